@@ -1,0 +1,17 @@
+"""What atomic descriptors cannot see: exact Jacobians and singular spectra of structure-feature maps."""
+
+from jaxfeat import errors as errors
+from jaxfeat.basis import cutoff as cutoffs
+from jaxfeat.features.correlations import Bispectrum as Bispectrum
+from jaxfeat.features.correlations import Correlations as Correlations
+from jaxfeat.features.correlations import PowerSpectrum as PowerSpectrum
+from jaxfeat.features.correlations import RadialSpectrum as RadialSpectrum
+from jaxfeat.features.function import function as function
+from jaxfeat.features.lift import stacked as stacked
+from jaxfeat.features.lift import summed as summed
+from jaxfeat.geometry.environment import Environment as Environment
+from jaxfeat.geometry.structure import Structure as Structure
+from jaxfeat.sensitivity.jacobian import jacobian as jacobian
+from jaxfeat.sensitivity.spectrum import singular_spectrum as singular_spectrum
+
+cutoffs = cutoffs

@@ -1,0 +1,101 @@
+"""Windows that let a neighbor fade out before it leaves the cutoff sphere."""
+
+from typing import ClassVar
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxfeat.errors import BasisError
+
+
+class AbstractCutoff(eqx.Module):
+    """A weight of distance that is one well inside the cutoff sphere and zero from `r_cut` on."""
+
+    smoothness: eqx.AbstractClassVar[int]
+    """Continuous derivatives at `r_cut`; -1 where the weight itself jumps."""
+
+    def __call__(self, r: Float[Array, "*batch"], r_cut: Float[Array, ""]) -> Float[Array, "*batch"]:
+        """Weight at distance `r` (Å)."""
+        raise NotImplementedError
+
+    def check(self, r_cut: float) -> None:
+        """Raise `BasisError` where the window does not fit into `r_cut`."""
+
+
+class NoCutoff(AbstractCutoff):
+    """One for every neighbor in the list, as DScribe's SOAP has it: features jump when an atom enters."""
+
+    smoothness: ClassVar[int] = -1
+
+    def __call__(self, r: Float[Array, "*batch"], r_cut: Float[Array, ""]) -> Float[Array, "*batch"]:
+        return jnp.ones_like(r)
+
+
+class _Window(AbstractCutoff):
+    """A switch over the last `width` Å before `r_cut`."""
+
+    width: eqx.AbstractVar[np.ndarray]
+
+    def switch(self, t: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
+        """From 1 at t = 0 to 0 at t = 1."""
+        raise NotImplementedError
+
+    def __call__(self, r: Float[Array, "*batch"], r_cut: Float[Array, ""]) -> Float[Array, "*batch"]:
+        width = jnp.asarray(self.width, r.dtype)
+        return self.switch(jnp.clip((r - (r_cut - width)) / width, 0, 1))
+
+    def check(self, r_cut: float) -> None:
+        width = float(self.width)
+        if not 0 < width <= r_cut:
+            raise BasisError(f"the cutoff's width is {width:g} Å; it must lie above 0 and within r_cut = {r_cut:g} Å.")
+
+
+class ShiftedCosine(_Window):
+    """(1 + cos(pi t)) / 2 over the last `width` Å: featomic's and librascal's. Once differentiable."""
+
+    width: np.ndarray = eqx.field(default=0.5, converter=lambda width: np.asarray(width, float))
+    smoothness: ClassVar[int] = 1
+
+    def switch(self, t: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
+        return 0.5 * (1 + jnp.cos(jnp.pi * t))
+
+
+class Smoothstep(_Window):
+    """The polynomial of degree 9 with four vanishing derivatives at both ends of the last `width` Å.
+
+    Searches differentiate a Jacobian and land by Newton steps, so three continuous derivatives are the least; the
+    fourth lets tests see the third as continuous.
+    """
+
+    width: np.ndarray = eqx.field(default=1.0, converter=lambda width: np.asarray(width, float))
+    smoothness: ClassVar[int] = 4
+
+    def switch(self, t: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
+        # In u = 1 - t the weight is u^5 times a sum of positive terms at u = 0: no digits are lost in the tail.
+        u = 1 - t
+        return u**5 * (126 + u * (-420 + u * (540 + u * (-315 + 70 * u))))
+
+
+class Willatt2018(eqx.Module):
+    """Radial scaling rate / (rate + (r / scale)^exponent) of Willatt et al. (PCCP 20, 29661 (2018)), as in featomic.
+
+    With `rate` 0 it is (scale / r)^exponent. `scale` in Å.
+    """
+
+    scale: np.ndarray = eqx.field(converter=lambda x: np.asarray(x, float))
+    rate: np.ndarray = eqx.field(converter=lambda x: np.asarray(x, float))
+    exponent: np.ndarray = eqx.field(converter=lambda x: np.asarray(x, float))
+
+    def __check_init__(self) -> None:
+        if not (self.scale > 0 and self.rate >= 0 and self.exponent >= 0):
+            raise BasisError(
+                f"radial scaling has scale {float(self.scale):g}, rate {float(self.rate):g}, exponent "
+                f"{float(self.exponent):g}; scale must be positive, the others not negative."
+            )
+
+    def __call__(self, r: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
+        scale, rate, exponent = (jnp.asarray(p, r.dtype) for p in (self.scale, self.rate, self.exponent))
+        power = (r / scale) ** exponent
+        return jnp.where(rate > 0, rate / (rate + power), 1 / power)

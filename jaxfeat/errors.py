@@ -1,0 +1,21 @@
+"""What can go wrong, by kind. Every message names the culprit and the mend in one sentence."""
+
+
+class GeometryError(ValueError):
+    """Positions, cells or neighbor counts that describe no set of atoms."""
+
+
+class SpeciesError(ValueError):
+    """A chemical species that is unknown, missing, or not one of a featurizer's."""
+
+
+class BasisError(ValueError):
+    """Parameters that define no basis, cutoff or featurizer."""
+
+
+class ReadError(ValueError):
+    """An input that holds no structures."""
+
+
+class PrecisionError(RuntimeError):
+    """A question that the floating-point type in use cannot answer."""

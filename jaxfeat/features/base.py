@@ -1,0 +1,139 @@
+"""The seam between features and what is done with them."""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxfeat.errors import SpeciesError
+from jaxfeat.geometry.environment import Environment, concrete
+from jaxfeat.geometry.species import SYMBOLS
+from jaxfeat.geometry.structure import Structure
+
+Label = tuple
+
+
+class AbstractFeaturizer(eqx.Module):
+    """A smooth map from an environment to features, invariant under a group of rotations about the center.
+
+    Everything downstream of features depends on this alone. The center is fixed: derivatives are with respect to the
+    neighbors' positions relative to it.
+
+    **Attributes:**
+
+    - `nu`: the body order, how many neighbors are correlated at a time; `None` where it is not known.
+    - `group`: `"O3"`, or `"SO3"` where pseudoscalars are kept.
+    - `species`: atomic numbers that are told apart, in order; `None` where all are accepted.
+    """
+
+    nu: eqx.AbstractVar[int | None]
+    group: eqx.AbstractVar[str]
+    species: eqx.AbstractVar[tuple[int, ...] | None]
+
+    def features(self, env: Environment) -> Float[Array, " n_features"]:
+        """Features of one environment, in the dtype of its positions."""
+        raise NotImplementedError
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """One tuple per feature, known without tracing."""
+        raise NotImplementedError
+
+    @property
+    def n_features(self) -> int:
+        return len(self.labels)
+
+    def __call__(self, env: Environment) -> Float[Array, "*batch n_features"]:
+        """Features of an environment, or of each one of a batch.
+
+        **Raises:** `SpeciesError` for a species that is not among the featurizer's. Inside jit and vmap, where that
+        cannot be raised, such atoms are not seen, and `singular_spectrum` says so in its status.
+        """
+        self.check(env)
+        return _features(self, env)
+
+    # By identity, so that jax.jit takes a featurizer as it takes any function.
+    __hash__ = object.__hash__
+    __eq__ = object.__eq__
+
+    def check(self, env: Environment) -> None:
+        """Raise `SpeciesError` for atoms that are not among the featurizer's species (outside jit and vmap)."""
+        found = concrete(env.species)
+        if self.species is None or found is None:
+            return
+        centers = np.asarray(env.center_species).ravel()
+        present = np.concatenate([found[np.asarray(env.mask)], centers[centers > 0]])
+        unknown = np.setdiff1d(present, self.species)
+        if unknown.size:
+            names = ", ".join(SYMBOLS[z] for z in unknown)
+            known = ", ".join(SYMBOLS[z] for z in self.species)
+            raise SpeciesError(f"species {names} not among the featurizer's ({known}); add them to `species`.")
+
+    def known(self, env: Environment) -> Bool[Array, ""]:
+        """Whether every atom of one environment is of a species that the featurizer tells apart."""
+        if self.species is None:
+            return jnp.asarray(True)
+        among = jnp.asarray(self.species)
+        neighbors = (env.species[:, None] == among).any(-1) | ~env.mask
+        return neighbors.all() & ((env.center_species == among).any() | (env.center_species == 0))
+
+
+@eqx.filter_jit
+def _features(f: AbstractFeaturizer, env: Environment) -> Float[Array, "*batch n_features"]:
+    call = type(f).features
+    for _ in env.batch_shape:
+        call = jax.vmap(call, in_axes=(None, 0))
+    return call(f, env)
+
+
+class AbstractAdditiveFeaturizer(AbstractFeaturizer):
+    """Features of a density that neighbors add up to: contract(density of the center + Σ_j density of neighbor j).
+
+    The Jacobian then needs three tangents a neighbor through the density, however many neighbors there are.
+    """
+
+    def neighbor_density(
+        self, position: Float[Array, "3"], species: Int[Array, ""], mask: Bool[Array, ""]
+    ) -> Float[Array, "*density"]:
+        """What one neighbor adds to the density; zero for padding."""
+        raise NotImplementedError
+
+    def center_density(self, species: Int[Array, ""], dtype: jnp.dtype) -> Float[Array, "*density"]:
+        """What the atom at the center adds."""
+        raise NotImplementedError
+
+    def contract(self, density: Float[Array, "*density"]) -> Float[Array, " n_features"]:
+        """Features from the density."""
+        raise NotImplementedError
+
+    def density(self, env: Environment) -> Float[Array, "*density"]:
+        """The density of one environment."""
+        neighbors = jax.vmap(self.neighbor_density)(env.positions, env.species, env.mask)
+        # Summed along the leading axis, in order: trailing zeros of padding change no bit.
+        return self.center_density(env.center_species, env.positions.dtype) + jnp.sum(neighbors, 0)
+
+    def features(self, env: Environment) -> Float[Array, " n_features"]:
+        return self.contract(self.density(env))
+
+
+class AbstractStructureMap(eqx.Module):
+    """A map from a structure to features, put together linearly from those of its centers' environments."""
+
+    featurizer: eqx.AbstractVar[AbstractFeaturizer]
+
+    def collect(self, rows: Float[Array, "c d *rest"], structure: Structure) -> Float[Array, "n_features *rest"]:
+        """Put together what the centers have, features or their derivatives: `(c, d, ...)` -> `(n_features, ...)`."""
+        raise NotImplementedError
+
+    def __call__(self, structure: Structure) -> Float[Array, "*batch n_features"]:
+        """Features of a structure, or of each one of a batch. **Raises:** `SpeciesError`, as the featurizer does."""
+        environments = structure.environments()
+        self.featurizer.check(environments)
+        rows = self.featurizer(environments)
+        collect = self.collect
+        for _ in structure.batch_shape:
+            collect = jax.vmap(collect)
+        return collect(rows, structure)

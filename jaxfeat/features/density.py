@@ -1,0 +1,108 @@
+"""Density coefficients c_{a n l m}: a sum of Gaussians on neighbors, in radial functions and spherical harmonics."""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxfeat.basis.cutoff import AbstractCutoff, Smoothstep, Willatt2018
+from jaxfeat.basis.radial import RADIAL_BASES, AbstractRadialBasis
+from jaxfeat.errors import BasisError, SpeciesError
+from jaxfeat.features.base import AbstractAdditiveFeaturizer
+from jaxfeat.geometry.species import SYMBOLS, atomic_numbers
+from jaxfeat.so3.harmonics import solid_harmonics
+
+
+class DensityFeaturizer(AbstractAdditiveFeaturizer):
+    """What all correlations of the density share: its expansion, and how it is set up.
+
+    **Arguments:**
+
+    - `species`: symbols or atomic numbers that get a channel each, in this order.
+    - `r_cut`: radius of the environment, Å.
+    - `n_max`: number of radial functions. `l_max`: largest angular momentum, inclusive.
+    - `sigma`: width of the Gaussian put on each atom, Å.
+    - `radial`: `"gto"` (DScribe's), `"gto-rascal"` (featomic's and librascal's) or `"laplacian"`.
+    - `cutoff`: a window from `jaxfeat.cutoffs`; by default four times differentiable over the last Å.
+    - `radial_scaling`: a further weight of distance, or `None`.
+    - `include_center`: whether the atom at the center adds to the density; a number is its weight.
+
+    **Raises:** `BasisError` for parameters that define no basis, `SpeciesError` for what is no element.
+    """
+
+    radial: AbstractRadialBasis
+    cutoff: AbstractCutoff
+    radial_scaling: Willatt2018 | None
+    r_cut: np.ndarray
+    center_weight: np.ndarray
+    species: tuple[int, ...] = eqx.field(static=True)
+
+    def __init__(
+        self,
+        species: tuple[str | int, ...] | list[str],
+        r_cut: float = 4.0,
+        n_max: int = 8,
+        l_max: int = 6,
+        sigma: float = 0.3,
+        radial: str = "gto",
+        cutoff: AbstractCutoff | None = None,
+        radial_scaling: Willatt2018 | None = None,
+        include_center: bool | float = True,
+    ) -> None:
+        numbers = tuple(atomic_numbers(species).tolist())
+        if not numbers or len(set(numbers)) != len(numbers):
+            raise SpeciesError(f"species is {tuple(species)!r}; name each species that occurs once.")
+        if radial not in RADIAL_BASES:
+            raise BasisError(f"radial is {radial!r}; choose one of {', '.join(map(repr, RADIAL_BASES))}.")
+        for name, count in (("n_max", n_max), ("l_max", l_max)):
+            if not isinstance(count, (int, np.integer)):
+                raise BasisError(f"{name} is {count!r}; it must be an integer.")
+        self.species = numbers
+        self.radial = RADIAL_BASES[radial](float(r_cut), int(n_max), int(l_max), float(sigma))
+        self.cutoff = Smoothstep(min(1.0, float(r_cut))) if cutoff is None else cutoff
+        self.cutoff.check(float(r_cut))
+        self.radial_scaling = radial_scaling
+        self.r_cut = np.asarray(r_cut, float)
+        self.center_weight = np.asarray(include_center, float)
+
+    @property
+    def n_channels(self) -> int:
+        """Channels (a, n): species times radial functions."""
+        return len(self.species) * self.radial.n_max
+
+    def channel(self, q: int) -> tuple[str, int]:
+        """Species symbol and radial index of channel `q`."""
+        a, n = divmod(q, self.radial.n_max)
+        return SYMBOLS[self.species[a]], n
+
+    def neighbor_density(
+        self, position: Float[Array, "3"], species: Int[Array, ""], mask: Bool[Array, ""]
+    ) -> Float[Array, "q lm"]:
+        s = position @ position
+        # The double where keeps the root's infinite slope at zero out of every derivative.
+        r = jnp.where(s > 0, jnp.sqrt(jnp.where(s > 0, s, 1)), 0)
+        weight = self.cutoff(r, jnp.asarray(self.r_cut, s.dtype))
+        if self.radial_scaling is not None:
+            weight = weight * self.radial_scaling(jnp.where(s > 0, r, 1))
+        weight = jnp.where(mask, weight, 0)
+        return self._expand(position, weight * self.radial(s), species)
+
+    def center_density(self, species: Int[Array, ""], dtype: jnp.dtype) -> Float[Array, "q lm"]:
+        return self._expand(
+            jnp.zeros(3, dtype), jnp.asarray(self.center_weight, dtype) * self.radial(jnp.zeros((), dtype)), species
+        )
+
+    def _expand(
+        self, position: Float[Array, "3"], radial: Float[Array, "n l"], species: Int[Array, ""]
+    ) -> Float[Array, "q lm"]:
+        l_max = self.radial.l_max
+        repeats = np.repeat(np.arange(l_max + 1), 2 * np.arange(l_max + 1) + 1)
+        single = radial[:, repeats] * solid_harmonics(l_max, position)
+        channel = (species == jnp.asarray(self.species)).astype(position.dtype)
+        return (channel[:, None, None] * single).reshape(self.n_channels, -1)
+
+    def by_l(self, density: Float[Array, "q lm"]) -> list[Float[Array, "q m"]]:
+        """The coefficients of each l: `(n_channels, 2 l + 1)`."""
+        return [density[:, l * l : (l + 1) ** 2] for l in range(self.radial.l_max + 1)]

@@ -1,0 +1,70 @@
+"""Any JAX function of positions as a featurizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxfeat.errors import BasisError
+from jaxfeat.features.base import AbstractFeaturizer, Label
+from jaxfeat.geometry.environment import Environment
+from jaxfeat.geometry.species import atomic_numbers
+
+
+class FunctionFeaturizer(AbstractFeaturizer):
+    """See `jaxfeat.function`."""
+
+    fn: Callable
+    nu: int | None = eqx.field(static=True)
+    group: str = eqx.field(static=True)
+    species: tuple[int, ...] | None = eqx.field(static=True)
+    names: tuple[Label, ...] | None = eqx.field(static=True)
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        if self.names is None:
+            raise BasisError("the features of this function are not named; pass `labels` to jaxfeat.function.")
+        return self.names
+
+    def features(self, env: Environment) -> Float[Array, " n_features"]:
+        values = self.fn(env.positions, env.species, env.mask)
+        if jnp.ndim(values) != 1 or (self.names is not None and values.shape[0] != len(self.names)):
+            wanted = "one axis of features" if self.names is None else f"{len(self.names)} features, as labelled"
+            raise BasisError(f"the function returned shape {jnp.shape(values)}; it must return {wanted}.")
+        return values
+
+
+def function(
+    fn: Callable[[Float[Array, "n 3"], Int[Array, " n"], Bool[Array, " n"]], Float[Array, " d"]],
+    *,
+    nu: int | None = None,
+    group: str = "O3",
+    species: Sequence[str | int] | None = None,
+    labels: Sequence[Label | str] | int | None = None,
+) -> FunctionFeaturizer:
+    """A featurizer from `fn(positions, species, mask)`.
+
+    **Arguments:**
+
+    - `fn`: positions `(n, 3)` in Å relative to the center, atomic numbers `(n,)` and a mask `(n,)` that is false for
+      padding, whose positions are zero -> features `(d,)`. Smooth, and invariant under `group` and permutations of
+      like neighbors; padding must not change it.
+    - `nu`: its body order, where there is one.
+    - `group`: `"O3"`, or `"SO3"` for features that change under inversion.
+    - `species`: those that it accepts; `None` for all.
+    - `labels`: a label for each feature, or their number.
+
+    **Raises:** `BasisError` for a group or order that is none.
+    """
+    if group not in ("O3", "SO3"):
+        raise BasisError(f"group is {group!r}; choose 'O3' or 'SO3'.")
+    if nu is not None and nu < 1:
+        raise BasisError(f"nu is {nu!r}; the body order must be at least 1, or None where it is not known.")
+    if isinstance(labels, int):
+        labels = [(i,) for i in range(labels)]
+    names = None if labels is None else tuple(label if isinstance(label, tuple) else (label,) for label in labels)
+    numbers = None if species is None else tuple(atomic_numbers(list(species)).tolist())
+    return FunctionFeaturizer(fn, nu, group, numbers, names)

@@ -1,0 +1,177 @@
+"""One center and its neighbors, as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxfeat.errors import GeometryError, SpeciesError
+from jaxfeat.geometry.species import atomic_number, atomic_numbers
+
+COINCIDENT = 1e-6
+"""Atoms nearer to each other than this (Å) are one atom given twice."""
+
+
+class Environment(eqx.Module):
+    """A center and its neighbors; with leading axes, a batch of them padded to one size.
+
+    Neighbors come first and padding last. Padding holds zeros and atomic number 0, and `mask` is `False` there.
+
+    **Attributes:**
+
+    - `positions`: `(..., n, 3)`, Å relative to the center. The dtype of everything computed from the environment.
+    - `species`: `(..., n)` atomic numbers of the neighbors.
+    - `mask`: `(..., n)`, true where there is a neighbor.
+    - `center_species`: `(...)` atomic number of the center, 0 where no atom sits there.
+    - `structure_index`, `center_index`: `(...)`, where the environment was read from; -1 where it was not read.
+    """
+
+    positions: Float[Array, "*batch n 3"]
+    species: Int[Array, "*batch n"]
+    mask: Bool[Array, "*batch n"]
+    center_species: Int[Array, "*batch"]
+    structure_index: Int[Array, "*batch"]
+    center_index: Int[Array, "*batch"]
+
+    @property
+    def batch_shape(self) -> tuple[int, ...]:
+        return self.positions.shape[:-2]
+
+    @property
+    def max_neighbors(self) -> int:
+        """Neighbors that there is room for: the padded size."""
+        return self.positions.shape[-2]
+
+    @property
+    def n_neighbors(self) -> Int[Array, "*batch"]:
+        return jnp.sum(self.mask, -1)
+
+    def __getitem__(self, index: Any) -> Environment:
+        """Some environments of a batch, as from an array."""
+        if not self.batch_shape:
+            raise GeometryError("this is one environment, not a batch: it has nothing to index.")
+        return jax.tree.map(lambda leaf: leaf[index], self)
+
+    def __len__(self) -> int:
+        if not self.batch_shape:
+            raise GeometryError("this is one environment, not a batch: it has no length.")
+        return self.batch_shape[0]
+
+    @staticmethod
+    def from_neighbors(
+        positions: Any, species: Sequence[str | int] | Any, center_species: str | int | None = None
+    ) -> Environment:
+        """One environment from its neighbors.
+
+        **Arguments:**
+
+        - `positions`: `(n, 3)`, Å relative to the center. May be traced, and then goes unchecked.
+        - `species`: `n` symbols or atomic numbers.
+        - `center_species`: that of the atom at the center; `None` for a point where no atom sits.
+
+        **Raises:** `GeometryError` for positions that are not finite, not `(n, 3)`, or coincide with each other or the
+        center; `SpeciesError` for what is no element or has not one entry a neighbor.
+        """
+        numbers = atomic_numbers(species)
+        values = concrete(positions)
+        if values is not None and not np.issubdtype(values.dtype, np.floating):
+            positions = values.astype(float)
+        positions = jnp.asarray(positions)
+        if positions.ndim != 2 or positions.shape[1] != 3:
+            raise GeometryError(f"positions has shape {positions.shape}; give one row of x, y, z (Å) for each neighbor.")
+        n = positions.shape[0]
+        if len(numbers) != n:
+            raise SpeciesError(f"{len(numbers)} species were given for {n} neighbors; give one for each.")
+        if values is not None:
+            check_positions(np.asarray(positions), "neighbor", center=True)
+        return Environment(
+            positions=positions,
+            species=jnp.asarray(numbers),
+            mask=jnp.ones(n, bool),
+            center_species=jnp.asarray(0 if center_species is None else atomic_number(center_species), jnp.int32),
+            structure_index=jnp.asarray(-1, jnp.int32),
+            center_index=jnp.asarray(-1, jnp.int32),
+        )
+
+    @staticmethod
+    def stack(environments: Sequence[Environment]) -> Environment:
+        """Single environments as one batch, padded to the largest."""
+        if not environments:
+            raise GeometryError("there are no environments to stack; give at least one.")
+        size = max(env.max_neighbors for env in environments)
+        padded = [env.padded(size) for env in environments]
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *padded)
+
+    def padded(self, size: int) -> Environment:
+        """The same environments with room for `size` neighbors. Cuts padding, never neighbors.
+
+        **Raises:** `GeometryError` if a neighbor would be lost (outside jit).
+        """
+        counts = concrete(self.n_neighbors)
+        if counts is not None and counts.size and counts.max() > size:
+            raise GeometryError(f"an environment of {counts.max()} neighbors does not fit into {size}.")
+
+        def fit(leaf: Array, axis: int) -> Array:
+            axis = leaf.ndim + axis
+            leaf = jax.lax.slice_in_dim(leaf, 0, min(size, leaf.shape[axis]), axis=axis)
+            width = [(0, 0)] * leaf.ndim
+            width[axis] = (0, size - leaf.shape[axis])
+            return jnp.pad(leaf, width)
+
+        return eqx.tree_at(
+            lambda env: (env.positions, env.species, env.mask),
+            self,
+            (fit(self.positions, -2), fit(self.species, -1), fit(self.mask, -1)),
+        )
+
+    def with_positions(self, positions: Float[Array, "*batch n 3"]) -> Environment:
+        """The same atoms elsewhere."""
+        return eqx.tree_at(lambda env: env.positions, self, positions)
+
+
+def concrete(array: Any) -> np.ndarray | None:
+    """The array's values, or `None` inside a transformation, where they are not known."""
+    try:
+        return np.asarray(array)
+    except jax.errors.TracerArrayConversionError:
+        return None
+
+
+def check_positions(positions: np.ndarray, what: str, *, center: bool = False) -> None:
+    """Raise `GeometryError` where one set of positions `(n, 3)` is not finite or holds one atom twice."""
+    finite = np.isfinite(positions).all(-1)
+    if not finite.all():
+        bad = int(np.argmin(finite))
+        raise GeometryError(f"{what} {bad} is at {positions[bad].tolist()}, which is not finite; mend its coordinates.")
+    if center and len(positions):
+        radii = np.linalg.norm(positions, axis=-1)
+        if radii.min() < COINCIDENT:
+            raise GeometryError(
+                f"{what} {int(radii.argmin())} sits on the center; the center is not among its own neighbors."
+            )
+    pair = _coincident_pair(positions)
+    if pair is not None:
+        raise GeometryError(f"{what}s {pair[0]} and {pair[1]} are at the same point; remove one of them.")
+
+
+def _coincident_pair(positions: np.ndarray) -> tuple[int, int] | None:
+    # Sorted by x, a pair within COINCIDENT lies within a short run: linear memory where a distance matrix is not.
+    order = np.argsort(positions[:, 0], kind="stable")
+    ordered = positions[order]
+    for gap in range(1, len(ordered)):
+        step = ordered[gap:] - ordered[:-gap]
+        near = step[:, 0] < COINCIDENT
+        if not near.any():
+            return None
+        hit = near & (np.abs(step) < COINCIDENT).all(-1)
+        if hit.any():
+            first = int(np.argmax(hit))
+            low, high = sorted((int(order[first]), int(order[first + gap])))
+            return low, high
+    return None

@@ -1,0 +1,328 @@
+"""From files, `ase.Atoms` and built-in sets to environments: the only module that knows ASE.
+
+The search for neighbors is discrete, so it happens here, once, on the host and in float64.
+ASE and vesin are imported where they are used: without them everything else still runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxfeat.errors import GeometryError, ReadError, SpeciesError
+from jaxfeat.geometry.environment import COINCIDENT, Environment, check_positions
+from jaxfeat.geometry.species import SYMBOLS, atomic_number
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+SMALLEST_DISTANCE = 0.5
+SPHERE = 3.0
+"""Å, of the random methanes: no two atoms nearer than the one, hydrogens no farther from the carbon than the other."""
+
+
+class Source(NamedTuple):
+    """Structures that belong together.
+
+    - `atoms`: the `ase.Atoms`.
+    - `names`: what a reader would call each of them.
+    - `centers`: the centers that the set is about, as `environments` takes them; `None` for every atom.
+    """
+
+    atoms: list[Atoms]
+    names: list[str]
+    centers: str | None
+
+
+class _Pairs(NamedTuple):
+    """Neighbors of all atoms of all structures; `center` counts atoms through the whole list."""
+
+    center: np.ndarray
+    neighbor: np.ndarray
+    vector: np.ndarray
+    distance: np.ndarray
+    shift: np.ndarray
+
+
+def read(source: str | Path) -> Source:
+    """Every structure of a file or of a built-in set.
+
+    **Arguments:**
+
+    - `source`: a path to any file that ASE reads, of one or many frames, or the name of a set: `g2` (148 molecules),
+        `s22`, `dcdft` (as ASE ships them), `prl-methane` (162 methanes of PRL 125, 166001: X- first, then X+),
+        `random-methane:N[:SEED]` (C at the origin, 4 H uniform in a sphere of 3 Å, no two atoms nearer than 0.5 Å).
+        A file that bears the name of a set is read as `./g2`.
+
+    **Raises:** `ReadError` where there is no structure to be had.
+    """
+    text = str(source)
+    if isinstance(source, str):
+        kind, *options = text.split(":")
+        if kind == "random-methane":
+            return _random_methane(text, options)
+        if text in _SETS:
+            return _SETS[text](text)
+    return _file(Path(source))
+
+
+def environments(
+    atoms: Atoms | Sequence[Atoms],
+    r_cut: float,
+    centers: str | int | Sequence[str] | Sequence[int] | None = None,
+    *,
+    names: Sequence[str] | None = None,
+) -> Environment:
+    """The environments of atoms in molecules and periodic cells, as one batch.
+
+    Neighbors are the atoms and periodic images nearer to the center than `r_cut`, nearest first; a center without any
+    is kept, all masked. Environments follow the order of structures, then that of `centers`.
+
+    **Arguments:**
+
+    - `atoms`: one structure or a list of them. Their `pbc` decides which cell vectors count.
+    - `r_cut`: Å.
+    - `centers`: `None` for every atom, indices (the same in every structure), or chemical symbols.
+    - `names`: of the structures, for messages about them.
+
+    **Returns:** an `Environment` with leading axis `b`: positions `(b, n, 3)` in Å relative to the center, padded to
+    the largest `n`, float64 where JAX has it.
+
+    **Raises:** `ReadError` for what is not `ase.Atoms` or an empty list, `GeometryError` for positions, cells, `r_cut`
+    or indices that make no sense, `SpeciesError` for dummy atoms and for symbols that no structure holds.
+    """
+    structures = _structures(atoms)
+    r_cut = _length(r_cut)
+
+    def label(k: int) -> str:
+        return f"structure {k} ({_formula(structures[k])})" if names is None else names[k]
+
+    for k, structure in enumerate(structures):
+        fault = _fault(structure)
+        if fault is not None:
+            raise type(fault)(f"{label(k)}: {fault}")
+    chosen = _centers(structures, centers, label)
+    numbers = np.concatenate([structure.numbers for structure in structures])
+    sizes = np.asarray([len(structure) for structure in structures])
+    starts = np.cumsum(sizes) - sizes
+    where = np.concatenate([start + index for start, index in zip(starts, chosen, strict=True)])
+
+    pairs = _pairs(structures, starts, r_cut, label)
+    slot = np.full(len(numbers), -1)
+    slot[where] = np.arange(len(where))
+    row = slot[pairs.center]
+    pairs, row = _Pairs(*(part[row >= 0] for part in pairs)), row[row >= 0]
+    order = np.lexsort((*pairs.shift.T, pairs.neighbor, pairs.distance, row))
+    pairs, row = _Pairs(*(part[order] for part in pairs)), row[order]
+
+    counts = np.bincount(row, minlength=len(where))
+    column = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
+    shape = (len(where), max(1, counts.max(initial=0)))
+    positions, species, mask = np.zeros((*shape, 3)), np.zeros(shape, np.int32), np.zeros(shape, bool)
+    positions[row, column] = pairs.vector
+    species[row, column] = numbers[pairs.neighbor]
+    mask[row, column] = True
+    structure_index = np.repeat(np.arange(len(structures)), [len(index) for index in chosen])
+    return Environment(
+        positions=jnp.asarray(positions),
+        species=jnp.asarray(species),
+        mask=jnp.asarray(mask),
+        center_species=jnp.asarray(numbers[where].astype(np.int32)),
+        structure_index=jnp.asarray(structure_index.astype(np.int32)),
+        center_index=jnp.asarray(np.concatenate(chosen).astype(np.int32)),
+    )
+
+
+def _length(r_cut: Any) -> float:
+    try:
+        value = float(r_cut)
+    except (TypeError, ValueError):
+        value = np.nan
+    if not np.isfinite(value) or value <= 0:
+        raise GeometryError(f"r_cut is {r_cut!r}; give a positive number of Å.")
+    return value
+
+
+def _structures(atoms: Any) -> list[Atoms]:
+    from ase import Atoms
+
+    if isinstance(atoms, Atoms):
+        return [atoms]
+    if not isinstance(atoms, (list, tuple)):
+        raise ReadError(f"environments are made from ase.Atoms or a list of them, not from {type(atoms).__name__}.")
+    for k, structure in enumerate(atoms):
+        if not isinstance(structure, Atoms):
+            raise ReadError(f"item {k} of the list is of type {type(structure).__name__}; give ase.Atoms only.")
+    if not atoms:
+        raise ReadError("the list of structures is empty; give at least one.")
+    return list(atoms)
+
+
+def _formula(structure: Atoms) -> str:
+    known = (structure.numbers < len(SYMBOLS)).all()
+    return structure.get_chemical_formula() if known and len(structure) else f"{len(structure)} atoms"
+
+
+def _fault(structure: Atoms) -> GeometryError | SpeciesError | None:
+    """What no neighbor search can mend."""
+    if not len(structure):
+        return GeometryError("there are no atoms in it; leave it out.")
+    unknown = (structure.numbers < 1) | (structure.numbers >= len(SYMBOLS))
+    if unknown.any():
+        bad = int(np.argmax(unknown))
+        return SpeciesError(
+            f"atom {bad} has atomic number {structure.numbers[bad]}, which is no element; remove dummy atoms."
+        )
+    try:
+        check_positions(structure.positions, "atom")
+    except GeometryError as error:
+        return error
+    if not structure.pbc.any():
+        return None
+    cell = structure.cell.array[structure.pbc]
+    if not np.isfinite(cell).all():
+        return GeometryError(f"the cell {cell.tolist()} is not finite; mend it.")
+    lengths = np.linalg.norm(cell, axis=-1)
+    if (lengths == 0).any():
+        axis = np.flatnonzero(structure.pbc)[int(np.argmin(lengths))]
+        return GeometryError(f"cell vector {axis} is zero, yet periodic; give it a length or unset pbc.")
+    if np.linalg.svd(cell / lengths[:, None], compute_uv=False)[-1] < 1e-8:
+        return GeometryError(f"the periodic cell vectors {cell.tolist()} are linearly dependent; mend them.")
+    return None
+
+
+def _centers(structures: list[Atoms], centers: Any, label: Callable[[int], str]) -> list[np.ndarray]:
+    """Indices of the centers in each structure."""
+    if centers is None:
+        return [np.arange(len(structure)) for structure in structures]
+    wanted = np.unique(np.atleast_1d(np.asarray(centers)))
+    if wanted.size and wanted.dtype.kind == "U":
+        numbers = [atomic_number(str(symbol)) for symbol in wanted]
+        held = np.unique(np.concatenate([structure.numbers for structure in structures]))
+        for number in numbers:
+            if number not in held:
+                species = ", ".join(SYMBOLS[n] for n in held)
+                raise SpeciesError(f"there is no {SYMBOLS[number]} among the atoms; choose centers among {species}.")
+        return [np.flatnonzero(np.isin(structure.numbers, numbers)) for structure in structures]
+    if not wanted.size or wanted.dtype.kind not in "iu":
+        raise GeometryError(f"centers is {centers!r}; give indices, chemical symbols, or None for every atom.")
+    for k, structure in enumerate(structures):
+        for index in wanted[[0, -1]]:
+            if not 0 <= index < len(structure):
+                raise GeometryError(f"{label(k)}: there is no atom {index}, only 0 to {len(structure) - 1}.")
+    return [wanted] * len(structures)
+
+
+def _pairs(structures: list[Atoms], starts: np.ndarray, r_cut: float, label: Callable[[int], str]) -> _Pairs:
+    from vesin import NeighborList
+
+    search = NeighborList(cutoff=r_cut, full_list=True)
+    found = []
+    for k, (structure, start) in enumerate(zip(structures, starts, strict=True)):
+        # Vectors of directions that do not repeat may hold anything; what completes the others to a cell is safe.
+        cell = np.where(structure.pbc[:, None], structure.cell.array, 0.0)
+        if structure.pbc.any():
+            cell = type(structure.cell)(cell).complete().array
+        i, j, distance, vector, shift = search.compute(
+            points=np.asarray(structure.positions, float), box=cell, periodic=structure.pbc, quantities="ijdDS"
+        )
+        i, j = i.astype(int), j.astype(int)
+        if distance.size and distance.min() < COINCIDENT:
+            pair = sorted((i[distance.argmin()], j[distance.argmin()]))
+            raise GeometryError(
+                f"{label(k)}: atoms {pair[0]} and {pair[1]} are periodic images of each other; remove one of them."
+            )
+        found.append(_Pairs(i + start, j + start, vector, distance, shift))
+    return _Pairs(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+
+
+def _file(path: Path) -> Source:
+    import ase.io
+    from ase import Atoms
+
+    if not path.exists():
+        sets = ", ".join([*_SETS, "random-methane:N[:SEED]"])
+        raise ReadError(f"{path}: there is no such file, and the built-in sets are {sets}.")
+    if path.is_dir():
+        raise ReadError(f"{path} is a folder; give a file of structures.")
+    frames: list[Atoms] = []
+    try:
+        if path.stat().st_size == 0:
+            raise ReadError(f"{path} is empty; give a file that holds structures.")
+        for frame in ase.io.iread(path, ":", do_not_split_by_at_sign=True):
+            frames.append(frame)
+    except ReadError:
+        raise
+    # ASE's readers raise whatever their parsers stumble over, from OSError to KeyError and sqlite3.Error.
+    except Exception as error:
+        place = f" at frame {len(frames)}" if frames else ""
+        reason = " ".join(str(error).split())[:200]
+        raise ReadError(f"{path} cannot be read{place}: {type(error).__name__}: {reason}") from error
+    if not frames or not all(isinstance(frame, Atoms) for frame in frames):
+        raise ReadError(f"{path} holds no structures.")
+    formulas = [_formula(frame) for frame in frames]
+    if len(frames) > 1:
+        formulas = [f"frame {k}, {formula}" for k, formula in enumerate(formulas)]
+    return Source(frames, formulas, None)
+
+
+def _collection(name: str) -> Source:
+    import ase.collections
+
+    collection = getattr(ase.collections, name)
+    # ASE's g2 holds single atoms, for atomization energies, beside the 148 molecules of the set's name.
+    kept = [(key, atoms) for key in collection.names if len(atoms := collection[key]) > 1 or name != "g2"]
+    return Source([atoms for _, atoms in kept], [key for key, _ in kept], None)
+
+
+def _prl_methane(_: str) -> Source:
+    names, hydrogens = [], []
+    for sign, (i, j) in ((sign, ij) for sign in (-1, 1) for ij in np.ndindex(9, 9)):
+        a, b = 0.7 + 0.025 * i, 0.1 - 0.025 * j
+        f, l = np.pi * a, np.pi * b
+        names.append(f"X{'-' if sign < 0 else '+'} (F = {a:.3f}π, L = {b:.3f}π)")
+        hydrogens.append(
+            [
+                [np.cos(5 * np.pi / 8), 0, np.sin(5 * np.pi / 8)],
+                [np.cos(np.pi / 6) * np.cos(np.pi / 5), -np.cos(np.pi / 6) * np.sin(np.pi / 5), -0.5],
+                [np.cos(np.pi / 6) * np.cos(np.pi / 5), np.cos(np.pi / 6) * np.sin(np.pi / 5), 0.5],
+                [np.cos(l) * np.cos(f), sign * np.cos(l) * np.sin(f), np.sin(l)],
+            ]
+        )
+    return Source(list(_methanes(1.09 * np.asarray(hydrogens))), names, "C")
+
+
+def _random_methane(text: str, options: list[str]) -> Source:
+    if not 1 <= len(options) <= 2 or not all(option.isdecimal() for option in options) or int(options[0]) < 1:
+        raise ReadError(f"{text}: write random-methane:N or random-methane:N:SEED with whole numbers, N at least 1.")
+    n, seed = int(options[0]), int(options[1]) if len(options) == 2 else 0
+    rng = np.random.default_rng(seed)
+    kept: list[np.ndarray] = []
+    while sum(map(len, kept)) < n:
+        direction = rng.normal(size=(n, 4, 3))
+        direction /= np.linalg.norm(direction, axis=-1, keepdims=True)
+        atoms = np.zeros((n, 5, 3))
+        atoms[:, 1:] = SPHERE * np.cbrt(rng.uniform(size=(n, 4, 1))) * direction
+        first, second = np.triu_indices(5, 1)
+        distance = np.linalg.norm(atoms[:, first] - atoms[:, second], axis=-1)
+        kept.append(atoms[distance.min(-1) >= SMALLEST_DISTANCE, 1:])
+    return Source(list(_methanes(np.concatenate(kept)[:n])), [f"random CH4 {k}" for k in range(n)], "C")
+
+
+def _methanes(hydrogens: np.ndarray) -> Iterator[Atoms]:
+    from ase import Atoms
+
+    for positions in hydrogens:
+        yield Atoms(numbers=[6, 1, 1, 1, 1], positions=np.concatenate([np.zeros((1, 3)), positions]))
+
+
+_SETS: dict[str, Callable[[str], Source]] = {
+    "g2": _collection,
+    "s22": _collection,
+    "dcdft": _collection,
+    "prl-methane": _prl_methane,
+}

@@ -1,0 +1,123 @@
+"""Rigid motions, and coordinates without them.
+
+Rotations and translations are known in closed form. Reflecting them onto the first few coordinates leaves the
+orthogonal complement in the others, so that a Jacobian loses its trivial null directions before its spectrum is taken.
+Dropping the smallest singular values afterwards would mix them with the directions that one came to see.
+"""
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+
+class RigidMotions(eqx.Module):
+    """The rigid motions of n atoms as k Householder reflectors in 3n coordinates.
+
+    **Attributes:**
+
+    - `reflectors`: `(k, 3n)`, unit vectors or zeros. Their product H sends the rigid motions onto the leading axes.
+    - `valid`: `(3n - n_dropped,)`, true for the columns of H behind the dropped ones that displace atoms and are not
+      rigid. The others are padding, and the rotation about its axis that a collinear set lacks.
+    - `n_rigid`: how many rigid motions there are.
+    - `clearance`: in (0, 1], the smallest rotation's length relative to the largest. Nearly collinear atoms make the
+      rotation about their axis short, and digits of its direction are lost in proportion.
+    - `n_dropped`: leading columns that are rigid for every set of this padded size.
+    """
+
+    reflectors: Float[Array, "k m"]
+    valid: Bool[Array, " c"]
+    n_rigid: Int[Array, ""]
+    clearance: Float[Array, ""]
+    n_dropped: int = eqx.field(static=True)
+
+    def project(self, matrix: Float[Array, "rows m"]) -> Float[Array, "rows c"]:
+        """`matrix @ Q`, with Q the orthonormal complement; its invalid columns are not zeroed."""
+        for v in self.reflectors:
+            matrix = matrix - 2 * (matrix @ v)[:, None] * v
+        return matrix[:, self.n_dropped :]
+
+    def lift(self, coordinates: Float[Array, "c cols"]) -> Float[Array, "m cols"]:
+        """`Q @ coordinates`: displacements of all atoms from coordinates in the complement."""
+        full = jnp.concatenate([jnp.zeros((self.n_dropped, coordinates.shape[1]), coordinates.dtype), coordinates])
+        for v in self.reflectors[::-1]:
+            full = full - 2 * v[:, None] * (v @ full)
+        return full
+
+
+def rigid_motions(
+    positions: Float[Array, "n 3"],
+    mask: Bool[Array, " n"],
+    *,
+    translations: bool = False,
+    rotations: bool = True,
+    weights: Float[Array, " n"] | None = None,
+) -> RigidMotions:
+    """The rigid motions of `n` atoms (Å): rotations about the origin, or about the centroid with `translations`.
+
+    Three rotations; two when all atoms lie on a line through the point that they rotate about (to √eps of their
+    extent), none when there are no atoms. `weights` scales each atom's displacements: with J_j the columns of J for
+    atom j, `J_j / weights[j]` has rigid null vectors `weights[j] * t_j`.
+    """
+    n = positions.shape[0]
+    dtype = positions.dtype
+    weights = jnp.ones(n, dtype) if weights is None else weights
+    weights = jnp.where(mask, weights, 0)
+    present = mask.astype(dtype)
+    columns, rank = [], jnp.asarray(0)
+    dropped = 0
+    if translations:
+        columns += [(weights[:, None] * axis).reshape(-1) for axis in jnp.eye(3, dtype=dtype)]
+        rank += jnp.where(mask.any(), 3, 0)
+        dropped += min(3, 3 * n)
+    clearance = jnp.ones((), dtype)
+    if rotations:
+        pivot = positions.T @ present / jnp.maximum(present.sum(), 1) if translations else jnp.zeros(3, dtype)
+        centered = (positions - pivot) * present[:, None]
+        lengths, frame = _principal_rotations(centered, present)
+        # A single atom that the center holds at a distance has two; a molecule of one atom has none.
+        tolerance = jnp.finfo(dtype).eps ** 0.5
+        real = lengths > tolerance * jnp.maximum(lengths[0], jnp.finfo(dtype).tiny)
+        _, frame_weighted = _principal_rotations(centered, weights, axis=jnp.where(real[2], 0, 1) * frame[:, 2])
+        for k in range(3):
+            turn = jnp.cross(jnp.broadcast_to(frame_weighted[:, k], (n, 3)), centered) * weights[:, None]
+            columns.append(jnp.where(real[k], turn, 0).reshape(-1))
+        rank += real.sum()
+        clearance = jnp.where(real, lengths, lengths[0]).min() / jnp.where(lengths[0] > 0, lengths[0], 1)
+        clearance = jnp.where(lengths[0] > 0, clearance, 1)
+        dropped += 0 if n == 0 or (translations and n == 1) else 2
+    reflectors = _reflectors(columns, 3 * n, dtype)
+    index = jnp.arange(dropped, 3 * n)
+    valid = (index >= rank) & jnp.repeat(mask, 3)[dropped:]
+    return RigidMotions(reflectors, valid, rank, clearance, dropped)
+
+
+def _principal_rotations(
+    r: Float[Array, "n 3"], weights: Float[Array, " n"], axis: Float[Array, "3"] | None = None
+) -> tuple[Float[Array, "3"], Float[Array, "3 3"]]:
+    """Lengths of the rotation tangents about the principal axes, longest first, and those axes as columns."""
+    weighted = r * weights[:, None]
+    scale = jnp.abs(weighted).max(initial=0)
+    weighted = weighted / jnp.where(scale > 0, scale, 1)
+    gram = jnp.sum(weighted**2) * jnp.eye(3, dtype=r.dtype) - weighted.T @ weighted
+    if axis is not None:
+        # Atoms on a line: keep its axis last whatever the weights leave of the others.
+        gram = gram + jnp.trace(gram) * (jnp.eye(3, dtype=r.dtype) * (axis @ axis) - jnp.outer(axis, axis))
+    _, frame = jnp.linalg.eigh(gram)
+    frame = frame[:, ::-1]
+    # From the tangents themselves: through their Gram matrix, lengths below √eps of the largest would be noise.
+    lengths = jnp.stack([jnp.linalg.norm(jnp.cross(jnp.broadcast_to(w, r.shape), r)) for w in frame.T])
+    return lengths, frame
+
+
+def _reflectors(columns: list[Float[Array, " m"]], m: int, dtype: jnp.dtype) -> Float[Array, "k m"]:
+    reflectors: list[Array] = []
+    for k, column in enumerate(columns[:m]):
+        norm = jnp.linalg.norm(column)
+        x = column / jnp.where(norm > 0, norm, 1)
+        for v in reflectors:
+            x = x - 2 * (v @ x) * v
+        x = jnp.where(jnp.arange(m) < k, 0, x)
+        v = x.at[k].add(jnp.where(x[k] < 0, -1, 1) * jnp.linalg.norm(x))
+        norm = jnp.linalg.norm(v)
+        reflectors.append(jnp.where(norm > 0, v / jnp.where(norm > 0, norm, 1), 0))
+    return jnp.stack(reflectors) if reflectors else jnp.zeros((0, m), dtype)

@@ -1,0 +1,84 @@
+"""A molecule or a crystal, as arrays that stay differentiable in its positions and its cell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxfeat.errors import GeometryError
+from jaxfeat.geometry.environment import Environment
+
+
+class Structure(eqx.Module):
+    """Atoms and who is whose neighbor; with leading axes, a batch padded to one size. Made by `jaxfeat.structures`.
+
+    **Attributes:**
+
+    - `positions`: `(..., n, 3)` Å. `cell`: `(..., 3, 3)` Å, rows are lattice vectors (zeros for a molecule).
+    - `species`: `(..., n)` atomic numbers. `mask`: `(..., n)`, false for padding.
+    - `center`: `(..., c)` indices of the atoms whose environments are described. `center_mask`: `(..., c)`.
+    - `neighbor`: `(..., c, k)` indices of each center's neighbors. `shift`: `(..., c, k, 3)`, the lattice vectors that
+      lead to the neighbor's image. `neighbor_mask`: `(..., c, k)`.
+    - `periodic`: whether any direction repeats, so that only translations are rigid.
+    """
+
+    positions: Float[Array, "*batch n 3"]
+    cell: Float[Array, "*batch 3 3"]
+    species: Int[Array, "*batch n"]
+    mask: Bool[Array, "*batch n"]
+    center: Int[Array, "*batch c"]
+    center_mask: Bool[Array, "*batch c"]
+    neighbor: Int[Array, "*batch c k"]
+    shift: Float[Array, "*batch c k 3"]
+    neighbor_mask: Bool[Array, "*batch c k"]
+    periodic: bool = eqx.field(static=True)
+
+    @property
+    def batch_shape(self) -> tuple[int, ...]:
+        return self.positions.shape[:-2]
+
+    def __getitem__(self, index: Any) -> Structure:
+        """Some structures of a batch, as from an array."""
+        if not self.batch_shape:
+            raise GeometryError("this is one structure, not a batch: it has nothing to index.")
+        return jax.tree.map(lambda leaf: leaf[index], self)
+
+    def with_positions(self, positions: Float[Array, "*batch n 3"]) -> Structure:
+        """The same atoms elsewhere, with the neighbors that they had."""
+        return eqx.tree_at(lambda structure: structure.positions, self, positions)
+
+    def environments(self) -> Environment:
+        """The centers' environments of one structure, `(c,)`; differentiable in positions and cell."""
+        if self.batch_shape:
+            return jax.vmap(Structure.environments)(self)
+        images = self.positions[self.neighbor] + jnp.einsum("cks,sx->ckx", self.shift, self.cell, precision="highest")
+        relative = images - self.positions[self.center][:, None]
+        mask = self.neighbor_mask & self.center_mask[:, None]
+        return Environment(
+            positions=jnp.where(mask[..., None], relative, 0),
+            species=jnp.where(mask, self.species[self.neighbor], 0),
+            mask=mask,
+            center_species=jnp.where(self.center_mask, self.species[self.center], 0),
+            structure_index=jnp.full(self.center.shape, -1, jnp.int32),
+            center_index=self.center,
+        )
+
+    @staticmethod
+    def stack(structures: Sequence[Structure]) -> Structure:
+        """Single structures as one batch, padded to the largest; all molecules or all periodic."""
+        if len({structure.periodic for structure in structures}) != 1:
+            raise GeometryError("molecules and periodic structures do not stack; make one batch of each.")
+        leaves = zip(*(jax.tree.leaves(structure) for structure in structures), strict=True)
+        padded = []
+        for group in leaves:
+            shape = tuple(max(sizes) for sizes in zip(*(leaf.shape for leaf in group), strict=True))
+            padded.append(
+                jnp.stack([jnp.pad(leaf, [(0, want - have) for want, have in zip(shape, leaf.shape, strict=True)])
+                           for leaf in group])
+            )
+        return jax.tree.unflatten(jax.tree.structure(structures[0]), padded)

@@ -1,0 +1,79 @@
+"""Exact Jacobians of featurizers and structure maps, in forward mode."""
+
+from __future__ import annotations
+
+from typing import overload
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxfeat.features.base import AbstractAdditiveFeaturizer, AbstractFeaturizer, AbstractStructureMap
+from jaxfeat.geometry.environment import Environment
+from jaxfeat.geometry.structure import Structure
+
+
+@overload
+def jacobian(f: AbstractFeaturizer, at: Environment) -> Float[Array, "*batch d n 3"]: ...
+@overload
+def jacobian(f: AbstractStructureMap, at: Structure) -> Float[Array, "*batch d n 3"]: ...
+def jacobian(f, at):
+    """dF/dr: `(..., n_features, n, 3)`, features per Å.
+
+    Of an environment, with respect to its neighbors; the center is fixed. Of a structure, with respect to all its
+    atoms; each center moves with its atom, and images of one atom add up. Padding has zero columns.
+
+    **Raises:** `SpeciesError`, as the featurizer does.
+    """
+    (f if isinstance(f, AbstractFeaturizer) else f.featurizer).check(
+        at if isinstance(at, Environment) else at.environments()
+    )
+    return _compiled(f, at)
+
+
+@eqx.filter_jit
+def _compiled(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure) -> Array:
+    call = single_jacobian
+    for _ in at.batch_shape:
+        call = jax.vmap(call, in_axes=(None, 0))
+    return call(f, at)
+
+
+def single_jacobian(
+    f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure
+) -> Float[Array, "d n 3"]:
+    """The Jacobian of one item, by the shortest way that the featurizer offers."""
+    if isinstance(f, AbstractStructureMap):
+        assert isinstance(at, Structure)
+        return structure_jacobian(f, at)
+    assert isinstance(at, Environment)
+    return additive_jacobian(f, at) if isinstance(f, AbstractAdditiveFeaturizer) else generic_jacobian(f, at)
+
+
+def generic_jacobian(f: AbstractFeaturizer, env: Environment) -> Float[Array, "d n 3"]:
+    """By as many tangents through the whole featurizer as there are coordinates."""
+    return jax.jacfwd(lambda positions: f.features(env.with_positions(positions)))(env.positions)
+
+
+def additive_jacobian(f: AbstractAdditiveFeaturizer, env: Environment) -> Float[Array, "d n 3"]:
+    """By three tangents a neighbor through the density; only the contraction sees every coordinate."""
+    _, push = jax.linearize(f.contract, f.density(env))
+    slopes = jax.vmap(jax.jacfwd(f.neighbor_density))(env.positions, env.species, env.mask)
+    columns = jax.vmap(jax.vmap(push, in_axes=-1, out_axes=-1))(slopes)
+    return jnp.moveaxis(columns, 1, 0)
+
+
+def structure_jacobian(f: AbstractStructureMap, structure: Structure) -> Float[Array, "d n 3"]:
+    """From the centers' Jacobians: a displacement reaches a center as that of its neighbor less its own."""
+    environments = structure.environments()
+    rows = jax.vmap(single_jacobian, in_axes=(None, 0))(f.featurizer, environments)
+    rows = jnp.where(environments.mask[:, None, :, None], rows, 0)
+    n = structure.positions.shape[0]
+
+    def scatter(rows: Array, neighbor: Array, center: Array) -> Array:
+        atoms = jnp.zeros((rows.shape[0], n, 3), rows.dtype)
+        return atoms.at[:, neighbor].add(rows).at[:, center].add(-rows.sum(1))
+
+    per_center = jax.vmap(scatter)(rows, structure.neighbor, structure.center)
+    return f.collect(per_center, structure)

@@ -1,0 +1,240 @@
+"""The singular spectrum of a Jacobian without its rigid null directions."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap
+from jaxfeat.geometry.environment import COINCIDENT, Environment, concrete
+from jaxfeat.geometry.rigid import RigidMotions, rigid_motions
+from jaxfeat.geometry.structure import Structure
+from jaxfeat.sensitivity.jacobian import single_jacobian
+from jaxfeat.sensitivity.status import NAMES, Status
+
+
+class Spectrum(eqx.Module):
+    """Singular values of J on the displacements that are not rigid.
+
+    **Attributes** (of each item of a batch):
+
+    - `values`: `(..., k)`, descending, features per Å (without unit where equilibrated). Items that have fewer than k
+      non-rigid directions, because they have fewer neighbors than the batch has room for, end in NaN: not values.
+    - `directions`: `(..., k, n, 3)`, the orthonormal right singular vectors, zero on padding and past the last value.
+      Of an equilibrated spectrum, in the scaled coordinates: divide by `scale` for displacements.
+    - `scale`: `(..., n)`, the joint norm of each atom's three columns where equilibrated, one otherwise.
+    - `n_values`: `(...)`, how many values there are: 3 times the number of atoms less `n_rigid`.
+    - `n_rigid`: `(...)`, rigid motions projected out.
+    - `floor`: `(...)`, the value below which nothing is known, a few hundred eps of the largest value (more for nearly
+      collinear atoms). Values below it are null as far as this floating-point type can tell.
+    - `status`: a `Status`.
+    """
+
+    values: Float[Array, "*batch k"]
+    directions: Float[Array, "*batch k n 3"]
+    scale: Float[Array, "*batch n"]
+    n_values: Int[Array, "*batch"]
+    n_rigid: Int[Array, "*batch"]
+    floor: Float[Array, "*batch"]
+    status: Status
+
+    @property
+    def ratio(self) -> Float[Array, "*batch"]:
+        """σ_min/σ_max, the sensitivity ratio; NaN where there are no values."""
+        if self.values.shape[-1] == 0:
+            return jnp.full(self.n_values.shape, jnp.nan, self.values.dtype)
+        last = jnp.maximum(self.n_values - 1, 0)[..., None]
+        return jnp.take_along_axis(self.values, last, -1)[..., 0] / self.values[..., 0]
+
+    @property
+    def n_null(self) -> Int[Array, "*batch"]:
+        """How many values lie below the floor: non-rigid null directions."""
+        return jnp.sum(self.values <= self.floor[..., None], -1)
+
+
+def singular_spectrum(
+    f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure, equilibrated: bool = False
+) -> Spectrum:
+    """Singular values and right singular vectors of dF/dr on the non-rigid displacements.
+
+    Rigid motions (rotations about the fixed center of an environment; translations and rotations of a molecule;
+    translations of a crystal) are projected out in closed form, then QR, then an SVD of R.
+
+    **Arguments:**
+
+    - `f`: a featurizer with an `Environment`, or a structure map with a `Structure`; single or batched.
+    - `equilibrated`: divide each atom's columns by their joint norm first, which takes out how much the cutoff and
+      the radial basis weigh it. No null space changes. Judge blindness by this one, physics by the raw one.
+
+    Inside jit, where the shape cannot depend on the positions, k is 3n - 3 for n > 1. A set of n atoms that all lie on
+    a line with the center has one direction more, and that null direction is not listed there: `n_values` counts it.
+
+    **Raises:** `SpeciesError`, as the featurizer does; `PrecisionError` never: float32 is told by `floor` and `status`.
+    """
+    environments = at if isinstance(at, Environment) else at.environments()
+    (f if isinstance(f, AbstractFeaturizer) else f.featurizer).check(environments)
+    if concrete(at.positions) is None:
+        return _compiled(f, at, equilibrated, None)
+    # Outside jit, the counts are known before the shapes are fixed: padding is cut, and nothing is left out.
+    if isinstance(at, Environment):
+        full = at.max_neighbors
+        at = at.padded(max(int(np.max(np.asarray(at.n_neighbors), initial=0)), 0))
+        return _widened(_compiled(f, at, equilibrated, _longest(at)), full)
+    return _compiled(f, at, equilibrated, _longest(at))
+
+
+@eqx.filter_jit
+def _longest_of_all(at: Environment | Structure) -> Int[Array, "*batch"]:
+    call = lambda item: jnp.sum(_rigid(item).valid)  # noqa: E731
+    for _ in at.batch_shape:
+        call = jax.vmap(call)
+    return call(at)
+
+
+def _longest(at: Environment | Structure) -> int:
+    return int(np.max(np.asarray(_longest_of_all(at)), initial=0))
+
+
+@eqx.filter_jit
+def _compiled(
+    f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure, equilibrated: bool, k: int | None
+) -> Spectrum:
+    call = partial(single_spectrum, equilibrated=equilibrated, k=k)
+    for _ in at.batch_shape:
+        call = jax.vmap(call, in_axes=(None, 0))
+    return call(f, at)
+
+
+def single_spectrum(
+    f: AbstractFeaturizer | AbstractStructureMap,
+    at: Environment | Structure,
+    *,
+    equilibrated: bool,
+    k: int | None = None,
+) -> Spectrum:
+    """The spectrum of one item, with room for `k` values."""
+    return jacobian_spectrum(single_jacobian(f, at), f, at, equilibrated=equilibrated, k=k)
+
+
+def jacobian_spectrum(
+    jacobian: Float[Array, "d n 3"],
+    f: AbstractFeaturizer | AbstractStructureMap,
+    at: Environment | Structure,
+    *,
+    equilibrated: bool,
+    k: int | None = None,
+) -> Spectrum:
+    """The spectrum of a Jacobian that is at hand already."""
+    d, n, _ = jacobian.shape
+    dtype = jacobian.dtype
+    finite = jnp.isfinite(jacobian).all() & jnp.isfinite(at.positions).all()
+    jacobian = jnp.where(finite, jacobian, 0)
+    scale = jnp.ones(n, dtype)
+    if equilibrated:
+        norms = jnp.linalg.norm(jnp.moveaxis(jacobian, 1, 0).reshape(n, -1), axis=-1)
+        scale = jnp.where(norms > 0, norms, jnp.where(norms.max(initial=0) > 0, norms.max(initial=0), 1))
+    rigid = _rigid(at, scale if equilibrated else None)
+    values, coordinates = _decompose(rigid.project((jacobian / scale[:, None]).reshape(d, 3 * n)), rigid.valid)
+    n_values = jnp.sum(rigid.valid)
+    if k is None:
+        k = max(3 * n - rigid.n_dropped - (1 if n > 1 and rigid.n_dropped in (2, 5) else 0), 0)
+    directions = rigid.lift(coordinates).T
+    room = min(k, values.shape[0])
+    listed = jnp.arange(room) < n_values
+    status = _status(f, at, finite, n_values, values)
+    largest = values.max(initial=0)
+    floor = max(d, 3 * n) * jnp.finfo(dtype).eps * largest / rigid.clearance
+    below = jnp.where(jnp.arange(values.shape[0]) < n_values, values, jnp.inf).min(initial=jnp.inf) <= floor
+    short = (status.code == NAMES.index("ok")) & below & (jnp.finfo(dtype).bits < 64)
+    status = Status(jnp.where(short, NAMES.index("float32-floor"), status.code))
+    known = listed & finite
+    return Spectrum(
+        values=jnp.where(known, values[:room], jnp.nan),
+        directions=jnp.where(known[:, None, None], directions[:room].reshape(room, n, 3), 0),
+        scale=scale,
+        n_values=n_values,
+        n_rigid=rigid.n_rigid,
+        floor=jnp.where(finite, floor, jnp.nan),
+        status=status,
+    )
+
+
+def _decompose(
+    matrix: Float[Array, "d c"], valid: Float[Array, " c"]
+) -> tuple[Float[Array, " c"], Float[Array, "c c"]]:
+    """Singular values of the valid columns, then zeros, and right singular vectors as columns alike."""
+    c = matrix.shape[1]
+    if c == 0:
+        return jnp.zeros(0, matrix.dtype), jnp.zeros((0, 0), matrix.dtype)
+    matrix = jnp.where(valid, matrix, 0)
+    # Invalid columns get a singular value of their own above all others. As zeros they would mix with the true null
+    # directions; decoupled and on top, they can be taken off.
+    on_top = jnp.linalg.norm(matrix)
+    marks = jnp.diag(jnp.where(valid, 0, jnp.where(on_top > 0, 2 * on_top, 1)))
+    r = jnp.linalg.qr(jnp.concatenate([matrix, marks]), mode="r")
+    _, values, rows = jnp.linalg.svd(r, full_matrices=False)
+    n_valid = jnp.sum(valid)
+    order = (jnp.arange(c) + c - n_valid) % c
+    kept = jnp.arange(c) < n_valid
+    return jnp.where(kept, values[order], 0), jnp.where(kept, rows[order].T, 0)
+
+
+def _rigid(at: Environment | Structure, weights: Float[Array, " n"] | None = None) -> RigidMotions:
+    if isinstance(at, Environment):
+        return rigid_motions(at.positions, at.mask, weights=weights)
+    return rigid_motions(at.positions, at.mask, translations=True, rotations=not at.periodic, weights=weights)
+
+
+def _status(
+    f: AbstractFeaturizer | AbstractStructureMap,
+    at: Environment | Structure,
+    finite: Array,
+    n_values: Array,
+    values: Array,
+) -> Status:
+    """The first thing that is wrong, in the order of what explains what."""
+    featurizer = f if isinstance(f, AbstractFeaturizer) else f.featurizer
+    environments = at if isinstance(at, Environment) else at.environments()
+    known = featurizer.known if isinstance(at, Environment) else jax.vmap(featurizer.known)
+    coincident = _coincident if isinstance(at, Environment) else jax.vmap(_coincident)
+    wrong = {
+        "empty": ~environments.mask.any(),
+        "non-finite": ~finite,
+        "coincident": coincident(environments).any(),
+        "unknown-species": ~known(environments).all(),
+        "no-signal": (values.max(initial=0) == 0) & (n_values > 0),
+    }
+    code = jnp.asarray(NAMES.index("ok"))
+    for name, holds in reversed(wrong.items()):
+        code = jnp.where(holds, NAMES.index(name), code)
+    return Status(code)
+
+
+def _coincident(env: Environment) -> Array:
+    """Whether two atoms of an environment, its center among them, are at one point."""
+    n = env.max_neighbors
+    if n == 0:
+        return jnp.asarray(False)
+    points = jnp.concatenate([jnp.zeros((1, 3), env.positions.dtype), env.positions])
+    present = jnp.concatenate([jnp.ones(1, bool), env.mask])
+    near = (jnp.abs(points[:, None] - points).max(-1) < COINCIDENT) & present[:, None] & present
+    return near.sum() > present.sum()
+
+
+def _widened(spectrum: Spectrum, n: int) -> Spectrum:
+    """The spectrum with directions on the padding that was cut."""
+    missing = n - spectrum.scale.shape[-1]
+    batch = [(0, 0)] * (spectrum.scale.ndim - 1)
+    return eqx.tree_at(
+        lambda s: (s.directions, s.scale),
+        spectrum,
+        (
+            jnp.pad(spectrum.directions, [*batch, (0, 0), (0, missing), (0, 0)]),
+            jnp.pad(spectrum.scale, [*batch, (0, missing)], constant_values=1),
+        ),
+    )
