@@ -1,7 +1,8 @@
 """What atomic descriptors cannot see: exact Jacobians and singular spectra of structure-feature maps."""
 
 from jaxfeat import errors as errors
-from jaxfeat.basis import cutoff as cutoffs
+from jaxfeat import manifolds as manifolds
+from jaxfeat.basis import cutoff as cutoffs  # noqa: F401
 from jaxfeat.features.correlations import Bispectrum as Bispectrum
 from jaxfeat.features.correlations import Correlations as Correlations
 from jaxfeat.features.correlations import PowerSpectrum as PowerSpectrum
@@ -10,8 +11,9 @@ from jaxfeat.features.function import function as function
 from jaxfeat.features.lift import stacked as stacked
 from jaxfeat.features.lift import summed as summed
 from jaxfeat.geometry.environment import Environment as Environment
+from jaxfeat.geometry.read import environments as environments
+from jaxfeat.geometry.read import read as read
+from jaxfeat.geometry.read import structures as structures
 from jaxfeat.geometry.structure import Structure as Structure
 from jaxfeat.sensitivity.jacobian import jacobian as jacobian
 from jaxfeat.sensitivity.spectrum import singular_spectrum as singular_spectrum
-
-cutoffs = cutoffs

@@ -27,7 +27,7 @@ def bessel_j(x2: Float[Array, "*batch"], l_max: int, x_max: float) -> Float[Arra
     sideways = np.cumprod([1.0, *((l - 1) / l for l in range(2, start + 1, 2))])
     weights = np.zeros(start + 1)
     weights[::2] = sideways * (2 * np.arange(0, start + 1, 2) + 1)
-    orders = np.arange(start, -1, -1)
+    descending = np.arange(start, -1, -1)
 
     def step(carry: tuple[Array, Array, Array, Array], order: tuple[Array, Array]) -> tuple[tuple, Array]:
         two_behind, behind, norm_behind, norm_two_behind = carry
@@ -37,11 +37,11 @@ def bessel_j(x2: Float[Array, "*batch"], l_max: int, x_max: float) -> Float[Arra
         return (behind, current, norm, norm_behind), jnp.stack([current, norm])
 
     zero, one = jnp.zeros_like(x2), jnp.ones_like(x2)
-    scanned = (jnp.asarray(orders, x2.dtype), jnp.asarray(weights[orders], x2.dtype))
+    scanned = (jnp.asarray(descending, x2.dtype), jnp.asarray(weights[descending], x2.dtype))
     _, history = jax.lax.scan(step, (zero, one, zero, zero), scanned)
     values, norm = history[::-1, 0][: l_max + 1], history[-1, 1]
-    scale = jnp.asarray([1 / double_factorial(l) for l in range(l_max + 1)], x2.dtype)
-    return jnp.moveaxis(values / norm, 0, -1) * scale
+    orders = [values[l] / (double_factorial(l) * norm) for l in range(l_max + 1)]
+    return jnp.stack(orders, -1)
 
 
 @bessel_j.defjvp

@@ -1,9 +1,10 @@
 """Radial bases, as what a featurizer needs of them: the coefficients of a Gaussian density at distance r.
 
-Each class gives G_nl(r²), so that a neighbor at r adds G_nl(|r|²) r^l Y_lm(r) to the density coefficient c_nlm. Dividing
-by r^l leaves smooth functions of r², also at the origin.
+Each class gives G_nl(r²), so that a neighbor at r adds G_nl(|r|²) r^l Y_lm(r) to the density coefficient c_nlm.
+Dividing by r^l leaves smooth functions of r², also at the origin.
 """
 
+from itertools import pairwise
 from math import ceil, pi, sqrt
 
 import equinox as eqx
@@ -63,7 +64,9 @@ class GTO(AbstractRadialBasis):
     def __init__(self, r_cut: float, n_max: int, l_max: int, sigma: float) -> None:
         check_basis("gto", r_cut, n_max, l_max, sigma)
         if r_cut <= 1 and n_max > 1:
-            raise BasisError(f"r_cut is {r_cut:g} Å; radial='gto' spaces its functions from 1 Å to r_cut, so exceed 1 Å.")
+            raise BasisError(
+                f"r_cut is {r_cut:g} Å; radial='gto' spaces its functions from 1 Å to r_cut, so exceed 1 Å."
+            )
         self.n_max, self.l_max = n_max, l_max
         reach, l = np.linspace(1.0, r_cut, n_max), np.arange(l_max + 1)[:, None]
         a = 1 / (2 * sigma**2)
@@ -182,7 +185,7 @@ def bessel_zeros(n_max: int, l_max: int) -> np.ndarray:
     table = [zeros[:n_max]]
     for l in range(1, l_max + 1):
         function = lambda x, l=l: spherical_jn(l, x)  # noqa: E731
-        zeros = np.asarray([brentq(function, a, b, xtol=1e-15, rtol=1e-15) for a, b in zip(zeros, zeros[1:], strict=False)])
+        zeros = np.asarray([brentq(function, a, b, xtol=1e-15, rtol=1e-15) for a, b in pairwise(zeros)])
         table.append(zeros[:n_max])
     return np.stack(table, -1)
 

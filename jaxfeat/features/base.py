@@ -26,12 +26,13 @@ class AbstractFeaturizer(eqx.Module):
 
     - `nu`: the body order, how many neighbors are correlated at a time; `None` where it is not known.
     - `group`: `"O3"`, or `"SO3"` where pseudoscalars are kept.
-    - `species`: atomic numbers that are told apart, in order; `None` where all are accepted.
+    - `species`: atomic numbers that are told apart, in order, int32; `None` where all are accepted. An array, so that
+      featurizers of as many species share their compiled programs.
     """
 
     nu: eqx.AbstractVar[int | None]
     group: eqx.AbstractVar[str]
-    species: eqx.AbstractVar[tuple[int, ...] | None]
+    species: eqx.AbstractVar[np.ndarray | None]
 
     def features(self, env: Environment) -> Float[Array, " n_features"]:
         """Features of one environment, in the dtype of its positions."""
@@ -72,12 +73,17 @@ class AbstractFeaturizer(eqx.Module):
             known = ", ".join(SYMBOLS[z] for z in self.species)
             raise SpeciesError(f"species {names} not among the featurizer's ({known}); add them to `species`.")
 
+    def restricted(self, species: Int[Array, " k"] | np.ndarray) -> AbstractFeaturizer:
+        """A featurizer whose Jacobian has the same singular values wherever only these `species` occur, with fewer
+        features where there is a way to have fewer. -1 stands for none."""
+        return self
+
     def known(self, env: Environment) -> Bool[Array, ""]:
         """Whether every atom of one environment is of a species that the featurizer tells apart."""
         if self.species is None:
             return jnp.asarray(True)
-        among = jnp.asarray(self.species)
-        neighbors = (env.species[:, None] == among).any(-1) | ~env.mask
+        among = jnp.asarray(self.species, env.species.dtype)
+        neighbors = (env.species[:, None] == among[None]).any(-1) | ~env.mask
         return neighbors.all() & ((env.center_species == among).any() | (env.center_species == 0))
 
 
@@ -96,7 +102,7 @@ class AbstractAdditiveFeaturizer(AbstractFeaturizer):
     """
 
     def neighbor_density(
-        self, position: Float[Array, "3"], species: Int[Array, ""], mask: Bool[Array, ""]
+        self, position: Float[Array, 3], species: Int[Array, ""], mask: Bool[Array, ""]
     ) -> Float[Array, "*density"]:
         """What one neighbor adds to the density; zero for padding."""
         raise NotImplementedError
@@ -124,7 +130,7 @@ class AbstractStructureMap(eqx.Module):
 
     featurizer: eqx.AbstractVar[AbstractFeaturizer]
 
-    def collect(self, rows: Float[Array, "c d *rest"], structure: Structure) -> Float[Array, "n_features *rest"]:
+    def collect(self, rows: Float[Array, "c d *rest"], structure: Structure) -> Float[Array, n_features * rest]:
         """Put together what the centers have, features or their derivatives: `(c, d, ...)` -> `(n_features, ...)`."""
         raise NotImplementedError
 

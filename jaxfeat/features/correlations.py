@@ -28,15 +28,15 @@ class RadialSpectrum(DensityFeaturizer):
     Labels are (species, n). Sees the distances alone.
     """
 
-    nu: ClassVar[int] = 1
-    group: ClassVar[str] = "O3"
+    nu: ClassVar[int] = 1  # type: ignore[misc]
+    group: ClassVar[str] = "O3"  # type: ignore[misc]
 
     @property
     def labels(self) -> tuple[Label, ...]:
         return tuple(self.channel(q) for q in range(self.n_channels))
 
-    def contract(self, density: Float[Array, "q lm"]) -> Float[Array, " n_features"]:
-        return density[:, 0]
+    def contract(self, density: Float[Array, "q l m"]) -> Float[Array, " n_features"]:
+        return density[:, 0, self.radial.l_max]
 
 
 class PowerSpectrum(DensityFeaturizer):
@@ -46,8 +46,8 @@ class PowerSpectrum(DensityFeaturizer):
     Labels are (species, n, species', n', l). Sees distances and the angles between two neighbors.
     """
 
-    nu: ClassVar[int] = 2
-    group: ClassVar[str] = "O3"
+    nu: ClassVar[int] = 2  # type: ignore[misc]
+    group: ClassVar[str] = "O3"  # type: ignore[misc]
 
     @property
     def labels(self) -> tuple[Label, ...]:
@@ -58,24 +58,18 @@ class PowerSpectrum(DensityFeaturizer):
             for p in range(q, self.n_channels)
         )
 
-    def contract(self, density: Float[Array, "q lm"]) -> Float[Array, " n_features"]:
+    def contract(self, density: Float[Array, "q l m"]) -> Float[Array, " n_features"]:
         first, second = np.triu_indices(self.n_channels)
-        weights = jnp.asarray(np.where(first == second, 1, sqrt(2)), density.dtype)
-        rows = []
-        for l, c in enumerate(self.by_l(density)):
-            pairs = jnp.einsum("qm,pm->qp", c, c, precision="highest")
-            rows.append(pairs[first, second] * weights / sqrt(2 * l + 1))
-        return jnp.concatenate(rows)
+        degree = np.sqrt(2 * np.arange(self.radial.l_max + 1) + 1)
+        weights = jnp.asarray(np.where(first == second, 1, sqrt(2)) / degree[:, None], density.dtype)
+        pairs = jnp.einsum("qlm,plm->lqp", density, density, precision="highest")
+        return (pairs[:, first, second] * weights).reshape(-1)
 
 
 class _ManyBody(DensityFeaturizer):
     """Orders whose features are listed block by block."""
 
     pseudoscalars: eqx.AbstractVar[bool]
-
-    @property
-    def group(self) -> str:
-        return "SO3" if self.pseudoscalars and self.nu is not None and self.nu >= 3 else "O3"
 
     @property
     def blocks(self) -> tuple[Block, ...]:
@@ -93,7 +87,7 @@ class _ManyBody(DensityFeaturizer):
             for channels in block.channels.tolist()
         )
 
-    def select(self, block: Block, products: Float[Array, "..."]) -> Float[Array, " n"]:
+    def select(self, block: Block, products: Float[Array, ...]) -> Float[Array, " n"]:
         """The block's features from the products of all its channels, any shape of `n_channels ** nu` entries."""
         flat = np.ravel_multi_index(tuple(block.channels.T), (self.n_channels,) * len(block.ls))
         return products.reshape(-1)[flat] * jnp.asarray(block.weights, products.dtype)
@@ -109,13 +103,15 @@ class Bispectrum(_ManyBody):
     """
 
     pseudoscalars: bool = eqx.field(static=True)
-    nu: ClassVar[int] = 3
+    group: str = eqx.field(static=True)
+    nu: ClassVar[int] = 3  # type: ignore[misc]
 
     def __init__(self, *args: Any, pseudoscalars: bool = False, **density: Any) -> None:
         super().__init__(*args, **density)
         self.pseudoscalars = bool(pseudoscalars)
+        self.group = "SO3" if self.pseudoscalars else "O3"
 
-    def contract(self, density: Float[Array, "q lm"]) -> Float[Array, " n_features"]:
+    def contract(self, density: Float[Array, "q l m"]) -> Float[Array, " n_features"]:
         c = self.by_l(density)
         rows = []
         for block in self.blocks:
@@ -139,6 +135,7 @@ class Correlations(_ManyBody):
     """
 
     nu: int = eqx.field(static=True)
+    group: str = eqx.field(static=True)
     pseudoscalars: bool = eqx.field(static=True)
 
     def __init__(self, *args: Any, nu: int, pseudoscalars: bool = False, **density: Any) -> None:
@@ -146,8 +143,10 @@ class Correlations(_ManyBody):
             raise BasisError(f"nu is {nu!r}; the body order must be a whole number of at least 1.")
         super().__init__(*args, **density)
         self.nu, self.pseudoscalars = int(nu), bool(pseudoscalars)
+        # Below three neighbors there is no handedness to see.
+        self.group = "SO3" if self.pseudoscalars and self.nu >= 3 else "O3"
 
-    def contract(self, density: Float[Array, "q lm"]) -> Float[Array, " n_features"]:
+    def contract(self, density: Float[Array, "q l m"]) -> Float[Array, " n_features"]:
         c = self.by_l(density)
         # Keyed by the l and the L of the coupled factors: blocks share their leading factors.
         partial: dict[tuple[tuple[int, ...], tuple[int, ...]], Array] = {((l,), (l,)): c[l] for l in range(len(c))}

@@ -1,4 +1,8 @@
-"""Density coefficients c_{a n l m}: a sum of Gaussians on neighbors, in radial functions and spherical harmonics."""
+"""Density coefficients c_{a n l m}: a sum of Gaussians on neighbors, in radial functions and spherical harmonics.
+
+They stand in an array `(q, l, m)` of channels q = (a, n) and m = -l_max ... l_max, zero where |m| > l: with one shape
+for all l, sums over l and m are single contractions.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from jaxfeat.basis.radial import RADIAL_BASES, AbstractRadialBasis
 from jaxfeat.errors import BasisError, SpeciesError
 from jaxfeat.features.base import AbstractAdditiveFeaturizer
 from jaxfeat.geometry.species import SYMBOLS, atomic_numbers
-from jaxfeat.so3.harmonics import solid_harmonics
+from jaxfeat.so3.harmonics import solid_harmonics_table
 
 
 class DensityFeaturizer(AbstractAdditiveFeaturizer):
@@ -37,7 +41,7 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
     radial_scaling: Willatt2018 | None
     r_cut: np.ndarray
     center_weight: np.ndarray
-    species: tuple[int, ...] = eqx.field(static=True)
+    species: np.ndarray
 
     def __init__(
         self,
@@ -51,8 +55,8 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
         radial_scaling: Willatt2018 | None = None,
         include_center: bool | float = True,
     ) -> None:
-        numbers = tuple(atomic_numbers(species).tolist())
-        if not numbers or len(set(numbers)) != len(numbers):
+        numbers = atomic_numbers(species)
+        if not len(numbers) or len(set(numbers.tolist())) != len(numbers):
             raise SpeciesError(f"species is {tuple(species)!r}; name each species that occurs once.")
         if radial not in RADIAL_BASES:
             raise BasisError(f"radial is {radial!r}; choose one of {', '.join(map(repr, RADIAL_BASES))}.")
@@ -61,11 +65,15 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
                 raise BasisError(f"{name} is {count!r}; it must be an integer.")
         self.species = numbers
         self.radial = RADIAL_BASES[radial](float(r_cut), int(n_max), int(l_max), float(sigma))
-        self.cutoff = Smoothstep(min(1.0, float(r_cut))) if cutoff is None else cutoff
+        self.cutoff = Smoothstep(np.minimum(1.0, r_cut)) if cutoff is None else cutoff
         self.cutoff.check(float(r_cut))
         self.radial_scaling = radial_scaling
         self.r_cut = np.asarray(r_cut, float)
         self.center_weight = np.asarray(include_center, float)
+
+    def restricted(self, species: Int[Array, " k"] | np.ndarray) -> DensityFeaturizer:
+        # Features of absent species are zero, with zero derivatives.
+        return eqx.tree_at(lambda f: f.species, self, species)
 
     @property
     def n_channels(self) -> int:
@@ -78,8 +86,8 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
         return SYMBOLS[self.species[a]], n
 
     def neighbor_density(
-        self, position: Float[Array, "3"], species: Int[Array, ""], mask: Bool[Array, ""]
-    ) -> Float[Array, "q lm"]:
+        self, position: Float[Array, 3], species: Int[Array, ""], mask: Bool[Array, ""]
+    ) -> Float[Array, "q l m"]:
         s = position @ position
         # The double where keeps the root's infinite slope at zero out of every derivative.
         r = jnp.where(s > 0, jnp.sqrt(jnp.where(s > 0, s, 1)), 0)
@@ -89,20 +97,19 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
         weight = jnp.where(mask, weight, 0)
         return self._expand(position, weight * self.radial(s), species)
 
-    def center_density(self, species: Int[Array, ""], dtype: jnp.dtype) -> Float[Array, "q lm"]:
+    def center_density(self, species: Int[Array, ""], dtype: jnp.dtype) -> Float[Array, "q l m"]:
         return self._expand(
             jnp.zeros(3, dtype), jnp.asarray(self.center_weight, dtype) * self.radial(jnp.zeros((), dtype)), species
         )
 
     def _expand(
-        self, position: Float[Array, "3"], radial: Float[Array, "n l"], species: Int[Array, ""]
-    ) -> Float[Array, "q lm"]:
-        l_max = self.radial.l_max
-        repeats = np.repeat(np.arange(l_max + 1), 2 * np.arange(l_max + 1) + 1)
-        single = radial[:, repeats] * solid_harmonics(l_max, position)
-        channel = (species == jnp.asarray(self.species)).astype(position.dtype)
-        return (channel[:, None, None] * single).reshape(self.n_channels, -1)
+        self, position: Float[Array, 3], radial: Float[Array, "n l"], species: Int[Array, ""]
+    ) -> Float[Array, "q l m"]:
+        single = radial[:, :, None] * solid_harmonics_table(self.radial.l_max, position)[None]
+        channel = (species == jnp.asarray(self.species, species.dtype)).astype(position.dtype)
+        return (channel[:, None, None, None] * single[None]).reshape(self.n_channels, *single.shape[1:])
 
-    def by_l(self, density: Float[Array, "q lm"]) -> list[Float[Array, "q m"]]:
+    def by_l(self, density: Float[Array, "q l m"]) -> list[Float[Array, "q m"]]:
         """The coefficients of each l: `(n_channels, 2 l + 1)`."""
-        return [density[:, l * l : (l + 1) ** 2] for l in range(self.radial.l_max + 1)]
+        l_max = self.radial.l_max
+        return [density[:, l, l_max - l : l_max + l + 1] for l in range(l_max + 1)]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxfeat.errors import BasisError
@@ -20,7 +21,7 @@ class FunctionFeaturizer(AbstractFeaturizer):
     fn: Callable
     nu: int | None = eqx.field(static=True)
     group: str = eqx.field(static=True)
-    species: tuple[int, ...] | None = eqx.field(static=True)
+    species: np.ndarray | None
     names: tuple[Label, ...] | None = eqx.field(static=True)
 
     @property
@@ -66,5 +67,5 @@ def function(
     if isinstance(labels, int):
         labels = [(i,) for i in range(labels)]
     names = None if labels is None else tuple(label if isinstance(label, tuple) else (label,) for label in labels)
-    numbers = None if species is None else tuple(atomic_numbers(list(species)).tolist())
-    return FunctionFeaturizer(fn, nu, group, numbers, names)
+    numbers = None if species is None else atomic_numbers(list(species))
+    return FunctionFeaturizer(fn=fn, nu=nu, group=group, species=numbers, names=names)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -16,7 +15,7 @@ class Stacked(AbstractStructureMap):
 
     featurizer: AbstractFeaturizer
 
-    def collect(self, rows: Float[Array, "c d *rest"], structure: Structure) -> Float[Array, "n_features *rest"]:
+    def collect(self, rows: Float[Array, "c d *rest"], structure: Structure) -> Float[Array, n_features * rest]:
         present = structure.center_mask.reshape(-1, *([1] * (rows.ndim - 1)))
         return jnp.where(present, rows, 0).reshape(-1, *rows.shape[2:])
 
@@ -25,11 +24,13 @@ class Summed(AbstractStructureMap):
     """See `jaxfeat.summed`."""
 
     featurizer: AbstractFeaturizer
-    species: tuple[int, ...] = eqx.field(static=True)
 
-    def collect(self, rows: Float[Array, "c d *rest"], structure: Structure) -> Float[Array, "n_features *rest"]:
+    def collect(self, rows: Float[Array, "c d *rest"], structure: Structure) -> Float[Array, n_features * rest]:
         of_center = structure.species[structure.center]
-        member = (of_center == jnp.asarray(self.species)[:, None]) & structure.center_mask
+        assert self.featurizer.species is not None
+        member = (
+            of_center[None] == jnp.asarray(self.featurizer.species, of_center.dtype)[:, None]
+        ) & structure.center_mask[None]
         sums = jnp.einsum("sc,c...->s...", member.astype(rows.dtype), rows, precision="highest")
         return sums.reshape(-1, *rows.shape[2:])
 
@@ -51,4 +52,4 @@ def summed(featurizer: AbstractFeaturizer) -> Summed:
     """
     if featurizer.species is None:
         raise SpeciesError("this featurizer declares no species; pass `species` to it so that centers can be summed.")
-    return Summed(featurizer, featurizer.species)
+    return Summed(featurizer)

@@ -7,12 +7,11 @@ by the square root of the number of orders that it stands for: the norm of the f
 """
 
 from functools import lru_cache
-from itertools import combinations_with_replacement
+from itertools import combinations_with_replacement, pairwise
 from math import factorial
 from typing import NamedTuple
 
 import numpy as np
-
 
 
 class Block(NamedTuple):
@@ -41,7 +40,7 @@ def blocks(nu: int, n_channels: int, l_max: int, pseudoscalars: bool) -> tuple[B
             # Two equal factors annihilate a coupling that is antisymmetric in them.
             no_equal_first = nu >= 3 and (ls[0] + ls[1] + path[1]) % 2 == 1
             no_equal_last = nu >= 3 and (path[nu - 3] + ls[-2] + ls[-1]) % 2 == 1
-            ties = tuple(a == b for a, b in zip(ls, ls[1:], strict=False))
+            ties = tuple(a == b for a, b in pairwise(ls))
             channels, weights = _channel_tuples(n_channels, ties, no_equal_first, no_equal_last)
             if len(channels):
                 found.append(Block(ls, chain[: max(nu - 3, 0)], channels, weights))
@@ -80,5 +79,3 @@ def _channel_tuples(
         run = np.where(same, run + 1, 1)
         orders = orders / run
     return np.ascontiguousarray(q.T[keep]), np.sqrt(orders[keep])
-
-

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -58,6 +58,9 @@ class Environment(eqx.Module):
             raise GeometryError("this is one environment, not a batch: it has nothing to index.")
         return jax.tree.map(lambda leaf: leaf[index], self)
 
+    def __iter__(self) -> Iterator[Environment]:
+        return (self[index] for index in range(len(self)))
+
     def __len__(self) -> int:
         if not self.batch_shape:
             raise GeometryError("this is one environment, not a batch: it has no length.")
@@ -84,7 +87,9 @@ class Environment(eqx.Module):
             positions = values.astype(float)
         positions = jnp.asarray(positions)
         if positions.ndim != 2 or positions.shape[1] != 3:
-            raise GeometryError(f"positions has shape {positions.shape}; give one row of x, y, z (Å) for each neighbor.")
+            raise GeometryError(
+                f"positions has shape {positions.shape}; give one row of x, y, z (Å) for each neighbor."
+            )
         n = positions.shape[0]
         if len(numbers) != n:
             raise SpeciesError(f"{len(numbers)} species were given for {n} neighbors; give one for each.")

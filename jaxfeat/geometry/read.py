@@ -16,6 +16,7 @@ import numpy as np
 from jaxfeat.errors import GeometryError, ReadError, SpeciesError
 from jaxfeat.geometry.environment import COINCIDENT, Environment, check_positions
 from jaxfeat.geometry.species import SYMBOLS, atomic_number
+from jaxfeat.geometry.structure import Structure
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -95,16 +96,7 @@ def environments(
     **Raises:** `ReadError` for what is not `ase.Atoms` or an empty list, `GeometryError` for positions, cells, `r_cut`
     or indices that make no sense, `SpeciesError` for dummy atoms and for symbols that no structure holds.
     """
-    structures = _structures(atoms)
-    r_cut = _length(r_cut)
-
-    def label(k: int) -> str:
-        return f"structure {k} ({_formula(structures[k])})" if names is None else names[k]
-
-    for k, structure in enumerate(structures):
-        fault = _fault(structure)
-        if fault is not None:
-            raise type(fault)(f"{label(k)}: {fault}")
+    structures, r_cut, label = _checked(atoms, r_cut, names)
     chosen = _centers(structures, centers, label)
     numbers = np.concatenate([structure.numbers for structure in structures])
     sizes = np.asarray([len(structure) for structure in structures])
@@ -135,6 +127,66 @@ def environments(
         structure_index=jnp.asarray(structure_index.astype(np.int32)),
         center_index=jnp.asarray(np.concatenate(chosen).astype(np.int32)),
     )
+
+
+def structures(
+    atoms: Atoms | Sequence[Atoms],
+    r_cut: float,
+    centers: str | int | Sequence[str] | Sequence[int] | None = None,
+) -> Structure:
+    """Molecules or crystals with their lists of neighbors, for structure maps.
+
+    The lists hold for displacements that take no atom across `r_cut`, which a smooth cutoff makes harmless.
+
+    **Arguments:** as `environments`.
+
+    **Returns:** one `Structure` for one `ase.Atoms`; for a list, a batch padded to the largest.
+
+    **Raises:** as `environments`, and `GeometryError` where molecules and periodic structures come in one list.
+    """
+    many, r_cut, label = _checked(atoms, r_cut, None)
+    chosen = _centers(many, centers, label)
+    built = []
+    for k, (structure, center) in enumerate(zip(many, chosen, strict=True)):
+        name = label(k)
+        pairs = _pairs([structure], np.zeros(1, int), r_cut, [name].__getitem__)
+        n = len(structure)
+        counts = np.bincount(pairs.center, minlength=n)
+        order = np.lexsort((*pairs.shift.T, pairs.neighbor, pairs.distance, pairs.center))
+        column = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
+        shape = (n, max(1, counts.max(initial=0)))
+        neighbor, shift, mask = np.zeros(shape, np.int32), np.zeros((*shape, 3)), np.zeros(shape, bool)
+        row = pairs.center[order]
+        neighbor[row, column], shift[row, column], mask[row, column] = pairs.neighbor[order], pairs.shift[order], True
+        built.append(
+            Structure(
+                positions=jnp.asarray(np.asarray(structure.positions, float)),
+                cell=jnp.asarray(np.where(structure.pbc[:, None], structure.cell.array, 0.0)),
+                species=jnp.asarray(structure.numbers.astype(np.int32)),
+                mask=jnp.ones(n, bool),
+                center=jnp.asarray(center.astype(np.int32)),
+                center_mask=jnp.ones(len(center), bool),
+                neighbor=jnp.asarray(neighbor[center]),
+                shift=jnp.asarray(shift[center]),
+                neighbor_mask=jnp.asarray(mask[center]),
+                periodic=bool(structure.pbc.any()),
+            )
+        )
+    return Structure.stack(built) if isinstance(atoms, (list, tuple)) else built[0]
+
+
+def _checked(atoms: Any, r_cut: Any, names: Sequence[str] | None) -> tuple[list[Atoms], float, Callable[[int], str]]:
+    """The structures, `r_cut` as a number, and what to call each structure, once nothing is wrong with them."""
+    structures, r_cut = _structures(atoms), _length(r_cut)
+
+    def label(k: int) -> str:
+        return f"structure {k} ({_formula(structures[k])})" if names is None else names[k]
+
+    for k, structure in enumerate(structures):
+        fault = _fault(structure)
+        if fault is not None:
+            raise type(fault)(f"{label(k)}: {fault}")
+    return structures, r_cut, label
 
 
 def _length(r_cut: Any) -> float:

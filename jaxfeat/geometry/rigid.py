@@ -22,6 +22,7 @@ class RigidMotions(eqx.Module):
     - `clearance`: in (0, 1], the smallest rotation's length relative to the largest. Nearly collinear atoms make the
       rotation about their axis short, and digits of its direction are lost in proportion.
     - `n_dropped`: leading columns that are rigid for every set of this padded size.
+    - `n_rigid_generic`: the count for atoms that fill this size and do not all lie on a line.
     """
 
     reflectors: Float[Array, "k m"]
@@ -29,18 +30,19 @@ class RigidMotions(eqx.Module):
     n_rigid: Int[Array, ""]
     clearance: Float[Array, ""]
     n_dropped: int = eqx.field(static=True)
+    n_rigid_generic: int = eqx.field(static=True)
 
     def project(self, matrix: Float[Array, "rows m"]) -> Float[Array, "rows c"]:
         """`matrix @ Q`, with Q the orthonormal complement; its invalid columns are not zeroed."""
         for v in self.reflectors:
-            matrix = matrix - 2 * (matrix @ v)[:, None] * v
+            matrix = matrix - 2 * jnp.outer(matrix @ v, v)
         return matrix[:, self.n_dropped :]
 
     def lift(self, coordinates: Float[Array, "c cols"]) -> Float[Array, "m cols"]:
         """`Q @ coordinates`: displacements of all atoms from coordinates in the complement."""
         full = jnp.concatenate([jnp.zeros((self.n_dropped, coordinates.shape[1]), coordinates.dtype), coordinates])
         for v in self.reflectors[::-1]:
-            full = full - 2 * v[:, None] * (v @ full)
+            full = full - 2 * jnp.outer(v, v @ full)
         return full
 
 
@@ -60,35 +62,37 @@ def rigid_motions(
     """
     n = positions.shape[0]
     dtype = positions.dtype
-    weights = jnp.ones(n, dtype) if weights is None else weights
-    weights = jnp.where(mask, weights, 0)
     present = mask.astype(dtype)
+    scale = present if weights is None else jnp.where(mask, weights, 0)
     columns, rank = [], jnp.asarray(0)
-    dropped = 0
+    dropped = generic = 0
     if translations:
-        columns += [(weights[:, None] * axis).reshape(-1) for axis in jnp.eye(3, dtype=dtype)]
+        columns += [jnp.outer(scale, axis).reshape(-1) for axis in jnp.eye(3, dtype=dtype)]
         rank += jnp.where(mask.any(), 3, 0)
-        dropped += min(3, 3 * n)
+        dropped = generic = min(3, 3 * n)
     clearance = jnp.ones((), dtype)
     if rotations:
         pivot = positions.T @ present / jnp.maximum(present.sum(), 1) if translations else jnp.zeros(3, dtype)
-        centered = (positions - pivot) * present[:, None]
+        centered = (positions - pivot[None]) * present[:, None]
         lengths, frame = _principal_rotations(centered, present)
         # A single atom that the center holds at a distance has two; a molecule of one atom has none.
         tolerance = jnp.finfo(dtype).eps ** 0.5
         real = lengths > tolerance * jnp.maximum(lengths[0], jnp.finfo(dtype).tiny)
-        _, frame_weighted = _principal_rotations(centered, weights, axis=jnp.where(real[2], 0, 1) * frame[:, 2])
+        if weights is not None:
+            _, frame = _principal_rotations(centered, scale, axis=jnp.where(real[2], 0, 1) * frame[:, 2])
         for k in range(3):
-            turn = jnp.cross(jnp.broadcast_to(frame_weighted[:, k], (n, 3)), centered) * weights[:, None]
+            turn = jnp.cross(jnp.broadcast_to(frame[:, k], (n, 3)), centered) * scale[:, None]
             columns.append(jnp.where(real[k], turn, 0).reshape(-1))
         rank += real.sum()
         clearance = jnp.where(real, lengths, lengths[0]).min() / jnp.where(lengths[0] > 0, lengths[0], 1)
         clearance = jnp.where(lengths[0] > 0, clearance, 1)
-        dropped += 0 if n == 0 or (translations and n == 1) else 2
+        free = n - 1 if translations else n
+        dropped += 2 if free > 0 else 0
+        generic += 3 if free > 1 else 2 if free == 1 else 0
     reflectors = _reflectors(columns, 3 * n, dtype)
     index = jnp.arange(dropped, 3 * n)
     valid = (index >= rank) & jnp.repeat(mask, 3)[dropped:]
-    return RigidMotions(reflectors, valid, rank, clearance, dropped)
+    return RigidMotions(reflectors, valid, rank, clearance, dropped, generic)
 
 
 def _principal_rotations(

@@ -78,7 +78,11 @@ class Structure(eqx.Module):
         for group in leaves:
             shape = tuple(max(sizes) for sizes in zip(*(leaf.shape for leaf in group), strict=True))
             padded.append(
-                jnp.stack([jnp.pad(leaf, [(0, want - have) for want, have in zip(shape, leaf.shape, strict=True)])
-                           for leaf in group])
+                jnp.stack(
+                    [
+                        jnp.pad(leaf, [(0, want - have) for want, have in zip(shape, leaf.shape, strict=True)])
+                        for leaf in group
+                    ]
+                )
             )
         return jax.tree.unflatten(jax.tree.structure(structures[0]), padded)

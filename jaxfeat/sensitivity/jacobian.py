@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import overload
+from typing import Any, overload
 
 import equinox as eqx
 import jax
@@ -18,7 +18,7 @@ from jaxfeat.geometry.structure import Structure
 def jacobian(f: AbstractFeaturizer, at: Environment) -> Float[Array, "*batch d n 3"]: ...
 @overload
 def jacobian(f: AbstractStructureMap, at: Structure) -> Float[Array, "*batch d n 3"]: ...
-def jacobian(f, at):
+def jacobian(f: Any, at: Any) -> Float[Array, "*batch d n 3"]:
     """dF/dr: `(..., n_features, n, 3)`, features per Å.
 
     Of an environment, with respect to its neighbors; the center is fixed. Of a structure, with respect to all its
@@ -40,15 +40,24 @@ def _compiled(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | St
     return call(f, at)
 
 
-def single_jacobian(
-    f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure
-) -> Float[Array, "d n 3"]:
+def single_jacobian(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure) -> Float[Array, "d n 3"]:
     """The Jacobian of one item, by the shortest way that the featurizer offers."""
+    return weighed_jacobian(f, at)[0]
+
+
+def weighed_jacobian(
+    f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure
+) -> tuple[Float[Array, "d n 3"], Float[Array, " n"]]:
+    """The Jacobian of one item, and the joint norm of what was added up to each atom's three columns.
+
+    Where symmetry makes contributions cancel, rounding errors are in proportion to the latter, not to the columns.
+    """
     if isinstance(f, AbstractStructureMap):
         assert isinstance(at, Structure)
         return structure_jacobian(f, at)
     assert isinstance(at, Environment)
-    return additive_jacobian(f, at) if isinstance(f, AbstractAdditiveFeaturizer) else generic_jacobian(f, at)
+    whole = additive_jacobian(f, at) if isinstance(f, AbstractAdditiveFeaturizer) else generic_jacobian(f, at)
+    return whole, jnp.sqrt(jnp.sum(whole**2, (0, 2)))
 
 
 def generic_jacobian(f: AbstractFeaturizer, env: Environment) -> Float[Array, "d n 3"]:
@@ -64,16 +73,20 @@ def additive_jacobian(f: AbstractAdditiveFeaturizer, env: Environment) -> Float[
     return jnp.moveaxis(columns, 1, 0)
 
 
-def structure_jacobian(f: AbstractStructureMap, structure: Structure) -> Float[Array, "d n 3"]:
+def structure_jacobian(
+    f: AbstractStructureMap, structure: Structure
+) -> tuple[Float[Array, "d n 3"], Float[Array, " n"]]:
     """From the centers' Jacobians: a displacement reaches a center as that of its neighbor less its own."""
     environments = structure.environments()
-    rows = jax.vmap(single_jacobian, in_axes=(None, 0))(f.featurizer, environments)
+    rows, weights = jax.vmap(weighed_jacobian, in_axes=(None, 0))(f.featurizer, environments)
     rows = jnp.where(environments.mask[:, None, :, None], rows, 0)
+    squares = jnp.where(environments.mask, weights**2, 0)
     n = structure.positions.shape[0]
 
-    def scatter(rows: Array, neighbor: Array, center: Array) -> Array:
-        atoms = jnp.zeros((rows.shape[0], n, 3), rows.dtype)
-        return atoms.at[:, neighbor].add(rows).at[:, center].add(-rows.sum(1))
+    def scatter(rows: Array, squares: Array, neighbor: Array, center: Array) -> tuple[Array, Array]:
+        atoms = jnp.zeros((rows.shape[0], n, 3), rows.dtype).at[:, neighbor].add(rows)
+        added = jnp.zeros(n, rows.dtype).at[neighbor].add(squares).at[center].add(squares.sum())
+        return atoms.at[:, center].add(-rows.sum(1)), added
 
-    per_center = jax.vmap(scatter)(rows, structure.neighbor, structure.center)
-    return f.collect(per_center, structure)
+    per_center, added = jax.vmap(scatter)(rows, squares, structure.neighbor, structure.center)
+    return f.collect(per_center, structure), jnp.sqrt(added.sum(0))

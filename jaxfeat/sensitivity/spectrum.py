@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from functools import partial
+from math import sqrt
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap
 from jaxfeat.geometry.environment import COINCIDENT, Environment, concrete
 from jaxfeat.geometry.rigid import RigidMotions, rigid_motions
 from jaxfeat.geometry.structure import Structure
-from jaxfeat.sensitivity.jacobian import single_jacobian
+from jaxfeat.sensitivity.jacobian import weighed_jacobian
 from jaxfeat.sensitivity.status import NAMES, Status
 
 
@@ -79,32 +80,18 @@ def singular_spectrum(
     environments = at if isinstance(at, Environment) else at.environments()
     (f if isinstance(f, AbstractFeaturizer) else f.featurizer).check(environments)
     if concrete(at.positions) is None:
-        return _compiled(f, at, equilibrated, None)
-    # Outside jit, the counts are known before the shapes are fixed: padding is cut, and nothing is left out.
-    if isinstance(at, Environment):
-        full = at.max_neighbors
-        at = at.padded(max(int(np.max(np.asarray(at.n_neighbors), initial=0)), 0))
-        return _widened(_compiled(f, at, equilibrated, _longest(at)), full)
-    return _compiled(f, at, equilibrated, _longest(at))
-
-
-@eqx.filter_jit
-def _longest_of_all(at: Environment | Structure) -> Int[Array, "*batch"]:
-    call = lambda item: jnp.sum(_rigid(item).valid)  # noqa: E731
-    for _ in at.batch_shape:
-        call = jax.vmap(call)
-    return call(at)
-
-
-def _longest(at: Environment | Structure) -> int:
-    return int(np.max(np.asarray(_longest_of_all(at)), initial=0))
+        return _compiled(f, at, equilibrated, False)
+    if isinstance(at, Structure):
+        return _fitted(_compiled(f, at, equilibrated, True), at.positions.shape[-2])
+    counts = np.asarray(at.n_neighbors)
+    return _fitted(_compiled(f, at.padded(int(counts.max(initial=0))), equilibrated, True), at.max_neighbors)
 
 
 @eqx.filter_jit
 def _compiled(
-    f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure, equilibrated: bool, k: int | None
+    f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure, equilibrated: bool, every: bool
 ) -> Spectrum:
-    call = partial(single_spectrum, equilibrated=equilibrated, k=k)
+    call = partial(single_spectrum, equilibrated=equilibrated, every=every)
     for _ in at.batch_shape:
         call = jax.vmap(call, in_axes=(None, 0))
     return call(f, at)
@@ -115,40 +102,44 @@ def single_spectrum(
     at: Environment | Structure,
     *,
     equilibrated: bool,
-    k: int | None = None,
+    every: bool,
 ) -> Spectrum:
-    """The spectrum of one item, with room for `k` values."""
-    return jacobian_spectrum(single_jacobian(f, at), f, at, equilibrated=equilibrated, k=k)
+    """The spectrum of one item. `every` leaves room for the direction more that collinear atoms have."""
+    return jacobian_spectrum(*weighed_jacobian(f, at), f, at, equilibrated=equilibrated, every=every)
 
 
 def jacobian_spectrum(
     jacobian: Float[Array, "d n 3"],
+    added: Float[Array, " n"],
     f: AbstractFeaturizer | AbstractStructureMap,
     at: Environment | Structure,
     *,
     equilibrated: bool,
-    k: int | None = None,
+    every: bool,
 ) -> Spectrum:
-    """The spectrum of a Jacobian that is at hand already."""
+    """The spectrum of a Jacobian that is at hand already, as `weighed_jacobian` gives it."""
     d, n, _ = jacobian.shape
     dtype = jacobian.dtype
     finite = jnp.isfinite(jacobian).all() & jnp.isfinite(at.positions).all()
-    jacobian = jnp.where(finite, jacobian, 0)
+    jacobian, added = jnp.where(finite, jacobian, 0), jnp.where(finite, added, 0)
+    rounding = max(d, 3 * n) * jnp.finfo(dtype).eps
     scale = jnp.ones(n, dtype)
     if equilibrated:
-        norms = jnp.linalg.norm(jnp.moveaxis(jacobian, 1, 0).reshape(n, -1), axis=-1)
-        scale = jnp.where(norms > 0, norms, jnp.where(norms.max(initial=0) > 0, norms.max(initial=0), 1))
+        norms = jnp.sqrt(jnp.sum(jacobian**2, (0, 2)))
+        # Columns that cancelled down to rounding errors must not be blown up to signals.
+        norms = jnp.where(norms > rounding * added, norms, added)
+        scale = jnp.where(norms > 0, norms, jnp.where(added.max(initial=0) > 0, added.max(initial=0), 1))
     rigid = _rigid(at, scale if equilibrated else None)
-    values, coordinates = _decompose(rigid.project((jacobian / scale[:, None]).reshape(d, 3 * n)), rigid.valid)
+    values, coordinates = _decompose(rigid.project((jacobian / scale[None, :, None]).reshape(d, 3 * n)), rigid.valid)
     n_values = jnp.sum(rigid.valid)
-    if k is None:
-        k = max(3 * n - rigid.n_dropped - (1 if n > 1 and rigid.n_dropped in (2, 5) else 0), 0)
     directions = rigid.lift(coordinates).T
-    room = min(k, values.shape[0])
+    room = values.shape[0] if every else 3 * n - rigid.n_rigid_generic
     listed = jnp.arange(room) < n_values
-    status = _status(f, at, finite, n_values, values)
-    largest = values.max(initial=0)
-    floor = max(d, 3 * n) * jnp.finfo(dtype).eps * largest / rigid.clearance
+    # An atom's three columns have a joint norm of at most √3 times the largest singular value: where nothing cancels,
+    # the floor is that of the values alone.
+    largest = jnp.maximum(values.max(initial=0), (added / scale).max(initial=0) / sqrt(3))
+    floor = rounding * largest / rigid.clearance
+    status = _status(f, at, finite, n_values, values.max(initial=0) > floor)
     below = jnp.where(jnp.arange(values.shape[0]) < n_values, values, jnp.inf).min(initial=jnp.inf) <= floor
     short = (status.code == NAMES.index("ok")) & below & (jnp.finfo(dtype).bits < 64)
     status = Status(jnp.where(short, NAMES.index("float32-floor"), status.code))
@@ -164,14 +155,12 @@ def jacobian_spectrum(
     )
 
 
-def _decompose(
-    matrix: Float[Array, "d c"], valid: Float[Array, " c"]
-) -> tuple[Float[Array, " c"], Float[Array, "c c"]]:
+def _decompose(matrix: Float[Array, "d c"], valid: Bool[Array, " c"]) -> tuple[Float[Array, " c"], Float[Array, "c c"]]:
     """Singular values of the valid columns, then zeros, and right singular vectors as columns alike."""
     c = matrix.shape[1]
     if c == 0:
         return jnp.zeros(0, matrix.dtype), jnp.zeros((0, 0), matrix.dtype)
-    matrix = jnp.where(valid, matrix, 0)
+    matrix = jnp.where(valid[None], matrix, 0)
     # Invalid columns get a singular value of their own above all others. As zeros they would mix with the true null
     # directions; decoupled and on top, they can be taken off.
     on_top = jnp.linalg.norm(matrix)
@@ -181,7 +170,7 @@ def _decompose(
     n_valid = jnp.sum(valid)
     order = (jnp.arange(c) + c - n_valid) % c
     kept = jnp.arange(c) < n_valid
-    return jnp.where(kept, values[order], 0), jnp.where(kept, rows[order].T, 0)
+    return jnp.where(kept, values[order], 0), jnp.where(kept[None], rows[order].T, 0)
 
 
 def _rigid(at: Environment | Structure, weights: Float[Array, " n"] | None = None) -> RigidMotions:
@@ -195,7 +184,7 @@ def _status(
     at: Environment | Structure,
     finite: Array,
     n_values: Array,
-    values: Array,
+    signal: Array,
 ) -> Status:
     """The first thing that is wrong, in the order of what explains what."""
     featurizer = f if isinstance(f, AbstractFeaturizer) else f.featurizer
@@ -207,7 +196,7 @@ def _status(
         "non-finite": ~finite,
         "coincident": coincident(environments).any(),
         "unknown-species": ~known(environments).all(),
-        "no-signal": (values.max(initial=0) == 0) & (n_values > 0),
+        "no-signal": ~signal & (n_values > 0),
     }
     code = jnp.asarray(NAMES.index("ok"))
     for name, holds in reversed(wrong.items()):
@@ -222,19 +211,21 @@ def _coincident(env: Environment) -> Array:
         return jnp.asarray(False)
     points = jnp.concatenate([jnp.zeros((1, 3), env.positions.dtype), env.positions])
     present = jnp.concatenate([jnp.ones(1, bool), env.mask])
-    near = (jnp.abs(points[:, None] - points).max(-1) < COINCIDENT) & present[:, None] & present
+    near = (jnp.abs(points[:, None] - points[None]).max(-1) < COINCIDENT) & present[:, None] & present[None]
     return near.sum() > present.sum()
 
 
-def _widened(spectrum: Spectrum, n: int) -> Spectrum:
-    """The spectrum with directions on the padding that was cut."""
+def _fitted(spectrum: Spectrum, n: int) -> Spectrum:
+    """Outside jit: as many values as there are, and directions on all of `n` atoms though padding was cut."""
+    longest = int(np.asarray(spectrum.n_values).max(initial=0))
     missing = n - spectrum.scale.shape[-1]
     batch = [(0, 0)] * (spectrum.scale.ndim - 1)
     return eqx.tree_at(
-        lambda s: (s.directions, s.scale),
+        lambda s: (s.values, s.directions, s.scale),
         spectrum,
         (
-            jnp.pad(spectrum.directions, [*batch, (0, 0), (0, missing), (0, 0)]),
+            spectrum.values[..., :longest],
+            jnp.pad(spectrum.directions[..., :longest, :, :], [*batch, (0, 0), (0, missing), (0, 0)]),
             jnp.pad(spectrum.scale, [*batch, (0, missing)], constant_values=1),
         ),
     )

@@ -14,7 +14,7 @@ MESSAGES = {
     "non-finite": "positions or derivatives are not finite; mend the coordinates.",
     "coincident": "two atoms are at the same point; remove one of them.",
     "unknown-species": "an atom is of none of the featurizer's species and was not seen; add it to `species`.",
-    "no-signal": "no displacement moves any feature; the neighbors are outside the cutoff or hardly weighted.",
+    "no-signal": "no displacement moves any feature: neighbors are outside the cutoff, or symmetry cancels everything.",
     "float32-floor": "values below the floor of float32 are not known; enable float64 (jax_enable_x64).",
 }
 """What each status means, in the order of their codes."""

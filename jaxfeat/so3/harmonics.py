@@ -17,38 +17,40 @@ L_LIMIT = 30
 
 
 def solid_harmonics(l_max: int, r: Float[Array, "*batch 3"]) -> Float[Array, "*batch lm"]:
-    """r^l Y_lm(r) for l = 0 ... l_max, m = -l ... l: `(..., (l_max + 1)²)`, Å^l.
+    """r^l Y_lm(r) for l = 0 ... l_max, m = -l ... l: `(..., (l_max + 1)²)`, Å^l."""
+    table = solid_harmonics_table(l_max, r)
+    return jnp.concatenate([table[..., l, l_max - l : l_max + l + 1] for l in range(l_max + 1)], -1)
+
+
+def solid_harmonics_table(l_max: int, r: Float[Array, "*batch 3"]) -> Float[Array, "*batch l m"]:
+    """The same as a table, `(..., l_max + 1, 2 l_max + 1)`: m = -l_max ... l_max, zero where |m| > l.
 
     By recurrences between harmonics that are normalised already, so that no factorial can overflow.
     """
     x, y, z = r[..., 0], r[..., 1], r[..., 2]
     r2 = x * x + y * y + z * z
-    lowest = jnp.full_like(x, 1 / sqrt(4 * pi))
-    if l_max == 0:
-        return lowest[..., None]
-    onto_cos, onto_sin, ups, forward, backward = (jnp.asarray(table, r.dtype) for table in _recurrences(l_max))
+    axes = tuple(range(z.ndim))
 
-    # One row of all m for each l, padded to the longest. A loop rather than its unrolling: XLA would inline every row
-    # into every later one, and compile for seconds.
-    def step(carry: tuple, constants: tuple) -> tuple[tuple, Array]:
+    # A loop over rows rather than its unrolling: XLA would inline every row into every later one, and compile for
+    # seconds.
+    def step(carry: tuple[Array, ...], constants: tuple[Array, ...]) -> tuple[tuple[Array, ...], Array]:
         before, last, cos, sin = carry
-        at_cos, at_sin, up, a, b = constants
-        cos, sin = up * (x * cos - y * sin), up * (x * sin + y * cos)
-        row = a * z[..., None] * last - b * r2[..., None] * before
-        row = row + at_cos * cos[..., None] + at_sin * sin[..., None]
+        at_cos, at_sin, a, b = (jnp.expand_dims(constant, axes) for constant in constants[:4])
+        cos, sin = constants[4] * (x * cos - y * sin), constants[4] * (x * sin + y * cos)
+        row = a * z[..., None] * last - b * r2[..., None] * before + at_cos * cos[..., None] + at_sin * sin[..., None]
         return (last, row, cos, sin), row
 
-    first = lowest[..., None] * jnp.asarray(np.eye(2 * l_max + 1)[l_max], r.dtype)
-    carry = (jnp.zeros_like(first), first, lowest, jnp.zeros_like(lowest))
-    _, rows = jax.lax.scan(step, carry, (onto_cos, onto_sin, ups, forward, backward))
-    every = [first[..., l_max : l_max + 1]]
-    every += [rows[l - 1][..., l_max - l : l_max + l + 1] for l in range(1, l_max + 1)]
-    return jnp.concatenate(every, -1)
+    lowest = jnp.full_like(x, 1 / sqrt(4 * pi))
+    first = lowest[..., None] * jnp.expand_dims(jnp.asarray(np.eye(2 * l_max + 1)[l_max], r.dtype), axes)
+    carry: tuple[Array, ...] = (jnp.zeros_like(first), first, lowest, jnp.zeros_like(lowest))
+    _, rows = jax.lax.scan(step, carry, tuple(jnp.asarray(table, r.dtype) for table in _recurrences(l_max)))
+    return jnp.concatenate([first[..., None, :], jnp.moveaxis(rows, 0, -2)], -2)
 
 
 @cache
 def _recurrences(l_max: int) -> tuple[np.ndarray, ...]:
-    """For l = 1 ... l_max: where m = l and m = -l stand, their growth, and the factors of z and r² for other m."""
+    """For l = 1 ... l_max: where m = l and m = -l stand, the factors of z and r² for other m, and the growth of those
+    two."""
     m = np.arange(-l_max, l_max + 1)
     ups, forward, backward = np.zeros(l_max), np.zeros((l_max, len(m))), np.zeros((l_max, len(m)))
     for l in range(1, l_max + 1):
@@ -58,5 +60,5 @@ def _recurrences(l_max: int) -> tuple[np.ndarray, ...]:
         forward[l - 1, inner] = np.sqrt(ratio)
         behind = np.maximum((l - 1) ** 2 - m[inner] ** 2, 0) / (4 * (l - 1) ** 2 - 1)
         backward[l - 1, inner] = np.sqrt(np.maximum(ratio * behind, 0))
-    l = np.arange(1, l_max + 1)[:, None]
-    return (m == l).astype(float), (m == -l).astype(float), ups, forward, backward
+    degree = np.arange(1, l_max + 1)[:, None]
+    return (m == degree).astype(float), (m == -degree).astype(float), forward, backward, ups

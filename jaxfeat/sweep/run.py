@@ -8,15 +8,20 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import numpy as np
+from jaxtyping import Array, Int
+from threadpoolctl import threadpool_limits
 
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.species import SYMBOLS
-from jaxfeat.sensitivity.jacobian import single_jacobian
+from jaxfeat.sensitivity.jacobian import weighed_jacobian
 from jaxfeat.sensitivity.spectrum import Spectrum, jacobian_spectrum
 
 CHUNK_BYTES = 8e6
 """Jacobians of one chunk, about: small enough for a core's cache, large enough to hide the dispatch of a call."""
+
+FEW = 48
+"""Environments of one shape that are not worth a compilation of their own."""
 
 Progress = Callable[[int, int], None]
 
@@ -79,26 +84,67 @@ def scan(f: AbstractFeaturizer, batch: Environment, progress: Progress | None = 
 
 
 def chunks(f: AbstractFeaturizer, batch: Environment) -> Iterator[tuple[np.ndarray, Pair]]:
-    """Indices into `batch` and their spectra, a chunk at a time, sizes of environment one after the other."""
-    counts = np.asarray(batch.n_neighbors)
-    rooms = np.asarray([room_for(int(n)) for n in counts])
+    """Indices into `batch` and their spectra, a chunk at a time, one shape after the other.
+
+    Each environment is described in the species that it holds: features of the others are zero, and the singular
+    values are the same without them.
+    """
     host = jax.tree.map(np.asarray, batch)
-    for room in np.unique(rooms):
-        members = np.flatnonzero(rooms == room)
-        per_chunk = chunk_size(f.n_features, room)
+    held = _species_held(f, host)
+    shapes = np.stack([held.n, np.asarray([room_for(int(n)) for n in host.mask.sum(-1)])], -1)
+    for (n_species, room), members in _merged(shapes).items():
+        subsets = held.numbers[:, :n_species]
+        narrow = f.restricted(np.arange(1, n_species + 1, dtype=np.int32))
+        per_chunk = chunk_size(_n_features(narrow, host, room), room)
         for start in range(0, len(members), per_chunk):
             indices = members[start : start + per_chunk]
             # The last chunk repeats its first member rather than be a shape of its own.
             filled = np.concatenate([indices, np.full(per_chunk - len(indices), indices[0])])
-            spectra = _spectra(f, host[filled].padded(int(room)))
-            yield indices, Pair(*(jax.tree.map(np.asarray, spectrum) for spectrum in spectra))
+            # LAPACK on small matrices: more BLAS threads than one only wait for each other, tenfold on a busy machine.
+            with threadpool_limits(1, user_api="blas"):
+                spectra = _spectra(f, subsets[filled], host[filled].padded(room))
+                pair = Pair(*(jax.tree.map(np.asarray, spectrum) for spectrum in spectra))
+            yield indices, pair
+
+
+class _Held(NamedTuple):
+    """The featurizer's species in each environment, in its order, then -1: `(b, k)`; and how many: `(b,)`."""
+
+    numbers: np.ndarray
+    n: np.ndarray
+
+
+def _species_held(f: AbstractFeaturizer, batch: Environment) -> _Held:
+    if f.species is None:
+        return _Held(np.zeros((len(batch), 0), np.int32), np.zeros(len(batch), int))
+    species = np.asarray(f.species)
+    neighbors, centers, mask = (np.asarray(x) for x in (batch.species, batch.center_species, batch.mask))
+    present = ((neighbors[:, :, None] == species) & mask[:, :, None]).any(1) | (centers[:, None] == species)
+    order = np.argsort(~present, axis=1, kind="stable")
+    numbers = np.where(np.take_along_axis(present, order, 1), species[order], -1).astype(np.int32)
+    return _Held(numbers, present.sum(1))
+
+
+def _merged(shapes: np.ndarray) -> dict[tuple[int, int], np.ndarray]:
+    """Members of each shape (species, neighbors), after shapes of few members have joined the next larger one: a
+    compilation costs as much as thousands of environments."""
+    found, counts = np.unique(shapes, axis=0, return_counts=True)
+    target = {tuple(shape): tuple(shape) for shape in found.tolist()}
+    size = {tuple(shape): int(count) for shape, count in zip(found.tolist(), counts, strict=True)}
+    for shape in sorted(size, key=lambda s: s[0] ** 2 * s[1]):
+        larger = [other for other in size if other != shape and other[0] >= shape[0] and other[1] >= shape[1]]
+        if size[shape] < FEW and larger:
+            host = min(larger, key=lambda s: s[0] ** 2 * s[1])
+            size[host] += size.pop(shape)
+            target = {member: host if to == shape else to for member, to in target.items()}
+    of_member = np.asarray([target[tuple(shape)] for shape in shapes.tolist()])
+    return {shape: np.flatnonzero((of_member == shape).all(1)) for shape in sorted(size)}
 
 
 def room_for(n_neighbors: int) -> int:
-    """The padded size for an environment: few sizes, so that a set of mixed sizes compiles a handful of programs, yet
-    never a third more than needed."""
+    """The padded size for an environment: few sizes, so that a set of mixed sizes compiles a handful of programs."""
     for step in (1, 2, 4, 8, 16):
-        if n_neighbors <= 6 * step:
+        if n_neighbors <= 4 * step:
             return max(-(-n_neighbors // step) * step, 1)
     return -(-n_neighbors // 32) * 32
 
@@ -108,18 +154,23 @@ def chunk_size(n_features: int, room: int) -> int:
     return int(np.clip(2 ** round(np.log2(CHUNK_BYTES / (24 * max(n_features, 1) * room))), 1, 1024))
 
 
+def _n_features(f: AbstractFeaturizer, batch: Environment, room: int) -> int:
+    empty = jax.tree.map(np.zeros_like, batch[0])
+    return eqx.filter_eval_shape(f.features, empty.padded(room)).shape[0]
+
+
 @eqx.filter_jit
-def _spectra(f: AbstractFeaturizer, batch: Environment) -> tuple[Spectrum, Spectrum]:
-    def both(env: Environment) -> tuple[Spectrum, Spectrum]:
-        jacobian = single_jacobian(f, env)
-        room = max(3 * env.max_neighbors - 2, 0)
+def _spectra(f: AbstractFeaturizer, subsets: Int[Array, "b k"], batch: Environment) -> tuple[Spectrum, Spectrum]:
+    def both(subset: Int[Array, " k"], env: Environment) -> tuple[Spectrum, Spectrum]:
+        narrow = f.restricted(subset) if f.species is not None else f
+        weighed = weighed_jacobian(narrow, env)
         raw, equilibrated = (
-            jacobian_spectrum(jacobian, f, env, equilibrated=scaled, k=room) for scaled in (False, True)
+            jacobian_spectrum(*weighed, f, env, equilibrated=scaled, every=True) for scaled in (False, True)
         )
         drop = lambda s: eqx.tree_at(lambda s: s.directions, s, s.directions[:0])  # noqa: E731
         return drop(raw), drop(equilibrated)
 
-    return jax.vmap(both)(batch)
+    return jax.vmap(both)(subsets, batch)
 
 
 def _listed(spectrum: Spectrum, row: int) -> list[float]:

@@ -1,0 +1,32 @@
+# `make run` scans ASE's g2 molecules; `make test` passes linters, type checker and tests. Both set up .venv first.
+PYTHON ?= python3
+BIN := .venv/bin
+# Small matrices on many BLAS threads only get in each other's way.
+export OPENBLAS_NUM_THREADS ?= 1
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: run test lint clean
+
+run: .venv/installed
+	mkdir -p out
+	$(BIN)/jaxfeat scan g2 --json out/g2.json --plot out/g2.png
+
+test: .venv/installed-test lint
+	$(BIN)/pytest -n 2 -q
+
+lint: .venv/installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.venv/installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	touch $@
+
+.venv/installed-test: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,peers]'
+	touch $@
+
+clean:
+	rm -rf .venv out

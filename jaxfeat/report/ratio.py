@@ -1,0 +1,62 @@
+"""Sensitivity ratios, and what may be said of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+Record = dict[str, Any]
+
+
+class Ratio(NamedTuple):
+    """σ_min/σ_max of an environment, or, where that is not `known`, the floor that it lies below.
+
+    Ratios compare as one would wish: unknown ones are smaller than known ones.
+    """
+
+    known: bool
+    value: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.1e}" if self.known else f"<{self.value:.0e}"
+
+
+def ratio(record: Record, *, equilibrated: bool) -> Ratio | None:
+    """The ratio of one environment; `None` if there is no spectrum or no direction that is not rigid."""
+    suffix = "_equilibrated" if equilibrated else ""
+    sigma = record[f"sigma{suffix}"]
+    if record["status"] != "ok" or not sigma or not sigma[0] > 0:
+        return None
+    smallest, floor = sigma[-1], record[f"floor{suffix}"]
+    return Ratio(smallest > floor, max(smallest, floor) / sigma[0])
+
+
+def ratios(records: Sequence[Record], *, equilibrated: bool) -> list[Ratio]:
+    """The ratios that there are, in ascending order."""
+    return sorted(r for record in records if (r := ratio(record, equilibrated=equilibrated)) is not None)
+
+
+def median(ascending: Sequence[Ratio]) -> Ratio:
+    """The median; of an even number the lower of the middle two, so that it is a ratio that occurs."""
+    return ascending[(len(ascending) - 1) // 2]
+
+
+def blindness(record: Record) -> tuple[Ratio, int, Ratio]:
+    """What to sort by to have the most blind environments first. They must have ratios."""
+    equilibrated, raw = ratio(record, equilibrated=True), ratio(record, equilibrated=False)
+    assert equilibrated is not None and raw is not None
+    # Of two ratios below the floor neither is the smaller one: then the number of null directions decides.
+    return (equilibrated if equilibrated.known else Ratio(False, 0.0)), -n_null(record), raw
+
+
+def n_null(record: Record) -> int:
+    """Null directions that are not rigid motions."""
+    return int(record["null"]["non_rigid"])
+
+
+def by(records: Sequence[Record], key: str) -> dict[Any, list[Record]]:
+    """Records grouped by one of their entries, in order of appearance."""
+    groups: dict[Any, list[Record]] = {}
+    for record in records:
+        groups.setdefault(record[key], []).append(record)
+    return groups

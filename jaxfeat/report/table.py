@@ -1,0 +1,106 @@
+"""Where a descriptor is blind, in tables."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from jaxfeat.report.ratio import Record, blindness, by, median, n_null, ratio, ratios
+
+MOST_STRUCTURES = 200
+MOST_BLIND_STRUCTURES = 30
+MOST_BLIND_ENVIRONMENTS = 12
+
+
+def print_tables(records: Sequence[Record], console: Console | None = None) -> None:
+    """Print what a scan found: by structure, by species, and the most blind environments."""
+    console = Console() if console is None else console
+    console.print(structure_table(records))
+    console.print(species_table(records))
+    console.print(blind_table(records))
+    left_out = Counter(record["status"] for record in records if record["status"] != "ok")
+    if left_out:
+        reasons = ", ".join(f"{count} {status}" for status, count in left_out.most_common())
+        console.print(f"Without a spectrum: {reasons}.")
+
+
+def species_table(records: Sequence[Record]) -> Table:
+    """One row per species of the center."""
+    groups = by(records, "species")
+    names = sorted(groups, key=lambda name: -len(groups[name]))
+    return _summary("By species of the center", "Center", ((name, groups[name]) for name in names))
+
+
+def structure_table(records: Sequence[Record]) -> Table:
+    """One row per structure, or for each of the most blind ones where there are too many."""
+    groups = by(records, "structure")
+    title = "By structure"
+    if len(groups) > MOST_STRUCTURES:
+        worst = {key: min(map(blindness, seen)) for key, group in groups.items() if (seen := _seen(group))}
+        title = f"The {MOST_BLIND_STRUCTURES} most blind of {len(groups)} structures"
+        groups = {key: groups[key] for key in sorted(worst, key=lambda key: worst[key])[:MOST_BLIND_STRUCTURES]}
+    return _summary(title, "Structure", ((group[0]["name"], group) for group in groups.values()))
+
+
+def blind_table(records: Sequence[Record], most: int = MOST_BLIND_ENVIRONMENTS) -> Table:
+    """The most blind environments by name, worst first."""
+    seen = _seen(records)
+    shown = sorted(seen, key=blindness)[:most]
+    table = _table(
+        f"The {len(shown)} most blind of {len(seen)} environments: σ_min/σ_max",
+        "Environment",
+        ("neigh-\nbors", "equili-\nbrated", "raw", "null di-\nrections"),
+    )
+    table.caption = "Atoms count from 0. Rigid motions are no null directions here, symmetric ones are."
+    for record in shown:
+        name = f"{record['species']}{record['center']} of {record['name']}"
+        values = (str(ratio(record, equilibrated=equilibrated)) for equilibrated in (True, False))
+        table.add_row(escape(name), str(record["n_neighbors"]), *values, _count(n_null(record)))
+    return table
+
+
+def _summary(title: str, what: str, groups: Iterable[tuple[str, Sequence[Record]]]) -> Table:
+    headers = (
+        "environ-\nments",
+        "equili-\nbrated\nmedian",
+        "least",
+        "raw\nmedian",
+        "least",
+        "with\nnulls",
+        "null di-\nrections",
+    )
+    table = _table(f"{title}: σ_min/σ_max", what, headers)
+    for name, group in groups:
+        table.add_row(escape(name), *_cells(group))
+    return table
+
+
+def _table(title: str, what: str, headers: Sequence[str]) -> Table:
+    table = Table(title=title, title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.title_justify = table.caption_justify = "left"
+    table.add_column(what, overflow="fold", vertical="bottom")
+    for header in headers:
+        table.add_column(header, justify="right", no_wrap=True, vertical="bottom")
+    return table
+
+
+def _cells(group: Sequence[Record]) -> list[str]:
+    cells = [str(len(group))]
+    for equilibrated in (True, False):
+        ascending = ratios(group, equilibrated=equilibrated)
+        cells += [str(median(ascending)), str(ascending[0])] if ascending else ["-", "-"]
+    nulls = [n_null(record) for record in _seen(group)]
+    return [*cells, _count(sum(n > 0 for n in nulls)), _count(sum(nulls))]
+
+
+def _seen(records: Sequence[Record]) -> list[Record]:
+    return [record for record in records if ratio(record, equilibrated=True) and ratio(record, equilibrated=False)]
+
+
+def _count(n: int) -> str:
+    return f"[bold red]{n}[/]" if n else "0"

@@ -1,0 +1,125 @@
+import io
+import subprocess
+import sys
+
+import pytest
+from records import many, record
+from rich.console import Console
+
+from jaxfeat.report.ratio import blindness, median, ratio, ratios
+from jaxfeat.report.table import blind_table, print_tables, species_table, structure_table
+
+
+def printed(what, width=100):
+    console = Console(file=io.StringIO(), width=width)
+    if isinstance(what, list):
+        print_tables(what, console)
+    else:
+        console.print(what)
+    return console.file.getvalue()
+
+
+def row(text, name):
+    (line,) = [line for line in text.splitlines() if f"{line.strip()} ".startswith(f"{name} ")]
+    return line.strip().removeprefix(name).split()
+
+
+NULL = (2.0, 1.0, 1e-16)
+
+
+def test_a_ratio_below_the_floor_is_a_bound():
+    assert str(ratio(record(sigma=(2.0, 1.0, 0.5)), equilibrated=True)) == "2.5e-01"
+    assert str(ratio(record(sigma=NULL), equilibrated=True)) == "<2e-13"
+    assert str(ratio(record(sigma=(2.0, 0.5), raw=(1.0, 1e-15)), equilibrated=False)) == "<2e-13"
+    assert ratio(record(sigma=()), equilibrated=True) is None
+    assert ratio(record(status="empty"), equilibrated=True) is None
+
+
+def test_unknown_ratios_are_the_smallest():
+    found = ratios([record(), record(sigma=NULL), record(sigma=(1.0, 1e-12))], equilibrated=True)
+    assert [str(r) for r in found] == ["<2e-13", "1.0e-12", "2.5e-01"]
+    assert str(median(found)) == "1.0e-12"
+    assert str(median(found[:2])) == "<2e-13"
+
+
+def test_blindness_orders_by_equilibrated_ratio_then_nulls_then_raw_ratio():
+    worst = [
+        record(sigma=(1.0, 1e-15, 1e-17)),
+        record(sigma=(1.0, 0.5, 1e-14)),
+        record(sigma=(1.0, 1e-3), raw=(1.0, 1e-5)),
+        record(sigma=(1.0, 1e-3), raw=(1.0, 1e-4)),
+        record(sigma=(1.0, 1e-2), raw=(1.0, 1e-9)),
+    ]
+    assert sorted(reversed(worst), key=blindness) == worst
+
+
+def test_summary_rows():
+    records = [
+        record(0, 0, "CH4", "C", sigma=(1.0, 0.5, 0.25), raw=(1.0, 0.01)),
+        record(0, 1, "CH4", "H", sigma=NULL),
+        record(0, 2, "CH4", "H", sigma=(1.0, 1e-17, 1e-17)),
+        record(1, 0, "CO", "C", sigma=(1.0, 0.125)),
+        record(1, 1, "CO", "O", status="non-finite"),
+    ]
+    text = printed(species_table(records))
+    assert row(text, "C") == ["2", "1.2e-01", "1.2e-01", "1.0e-02", "1.0e-02", "0", "0"]
+    assert row(text, "H") == ["2", "<2e-13", "<2e-13", "<2e-13", "<2e-13", "2", "3"]
+    assert row(text, "O") == ["1", "-", "-", "-", "-", "0", "0"]
+    text = printed(structure_table(records))
+    assert row(text, "CH4") == ["3", "<2e-13", "<2e-13", "<2e-13", "<2e-13", "2", "3"]
+    assert row(text, "CO") == ["2", "1.2e-01", "1.2e-01", "1.2e-01", "1.2e-01", "0", "0"]
+    text = printed(records)
+    assert "Without a spectrum: 1 non-finite." in text
+    assert "4 most blind of 4 environments" in text
+
+
+def test_the_most_blind_environments_are_named():
+    records = [record(0, 3, "CH3CH2OH", sigma=NULL), record(1, 1, "H2O", "H", sigma=(1.0, 0.5), n_neighbors=7)]
+    text = printed(blind_table(records))
+    assert row(text, "C3 of CH3CH2OH") == ["2", "<2e-13", "<2e-13", "1"]
+    assert row(text, "H1 of H2O") == ["7", "5.0e-01", "5.0e-01", "0"]
+    assert text.index("C3 of") < text.index("H1 of")
+
+
+def test_two_structures_of_one_name_are_two():
+    text = printed(structure_table([record(0, 0), record(1, 0)]))
+    assert sum(line.strip().startswith("CH4") for line in text.splitlines()) == 2
+
+
+@pytest.mark.parametrize("n, shown, title", [(200, 200, "By structure"), (201, 30, "30 most blind of 201 structures")])
+def test_long_lists_of_structures_are_cut_and_say_so(n, shown, title):
+    table = structure_table(many(n))
+    assert table.row_count == shown
+    assert title in printed(table)
+
+
+def test_cut_lists_keep_the_worst():
+    records = [record(k, 0, f"m{k}", sigma=(1.0, 10 ** (-k / 100))) for k in range(250)]
+    text = printed(structure_table(records))
+    assert all(f"m{k} " in text for k in range(220, 250))
+    assert "m219 " not in text
+
+
+def test_names_are_not_markup():
+    assert "[red]" in printed(structure_table([record(name="[red]")]))
+
+
+def test_eighty_columns_suffice():
+    text = printed([record(k, 25, f"frame {k}, C12H12N2O", sigma=NULL) for k in range(3)], width=80)
+    assert "H12N2O" in text
+    assert "…" not in text
+    assert all(len(line) <= 80 for line in text.splitlines())
+
+
+def test_nothing_to_show_is_no_error():
+    assert "0 most blind of 0" in printed([record(status="empty")])
+
+
+def test_reports_do_not_need_jax():
+    # The package's own __init__ imports JAX; what is tested is that reports do not.
+    code = (
+        "import sys, types; package = types.ModuleType('jaxfeat'); package.__path__ = ['jaxfeat']; "
+        "sys.modules['jaxfeat'] = package; import jaxfeat.report.plot, jaxfeat.report.table; "
+        "assert 'jax' not in sys.modules and 'matplotlib.pyplot' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,172 @@
+"""What theory says of known families: equal pairs, and singular points where and only where their members meet."""
+
+import jax
+import numpy as np
+import pytest
+
+import jaxfeat
+from jaxfeat import Bispectrum, Correlations, Environment, PowerSpectrum, manifolds
+
+PUBLISHED = (-0.45, 0.95, 0.6, 0.7, 0.5, -0.75, 0.8)
+AZ, BY, BZ, CY = 1, 3, 4, 6
+
+
+def pair_parameters(seed):
+    """The published pair, or random ones with every coordinate well away from the loci."""
+    if seed is None:
+        return np.asarray(PUBLISHED)
+    rng = np.random.default_rng(seed)
+    return rng.uniform(0.4, 1.0, 7) * rng.choice([-1, 1], 7)
+
+
+def pair(parameters, sign):
+    return manifolds.pair_family(*parameters.tolist(), sign)
+
+
+def smallest(f, env):
+    spectrum = jaxfeat.singular_spectrum(f, env)
+    return np.asarray(spectrum.values) / float(spectrum.values[0])
+
+
+@pytest.mark.parametrize("radial", ["gto", "gto-rascal", "laplacian"])
+@pytest.mark.parametrize("seed", [None, 0, 1])
+def test_pairs_are_equal_for_two_neighbors_at_a_time_and_differ_for_three(radial, seed):
+    options = {"species": ("C", "H"), "n_max": 3, "l_max": 3, "radial": radial, "sigma": 0.4}
+    members = [pair(pair_parameters(seed), sign) for sign in (1, -1)]
+    plus, minus = (PowerSpectrum(**options)(env) for env in members)
+    np.testing.assert_allclose(plus, minus, rtol=0, atol=1e-13 * np.abs(plus).max())
+    plus, minus = (Bispectrum(**options)(env) for env in members)
+    assert np.linalg.norm(plus - minus) > 1e-5 * np.linalg.norm(plus)
+
+
+@pytest.mark.parametrize("l_max", [6, 10])
+def test_pairs_are_singular_on_four_loci_only(l_max):
+    f = PowerSpectrum(("C", "H"), n_max=6, l_max=l_max)
+    for seed in (None, 2, 3):
+        parameters = pair_parameters(seed)
+        assert smallest(f, pair(parameters, 1))[-1] > 1e-5
+        for locus in (AZ, BY, BZ, CY):
+            on = np.where(np.arange(7) == locus, 0.0, parameters)
+            values = smallest(f, pair(on, 1))
+            assert values[-1] <= 1e-13, (seed, locus)
+            assert values[-2] > 1e-6, (seed, locus)
+
+
+def test_three_neighbors_at_a_time_lift_the_four_loci():
+    f = Bispectrum(("H",), n_max=3, l_max=3)
+    for seed in (None, 4):
+        for locus in (AZ, BY, BZ, CY):
+            on = np.where(np.arange(7) == locus, 0.0, pair_parameters(seed))
+            env = manifolds.pair_family(*on.tolist(), 1, center_species=None)
+            assert smallest(f, env)[-1] > 1e-5, (seed, locus)
+
+
+def ring(azimuths, sign, seed=None):
+    """The published ring pair, or one of random dimensions."""
+    r, psi, z1, z2 = (1.2, 0.6, 0.7, 1.3)
+    if seed is not None:
+        rng = np.random.default_rng(seed)
+        r, psi, z1, z2 = rng.uniform((1.0, 0.4, 0.5, 1.1), (1.3, 0.8, 0.8, 1.4))
+    return manifolds.ring_pair(r, np.asarray(azimuths), psi, z1, z2, sign, center_species=None)
+
+
+@pytest.mark.parametrize("seed", [None, 5])
+def test_scalene_rings_are_equal_for_three_neighbors_at_a_time_and_differ_for_four(seed):
+    members = [ring((0.0, 1.1, -2.0), sign, seed) for sign in (1, -1)]
+    for pseudoscalars in (False, True):
+        plus, minus = (Bispectrum(("H",), n_max=2, l_max=4, pseudoscalars=pseudoscalars)(env) for env in members)
+        np.testing.assert_allclose(plus, minus, rtol=0, atol=1e-13 * np.abs(plus).max())
+    plus, minus = (Correlations(("H",), n_max=1, l_max=4, nu=4)(env) for env in members)
+    assert np.linalg.norm(plus - minus) > 1e-6 * np.linalg.norm(plus)
+
+
+@pytest.mark.parametrize("seed", [None, 6])
+def test_isosceles_rings_are_singular_for_three_neighbors_at_a_time_and_not_for_four(seed):
+    env = ring((0.0, 1.1, -1.1), 1, seed)
+    for pseudoscalars in (False, True):
+        values = smallest(Bispectrum(("H",), n_max=3, l_max=5, pseudoscalars=pseudoscalars), env)
+        assert values[-1] <= 1e-13 and values[-2] > 1e-8
+    assert smallest(Correlations(("H",), n_max=2, l_max=4, nu=4), env)[-1] > 1e-10
+
+
+def directions(seed, n):
+    v = np.random.default_rng(seed).normal(size=(n, 3))
+    return v / np.linalg.norm(v, axis=1, keepdims=True)
+
+
+def test_rank_at_equal_radii_depends_on_l_max_alone():
+    env = Environment.from_neighbors(1.09 * directions(7, 4), ["H"] * 4, "C")
+    for n_max in (2, 6):
+        ranks = []
+        for l_max in range(1, 6):
+            spectrum = jaxfeat.singular_spectrum(PowerSpectrum(("C", "H"), n_max=n_max, l_max=l_max), env)
+            ranks.append(9 - int(spectrum.n_null))
+        assert ranks == [3, 5, 7, 8, 9]
+
+
+def test_unequal_radii_need_fewer_angles():
+    radii = np.random.default_rng(8).uniform(0.8, 1.6, size=(4, 1))
+    env = Environment.from_neighbors(radii * directions(8, 4), ["H"] * 4, "C")
+    for n_max, l_max in ((6, 1), (2, 3)):
+        assert smallest(PowerSpectrum(("C", "H"), n_max=n_max, l_max=l_max), env)[-1] > 1e-7
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        PowerSpectrum(("C", "H"), n_max=4, l_max=6),
+        Bispectrum(("C", "H"), n_max=2, l_max=3),
+        Bispectrum(("C", "H"), n_max=2, l_max=3, pseudoscalars=True),
+    ],
+    ids=["power spectrum", "bispectrum", "bispectrum with pseudoscalars"],
+)
+def test_a_tetrahedron_is_seen_to_breathe_and_nothing_else(f):
+    corners = np.asarray([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1.0]])
+    spectrum = jaxfeat.singular_spectrum(f, Environment.from_neighbors(0.63 * corners, ["H"] * 4, "C"))
+    assert spectrum.n_null == 8
+    breathing = corners / np.linalg.norm(corners)
+    np.testing.assert_allclose(abs(np.vdot(spectrum.directions[0], breathing)), 1, rtol=1e-12)
+
+
+def test_planar_environments_hide_two_directions_unless_handedness_is_kept():
+    positions = np.random.default_rng(9).uniform(0.8, 1.6, size=(4, 1)) * directions(9, 4)
+    positions[:, 2] = 0
+    env = Environment.from_neighbors(positions, ["H"] * 4)
+    for pseudoscalars, expected in ((False, 2), (True, 0)):
+        f = Bispectrum(("H",), n_max=3, l_max=3, pseudoscalars=pseudoscalars)
+        spectrum = jaxfeat.singular_spectrum(f, env)
+        assert spectrum.n_null == expected
+        if expected:
+            np.testing.assert_allclose(spectrum.directions[-2:, :, :2], 0, atol=1e-12)
+
+
+def test_the_published_methane_pairs_coincide_without_elevation_only():
+    f = PowerSpectrum(("C", "H"), n_max=3, l_max=6)
+    plus, minus = manifolds.prl_methane(1), manifolds.prl_methane(-1)
+    for elevation, equal in ((0.0, True), (0.1, False)):
+        difference = np.linalg.norm(f(plus(2.4, elevation)) - f(minus(2.4, elevation)))
+        assert (difference < 1e-13 * np.linalg.norm(f(plus(2.4, elevation)))) == equal
+    assert smallest(f, plus(np.pi, 0.0))[-1] < 1e-13
+    assert smallest(f, plus(2.4, 0.0))[-1] > 1e-5
+
+
+def test_the_singular_point_next_to_the_quasi_constant_manifold():
+    """Printed to six digits, it is singular to about that: theory.md section 3."""
+    printed = [
+        (-0.487769, -0.041057, 0.974419),
+        (0.747395, -0.586838, -0.532971),
+        (0.784215, 0.602362, 0.456900),
+        (-0.696015, 0.835322, 0.069546),
+    ]
+    env = Environment.from_neighbors(np.asarray(printed), ["H"] * 4, "C")
+    for l_max in (5, 8):
+        values = smallest(PowerSpectrum(("C", "H"), n_max=6, l_max=l_max), env)
+        assert values[-1] < 1e-6 and values[-2] > 1e-3
+
+
+def test_families_can_be_differentiated_through_their_parameters():
+    f = PowerSpectrum(("C", "H"), n_max=2, l_max=2)
+    slope = jax.jacfwd(lambda F: f(manifolds.prl_methane(1)(F, 0.1)))(2.0)
+    h = 1e-5
+    near = [np.asarray(f(manifolds.prl_methane(1)(2.0 + step, 0.1))) for step in (-h, h)]
+    np.testing.assert_allclose(slope, (near[1] - near[0]) / (2 * h), atol=1e-7 * np.abs(slope).max())

@@ -1,0 +1,220 @@
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pytest
+from ase.build import bulk, molecule
+
+import jaxfeat
+import jaxfeat.sweep.run
+from jaxfeat.cli import main
+
+SMALL = ["--n-max", "2", "--l-max", "2"]
+KEYS = ["structure", "center", "name", "species", "n_neighbors", "sigma", "sigma_equilibrated", "floor",
+        "floor_equilibrated", "null", "status"]  # fmt: skip
+
+
+def scan(*words):
+    return main(["scan", *map(str, words), *SMALL])
+
+
+@pytest.fixture
+def never(monkeypatch):
+    """No computation may start."""
+
+    def fail(*_, **__):
+        raise AssertionError("a scan was started")
+
+    monkeypatch.setattr(jaxfeat.sweep.run, "scan", fail)
+
+
+def test_a_scan_writes_json_and_a_picture_and_prints_tables(tmp_path, capsys):
+    path = tmp_path / "two.xyz"
+    ase.io.write(path, [molecule("H2O"), molecule("SH2")])
+    assert scan(path, "--json", tmp_path / "s.json", "--plot", tmp_path / "s.png") == 0
+    records = json.loads((tmp_path / "s.json").read_text(), parse_constant=lambda name: pytest.fail(name))
+    assert [list(record) for record in records] == [KEYS] * 6
+    assert [record["structure"] for record in records] == [0] * 3 + [1] * 3
+    assert [record["center"] for record in records] == [0, 1, 2] * 2
+    assert [record["species"] for record in records] == ["O", "H", "H", "S", "H", "H"]
+    assert records[4]["name"] == "frame 1, H2S"
+    for record in records:
+        assert record["status"] == "ok"
+        assert len(record["sigma"]) == 3 * record["n_neighbors"] - record["null"]["rigid"]
+        assert all(math.isfinite(s) for s in (*record["sigma"], record["floor"]))
+        assert record["sigma"] == sorted(record["sigma"], reverse=True)
+    assert (tmp_path / "s.png").read_bytes().startswith(b"\x89PNG")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["s.json", "s.png", "two.xyz"]
+    captured = capsys.readouterr()
+    assert "frame 1, H2S" in captured.out
+    assert "most blind of 6 environments" in captured.out
+    assert captured.err.count("\n") == 1
+    assert "6 environments, " in captured.err
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What `jaxfeat scan` would compute: a function of its arguments."""
+    calls = []
+
+    def fake(f, batch, progress):
+        calls.append((f, batch))
+        origin = zip(batch.structure_index.tolist(), batch.center_index.tolist(), strict=True)
+        rest = {"species": "C", "n_neighbors": 0, "sigma": [], "sigma_equilibrated": [], "floor": math.nan,
+                "floor_equilibrated": math.inf, "null": {"rigid": 0, "non_rigid": 0}, "status": "empty"}  # fmt: skip
+        return [{"structure": structure, "center": center, **rest} for structure, center in origin]
+
+    def ask(*words):
+        assert main(["scan", *map(str, words)]) == 0
+        return calls.pop()
+
+    monkeypatch.setattr(jaxfeat.sweep.run, "scan", fake)
+    return ask
+
+
+@pytest.mark.parametrize(
+    "nu, kind", [(1, "RadialSpectrum"), (2, "PowerSpectrum"), (3, "Bispectrum"), (4, "Correlations")]
+)
+def test_the_order_chooses_the_descriptor(asked, nu, kind):
+    f, _ = asked("random-methane:1", "--nu", nu, *SMALL)
+    assert type(f) is getattr(jaxfeat, kind)
+    assert f.nu == nu
+
+
+def test_options_reach_the_descriptor(asked):
+    f, batch = asked("random-methane:3")
+    assert f.labels == jaxfeat.PowerSpectrum(species=("H", "C")).labels
+    assert (float(f.r_cut), float(f.center_weight), len(batch)) == (4.0, 1.0, 3)
+    f, batch = asked("random-methane:3", "--radial", "laplacian", "--r-cut", 3.5, "--sigma", 0.4, "--n-max", 3,
+                     "--l-max", 2, "--no-center", "--species", "C", "O", "H", "--centers", "H")  # fmt: skip
+    assert f.labels == jaxfeat.PowerSpectrum(species=("C", "O", "H"), n_max=3, l_max=2).labels
+    assert (float(f.r_cut), float(f.center_weight), len(batch)) == (3.5, 0.0, 12)
+    assert type(f.radial) is type(jaxfeat.PowerSpectrum(species=("C",), radial="laplacian").radial)
+    assert len(asked("random-methane:3", "--centers", 0, 4)[1]) == 6
+
+
+def test_json_holds_no_number_that_is_none(asked, tmp_path):
+    asked("random-methane:1", "--json", tmp_path / "s.json")
+    (record,) = json.loads((tmp_path / "s.json").read_text())
+    assert record["floor"] is None
+    assert record["floor_equilibrated"] is None
+
+
+def test_crystals_and_lone_atoms(tmp_path, capsys):
+    ase.io.write(tmp_path / "salt.cif", bulk("NaCl", "rocksalt", a=5.64))
+    assert scan(tmp_path / "salt.cif", "--r-cut", 3, "--json", tmp_path / "s.json") == 0
+    assert [r["n_neighbors"] for r in json.loads((tmp_path / "s.json").read_text())] == [6, 6]
+    ase.io.write(tmp_path / "he.xyz", bulk("He", "fcc", a=9.0))
+    assert scan(tmp_path / "he.xyz", "--json", tmp_path / "s.json", "--plot", tmp_path / "s.pdf") == 0
+    (record,) = json.loads((tmp_path / "s.json").read_text())
+    assert record["status"] == "empty"
+    assert record["sigma"] == []
+    assert record["floor"] is None
+    assert "Without a spectrum: 1 empty." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["nowhere.xyz"], "nowhere.xyz: there is no such file"),
+        (["empty.xyz"], "empty.xyz is empty"),
+        (["junk.xyz"], "junk.xyz cannot be read"),
+        (["nan.xyz"], "CH4: atom 3 is at"),
+        (["dummy.xyz"], "atom 0 has atomic number 0"),
+        (["good.xyz", "--r-cut", "-1"], "r_cut is -1.0"),
+        (["good.xyz", "--n-max", "0"], "n_max"),
+        (["good.xyz", "--l-max", "-1"], "l_max"),
+        (["good.xyz", "--l-max", "500"], "l_max"),
+        (["good.xyz", "--sigma", "-1"], "sigma"),
+        (["good.xyz", "--nu", "0"], "nu"),
+        (["good.xyz", "--species", "Xy"], "'Xy' is not a chemical element"),
+        (["good.xyz", "--centers", "N"], "there is no N among the atoms"),
+        (["good.xyz", "--centers", "7"], "no atom 7"),
+        (["good.xyz", "--centers", "-7"], "no atom -7"),
+        (["good.xyz", "--centers", "1", "H"], "'1' is not a chemical element"),
+        (["good.xyz", "--json", "nowhere/s.json"], "there is no folder nowhere"),
+        (["good.xyz", "--json", "."], "is a folder"),
+        (["good.xyz", "--plot", "s.doc"], "names no picture"),
+        (["random-methane:none"], "write random-methane:N"),
+    ],
+)
+def test_bad_input_is_status_two_and_one_sentence(tmp_path, monkeypatch, capsys, never, words, message):
+    monkeypatch.chdir(tmp_path)
+    good = molecule("CH4")
+    ase.io.write("good.xyz", good)
+    Path("empty.xyz").touch()
+    Path("junk.xyz").write_text("Lorem ipsum")
+    Path("dummy.xyz").write_text(Path("good.xyz").read_text().replace("C ", "X "))
+    good.positions[3] = np.nan
+    ase.io.write("nan.xyz", good)
+    assert main(["scan", *words]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("jaxfeat: ")
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
+
+
+def test_species_that_are_not_named_are_bad_input(capsys):
+    assert scan("random-methane:1", "--species", "H") == 2
+    assert "species C not among" in capsys.readouterr().err
+
+
+def test_a_folder_that_may_not_be_written_to(tmp_path, capsys, monkeypatch, never):
+    # Modes of folders would not stop root.
+    monkeypatch.setattr(os, "access", lambda path, mode: (path, mode) != (tmp_path, os.W_OK))
+    assert scan("random-methane:1", "--json", tmp_path / "s.json") == 2
+    assert "not yours to write to" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "error, status, message",
+    [
+        (RuntimeError("the device is gone\nfor good"), 1, "failed: RuntimeError: the device is gone for good"),
+        (MemoryError(), 1, "failed: MemoryError"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+    ],
+)
+def test_failures_have_a_status_and_leave_no_file(tmp_path, monkeypatch, capsys, error, status, message):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(jaxfeat.sweep.run, "scan", fail)
+    (tmp_path / "s.json").write_text("precious")
+    assert scan("random-methane:1", "--json", tmp_path / "s.json") == status
+    assert message in capsys.readouterr().err
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("s.json", "precious")]
+
+
+def test_a_file_takes_its_place_only_when_complete(tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(json, "dumps", fail)
+    (tmp_path / "s.json").write_text("precious")
+    assert scan("random-methane:1", "--json", tmp_path / "s.json") == 1
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("s.json", "precious")]
+
+
+@pytest.mark.parametrize(
+    "words, status",
+    [(["--version"], 0), (["scan", "--help"], 0), ([], 2), (["scan"], 2), (["scan", "g2", "--nu", "x"], 2)],
+)
+def test_arguments_are_judged_before_anything_runs(words, status, capsys, never):
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    assert caught.value.code == status
+    assert "jaxfeat" in "".join(capsys.readouterr())
+
+
+def test_the_process_returns_the_status(tmp_path):
+    code = "import sys; from jaxfeat.cli import main; sys.exit(main(sys.argv[1:]))"
+    run = subprocess.run([sys.executable, "-c", code, "scan", str(tmp_path)], capture_output=True, text=True)
+    assert run.returncode == 2
+    assert run.stderr == f"jaxfeat: {tmp_path} is a folder; give a file of structures.\n"
+    assert run.stdout == ""
