@@ -120,7 +120,7 @@ def _scan(arguments: argparse.Namespace) -> None:
     centers = source.centers if arguments.centers is None else _centers(arguments.centers)
     batch = environments(source.atoms, arguments.r_cut, centers, names=source.names)
     f = _featurizer(arguments, batch)
-    with _progress(f"{len(batch)} environments, {f.n_features} features each", len(batch)) as progress:
+    with _progress(f"{len(batch)} environments", len(batch)) as progress:
         records = scan(f, batch, progress=progress)
     records = [_named(record, source.names[record["structure"]]) for record in records]
     if arguments.json is not None:

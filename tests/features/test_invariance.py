@@ -1,0 +1,185 @@
+"""What must not change features: rotations, inversion, the order of like neighbors, padding, batching, jit and vmap."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from ase import Atoms
+from cases import (
+    BATCH,
+    R_CUT,
+    REPRESENTATIVES,
+    ROOM,
+    as_float32,
+    environment,
+    environments,
+    parametrized,
+)
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+import jaxfeat
+
+# One atom: its distance (past the cutoff, too), its direction, and which of the featurizer's species it is.
+ATOMS = st.lists(
+    st.tuples(st.floats(0.3, 1.1 * R_CUT), st.floats(-1, 1), st.floats(0, 2 * np.pi), st.integers(0, 1)),
+    min_size=1,
+    max_size=ROOM,
+    unique_by=lambda atom: atom[0],
+)
+
+
+def _positions(atoms):
+    r, z, angle, _ = np.array(atoms).T
+    across = np.sqrt(1 - z**2)
+    return r[:, None] * np.stack([across * np.cos(angle), across * np.sin(angle), z], -1)
+
+
+def _parities(f):
+    """-1 for features that change sign under inversion."""
+    if f.nu < 3:
+        return np.ones(f.n_features)
+    return np.array([(-1) ** sum(label[2 : 3 * f.nu : 3]) for label in f.labels])
+
+
+@parametrized()
+def test_features_are_invariant(case):
+    f = case.build()
+    parities = _parities(f)
+    assert (f.group == "SO3") == (parities < 0).any()
+
+    template = environments(case.species)
+
+    @settings(derandomize=True, max_examples=6, deadline=None, database=None, phases=[Phase.generate, Phase.shrink])
+    @given(ATOMS, st.integers(0, 2**32 - 1))
+    def check(atoms, seed):
+        rng = np.random.default_rng(seed)
+        x, n = _positions(atoms), len(atoms)
+        species = np.array([f.species[atom[-1] % len(f.species)] for atom in atoms])
+        rotations = [rotation.as_matrix() for rotation in Rotation.random(2, rng=rng)]
+        shuffles = [rng.permutation(n), np.arange(n)[::-1]]
+        rows = [(x, species), (-x, species), (x * [1, 1, -1], species)]
+        rows += [(x @ rotation.T, species) for rotation in rotations]
+        rows += [(x[order], species[order]) for order in shuffles]
+        rows += [(-x[shuffles[0]] @ rotations[0].T, species[shuffles[0]])]
+        inverted = np.array([False, True, True, False, False, False, False, True])[:, None]
+        positions, numbers = np.zeros((BATCH, ROOM, 3)), np.zeros((BATCH, ROOM), np.int32)
+        for k, (r, z) in enumerate(rows):
+            positions[k, :n], numbers[k, :n] = r, z
+        batch = dataclasses.replace(
+            template,
+            positions=jnp.asarray(positions),
+            species=jnp.asarray(numbers),
+            mask=jnp.asarray(np.broadcast_to(np.arange(ROOM) < n, (BATCH, ROOM))),
+        )
+        values = np.asarray(f(batch))
+        assert np.isfinite(values).all()
+        expected = np.where(inverted, parities, 1) * values[0]
+        assert np.abs(values - expected).max() <= 1e-12 * np.abs(values).max()
+
+    check()
+
+
+@parametrized([case for case in REPRESENTATIVES if case.cls in ("PowerSpectrum", "Correlations")])
+def test_features_do_tell_environments_apart(case):
+    # The tests above would pass for a constant.
+    values = np.asarray(case.build()(environments(case.species)))
+    assert len(values) == BATCH
+    distances = np.linalg.norm(values[:, None] - values[None], axis=-1) + np.eye(BATCH)
+    assert distances.min() > 1e-3
+
+
+def test_pseudoscalars_do_change_sign_where_there_is_handedness():
+    case = next(case for case in REPRESENTATIVES if case.options.get("pseudoscalars"))
+    f = case.build()
+    chiral = np.asarray(f(environments(case.species)))[:, _parities(f) < 0]
+    names = ["generic", "on the z axis", "in the window", "near the center", "planar", "tetrahedron"]
+    sizes = dict(zip(names, np.abs(chiral).max(-1), strict=False))
+    assert sizes["generic"] > 1e-3
+    assert sizes["planar"] < 1e-12
+    assert sizes["near the center"] < 1e-12
+
+
+def test_moving_a_molecule_changes_nothing():
+    f = jaxfeat.PowerSpectrum(("H", "C", "O"), R_CUT, n_max=2, l_max=2, sigma=0.5)
+    atoms = Atoms("OHCHH", [[0.1, 0, 0.2], [0.7, 0.8, 0.1], [-0.9, 0.3, -0.8], [-1.5, -0.6, -1.1], [-0.2, 0.6, -1.7]])
+    values = np.asarray(f(jaxfeat.environments(atoms, R_CUT)))
+    atoms.translate([1.3, -7.1, 0.4])
+    moved = np.asarray(f(jaxfeat.environments(atoms, R_CUT)))
+    assert np.abs(moved - values).max() < 1e-13 * np.abs(values).max()
+
+
+# --- the same numbers by any road ------------------------------------------------------------------------------------
+
+
+@parametrized(REPRESENTATIVES)
+def test_padding_changes_no_bit(case):
+    f, env = case.build(), environment("planar", case.species)
+    padded, n = env.padded(7), env.max_neighbors
+    assert np.array_equal(np.asarray(f(padded)), np.asarray(f(env)))
+    jacobian, expected = np.asarray(jaxfeat.jacobian(f, padded)), np.asarray(jaxfeat.jacobian(f, env))
+    assert np.array_equal(jacobian[:, :n], expected)
+    assert not jacobian[:, n:].any()
+
+
+@parametrized(REPRESENTATIVES)
+def test_padding_holds_what_it_likes(case):
+    f, batch = case.build(), environments(case.species)
+    mask = np.asarray(batch.mask)[..., None]
+    littered = batch.with_positions(jnp.asarray(np.where(mask, batch.positions, 0.5)))
+    assert not mask.all()
+    assert np.array_equal(np.asarray(f(littered)), np.asarray(f(batch)))
+
+
+@parametrized(REPRESENTATIVES[:2])
+def test_batches_jit_and_vmap_give_single_values(case):
+    f, batch = case.build(), environments(case.species)
+    values, jacobian = np.asarray(f(batch)), np.asarray(jaxfeat.jacobian(f, batch))
+    single, vmapped = jax.jit(f), jax.vmap(f)
+    scale = np.abs(values).max()
+    assert np.abs(np.asarray(vmapped(batch)) - values).max() < 1e-14 * scale
+    for k in range(2):
+        assert np.abs(np.asarray(single(batch[k])) - values[k]).max() < 1e-14 * scale
+        assert np.abs(np.asarray(f(batch[k])) - values[k]).max() < 1e-14 * scale
+        error = np.abs(np.asarray(jaxfeat.jacobian(f, batch[k])) - jacobian[k]).max()
+        assert error < 1e-13 * np.abs(jacobian).max()
+    grid = jax.tree.map(lambda leaf: leaf.reshape(2, BATCH // 2, *leaf.shape[1:]), batch)
+    assert np.abs(np.asarray(f(grid)).reshape(values.shape) - values).max() < 1e-14 * scale
+
+
+@parametrized(REPRESENTATIVES)
+def test_float32_stays_float32(case):
+    f, batch = case.build(), environments(case.species)
+    single = f(as_float32(batch))
+    assert single.dtype == jnp.float32
+    double = np.asarray(f(batch))
+    assert double.dtype == np.float64
+    assert np.abs(np.asarray(single) - double).max() < 1e-4 * np.abs(double).max()
+
+
+def test_jacobians_of_float32_are_float32():
+    case = REPRESENTATIVES[0]
+    f, batch = case.build(), environments(case.species)
+    single, double = jaxfeat.jacobian(f, as_float32(batch)), np.asarray(jaxfeat.jacobian(f, batch))
+    assert single.dtype == jnp.float32
+    assert np.abs(np.asarray(single) - double).max() < 1e-3 * np.abs(double).max()
+
+
+def test_the_cases_leave_no_class_without_a_representative():
+    assert {case.cls for case in REPRESENTATIVES} == {"RadialSpectrum", "PowerSpectrum", "Bispectrum", "Correlations"}
+    assert {case.basis for case in REPRESENTATIVES} == {"gto", "gto-rascal", "laplacian", "delta"}
+
+
+@pytest.mark.parametrize("center", [True, False, 0.5])
+def test_an_empty_environment_has_the_features_of_its_center(center):
+    f = jaxfeat.PowerSpectrum(("C", "H"), R_CUT, n_max=1, l_max=1, sigma=0.5, include_center=center)
+    nobody = jaxfeat.Environment.from_neighbors(np.zeros((0, 3)), [], "C").padded(1)
+    full = float(jaxfeat.PowerSpectrum(("C", "H"), R_CUT, 1, 1, 0.5, include_center=True)(nobody)[0])
+    values = dict(zip(f.labels, np.asarray(f(nobody)).tolist(), strict=True))
+    own = ("C", 0, "C", 0, 0)
+    assert full > 0
+    assert values.pop(own) == pytest.approx(float(center) ** 2 * full, rel=1e-14)
+    assert not any(values.values())

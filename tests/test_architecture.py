@@ -1,0 +1,146 @@
+"""Imports point one way, importing does nothing, and nothing is traced twice."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxfeat
+from jaxfeat import Environment, PowerSpectrum
+
+PACKAGE = Path(jaxfeat.__file__).parent
+
+MAY_SEE = {
+    "errors": set(),
+    "so3": {"errors"},
+    "geometry": {"errors"},
+    "basis": {"errors", "so3"},
+    "features": {"errors", "geometry", "so3", "basis"},
+    "sensitivity": {"errors", "geometry", "features.base"},
+    "manifolds": {"errors", "geometry"},
+    "sweep": {"errors", "geometry", "features.base", "sensitivity", "manifolds"},
+    "report": set(),
+}
+"""What each room may import of the package, itself apart. The command line and the façade see all."""
+
+HEAVY = {"ase", "vesin", "matplotlib", "rich", "xarray", "zarr", "dask", "dscribe", "featomic"}
+ALLOWED_IN = {"vesin": {"geometry/read.py"}, "ase": {"geometry/read.py"}, "matplotlib": {"report/plot.py"}, "rich": {"report/table.py", "cli.py"}}  # fmt: skip
+
+
+def imports_of(path):
+    """Modules that a file imports anywhere, type checking included."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names if node.module == "jaxfeat")
+
+
+FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_imports_point_one_way(name):
+    room = name.split("/")[0].removesuffix(".py")
+    for module in imports_of(PACKAGE / name):
+        top, *inner = module.split(".")
+        if top in HEAVY:
+            assert name in ALLOWED_IN.get(top, set()), f"{name} imports {module}"
+        if top != "jaxfeat" or room in ("cli", "__init__"):
+            continue
+        assert inner, f"{name} imports the façade"
+        seen = ".".join(inner)
+        allowed = MAY_SEE[room] | {room}
+        assert any(seen == a or seen.startswith(f"{a}.") for a in allowed), f"{name} imports {module}"
+        if room == "report":
+            assert inner[0] == "report", f"{name} imports {module}"
+
+
+def test_rooms_are_all_known():
+    assert {name.split("/")[0].removesuffix(".py") for name in FILES} <= {*MAY_SEE, "cli", "__init__"}
+
+
+def test_importing_does_nothing():
+    """No device is touched, no configuration is set, and neither ASE nor a plotting library is loaded."""
+    script = """
+import sys, jax
+before = {name: getattr(jax.config, name) for name in ("jax_enable_x64", "jax_numpy_dtype_promotion")}
+import jaxfeat
+assert {name: getattr(jax.config, name) for name in before} == before
+heavy = {"ase", "vesin", "matplotlib", "rich", "xarray", "zarr", "dask"} & set(sys.modules)
+assert not heavy, heavy
+from jax._src import xla_bridge  # there is no public way to ask
+assert not xla_bridge.backends_are_initialized()
+"""
+    finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr
+
+
+def test_the_package_works_without_x64():
+    script = """
+import numpy as np, jax, jaxfeat
+f = jaxfeat.PowerSpectrum(("H",), n_max=2, l_max=2)
+env = jaxfeat.Environment.from_neighbors(np.asarray([[0, 0, 1.0], [0, 1.1, 0], [0, 0.3, 0.9]]), ["H"] * 3)
+spectrum = jaxfeat.singular_spectrum(f, env)
+assert spectrum.values.dtype == np.float32, spectrum.values.dtype
+assert str(spectrum.status) == "float32-floor", spectrum.status
+"""
+    finished = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr
+
+
+class Counting(eqx.Module):
+    """A function featurizer's function that counts its traces."""
+
+    calls: list = eqx.field(static=True)
+    factor: np.ndarray
+
+    def __call__(self, positions, species, mask):
+        self.calls.append(1)
+        return jnp.asarray(self.factor) * jnp.sum(positions**2, -1)
+
+
+class Tally(list):
+    __hash__ = object.__hash__
+
+
+def test_repeated_calls_trace_once():
+    tally = Tally()
+    for k in range(4):
+        f = jaxfeat.function(Counting(tally, np.asarray(1.0 + k)))
+        env = Environment.from_neighbors(np.random.default_rng(k).normal(size=(3, 3)), ["H"] * 3)
+        jaxfeat.singular_spectrum(f, env)
+    assert len(tally) == 1
+
+
+def test_quantities_are_traced_and_sizes_are_not():
+    """Featurizers that differ in distances, widths or species share a program; those that differ in sizes do not."""
+    env = Environment.from_neighbors(np.random.default_rng(0).normal(size=(3, 3)), ["H"] * 3)
+    traces = []
+
+    @eqx.filter_jit
+    def features(f, env):
+        traces.append(1)
+        return f(env)
+
+    for r_cut, sigma, species in ((4.0, 0.3, ("H",)), (4.5, 0.4, ("H",)), (5.0, 0.3, ("H",))):
+        features(PowerSpectrum(species, r_cut=r_cut, sigma=sigma, n_max=2, l_max=2), env)
+    assert len(traces) == 1
+    features(PowerSpectrum(("H",), n_max=3, l_max=2), env)
+    assert len(traces) == 2
+
+
+def test_a_featurizer_is_a_function_to_jax():
+    f = PowerSpectrum(("H",), n_max=2, l_max=2)
+    env = Environment.from_neighbors(np.random.default_rng(0).normal(size=(3, 3)), ["H"] * 3)
+    batch = Environment.stack([env, env])
+    np.testing.assert_allclose(jax.jit(f)(env), f(env), rtol=1e-14)
+    np.testing.assert_allclose(jax.vmap(f)(batch), f(batch), rtol=1e-14)
