@@ -53,9 +53,11 @@ def plot(records: Sequence[Record], title: str | None = None) -> Figure:
         figure.text(0.5, 0.5, "no environment has a direction that is not rigid", ha="center")
         return figure
     groups = _groups(seen)
-    band = _scale(left, seen)
+    one_size = len({record["n_neighbors"] for record in seen}) == 1
+    # Whole spectra begin at one; ratios alone may all be small.
+    band = _scale(left, seen, top=1.0 if one_size else None)
     _distributions(left, groups, band)
-    if len({record["n_neighbors"] for record in seen}) > 1:
+    if not one_size:
         _neighbors(right, groups, band)
     else:
         _spectra(right, seen, band)
@@ -81,13 +83,13 @@ def _style(k: int) -> tuple[str, str]:
     return STYLES[k] if k < len(STYLES) else OTHERS
 
 
-def _scale(axes: Axes, seen: Sequence[Record]) -> tuple[float, float]:
+def _scale(axes: Axes, seen: Sequence[Record], top: float | None) -> tuple[float, float]:
     """Set up the common axis of ratios. Returns the band where null environments stand; its upper end is the floor."""
     both = [ratio(record, equilibrated=equilibrated) for record in seen for equilibrated in (True, False)]
     floors = [record["floor_equilibrated"] / record["sigma_equilibrated"][0] for record in seen]
     known = [r.value for r in both if r is not None and r.known]
     floor = float(np.median(floors))
-    top = max(known, default=1.0)
+    top = max(known, default=1.0) if top is None else top
     band = (floor / 10**1.6, floor)
     axes.set_yscale("log")
     if len(known) == len(both) and min(known) > 1e3 * floor:
@@ -193,7 +195,6 @@ def _spectra(axes: Axes, seen: Sequence[Record], band: tuple[float, float]) -> N
         known = np.where(sigma > record["floor_equilibrated"], sigma / sigma[0], (band[0] * band[1]) ** 0.5)
         row[: len(sigma)] = known
     x = np.arange(1, longest + 1)
-    axes.set_ylim(top=2.0)
     low, middle, high = np.nanquantile(values, (0.05, 0.5, 0.95), axis=0, method="nearest")
     axes.fill_between(x, low, high, color=STYLES[5][0], alpha=0.35, lw=0, label="nine in ten")
     axes.plot(x, middle, color=STYLES[0][0], lw=1.2, label="median")

@@ -31,8 +31,9 @@ class Spectrum(eqx.Module):
     - `scale`: `(..., n)`, the joint norm of each atom's three columns where equilibrated, one otherwise.
     - `n_values`: `(...)`, how many values there are: 3 times the number of atoms less `n_rigid`.
     - `n_rigid`: `(...)`, rigid motions projected out.
-    - `floor`: `(...)`, the value below which nothing is known, a few hundred eps of the largest value (more for nearly
-      collinear atoms). Values below it are null as far as this floating-point type can tell.
+    - `floor`: `(...)`, the value below which nothing is known: max(features, coordinates) eps σ_max, or more where
+      contributions cancel by symmetry and for nearly collinear atoms. Values below it are null as far as this
+      floating-point type can tell.
     - `status`: a `Status`.
     """
 
@@ -75,7 +76,9 @@ def singular_spectrum(
     Inside jit, where the shape cannot depend on the positions, k is 3n - 3 for n > 1. A set of n atoms that all lie on
     a line with the center has one direction more, and that null direction is not listed there: `n_values` counts it.
 
-    **Raises:** `SpeciesError`, as the featurizer does; `PrecisionError` never: float32 is told by `floor` and `status`.
+    Float32 knows nothing below about 1e-4 of the largest value; `floor` and `status` say so.
+
+    **Raises:** `SpeciesError`, as the featurizer does.
     """
     environments = at if isinstance(at, Environment) else at.environments()
     (f if isinstance(f, AbstractFeaturizer) else f.featurizer).check(environments)

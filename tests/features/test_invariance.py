@@ -117,37 +117,31 @@ def test_moving_a_molecule_changes_nothing():
 
 @parametrized(REPRESENTATIVES)
 def test_padding_changes_no_bit(case):
-    f, env = case.build(), environment("planar", case.species)
-    padded, n = env.padded(7), env.max_neighbors
-    assert np.array_equal(np.asarray(f(padded)), np.asarray(f(env)))
-    jacobian, expected = np.asarray(jaxfeat.jacobian(f, padded)), np.asarray(jaxfeat.jacobian(f, env))
-    assert np.array_equal(jacobian[:, :n], expected)
-    assert not jacobian[:, n:].any()
-
-
-@parametrized(REPRESENTATIVES)
-def test_padding_holds_what_it_likes(case):
     f, batch = case.build(), environments(case.species)
     mask = np.asarray(batch.mask)[..., None]
-    littered = batch.with_positions(jnp.asarray(np.where(mask, batch.positions, 0.5)))
     assert not mask.all()
+    littered = batch.with_positions(jnp.asarray(np.where(mask, batch.positions, 0.5)))
     assert np.array_equal(np.asarray(f(littered)), np.asarray(f(batch)))
 
 
 @parametrized(REPRESENTATIVES[:2])
-def test_batches_jit_and_vmap_give_single_values(case):
+def test_more_room_batches_jit_and_vmap_give_the_same_values(case):
+    # Of other shapes the compiler makes other programs, so a last digit may differ.
     f, batch = case.build(), environments(case.species)
     values, jacobian = np.asarray(f(batch)), np.asarray(jaxfeat.jacobian(f, batch))
-    single, vmapped = jax.jit(f), jax.vmap(f)
-    scale = np.abs(values).max()
-    assert np.abs(np.asarray(vmapped(batch)) - values).max() < 1e-14 * scale
-    for k in range(2):
-        assert np.abs(np.asarray(single(batch[k])) - values[k]).max() < 1e-14 * scale
-        assert np.abs(np.asarray(f(batch[k])) - values[k]).max() < 1e-14 * scale
-        error = np.abs(np.asarray(jaxfeat.jacobian(f, batch[k])) - jacobian[k]).max()
-        assert error < 1e-13 * np.abs(jacobian).max()
-    grid = jax.tree.map(lambda leaf: leaf.reshape(2, BATCH // 2, *leaf.shape[1:]), batch)
-    assert np.abs(np.asarray(f(grid)).reshape(values.shape) - values).max() < 1e-14 * scale
+    single, n = batch[0], int(batch.n_neighbors[0])
+    roads = {
+        "alone": f(single),
+        "unpadded": f(environment("generic", case.species)),
+        "jit": jax.jit(f)(single),
+        "vmap": jax.vmap(f)(batch)[0],
+        "two axes": f(jax.tree.map(lambda leaf: leaf.reshape(2, BATCH // 2, *leaf.shape[1:]), batch))[0, 0],
+    }
+    for name, found in roads.items():
+        assert np.abs(np.asarray(found) - values[0]).max() < 4e-15 * np.abs(values[0]).max(), name
+    roomy = np.asarray(jaxfeat.jacobian(f, single.padded(ROOM + 2)))
+    assert np.abs(roomy[:, :n] - jacobian[0, :, :n]).max() < 4e-15 * np.abs(jacobian[0]).max()
+    assert not roomy[:, n:].any()
 
 
 @parametrized(REPRESENTATIVES)
