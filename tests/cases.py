@@ -1,13 +1,12 @@
 """One list of featurizers and a few named environments: what every contract test runs over.
 
-Each class meets each radial basis, and each radial basis each cutoff; pseudoscalars, species, the center and the
-order rotate along. Sizes are small because each case is compiled.
+Each radial basis meets each cutoff, each class several of both; pseudoscalars, species, the center, the scaling and
+the order take turns. Sizes are small because each case is compiled.
 """
 
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -57,7 +56,7 @@ class Case:
         return self.cutoff == "smooth"
 
 
-@lru_cache(maxsize=None)
+@cache
 def _build(case: Case, changes: tuple):
     delta = case.basis == "delta"
     options = {
@@ -77,28 +76,32 @@ def _willatt(rate: float) -> Willatt2018:
 
 
 CASES = [
-    Case("RadialSpectrum", "gto", "smooth", {"n_max": 3, "include_center": False}),
     Case("RadialSpectrum", "gto-rascal", "none"),
-    Case("RadialSpectrum", "laplacian", "cosine", {"species": ("H",)}),
     Case("RadialSpectrum", "delta", "smooth", {"n_max": 3, "include_center": 0.5}),
     Case("PowerSpectrum", "gto", "none", {"species": ("H", "C"), "l_max": 3}),
+    Case("PowerSpectrum", "gto", "smooth", {"n_max": 1, "l_max": 0, "include_center": False}),
     Case("PowerSpectrum", "gto-rascal", "cosine", {"include_center": 0.5, "radial_scaling": _willatt(1.5)}),
     Case("PowerSpectrum", "laplacian", "smooth", {"include_center": False}),
     Case("PowerSpectrum", "delta", "none", {"species": ("H",), "n_max": 3}),
-    Case("PowerSpectrum", "gto", "smooth", {"n_max": 1, "l_max": 0, "include_center": False}),
     Case("Bispectrum", "gto", "smooth", {"pseudoscalars": True}),
     Case("Bispectrum", "gto-rascal", "smooth", {"include_center": False, "radial_scaling": _willatt(0.7)}),
     Case("Bispectrum", "laplacian", "none", {"pseudoscalars": True, "species": ("H",), "include_center": 0.5}),
-    Case("Bispectrum", "delta", "cosine", {"species": ("H", "C"), "n_max": 1}),
     Case("Correlations", "gto", "cosine", {"nu": 4, "pseudoscalars": True, "l_max": 1}),
-    Case("Correlations", "gto-rascal", "none", {"nu": 1, "pseudoscalars": True, "l_max": 1}),
     Case("Correlations", "laplacian", "cosine", {"nu": 3, "pseudoscalars": True, "n_max": 1, "include_center": False}),
-    Case("Correlations", "delta", "smooth", {"nu": 4, "species": ("H",), "l_max": 1, "n_max": 3}),
-    Case("Correlations", "gto", "none", {"nu": 2, "species": ("H",), "include_center": 0.5}),
+    Case("Correlations", "delta", "cosine", {"nu": 4, "species": ("H",), "l_max": 1, "n_max": 3}),
 ]
 
-REPRESENTATIVES = [case for case in CASES if case.id.startswith(("PowerSpectrum-laplacian", "Correlations-gto-cosine"))]
-REPRESENTATIVES += [case for case in CASES if case.id.startswith(("RadialSpectrum-delta", "Bispectrum-gto-rascal"))]
+
+def _one(cls: str, basis: str) -> Case:
+    return next(case for case in CASES if (case.cls, case.basis) == (cls, basis))
+
+
+REPRESENTATIVES = [
+    _one("Correlations", "gto"),
+    _one("PowerSpectrum", "laplacian"),
+    _one("RadialSpectrum", "delta"),
+    _one("Bispectrum", "gto-rascal"),
+]
 """One of each class, and one of each basis, for what costs further compilations."""
 
 
@@ -151,7 +154,3 @@ def moved(batch: jaxfeat.Environment, positions: np.ndarray) -> jaxfeat.Environm
 
 def as_float32(batch: jaxfeat.Environment) -> jaxfeat.Environment:
     return batch.with_positions(batch.positions.astype(jnp.float32))
-
-
-def first(batch: jaxfeat.Environment, n: int) -> jaxfeat.Environment:
-    return jax.tree.map(lambda leaf: leaf[:n], batch)

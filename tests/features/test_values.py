@@ -8,7 +8,7 @@ import numpy as np
 import peers
 import pytest
 from ase.data import atomic_numbers
-from cases import CASES, environment, parametrized
+from cases import CASES, REPRESENTATIVES, environment, parametrized
 from references import (
     bispectrum,
     density_coefficients,
@@ -156,8 +156,8 @@ def _options(radial, sigma, n_max, l_max, cutoff):
 
 
 @pytest.mark.parametrize("radial, sigma", BASES)
-@pytest.mark.parametrize("cutoff", ["smooth"])
-def test_power_spectra_are_sums_of_legendre_polynomials(radial, sigma, cutoff):
+def test_power_spectra_are_sums_of_legendre_polynomials(radial, sigma):
+    cutoff = "smooth"
     f = jaxfeat.PowerSpectrum(**_options(radial, sigma, 3, 4, cutoff))
     env, positions, species, weight = _setting(1, 6, cutoff)
     p = power_spectrum_legendre(positions, species, (radial, 3, R_CUT), 4, sigma, weight=weight)
@@ -173,8 +173,9 @@ def _channels(label, nu):
     return [("CH".index(a), n, l) for a, n, l in zip(*[iter(label[: 3 * nu])] * 3, strict=True)]
 
 
-@pytest.mark.parametrize("radial, sigma, cutoff", [("gto", 0.5, "cosine"), ("laplacian", 0.0, "smooth")])
-@pytest.mark.parametrize("pseudoscalars", [False, True])
+@pytest.mark.parametrize(
+    "radial, sigma, cutoff, pseudoscalars", [("gto", 0.5, "cosine", True), ("laplacian", 0.0, "smooth", False)]
+)
 def test_bispectra_are_sums_over_3j_symbols(radial, sigma, cutoff, pseudoscalars):
     f = jaxfeat.Bispectrum(**_options(radial, sigma, 2, 2, cutoff), pseudoscalars=pseudoscalars)
     env, positions, species, weight = _setting(2, 5, cutoff)
@@ -198,15 +199,12 @@ def test_bispectra_are_sums_over_3j_symbols(radial, sigma, cutoff, pseudoscalars
         assert np.abs(expected[[sum(label[2::3]) % 2 == 1 for label in f.labels]]).max() > 1e-4 * scale
 
 
-@pytest.mark.parametrize("pseudoscalars", [False, True])
-def test_fourth_order_is_a_sum_over_quadruples_of_neighbors(pseudoscalars):
-    radial, sigma, cutoff = "laplacian", 0.0, "none"
-    f = jaxfeat.Correlations(
-        **_options(radial, sigma, 2, 2, cutoff) | {"species": ("C", "H")} | {"n_max": 1},
-        nu=4,
-        pseudoscalars=pseudoscalars,
-        include_center=False,
-    )
+def test_fourth_order_is_a_sum_over_quadruples_of_neighbors():
+    radial, sigma = "laplacian", 0.0
+    options = _options(radial, sigma, 1, 2, "none") | {"nu": 4, "include_center": False}
+    f = jaxfeat.Correlations(**options, pseudoscalars=True)
+    scalars = [label for label in f.labels if sum(label[2:12:3]) % 2 == 0]
+    assert jaxfeat.Correlations(**options).labels == tuple(scalars)
     positions, species = np.array([[0.9, -0.3, 0.5], [-0.4, 1.1, 0.7], [0.2, 0.8, -1.6]]), [0, 1, 1]
     env = jaxfeat.Environment.from_neighbors(positions, ["CH"[s] for s in species])
     radii = np.linalg.norm(positions, axis=-1)
@@ -240,8 +238,7 @@ def test_fourth_order_is_a_sum_over_quadruples_of_neighbors(pseudoscalars):
         sign = np.sign(found[block] @ expected[block]) if conventional else 1
         assert np.abs(found[block] - sign * expected[block]).max() < 1e-12 * scale, (ls, step)
         signs[sum(ls) % 2] += 1
-    assert signs[0] > 0
-    assert (signs[1] > 0) == pseudoscalars
+    assert min(signs.values()) > 0
 
 
 @pytest.mark.parametrize("nu, n_max, l_max", [(1, 2, 2), (2, 2, 3), (3, 2, 2), (4, 2, 1), (4, 1, 2)])
@@ -252,7 +249,7 @@ def test_the_norm_of_all_features_is_that_of_the_averaged_tensor(nu, n_max, l_ma
     env, positions, species, weight = _setting(2, 5, cutoff)
     assert set(species) == {0, 1}
     squares, expected = {}, {}
-    for group, pseudoscalars in (("O3", False), ("SO3", True)):
+    for group, pseudoscalars in (("O3", False), ("SO3", True))[: 1 if nu < 3 else 2]:
         f = jaxfeat.Correlations(**_options(radial, sigma, n_max, l_max, cutoff), nu=nu, pseudoscalars=pseudoscalars)
         squares[group] = float(np.sum(np.asarray(f(env)) ** 2))
         expected[group] = _amplitude(radial, sigma) ** (2 * nu) * invariant_norm(
@@ -335,12 +332,10 @@ def test_the_number_of_features_is_that_of_the_products():
     assert jaxfeat.Bispectrum(**options).n_features == len(triples)
 
 
-def test_every_class_and_basis_is_among_the_cases():
+def test_the_cases_cover_what_they_promise():
     assert len({case.id for case in CASES}) == len(CASES)
-    classes = {"RadialSpectrum", "PowerSpectrum", "Bispectrum", "Correlations"}
-    assert {(case.cls, case.basis) for case in CASES} == set(
-        product(classes, ("gto", "gto-rascal", "laplacian", "delta"))
-    )
-    assert {(case.basis, case.cutoff) for case in CASES} == set(
-        product(("gto", "gto-rascal", "laplacian", "delta"), WINDOWS)
-    )
+    bases = ("gto", "gto-rascal", "laplacian", "delta")
+    assert {(case.basis, case.cutoff) for case in CASES} == set(product(bases, WINDOWS))
+    for cls in ("RadialSpectrum", "PowerSpectrum", "Bispectrum", "Correlations"):
+        assert len({case.basis for case in CASES if case.cls == cls}) > 1
+    assert len({case.cls for case in REPRESENTATIVES}) == len({case.basis for case in REPRESENTATIVES}) == 4

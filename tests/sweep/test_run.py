@@ -1,0 +1,76 @@
+"""A scan says of every environment what it would say of it alone."""
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from ase.build import molecule
+
+import jaxfeat
+import jaxfeat.sweep.run as run
+from jaxfeat import PowerSpectrum
+
+F = PowerSpectrum(("H", "C", "O", "N"), n_max=2, l_max=2)
+
+
+@pytest.fixture(scope="module")
+def batch():
+    """Environments of one to eight neighbors and one to three species, a lone atom among them."""
+    molecules = [molecule(name) for name in ("H2O", "CH4", "N2", "CH3OH", "H", "HCN", "CO2")]
+    return jaxfeat.environments(molecules, 4.0)
+
+
+def test_records_are_those_of_single_environments_in_order(batch, monkeypatch):
+    monkeypatch.setattr(run, "FEW", 4)
+    monkeypatch.setattr(run, "CHUNK_BYTES", 3e5)
+    calls = []
+    records = run.scan(F, batch, lambda done, total: calls.append((done, total)))
+    assert calls[-1] == (len(batch), len(batch)) and len(calls) > 3
+    assert [done for done, _ in calls] == sorted(done for done, _ in calls)
+    assert [(r["structure"], r["center"]) for r in records] == [
+        (int(env.structure_index), int(env.center_index)) for env in batch
+    ]
+    raw, equilibrated = (jaxfeat.singular_spectrum(F, batch, equilibrated=scaled) for scaled in (False, True))
+    for k, record in enumerate(records):
+        assert record["status"] == str(raw.status.names[k])
+        count = int(raw.n_values[k])
+        if record["status"] == "empty":
+            assert record["sigma"] == [] and record["floor"] is None
+            continue
+        assert len(record["sigma"]) == len(record["sigma_equilibrated"]) == count
+        assert record["null"]["rigid"] == raw.n_rigid[k]
+        assert record["null"]["non_rigid"] == equilibrated.n_null[k]
+        np.testing.assert_allclose(record["sigma"], raw.values[k, :count], rtol=0, atol=float(raw.floor[k]))
+        np.testing.assert_allclose(
+            record["sigma_equilibrated"], equilibrated.values[k, :count], rtol=0, atol=float(equilibrated.floor[k])
+        )
+        assert record["floor"] <= raw.floor[k]
+    assert {record["status"] for record in records} == {"ok", "empty"}
+
+
+def test_a_broken_environment_does_not_stop_the_others(batch):
+    positions = batch.positions.at[4, 0, 0].set(jnp.nan)
+    records = run.scan(F, eqx.tree_at(lambda env: env.positions, batch, positions)[:8])
+    statuses = [record["status"] for record in records]
+    assert statuses.count("non-finite") == 1 and statuses[4] == "non-finite" and statuses.count("ok") == 7
+
+
+def test_functions_are_scanned_too(batch):
+    f = jaxfeat.function(lambda r, z, mask: jnp.where(mask, jnp.sum(r**2, -1), 0).sum()[None], nu=1)
+    records = run.scan(f, batch[:3])
+    assert [record["null"]["non_rigid"] for record in records] == [2, 2, 2]
+
+
+def test_shapes_of_few_members_join_larger_ones(monkeypatch):
+    monkeypatch.setattr(run, "FEW", 3)
+    shapes = np.asarray([[1, 2]] * 5 + [[2, 2]] + [[2, 4]] * 2 + [[3, 4]] * 4 + [[4, 1]])
+    merged = run._merged(shapes)
+    assert {shape: len(members) for shape, members in merged.items()} == {(1, 2): 5, (3, 4): 7, (4, 1): 1}
+    for shape, members in merged.items():
+        assert (shapes[members] <= np.asarray(shape)).all()
+    assert sorted(np.concatenate(list(merged.values())).tolist()) == list(range(len(shapes)))
+
+
+@pytest.mark.parametrize("n", [0, 1, 3, 5, 9, 17, 26, 33, 70, 200])
+def test_rooms_hold_what_they_must(n):
+    assert n <= run.room_for(n) <= max(1.34 * n + 1, 32 * -(-n // 32) if n > 64 else 0, 1)
