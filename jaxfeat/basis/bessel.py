@@ -40,7 +40,7 @@ def bessel_j(x2: Float[Array, "*batch"], l_max: int, x_max: float) -> Float[Arra
     scanned = (jnp.asarray(descending, x2.dtype), jnp.asarray(weights[descending], x2.dtype))
     _, history = jax.lax.scan(step, (zero, one, zero, zero), scanned)
     values, norm = history[::-1, 0][: l_max + 1], history[-1, 1]
-    orders = [values[l] / (double_factorial(l) * norm) for l in range(l_max + 1)]
+    orders = [values[l] / (float(double_factorial(l)) * norm) for l in range(l_max + 1)]
     return jnp.stack(orders, -1)
 
 

@@ -38,13 +38,13 @@ class _Window(AbstractCutoff):
 
     width: eqx.AbstractVar[np.ndarray]
 
-    def switch(self, t: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
-        """From 1 at t = 0 to 0 at t = 1."""
+    def switch(self, u: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
+        """From 0 at u = 0, the cutoff, to 1 at u = 1, a width inside it."""
         raise NotImplementedError
 
     def __call__(self, r: Float[Array, "*batch"], r_cut: Float[Array, ""]) -> Float[Array, "*batch"]:
-        width = jnp.asarray(self.width, r.dtype)
-        return self.switch(jnp.clip((r - (r_cut - width)) / width, 0, 1))
+        # Measured from the cutoff inwards: exactly zero there, and exact in the tail.
+        return self.switch(jnp.clip((r_cut - r) / jnp.asarray(self.width, r.dtype), 0, 1))
 
     def check(self, r_cut: float) -> None:
         width = float(self.width)
@@ -53,13 +53,13 @@ class _Window(AbstractCutoff):
 
 
 class ShiftedCosine(_Window):
-    """(1 + cos(pi t)) / 2 over the last `width` Å: featomic's and librascal's. Once differentiable."""
+    """(1 + cos(pi t)) / 2, t = 0 ... 1 over the last `width` Å: featomic's and librascal's. Once differentiable."""
 
     width: np.ndarray = eqx.field(default=0.5, converter=lambda width: np.asarray(width, float))
     smoothness: ClassVar[int] = 1
 
-    def switch(self, t: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
-        return 0.5 * (1 + jnp.cos(jnp.pi * t))
+    def switch(self, u: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
+        return jnp.sin(0.5 * jnp.pi * u) ** 2
 
 
 class Smoothstep(_Window):
@@ -72,16 +72,13 @@ class Smoothstep(_Window):
     width: np.ndarray = eqx.field(default=1.0, converter=lambda width: np.asarray(width, float))
     smoothness: ClassVar[int] = 4
 
-    def switch(self, t: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
-        # In u = 1 - t the weight is u^5 times a sum of positive terms at u = 0: no digits are lost in the tail.
-        u = 1 - t
+    def switch(self, u: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
         return u**5 * (126 + u * (-420 + u * (540 + u * (-315 + 70 * u))))
 
 
 class Willatt2018(eqx.Module):
-    """Radial scaling rate / (rate + (r / scale)^exponent) of Willatt et al. (PCCP 20, 29661 (2018)), as in featomic.
-
-    With `rate` 0 it is (scale / r)^exponent. `scale` in Å.
+    """Radial scaling rate / (rate + (r / scale)^exponent) of Willatt et al. (PCCP 20, 29661 (2018)), as in featomic;
+    with `rate` 0, which featomic does not take, it is (scale / r)^exponent. `scale` in Å.
     """
 
     scale: np.ndarray = eqx.field(converter=lambda x: np.asarray(x, float))

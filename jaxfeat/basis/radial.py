@@ -71,7 +71,8 @@ class GTO(AbstractRadialBasis):
         reach, l = np.linspace(1.0, r_cut, n_max), np.arange(l_max + 1)[:, None]
         a = 1 / (2 * sigma**2)
         alpha = -np.log(1e-3 / reach**l) / reach**2
-        total = (alpha[:, :, None] + alpha[:, None, :]).astype(np.longdouble)
+        exponents = alpha.astype(np.longdouble)
+        total = exponents[:, :, None] + exponents[:, None, :]
         power = np.asarray(l[..., None] + 1.5, np.longdouble)
         overlap = (gamma(l + 1.5) / 2)[..., None] * total**-power
         smeared = (8 * pi**2) ** 0.25 * pi**1.5 * a**l / (a + alpha) ** (l + 1.5)

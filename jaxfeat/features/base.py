@@ -54,7 +54,7 @@ class AbstractFeaturizer(eqx.Module):
         cannot be raised, such atoms are not seen, and `singular_spectrum` says so in its status.
         """
         self.check(env)
-        return _features(self, env)
+        return _features(self, env.trimmed())
 
     # By identity, so that jax.jit takes a featurizer as it takes any function.
     __hash__ = object.__hash__

@@ -135,6 +135,15 @@ class Environment(eqx.Module):
             (fit(self.positions, -2), fit(self.species, -1), fit(self.mask, -1)),
         )
 
+    def trimmed(self) -> Environment:
+        """The same environments without padding that none of them needs; as they are inside jit.
+
+        XLA rounds differently at another shape. What is computed at the shape of the atoms alone does not depend on
+        padding in any bit.
+        """
+        counts = concrete(self.n_neighbors)
+        return self if counts is None else self.padded(int(counts.max(initial=0)))
+
     def with_positions(self, positions: Float[Array, "*batch n 3"]) -> Environment:
         """The same atoms elsewhere."""
         return eqx.tree_at(lambda env: env.positions, self, positions)

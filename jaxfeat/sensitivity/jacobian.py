@@ -26,10 +26,13 @@ def jacobian(f: Any, at: Any) -> Float[Array, "*batch d n 3"]:
 
     **Raises:** `SpeciesError`, as the featurizer does.
     """
-    (f if isinstance(f, AbstractFeaturizer) else f.featurizer).check(
-        at if isinstance(at, Environment) else at.environments()
-    )
-    return _compiled(f, at)
+    if isinstance(at, Structure):
+        f.featurizer.check(at.environments())
+        return _compiled(f, at)
+    f.check(at)
+    trimmed = _compiled(f, at.trimmed())
+    missing = at.max_neighbors - trimmed.shape[-2]
+    return jnp.pad(trimmed, [*[(0, 0)] * (trimmed.ndim - 2), (0, missing), (0, 0)])
 
 
 @eqx.filter_jit

@@ -86,8 +86,7 @@ def singular_spectrum(
         return _compiled(f, at, equilibrated, False)
     if isinstance(at, Structure):
         return _fitted(_compiled(f, at, equilibrated, True), at.positions.shape[-2])
-    counts = np.asarray(at.n_neighbors)
-    return _fitted(_compiled(f, at.padded(int(counts.max(initial=0))), equilibrated, True), at.max_neighbors)
+    return _fitted(_compiled(f, at.trimmed(), equilibrated, True), at.max_neighbors)
 
 
 @eqx.filter_jit

@@ -110,7 +110,6 @@ def test_jacobians_are_dscribes():
         gradients, labels = peers.dscribe_derivatives(positions, symbols, "C", "CHO", R_CUT, 4, 3, 0.5)
         expected = _from_peer(f, gradients, labels, (8 * np.pi**2) ** 0.25)
         error = np.abs(np.asarray(jaxfeat.jacobian(f, env)) - expected).max() / np.abs(expected).max()
-        print("dscribe", error)
         assert error < 1e-7
 
 
@@ -132,7 +131,6 @@ def test_jacobians_are_featomics():
         _, gradients, labels = peers.featomic_power_spectrum(positions, symbols, "C", R_CUT, 4, 3, 0.4, **options)
         expected = _from_peer(f, gradients, labels, (np.pi * 0.4**2) ** -0.75)
         error = np.abs(np.asarray(jaxfeat.jacobian(f, env)) - expected).max() / np.abs(expected).max()
-        print("featomic", error)
         assert error < 1e-7
 
 
@@ -177,7 +175,6 @@ def _assert_right(function, tolerances):
         step = (0.05, 0.2, 0.3)[order - 1]
         exact = richardson_derivative(everywhere, x, u, order, step=step)[inside]
         scale = np.abs(exact).max()
-        print(order, np.abs(found[inside] - exact).max() / scale, np.abs(found[beyond]).max() / scale)
         assert np.abs(found[inside] - exact).max() < tolerances[order - 1] * scale
         assert np.abs(found[beyond]).max() < 1e-12 * scale
 
