@@ -102,7 +102,7 @@ class AbstractAdditiveFeaturizer(AbstractFeaturizer):
     """
 
     def neighbor_density(
-        self, position: Float[Array, 3], species: Int[Array, ""], mask: Bool[Array, ""]
+        self, position: Float[Array, "3"], species: Int[Array, ""], mask: Bool[Array, ""]
     ) -> Float[Array, "*density"]:
         """What one neighbor adds to the density; zero for padding."""
         raise NotImplementedError
@@ -130,7 +130,7 @@ class AbstractStructureMap(eqx.Module):
 
     featurizer: eqx.AbstractVar[AbstractFeaturizer]
 
-    def collect(self, rows: Float[Array, "c d *rest"], structure: Structure) -> Float[Array, n_features * rest]:
+    def collect(self, rows: Float[Array, "c d *rest"], structure: Structure) -> Float[Array, "n_features *rest"]:
         """Put together what the centers have, features or their derivatives: `(c, d, ...)` -> `(n_features, ...)`."""
         raise NotImplementedError
 

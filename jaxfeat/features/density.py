@@ -86,7 +86,7 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
         return SYMBOLS[self.species[a]], n
 
     def neighbor_density(
-        self, position: Float[Array, 3], species: Int[Array, ""], mask: Bool[Array, ""]
+        self, position: Float[Array, "3"], species: Int[Array, ""], mask: Bool[Array, ""]
     ) -> Float[Array, "q l m"]:
         s = position @ position
         # The double where keeps the root's infinite slope at zero out of every derivative.
@@ -103,7 +103,7 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
         )
 
     def _expand(
-        self, position: Float[Array, 3], radial: Float[Array, "n l"], species: Int[Array, ""]
+        self, position: Float[Array, "3"], radial: Float[Array, "n l"], species: Int[Array, ""]
     ) -> Float[Array, "q l m"]:
         single = radial[:, :, None] * solid_harmonics_table(self.radial.l_max, position)[None]
         channel = (species == jnp.asarray(self.species, species.dtype)).astype(position.dtype)

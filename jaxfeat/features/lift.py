@@ -15,7 +15,7 @@ class Stacked(AbstractStructureMap):
 
     featurizer: AbstractFeaturizer
 
-    def collect(self, rows: Float[Array, "c d *rest"], structure: Structure) -> Float[Array, n_features * rest]:
+    def collect(self, rows: Float[Array, "c d *rest"], structure: Structure) -> Float[Array, "n_features *rest"]:
         present = structure.center_mask.reshape(-1, *([1] * (rows.ndim - 1)))
         return jnp.where(present, rows, 0).reshape(-1, *rows.shape[2:])
 
@@ -25,7 +25,7 @@ class Summed(AbstractStructureMap):
 
     featurizer: AbstractFeaturizer
 
-    def collect(self, rows: Float[Array, "c d *rest"], structure: Structure) -> Float[Array, n_features * rest]:
+    def collect(self, rows: Float[Array, "c d *rest"], structure: Structure) -> Float[Array, "n_features *rest"]:
         of_center = structure.species[structure.center]
         assert self.featurizer.species is not None
         member = (
