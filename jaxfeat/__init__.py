@@ -15,5 +15,10 @@ from jaxfeat.geometry.read import environments as environments
 from jaxfeat.geometry.read import read as read
 from jaxfeat.geometry.read import structures as structures
 from jaxfeat.geometry.structure import Structure as Structure
+from jaxfeat.geometry.symmetry import symmetrized as symmetrized
+from jaxfeat.sensitivity.cure import cure as cure
 from jaxfeat.sensitivity.jacobian import jacobian as jacobian
+from jaxfeat.sensitivity.kernel import complete_kernel as complete_kernel
+from jaxfeat.sensitivity.nullspace import NullSpace as NullSpace
+from jaxfeat.sensitivity.nullspace import null_space as null_space
 from jaxfeat.sensitivity.spectrum import singular_spectrum as singular_spectrum

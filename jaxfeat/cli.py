@@ -109,8 +109,8 @@ def _version() -> str:
 def _scan(arguments: argparse.Namespace) -> None:
     from jaxfeat.geometry.read import environments, read
     from jaxfeat.report.plot import plot
-    from jaxfeat.report.table import print_tables
-    from jaxfeat.sweep.run import scan
+    from jaxfeat.report.table import most_blind, print_tables
+    from jaxfeat.sweep.run import causes, scan
 
     for target in filter(None, (arguments.json, arguments.plot)):
         _check_target(target)
@@ -129,7 +129,8 @@ def _scan(arguments: argparse.Namespace) -> None:
     if arguments.plot is not None:
         with _written(arguments.plot) as file:
             plot(records, _title(arguments)).savefig(file, format=arguments.plot.suffix[1:])
-    print_tables(records)
+    blind = most_blind(records)
+    print_tables(records, dict(zip(blind, causes(f, batch, blind), strict=True)))
 
 
 def _named(record: dict[str, Any], name: str) -> dict[str, Any]:

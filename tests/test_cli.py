@@ -66,7 +66,8 @@ def asked(monkeypatch):
         calls.append((f, batch))
         origin = zip(batch.structure_index.tolist(), batch.center_index.tolist(), strict=True)
         rest = {"species": "C", "n_neighbors": 0, "sigma": [], "sigma_equilibrated": [], "floor": math.nan,
-                "floor_equilibrated": math.inf, "null": {"rigid": 0, "non_rigid": 0}, "status": "empty"}  # fmt: skip
+                "floor_equilibrated": math.inf, "status": "empty",
+                "null": {"rigid": 0, "symmetry": 0, "incompleteness": 0, "truncation": 0}}  # fmt: skip
         return [{"structure": structure, "center": center, **rest} for structure, center in origin]
 
     def ask(*words):

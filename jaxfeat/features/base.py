@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxfeat.errors import SpeciesError
+from jaxfeat.errors import BasisError, SpeciesError
 from jaxfeat.geometry.environment import Environment, concrete
 from jaxfeat.geometry.species import SYMBOLS
 from jaxfeat.geometry.structure import Structure
@@ -78,6 +80,15 @@ class AbstractFeaturizer(eqx.Module):
         features where there is a way to have fewer. -1 stands for none."""
         return self
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The sizes of its basis, by name: what `enlarged` takes. Empty where there is nothing to enlarge."""
+        return {}
+
+    def enlarged(self, **sizes: int) -> AbstractFeaturizer:
+        """The same features in a basis of other `sizes`. **Raises:** `BasisError` for sizes that define none."""
+        raise BasisError(f"{type(self).__name__} has no basis to enlarge.")
+
     def known(self, env: Environment) -> Bool[Array, ""]:
         """Whether every atom of one environment is of a species that the featurizer tells apart."""
         if self.species is None:
@@ -126,8 +137,14 @@ class AbstractAdditiveFeaturizer(AbstractFeaturizer):
 
 
 class AbstractStructureMap(eqx.Module):
-    """A map from a structure to features, put together linearly from those of its centers' environments."""
+    """A map from a structure to features, put together linearly from those of its centers' environments.
 
+    **Attributes:**
+
+    - `adds_centers`: whether centers of one species are added up, rather than kept apart.
+    """
+
+    adds_centers: ClassVar[bool] = False
     featurizer: eqx.AbstractVar[AbstractFeaturizer]
 
     def collect(self, rows: Float[Array, "c d *rest"], structure: Structure) -> Float[Array, "n_features *rest"]:

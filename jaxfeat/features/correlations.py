@@ -32,6 +32,10 @@ class RadialSpectrum(DensityFeaturizer):
     group: ClassVar[str] = "O3"  # type: ignore[misc]
 
     @property
+    def sizes(self) -> dict[str, int]:
+        return {"n_max": self.radial.n_max}
+
+    @property
     def labels(self) -> tuple[Label, ...]:
         return tuple(self.channel(q) for q in range(self.n_channels))
 

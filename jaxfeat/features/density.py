@@ -6,6 +6,8 @@ for all l, sums over l and m are single contractions.
 
 from __future__ import annotations
 
+from typing import Any
+
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
@@ -40,6 +42,7 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
     cutoff: AbstractCutoff
     radial_scaling: Willatt2018 | None
     r_cut: np.ndarray
+    sigma: np.ndarray
     center_weight: np.ndarray
     species: np.ndarray
 
@@ -68,12 +71,22 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
         self.cutoff = Smoothstep(np.minimum(1.0, r_cut)) if cutoff is None else cutoff
         self.cutoff.check(float(r_cut))
         self.radial_scaling = radial_scaling
-        self.r_cut = np.asarray(r_cut, float)
+        self.r_cut, self.sigma = np.asarray(r_cut, float), np.asarray(sigma, float)
         self.center_weight = np.asarray(include_center, float)
 
     def restricted(self, species: Int[Array, " k"] | np.ndarray) -> DensityFeaturizer:
         # Features of absent species are zero, with zero derivatives.
         return eqx.tree_at(lambda f: f.species, self, species)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        return {"n_max": self.radial.n_max, "l_max": self.radial.l_max}
+
+    def enlarged(self, **sizes: int) -> DensityFeaturizer:
+        larger = {"n_max": self.radial.n_max, "l_max": self.radial.l_max, **sizes}
+        basis: Any = type(self.radial)
+        radial = basis(float(self.r_cut), sigma=float(self.sigma), **larger)
+        return eqx.tree_at(lambda f: f.radial, self, radial)
 
     @property
     def n_channels(self) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -23,6 +25,7 @@ class Stacked(AbstractStructureMap):
 class Summed(AbstractStructureMap):
     """See `jaxfeat.summed`."""
 
+    adds_centers: ClassVar[bool] = True
     featurizer: AbstractFeaturizer
 
     def collect(self, rows: Float[Array, "c d *rest"], structure: Structure) -> Float[Array, "n_features *rest"]:

@@ -25,7 +25,7 @@ def ratio(record: Record, *, equilibrated: bool) -> Ratio | None:
     """The ratio of one environment; `None` if there is no spectrum or no direction that is not rigid."""
     suffix = "_equilibrated" if equilibrated else ""
     sigma = record[f"sigma{suffix}"]
-    if record["status"] != "ok" or not sigma or not sigma[0] > 0:
+    if not sigma or not sigma[0] > 0:
         return None
     smallest, floor = sigma[-1], record[f"floor{suffix}"]
     return Ratio(smallest > floor, max(smallest, floor) / sigma[0])
@@ -51,7 +51,7 @@ def blindness(record: Record) -> tuple[Ratio, int, Ratio]:
 
 def n_null(record: Record) -> int:
     """Null directions that are not rigid motions."""
-    return int(record["null"]["non_rigid"])
+    return sum(count for cause, count in record["null"].items() if cause != "rigid")
 
 
 def by(records: Sequence[Record], key: str) -> dict[Any, list[Record]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich import box
 from rich.console import Console
@@ -17,16 +17,29 @@ MOST_BLIND_STRUCTURES = 30
 MOST_BLIND_ENVIRONMENTS = 12
 
 
-def print_tables(records: Sequence[Record], console: Console | None = None) -> None:
-    """Print what a scan found: by structure, by species, and the most blind environments."""
+CAUSES = {"symmetry": "sym-\nmetry", "incompleteness": "incom-\nplete", "truncation": "trun-\ncated"}
+"""Causes of null directions, and the heads of the columns that count them."""
+
+
+def print_tables(records: Sequence[Record], causes: Mapping[int, str], console: Console | None = None) -> None:
+    """Print what a scan found: by structure, by species, and the most blind environments.
+
+    `causes` says why, for the `most_blind` of the records, by their index.
+    """
     console = Console() if console is None else console
     console.print(structure_table(records))
     console.print(species_table(records))
-    console.print(blind_table(records))
-    left_out = Counter(record["status"] for record in records if record["status"] != "ok")
+    console.print(blind_table(records, causes))
+    doubtful = Counter(record["status"] for record in records if record["sigma"] and record["status"] != "ok")
+    if doubtful:
+        console.print(f"Causes of null directions are not certain: {_listed(doubtful)}.")
+    left_out = Counter(record["status"] for record in records if not record["sigma"])
     if left_out:
-        reasons = ", ".join(f"{count} {status}" for status, count in left_out.most_common())
-        console.print(f"Without a spectrum: {reasons}.")
+        console.print(f"Without a spectrum: {_listed(left_out)}.")
+
+
+def _listed(counts: Counter[str]) -> str:
+    return ", ".join(f"{count} {status}" for status, count in counts.most_common())
 
 
 def species_table(records: Sequence[Record]) -> Table:
@@ -47,20 +60,27 @@ def structure_table(records: Sequence[Record]) -> Table:
     return _summary(title, "Structure", ((group[0]["name"], group) for group in groups.values()))
 
 
-def blind_table(records: Sequence[Record], most: int = MOST_BLIND_ENVIRONMENTS) -> Table:
-    """The most blind environments by name, worst first."""
-    seen = _seen(records)
-    shown = sorted(seen, key=blindness)[:most]
+def most_blind(records: Sequence[Record], most: int = MOST_BLIND_ENVIRONMENTS) -> list[int]:
+    """Indices of the most blind environments, worst first."""
+    seen = [k for k, record in enumerate(records) if _seen([record])]
+    return sorted(seen, key=lambda k: blindness(records[k]))[:most]
+
+
+def blind_table(records: Sequence[Record], causes: Mapping[int, str]) -> Table:
+    """The most blind environments by name, worst first, and why."""
+    shown = most_blind(records)
+    headers = ("neigh-\nbors", "equili-\nbrated", "raw", "null di-\nrections")
     table = _table(
-        f"The {len(shown)} most blind of {len(seen)} environments: σ_min/σ_max",
-        "Environment",
-        ("neigh-\nbors", "equili-\nbrated", "raw", "null di-\nrections"),
+        f"The {len(shown)} most blind of {len(_seen(records))} environments: σ_min/σ_max", "Environment", headers
     )
+    table.add_column("cause and cure", overflow="fold", vertical="bottom")
     table.caption = "Atoms count from 0. Rigid motions are no null directions here, symmetric ones are."
-    for record in shown:
+    for k in shown:
+        record = records[k]
         name = f"{record['species']}{record['center']} of {record['name']}"
         values = (str(ratio(record, equilibrated=equilibrated)) for equilibrated in (True, False))
-        table.add_row(escape(name), str(record["n_neighbors"]), *values, _count(n_null(record)))
+        cells = (str(record["n_neighbors"]), *values, _count(n_null(record)), escape(causes.get(k, "")))
+        table.add_row(escape(name), *cells)
     return table
 
 
@@ -71,10 +91,9 @@ def _summary(title: str, what: str, groups: Iterable[tuple[str, Sequence[Record]
         "least",
         "raw\nmedian",
         "least",
-        "with\nnulls",
-        "null di-\nrections",
+        *CAUSES.values(),
     )
-    table = _table(f"{title}: σ_min/σ_max", what, headers)
+    table = _table(f"{title}: σ_min/σ_max, null directions by cause", what, headers)
     for name, group in groups:
         table.add_row(escape(name), *_cells(group))
     return table
@@ -83,7 +102,7 @@ def _summary(title: str, what: str, groups: Iterable[tuple[str, Sequence[Record]
 def _table(title: str, what: str, headers: Sequence[str]) -> Table:
     table = Table(title=title, title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.title_justify = table.caption_justify = "left"
-    table.add_column(what, overflow="fold", vertical="bottom")
+    table.add_column(what, overflow="fold", vertical="bottom", min_width=len(what))
     for header in headers:
         table.add_column(header, justify="right", no_wrap=True, vertical="bottom")
     return table
@@ -94,8 +113,7 @@ def _cells(group: Sequence[Record]) -> list[str]:
     for equilibrated in (True, False):
         ascending = ratios(group, equilibrated=equilibrated)
         cells += [str(median(ascending)), str(ascending[0])] if ascending else ["-", "-"]
-    nulls = [n_null(record) for record in _seen(group)]
-    return [*cells, _count(sum(n > 0 for n in nulls)), _count(sum(nulls))]
+    return [*cells, *(_count(sum(record["null"].get(cause, 0) for record in group)) for cause in CAUSES)]
 
 
 def _seen(records: Sequence[Record]) -> list[Record]:

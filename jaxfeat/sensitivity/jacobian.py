@@ -80,10 +80,22 @@ def structure_jacobian(
     f: AbstractStructureMap, structure: Structure
 ) -> tuple[Float[Array, "d n 3"], Float[Array, " n"]]:
     """From the centers' Jacobians: a displacement reaches a center as that of its neighbor less its own."""
+    return assembled(f, structure, *center_jacobians(f, structure))
+
+
+def center_jacobians(
+    f: AbstractStructureMap, structure: Structure
+) -> tuple[Float[Array, "c d k 3"], Float[Array, "c k"]]:
+    """The Jacobians of the centers' environments, and the joint norms of their columns."""
     environments = structure.environments()
     rows, weights = jax.vmap(weighed_jacobian, in_axes=(None, 0))(f.featurizer, environments)
-    rows = jnp.where(environments.mask[:, None, :, None], rows, 0)
-    squares = jnp.where(environments.mask, weights**2, 0)
+    return jnp.where(environments.mask[:, None, :, None], rows, 0), jnp.where(environments.mask, weights, 0)
+
+
+def assembled(
+    f: AbstractStructureMap, structure: Structure, rows: Float[Array, "c d k 3"], weights: Float[Array, "c k"]
+) -> tuple[Float[Array, "d n 3"], Float[Array, " n"]]:
+    """The Jacobian of the structure from those of its centers."""
     n = structure.positions.shape[0]
 
     def scatter(rows: Array, squares: Array, neighbor: Array, center: Array) -> tuple[Array, Array]:
@@ -91,5 +103,5 @@ def structure_jacobian(
         added = jnp.zeros(n, rows.dtype).at[neighbor].add(squares).at[center].add(squares.sum())
         return atoms.at[:, center].add(-rows.sum(1)), added
 
-    per_center, added = jax.vmap(scatter)(rows, squares, structure.neighbor, structure.center)
+    per_center, added = jax.vmap(scatter)(rows, weights**2, structure.neighbor, structure.center)
     return f.collect(per_center, structure), jnp.sqrt(added.sum(0))

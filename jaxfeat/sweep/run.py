@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -11,14 +11,23 @@ import numpy as np
 from jaxtyping import Array, Int
 from threadpoolctl import threadpool_limits
 
+from jaxfeat.errors import BasisError, GeometryError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.species import SYMBOLS
+from jaxfeat.sensitivity.cure import cure
 from jaxfeat.sensitivity.jacobian import weighed_jacobian
+from jaxfeat.sensitivity.nullspace import null_space
 from jaxfeat.sensitivity.spectrum import Spectrum, jacobian_spectrum
 
 CHUNK_BYTES = 8e6
 """Jacobians of one chunk, about: small enough for a core's cache, large enough to hide the dispatch of a call."""
+
+CAUSES = ("rigid", "symmetry", "incompleteness", "truncation")
+
+DOUBTFUL = 1e-5
+"""Equilibrated σ_min/σ_max below which a null space is looked into: well above what rounded coordinates make of an
+exact null direction."""
 
 FEW = 48
 """Environments of one shape that are not worth a compilation of their own."""
@@ -42,10 +51,13 @@ def scan(f: AbstractFeaturizer, batch: Environment, progress: Progress | None = 
     - `batch`: environments, `(b,)`.
     - `progress`: called with the number of environments done and their total.
 
+    Null directions are told apart by cause where the equilibrated σ_min/σ_max is below 1e-5; elsewhere there are none.
+
     **Returns:** dictionaries of plain numbers: `structure` and `center` (where the environment came from), `species`,
     `n_neighbors`, `sigma` and `sigma_equilibrated` (descending, features per Å; empty unless the status is ok),
-    `floor` and `floor_equilibrated`, `null` (`rigid`, and `non_rigid` by the equilibrated spectrum, which the cutoff
-    does not cloud), `status`.
+    `floor` and `floor_equilibrated`, `null` (how many directions by cause, as `null_space` has them: `rigid`,
+    `symmetry`, `incompleteness`, `truncation`, and `other` where the cause cannot be told), `status` (that of the
+    spectrum; "ambiguous", as of `null_space`; "unclassified" where there are too many neighbors for it).
 
     **Raises:** `SpeciesError`, as the featurizer does.
     """
@@ -57,6 +69,7 @@ def scan(f: AbstractFeaturizer, batch: Environment, progress: Progress | None = 
         "center": np.asarray(batch.center_index),
         "species": np.asarray(batch.center_species),
     }
+    host = jax.tree.map(np.asarray, batch)
     done = 0
     for indices, spectra in chunks(f, batch):
         names = spectra.raw.status.names
@@ -71,16 +84,38 @@ def scan(f: AbstractFeaturizer, batch: Environment, progress: Progress | None = 
                 "sigma_equilibrated": _listed(spectra.equilibrated, row) if known else [],
                 "floor": float(spectra.raw.floor[row]) if known else None,
                 "floor_equilibrated": float(spectra.equilibrated.floor[row]) if known else None,
-                "null": {
-                    "rigid": int(spectra.raw.n_rigid[row]),
-                    "non_rigid": int(spectra.equilibrated.n_null[row]) if known else 0,
-                },
+                "null": dict.fromkeys(CAUSES, 0) | {"rigid": int(spectra.raw.n_rigid[row])},
                 "status": str(names[row]),
             }
+            if known and spectra.equilibrated.ratio[row] < DOUBTFUL:
+                records[i] |= _classified(f, host[i], records[i]["null"], int(spectra.equilibrated.n_null[row]))
         done += len(indices)
         if progress is not None:
             progress(done, len(batch))
     return records
+
+
+def causes(f: AbstractFeaturizer, batch: Environment, indices: Iterable[int]) -> list[str]:
+    """Why some environments of a batch have null directions or little sensitivity, and what would lift that, in a
+    sentence each."""
+    sentences = []
+    for i in indices:
+        try:
+            sentences.append("; ".join(cure(f, jax.tree.map(np.asarray, batch[i])).values()))
+        except (BasisError, GeometryError) as error:
+            sentences.append(f"unclassified: {error}")
+    return sentences
+
+
+def _classified(f: AbstractFeaturizer, env: Environment, rigid: dict[str, int], n_null: int) -> dict[str, Any]:
+    """What a record says of the null directions of one environment, which has `n_null` of them by its spectrum."""
+    try:
+        null = null_space(f, env)
+    except (BasisError, GeometryError):
+        # More neighbors, or a higher order, than the complete kernel can be worked out for.
+        return {"null": rigid | {"other": n_null}, "status": "unclassified"} if n_null else {}
+    named = {cause: getattr(null, cause) for cause in CAUSES}
+    return {"null": named | ({"other": null.other} if null.other else {}), "status": null.status}
 
 
 def chunks(f: AbstractFeaturizer, batch: Environment) -> Iterator[tuple[np.ndarray, Pair]]:

@@ -19,7 +19,7 @@ def record(structure=0, center=0, name="CH4", species="C", sigma=(2.0, 1.0, 0.5)
         "sigma_equilibrated": list(sigma) if ok else [],
         "floor": FLOOR * max(raw, default=0.0) if ok else None,
         "floor_equilibrated": FLOOR * max(sigma, default=0.0) if ok else None,
-        "null": {"rigid": 3, "non_rigid": sum(s <= FLOOR * max(sigma) for s in sigma) if ok else 0},
+        "null": {"rigid": 3, "symmetry": sum(s <= FLOOR * max(sigma) for s in sigma) if ok else 0},
         "status": status,
     }
 

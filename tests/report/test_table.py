@@ -13,7 +13,7 @@ from jaxfeat.report.table import blind_table, print_tables, species_table, struc
 def printed(what, width=100):
     console = Console(file=io.StringIO(), width=width)
     if isinstance(what, list):
-        print_tables(what, console)
+        print_tables(what, {}, console)
     else:
         console.print(what)
     return console.file.getvalue()
@@ -62,21 +62,22 @@ def test_summary_rows():
         record(1, 1, "CO", "O", status="non-finite"),
     ]
     text = printed(species_table(records))
-    assert row(text, "C") == ["2", "1.2e-01", "1.2e-01", "1.0e-02", "1.0e-02", "0", "0"]
-    assert row(text, "H") == ["2", "<2e-13", "<2e-13", "<2e-13", "<2e-13", "2", "3"]
-    assert row(text, "O") == ["1", "-", "-", "-", "-", "0", "0"]
+    assert row(text, "C") == ["2", "1.2e-01", "1.2e-01", "1.0e-02", "1.0e-02", "0", "0", "0"]
+    assert row(text, "H") == ["2", "<2e-13", "<2e-13", "<2e-13", "<2e-13", "3", "0", "0"]
+    assert row(text, "O") == ["1", "-", "-", "-", "-", "0", "0", "0"]
     text = printed(structure_table(records))
-    assert row(text, "CH4") == ["3", "<2e-13", "<2e-13", "<2e-13", "<2e-13", "2", "3"]
-    assert row(text, "CO") == ["2", "1.2e-01", "1.2e-01", "1.2e-01", "1.2e-01", "0", "0"]
+    assert row(text, "CH4") == ["3", "<2e-13", "<2e-13", "<2e-13", "<2e-13", "3", "0", "0"]
+    assert row(text, "CO") == ["2", "1.2e-01", "1.2e-01", "1.2e-01", "1.2e-01", "0", "0", "0"]
     text = printed(records)
     assert "Without a spectrum: 1 non-finite." in text
+    assert "not certain" not in text
     assert "4 most blind of 4 environments" in text
 
 
 def test_the_most_blind_environments_are_named():
     records = [record(0, 3, "CH3CH2OH", sigma=NULL), record(1, 1, "H2O", "H", sigma=(1.0, 0.5), n_neighbors=7)]
-    text = printed(blind_table(records))
-    assert row(text, "C3 of CH3CH2OH") == ["2", "<2e-13", "<2e-13", "1"]
+    text = printed(blind_table(records, {0: "symmetry (C_s): physics"}))
+    assert row(text, "C3 of CH3CH2OH") == ["2", "<2e-13", "<2e-13", "1", "symmetry", "(C_s):", "physics"]
     assert row(text, "H1 of H2O") == ["7", "5.0e-01", "5.0e-01", "0"]
     assert text.index("C3 of") < text.index("H1 of")
 
@@ -102,6 +103,13 @@ def test_cut_lists_keep_the_worst():
 
 def test_names_are_not_markup():
     assert "[red]" in printed(structure_table([record(name="[red]")]))
+
+
+def test_causes_that_are_not_certain_are_counted():
+    doubtful = record(sigma=NULL) | {"status": "ambiguous"}
+    text = printed([doubtful, doubtful, record()])
+    assert "not certain: 2 ambiguous." in text
+    assert "3 most blind of 3" in text
 
 
 def test_eighty_columns_suffice():

@@ -1,0 +1,322 @@
+"""Which null is it? Every null direction of a Jacobian, with its one cause (theory, section 2).
+
+    rigid  ⊆  locality  ⊆  symmetry  ⊆  N_ν  ⊆  null(J)
+
+Rigid motions are known in closed form; symmetry is what stabilizers hide; N_ν is what order ν cannot see in any basis;
+all of these follow from the positions alone. Only the last one is read off J, from its equilibrated spectrum, down to
+rounding. Nothing is guessed where the two do not fit together, or where one of them has no clear gap: the status is
+then "ambiguous".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import Array
+
+from jaxfeat.errors import GeometryError, PrecisionError
+from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap
+from jaxfeat.geometry.environment import Environment
+from jaxfeat.geometry.structure import Structure
+from jaxfeat.geometry.symmetry import Group, Stabilizer
+from jaxfeat.sensitivity.jacobian import assembled, center_jacobians, weighed_jacobian
+from jaxfeat.sensitivity.sites import Spaces, rigid_space, sites_of, spaces_of
+from jaxfeat.sensitivity.spectrum import Spectrum, jacobian_spectrum
+from jaxfeat.sensitivity.status import MESSAGES
+from jaxfeat.sensitivity.subspaces import Gap, beyond, leading, outside
+
+TOLERANCE = 1e-5
+"""Å, for stabilizer and kernel alike. Coordinates with six digits, as ASE's g2 has them, keep their point groups (none
+of its 846 environments gains another up to 1e-3 Å), and the complete kernel merges next to nothing by chance."""
+
+CLASSES = ("rigid", "locality", "symmetry", "incompleteness", "truncation", "other")
+_CLEAR = 100.0
+_INCLUDED = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class NullSpace:
+    """The null directions of J = dF/dr at one environment or structure, by cause.
+
+    **Attributes:**
+
+    - `rigid`, `locality`, `symmetry`, `incompleteness`, `truncation`, `other`: how many have that cause; `counts` has
+      them all. Locality is what lies out of every center's reach; other is what cannot be told apart, for features of
+      undeclared order, and beyond symmetry for sums over crystals or over parts out of each other's reach.
+    - `directions`: for each of these, `(k, n, 3)`: orthonormal displacements, zero on padding, orthogonal to the
+      classes before.
+    - `nullity`: of J. The sum of the counts where `status` is "ok".
+    - `stabilizer`: the `Stabilizer` that `symmetry` rests on; of stacked features, one for each center, and of
+      features summed over crystals too.
+    - `gap`: for each thing that was counted, the largest null value and the smallest not, relative to the largest:
+      "jacobian" (equilibrated, non-rigid), "kernel" (of N_ν), "weights" (of neighbors that J does not react to, and of
+      the others); for structures also the intersections of sites, "locality", "symmetry", "intersection".
+    - `floor`: by the same names, the relative value up to which values are null.
+    - `sensitivity`: the smallest non-null singular value over the largest, raw and equilibrated; NaN if there is none.
+    - `status`: "ok"; "ambiguous"; or what is wrong with the spectrum, as `Spectrum.status` has it. `reason` is a
+      sentence.
+    """
+
+    directions: dict[str, np.ndarray]
+    nullity: int
+    stabilizer: Stabilizer | tuple[Stabilizer, ...] | None
+    gap: dict[str, Gap]
+    floor: dict[str, float]
+    sensitivity: tuple[float, float]
+    status: str
+    reason: str
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return {name: len(self.directions[name]) for name in CLASSES}
+
+    @property
+    def rigid(self) -> int:
+        return len(self.directions["rigid"])
+
+    @property
+    def locality(self) -> int:
+        return len(self.directions["locality"])
+
+    @property
+    def symmetry(self) -> int:
+        return len(self.directions["symmetry"])
+
+    @property
+    def incompleteness(self) -> int:
+        return len(self.directions["incompleteness"])
+
+    @property
+    def truncation(self) -> int:
+        return len(self.directions["truncation"])
+
+    @property
+    def other(self) -> int:
+        return len(self.directions["other"])
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{name}={count}" for name, count in self.counts.items() if count)
+        return f"NullSpace({counts or 'nullity=0'}; {self.status})"
+
+
+def null_space(f: Any, at: Any, tolerance: float = TOLERANCE) -> Any:
+    """Null directions of dF/dr, by cause.
+
+    **Arguments:**
+
+    - `f`, `at`: a featurizer with an `Environment`, or a structure map with a `Structure`. Of a batch, a list: every
+      item has its own numbers of directions.
+    - `tolerance`: Å. Positions are symmetric, and values of invariants equal, within it. J knows no tolerance: near a
+      symmetric or singular point, but not at it, its null space is smaller than those, and the status is "ambiguous".
+      `jaxfeat.symmetrized` takes coordinates that were rounded to the symmetric ones nearby.
+
+    **Raises:** `SpeciesError`, as the featurizer does; `PrecisionError` for positions that are not float64;
+    `GeometryError` where the order is too high for so many neighbors (`complete_kernel`), unless a lower one sees all
+    that can be seen, and for like neighbors within two tolerances; `BasisError` likewise for orders above 4.
+    """
+    if np.asarray(at.positions).dtype != np.float64:
+        raise PrecisionError(
+            f"positions are {at.positions.dtype}, and null spaces are a matter of the last digits; "
+            "enable jax_enable_x64 and give them in float64."
+        )
+    (f if isinstance(f, AbstractFeaturizer) else f.featurizer).check(
+        at if isinstance(at, Environment) else at.environments()
+    )
+    if not at.batch_shape:
+        return _single(f, at, tolerance)
+    found = []
+    for index in range(at.batch_shape[0]):
+        try:
+            found.append(null_space(f, at[index], tolerance))
+        except GeometryError as error:
+            raise GeometryError(f"item {index}: {error}") from error
+    return found
+
+
+class Measured(NamedTuple):
+    """One item's Jacobian, its equilibrated spectrum, and the norm of its columns for each center's neighbors."""
+
+    jacobian: np.ndarray
+    spectrum: Spectrum
+    weights: np.ndarray
+
+
+def measured(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure) -> Measured:
+    """Jacobian and spectrum of one item, described in the species that it holds; on the host."""
+    jacobian, added, weights = (np.asarray(x) for x in _weighed(narrowed(f, at), at))
+    # What moves features by less than rounding moves them is not seen.
+    seen = ~(added <= _rounding(jacobian) * added.max(initial=0))
+    jacobian, added = np.where(seen[:, None], jacobian, 0), np.where(seen, added, 0)
+    # Rows of zeros change no singular value. With few heights, featurizers share the program that decomposes them.
+    missing = 2 ** int(np.ceil(np.log2(max(len(jacobian), 64)))) - len(jacobian)
+    spectrum = _spectrum(np.pad(jacobian, ((0, missing), (0, 0), (0, 0))), added, at)
+    return Measured(jacobian, jax.tree.map(np.asarray, spectrum), weights)
+
+
+@eqx.filter_jit
+def _weighed(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure) -> tuple[Array, Array, Array]:
+    if isinstance(f, AbstractStructureMap):
+        assert isinstance(at, Structure)
+        rows, weights = center_jacobians(f, at)
+        return *assembled(f, at, rows, weights), weights
+    jacobian, added = weighed_jacobian(f, at)
+    return jacobian, added, added
+
+
+class _Described(AbstractFeaturizer):
+    """Stands for a featurizer that knows all species of an item, which has been checked on the host."""
+
+    nu: int | None = None
+    group: str = "O3"
+    species: np.ndarray | None = None
+
+
+@eqx.filter_jit
+def _spectrum(jacobian: Any, added: Any, at: Environment | Structure) -> Spectrum:
+    return jacobian_spectrum(jacobian, added, _Described(), at, equilibrated=True, every=True)
+
+
+def kernel_dimension(
+    f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure, nu: int, tolerance: float
+) -> int:
+    """The dimension of N_ν at another order than f's own."""
+    found = measured(f, at)
+    kernel = _spaces(f, at, found, nu, tolerance).kernel
+    assert kernel is not None
+    return len(kernel)
+
+
+def _rounding(jacobian: Any) -> float:
+    return float(max(jacobian.shape[0], jacobian.shape[1] * 3) * np.finfo(jacobian.dtype).eps)
+
+
+def narrowed(
+    f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure
+) -> AbstractFeaturizer | AbstractStructureMap:
+    """The map for the species that one item holds: the same singular values, fewer features."""
+    featurizer = f if isinstance(f, AbstractFeaturizer) else f.featurizer
+    if featurizer.species is None:
+        return f
+    held = np.asarray(at.species)[np.asarray(at.mask)]
+    if isinstance(at, Environment):
+        held = np.append(held, np.asarray(at.center_species))
+    present = np.asarray(featurizer.species)[np.isin(featurizer.species, held)].astype(np.int32)
+    narrow = featurizer.restricted(present if len(present) else np.asarray([-1], np.int32))
+    return narrow if isinstance(f, AbstractFeaturizer) else eqx.tree_at(lambda f: f.featurizer, f, narrow)
+
+
+def _single(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure, tolerance: float) -> NullSpace:
+    size = 3 * at.positions.shape[-2]
+    found = measured(f, at)
+    status = str(found.spectrum.status)
+    if status not in ("ok", "no-signal") and not (status == "empty" and isinstance(at, Structure) and at.mask.any()):
+        nothing = {name: np.zeros((0, size // 3, 3)) for name in CLASSES}
+        return NullSpace(nothing, 0, None, {}, {}, (np.nan, np.nan), status, MESSAGES[status])
+
+    featurizer = f if isinstance(f, AbstractFeaturizer) else f.featurizer
+    spaces = _spaces(f, at, found, featurizer.nu, tolerance)
+    rigid = rigid_space(at)
+    null, jacobian_gap, jacobian_floor = _null_of(found.spectrum, rigid)
+
+    chain = {"rigid": rigid, "locality": spaces.locality, "symmetry": spaces.symmetry}
+    if spaces.kernel is not None:
+        chain["incompleteness" if spaces.whole else "other"] = spaces.kernel
+    chain["other" if spaces.kernel is None else "truncation"] = null
+    directions, previous = {}, np.zeros((0, size))
+    for name, space in chain.items():
+        directions[name], previous = beyond(space, previous), space
+    gap = {"jacobian": jacobian_gap, "weights": _seen(found, at)[1], **spaces.gap}
+    floor = {"jacobian": jacobian_floor, "weights": _rounding(found.jacobian), **spaces.floor}
+    raw = _raw(found.jacobian)
+    reason = _doubt(chain, found.jacobian / max(raw.max(initial=0.0), 1e-300), gap, floor)
+    if status == "ok" and reason:
+        status = "ambiguous"
+    return NullSpace(
+        directions={name: directions.get(name, np.zeros((0, size))).reshape(-1, size // 3, 3) for name in CLASSES},
+        nullity=len(null),
+        stabilizer=spaces.stabilizer,
+        gap=gap,
+        floor=floor,
+        sensitivity=_sensitivity(found.spectrum, raw),
+        status=status,
+        reason=reason or MESSAGES[status],
+    )
+
+
+def _spaces(f: Any, at: Any, found: Any, nu: int | None, tolerance: float) -> Spaces:
+    featurizer = f if isinstance(f, AbstractFeaturizer) else f.featurizer
+    group: Group = "SO3" if featurizer.group == "SO3" else "O3"
+    sums = isinstance(f, AbstractStructureMap) and f.adds_centers
+    return spaces_of(at, sites_of(at, _seen(found, at)[0]), group, nu, tolerance, sums=sums)
+
+
+def _seen(found: Any, at: Environment | Structure) -> tuple[np.ndarray, Gap]:
+    """Neighbors that their center's features react to, and what parts them from the others."""
+    weights, rounding = found.weights, _rounding(found.jacobian)
+    mask = np.asarray(at.mask if isinstance(at, Environment) else at.environments().mask)
+    largest = weights.max(-1, keepdims=True, initial=0)
+    relative = np.where(largest > 0, weights / np.where(largest > 0, largest, 1), 0)
+    seen = mask & (relative > rounding)
+    unseen = relative[mask & ~seen].max(initial=0)
+    return seen, (float(unseen), float(relative[seen].min(initial=np.inf)))
+
+
+def _null_of(spectrum: Any, rigid: np.ndarray) -> tuple[np.ndarray, Gap, float]:
+    """The null space of J, rigid motions included; its gap and floor, relative to the largest value."""
+    count = int(spectrum.n_values)
+    values, floor = spectrum.values[:count], float(spectrum.floor)
+    largest = values.max(initial=0.0)
+    null = values <= floor
+    rows = (spectrum.directions[:count][null] / spectrum.scale[:, None]).reshape(int(null.sum()), rigid.shape[1])
+    rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.finfo(float).tiny)
+    both = np.concatenate([rigid, rows])
+    unit = largest if largest > 0 else 1.0
+    gap = (float(values[null].max(initial=0.0) / unit), float(values[~null].min(initial=np.inf) / unit))
+    return leading(both, len(both)), gap, float(floor / unit)
+
+
+def _raw(jacobian: np.ndarray) -> np.ndarray:
+    """All singular values of J, descending; those of rigid motions are zeros at the end."""
+    matrix = jacobian.reshape(len(jacobian), -1)
+    return np.linalg.svd(np.linalg.qr(matrix, mode="r") if len(matrix) > matrix.shape[1] else matrix, compute_uv=False)
+
+
+def _sensitivity(spectrum: Any, raw: np.ndarray) -> tuple[float, float]:
+    n_seen = int(spectrum.n_values - spectrum.n_null)
+    if n_seen == 0:
+        return np.nan, np.nan
+    return float(raw[n_seen - 1] / raw[0]), float(spectrum.values[n_seen - 1] / spectrum.values[0])
+
+
+def _doubt(chain: dict[str, np.ndarray], jacobian: np.ndarray, gap: dict[str, Gap], floor: dict[str, float]) -> str:
+    """Why the counts cannot be relied on, in a sentence; empty where they can. `jacobian` has norm 1."""
+    for name in ("jacobian", "weights"):
+        if gap[name][1] <= _CLEAR * max(floor[name], gap[name][0]):
+            what = "singular value of J" if name == "jacobian" else "weight of a neighbor"
+            return f"the smallest non-null {what} is {gap[name][1]:.1e}, too close to the floor {floor[name]:.1e}."
+    for name in ("kernel", "locality", "symmetry", "intersection"):
+        low, high = gap.get(name, (0.0, np.inf))
+        if high < _CLEAR * low:
+            return f"null values of the {name} reach {low:.1e} and the others {high:.1e}: the gap is too narrow."
+    *lower, _ = chain.values()
+    names = list(chain)
+    for small, large, name in zip(lower, lower[1:], names[1:], strict=False):
+        if len(small) > len(large) or outside(small, large) > _INCLUDED:
+            return f"{name} does not hold all of the classes before it; choose another tolerance."
+    below, null = lower[-1], list(chain.values())[-1]
+    moved = np.linalg.norm(jacobian.reshape(len(jacobian), -1) @ below.T, 2) if len(below) else 0.0
+    # Directions of the kernel are as good as rounding over its smallest non-null value.
+    rounding = _CLEAR * max(floor["jacobian"], 1e-15 / min(gap.get("kernel", (0.0, 1.0))[1], 1.0))
+    if len(null) < len(below) or moved > rounding:
+        symmetric = len(chain["symmetry"]) == len(below)
+        mend = "jaxfeat.symmetrized leads there" if symmetric else "a finer tolerance leaves it out"
+        return (
+            f"{len(below)} directions are null before truncation within the tolerance, and J, with {len(null)}, sees "
+            f"some of those by up to {moved:.1e} of its norm: a point nearby is more "
+            f"{'symmetric' if symmetric else 'singular'}; {mend}."
+        )
+    return ""

@@ -1,0 +1,235 @@
+"""Centers and what their features react to: the subspaces of the filtration, center by center and of all together.
+
+An environment is one site. Of the centers of a structure, stacked features see what any of them sees, so that each
+class of null directions is the intersection of the sites' (theory, section 2, "Structures"). A neighbor whose columns
+of J vanish is not part of the site: its motion is null for want of reach, which is the class `locality`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from jaxfeat.geometry.environment import Environment
+from jaxfeat.geometry.structure import Structure
+from jaxfeat.geometry.symmetry import Group, Stabilizer, point_stabilizer
+from jaxfeat.sensitivity.kernel import Kernel, site_kernel, summed_kernel, too_many
+from jaxfeat.sensitivity.subspaces import Gap, added, common_kernel, leading, orthogonal, widest
+
+_ROUNDING = 1e-11
+
+
+@dataclass(frozen=True, eq=False)
+class Site:
+    """One center with the neighbors that its features react to.
+
+    - `vectors`: `(k, 3)` Å, from the center. `species`: `(k,)`.
+    - `atom`: the center, -1 where it is fixed. `neighbors`: `(k,)`, the displaced atoms.
+    - `n`: how many atoms are displaced.
+    """
+
+    vectors: np.ndarray
+    species: np.ndarray
+    atom: int
+    neighbors: np.ndarray
+    n: int
+
+    @property
+    def scale(self) -> float:
+        """Root mean square distance, Å."""
+        return float(np.sqrt((self.vectors**2).sum(1).mean())) if len(self.vectors) else 1.0
+
+    def relative(self, rows: np.ndarray) -> np.ndarray:
+        """Rows on displacements of the neighbors relative to the center, `(r, 3 k)`, as rows on those of all atoms."""
+        rows = rows.reshape(len(rows), -1, 3)
+        moved = np.zeros((len(rows), self.n, 3))
+        for neighbor, part in zip(self.neighbors, np.moveaxis(rows, 1, 0), strict=True):
+            moved[:, neighbor] += part
+        if self.atom >= 0:
+            moved[:, self.atom] -= rows.sum(1)
+        return moved.reshape(len(rows), -1)
+
+
+def sites_of(at: Environment | Structure, seen: np.ndarray) -> list[Site]:
+    """The sites of one environment or structure; `seen`, `(n,)` or `(c, k)`, are neighbors that features react to."""
+    n = at.positions.shape[-2]
+    if isinstance(at, Environment):
+        members = np.flatnonzero(np.asarray(at.mask) & seen)
+        return [Site(np.asarray(at.positions)[members], np.asarray(at.species)[members], -1, members, n)]
+    environments = at.environments()
+    positions, species = np.asarray(environments.positions), np.asarray(environments.species)
+    mask, neighbors = np.asarray(environments.mask) & seen, np.asarray(at.neighbor)
+    present = np.flatnonzero(np.asarray(at.center_mask))
+    atoms = np.asarray(at.center)
+    return [Site(positions[c, mask[c]], species[c, mask[c]], int(atoms[c]), neighbors[c, mask[c]], n) for c in present]
+
+
+def rotations(points: np.ndarray) -> np.ndarray:
+    """Infinitesimal rotations about the origin, `(3, 2 or 0; 3 n)`; as many as `jaxfeat.geometry.rigid` counts."""
+    tangents = np.stack([np.cross(axis, points).ravel() for axis in np.eye(3)])
+    lengths = np.linalg.svd(tangents, compute_uv=False)
+    longest = lengths.max(initial=0.0)
+    return leading(tangents, int(np.sum(lengths > np.sqrt(np.finfo(float).eps) * longest)))
+
+
+def rigid_space(at: Environment | Structure) -> np.ndarray:
+    """The rigid motions of everything, `(k, 3 n)`."""
+    positions, mask = np.asarray(at.positions), np.asarray(at.mask)
+    points = np.where(mask[:, None], positions, 0)
+    if isinstance(at, Environment):
+        return rotations(points)
+    translations = np.stack([np.outer(mask, axis).ravel() for axis in np.eye(3)]) / np.sqrt(max(mask.sum(), 1))
+    if at.periodic:
+        return translations
+    center = positions[mask].mean(0)
+    return np.concatenate([translations, rotations(np.where(mask[:, None], positions - center, 0))])
+
+
+@dataclass(frozen=True, eq=False)
+class Spaces:
+    """The nested subspaces below the null space of an actual J, `(k, 3 n)` each; `None` where not known.
+
+    - `locality`: rigid motions of every site. `symmetry`: those and what the stabilizers hide. `kernel`: N_ν.
+    - `whole`: whether `symmetry` is all there is of it.
+    - `gap`, `floor`: by name.
+    """
+
+    locality: np.ndarray
+    symmetry: np.ndarray
+    kernel: np.ndarray | None
+    stabilizer: Stabilizer | tuple[Stabilizer, ...]
+    whole: bool
+    gap: dict[str, Gap]
+    floor: dict[str, float]
+
+
+def spaces_of(
+    at: Environment | Structure,
+    sites: list[Site],
+    group: Group,
+    nu: int | None,
+    tolerance: float,
+    *,
+    sums: bool,
+) -> Spaces:
+    """Locality, symmetry and N_ν of one environment or structure, whose `sites` are given. `sums`: whether features
+    of the sites are added up, per species of the center."""
+    present = np.repeat(np.asarray(at.mask), 3)
+    turns = [rotations(site.vectors) for site in sites]
+    found = [point_stabilizer(site.vectors, site.species, group, tolerance) for site in sites]
+    blind = [_blind(s, t) for s, t in zip(found, turns, strict=True)]
+    # Positions within the tolerance of symmetric ones turn the sites' subspaces by about this much.
+    noise = max(_ROUNDING, 10 * tolerance / min((site.scale for site in sites), default=1.0))
+
+    locality, local_gap = _shared(sites, turns, present, _ROUNDING)
+    symmetry, symmetry_gap = _shared(sites, blind, present, noise)
+    stabilizers: Stabilizer | tuple[Stabilizer, ...] = tuple(found)
+    gap, floor = {"locality": local_gap, "symmetry": symmetry_gap}, {"locality": _ROUNDING, "symmetry": noise}
+    if isinstance(at, Environment):
+        # One site: nothing was intersected.
+        stabilizers, gap, floor = found[0], {}, {}
+    whole = True
+    if sums:
+        assert isinstance(at, Structure)
+        whole = not at.periodic and _connected(at, sites)
+        if whole:
+            stabilizers = _molecule_stabilizer(at, sites, group, tolerance)
+            symmetry = added(_embedded(_hidden(stabilizers), present), symmetry)
+    kernel = None
+    if nu is not None and sums:
+        one = _order_nu(sites, nu, len(symmetry), lambda order: _summed(at, sites, order, group, tolerance))
+        kernels, kernel = [one], _embedded(_flat(one), present)
+    elif nu is not None:
+        kernels = [_site(site, nu, len(space), group, tolerance) for site, space in zip(sites, blind, strict=True)]
+        unseen = [_flat(one) for one in kernels]
+        kernel, shared_gap = _shared(sites, unseen, present, noise)
+        if isinstance(at, Structure):
+            gap["intersection"], floor["intersection"] = shared_gap, noise
+    if kernel is not None:
+        gap["kernel"] = widest([one.gap for one in kernels])
+        floor["kernel"] = max((one.floor for one in kernels), default=0.0)
+    return Spaces(locality, symmetry, kernel, stabilizers, whole, gap, floor)
+
+
+def _flat(kernel: Kernel) -> np.ndarray:
+    return kernel.directions.reshape(kernel.nullity, 3 * kernel.directions.shape[1])
+
+
+def _site(site: Site, nu: int, n_symmetry: int, group: Group, tolerance: float) -> Kernel:
+    def of_order(order: int) -> Kernel:
+        return site_kernel(site.vectors, site.species, order, group == "SO3", tolerance)
+
+    return _order_nu([site], nu, n_symmetry, of_order)
+
+
+def _order_nu(sites: list[Site], nu: int, n_symmetry: int, kernel_of: Callable[[int], Kernel]) -> Kernel:
+    """The kernel of order ν; where that has too many tuples, of a lower order, if nothing but symmetry is in it.
+
+    Symmetry ⊆ N_ν ⊆ N_ν' for ν' < ν: then they are all equal.
+    """
+    counts = np.asarray([len(site.vectors) for site in sites])
+    if too_many(counts, nu):
+        lower = [order for order in range(1, nu) if not too_many(counts, order)]
+        kernel = kernel_of(lower[-1]) if lower else None
+        if kernel is not None and kernel.nullity == n_symmetry:
+            return kernel
+    return kernel_of(nu)
+
+
+def _blind(found: Stabilizer, turns: np.ndarray) -> np.ndarray:
+    """What complete invariants of one site do not see: rigid motions and the complement of Fix(S)."""
+    return added(_hidden(found), turns)
+
+
+def _hidden(found: Stabilizer) -> np.ndarray:
+    """The complement of Fix(S), `(k, 3 n)`."""
+    values, vectors = np.linalg.eigh(found.fixed_projector())
+    return vectors[:, values < 0.5].T
+
+
+def _shared(
+    sites: list[Site], spaces: list[np.ndarray], present: np.ndarray, threshold: float
+) -> tuple[np.ndarray, Gap]:
+    """∩ B_i⁻¹ W_i, on the displacements of atoms that are `present`."""
+    rows = [site.relative(orthogonal(space)) for site, space in zip(sites, spaces, strict=True) if len(site.vectors)]
+    stacked = np.concatenate(rows) if rows else np.zeros((0, len(present)))
+    space, gap = common_kernel(stacked[:, present], threshold)
+    return _embedded(space, present), gap
+
+
+def _embedded(space: np.ndarray, present: np.ndarray) -> np.ndarray:
+    whole = np.zeros((len(space), len(present)))
+    whole[:, present] = space
+    return whole
+
+
+def _connected(at: Structure, sites: list[Site]) -> bool:
+    """Whether features tie all atoms together. If not, parts have symmetries of their own."""
+    n = len(np.asarray(at.mask))
+    tails = np.concatenate([np.full(len(site.vectors), site.atom) for site in sites] or [np.zeros(0, int)])
+    heads = np.concatenate([site.neighbors for site in sites] or [np.zeros(0, int)])
+    graph = coo_array((np.ones(len(tails)), (tails, heads)), shape=(n, n))
+    labels = connected_components(graph, directed=False)[1]
+    return len(np.unique(labels[np.asarray(at.mask)])) <= 1
+
+
+def _molecule_stabilizer(at: Structure, sites: list[Site], group: Group, tolerance: float) -> Stabilizer:
+    mask = np.asarray(at.mask)
+    points = np.asarray(at.positions)[mask]
+    # An atom that is a center is no image of one that is not.
+    kinds = 2 * np.asarray(at.species).astype(np.int64)
+    kinds[[site.atom for site in sites]] += 1
+    return point_stabilizer(points - points.mean(0), kinds[mask], group, tolerance)
+
+
+def _summed(at: Environment | Structure, sites: list[Site], nu: int, group: Group, tolerance: float) -> Kernel:
+    mask = np.asarray(at.mask)
+    present = np.cumsum(mask) - 1
+    vectors = np.concatenate([site.vectors for site in sites])
+    tails = np.concatenate([np.full(len(site.vectors), present[site.atom]) for site in sites])
+    heads = present[np.concatenate([site.neighbors for site in sites])]
+    return summed_kernel(vectors, tails, heads, np.asarray(at.species)[mask], nu, group == "SO3", tolerance)

@@ -1,0 +1,74 @@
+"""Cures are computed: each is tried here against the featurizer that it names."""
+
+import numpy as np
+import pytest
+
+import jaxfeat
+from jaxfeat import Environment, PowerSpectrum, cure, manifolds, null_space
+from jaxfeat.errors import BasisError
+
+TETRAHEDRON = 0.63 * np.array([(1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1)])
+PAIR = np.array((-0.45, 0.95, 0.6, 0.7, 0.5, -0.75, 0.8))
+POWER = PowerSpectrum(("C", "H"), n_max=2, l_max=5)
+
+
+def environment(positions, room=4):
+    return Environment.from_neighbors(np.asarray(positions, float), ["H"] * len(positions), "C").padded(room)
+
+
+def test_the_basis_that_lifts_truncation_is_the_smallest_that_does():
+    f = PowerSpectrum(("C", "H"), n_max=2, l_max=3)
+    directions = np.random.default_rng(7).normal(size=(4, 3))
+    env = environment(1.09 * directions / np.linalg.norm(directions, axis=1, keepdims=True))
+    assert null_space(f.enlarged(l_max=4), env).truncation == 1
+    assert null_space(f.enlarged(l_max=5), env).truncation == 0
+    assert cure(f, env) == {"truncation": "truncation: l_max >= 5 lifts it"}
+
+
+def test_distances_are_lifted_by_radial_functions_alone():
+    f = jaxfeat.RadialSpectrum(("H",), n_max=2, include_center=False)
+    positions = np.asarray([(0.9, 0.1, 0), (0, 1.2, 0.2), (0.3, 0, 1.5), (-1.1, -1.0, -1.0)])
+    env = Environment.from_neighbors(positions, ["H"] * 4)
+    null = null_space(f, env)
+    assert null.truncation == 2 and null_space(f.enlarged(n_max=3), env).truncation == 1
+    assert cure(f, env, null)["truncation"] == "truncation: n_max >= 4 lifts it"
+
+
+def test_the_order_that_lifts_incompleteness():
+    on = np.where(np.arange(7) == 6, 0, PAIR).tolist()
+    assert cure(POWER, manifolds.pair_family(*on, 1)) == {"incompleteness": "incompleteness: ν = 3 lifts it"}
+    ring = manifolds.ring_pair(1.2, [0.0, 1.1, -1.1], 0.6, 0.7, 1.3, 1)
+    assert cure(POWER, ring) == {"incompleteness": "incompleteness: ν = 4 lifts it (ν = 3 leaves 1 of 6)"}
+
+
+def test_symmetry_is_named_and_left_alone():
+    assert cure(POWER, environment(TETRAHEDRON)) == {"symmetry": "symmetry (T_d): physics"}
+    line = environment([(0, 0, 1.0), (0, 0, -1.2), (0, 0, 1.9)])
+    assert cure(POWER, line) == {"symmetry": "symmetry (C_∞v): physics"}
+
+
+def test_reach_weight_and_doubt():
+    near = np.random.default_rng(0).normal(size=(3, 3))
+    assert cure(POWER, environment([*near, (0, 0, 4.5)])) == {"locality": "locality: a larger r_cut lifts it"}
+    (found,) = cure(POWER, environment([*near, (0, 0, 3.98)])).items()
+    assert found[0] == "cutoff" and found[1].startswith("cutoff: σ_min/σ_max is ")
+    (found,) = cure(POWER, environment(TETRAHEDRON + 1e-7 * np.eye(4)[:, :3])).values()
+    assert found.startswith("ambiguous: ")
+
+
+def test_what_cannot_be_enlarged_says_so():
+    f = jaxfeat.function(lambda x, species, mask: (x * x).sum()[None], nu=1)
+    assert f.sizes == {}
+    with pytest.raises(BasisError, match="no basis to enlarge"):
+        f.enlarged(l_max=3)
+    found = cure(f, environment(np.random.default_rng(1).normal(size=(4, 3))))
+    assert found["truncation"] == "truncation: no larger basis could be tried"
+
+
+def test_larger_featurizers_are_what_they_would_be_if_built():
+    options = {"pseudoscalars": True, "sigma": 0.4, "radial": "laplacian", "r_cut": 3.5}
+    f, built = (jaxfeat.Bispectrum(("C", "H"), n_max=n, l_max=2, **options) for n in (1, 2))
+    larger = f.enlarged(n_max=2)
+    assert larger.labels == built.labels and larger.sizes == {"n_max": 2, "l_max": 2} and f.sizes["n_max"] == 1
+    env = environment(TETRAHEDRON)
+    np.testing.assert_array_equal(larger(env), built(env))
