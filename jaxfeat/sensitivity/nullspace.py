@@ -313,10 +313,11 @@ def _doubt(chain: dict[str, np.ndarray], jacobian: np.ndarray, gap: dict[str, Ga
     rounding = _CLEAR * max(floor["jacobian"], 1e-15 / min(gap.get("kernel", (0.0, 1.0))[1], 1.0))
     if len(null) < len(below) or moved > rounding:
         symmetric = len(chain["symmetry"]) == len(below)
-        mend = "jaxfeat.symmetrized leads there" if symmetric else "a finer tolerance leaves it out"
+        nearby = (
+            "more symmetric: see jaxfeat.symmetrized" if symmetric else "more singular: a finer tolerance leaves it out"
+        )
         return (
-            f"{len(below)} directions are null before truncation within the tolerance, and J, with {len(null)}, sees "
-            f"some of those by up to {moved:.1e} of its norm: a point nearby is more "
-            f"{'symmetric' if symmetric else 'singular'}; {mend}."
+            f"{len(below)} directions are null within the tolerance, {len(null)} for J, which sees the others by up to "
+            f"{moved:.0e}; a point nearby is {nearby}."
         )
     return ""

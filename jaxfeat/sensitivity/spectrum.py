@@ -19,6 +19,10 @@ from jaxfeat.sensitivity.jacobian import weighed_jacobian
 from jaxfeat.sensitivity.status import NAMES, Status
 
 
+LEAST_ROUNDING = 256
+"""In units of eps. However few the features: radial functions add up large terms that nearly cancel."""
+
+
 class Spectrum(eqx.Module):
     """Singular values of J on the displacements that are not rigid.
 
@@ -31,7 +35,7 @@ class Spectrum(eqx.Module):
     - `scale`: `(..., n)`, the joint norm of each atom's three columns where equilibrated, one otherwise.
     - `n_values`: `(...)`, how many values there are: 3 times the number of atoms less `n_rigid`.
     - `n_rigid`: `(...)`, rigid motions projected out.
-    - `floor`: `(...)`, the value below which nothing is known: max(features, coordinates) eps σ_max, or more where
+    - `floor`: `(...)`, the value below which nothing is known: max(features, coordinates, 256) eps σ_max, or more where
       contributions cancel by symmetry and for nearly collinear atoms. Values below it are null as far as this
       floating-point type can tell.
     - `status`: a `Status`.
@@ -124,7 +128,7 @@ def jacobian_spectrum(
     dtype = jacobian.dtype
     finite = jnp.isfinite(jacobian).all() & jnp.isfinite(at.positions).all()
     jacobian, added = jnp.where(finite, jacobian, 0), jnp.where(finite, added, 0)
-    rounding = max(d, 3 * n) * jnp.finfo(dtype).eps
+    rounding = max(d, 3 * n, LEAST_ROUNDING) * jnp.finfo(dtype).eps
     scale = jnp.ones(n, dtype)
     if equilibrated:
         norms = jnp.sqrt(jnp.sum(jacobian**2, (0, 2)))
