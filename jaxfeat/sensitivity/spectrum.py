@@ -18,7 +18,6 @@ from jaxfeat.geometry.structure import Structure
 from jaxfeat.sensitivity.jacobian import weighed_jacobian
 from jaxfeat.sensitivity.status import NAMES, Status
 
-
 LEAST_ROUNDING = 256
 """In units of eps. However few the features: radial functions add up large terms that nearly cancel."""
 
