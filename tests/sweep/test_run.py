@@ -44,7 +44,7 @@ def test_records_are_those_of_single_environments_in_order(batch, monkeypatch):
         np.testing.assert_allclose(
             record["sigma_equilibrated"], equilibrated.values[k, :count], rtol=0, atol=float(equilibrated.floor[k])
         )
-        assert record["floor"] <= raw.floor[k]
+        assert record["floor"] <= raw.floor[k] * (1 + 1e-12)
     assert {record["status"] for record in records} == {"ok", "empty"}
 
 
