@@ -73,7 +73,9 @@ def blind_table(records: Sequence[Record], causes: Mapping[int, str]) -> Table:
     table = _table(
         f"The {len(shown)} most blind of {len(_seen(records))} environments: σ_min/σ_max", "Environment", headers
     )
-    table.add_column("cause and cure", overflow="fold", vertical="bottom")
+    table.add_column("cause and cure", overflow="fold")
+    for column in table.columns:
+        column.vertical = "top"  # a cause may take several lines; its environment stands by the first
     table.caption = "Atoms count from 0. Rigid motions are no null directions here, symmetric ones are."
     for k in shown:
         record = records[k]
