@@ -1,5 +1,6 @@
 """Windows that let a neighbor fade out before it leaves the cutoff sphere."""
 
+from abc import abstractmethod
 from typing import ClassVar
 
 import equinox as eqx
@@ -16,9 +17,9 @@ class AbstractCutoff(eqx.Module):
     smoothness: eqx.AbstractClassVar[int]
     """Continuous derivatives at `r_cut`; -1 where the weight itself jumps."""
 
+    @abstractmethod
     def __call__(self, r: Float[Array, "*batch"], r_cut: Float[Array, ""]) -> Float[Array, "*batch"]:
         """Weight at distance `r` (Å)."""
-        raise NotImplementedError
 
     def check(self, r_cut: float) -> None:
         """Raise `BasisError` where the window does not fit into `r_cut`."""
@@ -38,9 +39,9 @@ class _Window(AbstractCutoff):
 
     width: eqx.AbstractVar[np.ndarray]
 
+    @abstractmethod
     def switch(self, u: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
         """From 0 at u = 0, the cutoff, to 1 at u = 1, a width inside it."""
-        raise NotImplementedError
 
     def __call__(self, r: Float[Array, "*batch"], r_cut: Float[Array, ""]) -> Float[Array, "*batch"]:
         # Measured from the cutoff inwards: exactly zero there, and exact in the tail.

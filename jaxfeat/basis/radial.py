@@ -4,6 +4,8 @@ Each class gives G_nl(r²), so that a neighbor at r adds G_nl(|r|²) r^l Y_lm(r)
 Dividing by r^l leaves smooth functions of r², also at the origin.
 """
 
+from abc import abstractmethod
+from collections.abc import Callable
 from itertools import pairwise
 from math import ceil, pi, sqrt
 
@@ -29,9 +31,9 @@ class AbstractRadialBasis(eqx.Module):
     n_max: eqx.AbstractVar[int]
     l_max: eqx.AbstractVar[int]
 
+    @abstractmethod
     def __call__(self, s: Float[Array, ""]) -> Float[Array, "n l"]:
         """G_nl at squared distance `s` (Å²): `(n_max, l_max + 1)`."""
-        raise NotImplementedError
 
 
 def check_basis(name: str, r_cut: float, n_max: int, l_max: int, sigma: float, *, delta: bool = False) -> None:
@@ -159,7 +161,11 @@ class Laplacian(AbstractRadialBasis):
         return weights * jnp.diagonal(every_order, axis1=1, axis2=2)
 
 
-RADIAL_BASES = {"gto": GTO, "gto-rascal": GTORascal, "laplacian": Laplacian}
+RADIAL_BASES: dict[str, Callable[[float, int, int, float], AbstractRadialBasis]] = {
+    "gto": GTO,
+    "gto-rascal": GTORascal,
+    "laplacian": Laplacian,
+}
 """Names that featurizers take for `radial`."""
 
 

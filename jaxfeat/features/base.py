@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import ClassVar
 
 import equinox as eqx
@@ -112,19 +113,19 @@ class AbstractAdditiveFeaturizer(AbstractFeaturizer):
     The Jacobian then needs three tangents a neighbor through the density, however many neighbors there are.
     """
 
+    @abstractmethod
     def neighbor_density(
         self, position: Float[Array, "3"], species: Int[Array, ""], mask: Bool[Array, ""]
     ) -> Float[Array, "*density"]:
         """What one neighbor adds to the density; zero for padding."""
-        raise NotImplementedError
 
+    @abstractmethod
     def center_density(self, species: Int[Array, ""], dtype: jnp.dtype) -> Float[Array, "*density"]:
         """What the atom at the center adds."""
-        raise NotImplementedError
 
+    @abstractmethod
     def contract(self, density: Float[Array, "*density"]) -> Float[Array, " n_features"]:
         """Features from the density."""
-        raise NotImplementedError
 
     def density(self, env: Environment) -> Float[Array, "*density"]:
         """The density of one environment."""
@@ -147,9 +148,9 @@ class AbstractStructureMap(eqx.Module):
     adds_centers: ClassVar[bool] = False
     featurizer: eqx.AbstractVar[AbstractFeaturizer]
 
+    @abstractmethod
     def collect(self, rows: Float[Array, "c d *rest"], structure: Structure) -> Float[Array, "n_features *rest"]:
         """Put together what the centers have, features or their derivatives: `(c, d, ...)` -> `(n_features, ...)`."""
-        raise NotImplementedError
 
     def __call__(self, structure: Structure) -> Float[Array, "*batch n_features"]:
         """Features of a structure, or of each one of a batch. **Raises:** `SpeciesError`, as the featurizer does."""
@@ -160,3 +161,8 @@ class AbstractStructureMap(eqx.Module):
         for _ in structure.batch_shape:
             collect = jax.vmap(collect)
         return collect(rows, structure)
+
+
+def featurizer_of(f: AbstractFeaturizer | AbstractStructureMap) -> AbstractFeaturizer:
+    """What describes the environments: a featurizer itself, or that of a structure map."""
+    return f if isinstance(f, AbstractFeaturizer) else f.featurizer

@@ -9,7 +9,7 @@ import equinox as eqx
 import numpy as np
 
 from jaxfeat.errors import BasisError, GeometryError
-from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap
+from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap, featurizer_of
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.sensitivity.kernel import MAX_NU
@@ -71,7 +71,7 @@ def _symbols(null: NullSpace) -> list[str]:
 
 def _order(f: Any, at: Any, null: NullSpace, tolerance: float) -> str:
     """The order that lifts incompleteness."""
-    featurizer = f if isinstance(f, AbstractFeaturizer) else f.featurizer
+    featurizer = featurizer_of(f)
     nu = int(featurizer.nu or 0)
     complete = null.rigid + null.locality + null.symmetry
     partial: list[str] = []
@@ -93,7 +93,7 @@ def _order(f: Any, at: Any, null: NullSpace, tolerance: float) -> str:
 
 def _basis(f: Any, at: Any, null: NullSpace) -> str:
     """The sizes that lift truncation."""
-    featurizer = f if isinstance(f, AbstractFeaturizer) else f.featurizer
+    featurizer = featurizer_of(f)
     wanted = null.nullity - null.truncation
     tried: dict[str, int] = {}
     for sizes in _larger(featurizer.sizes):

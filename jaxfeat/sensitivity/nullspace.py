@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Array
 
 from jaxfeat.errors import GeometryError, PrecisionError
-from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap
+from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap, featurizer_of
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.geometry.symmetry import Group, Stabilizer
@@ -123,9 +123,7 @@ def null_space(f: Any, at: Any, tolerance: float = TOLERANCE) -> Any:
             f"positions are {at.positions.dtype}, and null spaces are a matter of the last digits; "
             "enable jax_enable_x64 and give them in float64."
         )
-    (f if isinstance(f, AbstractFeaturizer) else f.featurizer).check(
-        at if isinstance(at, Environment) else at.environments()
-    )
+    featurizer_of(f).check(at if isinstance(at, Environment) else at.environments())
     if not at.batch_shape:
         return _single(f, at, tolerance)
     found = []
@@ -198,7 +196,7 @@ def narrowed(
     f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure
 ) -> AbstractFeaturizer | AbstractStructureMap:
     """The map for the species that one item holds: the same singular values, fewer features."""
-    featurizer = f if isinstance(f, AbstractFeaturizer) else f.featurizer
+    featurizer = featurizer_of(f)
     if featurizer.species is None:
         return f
     held = np.asarray(at.species)[np.asarray(at.mask)]
@@ -217,7 +215,7 @@ def _single(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Stru
         nothing = {name: np.zeros((0, size // 3, 3)) for name in CLASSES}
         return NullSpace(nothing, 0, None, {}, {}, (np.nan, np.nan), status, MESSAGES[status])
 
-    featurizer = f if isinstance(f, AbstractFeaturizer) else f.featurizer
+    featurizer = featurizer_of(f)
     spaces = _spaces(f, at, found, featurizer.nu, tolerance)
     rigid = rigid_space(at)
     null, jacobian_gap, jacobian_floor = _null_of(found.spectrum, rigid)
@@ -248,7 +246,7 @@ def _single(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Stru
 
 
 def _spaces(f: Any, at: Any, found: Any, nu: int | None, tolerance: float) -> Spaces:
-    featurizer = f if isinstance(f, AbstractFeaturizer) else f.featurizer
+    featurizer = featurizer_of(f)
     group: Group = "SO3" if featurizer.group == "SO3" else "O3"
     sums = isinstance(f, AbstractStructureMap) and f.adds_centers
     return spaces_of(at, sites_of(at, _seen(found, at)[0]), group, nu, tolerance, sums=sums)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap
+from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap, featurizer_of
 from jaxfeat.geometry.environment import COINCIDENT, Environment, concrete
 from jaxfeat.geometry.rigid import RigidMotions, rigid_motions
 from jaxfeat.geometry.structure import Structure
@@ -84,7 +84,7 @@ def singular_spectrum(
     **Raises:** `SpeciesError`, as the featurizer does.
     """
     environments = at if isinstance(at, Environment) else at.environments()
-    (f if isinstance(f, AbstractFeaturizer) else f.featurizer).check(environments)
+    featurizer_of(f).check(environments)
     if concrete(at.positions) is None:
         return _compiled(f, at, equilibrated, False)
     if isinstance(at, Structure):
@@ -192,7 +192,7 @@ def _status(
     signal: Array,
 ) -> Status:
     """The first thing that is wrong, in the order of what explains what."""
-    featurizer = f if isinstance(f, AbstractFeaturizer) else f.featurizer
+    featurizer = featurizer_of(f)
     environments = at if isinstance(at, Environment) else at.environments()
     known = featurizer.known if isinstance(at, Environment) else jax.vmap(featurizer.known)
     coincident = _coincident if isinstance(at, Environment) else jax.vmap(_coincident)

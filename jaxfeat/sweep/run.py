@@ -71,7 +71,7 @@ def scan(f: AbstractFeaturizer, batch: Environment, progress: Progress | None = 
     }
     host = jax.tree.map(np.asarray, batch)
     done = 0
-    for indices, spectra in chunks(f, batch):
+    for indices, spectra in chunks(f, host):
         names = spectra.raw.status.names
         for row, i in enumerate(indices):
             known = names[row] == "ok"
