@@ -1,0 +1,52 @@
+"""The command line: arguments in, tables, files and an exit status out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+
+from jaxfeat.cli.scan import add_scan
+from jaxfeat.errors import BasisError, GeometryError, ReadError, SpeciesError
+
+DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command. Returns the exit status: 0, 2 for bad input, 1 for a failure, 130 when interrupted."""
+    arguments = _parser().parse_args(argv)
+    try:
+        # Only now: what is wrong with the arguments, or --help, need not wait for JAX.
+        import jax
+
+        jax.config.update("jax_enable_x64", True)
+        arguments.run(arguments)
+    except (BasisError, GeometryError, ReadError, SpeciesError) as error:
+        return _say(str(error), BAD_INPUT)
+    except (MemoryError, OSError, RuntimeError) as error:
+        return _say(f"failed: {type(error).__name__}: {' '.join(str(error).split())[:500]}", FAILED)
+    except KeyboardInterrupt:
+        return _say("interrupted.", INTERRUPTED)
+    return DONE
+
+
+def _say(message: str, status: int) -> int:
+    print(f"jaxfeat: {message}", file=sys.stderr)
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="jaxfeat", description="What atomic descriptors cannot see.")
+    parser.add_argument("--version", action="version", version=f"jaxfeat {_version()}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for add in (add_scan,):
+        add(commands)
+    return parser
+
+
+def _version() -> str:
+    try:
+        return version("jaxfeat")
+    except PackageNotFoundError:
+        return "(not installed)"

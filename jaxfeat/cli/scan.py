@@ -1,0 +1,59 @@
+"""jaxfeat scan: singular spectra of every environment of a file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from jaxfeat.cli.arguments import add_centers, add_descriptor, add_input, centers_of, featurizer_of, title_of
+from jaxfeat.cli.output import PICTURES, check_target, finite, progress_bar, written
+from jaxfeat.errors import ReadError
+
+
+def add_scan(commands: Any) -> None:
+    parser = commands.add_parser(
+        "scan",
+        help="singular spectra of every environment of a file",
+        description="Compute features, exact Jacobians and singular spectra of every environment of INPUT, and say "
+        "where the descriptor is blind. Lengths are in Å.",
+    )
+    parser.set_defaults(run=_scan)
+    add_input(parser)
+    add_descriptor(parser)
+    add_centers(parser)
+    results = parser.add_argument_group("results")
+    results.add_argument("--json", type=Path, metavar="FILE", help="write one object per environment")
+    results.add_argument("--plot", type=Path, metavar="FILE", help=f"draw a picture: {', '.join(PICTURES)}")
+
+
+def _scan(arguments: argparse.Namespace) -> None:
+    from jaxfeat.geometry.read import environments, read
+    from jaxfeat.report.plot import plot
+    from jaxfeat.report.table import most_blind, print_tables
+    from jaxfeat.sweep.run import causes, scan
+
+    for target in filter(None, (arguments.json, arguments.plot)):
+        check_target(target)
+    if arguments.plot is not None and arguments.plot.suffix not in PICTURES:
+        raise ReadError(f"{arguments.plot} names no picture; end it in {', '.join(PICTURES)}.")
+    source = read(arguments.input)
+    centers = source.centers if arguments.centers is None else centers_of(arguments.centers)
+    batch = environments(source.atoms, arguments.r_cut, centers, names=source.names)
+    f = featurizer_of(arguments, batch)
+    with progress_bar(f"{len(batch)} environments", len(batch)) as progress:
+        records = scan(f, batch, progress=progress)
+    records = [_named(record, source.names[record["structure"]]) for record in records]
+    if arguments.json is not None:
+        with written(arguments.json) as file:
+            file.write(json.dumps(finite(records), allow_nan=False).encode())
+    if arguments.plot is not None:
+        with written(arguments.plot) as file:
+            plot(records, title_of(arguments)).savefig(file, format=arguments.plot.suffix[1:])
+    blind = most_blind(records)
+    print_tables(records, dict(zip(blind, causes(f, batch, blind), strict=True)))
+
+
+def _named(record: dict[str, Any], name: str) -> dict[str, Any]:
+    return {"structure": record["structure"], "center": record["center"], "name": name, **record}
