@@ -1,12 +1,16 @@
 """What the families share."""
 
 from collections.abc import Sequence
+from math import pi, sqrt
 from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxfeat.errors import GeometryError
+
+GOLDEN = pi * (3 - sqrt(5))
+"""rad; the angle between successive points of a spiral that never closes."""
 
 
 def rows(*points: Sequence[Any]) -> Float[Array, "n d"]:

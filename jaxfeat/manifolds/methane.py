@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from jaxfeat.errors import GeometryError
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.manifolds.coordinates import check_sign, rows
+from jaxfeat.manifolds.manifold import AbstractManifold, Parameter, Scalar
 
 BOND = 1.09
 SMALLEST_DISTANCE = 0.5
@@ -19,19 +20,20 @@ SPHERE = 3.0
 """Å."""
 
 
-class MethaneFamily(eqx.Module):
+class MethaneFamily(AbstractManifold):
     """CH4 environments with all C-H distances 1.09 Å, of which the fourth H moves on the sphere.
 
     The members of either sign with the same angles have equal power spectra if and only if `L = 0`. `F = π`, `L = 0`
     is where the two coalesce, and there the power spectrum is singular.
     """
 
+    parameters: tuple[Parameter, ...] = eqx.field(static=True)
     sign: int = eqx.field(static=True)
 
     def __check_init__(self) -> None:
         check_sign(self.sign)
 
-    def __call__(self, F: Float[Array, ""] | float, L: Float[Array, ""] | float) -> Environment:
+    def __call__(self, F: Scalar, L: Scalar) -> Environment:  # type: ignore[override]
         """The environment of the carbon, 4 hydrogens; `F` and `L` are azimuth and elevation of the last, in radians."""
         f, l = rows((F, L))[0]
         a, b, c = 5 * pi / 8, pi / 6, pi / 5
@@ -54,7 +56,11 @@ def prl_methane(sign: int) -> MethaneFamily:
 
     **Raises:** `GeometryError` for another sign.
     """
-    return MethaneFamily(sign)
+    angles = (
+        Parameter("F", 0.7 * pi, 1.3 * pi, 0.8 * pi, "rad"),
+        Parameter("L", -0.3 * pi, 0.3 * pi, 0.0, "rad"),
+    )
+    return MethaneFamily(angles, sign)
 
 
 def random_methane(key: PRNGKeyArray, n: int) -> Environment:

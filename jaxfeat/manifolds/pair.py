@@ -2,14 +2,11 @@
 
 from collections.abc import Sequence
 
-from jaxtyping import Array, Float
-
 from jaxfeat.errors import SpeciesError
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.species import atomic_numbers
 from jaxfeat.manifolds.coordinates import check_sign, rows
-
-Scalar = Float[Array, ""] | float
+from jaxfeat.manifolds.manifold import Family, Parameter, Scalar
 
 
 def pair_family(
@@ -44,3 +41,19 @@ def pair_family(
         raise SpeciesError(f"species is {tuple(species)!r}; the second and the third neighbor must be of one species.")
     positions = rows((ax, 0.0, az), (bx, by, bz), (bx, -by, -bz), (cx, sign * cy, 0.0))
     return Environment.from_neighbors(positions, numbers, center_species)
+
+
+def pair(sign: int, species: Sequence[str | int] = ("H", "H", "H", "H")) -> Family:
+    """The members of one sign of `pair_family` as a manifold of its seven coordinates (Å).
+
+    **Raises:** as `pair_family`.
+    """
+    check_sign(sign)
+    names = ("ax", "az", "bx", "by", "bz", "cx", "cy")
+    generic = (-0.45, 0.95, 0.6, 0.7, 0.5, -0.75, 0.8)
+    parameters = tuple(Parameter(name, -1.5, 1.5, value) for name, value in zip(names, generic, strict=True))
+
+    def build(ax: Scalar, az: Scalar, bx: Scalar, by: Scalar, bz: Scalar, cx: Scalar, cy: Scalar) -> Environment:
+        return pair_family(ax, az, bx, by, bz, cx, cy, sign, species=species)
+
+    return Family(parameters, build)

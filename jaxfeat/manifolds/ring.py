@@ -1,6 +1,7 @@
 """Seven neighbors that the bispectrum mistakes for seven others."""
 
 from collections.abc import Sequence
+from math import pi
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -8,8 +9,7 @@ from jaxtyping import Array, Float
 from jaxfeat.errors import GeometryError
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.manifolds.coordinates import check_sign, rows
-
-Scalar = Float[Array, ""] | float
+from jaxfeat.manifolds.manifold import Family, Parameter, Scalar
 
 
 def ring_pair(
@@ -44,3 +44,19 @@ def ring_pair(
     upper = [(r * jnp.cos(p), r * jnp.sin(p), z1) for p in ring]
     lower = [(r * jnp.cos(p + psi), r * jnp.sin(p + psi), -z1) for p in ring]
     return Environment.from_neighbors(rows(*upper, *lower, (0.0, 0.0, sign * z2)), [species] * 7, center_species)
+
+
+def ring(sign: int) -> Family:
+    """The members of one sign of `ring_pair` as a manifold: radius and heights (Å), azimuths and twist (rad).
+
+    **Raises:** as `ring_pair`.
+    """
+    check_sign(sign)
+    parameters = (
+        Parameter("r", 0.6, 2.0, 1.2),
+        *(Parameter(f"phi{k}", -pi, pi, value, "rad") for k, value in enumerate((0.0, 1.1, -1.6), 1)),
+        Parameter("psi", -pi, pi, 0.6, "rad"),
+        Parameter("z1", 0.3, 1.5, 0.7),
+        Parameter("z2", 0.6, 2.0, 1.3),
+    )
+    return Family(parameters, lambda r, p1, p2, p3, psi, z1, z2: ring_pair(r, (p1, p2, p3), psi, z1, z2, sign))

@@ -1,0 +1,72 @@
+"""One center and the same neighbors through several structures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxfeat.errors import GeometryError, SpeciesError
+from jaxfeat.geometry.environment import Environment, check_positions
+
+
+class Tracked(NamedTuple):
+    """What `tracked` found.
+
+    **Attributes:**
+
+    - `environments`: one for each structure, of the same neighbors in the same order.
+    - `neighbors`: `(n,)`, their indices in the structures.
+    """
+
+    environments: Environment
+    neighbors: np.ndarray
+
+
+def tracked(frames: Sequence[Any], r_cut: float, center: int) -> Tracked:
+    """The environment of one atom of a molecule in each of several structures of that molecule.
+
+    Neighbors are all atoms that come nearer to the center than `r_cut` (Å) in any of the structures, in their order;
+    what lies outside the cutoff in one of them is left to the featurizer's window.
+
+    **Arguments:** `frames`: `ase.Atoms` or what has their `positions`, `numbers` and `pbc`.
+
+    **Raises:** `GeometryError` for structures without atoms or of other atoms than the first, for periodic ones, for
+    positions that make no sense, and for a center without neighbors; `SpeciesError` for dummy atoms.
+    """
+    if not len(frames):
+        raise GeometryError("there are no structures to follow a center through; give at least one.")
+    numbers = np.asarray(frames[0].numbers)
+    if not -len(numbers) <= center < len(numbers):
+        raise GeometryError(f"there is no atom {center}, only 0 to {len(numbers) - 1}.")
+    if numbers.min() < 1:
+        raise SpeciesError(f"atom {int(numbers.argmin())} is a dummy atom; remove it.")
+    for k, frame in enumerate(frames):
+        if len(frame.numbers) != len(numbers) or (np.asarray(frame.numbers) != numbers).any():
+            raise GeometryError(f"structure {k} has other atoms, or another order of them, than structure 0.")
+        if np.any(frame.pbc):
+            raise GeometryError(f"structure {k} is periodic; atoms are followed through molecules only.")
+        try:
+            check_positions(np.asarray(frame.positions, float), "atom")
+        except GeometryError as error:
+            raise GeometryError(f"structure {k}: {error}") from error
+    positions = np.stack([np.asarray(frame.positions, float) for frame in frames])
+    vectors = positions - positions[:, center, None]
+    near = (np.linalg.norm(vectors, axis=-1) < r_cut).any(0)
+    near[center] = False
+    neighbors = np.flatnonzero(near)
+    if not len(neighbors):
+        raise GeometryError(f"no atom comes within {r_cut:g} Å of atom {center}; choose another center or r_cut.")
+    return Tracked(
+        Environment(
+            positions=jnp.asarray(vectors[:, neighbors]),
+            species=jnp.asarray(np.tile(numbers[neighbors].astype(np.int32), (len(frames), 1))),
+            mask=jnp.ones((len(frames), len(neighbors)), bool),
+            center_species=jnp.full(len(frames), numbers[center], jnp.int32),
+            structure_index=jnp.arange(len(frames), dtype=jnp.int32),
+            center_index=jnp.full(len(frames), center % len(numbers), jnp.int32),
+        ),
+        neighbors,
+    )
