@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -85,10 +84,10 @@ def featurizer_of(arguments: argparse.Namespace, batch: Environment) -> Abstract
     return Correlations(nu=arguments.nu, **options)
 
 
-def title_of(arguments: argparse.Namespace) -> str:
+def title_of(arguments: argparse.Namespace, what: str) -> str:
     named = {1: "radial spectrum", 2: "power spectrum", 3: "bispectrum"}
     descriptor = named.get(arguments.nu, f"ν = {arguments.nu}")
     return (
-        f"{Path(arguments.input).name}: {descriptor}, {arguments.radial}, r_cut {arguments.r_cut:g} Å, "
+        f"{what}: {descriptor}, {arguments.radial}, r_cut {arguments.r_cut:g} Å, "
         f"n_max {arguments.n_max}, l_max {arguments.l_max}, σ {arguments.sigma:g} Å"
     )

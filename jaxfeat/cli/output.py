@@ -16,7 +16,7 @@ PICTURES = (".pdf", ".png", ".svg")
 
 
 @contextmanager
-def progress_bar(what: str, total: int) -> Iterator[Callable[[int, int], None]]:
+def progress_bar(what: str, total: int | None) -> Iterator[Callable[[int, int], None]]:
     """A bar with rate and time left on a terminal; elsewhere one line."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TimeRemainingColumn
@@ -36,7 +36,7 @@ def progress_bar(what: str, total: int) -> Iterator[Callable[[int, int], None]]:
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
     with Progress(*columns, console=console) as bar:
         task = bar.add_task(what, total=total)
-        yield lambda done, _: bar.update(task, completed=done)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def check_target(path: Path) -> None:

@@ -50,7 +50,9 @@ def _scan(arguments: argparse.Namespace) -> None:
             file.write(json.dumps(finite(records), allow_nan=False).encode())
     if arguments.plot is not None:
         with written(arguments.plot) as file:
-            plot(records, title_of(arguments)).savefig(file, format=arguments.plot.suffix[1:])
+            plot(records, title_of(arguments, Path(arguments.input).name)).savefig(
+                file, format=arguments.plot.suffix[1:]
+            )
     blind = most_blind(records)
     print_tables(records, dict(zip(blind, causes(f, batch, blind), strict=True)))
 

@@ -57,8 +57,8 @@ def prl_methane(sign: int) -> MethaneFamily:
     **Raises:** `GeometryError` for another sign.
     """
     angles = (
-        Parameter("F", 0.7 * pi, 1.3 * pi, 0.8 * pi, "rad"),
-        Parameter("L", -0.3 * pi, 0.3 * pi, 0.0, "rad"),
+        Parameter("F", 0.0, 2 * pi, 0.8 * pi, "rad"),
+        Parameter("L", -pi / 2, pi / 2, 0.0, "rad"),
     )
     return MethaneFamily(angles, sign)
 

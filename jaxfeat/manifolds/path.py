@@ -52,7 +52,7 @@ def displacement(env: Environment, directions: Mapping[str, Any], reach: float =
             raise GeometryError(f"direction {name!r} has shape {array.shape}; the environment's is {shape}.")
         norm = np.linalg.norm(array)
         if not np.isfinite(norm) or norm == 0:
-            raise GeometryError(f"direction {name!r} has length {norm}; give one that is finite and not zero.")
+            raise GeometryError(f"direction {name!r} has length {norm:g}; give one that is finite and not zero.")
         scaled.append(array / norm)
     if not scaled:
         raise GeometryError("there are no directions; give at least one.")
@@ -87,7 +87,7 @@ class Trajectory(AbstractManifold):
         (frame,) = values
         frame = jnp.asarray(frame, self.coefficients.dtype)
         interval = jnp.clip(jnp.floor(frame).astype(jnp.int32), 0, self.coefficients.shape[1] - 1)
-        fraction = frame - interval
+        fraction = frame - interval.astype(frame.dtype)
         cubic, square, linear, constant = self.coefficients[:, interval]
         positions = ((cubic * fraction + square) * fraction + linear) * fraction + constant
         return self.frames[0].with_positions(positions)

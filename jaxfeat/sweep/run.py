@@ -24,6 +24,7 @@ CHUNK_BYTES = 8e6
 """Jacobians of one chunk, about: small enough for a core's cache, large enough to hide the dispatch of a call."""
 
 CAUSES = ("rigid", "symmetry", "incompleteness", "truncation")
+COUNTED = (*CAUSES, "other")
 
 DOUBTFUL = 1e-5
 """Equilibrated σ_min/σ_max below which a null space is looked into: well above what rounded coordinates make of an
@@ -61,38 +62,93 @@ def scan(f: AbstractFeaturizer, batch: Environment, progress: Progress | None = 
 
     **Raises:** `SpeciesError`, as the featurizer does.
     """
-    f.check(batch)
-    counts = np.asarray(batch.n_neighbors)
-    records: list[dict[str, Any]] = [{} for _ in range(len(batch))]
+    found = collect(f, batch, progress)
     origin = {
         "structure": np.asarray(batch.structure_index),
         "center": np.asarray(batch.center_index),
         "species": np.asarray(batch.center_species),
     }
-    host = jax.tree.map(np.asarray, batch)
-    done = 0
-    for indices, spectra in chunks(f, host):
-        names = spectra.raw.status.names
-        for row, i in enumerate(indices):
-            known = names[row] == "ok"
-            records[i] = {
+    counts = np.asarray(batch.n_neighbors)
+    records = []
+    for i, status in enumerate(found.status.tolist()):
+        known = bool(np.isfinite(found.floor[i]))
+        listed = slice(int(found.n_values[i]) if known else 0)
+        null = {cause: int(n) for cause, n in zip(COUNTED, found.null[i], strict=True) if n or cause in CAUSES}
+        records.append(
+            {
                 "structure": int(origin["structure"][i]),
                 "center": int(origin["center"][i]),
                 "species": SYMBOLS[origin["species"][i]],
                 "n_neighbors": int(counts[i]),
-                "sigma": _listed(spectra.raw, row) if known else [],
-                "sigma_equilibrated": _listed(spectra.equilibrated, row) if known else [],
-                "floor": float(spectra.raw.floor[row]) if known else None,
-                "floor_equilibrated": float(spectra.equilibrated.floor[row]) if known else None,
-                "null": dict.fromkeys(CAUSES, 0) | {"rigid": int(spectra.raw.n_rigid[row])},
-                "status": str(names[row]),
+                "sigma": found.sigma[i][listed].tolist(),
+                "sigma_equilibrated": found.sigma_equilibrated[i][listed].tolist(),
+                "floor": float(found.floor[i]) if known else None,
+                "floor_equilibrated": float(found.floor_equilibrated[i]) if known else None,
+                "null": null,
+                "status": status,
             }
-            if known and spectra.equilibrated.ratio[row] < DOUBTFUL:
-                records[i] |= _classified(f, host[i], records[i]["null"], int(spectra.equilibrated.n_null[row]))
-        done += len(indices)
-        if progress is not None:
-            progress(done, len(batch))
+        )
     return records
+
+
+class Collected(NamedTuple):
+    """Spectra and null counts of `b` environments, as arrays.
+
+    **Attributes:** `sigma` and `sigma_equilibrated`, `(b, k)`, NaN past `n_values`; `floor`, `floor_equilibrated`,
+    `n_values`, `n_rigid`, `(b,)`, floors NaN unless the spectrum's status is ok; `null`, `(b, 5)`, null directions by
+    the causes of `COUNTED`; `status`, `(b,)`, names as in `scan`.
+    """
+
+    sigma: np.ndarray
+    sigma_equilibrated: np.ndarray
+    floor: np.ndarray
+    floor_equilibrated: np.ndarray
+    n_values: np.ndarray
+    n_rigid: np.ndarray
+    null: np.ndarray
+    status: np.ndarray
+
+
+def collect(f: AbstractFeaturizer, batch: Environment, progress: Progress | None = None) -> Collected:
+    """What `scan` finds, for those who go on to compute with it."""
+    f.check(batch)
+    host = jax.tree.map(np.asarray, batch)
+    n, width = len(batch), 3 * batch.max_neighbors
+    status = np.full(n, "", dtype=object)
+    found = Collected(
+        sigma=np.full((n, width), np.nan),
+        sigma_equilibrated=np.full((n, width), np.nan),
+        floor=np.full(n, np.nan),
+        floor_equilibrated=np.full(n, np.nan),
+        n_values=np.zeros(n, int),
+        n_rigid=np.zeros(n, int),
+        null=np.zeros((n, len(COUNTED)), int),
+        status=status,
+    )
+    done = 0
+    for indices, spectra in chunks(f, host):
+        m = len(indices)
+        raw, equilibrated = _first(spectra, m)
+        known = raw.status.names == "ok"
+        k = min(raw.values.shape[1], width)
+        found.sigma[indices, :k] = np.where(known[:, None], raw.values[:, :k], np.nan)
+        found.sigma_equilibrated[indices, :k] = np.where(known[:, None], equilibrated.values[:, :k], np.nan)
+        found.floor[indices] = np.where(known, raw.floor, np.nan)
+        found.floor_equilibrated[indices] = np.where(known, equilibrated.floor, np.nan)
+        found.n_values[indices], found.n_rigid[indices] = raw.n_values, raw.n_rigid
+        found.null[indices, COUNTED.index("rigid")] = raw.n_rigid
+        status[indices] = raw.status.names
+        for row in np.flatnonzero(known & (equilibrated.ratio < DOUBTFUL)):
+            i = indices[row]
+            found.null[i], status[i] = _classified(f, host[i], found.null[i], int(equilibrated.n_null[row]))
+        done += m
+        if progress is not None:
+            progress(done, n)
+    return found
+
+
+def _first(spectra: Pair, m: int) -> Pair:
+    return jax.tree.map(lambda leaf: leaf[:m], spectra)
 
 
 def causes(f: AbstractFeaturizer, batch: Environment, indices: Iterable[int]) -> list[str]:
@@ -107,15 +163,14 @@ def causes(f: AbstractFeaturizer, batch: Environment, indices: Iterable[int]) ->
     return sentences
 
 
-def _classified(f: AbstractFeaturizer, env: Environment, rigid: dict[str, int], n_null: int) -> dict[str, Any]:
-    """What a record says of the null directions of one environment, which has `n_null` of them by its spectrum."""
+def _classified(f: AbstractFeaturizer, env: Environment, rigid: np.ndarray, n_null: int) -> tuple[np.ndarray, str]:
+    """Counts by cause and the status of one environment, which has `n_null` null directions by its spectrum."""
     try:
         null = null_space(f, env)
     except (BasisError, GeometryError):
         # More neighbors, or a higher order, than the complete kernel can be worked out for.
-        return {"null": rigid | {"other": n_null}, "status": "unclassified"} if n_null else {}
-    named = {cause: getattr(null, cause) for cause in CAUSES}
-    return {"null": named | ({"other": null.other} if null.other else {}), "status": null.status}
+        return rigid + n_null * (np.asarray(COUNTED) == "other"), "unclassified" if n_null else "ok"
+    return np.asarray([getattr(null, cause) for cause in COUNTED]), null.status
 
 
 def chunks(f: AbstractFeaturizer, batch: Environment) -> Iterator[tuple[np.ndarray, Pair]]:
@@ -206,7 +261,3 @@ def _spectra(f: AbstractFeaturizer, subsets: Int[Array, "b k"], batch: Environme
         return drop(raw), drop(equilibrated)
 
     return jax.vmap(both)(subsets, batch)
-
-
-def _listed(spectrum: Spectrum, row: int) -> list[float]:
-    return np.asarray(spectrum.values[row][: int(spectrum.n_values[row])], float).tolist()

@@ -1,0 +1,170 @@
+"""jaxfeat sweep: singular spectra over the parameters of a family."""
+
+from __future__ import annotations
+
+import argparse
+from math import pi
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jaxfeat.cli.arguments import add_descriptor, featurizer_of, title_of
+from jaxfeat.cli.output import PICTURES, check_target, progress_bar, written
+from jaxfeat.errors import GeometryError, ReadError
+
+if TYPE_CHECKING:
+    from jaxfeat.manifolds.manifold import AbstractManifold
+
+FAMILIES = {
+    "prl-methane": "CH4 of PRL 125, 166001: F, L (π)",
+    "pair": "four neighbors, degenerate for ν = 2: ax, az, bx, by, bz, cx, cy (Å)",
+    "ring": "seven neighbors, degenerate for ν = 3: r, z1, z2 (Å), phi1, phi2, phi3, psi (π)",
+    "planar": "neighbors in a plane: r1 ... (Å), phi2 ... (π), z (Å)",
+    "equal-radii": "neighbors on a sphere: r (Å), theta2 ..., phi3 ... (π), dr (Å)",
+    "interpolation": "from the first to the last structure of FILE (or of two files): t",
+    "trajectory": "along the structures of FILE: frame",
+    "displacement": "the first structure of FILE along its array --along: q (Å)",
+}
+FROM_FILES = ("interpolation", "trajectory", "displacement")
+
+
+def add_sweep(commands: Any) -> None:
+    listed = "; ".join(f"{name}: {what}" for name, what in FAMILIES.items())
+    parser = commands.add_parser(
+        "sweep",
+        help="singular spectra over the parameters of a family of environments",
+        description="Sweep one or two parameters of FAMILY, map σ_min/σ_max, and find where it vanishes. Lengths are "
+        f"in Å, angles in units of π. Families and their parameters: {listed}.",
+    )
+    parser.set_defaults(run=_sweep)
+    parser.add_argument("family", metavar="FAMILY", choices=FAMILIES, help=", ".join(FAMILIES))
+    parser.add_argument("files", nargs="*", metavar="FILE", help=f"structures, for {', '.join(FROM_FILES)}")
+    family = parser.add_argument_group("the family")
+    family.add_argument(
+        "--grid",
+        action="append",
+        default=[],
+        metavar="NAME=FROM:TO:N",
+        help="values of one parameter; once or twice. Default: 41 values between the bounds of each",
+    )
+    family.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="hold a parameter elsewhere than by default"
+    )
+    family.add_argument("--sign", type=int, default=1, choices=(1, -1), help="member of a pair (default: %(default)s)")
+    family.add_argument("--neighbors", type=int, default=4, help="of planar and equal-radii (default: %(default)s)")
+    family.add_argument("--center", type=int, default=0, help="index of the center in FILE (default: %(default)s)")
+    family.add_argument("--along", metavar="ARRAY", help="array of FILE, one vector an atom, to displace along")
+    add_descriptor(parser)
+    results = parser.add_argument_group("results")
+    results.add_argument("--out", type=Path, metavar="FILE", help="write the data set: NetCDF (.nc) or zarr (.zarr)")
+    results.add_argument("--plot", type=Path, metavar="FILE", help=f"draw a picture: {', '.join(PICTURES)}")
+
+
+def _sweep(arguments: argparse.Namespace) -> None:
+    from jaxfeat.geometry.environment import Environment
+    from jaxfeat.report.map import plot_sweep
+    from jaxfeat.report.zeros import print_sweep
+    from jaxfeat.sweep.manifold import sweep
+
+    if arguments.plot is not None:
+        check_target(arguments.plot)
+        if arguments.plot.suffix not in PICTURES:
+            raise ReadError(f"{arguments.plot} names no picture; end it in {', '.join(PICTURES)}.")
+    manifold = _manifold(arguments)
+    grid = _grid(arguments, manifold)
+    generic = manifold(*manifold.values())
+    f = featurizer_of(arguments, Environment.stack([generic]))
+    with progress_bar("environments", None) as progress:
+        ds = sweep(f, manifold, grid, out=arguments.out, progress=progress)
+    print_sweep(ds)
+    if arguments.plot is not None:
+        with written(arguments.plot) as file:
+            title = title_of(arguments, arguments.family)
+            plot_sweep(ds, title).savefig(file, format=arguments.plot.suffix[1:])
+
+
+def _manifold(arguments: argparse.Namespace) -> AbstractManifold:
+    from jaxfeat import manifolds
+
+    named = arguments.family
+    if named not in FROM_FILES and arguments.files:
+        raise ReadError(f"{named} is made of no file; leave out {', '.join(arguments.files)}.")
+    if named == "prl-methane":
+        return manifolds.prl_methane(arguments.sign)
+    if named == "pair":
+        return manifolds.pair(arguments.sign)
+    if named == "ring":
+        return manifolds.ring(arguments.sign)
+    if named == "planar":
+        return manifolds.planar(arguments.neighbors)
+    if named == "equal-radii":
+        return manifolds.equal_radii(arguments.neighbors)
+    return _from_files(arguments)
+
+
+def _from_files(arguments: argparse.Namespace) -> AbstractManifold:
+    from jaxfeat import manifolds
+    from jaxfeat.geometry.read import read
+    from jaxfeat.geometry.tracked import tracked
+
+    if not arguments.files:
+        raise ReadError(f"{arguments.family} is made of structures; name a file of them.")
+    frames = [atoms for file in arguments.files for atoms in read(file).atoms]
+    if arguments.family == "trajectory":
+        return manifolds.trajectory(tracked(frames, arguments.r_cut, arguments.center).environments)
+    if arguments.family == "interpolation":
+        if len(frames) < 2:
+            raise ReadError(f"{arguments.files[0]} holds one structure; there is no way from one to itself.")
+        return _interpolation(arguments, frames)
+    if arguments.along is None or arguments.along not in frames[0].arrays:
+        arrays = [name for name, array in frames[0].arrays.items() if array.shape == (len(frames[0]), 3)]
+        raise ReadError(f"name an array of {arguments.files[0]} with --along; it holds {', '.join(arrays)}.")
+    found = tracked(frames[:1], arguments.r_cut, arguments.center)
+    vectors = frames[0].arrays[arguments.along]
+    if vectors.shape != (len(frames[0]), 3):
+        raise ReadError(f"{arguments.along} has shape {vectors.shape}; a direction has three numbers an atom.")
+    moved = vectors[found.neighbors] - vectors[arguments.center]
+    return manifolds.displacement(found.environments[0], {"q": moved})
+
+
+def _interpolation(arguments: argparse.Namespace, frames: list[Any]) -> AbstractManifold:
+    from jaxfeat import manifolds
+    from jaxfeat.geometry.tracked import tracked
+
+    # All atoms of both ends, near or far: which of them are in reach on the way is the cutoff's matter.
+    ends = [tracked([frame], float("inf"), arguments.center).environments[0] for frame in (frames[0], frames[-1])]
+    return manifolds.interpolation(*ends)
+
+
+def _grid(arguments: argparse.Namespace, manifold: AbstractManifold) -> dict[str, Any] | None:
+    import numpy as np
+
+    grid: dict[str, Any] = {}
+    for word in arguments.grid:
+        name, _, rest = word.partition("=")
+        parts = rest.split(":")
+        scale = pi if manifold.parameter(name).unit == "rad" else 1.0
+        try:
+            first, last, n = float(parts[0]), float(parts[1]), int(parts[2])
+        except (ValueError, IndexError):
+            first, last, n = 0.0, 0.0, 0
+        if len(parts) != 3 or n < 2 or not first < last:
+            raise GeometryError(f"--grid {word}: write NAME=FROM:TO:N with FROM below TO and at least two values.")
+        grid[name] = scale * np.linspace(first, last, n)
+    for word in arguments.set:
+        name, _, rest = word.partition("=")
+        scale = pi if manifold.parameter(name).unit == "rad" else 1.0
+        try:
+            grid[name] = scale * float(rest)
+        except ValueError:
+            raise GeometryError(f"--set {word}: write NAME=VALUE with a number.") from None
+    if not arguments.grid and len(manifold.parameters) > 2:
+        listed = ", ".join(
+            f"{p.name} ({p.low / s:g} to {p.high / s:g}{' ' + u if u else ''}; {p.default / s:.3g})"
+            for p in manifold.parameters
+            for s, u in [(pi, "π") if p.unit == "rad" else (1.0, p.unit)]
+        )
+        raise GeometryError(f"choose one or two parameters with --grid NAME=FROM:TO:N; there are {listed}.")
+    if not arguments.grid:
+        for p in manifold.parameters:
+            grid.setdefault(p.name, np.linspace(p.low, p.high, 41))
+    return grid

@@ -1,0 +1,123 @@
+"""Singular spectra over a manifold, or over a batch of environments, as a labelled data set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxfeat.errors import BasisError, GeometryError
+from jaxfeat.features.base import AbstractFeaturizer
+from jaxfeat.geometry.environment import Environment
+from jaxfeat.manifolds.manifold import AbstractManifold
+from jaxfeat.sensitivity.cure import cure
+from jaxfeat.sensitivity.nullspace import narrowed, null_space
+from jaxfeat.sweep.run import COUNTED, Progress, collect
+from jaxfeat.sweep.zeros import Place, Zero, zeros
+
+POINTS = 41
+"""Values of a parameter where no grid is given."""
+
+
+def sweep(
+    f: AbstractFeaturizer,
+    at: AbstractManifold | Environment,
+    grid: Mapping[str, Any] | None = None,
+    out: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Any:
+    """Singular spectra of everything that a manifold or a batch holds.
+
+    **Arguments:**
+
+    - `f`: a featurizer.
+    - `at`: a batch of environments, or a manifold.
+    - `grid`: of a manifold, ascending values by the names of one or two of its parameters (Å or rad); the others keep
+      their defaults, or the single value that is given. By default 41 values between the bounds of each parameter.
+    - `out`: a file to write, which must not exist: NetCDF (.nc) or a zarr store (.zarr).
+    - `progress`: called with the number of environments done and their total.
+
+    **Returns:** an `xarray.Dataset`. Over the parameters of the grid, or over `environment`: `sigma` and
+    `sigma_equilibrated` (descending along `value`, NaN where there is none), `floor`, `floor_equilibrated`,
+    `n_values`, `null` (null directions along `cause`), `status`. Of a manifold also `zero_...`: where σ_min vanishes,
+    points and curves, refined in the parameters (`zero_at`, `zero_error`), with the null directions there by cause and
+    a sentence on what lifts them. Null directions that all points have do not count as zeros.
+
+    **Raises:** `GeometryError` for a grid that makes no sense, `SpeciesError` as the featurizer does, `ReadError` for
+    a place that cannot be written to.
+    """
+    from jaxfeat.sweep import store
+
+    if out is not None:
+        store.check_target(Path(out))
+    attributes = {"featurizer": repr(f), "precision": str(jnp.zeros(()).dtype)}
+    if isinstance(at, Environment):
+        coords: dict[str, Any] = {"environment": ("environment", np.arange(len(at)))}
+        for name in ("structure_index", "center_index"):
+            coords[name] = ("environment", np.asarray(getattr(at, name)))
+        ds = store.dataset(collect(f, at, progress), ["environment"], coords, attributes)
+    else:
+        axes, place = _placed(at, grid)
+        points = np.stack(np.meshgrid(*axes.values(), indexing="ij"), -1).reshape(-1, len(axes))
+        environments = _environments(place, jnp.asarray(points))
+        found = collect(f, environments, progress)
+        coords = {name: (name, axis, {"units": at.parameter(name).unit}) for name, axis in axes.items()}
+        fixed = {p.name: float(v) for p, v in zip(at.parameters, place.fixed, strict=True) if p.name not in axes}
+        ds = store.dataset(found, list(axes), coords, attributes | fixed)
+        known = np.isfinite(found.floor)
+        null = (found.sigma_equilibrated <= found.floor_equilibrated[:, None]).sum(-1)[known]
+        ds.attrs["n_generic"] = int(null.min()) if known.any() else 0
+        vanishing: list[Zero] = []
+        if known.any():
+            narrow: Any = narrowed(f, environments[0])
+            vanishing = zeros(narrow, place, list(axes.values()), ds["sigma_equilibrated"].values, int(null.min()))
+        explained = [_explained(f, place, zero) for zero in vanishing]
+        counts, causes = [count for count, _ in explained], [cause for _, cause in explained]
+        ds = store.with_zeros(ds, list(axes), vanishing, counts, causes)
+    if out is not None:
+        store.write(ds, Path(out))
+    return ds
+
+
+@eqx.filter_jit
+def _environments(place: Place, points: Any) -> Environment:
+    return jax.vmap(place)(points)
+
+
+def _placed(manifold: AbstractManifold, grid: Mapping[str, Any] | None) -> tuple[dict[str, np.ndarray], Place]:
+    """The values of the free parameters, and the manifold with the others held."""
+    if grid is None:
+        grid = {p.name: np.linspace(p.low, p.high, POINTS) for p in manifold.parameters}
+    axes: dict[str, np.ndarray] = {}
+    held: dict[str, np.ndarray] = {}
+    for name, values in grid.items():
+        parameter = manifold.parameter(name)
+        axis = np.atleast_1d(np.asarray(values, float))
+        if axis.ndim != 1 or not len(axis) or not np.isfinite(axis).all() or (np.diff(axis) <= 0).any():
+            raise GeometryError(f"the grid of {name} is {values!r}; give finite, ascending values.")
+        if axis[0] < parameter.low - 1e-9 or axis[-1] > parameter.high + 1e-9:
+            scale, unit = (np.pi, " π") if parameter.unit == "rad" else (1.0, f" {parameter.unit}".rstrip())
+            runs, bounds = (f"{a / scale:g} to {b / scale:g}" for a, b in ((axis[0], axis[-1]), parameter[1:3]))
+            raise GeometryError(f"{name} runs from {runs}{unit}; stay within its bounds, {bounds}{unit}.")
+        (axes if len(axis) > 1 else held)[name] = axis
+    if not 1 <= len(axes) <= 2:
+        names = ", ".join(manifold.names)
+        raise GeometryError(f"a grid has one or two parameters, not {len(axes)}; choose among {names}.")
+    fixed = manifold.values(**{name: float(axis[0]) for name, axis in held.items()})
+    free = tuple(manifold.names.index(name) for name in axes)
+    return axes, Place(manifold, jnp.asarray(fixed, float), free)
+
+
+def _explained(f: AbstractFeaturizer, place: Place, zero: Zero) -> tuple[list[int], str]:
+    """Null directions by cause at a zero, and what would lift them."""
+    env = place(jnp.asarray(zero.at))
+    try:
+        null = null_space(f, env)
+        return [getattr(null, cause) for cause in COUNTED], "; ".join(cure(f, env, null).values())
+    except (BasisError, GeometryError) as error:
+        return [0] * len(COUNTED), f"unclassified: {error}"
