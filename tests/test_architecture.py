@@ -33,8 +33,8 @@ HEAVY = {"ase", "vesin", "matplotlib", "rich", "xarray", "zarr", "dask", "dscrib
 ALLOWED_IN = {
     "ase": {"geometry/read.py"},
     "vesin": {"geometry/read.py"},
-    "matplotlib": {"report/plot.py"},
-    "rich": {"report/table.py", "cli/output.py"},
+    "matplotlib": {"report/plot.py", "report/convergence.py"},
+    "rich": {"report/table.py", "report/convergence.py", "cli/output.py"},
 }
 
 
