@@ -22,4 +22,5 @@ from jaxfeat.sensitivity.kernel import complete_kernel as complete_kernel
 from jaxfeat.sensitivity.nullspace import NullSpace as NullSpace
 from jaxfeat.sensitivity.nullspace import null_space as null_space
 from jaxfeat.sensitivity.spectrum import singular_spectrum as singular_spectrum
+from jaxfeat.sweep.converge import converge as converge
 from jaxfeat.sweep.manifold import sweep as sweep

@@ -33,8 +33,8 @@ HEAVY = {"ase", "vesin", "matplotlib", "rich", "xarray", "zarr", "dask", "dscrib
 ALLOWED_IN = {
     "ase": {"geometry/read.py"},
     "vesin": {"geometry/read.py"},
-    "matplotlib": {"report/map.py", "report/plot.py"},
-    "rich": {"report/table.py", "report/zeros.py", "cli/output.py"},
+    "matplotlib": {"report/convergence.py", "report/map.py", "report/plot.py"},
+    "rich": {"report/convergence.py", "report/table.py", "report/zeros.py", "cli/output.py"},
     "xarray": {"sweep/store.py"},
 }
 

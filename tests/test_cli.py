@@ -11,6 +11,7 @@ import pytest
 from ase.build import bulk, molecule
 
 import jaxfeat
+import jaxfeat.sweep.converge
 import jaxfeat.sweep.run
 from jaxfeat.cli import main
 
@@ -202,9 +203,109 @@ def test_a_file_takes_its_place_only_when_complete(tmp_path, monkeypatch):
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("s.json", "precious")]
 
 
+def test_converge_writes_json_and_a_heat_map_and_ends_with_advice(tmp_path, capsys):
+    path = tmp_path / "two.xyz"
+    ase.io.write(path, [molecule("H2O"), molecule("SH2")])
+    grid = ["--n-max", "1", "2", "--l-max", "0", "1", "--centers", "O", "S"]
+    targets = ["--json", tmp_path / "c.json", "--plot", tmp_path / "c.png"]
+    assert main(list(map(str, ["converge", path, *grid, *targets]))) == 0
+    result = json.loads((tmp_path / "c.json").read_text(), parse_constant=lambda name: pytest.fail(name))
+    assert (result["environments"], result["drawn"], result["r_cut"]) == (2, 2, 4.0)
+    assert [(r["nu"], r["n_max"], r["l_max"]) for r in result["bases"]] == [(2, n, l) for n in (1, 2) for l in (0, 1)]
+    # Without l, one and the same r twice leaves the angle unseen.
+    assert [(r["environments"], r["truncated"], r["symmetric"]) for r in result["bases"]] == [(2, 2, 2), (2, 0, 2)] * 2
+    assert result["orders"][0]["smallest"] == {"n_max": 1, "l_max": 1, "n_features": 12}
+    assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
+    captured = capsys.readouterr()
+    assert captured.err == "2 environments, 4 bases ...\n"
+    assert " ".join(captured.out.split()).endswith(result["advice"])
+    assert "l_max is the bottleneck" in captured.out
+
+
+@pytest.fixture
+def grids(monkeypatch):
+    """What `jaxfeat converge` would compute: a function of its arguments."""
+    calls = []
+
+    class Stop(Exception):
+        pass
+
+    def fake(f, batch, n_max, l_max, progress):
+        calls.append((f, batch, n_max, l_max))
+        raise Stop
+
+    def ask(*words):
+        with pytest.raises(Stop):
+            main(["converge", *map(str, words)])
+        return calls.pop()
+
+    monkeypatch.setattr(jaxfeat.sweep.converge, "converge", fake)
+    return ask
+
+
+def test_options_reach_the_grid(grids, capsys):
+    (f,), batch, n_max, l_max = grids("random-methane:40", "--centers", "H")
+    assert (f.nu, len(batch), n_max, l_max) == (2, 160, [2, 4, 6, 8], [2, 4, 6, 8])
+    words = [
+        "--nu",
+        3,
+        1,
+        3,
+        "--l-max",
+        5,
+        4,
+        "--r-cut",
+        3.5,
+        "--no-center",
+        "--sample",
+        30,
+        "--species",
+        "C",
+        "H",
+        "O",
+    ]
+    fs, batch, n_max, l_max = grids("random-methane:40", *words)
+    assert ([f.nu for f in fs], len(batch), n_max, l_max) == ([1, 3], 30, [1, 2, 3, 4], [5, 4])
+    assert (fs[1].r_cut, fs[1].center_weight, len(fs[1].species)) == (3.5, 0.0, 3)
+    assert capsys.readouterr().err.endswith("30 environments, 12 bases ...\n")
+    draws = [
+        grids("random-methane:40", "--sample", 30, "--seed", seed)[1].structure_index.tolist() for seed in (0, 0, 1)
+    ]
+    assert draws[0] == draws[1] != draws[2]
+    assert len(grids("random-methane:40", "--sample", 0)[1]) == 40
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["--r-cut", "-1"], "r_cut is -1.0"),
+        (["--n-max", "2", "0"], "n_max is 0"),
+        (["--l-max", "2", "99"], "l_max is 99"),
+        (["--nu", "2", "0"], "nu is 0"),
+        (["--sample", "-5"], "a sample of -5"),
+        (["--plot", "c.doc"], "names no picture"),
+        (["--json", "nowhere/c.json"], "there is no folder nowhere"),
+    ],
+)
+def test_bad_grids_are_status_two_and_one_sentence(words, message, monkeypatch, capsys):
+    monkeypatch.setattr(jaxfeat.sweep.converge, "_measured", lambda *_: pytest.fail("something was computed"))
+    assert main(["converge", "random-methane:3", *words]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("jaxfeat: ") and message in captured.err
+    assert captured.err.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     "words, status",
-    [(["--version"], 0), (["scan", "--help"], 0), ([], 2), (["scan"], 2), (["scan", "g2", "--nu", "x"], 2)],
+    [
+        (["--version"], 0),
+        (["converge", "g2", "--n-max"], 2),
+        (["scan", "--help"], 0),
+        ([], 2),
+        (["scan"], 2),
+        (["scan", "g2", "--nu", "x"], 2),
+    ],
 )
 def test_arguments_are_judged_before_anything_runs(words, status, capsys, never):
     with pytest.raises(SystemExit) as caught:
@@ -219,3 +320,50 @@ def test_the_process_returns_the_status(tmp_path):
     assert run.returncode == 2
     assert run.stderr == f"jaxfeat: {tmp_path} is a folder; give a file of structures.\n"
     assert run.stdout == ""
+
+
+def test_a_sweep_lists_zeros_and_writes_a_data_set_and_a_picture(tmp_path, capsys):
+    words = ["sweep", "equal-radii", "--grid", "dr=-0.1:0.2:4", "--n-max", "2", "--l-max", "4"]
+    assert main([*words, "--out", str(tmp_path / "s.nc"), "--plot", str(tmp_path / "s.png")]) == 0
+    printed = capsys.readouterr().out
+    assert "0.0000000000" in printed
+    assert "truncation: l_max >= 5 lifts it (row 1)" in printed
+    assert (tmp_path / "s.png").read_bytes().startswith(b"\x89PNG")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["s.nc", "s.png"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["ring"], "choose one or two parameters with --grid NAME=FROM:TO:N; there are r"),
+        (["pair", "--grid", "dy=0:1:3"], "there is no parameter 'dy'; choose among ax, az"),
+        (["pair", "--grid", "cy=1:0:3"], "--grid cy=1:0:3: write NAME=FROM:TO:N with FROM below TO"),
+        (["pair", "--grid", "cy=0:1:3", "--set", "az=x"], "--set az=x: write NAME=VALUE with a number"),
+        (["trajectory"], "trajectory is made of structures; name a file"),
+        (["pair", "some.xyz", "--grid", "cy=0:1:3"], "pair is made of no file; leave out some.xyz"),
+        (["prl-methane", "--grid", "F=0.7:3.0:4"], "F runs from 0.7 to 3 π; stay within its bounds, 0 to 2 π"),
+        (["pair", "--grid", "cy=0:1:3", "--out", "s.txt"], "s.txt names no data set; end it in .nc or .zarr"),
+    ],
+)
+def test_bad_sweeps_say_so_in_a_sentence(words, message, capsys):
+    assert main(["sweep", *words]) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_files_make_manifolds(tmp_path, capsys):
+    water, stretched = molecule("H2O"), molecule("H2O")
+    stretched.positions[1] *= 1.3
+    water.new_array("mode", np.asarray([[0.0, 0, 0], [0, 0, 1], [0, 0, -1]]))
+    ase.io.write(tmp_path / "two.xyz", [water, stretched], columns=None)
+    ase.io.write(tmp_path / "mode.xyz", water)
+    for words in (
+        ["interpolation", "two.xyz"],
+        ["trajectory", "two.xyz"],
+        ["displacement", "mode.xyz", "--along", "mode"],
+    ):
+        family, file, *rest = words
+        grid = {"interpolation": "t=0:1:2", "trajectory": "frame=0:1:2", "displacement": "q=0.1:0.3:2"}[family]
+        assert main(["sweep", family, str(tmp_path / file), *rest, "--grid", grid, *SMALL]) == 0
+        assert "2 environments over" in capsys.readouterr().out
+    assert main(["sweep", "displacement", str(tmp_path / "mode.xyz")]) == 2
+    assert "--along; it holds positions, mode" in " ".join(capsys.readouterr().err.split())

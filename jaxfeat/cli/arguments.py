@@ -25,20 +25,23 @@ def add_centers(parser: argparse.ArgumentParser) -> None:
     )
 
 
+ORDERS = "body order: 1 radial, 2 power spectrum, 3 bispectrum, or more"
+
+
 def add_descriptor(parser: argparse.ArgumentParser) -> None:
     descriptor = parser.add_argument_group("the descriptor")
-    descriptor.add_argument(
-        "--nu",
-        type=int,
-        default=2,
-        help="body order: 1 radial, 2 power spectrum, 3 bispectrum, or more (default: %(default)s)",
-    )
-    descriptor.add_argument(
-        "--r-cut", type=float, default=4.0, help="radius of the environments (default: %(default)s)"
-    )
+    descriptor.add_argument("--nu", type=int, default=2, help=f"{ORDERS} (default: %(default)s)")
     descriptor.add_argument("--n-max", type=int, default=8, help="number of radial functions (default: %(default)s)")
     descriptor.add_argument(
         "--l-max", type=int, default=6, help="largest angular momentum, inclusive (default: %(default)s)"
+    )
+    add_density(descriptor)
+
+
+def add_density(descriptor: Any) -> None:
+    """What a descriptor is made of, whatever its order and sizes, for a group of arguments."""
+    descriptor.add_argument(
+        "--r-cut", type=float, default=4.0, help="radius of the environments (default: %(default)s)"
     )
     descriptor.add_argument(
         "--sigma", type=float, default=0.3, help="width of the Gaussians on the atoms (default: %(default)s)"

@@ -39,8 +39,15 @@ def progress_bar(what: str, total: int | None) -> Iterator[Callable[[int, int], 
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def check_target(path: Path) -> None:
-    """Raise `ReadError` for a file that could not be written once everything is computed."""
+def check_targets(data: Path | None, picture: Path | None) -> None:
+    """Raise `ReadError` for files that could not be written once everything is computed."""
+    for target in filter(None, (data, picture)):
+        _check_target(target)
+    if picture is not None and picture.suffix not in PICTURES:
+        raise ReadError(f"{picture} names no picture; end it in {', '.join(PICTURES)}.")
+
+
+def _check_target(path: Path) -> None:
     if path.is_dir():
         raise ReadError(f"{path} is a folder; name a file in it.")
     if not path.parent.is_dir():

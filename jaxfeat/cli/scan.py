@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxfeat.cli.arguments import add_centers, add_descriptor, add_input, centers_of, featurizer_of, title_of
-from jaxfeat.cli.output import PICTURES, check_target, finite, progress_bar, written
-from jaxfeat.errors import ReadError
+from jaxfeat.cli.output import PICTURES, check_targets, finite, progress_bar, written
 
 
 def add_scan(commands: Any) -> None:
@@ -34,10 +33,7 @@ def _scan(arguments: argparse.Namespace) -> None:
     from jaxfeat.report.table import most_blind, print_tables
     from jaxfeat.sweep.run import causes, scan
 
-    for target in filter(None, (arguments.json, arguments.plot)):
-        check_target(target)
-    if arguments.plot is not None and arguments.plot.suffix not in PICTURES:
-        raise ReadError(f"{arguments.plot} names no picture; end it in {', '.join(PICTURES)}.")
+    check_targets(arguments.json, arguments.plot)
     source = read(arguments.input)
     centers = source.centers if arguments.centers is None else centers_of(arguments.centers)
     batch = environments(source.atoms, arguments.r_cut, centers, names=source.names)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jaxfeat.cli.arguments import add_descriptor, featurizer_of, title_of
-from jaxfeat.cli.output import PICTURES, check_target, progress_bar, written
+from jaxfeat.cli.output import PICTURES, check_targets, progress_bar, written
 from jaxfeat.errors import GeometryError, ReadError
 
 if TYPE_CHECKING:
@@ -65,10 +65,7 @@ def _sweep(arguments: argparse.Namespace) -> None:
     from jaxfeat.report.zeros import print_sweep
     from jaxfeat.sweep.manifold import sweep
 
-    if arguments.plot is not None:
-        check_target(arguments.plot)
-        if arguments.plot.suffix not in PICTURES:
-            raise ReadError(f"{arguments.plot} names no picture; end it in {', '.join(PICTURES)}.")
+    check_targets(None, arguments.plot)
     manifold = _manifold(arguments)
     grid = _grid(arguments, manifold)
     generic = manifold(*manifold.values())

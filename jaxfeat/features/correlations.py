@@ -7,6 +7,7 @@ rotation average of the density's ν-th tensor power.
 
 from __future__ import annotations
 
+from itertools import combinations_with_replacement
 from math import sqrt
 from typing import Any, ClassVar
 
@@ -54,13 +55,14 @@ class PowerSpectrum(DensityFeaturizer):
     group: ClassVar[str] = "O3"  # type: ignore[misc]
 
     @property
+    def n_features(self) -> int:
+        return self.n_channels * (self.n_channels + 1) // 2 * (self.radial.l_max + 1)
+
+    @property
     def labels(self) -> tuple[Label, ...]:
-        return tuple(
-            (*self.channel(q), *self.channel(p), l)
-            for l in range(self.radial.l_max + 1)
-            for q in range(self.n_channels)
-            for p in range(q, self.n_channels)
-        )
+        channels = [self.channel(q) for q in range(self.n_channels)]
+        pairs = list(combinations_with_replacement(channels, 2))
+        return tuple((*first, *second, l) for l in range(self.radial.l_max + 1) for first, second in pairs)
 
     def contract(self, density: Float[Array, "q l m"]) -> Float[Array, " n_features"]:
         first, second = np.triu_indices(self.n_channels)
@@ -85,8 +87,9 @@ class _ManyBody(DensityFeaturizer):
 
     @property
     def labels(self) -> tuple[Label, ...]:
+        names = [self.channel(q) for q in range(self.n_channels)]
         return tuple(
-            (*(x for q, l in zip(channels, block.ls, strict=True) for x in (*self.channel(q), l)), *block.couplings)
+            (*(x for q, l in zip(channels, block.ls, strict=True) for x in (*names[q], l)), *block.couplings)
             for block in self.blocks
             for channels in block.channels.tolist()
         )

@@ -70,7 +70,7 @@ def blind_table(records: Sequence[Record], causes: Mapping[int, str]) -> Table:
     """The most blind environments by name, worst first, and why."""
     shown = most_blind(records)
     headers = ("neigh-\nbors", "equili-\nbrated", "raw", "null di-\nrections")
-    table = _table(
+    table = plain_table(
         f"The {len(shown)} most blind of {len(_seen(records))} environments: σ_min/σ_max", "Environment", headers
     )
     table.add_column("cause and cure", overflow="fold")
@@ -95,13 +95,14 @@ def _summary(title: str, what: str, groups: Iterable[tuple[str, Sequence[Record]
         "least",
         *CAUSES.values(),
     )
-    table = _table(f"{title}: σ_min/σ_max, null directions by cause", what, headers)
+    table = plain_table(f"{title}: σ_min/σ_max, null directions by cause", what, headers)
     for name, group in groups:
         table.add_row(escape(name), *_cells(group))
     return table
 
 
-def _table(title: str, what: str, headers: Sequence[str]) -> Table:
+def plain_table(title: str, what: str, headers: Sequence[str]) -> Table:
+    """A table without rows: a first column of names, then numbers."""
     table = Table(title=title, title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.title_justify = table.caption_justify = "left"
     table.add_column(what, overflow="fold", vertical="bottom", min_width=len(what))

@@ -25,7 +25,7 @@ from jaxfeat.geometry.structure import Structure
 from jaxfeat.geometry.symmetry import Group, Stabilizer
 from jaxfeat.sensitivity.jacobian import assembled, center_jacobians, weighed_jacobian
 from jaxfeat.sensitivity.sites import Spaces, rigid_space, sites_of, spaces_of
-from jaxfeat.sensitivity.spectrum import Spectrum, jacobian_spectrum
+from jaxfeat.sensitivity.spectrum import AllSpecies, Spectrum, jacobian_spectrum
 from jaxfeat.sensitivity.status import MESSAGES
 from jaxfeat.sensitivity.subspaces import Gap, beyond, leading, outside
 
@@ -165,17 +165,9 @@ def _weighed(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Str
     return jacobian, added, added
 
 
-class _Described(AbstractFeaturizer):
-    """Stands for a featurizer that knows all species of an item, which has been checked on the host."""
-
-    nu: int | None = None
-    group: str = "O3"
-    species: np.ndarray | None = None
-
-
 @eqx.filter_jit
 def _spectrum(jacobian: Any, added: Any, at: Environment | Structure) -> Spectrum:
-    return jacobian_spectrum(jacobian, added, _Described(), at, equilibrated=True, every=True)
+    return jacobian_spectrum(jacobian, added, AllSpecies(), at, equilibrated=True, every=True)
 
 
 def kernel_dimension(

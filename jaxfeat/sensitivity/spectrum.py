@@ -62,6 +62,14 @@ class Spectrum(eqx.Module):
         return jnp.sum(self.values <= self.floor[..., None], -1)
 
 
+class AllSpecies(AbstractFeaturizer):
+    """Stands for a featurizer whose species have been checked on the host, where nothing else is asked of it."""
+
+    nu: int | None = None
+    group: str = "O3"
+    species: np.ndarray | None = None
+
+
 def singular_spectrum(
     f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure, equilibrated: bool = False
 ) -> Spectrum:
@@ -121,13 +129,20 @@ def jacobian_spectrum(
     *,
     equilibrated: bool,
     every: bool,
+    directions: bool = True,
+    n_features: Int[Array, ""] | np.ndarray | int | None = None,
 ) -> Spectrum:
-    """The spectrum of a Jacobian that is at hand already, as `weighed_jacobian` gives it."""
+    """The spectrum of a Jacobian that is at hand already, as `weighed_jacobian` gives it.
+
+    Without `directions`, which take most of the time, none are listed. `n_features` is how many rows there were, if
+    they have been reduced.
+    """
     d, n, _ = jacobian.shape
     dtype = jacobian.dtype
     finite = jnp.isfinite(jacobian).all() & jnp.isfinite(at.positions).all()
     jacobian, added = jnp.where(finite, jacobian, 0), jnp.where(finite, added, 0)
-    rounding = max(d, 3 * n, LEAST_ROUNDING) * jnp.finfo(dtype).eps
+    height = jnp.asarray(d if n_features is None else n_features, dtype)
+    rounding = jnp.maximum(height, max(3 * n, LEAST_ROUNDING)) * jnp.finfo(dtype).eps
     scale = jnp.ones(n, dtype)
     if equilibrated:
         norms = jnp.sqrt(jnp.sum(jacobian**2, (0, 2)))
@@ -135,10 +150,11 @@ def jacobian_spectrum(
         norms = jnp.where(norms > rounding * added, norms, added)
         scale = jnp.where(norms > 0, norms, jnp.where(added.max(initial=0) > 0, added.max(initial=0), 1))
     rigid = _rigid(at, scale if equilibrated else None)
-    values, coordinates = _decompose(rigid.project((jacobian / scale[None, :, None]).reshape(d, 3 * n)), rigid.valid)
+    matrix = rigid.project((jacobian / scale[None, :, None]).reshape(d, 3 * n))
+    values, coordinates = _decompose(matrix, rigid.valid, directions)
     n_values = jnp.sum(rigid.valid)
-    directions = rigid.lift(coordinates).T
     room = values.shape[0] if every else 3 * n - rigid.n_rigid_generic
+    rows = rigid.lift(coordinates).T[:room]
     listed = jnp.arange(room) < n_values
     # An atom's three columns have a joint norm of at most √3 times the largest singular value: where nothing cancels,
     # the floor is that of the values alone.
@@ -151,7 +167,7 @@ def jacobian_spectrum(
     known = listed & finite
     return Spectrum(
         values=jnp.where(known, values[:room], jnp.nan),
-        directions=jnp.where(known[:, None, None], directions[:room].reshape(room, n, 3), 0),
+        directions=jnp.where(known[: len(rows), None, None], rows.reshape(len(rows), n, 3), 0),
         scale=scale,
         n_values=n_values,
         n_rigid=rigid.n_rigid,
@@ -160,8 +176,10 @@ def jacobian_spectrum(
     )
 
 
-def _decompose(matrix: Float[Array, "d c"], valid: Bool[Array, " c"]) -> tuple[Float[Array, " c"], Float[Array, "c c"]]:
-    """Singular values of the valid columns, then zeros, and right singular vectors as columns alike."""
+def _decompose(
+    matrix: Float[Array, "d c"], valid: Bool[Array, " c"], vectors: bool
+) -> tuple[Float[Array, " c"], Float[Array, "c k"]]:
+    """Singular values of the valid columns, then zeros, and right singular vectors as columns alike, or none."""
     c = matrix.shape[1]
     if c == 0:
         return jnp.zeros(0, matrix.dtype), jnp.zeros((0, 0), matrix.dtype)
@@ -171,10 +189,12 @@ def _decompose(matrix: Float[Array, "d c"], valid: Bool[Array, " c"]) -> tuple[F
     on_top = jnp.linalg.norm(matrix)
     marks = jnp.diag(jnp.where(valid, 0, jnp.where(on_top > 0, 2 * on_top, 1)))
     r = jnp.linalg.qr(jnp.concatenate([matrix, marks]), mode="r")
-    _, values, rows = jnp.linalg.svd(r, full_matrices=False)
     n_valid = jnp.sum(valid)
     order = (jnp.arange(c) + c - n_valid) % c
     kept = jnp.arange(c) < n_valid
+    if not vectors:
+        return jnp.where(kept, jnp.linalg.svd(r, compute_uv=False)[order], 0), jnp.zeros((c, 0), matrix.dtype)
+    _, values, rows = jnp.linalg.svd(r, full_matrices=False)
     return jnp.where(kept, values[order], 0), jnp.where(kept[None], rows[order].T, 0)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -174,48 +175,70 @@ def _classified(f: AbstractFeaturizer, env: Environment, rigid: np.ndarray, n_nu
 
 
 def chunks(f: AbstractFeaturizer, batch: Environment) -> Iterator[tuple[np.ndarray, Pair]]:
-    """Indices into `batch` and their spectra, a chunk at a time, one shape after the other.
+    """Indices into `batch` and their spectra, a chunk at a time."""
+    for chunk in portions(f, batch):
+        with one_thread():
+            pair = Pair(*(jax.tree.map(np.asarray, part) for part in _spectra(f, chunk.species, chunk.environments)))
+        yield chunk.indices, pair
 
-    Each environment is described in the species that it holds: features of the others are zero, and the singular
-    values are the same without them.
+
+class Chunk(NamedTuple):
+    """Environments of one shape, to be worked on in one call.
+
+    - `indices`: `(m,)` into the batch that they come from.
+    - `species`: `(b, k)`, those that each holds, then -1: what to restrict the featurizer to. b may exceed m: the last
+      chunk of a shape repeats its first member rather than be a shape of its own.
+    - `environments`: `(b,)`, on the host, padded to what they need.
+    """
+
+    indices: np.ndarray
+    species: np.ndarray
+    environments: Environment
+
+
+def portions(f: AbstractFeaturizer, batch: Environment, few: int | None = None) -> Iterator[Chunk]:
+    """A batch, a chunk at a time, one shape after the other.
+
+    Each environment is to be described in the species that it holds: features of the others are zero, and the singular
+    values are the same without them. Shapes of less than `few` members, 48 unless told, join larger ones.
     """
     host = jax.tree.map(np.asarray, batch)
-    held = _species_held(f, host)
+    held = species_held(f, host)
     shapes = np.stack([held.n, np.asarray([room_for(int(n)) for n in host.mask.sum(-1)])], -1)
-    for (n_species, room), members in _merged(shapes).items():
+    for (n_species, room), members in _merged(shapes, FEW if few is None else few).items():
         subsets = held.numbers[:, :n_species]
         narrow = f.restricted(np.arange(1, n_species + 1, dtype=np.int32))
         per_chunk = chunk_size(_n_features(narrow, host, room), room)
         for start in range(0, len(members), per_chunk):
             indices = members[start : start + per_chunk]
-            # The last chunk repeats its first member rather than be a shape of its own.
             filled = np.concatenate([indices, np.full(per_chunk - len(indices), indices[0])])
-            # LAPACK on small matrices: more BLAS threads than one only wait for each other, tenfold on a busy machine.
-            with threadpool_limits(1, user_api="blas"):
-                spectra = _spectra(f, subsets[filled], host[filled].padded(room))
-                pair = Pair(*(jax.tree.map(np.asarray, spectrum) for spectrum in spectra))
-            yield indices, pair
+            yield Chunk(indices, subsets[filled], jax.tree.map(np.asarray, host[filled].padded(room)))
 
 
-class _Held(NamedTuple):
+def one_thread() -> AbstractContextManager[Any]:
+    """LAPACK on small matrices: more BLAS threads than one only wait for each other, tenfold on a busy machine."""
+    return threadpool_limits(1, user_api="blas")
+
+
+class Held(NamedTuple):
     """The featurizer's species in each environment, in its order, then -1: `(b, k)`; and how many: `(b,)`."""
 
     numbers: np.ndarray
     n: np.ndarray
 
 
-def _species_held(f: AbstractFeaturizer, batch: Environment) -> _Held:
+def species_held(f: AbstractFeaturizer, batch: Environment) -> Held:
     if f.species is None:
-        return _Held(np.zeros((len(batch), 0), np.int32), np.zeros(len(batch), int))
+        return Held(np.zeros((len(batch), 0), np.int32), np.zeros(len(batch), int))
     species = np.asarray(f.species)
     neighbors, centers, mask = (np.asarray(x) for x in (batch.species, batch.center_species, batch.mask))
     present = ((neighbors[:, :, None] == species) & mask[:, :, None]).any(1) | (centers[:, None] == species)
     order = np.argsort(~present, axis=1, kind="stable")
     numbers = np.where(np.take_along_axis(present, order, 1), species[order], -1).astype(np.int32)
-    return _Held(numbers, present.sum(1))
+    return Held(numbers, present.sum(1))
 
 
-def _merged(shapes: np.ndarray) -> dict[tuple[int, int], np.ndarray]:
+def _merged(shapes: np.ndarray, few: int) -> dict[tuple[int, int], np.ndarray]:
     """Members of each shape (species, neighbors), after shapes of few members have joined the next larger one: a
     compilation costs as much as thousands of environments."""
     found, counts = np.unique(shapes, axis=0, return_counts=True)
@@ -223,7 +246,7 @@ def _merged(shapes: np.ndarray) -> dict[tuple[int, int], np.ndarray]:
     size = {tuple(shape): int(count) for shape, count in zip(found.tolist(), counts, strict=True)}
     for shape in sorted(size, key=lambda s: s[0] ** 2 * s[1]):
         larger = [other for other in size if other != shape and other[0] >= shape[0] and other[1] >= shape[1]]
-        if size[shape] < FEW and larger:
+        if size[shape] < few and larger:
             host = min(larger, key=lambda s: s[0] ** 2 * s[1])
             size[host] += size.pop(shape)
             target = {member: host if to == shape else to for member, to in target.items()}
@@ -250,14 +273,16 @@ def _n_features(f: AbstractFeaturizer, batch: Environment, room: int) -> int:
 
 
 @eqx.filter_jit
-def _spectra(f: AbstractFeaturizer, subsets: Int[Array, "b k"], batch: Environment) -> tuple[Spectrum, Spectrum]:
-    def both(subset: Int[Array, " k"], env: Environment) -> tuple[Spectrum, Spectrum]:
+def _spectra(
+    f: AbstractFeaturizer, subsets: Int[Array, "b k"] | np.ndarray, batch: Environment
+) -> tuple[Spectrum, Spectrum]:
+    def both(subset: Int[Array, " k"] | np.ndarray, env: Environment) -> tuple[Spectrum, Spectrum]:
         narrow = f.restricted(subset) if f.species is not None else f
         weighed = weighed_jacobian(narrow, env)
         raw, equilibrated = (
-            jacobian_spectrum(*weighed, f, env, equilibrated=scaled, every=True) for scaled in (False, True)
+            jacobian_spectrum(*weighed, f, env, equilibrated=scaled, every=True, directions=False)
+            for scaled in (False, True)
         )
-        drop = lambda s: eqx.tree_at(lambda s: s.directions, s, s.directions[:0])  # noqa: E731
-        return drop(raw), drop(equilibrated)
+        return raw, equilibrated
 
     return jax.vmap(both)(subsets, batch)

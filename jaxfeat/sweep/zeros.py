@@ -12,13 +12,13 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from threadpoolctl import threadpool_limits
 
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.manifolds.manifold import AbstractManifold
 from jaxfeat.sensitivity.jacobian import weighed_jacobian
 from jaxfeat.sensitivity.spectrum import jacobian_spectrum
+from jaxfeat.sweep.run import one_thread
 
 ITERATIONS = 40
 PATIENCE = 8
@@ -187,7 +187,7 @@ class _Search(NamedTuple):
                 members = active[first : first + BATCH]
                 filled = members[np.arange(BATCH) % len(members)]
                 batch = _State(*(leaf[filled] for leaf in state))
-                with threadpool_limits(1, user_api="blas"):
+                with one_thread():
                     after = _step(self.f, self.place, batch, cells, self.bounds, self.depth)
                 for leaf, new in zip(state, after, strict=True):
                     leaf[members] = np.asarray(new)[: len(members)]

@@ -1,0 +1,99 @@
+"""jaxfeat converge: how large a basis a file of structures needs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from jaxfeat.cli.arguments import ORDERS, add_centers, add_density, add_input, centers_of, featurizer_of
+from jaxfeat.cli.output import PICTURES, check_targets, finite, progress_bar, written
+
+SAMPLE = 1000
+
+
+def add_converge(commands: Any) -> None:
+    parser = commands.add_parser(
+        "converge",
+        help="which n_max, l_max and order some structures need",
+        description="Compute singular spectra of the environments of INPUT in every basis of a grid, and say which is "
+        "the smallest that truncates nothing, and from which on a larger one is hardly more sensitive. Lengths are in "
+        "Å.",
+    )
+    parser.set_defaults(run=_converge)
+    add_input(parser)
+    descriptor = parser.add_argument_group("the descriptor")
+    sizes = "(default: 2 4 6 8; with an order above 2, 1 2 3 4)"
+    descriptor.add_argument("--nu", type=int, nargs="+", default=[2], metavar="NU", help=f"{ORDERS} (default: 2)")
+    descriptor.add_argument("--n-max", type=int, nargs="+", metavar="N", help=f"numbers of radial functions {sizes}")
+    descriptor.add_argument("--l-max", type=int, nargs="+", metavar="L", help=f"largest angular momenta {sizes}")
+    add_density(descriptor)
+    add_centers(parser)
+    chosen = parser.add_argument_group("the sample")
+    chosen.add_argument(
+        "--sample",
+        type=int,
+        default=SAMPLE,
+        metavar="N",
+        help="environments to draw at random, in proportion to species; 0 for all (default: %(default)s)",
+    )
+    chosen.add_argument("--seed", type=int, default=0, help="of the draw (default: %(default)s)")
+    results = parser.add_argument_group("results")
+    results.add_argument("--json", type=Path, metavar="FILE", help="write one object, with an entry per basis")
+    results.add_argument("--plot", type=Path, metavar="FILE", help=f"draw a heat map: {', '.join(PICTURES)}")
+
+
+def _converge(arguments: argparse.Namespace) -> None:
+    from jaxfeat.geometry.read import environments, read
+    from jaxfeat.report.convergence import heat_map, print_convergence
+    from jaxfeat.sweep.converge import checked, converge, sample
+
+    check_targets(arguments.json, arguments.plot)
+    source = read(arguments.input)
+    centers = source.centers if arguments.centers is None else centers_of(arguments.centers)
+    every = environments(source.atoms, arguments.r_cut, centers, names=source.names)
+    drawn = sample(every, arguments.sample, arguments.seed)
+    batch = every[drawn]
+    orders = sorted(set(arguments.nu))
+    usual = [2, 4, 6, 8] if orders[-1] <= 2 else [1, 2, 3, 4]
+    n_max, l_max = arguments.n_max or usual, arguments.l_max or usual
+    # Species of all, not of the sample alone: they decide how many features a basis has.
+    featurizers = [
+        featurizer_of(argparse.Namespace(**{**vars(arguments), "nu": nu, "n_max": n_max[0], "l_max": l_max[0]}), every)
+        for nu in orders
+    ]
+    n_bases = sum(map(len, checked(featurizers, batch, n_max, l_max)))
+    share = f"{len(batch)} environments"
+    with progress_bar(f"{share}, {n_bases} bases", len(batch) * len(orders)) as progress:
+        records = converge(featurizers, batch, n_max, l_max, progress)
+    if len(batch) < len(every):
+        share += f" of {len(every)}, drawn at random (seed {arguments.seed})"
+    if arguments.json is not None:
+        result = finite(_result(arguments, records, len(every), len(batch)))
+        with written(arguments.json) as file:
+            file.write(json.dumps(result, allow_nan=False).encode())
+    if arguments.plot is not None:
+        title = (
+            f"{Path(arguments.input).name}: {share}; {arguments.radial}, r_cut {arguments.r_cut:g} Å, "
+            f"σ {arguments.sigma:g} Å"
+        )
+        with written(arguments.plot) as file:
+            heat_map(records, title).savefig(file, format=arguments.plot.suffix[1:])
+    print_convergence(records, share)
+
+
+def _result(arguments: argparse.Namespace, records: list[dict[str, Any]], total: int, drawn: int) -> dict[str, Any]:
+    from jaxfeat.report.advice import advice, plateau, smallest
+    from jaxfeat.report.ratio import by
+
+    def sizes(record: dict[str, Any] | None) -> dict[str, int] | None:
+        return None if record is None else {name: record[name] for name in ("n_max", "l_max", "n_features")}
+
+    settings = {name: getattr(arguments, name) for name in ("input", "radial", "r_cut", "sigma")}
+    orders = [
+        {"nu": nu, "smallest": sizes(smallest(group)), "plateau": sizes(plateau(group))}
+        for nu, group in by(records, "nu").items()
+    ]
+    sample = {"environments": total, "drawn": drawn, "seed": arguments.seed}
+    return settings | sample | {"bases": records, "orders": orders, "advice": advice(records)}

@@ -1,0 +1,147 @@
+"""How truncation and sensitivity go with n_max and l_max: a table and a heat map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import Normalize, PowerNorm
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from rich.console import Console
+from rich.table import Table
+
+from jaxfeat.report.advice import advice, plateau, quantile, smallest, verdicts
+from jaxfeat.report.ratio import Record, by
+from jaxfeat.report.table import plain_table
+
+SMALLEST, SENSITIVE = "*", "+"
+"""Marks of the two bases to look at."""
+
+LEGEND = (
+    f"{SMALLEST} the fewest features that truncate nothing; {SENSITIVE} the fewest that are as sensitive as the "
+    "largest basis to a factor of two (median and 1 %). Ambiguous: null values less than a factor of 100 apart "
+    "from the others."
+)
+
+FRAMES: dict[str, dict[str, Any]] = {
+    "smallest that truncates nothing": {"edgecolor": "#000000", "linewidth": 2.2},
+    "smallest as sensitive as the largest, to a factor of 2": {"edgecolor": "#D81B60", "linewidth": 2.2},
+}
+
+
+def print_convergence(records: Sequence[Record], whose: str, console: Console | None = None) -> None:
+    """Print a table for each order, what it comes to, and what to do. `whose` names the environments."""
+    console = Console() if console is None else console
+    for nu, group in by(records, "nu").items():
+        console.print(convergence_table(group, f"ν = {nu}: σ_min/σ_max by basis, {whose}"))
+        console.print(LEGEND, style="italic", highlight=False)
+        for sentence in verdicts(group):
+            console.print(f"- {sentence}", highlight=False)
+        console.print()
+    console.print(advice(records), style="bold", highlight=False)
+
+
+def convergence_table(records: Sequence[Record], title: str) -> Table:
+    """One row per basis of one order."""
+    raw = ("raw\nmedian", "1 %")
+    headers = ("l\nmax", "fea-\ntures", "", "trun-\ncated", "ambi-\nguous", "equili-\nbrated\nmedian", "1 %", "least")
+    table = plain_table(title, "n\nmax", (*headers, *raw))
+    marks = {SMALLEST: smallest(records), SENSITIVE: plateau(records)}
+    for record in records:
+        mark = "".join(mark for mark, chosen in marks.items() if chosen is record)
+        sizes = [str(record[name]) for name in ("n_max", "l_max", "n_features")]
+        counts = [f"[bold red]{record[name]}[/]" if record[name] else "0" for name in ("truncated", "ambiguous")]
+        seen = [str(quantile(record, name) or "-") for name in ("median", "1%", "least")]
+        seen += [str(quantile(record, name, equilibrated=False) or "-") for name in ("median", "1%")]
+        last = record["l_max"] == max(r["l_max"] for r in records)
+        several = len({r["l_max"] for r in records}) > 1
+        table.add_row(*sizes, mark, *counts, *seen, style="bold" if mark else None, end_section=last and several)
+    return table
+
+
+def heat_map(records: Sequence[Record], title: str | None = None) -> Figure:
+    """Environments with truncation nulls, and the median of the equilibrated σ_min/σ_max, by n_max and l_max: one row
+    of panels for each order, the smallest basis that truncates nothing and the plateau framed.
+
+    **Returns:** a figure 7 in wide, which belongs to nobody's global state: `figure.savefig(path)`.
+    """
+    orders = by(records, "nu")
+    heights = [0.8 + 0.42 * len({r["n_max"] for r in group}) for group in orders.values()]
+    figure = Figure(figsize=(7.0, 0.7 + sum(heights)), dpi=200, layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(len(orders), 2, squeeze=False, height_ratios=heights)
+    if title is not None:
+        figure.suptitle(title, fontsize=9, x=0.01, ha="left")
+    medians = [_ratio(record).value for record in records]
+    known = [median for median in medians if np.isfinite(median)] or [0.0]
+    # One scale for all orders; at least a decade of it, so that nearly equal medians look it.
+    sensitivity = Normalize(min(*known, max(known) - 1), max(known))
+    for (left, right), (nu, group) in zip(panels, orders.items(), strict=True):
+        # A power well below one tells one in a thousand from none.
+        _panel(left, group, [_share(record) for record in group], "OrRd", PowerNorm(0.4, 0, 100))
+        _panel(right, group, [_ratio(record) for record in group], "viridis", sensitivity)
+        left.set_title(f"ν = {nu}: environments truncated, %\n(+ too close to the floor to tell)", fontsize=8.5)
+        ratio = "σ$_\\mathrm{min}$/σ$_\\mathrm{max}$"
+        right.set_title(f"ν = {nu}: log$_{{10}}$ of equilibrated {ratio}, median\n(1 % quantile)", fontsize=8.5)
+    frames = [Rectangle((0, 0), 1, 1, facecolor="none", **style) for style in FRAMES.values()]
+    figure.legend(frames, FRAMES, loc="outside lower center", ncols=2, fontsize=8, frameon=False)
+    return figure
+
+
+class _Cell(NamedTuple):
+    """What stands in for a basis: a color by `value`, a number, and a smaller one below it."""
+
+    value: float
+    text: str
+    small: str
+
+
+def _share(record: Record) -> _Cell:
+    truncated, unclear = (100 * record[name] / max(record["environments"], 1) for name in ("truncated", "ambiguous"))
+    return _Cell(truncated + unclear, _percent(truncated), f"+{_percent(unclear)}" if unclear else "")
+
+
+def _percent(share: float) -> str:
+    """Never 0 for what is more than nothing, nor 100 for what is less than all."""
+    if share in (0, 100):
+        return f"{share:.0f}"
+    return f"{min(share, 99.9):.1f}" if share >= 0.1 else f"{share:.1g}"
+
+
+def _ratio(record: Record) -> _Cell:
+    median, least = quantile(record, "median"), quantile(record, "1%")
+    if median is None or least is None:
+        return _Cell(np.nan, "-", "")
+    text, small = (f"{'' if q.known else '<'}{np.log10(q.value):.1f}".replace("-", "−") for q in (median, least))
+    return _Cell(float(np.log10(median.value)), text, f"({small})")
+
+
+def _panel(axes: Axes, group: Sequence[Record], cells: Sequence[_Cell], colors: str, norm: Normalize) -> None:
+    """One cell per basis, n_max downwards and l_max to the right."""
+    n_max, l_max = (sorted({record[name] for record in group}) for name in ("n_max", "l_max"))
+    places = [(n_max.index(record["n_max"]), l_max.index(record["l_max"])) for record in group]
+    values = np.full((len(n_max), len(l_max)), np.nan)
+    for place, cell in zip(places, cells, strict=True):
+        values[place] = cell.value
+    image = axes.imshow(values, cmap=colors, norm=norm, aspect="auto")
+    for (row, column), cell in zip(places, cells, strict=True):
+        red, green, blue, alpha = image.cmap(norm(cell.value))
+        ink = "white" if alpha and 0.3 * red + 0.59 * green + 0.11 * blue < 0.5 else "black"
+        up = "bottom" if cell.small else "center_baseline"
+        axes.text(column, row, cell.text, ha="center", va=up, fontsize=8, color=ink)
+        axes.text(column, row + 0.04, cell.small, ha="center", va="top", fontsize=6.5, color=ink)
+    # The second frame fits into the first, should both be around one cell.
+    for chosen, style, inset in zip((smallest(group), plateau(group)), FRAMES.values(), (0.0, 0.07), strict=True):
+        for (row, column), record in zip(places, group, strict=True):
+            if record is chosen:
+                corner, side = (column - 0.5 + inset, row - 0.5 + inset), 1 - 2 * inset
+                axes.add_patch(Rectangle(corner, side, side, fill=False, clip_on=False, zorder=3, **style))
+    axes.set_xticks(range(len(l_max)), [str(l) for l in l_max])
+    axes.set_yticks(range(len(n_max)), [str(n) for n in n_max])
+    axes.set_xlabel("l$_\\mathrm{max}$", fontsize=9)
+    axes.set_ylabel("n$_\\mathrm{max}$", fontsize=9)
+    axes.tick_params(labelsize=8, length=0)

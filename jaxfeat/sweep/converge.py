@@ -1,0 +1,280 @@
+"""How large a basis has to be: truncation nulls and sensitivity over a grid of n_max and l_max.
+
+For one n_max, the features of every l_max are among those of the largest: one Jacobian serves all of them, reduced to
+triangles shell by shell. What no basis of an order sees (theory, section 2: symmetry and N_ν) depends on the positions
+alone and is worked out once for an environment; what a basis does not see beyond that is its truncation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from jaxfeat.errors import BasisError, GeometryError, PrecisionError
+from jaxfeat.features.base import AbstractFeaturizer
+from jaxfeat.geometry.environment import Environment
+from jaxfeat.geometry.symmetry import Group
+from jaxfeat.sensitivity.jacobian import single_jacobian
+from jaxfeat.sensitivity.nullspace import TOLERANCE
+from jaxfeat.sensitivity.sites import rigid_space, sites_of, spaces_of
+from jaxfeat.sensitivity.spectrum import AllSpecies, Spectrum, jacobian_spectrum
+from jaxfeat.sweep.grid import Grid
+from jaxfeat.sweep.run import DOUBTFUL, Chunk, Progress, one_thread, portions, species_held
+
+FEW = 300
+"""Environments of one shape that are not worth compilations of their own: there is one for each n_max."""
+
+QUANTILES = {"least": 0.0, "1%": 0.01, "10%": 0.1, "median": 0.5}
+
+CLEAR = 100.0
+"""Null values and the others have to be this far apart, as in `null_space`."""
+
+
+def converge(
+    f: AbstractFeaturizer | Sequence[AbstractFeaturizer],
+    batch: Environment,
+    n_max: Sequence[int] = (2, 4, 6, 8),
+    l_max: Sequence[int] = (2, 4, 6, 8),
+    progress: Progress | None = None,
+) -> list[dict[str, Any]]:
+    """What each basis of a grid does not see of some environments: one record per basis, n_max by n_max.
+
+    **Arguments:**
+
+    - `f`: a featurizer with a basis, or several, as of several orders; their own n_max and l_max do not matter.
+    - `batch`: environments, `(b,)`, float64.
+    - `n_max`, `l_max`: the grid. Of features that have no l_max (`RadialSpectrum`), it is 0.
+    - `progress`: called with the number of environments done and their total, over all featurizers.
+
+    **Returns:** dictionaries of plain numbers, featurizer by featurizer:
+
+    - `nu`, `n_max`, `l_max`, `n_features`; `environments`: how many have a spectrum. The following count those.
+    - `truncated`: those that a larger basis of the same order sees more of. `truncation`: their null directions of
+      this cause, all together. `ambiguous`: those whose null values are not clearly apart from the others.
+      `unclassified`: those with null directions, and too many neighbors to tell why.
+    - `symmetric`, `incomplete`: those with directions that no basis of this order sees, by cause.
+    - `equilibrated`, `raw`: σ_min/σ_max apart from those directions, "least", "1%", "10%" and "median" of the
+      environments: each a `value` that occurs or, where it is not `known`, the floor that it lies below.
+
+    **Raises:** `BasisError` for an empty grid, sizes that define no basis, Jacobians of more than 80 MB, and
+    featurizers without a basis; `PrecisionError` for positions that are not float64; `SpeciesError`, as the featurizer
+    does.
+    """
+    grids = checked(f, batch, n_max, l_max)
+    featurizers = [f] if isinstance(f, AbstractFeaturizer) else list(f)
+    host = jax.tree.map(np.asarray, batch)
+    records, done = [], 0
+    for one, grid in zip(featurizers, grids, strict=True):
+        found: list[_Seen] = []
+        for chunk in portions(grid.of(grid.n_max[-1]), host, FEW):
+            found += _measured(one, grid, chunk)
+            done += len(chunk.indices)
+            if progress is not None:
+                progress(done, len(batch) * len(grids))
+        n_species = 0 if one.species is None else len(one.species)
+        for k, sizes in enumerate(grid):
+            size = {**sizes._asdict(), "n_features": grid.n_features(sizes, n_species)}
+            records.append({"nu": one.nu, **size, **_summary(found, k)})
+    return records
+
+
+def checked(
+    f: AbstractFeaturizer | Sequence[AbstractFeaturizer], batch: Environment, n_max: Sequence[int], l_max: Sequence[int]
+) -> list[Grid]:
+    """The grid of each featurizer, once nothing is wrong with it for any of the environments.
+
+    **Raises:** as `converge`, which starts with this.
+    """
+    if np.asarray(batch.positions).dtype != np.float64:
+        raise PrecisionError(
+            f"positions are {batch.positions.dtype}, and null directions are a matter of the last digits; "
+            "enable jax_enable_x64 and give them in float64."
+        )
+    grids = []
+    for one in [f] if isinstance(f, AbstractFeaturizer) else f:
+        grid = Grid(one, n_max, l_max)
+        one.check(batch)
+        held, counts = species_held(one, batch).n, np.asarray(batch.n_neighbors)
+        for n_species in np.unique(held).tolist():
+            grid.check(n_species, int(counts[held == n_species].max()))
+        grids.append(grid)
+    return grids
+
+
+def sample(batch: Environment, size: int, seed: int = 0) -> np.ndarray:
+    """Indices of `size` environments drawn at random, ascending: of each species of the center in proportion to its
+    share, but at least one. All of them where there are no more, or where `size` is 0.
+
+    **Raises:** `GeometryError` for a size less than the number of species, and for a negative seed.
+    """
+    total = len(batch)
+    if seed < 0:
+        raise GeometryError(f"the seed of a sample is {seed}; give a number of at least 0.")
+    _, kind, counts = np.unique(np.asarray(batch.center_species), return_inverse=True, return_counts=True)
+    if size == 0 or size >= total:
+        return np.arange(total)
+    if size < len(counts):
+        raise GeometryError(f"a sample of {size} cannot hold all {len(counts)} species of centers; draw more, or 0.")
+    shares = counts * size / total
+    drawn = np.maximum(np.floor(shares).astype(int), 1)
+    while drawn.sum() < size:
+        drawn[np.argmax(shares - drawn)] += 1
+    while drawn.sum() > size:  # single ones of rare species came on top
+        drawn[np.argmax(np.where(drawn > 1, drawn - shares, -np.inf))] -= 1
+    rng = np.random.default_rng(seed)
+    members = [rng.choice(np.flatnonzero(kind == k), n, replace=False) for k, n in enumerate(drawn)]
+    return np.sort(np.concatenate(members))
+
+
+class _Hidden(NamedTuple):
+    """Directions that no basis sees, rigid ones apart, by cause; -1 where there are too many neighbors to tell."""
+
+    symmetry: int = 0
+    incompleteness: int = 0
+
+
+_UNKNOWN = _Hidden(-1, -1)
+
+
+class _Seen(NamedTuple):
+    """One environment in all bases, each `(bases,)`; and what it has that none of them sees.
+
+    - `truncation`: null directions beyond those that no basis sees.
+    - `doubtful`: whether that many cannot be relied on.
+    - `ratios`: equilibrated and raw, `(2, bases)`: σ_min/σ_max of what some basis sees; `known`: whether it is above
+      the floor, which stands in its place where it is not. NaN where there is nothing to see.
+    """
+
+    truncation: np.ndarray
+    doubtful: np.ndarray
+    ratios: np.ndarray
+    known: np.ndarray
+    hidden: _Hidden
+
+
+def _measured(f: AbstractFeaturizer, grid: Grid, chunk: Chunk) -> list[_Seen]:
+    """The environments of a chunk that have a spectrum."""
+    pairs = []
+    with one_thread():
+        for n_max in grid.n_max:
+            shells = grid.shells(n_max, chunk.species.shape[1])
+            triangles = _triangles(grid.of(n_max), shells.added, chunk.species, chunk.environments)
+            spectra = _spectra(triangles, shells.n_features, chunk.environments)
+            pairs.append([jax.tree.map(np.asarray, spectrum) for spectrum in spectra])
+    # (kind, environment, basis, ...), kind 0 being equilibrated
+    values = np.stack([np.concatenate([pair[kind].values for pair in pairs], 1) for kind in (0, 1)])
+    floors = np.stack([np.concatenate([pair[kind].floor for pair in pairs], 1) for kind in (0, 1)])
+    first = pairs[0][0]
+    usable = np.isin(first.status.names[:, 0], ("ok", "no-signal"))
+    found = []
+    for row in np.flatnonzero(usable[: len(chunk.indices)]):
+        own = values[:, row, :, : first.n_values[row, 0]]
+        if own.shape[-1]:
+            env = jax.tree.map(lambda leaf, row=row: leaf[row], chunk.environments)
+            found.append(_judged(f, env, own, floors[:, row]))
+    return found
+
+
+def _judged(f: AbstractFeaturizer, env: Environment, values: np.ndarray, floors: np.ndarray) -> _Seen:
+    """What spectra `(kind, basis, k)` with their floors `(kind, basis)` say of one environment."""
+    equilibrated, floor, largest = values[0], floors[0], values[0, :, 0]
+    # What no basis sees is null, or nearly so for rounded coordinates, in all of them.
+    hidden = _Hidden() if (equilibrated[:, -1] > DOUBTFUL * largest).any() else _hidden(f, env)
+    n_hidden = max(sum(hidden), 0)
+    rest = values[..., : values.shape[-1] - n_hidden]
+    ratios, known = np.full(floors.shape, np.nan), np.zeros(floors.shape, bool)
+    if rest.shape[-1]:
+        known = rest[..., -1] > floors
+        ratios = np.maximum(rest[..., -1], floors) / np.where(values[..., 0] > 0, values[..., 0], 1)
+    n_null = (equilibrated <= floor[:, None]).sum(-1)
+    beyond = np.maximum(n_null - n_hidden, 0)
+    close = ((rest[0] > floor[:, None]) & (rest[0] <= CLEAR * floor[:, None])).any(-1)
+    # Positions that are symmetric but for rounding: a basis sees a little of what is hidden, and null values that are
+    # as many may be others, unless all that is left is well above what rounding does. One basis that tells is enough.
+    apart = ~(ratios[0] <= DOUBTFUL)
+    exact = n_hidden == 0 or (apart & (n_null == n_hidden)).any()
+    return _Seen(beyond, close | ~(exact | apart | (beyond > 0)), ratios, known, hidden)
+
+
+def _hidden(f: AbstractFeaturizer, env: Environment) -> _Hidden:
+    group: Group = "SO3" if f.group == "SO3" else "O3"
+    try:
+        spaces = spaces_of(env, sites_of(env, np.asarray(env.mask)), group, f.nu, TOLERANCE, sums=False)
+    except (BasisError, GeometryError):
+        return _UNKNOWN
+    if spaces.kernel is None:
+        return _UNKNOWN
+    symmetry = len(spaces.symmetry)
+    # What symmetry hides is in N_ν; that of positions symmetric within the tolerance alone may come out smaller.
+    return _Hidden(symmetry - len(rigid_space(env)), max(len(spaces.kernel) - symmetry, 0))
+
+
+@eqx.filter_jit
+def _triangles(
+    f: AbstractFeaturizer, added: tuple[np.ndarray, ...], subsets: Int[Array, "b k"] | np.ndarray, batch: Environment
+) -> Float[Array, "b l 3n n 3"]:
+    """Of each environment's Jacobian, for each l_max, a triangle with the same singular values."""
+
+    def single(subset: Int[Array, " k"] | np.ndarray, env: Environment) -> Float[Array, "l 3n n 3"]:
+        jacobian = single_jacobian(f.restricted(subset) if f.species is not None else f, env)
+        size = 3 * jacobian.shape[1]
+        matrix = jacobian.reshape(-1, size)
+        triangles = [jnp.zeros((size, size), matrix.dtype)]
+        for rows in added:
+            stacked = jnp.concatenate([triangles[-1], matrix[rows]])
+            triangles.append(jnp.linalg.qr(stacked, mode="r") if len(rows) else triangles[-1])
+        return jnp.stack(triangles[1:]).reshape(-1, size, *jacobian.shape[1:])
+
+    return jax.vmap(single)(subsets, batch)
+
+
+@eqx.filter_jit
+def _spectra(
+    triangles: Float[Array, "b l 3n n 3"], n_features: Int[Array, " l"] | np.ndarray, batch: Environment
+) -> tuple[Spectrum, Spectrum]:
+    """Equilibrated and raw, `(b, l)`, without directions. One program for all n_max."""
+
+    def single(triangle: Float[Array, "3n n 3"], n_features: Int[Array, ""] | np.ndarray, env: Environment) -> Any:
+        norms = jnp.sqrt(jnp.sum(triangle**2, (0, 2)))
+        return tuple(
+            jacobian_spectrum(
+                triangle, norms, AllSpecies(), env,
+                equilibrated=scaled, every=True, directions=False, n_features=n_features,
+            )
+            for scaled in (True, False)
+        )  # fmt: skip
+
+    return jax.vmap(jax.vmap(single, (0, 0, None)), (0, None, 0))(triangles, n_features, batch)
+
+
+def _summary(seen: Sequence[_Seen], basis: int) -> dict[str, Any]:
+    """What a record says of all environments in one basis."""
+    beyond = np.asarray([one.truncation[basis] for one in seen], int)
+    doubtful = np.asarray([one.doubtful[basis] for one in seen], bool)
+    unknown = np.asarray([one.hidden == _UNKNOWN for one in seen], bool)
+    unclassified = unknown & (beyond > 0)
+    truncated = ~unclassified & ~doubtful & (beyond > 0)
+    return {
+        "environments": len(seen),
+        "truncated": int(truncated.sum()),
+        "truncation": int(beyond[truncated].sum()),
+        "ambiguous": int((doubtful & ~unclassified).sum()),
+        "unclassified": int(unclassified.sum()),
+        "symmetric": sum(one.hidden.symmetry > 0 for one in seen),
+        "incomplete": sum(one.hidden.incompleteness > 0 for one in seen),
+        "equilibrated": _quantiles([(bool(one.known[0, basis]), float(one.ratios[0, basis])) for one in seen]),
+        "raw": _quantiles([(bool(one.known[1, basis]), float(one.ratios[1, basis])) for one in seen]),
+    }
+
+
+def _quantiles(ratios: Sequence[tuple[bool, float]]) -> dict[str, dict[str, Any]]:
+    # Those below their floors come first: they are the smaller ones, whatever the floors.
+    ascending = sorted(one for one in ratios if not np.isnan(one[1]))
+    picked = {name: ascending[int(share * (len(ascending) - 1))] for name, share in QUANTILES.items() if ascending}
+    return {name: {"value": value, "known": known} for name, (known, value) in picked.items()}

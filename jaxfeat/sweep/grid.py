@@ -1,0 +1,102 @@
+"""Bases of several sizes, and where the features of the one are among those of the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+from itertools import pairwise
+from math import comb
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxfeat.errors import BasisError
+from jaxfeat.features.base import AbstractFeaturizer
+
+LARGEST = 10_000_000
+"""Entries of the largest Jacobian of one environment: 80 MB."""
+
+
+class Sizes(NamedTuple):
+    """A basis of the grid."""
+
+    n_max: int
+    l_max: int
+
+
+class Shells(NamedTuple):
+    """Features of one n_max, by the l_max that brings them in.
+
+    - `added`: for each l_max, ascending, the features that it adds, by their index at the largest.
+    - `n_features`: `(l,)`, how many each l_max has, those of the smaller ones included.
+    """
+
+    added: tuple[np.ndarray, ...]
+    n_features: np.ndarray
+
+
+class Grid:
+    """A featurizer in every basis of a grid of n_max and l_max, both ascending and without repeats.
+
+    **Raises:** `BasisError` for an empty grid, sizes that define no basis, and featurizers that have none.
+    """
+
+    def __init__(self, f: AbstractFeaturizer, n_max: Sequence[int], l_max: Sequence[int]) -> None:
+        if "n_max" not in f.sizes:
+            raise BasisError(f"{type(f).__name__} has no n_max to vary; give a featurizer with a radial basis.")
+        for name, sizes in (("n_max", n_max), ("l_max", l_max)):
+            if not len(sizes):
+                raise BasisError(f"{name} is empty; give at least one size to try.")
+        # Features that have no l_max, those of the radial spectrum, are those of l = 0.
+        angular = "l_max" in f.sizes
+        self.n_max = sorted({int(n) for n in n_max})
+        self.l_max = sorted({int(l) for l in l_max}) if angular else [0]
+        self._bases = {
+            Sizes(n, l): f.enlarged(n_max=n, l_max=l) if angular else f.enlarged(n_max=n)
+            for n in self.n_max
+            for l in self.l_max
+        }
+        self.shells = cache(self._shells)
+        self.n_features = cache(self._n_features)
+
+    def __iter__(self) -> Iterator[Sizes]:
+        return iter(self._bases)
+
+    def __len__(self) -> int:
+        return len(self._bases)
+
+    def of(self, n_max: int) -> AbstractFeaturizer:
+        """The featurizer of one n_max and the largest l_max."""
+        return self._bases[Sizes(n_max, self.l_max[-1])]
+
+    def check(self, n_species: int, n_neighbors: int) -> None:
+        """Raise `BasisError` where the Jacobian of such an environment is too large."""
+        for sizes in self:  # ascending: the first that is too large is not yet beyond counting
+            n_features = self.n_features(sizes, n_species)
+            if 3 * n_neighbors * n_features > LARGEST:
+                raise BasisError(
+                    f"n_max = {sizes.n_max}, l_max = {sizes.l_max} make {n_features} features of {n_species} species "
+                    f"and derivatives by {n_neighbors} neighbors, more than fits; choose smaller sizes or r_cut."
+                )
+
+    def _n_features(self, sizes: Sizes, n_species: int) -> int:
+        """Features for so many species."""
+        f = self._bases[sizes]
+        if f.species is None:
+            return f.n_features
+        # Products of ν channels are a polynomial of degree ν in the number of species, here by its differences at 0:
+        # for the many species of a set of crystals they are too many to list.
+        known = min(n_species, f.nu) if f.nu is not None else n_species
+        counts = [f.restricted(np.arange(1, k + 1, dtype=np.int32)).n_features if k else 0 for k in range(known + 1)]
+        if known == n_species:
+            return counts[-1]
+        return sum(comb(n_species, k) * int(np.diff(counts, k)[0]) for k in range(known + 1))
+
+    def _shells(self, n_max: int, n_species: int) -> Shells:
+        """The shells of one n_max for environments that hold so many species."""
+        among = np.arange(1, n_species + 1, dtype=np.int32)
+        labels = [self._bases[Sizes(n_max, l)].restricted(among).labels for l in self.l_max]
+        index = {label: k for k, label in enumerate(labels[-1])}
+        columns = [np.asarray([index[label] for label in some], int) for some in labels]
+        added = [columns[0], *(np.setdiff1d(new, old) for old, new in pairwise(columns))]
+        return Shells(tuple(added), np.asarray([len(some) for some in columns]))
