@@ -1,5 +1,10 @@
 """Tests run in float64 and forgive no mixing of types or ranks."""
 
+import os
+
+# Nearly all of a test's time is compilation. How fast a program is is no test's matter; benchmarks see to that.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+
 import jax
 
 jax.config.update("jax_enable_x64", True)
