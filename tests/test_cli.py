@@ -351,19 +351,18 @@ def test_bad_sweeps_say_so_in_a_sentence(words, message, capsys):
 
 
 def test_files_make_manifolds(tmp_path, capsys):
-    water, stretched = molecule("H2O"), molecule("H2O")
-    stretched.positions[1] *= 1.3
+    path = tmp_path / "mode.xyz"
+    water = molecule("H2O")
     water.new_array("mode", np.asarray([[0.0, 0, 0], [0, 0, 1], [0, 0, -1]]))
-    ase.io.write(tmp_path / "two.xyz", [water, stretched], columns=None)
-    ase.io.write(tmp_path / "mode.xyz", water)
-    for words in (
-        ["interpolation", "two.xyz"],
-        ["trajectory", "two.xyz"],
-        ["displacement", "mode.xyz", "--along", "mode"],
+    ase.io.write(path, water)
+    words = ["sweep", "displacement", str(path), "--along", "mode", "--grid", "q=0.1:0.3:2", *SMALL]
+    assert main([*words, "--out", str(tmp_path / "s.nc")]) == 0
+    assert "2 environments over q" in capsys.readouterr().out
+    for words, message in (
+        (["displacement", str(path)], "--along; it holds positions, mode"),
+        (["interpolation", str(path)], "holds one structure; there is no way from one to itself"),
+        (["trajectory", str(path)], "one frame is no trajectory"),
+        (["trajectory", str(path), "--center", "3"], "there is no atom 3, only 0 to 2"),
     ):
-        family, file, *rest = words
-        grid = {"interpolation": "t=0:1:2", "trajectory": "frame=0:1:2", "displacement": "q=0.1:0.3:2"}[family]
-        assert main(["sweep", family, str(tmp_path / file), *rest, "--grid", grid, *SMALL]) == 0
-        assert "2 environments over" in capsys.readouterr().out
-    assert main(["sweep", "displacement", str(tmp_path / "mode.xyz")]) == 2
-    assert "--along; it holds positions, mode" in " ".join(capsys.readouterr().err.split())
+        assert main(["sweep", *words]) == 2
+        assert message in " ".join(capsys.readouterr().err.split())
