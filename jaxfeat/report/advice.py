@@ -65,11 +65,11 @@ def advice(records: Sequence[Record]) -> str:
     take, top = plateau(group), largest(group)
     if not top["environments"]:
         return "There is nothing to see in this data: no environment has neighbors."
-    sensitivity = "σ_min/σ_max, in the median and for the blindest 1 % of environments"
     if take is top:
-        why = f"every smaller basis of this grid has less than half its {sensitivity}"
+        why = "every smaller basis of this grid truncates more, or has less than half its σ_min/σ_max, in the median or"
     else:
-        why = f"the largest basis of this grid, {named(top)}, has less than twice its {sensitivity}"
+        why = f"the largest basis of this grid, {named(top)}, has less than twice its σ_min/σ_max, in the median and"
+    why += " for the blindest 1 % of environments"
     if doubted(take):
         why += f", but it {_blocked(take)}"
     grows = growing(group)

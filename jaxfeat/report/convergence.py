@@ -53,10 +53,13 @@ def convergence_table(records: Sequence[Record], title: str) -> Table:
     marks = {SMALLEST: smallest(records), SENSITIVE: plateau(records)}
     for record in records:
         mark = "".join(mark for mark, chosen in marks.items() if chosen is record)
-        sizes = [str(record[name]) for name in ("n_max", "l_max", "n_features")]
+        n_features = record["n_features"]
+        sizes = [str(record["n_max"]), str(record["l_max"])]
+        sizes.append(str(n_features) if n_features < 100_000 else f"{n_features / 1000:.0f}k")
         counts = [f"[bold red]{record[name]}[/]" if record[name] else "0" for name in ("truncated", "ambiguous")]
-        seen = [str(quantile(record, name) or "-") for name in ("median", "1%", "least")]
-        seen += [str(quantile(record, name, equilibrated=False) or "-") for name in ("median", "1%")]
+        found = [quantile(record, name) for name in ("median", "1%", "least")]
+        found += [quantile(record, name, equilibrated=False) for name in ("median", "1%")]
+        seen = [str(ratio or "-").replace("e-0", "e-") for ratio in found]
         last = record["l_max"] == max(r["l_max"] for r in records)
         several = len({r["l_max"] for r in records}) > 1
         table.add_row(*sizes, mark, *counts, *seen, style="bold" if mark else None, end_section=last and several)
@@ -135,11 +138,12 @@ def _panel(axes: Axes, group: Sequence[Record], cells: Sequence[_Cell], colors: 
         axes.text(column, row, cell.text, ha="center", va=up, fontsize=8, color=ink)
         axes.text(column, row + 0.04, cell.small, ha="center", va="top", fontsize=6.5, color=ink)
     # The second frame fits into the first, should both be around one cell.
-    for chosen, style, inset in zip((smallest(group), plateau(group)), FRAMES.values(), (0.0, 0.07), strict=True):
+    for chosen, style, inset in zip((smallest(group), plateau(group)), FRAMES.values(), (0.0, 0.0175), strict=True):
         for (row, column), record in zip(places, group, strict=True):
             if record is chosen:
-                corner, side = (column - 0.5 + inset, row - 0.5 + inset), 1 - 2 * inset
-                axes.add_patch(Rectangle(corner, side, side, fill=False, clip_on=False, zorder=3, **style))
+                x, y = inset * len(l_max), inset * len(n_max)
+                frame = Rectangle((column - 0.5 + x, row - 0.5 + y), 1 - 2 * x, 1 - 2 * y, fill=False, **style)
+                axes.add_patch(frame).set(clip_on=False, zorder=3)
     axes.set_xticks(range(len(l_max)), [str(l) for l in l_max])
     axes.set_yticks(range(len(n_max)), [str(n) for n in n_max])
     axes.set_xlabel("l$_\\mathrm{max}$", fontsize=9)

@@ -10,6 +10,7 @@ from scipy.linalg import null_space as scipy_null_space
 import jaxfeat
 from jaxfeat import Environment
 from jaxfeat.geometry.rigid import rigid_motions
+from jaxfeat.sensitivity.spectrum import AllSpecies, jacobian_spectrum
 from jaxfeat.sensitivity.status import MESSAGES
 
 from_neighbors = Environment.from_neighbors
@@ -41,6 +42,24 @@ def neighbors(seed, n):
 
 def hydrogens(seed, n):
     return from_neighbors(neighbors(seed, n), ["H"] * n, "C")
+
+
+@pytest.mark.parametrize("equilibrated", [False, True])
+def test_a_reduced_jacobian_has_the_spectrum_of_the_whole(equilibrated):
+    env = hydrogens(0, 2)
+    whole = jnp.asarray(np.random.default_rng(0).normal(size=(1000, 6)) * [1e-7, 1, 1, 1, 1, 1])
+    triangle = jnp.linalg.qr(whole, mode="r")
+    spectra = [
+        jacobian_spectrum(
+            jacobian.reshape(-1, 2, 3), jnp.linalg.norm(jacobian.reshape(-1, 2, 3), axis=(0, 2)), AllSpecies(), env,
+            equilibrated=equilibrated, every=True, **options,
+        )
+        for jacobian, options in ((whole, {}), (triangle, {"n_features": 1000, "directions": False}))
+    ]  # fmt: skip
+    np.testing.assert_allclose(spectra[1].values, spectra[0].values, rtol=1e-12)
+    np.testing.assert_allclose(spectra[1].floor, 1000 * 2.0**-52 * spectra[0].values[0], rtol=1e-12)
+    assert spectra[1].directions.shape == (0, 2, 3) and spectra[0].directions.shape[1:] == (2, 3)
+    assert str(spectra[1].status) == "ok"
 
 
 @pytest.mark.parametrize("n", [2, 3, 5])
