@@ -16,6 +16,7 @@ from jaxfeat.geometry.environment import Environment
 from jaxfeat.search.batches import descend_all, in_chunks, land_all
 from jaxfeat.search.invariants import invariants
 from jaxfeat.search.land import RUNNING
+from jaxfeat.search.meet import meet
 from jaxfeat.search.metric import metric
 from jaxfeat.search.problem import Problem, Reference
 from jaxfeat.search.space import AbstractSpace
@@ -34,11 +35,11 @@ FINAL = 20
 VIOLATION = 1e-8
 """Å, of a constraint, that is rounding."""
 
-NULL, NEAR = 1e-11, 1e-3
+NULL, NEAR = 3e-12, 1e-4
 """Whitened singular values: below the one, they vanish; between the two, a more singular point is near, ..."""
 
-REACH, COMPANIONS = 1e-2, 6
-"""... if it is within this distance (Å). Other null directions are gone after so often, at most."""
+REACH = 1e-2
+"""... if it is within this distance, Å or units of θ."""
 
 ENSEMBLE = 48
 """Environments that the metric is made from."""
@@ -125,50 +126,48 @@ def attempt(
     directions = _seen(whitened, points, None, starts, lanes).directions[:, -1]
     way = land_all(whitened, points, directions, starts, enough=CLOSE, max_iterations=max_iterations, lanes=lanes)
     end = land_all(plain, way.point, way.direction, starts, max_iterations=FINAL, lanes=lanes)
-    tried, seen = _judged(whitened, end, starts, lanes)
+    tried, seen = _judged(whitened, end.point, end.direction, starts, lanes)
     status = np.where((tried.status == "not-singular") & (way.code == RUNNING), "stalled", tried.status)
     tried = tried._replace(iterations=way.iterations + end.iterations, status=status)
-    landed = np.flatnonzero(status == "landed")
-    _join(problems, tried, landed, Seen(*(leaf[landed] for leaf in seen)), starts, lanes)
+    _join(problems, tried, seen, starts, lanes)
     return tried
 
 
-def _join(problems: Problems, tried: Tried, rows: np.ndarray, seen: Seen, starts: Environment, lanes: int) -> None:
-    """Move landed points that are next to a more singular one onto it, in place.
-
-    Where two null directions meet, σ_min vanishes to second order if the other value vanishes to first: a landing with
-    the one direction converges linearly, and is at rounding a millionth of an Å before the point that it converges to.
-    Landing with the other direction leads there at once.
-    """
-    for _ in range(COMPANIONS):
-        last = seen.values.shape[1] - 1
-        which = last - (seen.values < NULL).sum(1)
-        value = np.take_along_axis(seen.values, np.maximum(which, 0)[:, None], 1)[:, 0]
-        near = np.flatnonzero((which >= 0) & (which < last) & (value < NEAR))
-        if not len(near):
-            return
-        rows, which, value = rows[near], which[near], value[near]
-        companions = seen.directions[near, which]
-        end = land_all(problems.plain, tried.points[rows], companions, starts[rows], max_iterations=FINAL, lanes=lanes)
-        moved, seen = _judged(problems.whitened, end, starts[rows], lanes)
-        better = (moved.status == "landed") & (seen.values[np.arange(len(rows)), which] < value / 10)
-        better &= np.abs(end.point - tried.points[rows]).max(1) < REACH
-        moved = moved._replace(iterations=tried.iterations[rows] + end.iterations)
-        rows, seen = rows[better], Seen(*(leaf[better] for leaf in seen))
+def _join(problems: Problems, tried: Tried, seen: Seen, starts: Environment, lanes: int) -> None:
+    """Move points next to more singular ones onto those, in place."""
+    doubtful = (seen.values > NULL) & (seen.values < NEAR)
+    count = (seen.values < NEAR).sum(1)
+    todo = np.flatnonzero(doubtful.any(1) & (seen.violation <= VIOLATION))
+    # All small values at first; then, as some of them may not vanish anywhere near, fewer.
+    for q in range(int(count[todo].max(initial=0)), 0, -1):
+        rows = todo[(count[todo] >= q) & doubtful[todo, -q]]
+        if not len(rows):
+            continue
+        before = tried.points[rows]
+        points, directions = meet(
+            tuple(problems), before.copy(), seen.directions[rows, -q:].copy(), starts[rows], lanes
+        )
+        moved, after = _judged(problems.whitened, points, directions[:, -1], starts[rows], lanes)
+        better = (moved.status == "landed") & (np.abs(points - before).max(1) < REACH)
+        better &= after.values[:, -q] < np.maximum(NULL, seen.values[rows, -q] / 10)
+        moved = moved._replace(iterations=tried.iterations[rows])
         for leaf, new in zip(tried, moved, strict=True):
-            leaf[rows] = new[better]
+            leaf[rows[better]] = new[better]
+        todo = np.setdiff1d(todo, rows[better])
 
 
-def _judged(problem: Problem, end: Any, starts: Environment, lanes: int) -> tuple[Tried, Seen]:
-    lengths = np.linalg.norm(end.direction, axis=1, keepdims=True)
-    directions = end.direction / np.where(lengths > 0, lengths, 1)
-    seen = _seen(problem, end.point, directions, starts, lanes)
+def _judged(
+    problem: Problem, points: np.ndarray, directions: np.ndarray, starts: Environment, lanes: int
+) -> tuple[Tried, Seen]:
+    lengths = np.linalg.norm(directions, axis=1, keepdims=True)
+    directions = directions / np.where(lengths > 0, lengths, 1)
+    seen = _seen(problem, points, directions, starts, lanes)
     status = np.select(
         [(seen.ratio <= SINGULAR) & (seen.violation <= VIOLATION), seen.violation > VIOLATION],
         ["landed", "left-bounds"],
         "not-singular",
     )
-    return Tried(end.point, directions, seen.residual, seen.ratio, end.iterations, status), seen
+    return Tried(points, directions, seen.residual, seen.ratio, np.zeros(len(points), int), status), seen
 
 
 def _seen(problem: Problem, points: np.ndarray, directions: np.ndarray | None, starts: Environment, lanes: int) -> Seen:
