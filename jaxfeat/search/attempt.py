@@ -14,14 +14,13 @@ from jaxtyping import Array
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.search.batches import descend_all, in_chunks, land_all
+from jaxfeat.search.certify import Seen, environments_at, jacobians_at, newton_steps, seen_at
 from jaxfeat.search.invariants import invariants
 from jaxfeat.search.land import RUNNING
 from jaxfeat.search.meet import meet
 from jaxfeat.search.metric import metric
 from jaxfeat.search.problem import Problem, Reference
 from jaxfeat.search.space import AbstractSpace
-from jaxfeat.sensitivity.jacobian import weighed_jacobian
-from jaxfeat.sensitivity.spectrum import jacobian_spectrum
 
 SINGULAR = 1e-12
 """σ_min/σ_max of an exact singular point, at most."""
@@ -32,13 +31,16 @@ CLOSE = 1e-6
 FINAL = 20
 """Steps with the plain rows, at most."""
 
+EXACT = 1e-6
+"""Å, or units of θ: Newton's estimate of the distance to the singular point, at most. Classification takes 1e-5."""
+
 VIOLATION = 1e-8
 """Å, of a constraint, that is rounding."""
 
-NULL, NEAR = 3e-12, 1e-4
+NULL, NEAR = 3e-12, 3e-3
 """Whitened singular values: below the one, they vanish; between the two, a more singular point is near, ..."""
 
-REACH = 1e-2
+REACH = 1e-3
 """... if it is within this distance, Å or units of θ."""
 
 ENSEMBLE = 48
@@ -46,10 +48,18 @@ ENSEMBLE = 48
 
 
 class Problems(NamedTuple):
-    """One problem in two metrics: to go there, and to finish."""
+    """One problem in two metrics: to go there, and to finish. And without its reference, to look at where one is."""
 
     whitened: Problem
     plain: Problem
+
+    @property
+    def bare(self) -> Problems:
+        return Problems(*(eqx.tree_at(lambda p: p.reference, one, None, is_leaf=_nothing) for one in self))
+
+
+def _nothing(leaf: Any) -> bool:
+    return leaf is None
 
 
 class Tried(NamedTuple):
@@ -59,22 +69,9 @@ class Tried(NamedTuple):
     directions: np.ndarray
     residual: np.ndarray
     ratio: np.ndarray
+    accuracy: np.ndarray
     iterations: np.ndarray
     status: np.ndarray
-
-
-class Seen(NamedTuple):
-    """Points seen with all the features.
-
-    - `values`, `(b, c)`, and `directions`, `(b, c, p)`: `Problem.spectrum`, whitened.
-    - `ratio`: σ_min/σ_max. `residual`: |J v| / σ_max for given v. `violation`: of constraints, Å. `(b,)`.
-    """
-
-    values: Any
-    directions: Any
-    ratio: Any
-    residual: Any
-    violation: Any
 
 
 def problems_of(
@@ -91,8 +88,7 @@ def problems_of(
     repeated = np.arange(ENSEMBLE) >= len(points)
     near = points[rows] + repeated[:, None] * jitter(space, starts[rows], rng)
     environments = environments_at(space, near, starts[rows], lanes)
-    jacobians, _ = _jacobians_at(f, environments, lanes)
-    found = metric(jacobians.reshape(*jacobians.shape[:2], -1), rng)
+    found = metric(jacobians_at(f, environments, lanes), rng)
     reference = None
     if exclude is not None:
         order = 4 if f.nu is None else f.nu + 1
@@ -123,13 +119,20 @@ def attempt(
     whitened, plain = problems
     if descent is not None:
         points = descend_all(whitened, points, starts, descent, lanes=lanes)
-    directions = _seen(whitened, points, None, starts, lanes).directions[:, -1]
+    directions = seen_at(whitened, points, None, starts, lanes).directions[:, -1]
     way = land_all(whitened, points, directions, starts, enough=CLOSE, max_iterations=max_iterations, lanes=lanes)
     end = land_all(plain, way.point, way.direction, starts, max_iterations=FINAL, lanes=lanes)
-    tried, seen = _judged(whitened, end.point, end.direction, starts, lanes)
+    bare = problems.bare
+    tried, seen = _judged(bare.whitened, end.point, end.direction, starts, lanes)
     status = np.where((tried.status == "not-singular") & (way.code == RUNNING), "stalled", tried.status)
     tried = tried._replace(iterations=way.iterations + end.iterations, status=status)
-    _join(problems, tried, seen, starts, lanes)
+    _join(bare, tried, seen, starts, lanes)
+    landed = np.flatnonzero(tried.status == "landed")
+    if len(landed):
+        tried.accuracy[landed] = newton_steps(
+            bare.plain, tried.points[landed], tried.directions[landed], starts[landed], lanes
+        )
+        tried.status[landed[tried.accuracy[landed] > EXACT]] = "stalled"
     return tried
 
 
@@ -161,75 +164,16 @@ def _judged(
 ) -> tuple[Tried, Seen]:
     lengths = np.linalg.norm(directions, axis=1, keepdims=True)
     directions = directions / np.where(lengths > 0, lengths, 1)
-    seen = _seen(problem, points, directions, starts, lanes)
+    seen = seen_at(problem, points, directions, starts, lanes)
     status = np.select(
         [(seen.ratio <= SINGULAR) & (seen.violation <= VIOLATION), seen.violation > VIOLATION],
         ["landed", "left-bounds"],
         "not-singular",
     )
-    return Tried(points, directions, seen.residual, seen.ratio, np.zeros(len(points), int), status), seen
-
-
-def _seen(problem: Problem, points: np.ndarray, directions: np.ndarray | None, starts: Environment, lanes: int) -> Seen:
-    environments = environments_at(problem.space, points, starts, lanes)
-    jacobians, added = _jacobians_at(problem.f, environments, lanes)
-    if directions is None:
-        directions = np.zeros((len(points), 3 * environments.max_neighbors))
-    return in_chunks(
-        lambda *lane: _measured(problem, *lane), jacobians, added, points, directions, environments, lanes=lanes
-    )
-
-
-def environments_at(space: AbstractSpace, points: np.ndarray, starts: Environment, lanes: int) -> Environment:
-    """The environments at θ `(b, k)`, as NumPy arrays."""
-    return in_chunks(lambda *lane: _environments(space, *lane), points, starts, lanes=lanes)
-
-
-def violations(space: AbstractSpace, points: np.ndarray, starts: Environment, lanes: int) -> np.ndarray:
-    """By how much constraints are violated, Å or units of θ, `(b,)`."""
-    environments = environments_at(space, points, starts, lanes)
-    return in_chunks(lambda *lane: _violations(space, *lane), points, environments, lanes=lanes)
-
-
-def _jacobians_at(f: AbstractFeaturizer, environments: Environment, lanes: int) -> tuple[np.ndarray, np.ndarray]:
-    return in_chunks(lambda env: _jacobians(f, env), environments, lanes=lanes)
-
-
-@eqx.filter_jit
-def _environments(space: AbstractSpace, points: Array, starts: Environment) -> Environment:
-    return jax.vmap(space.environment)(points, starts)
-
-
-@eqx.filter_jit
-def _violations(space: AbstractSpace, points: Array, environments: Environment) -> Array:
-    return jax.vmap(lambda point, env: _violation(space, point, env))(points, environments)
-
-
-def _violation(space: AbstractSpace, point: Array, env: Environment) -> Array:
-    return -jnp.minimum(space.slack(point, env).min(initial=jnp.inf), 0)
-
-
-@eqx.filter_jit
-def _jacobians(f: AbstractFeaturizer, environments: Environment) -> tuple[Array, Array]:
-    # The one program with the features' Jacobian: what is done with it is compiled apart, in a tenth of the time.
-    return jax.vmap(lambda env: weighed_jacobian(f, env))(environments)
+    unknown = np.full(len(points), np.nan)
+    return Tried(points, directions, seen.residual, seen.ratio, unknown, np.zeros(len(points), int), status), seen
 
 
 @eqx.filter_jit
 def _slopes(reference: Reference, environments: Environment) -> Array:
     return jax.vmap(reference.jacobian)(environments)
-
-
-@eqx.filter_jit
-def _measured(
-    problem: Problem, jacobians: Array, added: Array, points: Array, directions: Array, environments: Environment
-) -> Seen:
-    def one(jacobian: Array, added: Array, point: Array, direction: Array, env: Environment) -> Seen:
-        values, axes = problem.spectrum(jacobian, env)
-        spectrum = jacobian_spectrum(jacobian, added, problem.f, env, equilibrated=False, every=True)
-        largest = spectrum.values.max(initial=0, where=jnp.isfinite(spectrum.values))
-        velocity = jacobian.reshape(jacobian.shape[0], -1) @ direction
-        violation = _violation(problem.space, point, env)
-        return Seen(values, axes, spectrum.ratio, jnp.linalg.norm(velocity) / largest, violation)
-
-    return jax.vmap(one)(jacobians, added, points, directions, environments)

@@ -19,12 +19,15 @@ from threadpoolctl import threadpool_limits
 
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.search.descend import descend
-from jaxfeat.search.land import RUNNING, Landing, begin, proceed
+from jaxfeat.search.land import RUNNING, STATIONARY, Landing, begin, proceed
 from jaxfeat.search.problem import Problem
 
 LANES = 32
 ROUND = 6
 """Steps between two looks at which lanes have finished."""
+
+GAIN = 0.95
+"""A round that leaves more than this of the residual leads nowhere: against a bound, or into a local minimum."""
 
 
 def in_chunks(call: Callable[..., Any], *trees: Any, lanes: int) -> Any:
@@ -67,8 +70,11 @@ def land_all(
             rows = np.resize(active, lanes)
             steps = np.asarray(min(ROUND, max_iterations - int(state.iterations[active].min())))
             lane = _proceed(problem, jax.tree.map(lambda leaf, rows=rows: leaf[rows], state), host[rows], steps, limit)
+            before = state.residual[active]
             for leaf, new in zip(state, lane, strict=True):
                 leaf[active] = np.asarray(new)[: len(active)]
+            crawling = active[state.residual[active] > GAIN * before]
+            state.code[crawling] = np.where(state.code[crawling] == RUNNING, STATIONARY, state.code[crawling])
 
 
 def descend_all(

@@ -13,8 +13,9 @@ from jaxfeat.errors import BasisError, PrecisionError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import COINCIDENT, Environment
 from jaxfeat.manifolds.manifold import AbstractManifold
-from jaxfeat.search.attempt import VIOLATION, Tried, attempt, environments_at, jitter, problems_of, violations
+from jaxfeat.search.attempt import VIOLATION, Tried, attempt, jitter, problems_of
 from jaxfeat.search.batches import lanes_for
+from jaxfeat.search.certify import environments_at, violations
 from jaxfeat.search.descend import default_optimizer
 from jaxfeat.search.families import distinct
 from jaxfeat.search.points import SingularPoints
@@ -83,7 +84,9 @@ def find_singular_points(
         status[sound[violations(space, points[sound], host[sound], lanes) > VIOLATION]] = "out-of-bounds"
     todo = np.flatnonzero(status == "")
     nan = np.full(b, np.nan)
-    found = Tried(points.copy(), np.zeros((b, 3 * host.max_neighbors)), nan, nan.copy(), np.zeros(b, int), status)
+    found = Tried(
+        points.copy(), np.zeros((b, 3 * host.max_neighbors)), nan, nan.copy(), nan.copy(), np.zeros(b, int), status
+    )
     tries, dimension = np.zeros(b, int), np.full(b, -1)
     if len(todo):
         key = jax.random.key(0) if key is None else key
@@ -124,6 +127,7 @@ def find_singular_points(
         directions=found.directions.reshape(b, -1, 3),
         residual=found.residual,
         sigma_ratio=found.ratio,
+        accuracy=found.accuracy,
         null_space=null,
         dimension=dimension,
         iterations=found.iterations,

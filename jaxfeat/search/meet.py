@@ -61,7 +61,7 @@ def _steps(
         matrix[:, row, k + i * p : k + (i + 1) * p] = directions[:, j]
         matrix[:, row, k + j * p : k + (j + 1) * p] = directions[:, i]
         right[:, row] = (directions[:, i] * directions[:, j]).sum(1)
-    sound = np.isfinite(matrix).all((1, 2)) & np.isfinite(right).all(1)
-    inverse = np.linalg.pinv(np.where(sound[:, None, None], matrix, 0), rcond=CUT)
-    step = -(inverse @ np.where(sound[:, None], right, 0)[:, :, None])[:, :, 0]
+    lost = ~(np.isfinite(matrix).all((1, 2)) & np.isfinite(right).all(1))
+    matrix[lost], right[lost] = 0, 0
+    step = -(np.linalg.pinv(matrix, rcond=CUT) @ right[:, :, None])[:, :, 0]
     return step[:, :k], step[:, k:].reshape(b, q, p)

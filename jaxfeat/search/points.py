@@ -14,7 +14,7 @@ from jaxfeat.sensitivity.cure import cure
 from jaxfeat.sensitivity.nullspace import NullSpace
 
 MESSAGES = {
-    "landed": "an exact singular point: σ_min/σ_max is at most 1e-12.",
+    "landed": "a singular point: σ_min/σ_max is at most 1e-12, and Newton's next step below 1e-6 Å.",
     "stalled": "the iterations ran out on the way to a singular point; allow more of them, or more restarts.",
     "left-bounds": "the way leads out of bounds: no singular point was reached within the constraints.",
     "not-singular": "σ_min does not vanish where its descent ends; allow more restarts.",
@@ -38,7 +38,9 @@ class SingularPoints:
     - `parameters`: `(b, k)`, of a search on a manifold, otherwise `None`.
     - `directions`: `(b, n, 3)`, the null direction that was landed with, of length 1; zero on padding.
     - `residual`: `(b,)`, |J v| / σ_max for that direction. `sigma_ratio`: `(b,)`, σ_min/σ_max of the non-rigid
-      spectrum of all features, by `singular_spectrum`. NaN for bad starts.
+      spectrum of all features, as `singular_spectrum` has it. NaN for bad starts.
+    - `accuracy`: `(b,)`, Å, Newton's estimate of how far the exact point is: 1e-14 where J v vanishes to
+      first order, as it does at most points; 1e-8 where it does so to second order. NaN where nothing was landed on.
     - `null_space`: for each start, the `NullSpace` of a landed point, or `None`.
     - `dimension`: `(b,)`, of the set of singular points that the point belongs to, within the search space and up to
       rotations: the nullity of the linearised equations. Where several such sets meet, that of what they span. -1
@@ -54,6 +56,7 @@ class SingularPoints:
     directions: np.ndarray
     residual: np.ndarray
     sigma_ratio: np.ndarray
+    accuracy: np.ndarray
     null_space: list[NullSpace | None]
     dimension: np.ndarray
     iterations: np.ndarray
