@@ -24,6 +24,7 @@ MAY_SEE = {
     "features": {"errors", "geometry", "so3", "basis"},
     "sensitivity": {"errors", "geometry", "features.base"},
     "manifolds": {"errors", "geometry"},
+    "search": {"errors", "geometry", "features.base", "sensitivity", "manifolds"},
     "sweep": {"errors", "geometry", "features.base", "sensitivity", "manifolds"},
     "report": set(),
 }

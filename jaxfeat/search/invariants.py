@@ -1,0 +1,75 @@
+"""Random smooth invariants of a given order: a featurizer without a basis, to tell symmetry from blindness.
+
+For each ordered tuple t of neighbors, repeats included, take the generators g_t of its invariants (theory, section 2:
+dot products and, for SO(3), triple products), and add up sin(w·g_t + phase) over the tuples for random w and phases
+that depend on the species: Fourier components of the distribution of g_t, which is all that features of this order can
+know. Any generic set of more than twice as many of them as there are coordinates sees, at every x, each displacement
+that the distribution sees.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations, product
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxfeat.errors import BasisError
+from jaxfeat.geometry.environment import Environment
+
+PER_COORDINATE = 4
+MAX_TUPLES = 20_000
+
+
+class Invariants(eqx.Module):
+    """Environment -> `(n_components,)`, invariant under permutations of like neighbors and under rotations.
+
+    Made by `invariants`. Lengths are in units of `length` (Å).
+    """
+
+    frequencies: Float[Array, "g k"]
+    phases: Float[Array, " k"]
+    species_phases: Float[Array, "slots k"]
+    length: Float[Array, ""]
+    pseudoscalars: bool = eqx.field(static=True)
+
+    def __call__(self, env: Environment) -> Float[Array, " k"]:
+        order = self.species_phases.shape[0]
+        tuples = np.asarray(list(product(range(env.max_neighbors), repeat=order)))
+        x = env.positions / self.length
+        first, second = np.triu_indices(order)
+        gram = jnp.einsum("ix,jx->ij", x, x, precision="highest")
+        values = [gram[tuples[:, first], tuples[:, second]]]
+        if self.pseudoscalars and order >= 3:
+            slots = np.asarray(list(combinations(range(order), 3)))
+            a, b, c = (x[tuples[:, slots[:, i]]] for i in range(3))
+            values.append(jnp.sum(jnp.cross(a, b) * c, -1))
+        # Atomic numbers times random phases, slot by slot, tell every list of species from every other.
+        numbers = env.species.astype(x.dtype)[tuples]
+        angles = jnp.concatenate(values, -1) @ self.frequencies + numbers @ self.species_phases + self.phases[None]
+        there = env.mask[tuples].all(-1)
+        return jnp.sum(jnp.where(there[:, None], jnp.sin(angles), 0), 0)
+
+
+def invariants(n: int, order: int, group: str, length: float, rng: np.random.Generator) -> Invariants:
+    """Random invariants of `order` of n neighbors.
+
+    **Raises:** `BasisError` where there are too many tuples.
+    """
+    if n**order > MAX_TUPLES:
+        raise BasisError(
+            f'exclude="symmetric" compares with order {order}, which for {n} neighbors makes {n**order} tuples of at '
+            f"most {MAX_TUPLES}; search without it, or with fewer neighbors."
+        )
+    pseudoscalars = group == "SO3"
+    n_generators = order * (order + 1) // 2 + (len(list(combinations(range(order), 3))) if pseudoscalars else 0)
+    k = max(PER_COORDINATE * 3 * n, 32)
+    return Invariants(
+        frequencies=jnp.asarray(rng.normal(size=(n_generators, k))),
+        phases=jnp.asarray(rng.uniform(0, 2 * np.pi, k)),
+        species_phases=jnp.asarray(rng.uniform(0, 2 * np.pi, (order, k))),
+        length=jnp.asarray(float(length)),
+        pseudoscalars=pseudoscalars,
+    )

@@ -1,0 +1,95 @@
+"""Singular points: what a search returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from jaxfeat.errors import GeometryError
+from jaxfeat.features.base import AbstractFeaturizer
+from jaxfeat.geometry.environment import Environment
+from jaxfeat.sensitivity.cure import cure
+from jaxfeat.sensitivity.nullspace import NullSpace
+
+MESSAGES = {
+    "landed": "a singular point: σ_min/σ_max is at most 1e-12, and Newton's next step below 1e-6 Å.",
+    "stalled": "the iterations ran out on the way to a singular point; allow more of them, or more restarts.",
+    "left-bounds": "the way leads out of bounds: no singular point was reached within the constraints.",
+    "not-singular": "σ_min does not vanish where its descent ends; allow more restarts.",
+    "non-finite": "the start is not finite; mend its coordinates.",
+    "coincident": "two atoms of the start are at the same point; remove one of them.",
+    "out-of-bounds": "the start violates the constraints; move it, or widen them.",
+    "empty": "the start has no neighbors, hence nothing to displace.",
+}
+"""What each status of a start means."""
+
+
+@dataclass(frozen=True, eq=False)
+class SingularPoints:
+    """Where features are blind, start by start. Arrays have one entry for each of b starts, in their order.
+
+    **Attributes:**
+
+    - `status`: `(b,)`, one of `MESSAGES`; `landed`: `(b,)`, whether it is "landed".
+    - `environments`: a batch, of the landed points; where nothing was landed on, of the last try, or of the start if
+      that was bad. `positions`: theirs, `(b, n, 3)`, Å.
+    - `parameters`: `(b, k)`, of a search on a manifold, otherwise `None`.
+    - `directions`: `(b, n, 3)`, the null direction that was landed with, of length 1; zero on padding.
+    - `residual`: `(b,)`, |J v| / σ_max for that direction. `sigma_ratio`: `(b,)`, σ_min/σ_max of the non-rigid
+      spectrum of all features, as `singular_spectrum` has it. NaN for bad starts.
+    - `accuracy`: `(b,)`, Å, Newton's estimate of how far the exact point is: 1e-14 where J v vanishes to
+      first order, as it does at most points; 1e-8 where it does so to second order. NaN where nothing was landed on.
+    - `null_space`: for each start, the `NullSpace` of a landed point, or `None`.
+    - `dimension`: `(b,)`, of the set of singular points that the point belongs to, within the search space and up to
+      rotations: the nullity of the linearised equations. Where several such sets meet, that of what they span. -1
+      where nothing was landed on.
+    - `iterations`: `(b,)`, steps of Gauss-Newton, of the last try. `restarts`: `(b,)`, tries before the last one.
+    - `distinct`: the landed ones, as arrays of indices, those together that are one point up to rotation, inversion and
+      permutation of like atoms.
+    """
+
+    f: AbstractFeaturizer
+    environments: Environment
+    parameters: np.ndarray | None
+    directions: np.ndarray
+    residual: np.ndarray
+    sigma_ratio: np.ndarray
+    accuracy: np.ndarray
+    null_space: list[NullSpace | None]
+    dimension: np.ndarray
+    iterations: np.ndarray
+    restarts: np.ndarray
+    status: np.ndarray
+    distinct: tuple[np.ndarray, ...]
+
+    def __len__(self) -> int:
+        return len(self.status)
+
+    @property
+    def positions(self) -> np.ndarray:
+        return np.asarray(self.environments.positions)
+
+    @property
+    def landed(self) -> np.ndarray:
+        return self.status == "landed"
+
+    def counts(self, cause: str) -> np.ndarray:
+        """Null directions of one cause ("symmetry", "incompleteness", "truncation", ...), `(b,)`."""
+        return np.asarray([0 if null is None else null.counts[cause] for null in self.null_space])
+
+    def cure(self, index: int) -> dict[str, str]:
+        """What would lift the null directions of one landed point, by cause, as `jaxfeat.cure` puts it.
+
+        **Raises:** `GeometryError` where nothing was landed on.
+        """
+        null: Any = self.null_space[index]
+        if null is None:
+            raise GeometryError(f"start {index} landed on no singular point: {MESSAGES[str(self.status[index])]}")
+        return cure(self.f, self.environments[index], null)
+
+    def __repr__(self) -> str:
+        names, counts = np.unique(self.status, return_counts=True)
+        how = ", ".join(f"{count} {name}" for name, count in zip(names, counts, strict=True))
+        return f"SingularPoints({how}; {len(self.distinct)} distinct)"

@@ -1,0 +1,72 @@
+"""J(x) v, the features' velocity along a displacement, with its derivatives by x and by v.
+
+Both derivatives are in forward mode, tangents first: of the many columns that a step of Gauss-Newton needs, each is
+then contiguous, which on a CPU makes the contraction of densities three times as fast as with tangents last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxfeat.features.base import AbstractAdditiveFeaturizer, AbstractFeaturizer
+from jaxfeat.geometry.environment import Environment
+
+
+class Product(NamedTuple):
+    """J(x) v and its derivatives, transposed: `value` `(m,)`, `by_position` `(k, m)`, `by_direction` `(p, m)`.
+
+    `by_direction` is J(x) transposed.
+    """
+
+    value: Float[Array, " m"]
+    by_position: Float[Array, "k m"]
+    by_direction: Float[Array, "p m"]
+
+
+def plain_product(
+    fn: Callable[[Float[Array, " k"]], Float[Array, " m"]], x: Float[Array, " k"], v: Float[Array, " k"]
+) -> Product:
+    """The product for any smooth function R^k -> R^m."""
+    along = lambda x: jax.jvp(fn, (x,), (v,))[1]  # noqa: E731
+    basis = jnp.eye(x.shape[0], dtype=x.dtype)
+    by_position = jax.vmap(lambda e: jax.jvp(along, (x,), (e,))[1])(basis)
+    by_direction = jax.vmap(lambda e: jax.jvp(fn, (x,), (e,))[1])(basis)
+    return Product(along(x), by_position, by_direction)
+
+
+def environment_product(f: AbstractFeaturizer, env: Environment, direction: Float[Array, "n 3"]) -> Product:
+    """The product for a featurizer at one environment; `k = p = 3 n`, features per Å and per Å²."""
+    if isinstance(f, AbstractAdditiveFeaturizer):
+        return _additive_product(f, env, direction)
+    shape = env.positions.shape
+    features = lambda x: f.features(env.with_positions(x.reshape(shape)))  # noqa: E731
+    return plain_product(features, env.positions.reshape(-1), direction.reshape(-1))
+
+
+def _additive_product(f: AbstractAdditiveFeaturizer, env: Environment, direction: Float[Array, "n 3"]) -> Product:
+    """Three tangents a neighbor through the density and its velocity; only the contraction sees every coordinate."""
+
+    def one(
+        position: Float[Array, "3"], species: Int[Array, ""], mask: Bool[Array, ""], velocity: Float[Array, "3"]
+    ) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+        def moving(r: Float[Array, "3"]) -> tuple[Array, Array]:
+            return jax.jvp(lambda r: f.neighbor_density(r, species, mask), (r,), (velocity,))
+
+        value, push = jax.linearize(moving, position)
+        return value, jax.vmap(push)(jnp.eye(3, dtype=position.dtype))
+
+    added, tangents = jax.vmap(one)(env.positions, env.species, env.mask, direction)
+    density = f.center_density(env.center_species, env.positions.dtype) + jnp.sum(added[0], 0)
+    velocity = jnp.sum(added[1], 0)
+    slopes, curvatures = (t.reshape(-1, *t.shape[2:]) for t in tangents)
+
+    def push(density: Array, velocity: Array) -> Array:
+        return jax.jvp(f.contract, (density,), (velocity,))[1]
+
+    by_position = jax.vmap(lambda d, v: jax.jvp(push, (density, velocity), (d, v))[1])(slopes, curvatures)
+    return Product(push(density, velocity), by_position, jax.vmap(lambda d: push(density, d))(slopes))

@@ -1,0 +1,185 @@
+"""Where a search may go: coordinates θ, the environment at each, and what is allowed.
+
+A search moves θ. Directions that features do not see are displacements of all neighbors all the same: a search space
+says where to look for singular points, not what singular means.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from jaxfeat.errors import GeometryError
+from jaxfeat.geometry.environment import Environment
+from jaxfeat.manifolds.manifold import AbstractManifold
+
+SMALLEST_DISTANCE = 0.5
+"""Å, between two neighbors, unless another is asked for. Features are blind where atoms meet, which is no discovery."""
+
+
+class AbstractSpace(eqx.Module):
+    """Coordinates θ `(k,)` of environments, with constraints.
+
+    `environment` is smooth in θ; `slack` lists what must not be negative, in Å or the units of θ. Both take the
+    environment of the start besides, which says what does not move.
+    """
+
+    @abstractmethod
+    def read(self, starts: Any) -> tuple[np.ndarray, Environment]:
+        """What a user gives as starts, as θ `(b, k)` and a batch of environments. On the host.
+
+        **Raises:** `GeometryError` for what is no batch of starts of this space.
+        """
+
+    @abstractmethod
+    def environment(self, point: Float[Array, " k"], start: Environment) -> Environment:
+        """The environment at θ."""
+
+    @abstractmethod
+    def slack(self, point: Float[Array, " k"], env: Environment) -> Float[Array, " c"]:
+        """Not negative where θ is allowed."""
+
+    @abstractmethod
+    def scale(self, start: Environment) -> Float[Array, " k"]:
+        """How far to go, in each coordinate, for another try nearby: 0.2 Å or as much of a parameter's interval."""
+
+
+class Free(AbstractSpace):
+    """All positions of the neighbors, as far as constraints allow.
+
+    **Arguments:**
+
+    - `radii`: the smallest and the largest distance from the center, Å. By default from 0.75 times the smallest of the
+      starts' to 1.25 times the largest.
+    - `min_distance`: between two neighbors, Å.
+    - `fixed`: `(n,)` neighbors or `(n, 3)` coordinates that stay where they start; none by default.
+
+    **Raises:** `GeometryError` for bounds that leave no room.
+    """
+
+    radii: np.ndarray | None
+    min_distance: np.ndarray
+    fixed: np.ndarray | None
+
+    def __init__(
+        self,
+        radii: tuple[float, float] | None = None,
+        min_distance: float = SMALLEST_DISTANCE,
+        fixed: Any = None,
+    ) -> None:
+        if radii is not None and not 0 < radii[0] < radii[1]:
+            raise GeometryError(f"radii is {tuple(radii)}; give a smallest and a larger distance from the center (Å).")
+        if not min_distance > 0:
+            raise GeometryError(f"min_distance is {min_distance}; it must be positive (Å), for atoms not to merge.")
+        self.radii = None if radii is None else np.asarray(radii, float)
+        self.min_distance = np.asarray(min_distance, float)
+        self.fixed = None if fixed is None else np.asarray(fixed, bool)
+
+    def around(self, starts: Environment) -> Free:
+        """The same space with its bounds filled in from sound starts."""
+        if self.radii is not None:
+            return self
+        radii = np.linalg.norm(starts.positions, axis=-1)[np.asarray(starts.mask)]
+        return Free((0.75 * float(radii.min()), 1.25 * float(radii.max())), float(self.min_distance), self.fixed)
+
+    def read(self, starts: Any) -> tuple[np.ndarray, Environment]:
+        if not isinstance(starts, Environment) or len(starts.batch_shape) != 1:
+            raise GeometryError(
+                "starts must be a batch of environments with one leading axis: see Environment.stack, and "
+                "env[None] of an array in Python."
+            )
+        n = starts.max_neighbors
+        if self.fixed is not None and self.fixed.shape not in ((n,), (n, 3)):
+            raise GeometryError(f"fixed has shape {self.fixed.shape}; give one entry for each of {n} neighbors, or 3.")
+        return np.asarray(starts.positions).reshape(len(starts), 3 * n), starts
+
+    def _movable(self, start: Environment) -> Bool[Array, "n 3"]:
+        movable = jnp.broadcast_to(start.mask[:, None], start.positions.shape)
+        if self.fixed is None:
+            return movable
+        return movable & ~(self.fixed[:, None] if self.fixed.ndim == 1 else self.fixed)
+
+    def environment(self, point: Float[Array, " k"], start: Environment) -> Environment:
+        moved = point.reshape(start.positions.shape)
+        return start.with_positions(jnp.where(self._movable(start), moved, start.positions))
+
+    def slack(self, point: Float[Array, " k"], env: Environment) -> Float[Array, " c"]:
+        assert self.radii is not None, "bounds are filled in before a search"
+        low, high = jnp.asarray(self.radii, point.dtype)
+        radii = _length(env.positions)
+        inside = jnp.where(jnp.tile(env.mask, 2), jnp.concatenate([radii - low, high - radii]), jnp.inf)
+        return jnp.concatenate([inside, distances(env) - self.min_distance])
+
+    def scale(self, start: Environment) -> Float[Array, " k"]:
+        return 0.2 * self._movable(start).reshape(-1).astype(start.positions.dtype)
+
+
+class Within(AbstractSpace):
+    """A manifold, between the bounds of its parameters. Starts are values of these, `(b, k)`.
+
+    **Arguments:** the `manifold`; `min_distance` between two neighbors, Å.
+    """
+
+    manifold: AbstractManifold
+    min_distance: float = SMALLEST_DISTANCE
+
+    def read(self, starts: Any) -> tuple[np.ndarray, Environment]:
+        names = [parameter.name for parameter in self.manifold.parameters]
+        points = np.asarray(starts, float) if not isinstance(starts, Environment) else np.zeros(0)
+        if points.ndim != 2 or points.shape[1] != len(names):
+            raise GeometryError(
+                f"on a manifold, a start is a value of each parameter ({', '.join(names)}): give an array "
+                f"(b, {len(names)})."
+            )
+        # Values that are no numbers are found out later, start by start; here their environments must only exist.
+        sound = np.where(np.isfinite(points), points, self._inside)
+        return points, Environment.stack([self._at(jnp.asarray(point)) for point in sound])
+
+    @property
+    def _inside(self) -> np.ndarray:
+        low, high = self._bounds
+        return np.where(np.isfinite(low + high), (low + high) / 2, np.clip(0.0, low, high))
+
+    @property
+    def _bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        parameters = self.manifold.parameters
+        return np.asarray([p.low for p in parameters], float), np.asarray([p.high for p in parameters], float)
+
+    def _at(self, point: Float[Array, " k"]) -> Environment:
+        return self.manifold(*(point[i] for i in range(point.shape[0])))
+
+    def environment(self, point: Float[Array, " k"], start: Environment) -> Environment:
+        return start.with_positions(self._at(point).positions)
+
+    def slack(self, point: Float[Array, " k"], env: Environment) -> Float[Array, " c"]:
+        low, high = (jnp.asarray(bound, point.dtype) for bound in self._bounds)
+        return jnp.concatenate([point - low, high - point, distances(env) - self.min_distance])
+
+    def scale(self, start: Environment) -> Float[Array, " k"]:
+        low, high = self._bounds
+        return jnp.asarray(np.minimum(0.1 * (high - low), 0.2))
+
+
+def space_of(constraints: AbstractSpace | AbstractManifold | None) -> AbstractSpace:
+    """A search space from what a user gives."""
+    if constraints is None:
+        return Free()
+    return Within(constraints) if isinstance(constraints, AbstractManifold) else constraints
+
+
+def distances(env: Environment) -> Float[Array, " pairs"]:
+    """Between all pairs of neighbors, Å; infinite for padding."""
+    first, second = np.triu_indices(env.max_neighbors, 1)
+    there = env.mask[first] & env.mask[second]
+    return jnp.where(there, _length(env.positions[first] - env.positions[second]), jnp.inf)
+
+
+def _length(vectors: Float[Array, "n 3"]) -> Float[Array, " n"]:
+    squares = jnp.sum(vectors**2, -1)
+    # The double where keeps the root's infinite slope at zero, where padding sits, out of every derivative.
+    return jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1)), 0)
