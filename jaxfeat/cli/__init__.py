@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from jaxfeat.cli.converge import add_converge
 from jaxfeat.cli.scan import add_scan
+from jaxfeat.cli.search import add_search
 from jaxfeat.cli.sweep import add_sweep
 from jaxfeat.errors import BasisError, GeometryError, ReadError, SpeciesError
 
@@ -42,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="jaxfeat", description="What atomic descriptors cannot see.")
     parser.add_argument("--version", action="version", version=f"jaxfeat {_version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (add_scan, add_converge, add_sweep):
+    for add in (add_scan, add_converge, add_sweep, add_search):
         add(commands)
     return parser
 

@@ -13,6 +13,7 @@ from jaxfeat.manifolds.path import displacement as displacement
 from jaxfeat.manifolds.path import interpolation as interpolation
 from jaxfeat.manifolds.path import trajectory as trajectory
 from jaxfeat.manifolds.planar import planar as planar
+from jaxfeat.manifolds.random import random_environments as random_environments
 from jaxfeat.manifolds.ring import ring as ring
 from jaxfeat.manifolds.ring import ring_pair as ring_pair
 from jaxfeat.manifolds.sphere import equal_radii as equal_radii

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import jax
@@ -37,6 +38,7 @@ def find_singular_points(
     key: PRNGKeyArray | None = None,
     restarts: int = 3,
     max_iterations: int = 60,
+    progress: Callable[[int, int], None] | None = None,
 ) -> SingularPoints:
     """Go from each start to an exact singular point of dF/dr nearby, and say why it is one.
 
@@ -57,6 +59,7 @@ def find_singular_points(
     - `optimizer`: any optax optimizer, for the descent; Adam with a rate of 0.02 Å by default.
     - `key`: for restarts, and for the random metric of feature space. `restarts`: how many for each start, at most.
     - `max_iterations`: Gauss-Newton steps of each try.
+    - `progress`: called with the number of starts that are done with and their total.
 
     **Returns:** `SingularPoints`, with a status for each start. Bad starts get a status and touch no other.
 
@@ -103,6 +106,8 @@ def find_singular_points(
                 leaf[todo] = new
             tries[todo] = count
             todo = todo[tried.status != "landed"]
+            if progress is not None:
+                progress(b - len(todo), b)
             if not len(todo):
                 break
     landed = np.flatnonzero(found.status == "landed")

@@ -89,6 +89,27 @@ class SingularPoints:
             raise GeometryError(f"start {index} landed on no singular point: {MESSAGES[str(self.status[index])]}")
         return cure(self.f, self.environments[index], null)
 
+    def arrays(self) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
+        """The same as arrays with the names of their axes, for a data set: null counts by cause, and the family of each
+        landed point in `distinct` (-1 for the others)."""
+        causes = [null.counts if null is not None else {} for null in self.null_space]
+        names = sorted({name for counts in causes for name in counts})
+        family = np.full(len(self), -1)
+        for k, members in enumerate(self.distinct):
+            family[members] = k
+        arrays: dict[str, tuple[tuple[str, ...], np.ndarray]] = {
+            "positions": (("start", "neighbor", "xyz"), self.positions),
+            "species": (("start", "neighbor"), np.asarray(self.environments.species)),
+            "directions": (("start", "neighbor", "xyz"), self.directions),
+            "null": (("start", "cause"), np.asarray([[c.get(name, 0) for name in names] for c in causes], int)),
+            "cause": (("cause",), np.asarray(names, str)),
+            "family": (("start",), family),
+            "null_status": (("start",), np.asarray(["" if n is None else n.status for n in self.null_space], str)),
+        }
+        for name in ("residual", "sigma_ratio", "dimension", "iterations", "restarts", "status"):
+            arrays[name] = (("start",), np.asarray(getattr(self, name)))
+        return arrays
+
     def __repr__(self) -> str:
         names, counts = np.unique(self.status, return_counts=True)
         how = ", ".join(f"{count} {name}" for name, count in zip(names, counts, strict=True))

@@ -66,6 +66,11 @@ def with_zeros(
     ).assign_coords(parameter=list(names))
 
 
+def labelled(arrays: dict[str, tuple[tuple[str, ...], np.ndarray]], attributes: dict[str, Any]) -> Any:
+    """Arrays with the names of their axes, as a data set."""
+    return xarray.Dataset(arrays, attrs={**attributes, "jaxfeat": version("jaxfeat")})
+
+
 def _rows(rows: Sequence[Any], width: int) -> np.ndarray:
     return np.asarray(rows, float).reshape(len(rows), width)
 

@@ -1,0 +1,126 @@
+"""jaxfeat search: from random environments to exact singular points."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from jaxfeat.cli.arguments import add_descriptor, featurizer_of, title_of
+from jaxfeat.cli.output import PICTURES, check_targets, progress_bar, written
+from jaxfeat.errors import ReadError
+
+
+def add_search(commands: Any) -> None:
+    parser = commands.add_parser(
+        "search",
+        help="go from random environments to exact singular points",
+        description="Start at random environments, go to exact singular points of the descriptor nearby, and say of "
+        "each kind found why it is singular and what would lift it. Lengths are in Å.",
+    )
+    parser.set_defaults(run=_search)
+    starts = parser.add_argument_group("starts")
+    starts.add_argument("--starts", type=int, default=200, help="how many (default: %(default)s)")
+    starts.add_argument("--neighbors", type=int, default=4, help="of each environment (default: %(default)s)")
+    starts.add_argument(
+        "--symbols", nargs="+", metavar="X", help="of the neighbors, one for all or one for each (default: H)"
+    )
+    starts.add_argument("--center", metavar="X", default="C", help="symbol of the center (default: %(default)s)")
+    starts.add_argument(
+        "--radii", type=float, nargs=2, default=(0.8, 1.6), metavar=("MIN", "MAX"), help="(default: 0.8 1.6)"
+    )
+    starts.add_argument("--min-distance", type=float, default=0.6, help="between neighbors (default: %(default)s)")
+    starts.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
+    how = parser.add_argument_group("the search")
+    how.add_argument("--exclude", choices=("symmetric",), help="go to spurious points only")
+    how.add_argument("--restarts", type=int, default=3, help="of a start, at most (default: %(default)s)")
+    add_descriptor(parser)
+    results = parser.add_argument_group("results")
+    results.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="write the data set (.nc or .zarr), and FILE.xyz beside it: the "
+        "points, with their null displacements as forces for viewers to draw",
+    )
+    results.add_argument("--plot", type=Path, metavar="FILE", help=f"draw a picture: {', '.join(PICTURES)}")
+
+
+def _search(arguments: argparse.Namespace) -> None:
+    import jax
+    import numpy as np
+
+    from jaxfeat.geometry.write import write_extxyz
+    from jaxfeat.manifolds.random import random_environments
+    from jaxfeat.report.points import plot_families, print_families
+    from jaxfeat.search.find import find_singular_points
+    from jaxfeat.search.space import Free
+    from jaxfeat.sweep import store
+
+    check_targets(None, arguments.plot)
+    if arguments.out is not None:
+        store.check_target(arguments.out)
+    symbols = arguments.symbols or ["H"]
+    if len(symbols) not in (1, arguments.neighbors):
+        raise ReadError(
+            f"{len(symbols)} symbols were given for {arguments.neighbors} neighbors; give one, or one each."
+        )
+    kinds = symbols * arguments.neighbors if len(symbols) == 1 else symbols
+    radii = tuple(arguments.radii)
+    constraints = Free(radii=radii, min_distance=arguments.min_distance)
+    starts = random_environments(
+        jax.random.key(arguments.seed), arguments.starts, kinds, radii, arguments.min_distance, arguments.center
+    )
+    f = featurizer_of(arguments, starts)
+    with progress_bar("starts", len(starts)) as progress:
+        points = find_singular_points(
+            f,
+            starts,
+            constraints=constraints,
+            exclude=arguments.exclude,
+            key=jax.random.key(arguments.seed + 1),
+            restarts=arguments.restarts,
+            progress=progress,
+        )
+    families = _families(points, kinds)
+    print_families(families, points.status.tolist())
+    if arguments.out is not None:
+        store.write(store.labelled(points.arrays(), {"featurizer": repr(f)}), arguments.out)
+        landed = np.flatnonzero(points.landed)
+        info = [{"start": int(i), "sigma_ratio": float(points.sigma_ratio[i])} for i in landed]
+        with written(arguments.out.with_name(f"{arguments.out.name}.xyz")) as file:
+            write_extxyz(file, points.environments[landed], points.directions[landed], info)
+    if arguments.plot is not None:
+        what = f"{arguments.neighbors} neighbors"
+        with written(arguments.plot) as file:
+            plot_families(families, title_of(arguments, what)).savefig(file, format=arguments.plot.suffix[1:])
+
+
+def _families(points: Any, symbols: list[str]) -> list[dict[str, Any]]:
+    """Points of the same null counts, point group and dimension, the most frequent kind first."""
+    kinds: dict[tuple[Any, ...], list[int]] = {}
+    for i in points.landed.nonzero()[0].tolist():
+        null = points.null_space[i]
+        symbol = null.stabilizer.symbol if null.stabilizer is not None else ""
+        kinds.setdefault((*null.counts.items(), symbol, int(points.dimension[i]), null.status), []).append(i)
+    families = []
+    for members in sorted(kinds.values(), key=lambda members: -len(members)):
+        example = min(members, key=lambda i: float(points.sigma_ratio[i]))
+        null = points.null_space[example]
+        families.append(
+            {
+                "cause": null.counts,
+                "symmetry": null.stabilizer.symbol if null.stabilizer is not None else "",
+                "dimension": int(points.dimension[example]),
+                "points": len(members),
+                "distinct": sum(bool(set(family.tolist()) & set(members)) for family in points.distinct),
+                "cure": list(points.cure(example).values()),
+                "example": {
+                    "positions": points.positions[example],
+                    "direction": points.directions[example],
+                    "symbols": symbols,
+                    "sigma_ratio": float(points.sigma_ratio[example]),
+                },
+            }
+        )
+    return families
