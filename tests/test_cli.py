@@ -8,6 +8,7 @@ from pathlib import Path
 import ase.io
 import numpy as np
 import pytest
+import xarray
 from ase.build import bulk, molecule
 
 import jaxfeat
@@ -366,3 +367,35 @@ def test_files_make_manifolds(tmp_path, capsys):
     ):
         assert main(["sweep", *words]) == 2
         assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_search_tells_kinds_of_singular_points(tmp_path, capsys):
+    words = ["search", "--starts", "6", "--n-max", "2", "--l-max", "4", "--restarts", "0", "--seed", "3"]
+    assert main([*words, "--out", str(tmp_path / "s.nc"), "--plot", str(tmp_path / "s.png")]) == 0
+    printed = capsys.readouterr().out
+    ds = xarray.open_dataset(tmp_path / "s.nc")
+    landed = ds["status"].values == "landed"
+    assert f"6 starts: {landed.sum()} landed" in printed
+    assert landed.any()
+    assert (ds["sigma_ratio"].values[landed] <= 1e-12).all()
+    frames = ase.io.read(tmp_path / "s.nc.xyz", ":")
+    assert len(frames) == landed.sum()
+    first = int(np.flatnonzero(landed)[0])
+    np.testing.assert_allclose(frames[0].positions[1:], ds["positions"].values[first], atol=1e-7)
+    np.testing.assert_allclose(frames[0].get_forces()[1:], ds["directions"].values[first], atol=1e-7)
+    assert (tmp_path / "s.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--starts", "0"], "n is 0; ask for at least one environment"),
+        (["--radii", "2", "1"], "radii is (2.0, 1.0); give a smallest and a larger distance"),
+        (["--symbols", "H", "O"], "2 symbols were given for 4 neighbors"),
+        (["--neighbors", "60"], "60 neighbors 0.6 Å apart hardly fit between 0.8 and 1.6 Å"),
+        (["--plot", "s.txt"], "s.txt names no picture"),
+    ],
+)
+def test_bad_searches_say_so_in_a_sentence(words, message, capsys):
+    assert main(["search", *words]) == 2
+    assert message in " ".join(capsys.readouterr().err.split())

@@ -59,7 +59,7 @@ def plot_families(families: Sequence[Family], title: str | None = None) -> Figur
         axes: Any = figure.add_subplot(-(-len(shown) // 3), 3, number, projection="3d")
         _draw(axes, family["example"])
         found = ", ".join(f"{cause} {n}" for cause, n in family["cause"].items() if n and cause != "rigid")
-        axes.set_title(f"{number}: {found}\n{family['symmetry']}, {family['points']} points", fontsize=7.5, y=0.96)
+        axes.set_title(f"{number}: {found}\n{family['symmetry']}, {family['points']} points", fontsize=7.5, y=1.0)
     return figure
 
 
@@ -75,7 +75,7 @@ def _draw(axes: Any, example: dict[str, Any]) -> None:
     axes.scatter(*positions.T, s=70, c=colors, edgecolors="black", linewidths=0.6, depthshade=False)
     axes.scatter([0.0], [0.0], [0.0], s=110, c="#444444", edgecolors="black", linewidths=0.6, depthshade=False)
     axes.quiver(*positions.T, *arrows.T, color="#E69F00", lw=1.8, arrow_length_ratio=0.3)
-    reach = 0.62 * float(np.abs(np.concatenate([positions, positions + arrows])).max())
+    reach = 0.72 * float(np.abs(np.concatenate([positions, positions + arrows])).max())
     for limit in (axes.set_xlim, axes.set_ylim, axes.set_zlim):
         limit(-reach, reach)
     axes.set_box_aspect((1, 1, 1))
