@@ -57,7 +57,7 @@ def test_a_reduced_jacobian_has_the_spectrum_of_the_whole(equilibrated):
         for jacobian, options in ((whole, {}), (triangle, {"n_features": 1000, "directions": False}))
     ]  # fmt: skip
     np.testing.assert_allclose(spectra[1].values, spectra[0].values, rtol=1e-12)
-    np.testing.assert_allclose(spectra[1].floor, 1000 * 2.0**-52 * spectra[0].values[0], rtol=1e-12)
+    np.testing.assert_allclose(spectra[1].floor, spectra[0].floor, rtol=1e-12)
     assert spectra[1].directions.shape == (0, 2, 3) and spectra[0].directions.shape[1:] == (2, 3)
     assert str(spectra[1].status) == "ok"
 

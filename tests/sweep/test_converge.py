@@ -125,6 +125,10 @@ def test_too_close_to_the_floor_is_ambiguous_and_too_many_neighbors_are_unclassi
     assert (few["unclassified"], few["truncated"], enough["unclassified"]) == (0, 1, 0)  # l_max = 5 sees all
     (blind, *_) = converge(F, Environment.stack([ENVIRONMENTS["incomplete"]]), N_MAX, L_MAX)
     assert (blind["unclassified"], blind["truncated"], blind["incomplete"]) == (1, 0, 0)
+    # What has no null direction needs no cause for it.
+    monkeypatch.setattr(module, "DOUBTFUL", 2.0)
+    (seen, *_) = converge(F, Environment.stack([ENVIRONMENTS["generic"]]), N_MAX, L_MAX)
+    assert (seen["unclassified"], seen["truncated"]) == (0, 0)
 
 
 def test_several_orders_follow_each_other():

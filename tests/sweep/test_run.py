@@ -61,10 +61,9 @@ def test_functions_are_scanned_too(batch):
     assert [sum(record["null"].values()) - record["null"]["rigid"] for record in records] == [2, 2, 2]
 
 
-def test_shapes_of_few_members_join_larger_ones(monkeypatch):
-    monkeypatch.setattr(run, "FEW", 4)
+def test_shapes_of_few_members_join_larger_ones():
     shapes = np.asarray([[1, 2]] * 5 + [[2, 2]] + [[2, 4]] * 2 + [[3, 4]] * 4 + [[4, 1]])
-    merged = run._merged(shapes)
+    merged = run._merged(shapes, 4)
     assert {shape: len(members) for shape, members in merged.items()} == {(1, 2): 5, (3, 4): 7, (4, 1): 1}
     for shape, members in merged.items():
         assert (shapes[members] <= np.asarray(shape)).all()
