@@ -1,1 +1,6 @@
-"""From anywhere to an exact singular point: descend where that is needed, land, classify."""
+"""From anywhere to an exact singular point: descend where that is needed, land, certify, classify."""
+
+from jaxfeat.search.find import find_singular_points as find_singular_points
+from jaxfeat.search.points import SingularPoints as SingularPoints
+from jaxfeat.search.space import Free as Free
+from jaxfeat.search.space import Within as Within
