@@ -139,3 +139,17 @@ def test_atoms_are_followed_through_structures_of_one_molecule(tmp_path):
     frames[1].positions[2] = np.nan
     with pytest.raises(GeometryError, match="structure 1: atom 2 is at"):
         tracked(frames, 4.0, 0)
+
+
+def test_random_environments_keep_to_their_bounds():
+    env = manifolds.random_environments(jax.random.key(0), 50, ["H", "H", "O"], (0.9, 1.4), 0.8, "N")
+    positions = np.asarray(env.positions)
+    assert positions.shape == (50, 3, 3)
+    radii = np.linalg.norm(positions, axis=-1)
+    assert 0.9 <= radii.min() < 0.95 and 1.35 < radii.max() <= 1.4
+    first, second = np.triu_indices(3, 1)
+    assert np.linalg.norm(positions[:, first] - positions[:, second], axis=-1).min() >= 0.8
+    assert env.species.tolist() == [[1, 1, 8]] * 50
+    assert set(env.center_species.tolist()) == {7}
+    with pytest.raises(GeometryError, match="hardly fit between"):
+        manifolds.random_environments(jax.random.key(0), 5, ["H"] * 40)
