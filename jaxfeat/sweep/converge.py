@@ -133,13 +133,18 @@ def sample(batch: Environment, size: int, seed: int = 0) -> np.ndarray:
 
 
 class _Hidden(NamedTuple):
-    """Directions that no basis sees, rigid ones apart, by cause; -1 where there are too many neighbors to tell."""
+    """What no basis sees of one environment.
 
-    symmetry: int = 0
-    incompleteness: int = 0
+    - `symmetry`, `incompleteness`: directions by cause, rigid ones apart.
+    - `directions`: all of them, `(k, 3 n)`, orthonormal; they are known to about `rounding`.
+    - `classified`: false where there are too many neighbors to tell.
+    """
 
-
-_UNKNOWN = _Hidden(-1, -1)
+    symmetry: int
+    incompleteness: int
+    directions: np.ndarray
+    rounding: float
+    classified: bool
 
 
 class _Seen(NamedTuple):
@@ -160,16 +165,18 @@ class _Seen(NamedTuple):
 
 def _measured(f: AbstractFeaturizer, grid: Grid, chunk: Chunk) -> list[_Seen]:
     """The environments of a chunk that have a spectrum."""
-    pairs = []
+    stacks, pairs = [], []
     with one_thread():
         for n_max in grid.n_max:
             shells = grid.shells(n_max, chunk.species.shape[1])
             triangles = _triangles(grid.of(n_max), shells.added, chunk.species, chunk.environments)
             spectra = _spectra(triangles, shells.n_features, chunk.environments)
+            stacks.append(np.asarray(triangles))
             pairs.append([jax.tree.map(np.asarray, spectrum) for spectrum in spectra])
     # (kind, environment, basis, ...), kind 0 being equilibrated
     values = np.stack([np.concatenate([pair[kind].values for pair in pairs], 1) for kind in (0, 1)])
     floors = np.stack([np.concatenate([pair[kind].floor for pair in pairs], 1) for kind in (0, 1)])
+    jacobians = np.concatenate(stacks, 1)
     first = pairs[0][0]
     usable = np.isin(first.status.names[:, 0], ("ok", "no-signal"))
     found = []
@@ -177,42 +184,51 @@ def _measured(f: AbstractFeaturizer, grid: Grid, chunk: Chunk) -> list[_Seen]:
         own = values[:, row, :, : first.n_values[row, 0]]
         if own.shape[-1]:
             env = jax.tree.map(lambda leaf, row=row: leaf[row], chunk.environments)
-            found.append(_judged(f, env, own, floors[:, row]))
+            found.append(_judged(f, env, jacobians[row], own, floors[:, row]))
     return found
 
 
-def _judged(f: AbstractFeaturizer, env: Environment, values: np.ndarray, floors: np.ndarray) -> _Seen:
-    """What spectra `(kind, basis, k)` with their floors `(kind, basis)` say of one environment."""
-    equilibrated, floor, largest = values[0], floors[0], values[0, :, 0]
-    # What no basis sees is null, or nearly so for rounded coordinates, in all of them.
-    hidden = _Hidden() if (equilibrated[:, -1] > DOUBTFUL * largest).any() else _hidden(f, env)
-    n_hidden = max(sum(hidden), 0)
+def _judged(
+    f: AbstractFeaturizer, env: Environment, jacobians: np.ndarray, values: np.ndarray, floors: np.ndarray
+) -> _Seen:
+    """What Jacobians `(basis, d, n, 3)` of one environment come to, and their spectra `(kind, basis, k)` with floors
+    `(kind, basis)`."""
+    largest = np.where(values[..., 0] > 0, values[..., 0], 1)
+    hidden = _hidden(f, env, whole=bool((values[0, :, -1] > DOUBTFUL * largest[0]).any()))
+    n_hidden = hidden.symmetry + hidden.incompleteness
+    # What no basis sees is null, or nearly so where positions were rounded, in all of them: the smallest values.
     rest = values[..., : values.shape[-1] - n_hidden]
     ratios, known = np.full(floors.shape, np.nan), np.zeros(floors.shape, bool)
     if rest.shape[-1]:
         known = rest[..., -1] > floors
-        ratios = np.maximum(rest[..., -1], floors) / np.where(values[..., 0] > 0, values[..., 0], 1)
-    n_null = (equilibrated <= floor[:, None]).sum(-1)
-    beyond = np.maximum(n_null - n_hidden, 0)
-    close = ((rest[0] > floor[:, None]) & (rest[0] <= CLEAR * floor[:, None])).any(-1)
-    # Positions that are symmetric but for rounding: a basis sees a little of what is hidden, and null values that are
-    # as many may be others, unless all that is left is well above what rounding does. One basis that tells is enough.
-    apart = ~(ratios[0] <= DOUBTFUL)
-    exact = n_hidden == 0 or (apart & (n_null == n_hidden)).any()
-    return _Seen(beyond, close | ~(exact | apart | (beyond > 0)), ratios, known, hidden)
+        ratios = np.maximum(rest[..., -1], floors) / largest
+    beyond = np.maximum((values[0] <= floors[0, :, None]).sum(-1) - n_hidden, 0)
+    close = ((rest[0] > floors[0, :, None]) & (rest[0] <= CLEAR * floors[0, :, None])).any(-1)
+    # Where a basis sees a little of what would be hidden but for rounding, its null values may be others, even if not
+    # more than that; unless all the other values are well above what rounding does.
+    moved = np.linalg.norm(jacobians.reshape(*jacobians.shape[:2], -1) @ hidden.directions.T, axis=(1, 2))
+    exact = moved <= CLEAR * np.maximum(floors[1], hidden.rounding * largest[1])
+    certain = exact | ~(ratios[0] <= DOUBTFUL) | (beyond > 0)
+    return _Seen(beyond, close | ~certain, ratios, known, hidden)
 
 
-def _hidden(f: AbstractFeaturizer, env: Environment) -> _Hidden:
+def _hidden(f: AbstractFeaturizer, env: Environment, whole: bool) -> _Hidden:
+    """`whole`: whether some basis sees all of it, so that nothing can be hidden."""
+    nothing = _Hidden(0, 0, np.zeros((0, env.positions.size)), 0.0, whole)
+    if whole:
+        return nothing
     group: Group = "SO3" if f.group == "SO3" else "O3"
     try:
         spaces = spaces_of(env, sites_of(env, np.asarray(env.mask)), group, f.nu, TOLERANCE, sums=False)
     except (BasisError, GeometryError):
-        return _UNKNOWN
+        return nothing
     if spaces.kernel is None:
-        return _UNKNOWN
-    symmetry = len(spaces.symmetry)
+        return nothing
     # What symmetry hides is in N_ν; that of positions symmetric within the tolerance alone may come out smaller.
-    return _Hidden(symmetry - len(rigid_space(env)), max(len(spaces.kernel) - symmetry, 0))
+    larger = max(spaces.symmetry, spaces.kernel, key=len)
+    n_symmetry = len(spaces.symmetry)
+    rounding = 1e-15 / min(spaces.gap["kernel"][1], 1.0)
+    return _Hidden(n_symmetry - len(rigid_space(env)), len(larger) - n_symmetry, larger, rounding, True)
 
 
 @eqx.filter_jit
@@ -257,7 +273,7 @@ def _summary(seen: Sequence[_Seen], basis: int) -> dict[str, Any]:
     """What a record says of all environments in one basis."""
     beyond = np.asarray([one.truncation[basis] for one in seen], int)
     doubtful = np.asarray([one.doubtful[basis] for one in seen], bool)
-    unknown = np.asarray([one.hidden == _UNKNOWN for one in seen], bool)
+    unknown = np.asarray([not one.hidden.classified for one in seen], bool)
     unclassified = unknown & (beyond > 0)
     truncated = ~unclassified & ~doubtful & (beyond > 0)
     return {

@@ -101,7 +101,7 @@ def test_records_count_environments_and_rank_their_ratios(single):
     assert [r["n_features"] for r in records] == [F.enlarged(n_max=3, l_max=l).n_features for l in L_MAX]
 
 
-def test_rounded_symmetry_is_no_truncation_and_not_ambiguous(single):
+def test_rounded_symmetry_is_no_truncation_and_ambiguous_only_where_all_else_is_small(single, monkeypatch):
     rounded = methane(np.round(TETRAHEDRON @ np.linalg.qr(RNG.normal(size=(3, 3)))[0], 6))
     f = F.enlarged(n_max=3, l_max=5)
     assert null_space(f, rounded).status == "ambiguous"
@@ -111,6 +111,10 @@ def test_rounded_symmetry_is_no_truncation_and_not_ambiguous(single):
         assert (record["truncated"], record["ambiguous"], record["symmetric"]) == (0, 0, 1)
         values = [r["equilibrated"]["least"]["value"] for r in (record, exact)]
         np.testing.assert_allclose(*values, rtol=1e-4)
+    monkeypatch.setattr("jaxfeat.sweep.converge.DOUBTFUL", 2.0)
+    for env, ambiguous in ((ENVIRONMENTS["tetrahedral"], 0), (rounded, 1)):
+        records = converge(F, Environment.stack([env]), N_MAX, L_MAX)
+        assert [(r["truncated"], r["ambiguous"]) for r in records] == [(0, ambiguous)] * len(L_MAX)
 
 
 def test_too_close_to_the_floor_is_ambiguous_and_too_many_neighbors_are_unclassified(single, monkeypatch):
