@@ -12,9 +12,8 @@ import xarray
 from ase.build import bulk, molecule
 
 import jaxfeat
-import jaxfeat.sweep.converge
-import jaxfeat.sweep.run
 from jaxfeat.cli import main
+from jaxfeat.sweep import converge, run
 
 SMALL = ["--n-max", "2", "--l-max", "2"]
 KEYS = ["structure", "center", "name", "species", "n_neighbors", "sigma", "sigma_equilibrated", "floor",
@@ -32,7 +31,7 @@ def never(monkeypatch):
     def fail(*_, **__):
         raise AssertionError("a scan was started")
 
-    monkeypatch.setattr(jaxfeat.sweep.run, "scan", fail)
+    monkeypatch.setattr(run, "scan", fail)
 
 
 def test_a_scan_writes_json_and_a_picture_and_prints_tables(tmp_path, capsys):
@@ -76,7 +75,7 @@ def asked(monkeypatch):
         assert main(["scan", *map(str, words)]) == 0
         return calls.pop()
 
-    monkeypatch.setattr(jaxfeat.sweep.run, "scan", fake)
+    monkeypatch.setattr(run, "scan", fake)
     return ask
 
 
@@ -187,7 +186,7 @@ def test_failures_have_a_status_and_leave_no_file(tmp_path, monkeypatch, capsys,
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr(jaxfeat.sweep.run, "scan", fail)
+    monkeypatch.setattr(run, "scan", fail)
     (tmp_path / "s.json").write_text("precious")
     assert scan("random-methane:1", "--json", tmp_path / "s.json") == status
     assert message in capsys.readouterr().err
@@ -240,7 +239,7 @@ def grids(monkeypatch):
             main(["converge", *map(str, words)])
         return calls.pop()
 
-    monkeypatch.setattr(jaxfeat.sweep.converge, "converge", fake)
+    monkeypatch.setattr(converge, "converge", fake)
     return ask
 
 
@@ -289,7 +288,7 @@ def test_options_reach_the_grid(grids, capsys):
     ],
 )
 def test_bad_grids_are_status_two_and_one_sentence(words, message, monkeypatch, capsys):
-    monkeypatch.setattr(jaxfeat.sweep.converge, "_measured", lambda *_: pytest.fail("something was computed"))
+    monkeypatch.setattr(converge, "_measured", lambda *_: pytest.fail("something was computed"))
     assert main(["converge", "random-methane:3", *words]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""

@@ -1,12 +1,13 @@
 """The grid says of each basis what `null_space` and `singular_spectrum` say of it alone."""
 
+import sys
+
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import jaxfeat
-import jaxfeat.sweep.run as run
 from jaxfeat import (
     Bispectrum,
     Correlations,
@@ -18,6 +19,7 @@ from jaxfeat import (
     null_space,
 )
 from jaxfeat.errors import BasisError, GeometryError, PrecisionError, SpeciesError
+from jaxfeat.sweep import run
 from jaxfeat.sweep.converge import sample
 from jaxfeat.sweep.grid import Grid, Sizes
 
@@ -118,7 +120,7 @@ def test_rounded_symmetry_is_no_truncation_and_ambiguous_only_where_all_else_is_
 
 
 def test_too_close_to_the_floor_is_ambiguous_and_too_many_neighbors_are_unclassified(single, monkeypatch):
-    import jaxfeat.sweep.converge as module
+    from jaxfeat.sweep import converge as module
 
     monkeypatch.setattr(module, "CLEAR", 1e12)
     (record, *_) = converge(F, Environment.stack([ENVIRONMENTS["generic"]]), N_MAX, L_MAX)
@@ -192,8 +194,10 @@ def test_features_of_many_species_are_counted_without_a_list(cls, options):
     ],
 )
 def test_what_is_wrong_is_said_before_anything_is_computed(monkeypatch, change, error, message):
-    monkeypatch.setattr("jaxfeat.sweep.converge._measured", lambda *_: pytest.fail("something was computed"))
-    monkeypatch.setattr("jaxfeat.sweep.grid.LARGEST", 12 * 300)
+    monkeypatch.setattr(
+        sys.modules["jaxfeat.sweep.converge"], "_measured", lambda *_: pytest.fail("something was computed")
+    )
+    monkeypatch.setattr(sys.modules["jaxfeat.sweep.grid"], "LARGEST", 12 * 300)
     batch = Environment.stack([ENVIRONMENTS["generic"]])
     with pytest.raises(error, match=message):
         converge(**{"f": F, "batch": batch, "n_max": (2,), "l_max": (9,), **change})

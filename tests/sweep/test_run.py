@@ -7,8 +7,8 @@ import pytest
 from ase.build import molecule
 
 import jaxfeat
-import jaxfeat.sweep.run as run
 from jaxfeat import PowerSpectrum
+from jaxfeat.sweep import run
 
 F = PowerSpectrum(("H", "C", "O", "N"), n_max=2, l_max=2)
 
