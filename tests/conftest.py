@@ -3,7 +3,7 @@
 import os
 
 # Nearly all of a test's time is compilation. How fast a program is is no test's matter; benchmarks see to that.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false")
 
 import jax
 

@@ -355,7 +355,7 @@ def test_files_make_manifolds(tmp_path, capsys):
     water = molecule("H2O")
     water.new_array("mode", np.asarray([[0.0, 0, 0], [0, 0, 1], [0, 0, -1]]))
     ase.io.write(path, water)
-    words = ["sweep", "displacement", str(path), "--along", "mode", "--grid", "q=0.1:0.3:2", *SMALL]
+    words = ["sweep", "displacement", str(path), "--along", "mode", "--grid", "q=0.1:0.3:2", *SMALL, "--nu", "1"]
     assert main([*words, "--out", str(tmp_path / "s.nc")]) == 0
     assert "2 environments over q" in capsys.readouterr().out
     for words, message in (

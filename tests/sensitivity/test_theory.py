@@ -80,15 +80,6 @@ def test_scalene_rings_are_equal_for_three_neighbors_at_a_time_and_differ_for_fo
     assert np.linalg.norm(plus - minus) > 1e-6 * np.linalg.norm(plus)
 
 
-@pytest.mark.parametrize("seed", [None, 6])
-def test_isosceles_rings_are_singular_for_three_neighbors_at_a_time_and_not_for_four(seed):
-    env = ring((0.0, 1.1, -1.1), 1, seed)
-    for pseudoscalars in (False, True):
-        values = smallest(Bispectrum(("H",), n_max=3, l_max=5, pseudoscalars=pseudoscalars), env)
-        assert values[-1] <= 1e-13 and values[-2] > 1e-8
-    assert smallest(Correlations(("H",), n_max=2, l_max=4, nu=4), env)[-1] > 1e-10
-
-
 def directions(seed, n):
     v = np.random.default_rng(seed).normal(size=(n, 3))
     return v / np.linalg.norm(v, axis=1, keepdims=True)
@@ -96,7 +87,7 @@ def directions(seed, n):
 
 def test_rank_at_equal_radii_depends_on_l_max_alone():
     env = Environment.from_neighbors(1.09 * directions(7, 4), ["H"] * 4)
-    for n_max, expected in ((2, {1: 3, 2: 5, 3: 7, 4: 8, 5: 9}), (5, {4: 8, 5: 9})):
+    for n_max, expected in ((2, {2: 5, 4: 8, 5: 9}), (3, {4: 8})):
         for l_max, rank in expected.items():
             spectrum = jaxfeat.singular_spectrum(PowerSpectrum(("H",), n_max=n_max, l_max=l_max), env)
             assert 9 - spectrum.n_null == rank
@@ -126,18 +117,6 @@ def test_a_tetrahedron_is_seen_to_breathe_and_nothing_else(f):
     np.testing.assert_allclose(abs(np.vdot(spectrum.directions[0], breathing)), 1, rtol=1e-12)
 
 
-def test_planar_environments_hide_two_directions_unless_handedness_is_kept():
-    positions = np.random.default_rng(9).uniform(0.8, 1.6, size=(4, 1)) * directions(9, 4)
-    positions[:, 2] = 0
-    env = Environment.from_neighbors(positions, ["H"] * 4)
-    for pseudoscalars, expected in ((False, 2), (True, 0)):
-        f = Bispectrum(("H",), n_max=3, l_max=3, pseudoscalars=pseudoscalars)
-        spectrum = jaxfeat.singular_spectrum(f, env)
-        assert spectrum.n_null == expected
-        if expected:
-            np.testing.assert_allclose(spectrum.directions[-2:, :, :2], 0, atol=1e-12)
-
-
 def test_the_published_methane_pairs_coincide_without_elevation_only():
     f = PowerSpectrum(("C", "H"), n_max=3, l_max=6)
     plus, minus = manifolds.prl_methane(1), manifolds.prl_methane(-1)
@@ -146,20 +125,6 @@ def test_the_published_methane_pairs_coincide_without_elevation_only():
         assert (difference < 1e-13 * np.linalg.norm(f(plus(2.4, elevation)))) == equal
     assert smallest(f, plus(np.pi, 0.0))[-1] < 1e-13
     assert smallest(f, plus(2.4, 0.0))[-1] > 1e-5
-
-
-def test_the_singular_point_next_to_the_quasi_constant_manifold():
-    """Printed to six digits, it is singular to about that: theory.md section 3."""
-    printed = [
-        (-0.487769, -0.041057, 0.974419),
-        (0.747395, -0.586838, -0.532971),
-        (0.784215, 0.602362, 0.456900),
-        (-0.696015, 0.835322, 0.069546),
-    ]
-    env = Environment.from_neighbors(np.asarray(printed), ["H"] * 4, "C")
-    for l_max in (5, 8):
-        values = smallest(PowerSpectrum(("C", "H"), n_max=6, l_max=l_max), env)
-        assert values[-1] < 1e-6 and values[-2] > 1e-3
 
 
 def test_families_can_be_differentiated_through_their_parameters():
