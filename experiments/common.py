@@ -60,8 +60,8 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def save(figure: Figure, folder: Path) -> None:
-    """Write the experiment's figure and say where."""
-    path = folder / "figure.png"
+def save(figure: Figure, folder: Path, name: str = "figure.png") -> None:
+    """Write a figure of the experiment and say where."""
+    path = folder / name
     figure.savefig(path)
     print(f"figure: {path}")

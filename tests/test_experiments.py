@@ -1,11 +1,15 @@
 """Every experiment runs as its README says, in a few seconds, and finds what it claims."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import ase.io
+import numpy as np
 import pytest
+from ase import Atoms
 
 FOLDER = Path(__file__).parents[1] / "experiments"
 RUNS = sorted(path.parent.name for path in FOLDER.glob("*/run.py"))
@@ -28,6 +32,10 @@ FOUND = {
         "ν = 3, isosceles: incompleteness 1 (ok)\n",
         "ν = 4, isosceles: incompleteness 0 (ok)\n",
     ],
+    "realistic": [
+        "g2, default: 9 environments, null directions by symmetry 9, incompleteness 0, truncation 0, ambiguous 0\n",
+        "random methane, default: 6 environments, null directions by symmetry 0,",
+    ],
     "truncation": [
         "gto, equal radii, n_max 2: rank 3, 7, 9 of 9 for l_max 1, 3, 5\n",
         "gto, unequal radii, n_max 2: rank 5, 9, 9 of 9 for l_max 1, 3, 5\n",
@@ -40,15 +48,41 @@ def smoke(name, folder, *words):
     return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, cwd=folder)
 
 
-@pytest.mark.parametrize("name", RUNS)
-def test_an_experiment_finds_what_it_claims(name, tmp_path):
-    finished = smoke(name, tmp_path)
+def checked(name, finished, folder, figures=("figure.png",)):
     assert finished.returncode == 0, finished.stderr
     for line in FOUND[name]:
         assert line in finished.stdout, finished.stdout
-    figures = [path.name for path in tmp_path.iterdir()]
-    assert figures == ["figure.png"]
-    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+    assert sorted(path.name for path in folder.iterdir()) == sorted(figures)
+    for figure in figures:
+        assert (folder / figure).read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", [name for name in RUNS if name != "realistic"])
+def test_an_experiment_finds_what_it_claims(name, tmp_path):
+    checked(name, smoke(name, tmp_path), tmp_path)
+
+
+def test_files_are_scanned_and_a_path_is_followed(tmp_path):
+    """C0, H1 and H2 lie in a mirror plane of the middle frame."""
+    frames = []
+    for aside in (-0.2, 0.0, 0.2):
+        positions = [[0, 0, 0], [1.0, 0, 0.5], [-0.9, 0, 0.7], [0.1, 0.95, -0.6 + aside], [0.1, -0.95, -0.6]]
+        frames.append(Atoms("CH4", np.asarray(positions)))
+    ase.io.write(tmp_path / "methane.xyz", frames)
+    folder = tmp_path / "out"
+    folder.mkdir()
+    finished = smoke("realistic", folder, tmp_path / "methane.xyz", "--path", tmp_path / "methane.xyz")
+    checked("realistic", finished, folder, ["figure.png", "path.png"])
+    assert "methane, default: 15 environments, null directions by symmetry 3," in finished.stdout
+    named = re.findall(r"^(\w+): σ_min/σ_max \S+ in frame 1, .* Cs at 0.001 Å", finished.stdout, re.MULTILINE)
+    assert sorted(named) == ["C0", "H1", "H2"]
+
+
+def test_what_cannot_be_read_is_said_before_anything_runs(tmp_path):
+    finished = smoke("realistic", tmp_path, "nowhere.xyz")
+    assert finished.returncode == 2
+    assert "nowhere.xyz: there is no such file" in finished.stderr
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", RUNS)

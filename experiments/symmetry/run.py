@@ -37,7 +37,7 @@ COLORS = {"rigid": GREY, "symmetry": BLUE, "incompleteness": VERMILION, "truncat
 
 def featurizers(smoke):
     """One of each order and group, large enough that nothing is truncated."""
-    small = {"n_max": 2, "l_max": 3}
+    small = {"n_max": 2, "l_max": 2 if smoke else 3}
     chosen = {
         "ν = 3": jaxfeat.Bispectrum(("H",), **small),
         "ν = 3, SO(3)": jaxfeat.Bispectrum(("H",), **small, pseudoscalars=True),
