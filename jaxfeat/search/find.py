@@ -10,7 +10,7 @@ import numpy as np
 import optax
 from jaxtyping import PRNGKeyArray
 
-from jaxfeat.errors import BasisError, PrecisionError
+from jaxfeat.errors import BasisError, GeometryError, PrecisionError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import COINCIDENT, Environment
 from jaxfeat.manifolds.manifold import AbstractManifold
@@ -123,7 +123,11 @@ def find_singular_points(
         environments = host.with_positions(positions)
     null: list[NullSpace | None] = [None] * b
     for i in landed.tolist():
-        null[i] = null_space(f, environments[i])
+        try:
+            null[i] = null_space(f, environments[i])
+        except (BasisError, GeometryError):
+            # More neighbors, or a higher order, than the complete kernel can be worked out for.
+            continue
     families = distinct(environments.positions[landed], np.where(host.mask, host.species, 0)[landed])
     return SingularPoints(
         f=f,

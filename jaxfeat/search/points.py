@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -41,7 +40,8 @@ class SingularPoints:
       spectrum of all features, as `singular_spectrum` has it. NaN for bad starts.
     - `accuracy`: `(b,)`, Å, Newton's estimate of how far the exact point is: 1e-14 where J v vanishes to
       first order, as it does at most points; 1e-8 where it does so to second order. NaN where nothing was landed on.
-    - `null_space`: for each start, the `NullSpace` of a landed point, or `None`.
+    - `null_space`: for each start, the `NullSpace` of the point; `None` where nothing was landed on, or where there are
+      too many neighbors for a classification.
     - `dimension`: `(b,)`, of the set of singular points that the point belongs to, within the search space and up to
       rotations: the nullity of the linearised equations. Where several such sets meet, that of what they span. -1
       where nothing was landed on.
@@ -82,11 +82,13 @@ class SingularPoints:
     def cure(self, index: int) -> dict[str, str]:
         """What would lift the null directions of one landed point, by cause, as `jaxfeat.cure` puts it.
 
-        **Raises:** `GeometryError` where nothing was landed on.
+        **Raises:** `GeometryError` where nothing was landed on, or where it could not be classified.
         """
-        null: Any = self.null_space[index]
-        if null is None:
+        null = self.null_space[index]
+        if not self.landed[index]:
             raise GeometryError(f"start {index} landed on no singular point: {MESSAGES[str(self.status[index])]}")
+        if null is None:
+            raise GeometryError(f"the point of start {index} has too many neighbors for this order to be classified.")
         return cure(self.f, self.environments[index], null)
 
     def arrays(self) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:

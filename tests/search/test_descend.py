@@ -59,6 +59,7 @@ def test_directions_meet_where_landing_with_one_is_slow(problems):
     near = seen_at(problems.whitened, points, None, starts, 2)
     q = int((near.values[0] < 1e-3).sum())
     assert q > 1 and (near.values[:, -q] > 1e-8).all() and (near.values[:, -q - 1] > 1e-2).all()
+    assert (newton_steps(problems.plain, points, near.directions[:, -1], starts, 2) > 1e-6).all()
     found, directions = meet(tuple(problems), points.copy(), near.directions[:, -q:].copy(), starts, 2)
     after = seen_at(problems.whitened, found, directions[:, -1], starts, 2)
     assert (after.values[:, -q] < 1e-12).all() and (after.ratio < 1e-14).all() and (after.residual < 1e-14).all()

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from jaxfeat import manifolds
 from jaxfeat.search.families import distinct
 
 RNG = np.random.default_rng(0)
@@ -30,7 +31,9 @@ def test_unlike_atoms_and_neighbors_at_other_places_do():
     moved = X + 1e-3 * np.eye(5, 3)
     fewer = np.where(np.arange(5)[:, None] == 4, 0, X)
     assert families([X, swapped, moved, fewer], [Z, Z, Z, np.where(np.arange(5) == 4, 0, Z)]) == [[0], [1], [2], [3]]
-    # The same distances, one by one, and no rotation that makes one of the other.
+    # All distances agree, and yet no rotation makes one of the other.
+    twins = [manifolds.pair_family(-0.45, 0.95, 0.6, 0.7, 0.5, -0.75, 0.8, sign).positions for sign in (1, -1)]
+    assert families(twins, [[1] * 4] * 2) == [[0], [1]]
     pair = [np.asarray([(1.0, 0, 0), (0, 1.0, 0)]), np.asarray([(1.0, 0, 0), (0, 0, 1.0)])]
     assert families(pair, [[1, 8]] * 2) == [[0, 1]] and families(pair, [[1, 8], [8, 1]]) == [[0, 1]]
     assert families(pair, [[1, 8], [8, 8]]) == [[0], [1]]
