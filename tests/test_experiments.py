@@ -23,9 +23,9 @@ FOUND = {
         "nullities that are those of the complete basis: 12 of 12\n",
     ],
     "incompleteness_methane": [
-        "ν = 2, F = π, L = 0: null directions of J [1], of the complete basis [1]\n",
-        "ν = 3, F = π, L = 0: null directions of J [0], of the complete basis [0]\n",
-        "ν = 2, equal opposite angles: null directions of J [1], of the complete basis [1]\n",
+        "ν = 2, F = π, L = 0: null directions of J [1], of the complete basis [1] (",
+        "ν = 3, F = π, L = 0: null directions of J [0], of the complete basis [0] (",
+        "ν = 2, equal opposite angles: null directions of J [1], of the complete basis [1] (",
     ],
     "incompleteness_bispectrum": [
         "ν = 3, scalene: incompleteness 0 (ok)\n",

@@ -25,7 +25,7 @@ AZIMUTHS, ELEVATIONS = (0.7, 1.3), (-0.1, 0.1)
 
 
 def featurizers(smoke):
-    # With equal radii only l_max >= 5 gives the power spectrum full rank, whatever n_max.
+    # With equal radii only l_max >= 5 gives the power spectrum full rank, however large n_max is.
     return {
         "ν = 2": jaxfeat.PowerSpectrum(("C", "H"), n_max=3, l_max=5 if smoke else 6),
         "ν = 3": jaxfeat.Bispectrum(("C", "H"), n_max=2, l_max=3 if smoke else 4),
@@ -103,6 +103,11 @@ def inside(points):
     return (low < points[..., 0]) & (points[..., 0] < high) & (bottom < points[..., 1]) & (points[..., 1] < top)
 
 
+def spread(n, m):
+    """`m` indices into `n` points, evenly spread: as many as a column of the map has take its compiled program."""
+    return np.linspace(0, n - 1, m).round().astype(int)
+
+
 def stretched(batch, k, by):
     """H4 and Hk moved outwards by a length (Å), the other two inwards; `k` `(b,)` from 0."""
     sign = -np.ones((len(batch), 4))
@@ -157,16 +162,17 @@ def main(argv=None):
         print(f"{order}: σ_min/σ_max {np.median(ratio):.0e} (median of the map), ", end="")
         print(f"{np.median(ratio[:, line]):.0e} (median of L = 0), {ratio[end, line]:.0e} at F = π, L = 0")
 
-    sets = points_of_interest(24 if arguments.smoke else 200)
+    sets = points_of_interest(24 if arguments.smoke else 600)
     for (name, points), (order, f) in product(sets.items(), fs.items()):
-        # As many as a column of the map has, so that they take the same program.
-        batch = methanes(*np.resize(points, (len(elevations), 2)).T)
+        batch = methanes(*points[spread(len(points), len(elevations))].T)
         null = np.unique(jaxfeat.singular_spectrum(f, batch, equilibrated=True).n_null)
         complete = np.unique([jaxfeat.complete_kernel(env, f.nu).nullity - 3 for env in batch])
-        print(f"{order}, {name}: null directions of J {null}, of the complete basis {complete}")
+        print(f"{order}, {name}: null directions of J {null}, of the complete basis {complete}", end=" ")
+        print(f"({min(len(points), len(batch))} points)")
 
-    curves = equal_opposite_angles(24 if arguments.smoke else 200)
-    chosen = np.resize(np.flatnonzero(inside(curves)), len(elevations))
+    curves = equal_opposite_angles(24 if arguments.smoke else 600)
+    chosen = np.flatnonzero(inside(curves))
+    chosen = chosen[spread(len(chosen), len(elevations))]
     batch, k = methanes(*curves.reshape(-1, 2)[chosen].T), chosen // curves.shape[1]
     for order, f in fs.items():
         long, short = (np.asarray(f(stretched(batch, k, by))) for by in (0.1, -0.1))
