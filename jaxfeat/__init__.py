@@ -2,6 +2,7 @@
 
 from jaxfeat import errors as errors
 from jaxfeat import manifolds as manifolds
+from jaxfeat import search as search
 from jaxfeat.basis import cutoff as cutoffs  # noqa: F401
 from jaxfeat.features.correlations import Bispectrum as Bispectrum
 from jaxfeat.features.correlations import Correlations as Correlations

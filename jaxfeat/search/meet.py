@@ -1,9 +1,9 @@
 """Landing where several null directions meet.
 
-On the set of points with two null directions v1 and v2, a third set may end on which only v1 is null: there, σ_min
-vanishes to second order towards the first set. A landing with one direction then converges linearly, and is at
-rounding a hundred-millionth of an Å before the point that it converges to, which is neither here nor there. With all
-the directions at once, { J(x) v_i = 0, v_i·v_j = δ_ij }, convergence is quadratic again.
+Towards a point with several null directions, σ_min may vanish to a higher order than the singular values above it. A
+landing with one direction then converges linearly, and rounding stops it 1e-8 Å away, or 1e-4 Å at third order: J is
+singular there as far as float64 can tell, and yet the point is none of those that theory knows. With all of the
+directions at once, { J(x) v_i = 0, v_i·v_j = δ_ij }, convergence is quadratic again.
 
 The equations of each direction on its own are those of `jaxfeat.search.land`, reduced to triangles: those are stacked
 here, on the host, for the few points that need it.

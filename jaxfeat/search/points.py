@@ -14,7 +14,7 @@ from jaxfeat.sensitivity.nullspace import NullSpace
 
 MESSAGES = {
     "landed": "a singular point: σ_min/σ_max is at most 1e-12, and Newton's next step below 1e-6 Å.",
-    "stalled": "the iterations ran out on the way to a singular point; allow more of them, or more restarts.",
+    "stalled": "iterations, or digits, ran out on the way to a singular point; allow more iterations or restarts.",
     "left-bounds": "the way leads out of bounds: no singular point was reached within the constraints.",
     "not-singular": "σ_min does not vanish where its descent ends; allow more restarts.",
     "non-finite": "the start is not finite; mend its coordinates.",

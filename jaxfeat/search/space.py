@@ -25,8 +25,8 @@ SMALLEST_DISTANCE = 0.5
 class AbstractSpace(eqx.Module):
     """Coordinates θ `(k,)` of environments, with constraints.
 
-    `environment` is smooth in θ; `slack` lists what must not be negative, in Å or the units of θ. Both take the
-    environment of the start besides, which says what does not move.
+    `environment` is smooth in θ and takes the environment of the start besides, which says what does not move; `slack`
+    lists what must not be negative, in Å or the units of θ.
     """
 
     @abstractmethod
