@@ -42,8 +42,8 @@ def find_singular_points(
 
     Each start is landed by minimum-norm Gauss-Newton steps on { J(x) v = 0, v not rigid, |v| = 1 }. Those that do not
     arrive are restarted, moved at random by about 0.2 Å; from the second restart on, they descend on the logarithm of
-    the smallest singular value before they are landed. Arrival is certified with all features: σ_min/σ_max <= 1e-12, and
-    the next step would be below 1e-6 Å.
+    the smallest singular value before they are landed. Arrival is certified with all features: σ_min/σ_max <= 1e-12,
+    and the next step would be below 1e-6 Å.
 
     **Arguments:**
 
