@@ -108,7 +108,7 @@ class SingularPoints:
             "family": (("start",), family),
             "null_status": (("start",), np.asarray(["" if n is None else n.status for n in self.null_space], str)),
         }
-        for name in ("residual", "sigma_ratio", "dimension", "iterations", "restarts", "status"):
+        for name in ("residual", "sigma_ratio", "accuracy", "dimension", "iterations", "restarts", "status"):
             arrays[name] = (("start",), np.asarray(getattr(self, name)))
         return arrays
 
