@@ -12,7 +12,7 @@ from jaxtyping import PRNGKeyArray
 from jaxfeat.errors import GeometryError
 from jaxfeat.geometry.environment import Environment
 
-TRIES = 200
+TRIES = 30
 
 
 def random_environments(

@@ -113,7 +113,7 @@ def test_rounded_symmetry_is_no_truncation_and_ambiguous_only_where_all_else_is_
         assert (record["truncated"], record["ambiguous"], record["symmetric"]) == (0, 0, 1)
         values = [r["equilibrated"]["least"]["value"] for r in (record, exact)]
         np.testing.assert_allclose(*values, rtol=1e-4)
-    monkeypatch.setattr("jaxfeat.sweep.converge.DOUBTFUL", 2.0)
+    monkeypatch.setattr(sys.modules["jaxfeat.sweep.converge"], "DOUBTFUL", 2.0)
     for env, ambiguous in ((ENVIRONMENTS["tetrahedral"], 0), (rounded, 1)):
         records = converge(F, Environment.stack([env]), N_MAX, L_MAX)
         assert [(r["truncated"], r["ambiguous"]) for r in records] == [(0, ambiguous)] * len(L_MAX)
