@@ -115,8 +115,8 @@ def _placed(manifold: AbstractManifold, grid: Mapping[str, Any] | None) -> tuple
 
 def _explained(f: AbstractFeaturizer, place: Place, zero: Zero) -> tuple[list[int], str]:
     """Null directions by cause at a zero, and what would lift them."""
-    env = place(jnp.asarray(zero.at))
     try:
+        env = place(jnp.asarray(zero.at))
         null = null_space(f, env)
         return [getattr(null, cause) for cause in COUNTED], "; ".join(cure(f, env, null).values())
     except (BasisError, GeometryError) as error:
