@@ -25,7 +25,7 @@ CHUNK_BYTES = 8e6
 """Jacobians of one chunk, about: small enough for a core's cache, large enough to hide the dispatch of a call."""
 
 CAUSES = ("rigid", "symmetry", "incompleteness", "truncation")
-COUNTED = (*CAUSES, "other")
+COUNTED = (*CAUSES, "locality", "other")
 
 DOUBTFUL = 1e-5
 """Equilibrated σ_min/σ_max below which a null space is looked into: well above what rounded coordinates make of an
@@ -58,8 +58,9 @@ def scan(f: AbstractFeaturizer, batch: Environment, progress: Progress | None = 
     **Returns:** dictionaries of plain numbers: `structure` and `center` (where the environment came from), `species`,
     `n_neighbors`, `sigma` and `sigma_equilibrated` (descending, features per Å; empty unless the status is ok),
     `floor` and `floor_equilibrated`, `null` (how many directions by cause, as `null_space` has them: `rigid`,
-    `symmetry`, `incompleteness`, `truncation`, and `other` where the cause cannot be told), `status` (that of the
-    spectrum; "ambiguous", as of `null_space`; "unclassified" where there are too many neighbors for it).
+    `symmetry`, `incompleteness`, `truncation`; where there are any, `locality`, of neighbors out of reach, and `other`,
+    where the cause cannot be told), `status` (that of the spectrum; "ambiguous", as of `null_space`; "unclassified"
+    where there are too many neighbors for it).
 
     **Raises:** `SpeciesError`, as the featurizer does.
     """
@@ -96,7 +97,7 @@ class Collected(NamedTuple):
     """Spectra and null counts of `b` environments, as arrays.
 
     **Attributes:** `sigma` and `sigma_equilibrated`, `(b, k)`, NaN past `n_values`; `floor`, `floor_equilibrated`,
-    `n_values`, `n_rigid`, `(b,)`, floors NaN unless the spectrum's status is ok; `null`, `(b, 5)`, null directions by
+    `n_values`, `n_rigid`, `(b,)`, floors NaN unless the spectrum's status is ok; `null`, `(b, 6)`, null directions by
     the causes of `COUNTED`; `status`, `(b,)`, names as in `scan`.
     """
 
