@@ -39,7 +39,7 @@ def print_sweep(ds: Any, console: Console | None = None) -> None:
         head = f"{name} ({unit(ds, name)})" if unit(ds, name) else name
         table.add_column(head, justify="right", no_wrap=True)
     table.add_column("±", justify="right", no_wrap=True)
-    table.add_column("σ_min/σ_max", justify="right", no_wrap=True)
+    table.add_column("ratio", justify="right", no_wrap=True)
     table.add_column("null directions", no_wrap=True)
     cures: dict[str, list[int]] = {}
     for k in range(ds.sizes["zero"]):
@@ -69,7 +69,7 @@ def _place(ds: Any, k: int, names: Sequence[str]) -> list[str]:
             # Adding zero to what rounds to zero takes its sign away.
             words.append(f"{round(float(at[axis] / scale), 10) + 0.0:.10f}")
         else:
-            words.append(f"{low[axis] / scale:.6f} … {high[axis] / scale:.6f}")
+            words.append(f"{low[axis] / scale:.4f} … {high[axis] / scale:.4f}")
     return words
 
 

@@ -78,7 +78,7 @@ def test_sweeps_are_printed_and_drawn(names, n_zeros):
     assert "incompleteness: ν = 3 lifts it (row 2)" in text
     if len(names) == 2:
         assert axes.get_ylabel() == "z (Å)"
-        assert "0.900000 … 1.000000" in text
+        assert "0.9000 … 1.0000" in text
 
 
 def test_what_is_null_everywhere_is_said_once():
