@@ -22,19 +22,14 @@ import jaxfeat  # noqa: E402
 
 jax.config.update("jax_enable_x64", True)
 CAUSES = ("symmetry", "incompleteness", "truncation")
+RADII, MIN_DISTANCE = (0.8, 1.6), 0.6
+"""Å."""
 WARM_UP = 40
 """Starts before the clock runs: some of them fail, so that restarts are compiled as well."""
 
 
-def starts(n, seed=0):
-    rng = np.random.default_rng(seed)
-    found = []
-    while len(found) < n:
-        v = rng.normal(size=(4, 3))
-        v *= rng.uniform(0.8, 1.6, size=(4, 1)) / np.linalg.norm(v, axis=-1, keepdims=True)
-        if (np.linalg.norm(v[:, None] - v, axis=-1) + 9 * np.eye(4)).min() > 0.6:
-            found.append(jaxfeat.Environment.from_neighbors(v, ["H"] * 4))
-    return jaxfeat.Environment.stack(found)
+def starts(n):
+    return jaxfeat.manifolds.random_environments(jax.random.key(0), n, ["H"] * 4, RADII, MIN_DISTANCE)
 
 
 def main():
@@ -49,7 +44,7 @@ def main():
     if arguments.smoke:
         arguments.n, arguments.n_max, arguments.l_max = WARM_UP, 2, 5
     f = jaxfeat.PowerSpectrum(("H",), n_max=arguments.n_max, l_max=arguments.l_max, sigma=arguments.sigma)
-    options = {"constraints": jaxfeat.search.Free(radii=(0.8, 1.6), min_distance=0.6), "exclude": arguments.exclude}
+    options = {"constraints": jaxfeat.search.Free(RADII, MIN_DISTANCE), "exclude": arguments.exclude}
     begun = time.perf_counter()
     jaxfeat.find_singular_points(f, starts(WARM_UP), **options)
     print(f"warm-up {time.perf_counter() - begun:.0f} s")
@@ -70,12 +65,9 @@ def main():
     print("classified:", dict(collections.Counter(null.status for null in points.null_space if null is not None)))
     by_cause = {cause: points.counts(cause) for cause in CAUSES}
     print("with null directions by", {cause: int((counts > 0).sum()) for cause, counts in by_cause.items()})
-    kinds = collections.Counter()
-    for i in np.flatnonzero(landed):
-        counts = ", ".join(f"{cause} {counts[i]}" for cause, counts in by_cause.items() if counts[i])
-        kinds[(counts, points.null_space[i].stabilizer.symbol, int(points.dimension[i]))] += 1
-    for (counts, symbol, dimension), number in kinds.most_common(10):
-        print(f"{number:6} {symbol:4} {counts}; dimension {dimension}")
+    for kind in points.kinds()[:10]:
+        counts = ", ".join(f"{cause} {kind.counts[cause]}" for cause in CAUSES if kind.counts.get(cause))
+        print(f"{len(kind.members):6} {kind.symbol:4} {counts or kind.status}; dimension {kind.dimension}")
     return 0
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jaxfeat.features.base import AbstractFeaturizer
     from jaxfeat.geometry.environment import Environment
+    from jaxfeat.geometry.read import Source
 
 
 def add_input(parser: argparse.ArgumentParser) -> None:
@@ -58,7 +59,16 @@ def add_density(descriptor: Any) -> None:
     descriptor.add_argument("--no-center", action="store_true", help="leave the center out of its own density")
 
 
-def centers_of(words: Sequence[str]) -> list[str] | list[int]:
+def environments_of(arguments: argparse.Namespace) -> tuple[Source, Environment]:
+    """What INPUT holds, and the environments in it of the centers that were asked for."""
+    from jaxfeat.geometry.read import environments, read
+
+    source = read(arguments.input)
+    centers = source.centers if arguments.centers is None else _centers(arguments.centers)
+    return source, environments(source.atoms, arguments.r_cut, centers, names=source.names)
+
+
+def _centers(words: Sequence[str]) -> list[str] | list[int]:
     return [int(word) for word in words] if all(word.lstrip("-").isdecimal() for word in words) else list(words)
 
 

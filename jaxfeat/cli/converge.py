@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
-from jaxfeat.cli.arguments import ORDERS, add_centers, add_density, add_input, centers_of, featurizer_of
-from jaxfeat.cli.output import PICTURES, check_targets, finite, progress_bar, written
+from jaxfeat.cli.arguments import ORDERS, add_centers, add_density, add_input, environments_of, featurizer_of
+from jaxfeat.cli.output import PICTURES, check_targets, progress_bar, save_figure, write_json
 
 SAMPLE = 1000
 
@@ -45,14 +44,11 @@ def add_converge(commands: Any) -> None:
 
 
 def _converge(arguments: argparse.Namespace) -> None:
-    from jaxfeat.geometry.read import environments, read
     from jaxfeat.report.convergence import heat_map, print_convergence
     from jaxfeat.sweep.converge import checked, converge, sample
 
     check_targets(arguments.json, arguments.plot)
-    source = read(arguments.input)
-    centers = source.centers if arguments.centers is None else centers_of(arguments.centers)
-    every = environments(source.atoms, arguments.r_cut, centers, names=source.names)
+    _, every = environments_of(arguments)
     drawn = sample(every, arguments.sample, arguments.seed)
     batch = every[drawn]
     orders = sorted(set(arguments.nu))
@@ -70,16 +66,13 @@ def _converge(arguments: argparse.Namespace) -> None:
     if len(batch) < len(every):
         share += f" of {len(every)}, drawn at random (seed {arguments.seed})"
     if arguments.json is not None:
-        result = finite(_result(arguments, records, len(every), len(batch)))
-        with written(arguments.json) as file:
-            file.write(json.dumps(result, allow_nan=False).encode())
+        write_json(arguments.json, _result(arguments, records, len(every), len(batch)))
     if arguments.plot is not None:
         title = (
             f"{Path(arguments.input).name}: {share}; {arguments.radial}, r_cut {arguments.r_cut:g} Å, "
             f"σ {arguments.sigma:g} Å"
         )
-        with written(arguments.plot) as file:
-            heat_map(records, title).savefig(file, format=arguments.plot.suffix[1:])
+        save_figure(arguments.plot, heat_map(records, title))
     print_convergence(records, share)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import tempfile
@@ -41,19 +42,14 @@ def progress_bar(what: str, total: int | None) -> Iterator[Callable[[int, int], 
 
 def check_targets(data: Path | None, picture: Path | None) -> None:
     """Raise `ReadError` for files that could not be written once everything is computed."""
+    from jaxfeat.geometry.write import check_folder
+
     for target in filter(None, (data, picture)):
-        _check_target(target)
+        if target.is_dir():
+            raise ReadError(f"{target} is a folder; name a file in it.")
+        check_folder(target)
     if picture is not None and picture.suffix not in PICTURES:
         raise ReadError(f"{picture} names no picture; end it in {', '.join(PICTURES)}.")
-
-
-def _check_target(path: Path) -> None:
-    if path.is_dir():
-        raise ReadError(f"{path} is a folder; name a file in it.")
-    if not path.parent.is_dir():
-        raise ReadError(f"{path} cannot be written: there is no folder {path.parent}; make it first.")
-    if not os.access(path.parent, os.W_OK):
-        raise ReadError(f"{path} cannot be written: the folder {path.parent} is not yours to write to.")
 
 
 @contextmanager
@@ -71,10 +67,21 @@ def written(path: Path) -> Iterator[IO[bytes]]:
     os.replace(file.name, path)
 
 
-def finite(value: Any) -> Any:
-    """The same with null for what JSON has no number for."""
+def write_json(path: Path, value: Any) -> None:
+    """Objects, with null for what JSON has no number for."""
+    with written(path) as file:
+        file.write(json.dumps(_finite(value), allow_nan=False).encode())
+
+
+def save_figure(path: Path, figure: Any) -> None:
+    """A matplotlib figure as a picture of the kind that the file's name ends in."""
+    with written(path) as file:
+        figure.savefig(file, format=path.suffix[1:])
+
+
+def _finite(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: finite(entry) for key, entry in value.items()}
+        return {key: _finite(entry) for key, entry in value.items()}
     if isinstance(value, list):
-        return [finite(entry) for entry in value]
+        return [_finite(entry) for entry in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
-from jaxfeat.cli.arguments import add_centers, add_descriptor, add_input, centers_of, featurizer_of, title_of
-from jaxfeat.cli.output import PICTURES, check_targets, finite, progress_bar, written
+from jaxfeat.cli.arguments import add_centers, add_descriptor, add_input, environments_of, featurizer_of, title_of
+from jaxfeat.cli.output import PICTURES, check_targets, progress_bar, save_figure, write_json
 
 
 def add_scan(commands: Any) -> None:
@@ -28,27 +27,20 @@ def add_scan(commands: Any) -> None:
 
 
 def _scan(arguments: argparse.Namespace) -> None:
-    from jaxfeat.geometry.read import environments, read
     from jaxfeat.report.plot import plot
     from jaxfeat.report.table import most_blind, print_tables
     from jaxfeat.sweep.run import causes, scan
 
     check_targets(arguments.json, arguments.plot)
-    source = read(arguments.input)
-    centers = source.centers if arguments.centers is None else centers_of(arguments.centers)
-    batch = environments(source.atoms, arguments.r_cut, centers, names=source.names)
+    source, batch = environments_of(arguments)
     f = featurizer_of(arguments, batch)
     with progress_bar(f"{len(batch)} environments", len(batch)) as progress:
         records = scan(f, batch, progress=progress)
     records = [_named(record, source.names[record["structure"]]) for record in records]
     if arguments.json is not None:
-        with written(arguments.json) as file:
-            file.write(json.dumps(finite(records), allow_nan=False).encode())
+        write_json(arguments.json, records)
     if arguments.plot is not None:
-        with written(arguments.plot) as file:
-            plot(records, title_of(arguments, Path(arguments.input).name)).savefig(
-                file, format=arguments.plot.suffix[1:]
-            )
+        save_figure(arguments.plot, plot(records, title_of(arguments, Path(arguments.input).name)))
     blind = most_blind(records)
     print_tables(records, dict(zip(blind, causes(f, batch, blind), strict=True)))
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jaxfeat.cli.arguments import add_descriptor, featurizer_of, title_of
-from jaxfeat.cli.output import PICTURES, check_targets, progress_bar, written
+from jaxfeat.cli.output import PICTURES, check_targets, progress_bar, save_figure, written
 from jaxfeat.errors import ReadError
+
+if TYPE_CHECKING:
+    from jaxfeat.search.points import Kind, SingularPoints
 
 
 def add_search(commands: Any) -> None:
@@ -65,11 +68,11 @@ def _search(arguments: argparse.Namespace) -> None:
         raise ReadError(
             f"{len(symbols)} symbols were given for {arguments.neighbors} neighbors; give one, or one each."
         )
-    kinds = symbols * arguments.neighbors if len(symbols) == 1 else symbols
+    symbols = symbols * arguments.neighbors if len(symbols) == 1 else symbols
     radii = tuple(arguments.radii)
     constraints = Free(radii=radii, min_distance=arguments.min_distance)
     starts = random_environments(
-        jax.random.key(arguments.seed), arguments.starts, kinds, radii, arguments.min_distance, arguments.center
+        jax.random.key(arguments.seed), arguments.starts, symbols, radii, arguments.min_distance, arguments.center
     )
     f = featurizer_of(arguments, starts)
     with progress_bar("starts", len(starts)) as progress:
@@ -82,8 +85,8 @@ def _search(arguments: argparse.Namespace) -> None:
             restarts=arguments.restarts,
             progress=progress,
         )
-    families = _families(points, kinds)
-    print_families(families, points.status.tolist())
+    described = [_described(points, kind, symbols) for kind in points.kinds()]
+    print_families(described, points.status.tolist())
     if arguments.out is not None:
         store.write(store.labelled(points.arrays(), {"featurizer": repr(f)}), arguments.out)
         landed = np.flatnonzero(points.landed)
@@ -92,35 +95,23 @@ def _search(arguments: argparse.Namespace) -> None:
             write_extxyz(file, points.environments[landed], points.directions[landed], info)
     if arguments.plot is not None:
         what = f"{arguments.neighbors} neighbors"
-        with written(arguments.plot) as file:
-            plot_families(families, title_of(arguments, what)).savefig(file, format=arguments.plot.suffix[1:])
+        save_figure(arguments.plot, plot_families(described, title_of(arguments, what)))
 
 
-def _families(points: Any, symbols: list[str]) -> list[dict[str, Any]]:
-    """Points of the same null counts, point group and dimension, the most frequent kind first."""
-    kinds: dict[tuple[Any, ...], list[int]] = {}
-    for i in points.landed.nonzero()[0].tolist():
-        null = points.null_space[i]
-        symbol = null.stabilizer.symbol if null.stabilizer is not None else ""
-        kinds.setdefault((*null.counts.items(), symbol, int(points.dimension[i]), null.status), []).append(i)
-    families = []
-    for members in sorted(kinds.values(), key=lambda members: -len(members)):
-        example = min(members, key=lambda i: float(points.sigma_ratio[i]))
-        null = points.null_space[example]
-        families.append(
-            {
-                "cause": null.counts,
-                "symmetry": null.stabilizer.symbol if null.stabilizer is not None else "",
-                "dimension": int(points.dimension[example]),
-                "points": len(members),
-                "distinct": sum(bool(set(family.tolist()) & set(members)) for family in points.distinct),
-                "cure": list(points.cure(example).values()),
-                "example": {
-                    "positions": points.positions[example],
-                    "direction": points.directions[example],
-                    "symbols": symbols,
-                    "sigma_ratio": float(points.sigma_ratio[example]),
-                },
-            }
-        )
-    return families
+def _described(points: SingularPoints, kind: Kind, symbols: list[str]) -> dict[str, Any]:
+    """A kind of singular points as the tables and pictures take it, with its most exact point as the example."""
+    example = int(kind.members[0])
+    return {
+        "cause": kind.counts or {kind.status: 1},
+        "symmetry": kind.symbol,
+        "dimension": kind.dimension,
+        "points": len(kind.members),
+        "distinct": kind.distinct,
+        "cure": list(points.cure(example).values()) if kind.counts else [],
+        "example": {
+            "positions": points.positions[example],
+            "direction": points.directions[example],
+            "symbols": symbols,
+            "sigma_ratio": float(points.sigma_ratio[example]),
+        },
+    }

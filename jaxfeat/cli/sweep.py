@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from math import pi
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jaxfeat.cli.arguments import add_descriptor, featurizer_of, title_of
-from jaxfeat.cli.output import PICTURES, check_targets, progress_bar, written
+from jaxfeat.cli.output import PICTURES, check_targets, progress_bar, save_figure
 from jaxfeat.errors import GeometryError, ReadError
 
 if TYPE_CHECKING:
@@ -74,9 +73,7 @@ def _sweep(arguments: argparse.Namespace) -> None:
         ds = sweep(f, manifold, grid, out=arguments.out, progress=progress)
     print_sweep(ds)
     if arguments.plot is not None:
-        with written(arguments.plot) as file:
-            title = title_of(arguments, arguments.family)
-            plot_sweep(ds, title).savefig(file, format=arguments.plot.suffix[1:])
+        save_figure(arguments.plot, plot_sweep(ds, title_of(arguments, arguments.family)))
 
 
 def _manifold(arguments: argparse.Namespace) -> AbstractManifold:
@@ -135,11 +132,13 @@ def _interpolation(arguments: argparse.Namespace, frames: list[Any]) -> Abstract
 def _grid(arguments: argparse.Namespace, manifold: AbstractManifold) -> dict[str, Any] | None:
     import numpy as np
 
+    from jaxfeat.sweep.manifold import POINTS
+
     grid: dict[str, Any] = {}
     for word in arguments.grid:
         name, _, rest = word.partition("=")
         parts = rest.split(":")
-        scale = pi if manifold.parameter(name).unit == "rad" else 1.0
+        scale = manifold.parameter(name).shown[0]
         try:
             first, last, n = float(parts[0]), float(parts[1]), int(parts[2])
         except (ValueError, IndexError):
@@ -149,19 +148,19 @@ def _grid(arguments: argparse.Namespace, manifold: AbstractManifold) -> dict[str
         grid[name] = scale * np.linspace(first, last, n)
     for word in arguments.set:
         name, _, rest = word.partition("=")
-        scale = pi if manifold.parameter(name).unit == "rad" else 1.0
+        scale = manifold.parameter(name).shown[0]
         try:
             grid[name] = scale * float(rest)
         except ValueError:
             raise GeometryError(f"--set {word}: write NAME=VALUE with a number.") from None
     if not arguments.grid and len(manifold.parameters) > 2:
         listed = ", ".join(
-            f"{p.name} ({p.low / s:g} to {p.high / s:g}{' ' + u if u else ''}; {p.default / s:.3g})"
+            f"{p.name} ({p.low / scale:g} to {p.high / scale:g}{unit}; {p.default / scale:.3g})"
             for p in manifold.parameters
-            for s, u in [(pi, "π") if p.unit == "rad" else (1.0, p.unit)]
+            for scale, unit in [p.shown]
         )
         raise GeometryError(f"choose one or two parameters with --grid NAME=FROM:TO:N; there are {listed}.")
     if not arguments.grid:
         for p in manifold.parameters:
-            grid.setdefault(p.name, np.linspace(p.low, p.high, 41))
+            grid.setdefault(p.name, np.linspace(p.low, p.high, POINTS))
     return grid

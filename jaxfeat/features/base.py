@@ -37,14 +37,14 @@ class AbstractFeaturizer(eqx.Module):
     group: eqx.AbstractVar[str]
     species: eqx.AbstractVar[np.ndarray | None]
 
+    @abstractmethod
     def features(self, env: Environment) -> Float[Array, " n_features"]:
         """Features of one environment, in the dtype of its positions."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def labels(self) -> tuple[Label, ...]:
         """One tuple per feature, known without tracing."""
-        raise NotImplementedError
 
     @property
     def n_features(self) -> int:

@@ -22,9 +22,9 @@ def shells(species: np.ndarray, radii: np.ndarray, tolerance: float) -> np.ndarr
 def candidates(positions: np.ndarray, labels: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
     """Permutations `(k, n)` and determinants `(k,)` among which all operations are; distinct, not yet verified."""
     first, second = _images_of_rarest_pair(positions, labels, tolerance)
-    frames = _frames(positions[first], positions[second])
-    proper = frames @ frames[0].T
-    normals = frames[:, :, 2]
+    turned = frames(positions[first], positions[second])
+    proper = turned @ turned[0].T
+    normals = turned[:, :, 2]
     # The improper operation with the same images of the pair: reflect in the plane of the images afterwards.
     improper = proper - 2 * normals[:, :, None] * (normals[:, None] @ proper)
     rotations = np.concatenate([proper, improper])
@@ -74,23 +74,28 @@ def _images_of_rarest_pair(
     return matches // n, matches % n
 
 
-def _frames(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Right-handed orthonormal frames `(k, 3, 3)`, in columns, of pairs of vectors `(k, 3)`; their normal last."""
-    x = first / np.linalg.norm(first, axis=1, keepdims=True)
+def frames(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Right-handed orthonormal frames `(..., 3, 3)`, in columns, of pairs of vectors `(..., 3)`; their normal last."""
+    x = first / np.linalg.norm(first, axis=-1, keepdims=True)
     z = np.cross(x, second)
-    z /= np.linalg.norm(z, axis=1, keepdims=True)
+    z /= np.linalg.norm(z, axis=-1, keepdims=True)
     return np.stack([x, np.cross(z, x), z], axis=-1)
 
 
-def _fit(positions: np.ndarray, permutations: np.ndarray, signs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Matrices `(k, 3, 3)` of given determinants that best map atoms onto their images, and the mismatches `(k,)`, Å.
+def kabsch(positions: np.ndarray, targets: np.ndarray, signs: np.ndarray | float = 1.0) -> np.ndarray:
+    """Matrices `(..., 3, 3)` of given determinants that best map positions `(..., n, 3)` onto targets alike.
 
     Kabsch, Acta Cryst. A 32, 922 (1976). With the determinant given, planar atoms have one solution as well.
     """
+    u, _, vt = np.linalg.svd(targets.swapaxes(-1, -2) @ positions)
+    u[..., 2] *= np.asarray(signs * np.sign(np.linalg.det(u @ vt)))[..., None]
+    return u @ vt
+
+
+def _fit(positions: np.ndarray, permutations: np.ndarray, signs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Matrices `(k, 3, 3)` of given determinants that best map atoms onto their images; mismatches `(k,)`, Å."""
     targets = positions[permutations]
-    u, _, vt = np.linalg.svd(targets.transpose(0, 2, 1) @ positions)
-    u[:, :, 2] *= (signs * np.sign(np.linalg.det(u @ vt)))[:, None]
-    rotations = u @ vt
+    rotations = kabsch(positions, targets, signs)
     mismatch = np.linalg.norm(positions @ rotations.transpose(0, 2, 1) - targets, axis=-1).max(-1)
     return rotations, mismatch
 

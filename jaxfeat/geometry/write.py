@@ -1,13 +1,24 @@
-"""Structures to files, for viewers."""
+"""Structures to files, for viewers; and whether there is a place for a file."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
+from jaxfeat.errors import ReadError
 from jaxfeat.geometry.environment import Environment
+
+
+def check_folder(path: Path) -> None:
+    """Raise `ReadError` for a file in a folder that is not there, or not to be written to."""
+    if not path.parent.is_dir():
+        raise ReadError(f"{path} cannot be written: there is no folder {path.parent}; make it first.")
+    if not os.access(path.parent, os.W_OK):
+        raise ReadError(f"{path} cannot be written: the folder {path.parent} is not yours to write to.")
 
 
 def write_extxyz(

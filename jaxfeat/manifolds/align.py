@@ -8,6 +8,7 @@ from scipy.optimize import linear_sum_assignment
 
 from jaxfeat.errors import GeometryError
 from jaxfeat.geometry.environment import Environment
+from jaxfeat.geometry.operations import frames, kabsch
 
 KEPT = 12
 """Rotations from which matching and rotating are repeated in turn: the best of those tried."""
@@ -20,8 +21,7 @@ def aligned(env: Environment, onto: Environment) -> Environment:
     neighbors is the least that was found.
 
     Tried are all rotations that take two neighbors of `env` to the directions of two of `onto`, and none at all; the
-    best of them go on to the nearest minimum by matching (assignment) and rotating (Kabsch, Acta Cryst. A 32, 922
-    (1976)) in turn. Mirror images stay apart.
+    best of them go on to the nearest minimum by matching (assignment) and rotating in turn. Mirror images stay apart.
 
     **Raises:** `GeometryError` where the two do not have the same species.
     """
@@ -51,28 +51,20 @@ def _seeds(moving: np.ndarray, kinds: np.ndarray, fixed: np.ndarray, target: np.
     first, second = np.unravel_index(int(spread.argmax()), spread.shape)
     if spread.max() < 1e-8:
         return [_turn(point, fixed[0]) for point in moving[kinds == target[0]]]
-    goal = _frame(fixed[first], fixed[second])
+    goal = frames(fixed[first], fixed[second])
     return [
-        goal @ _frame(moving[i], moving[j]).T
+        goal @ frames(moving[i], moving[j]).T
         for i in np.flatnonzero(kinds == target[first])
         for j in np.flatnonzero(kinds == target[second])
         if i != j and np.linalg.norm(np.cross(moving[i], moving[j])) > 1e-8
     ]
 
 
-def _frame(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """A right-handed frame as columns: along `a`, and `b` in the plane of the first two."""
-    x = a / np.linalg.norm(a)
-    z = np.cross(a, b)
-    z = z / np.linalg.norm(z)
-    return np.stack([x, np.cross(z, x), z], -1)
-
-
 def _turn(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """A rotation that takes the direction of `a` to that of `b`."""
     other = np.eye(3)[int(np.abs(np.cross(np.eye(3), a)).sum(-1).argmax())]
     across = np.cross(a, b) if np.linalg.norm(np.cross(a, b)) > 1e-8 else np.cross(a, other)
-    return _frame(b, np.cross(across, b)) @ _frame(a, np.cross(across, a)).T
+    return frames(b, np.cross(across, b)) @ frames(a, np.cross(across, a)).T
 
 
 def _match(moved: np.ndarray, fixed: np.ndarray, forbidden: np.ndarray) -> tuple[np.ndarray, float]:
@@ -89,8 +81,7 @@ def _settled(
 ) -> tuple[np.ndarray, np.ndarray]:
     order, cost = _match(moving @ rotation.T, fixed, forbidden)
     for _ in range(ROUNDS):
-        left, _, right = np.linalg.svd(fixed.T @ moving[order])
-        rotation = left @ np.diag([1.0, 1.0, np.sign(np.linalg.det(left @ right))]) @ right
+        rotation = kabsch(moving[order], fixed)
         order, before = _match(moving @ rotation.T, fixed, forbidden)[0], cost
         cost = float(((moving[order] @ rotation.T - fixed) ** 2).sum())
         if before - cost <= 1e-14 * (1 + before):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from math import pi
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -27,6 +28,11 @@ class Parameter(NamedTuple):
     high: float
     default: float
     unit: str = "Å"
+
+    @property
+    def shown(self) -> tuple[float, str]:
+        """What to divide values by for people to read, and what to put behind them: angles are in units of π."""
+        return (pi, " π") if self.unit == "rad" else (1.0, f" {self.unit}".rstrip())
 
 
 class AbstractManifold(eqx.Module):

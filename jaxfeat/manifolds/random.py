@@ -47,8 +47,8 @@ def random_environments(
         apart = np.linalg.norm(positions[:, first] - positions[:, second], axis=-1) >= min_distance
         kept.append(positions[apart.all(-1)])
         if sum(map(len, kept)) >= n:
-            one = Environment.from_neighbors(kept[-1][0] if len(kept[-1]) else x[0], species, center_species)
-            return jax.vmap(one.with_positions)(jnp.asarray(np.concatenate(kept)[:n]))
+            found = jnp.asarray(np.concatenate(kept)[:n])
+            return jax.vmap(Environment.from_neighbors(found[0], species, center_species).with_positions)(found)
     raise GeometryError(
         f"{size} neighbors {min_distance:g} Å apart hardly fit between {radii[0]:g} and {radii[1]:g} Å; give them room."
     )

@@ -15,12 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array
-from threadpoolctl import threadpool_limits
 
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.search.descend import descend
 from jaxfeat.search.land import RUNNING, STATIONARY, Landing, begin, proceed
 from jaxfeat.search.problem import Problem
+from jaxfeat.sensitivity.threads import one_thread
 
 LANES = 32
 ROUND = 6
@@ -34,8 +34,7 @@ def in_chunks(call: Callable[..., Any], *trees: Any, lanes: int) -> Any:
     """`call` on chunks of batched trees, put together again as NumPy arrays; all chunks have one shape."""
     n = len(jax.tree.leaves(trees)[0])
     parts = []
-    # LAPACK on small matrices: more BLAS threads than one only wait for each other.
-    with threadpool_limits(1, user_api="blas"):
+    with one_thread():
         for start in range(0, n, lanes):
             rows = np.arange(start, start + lanes) % n
             part = call(*jax.tree.map(lambda leaf, rows=rows: np.asarray(leaf)[rows], trees))
@@ -62,7 +61,7 @@ def land_all(
     state = jax.tree.map(np.array, jax.vmap(begin)(jnp.asarray(points), jnp.asarray(directions)))
     host = jax.tree.map(np.asarray, starts)
     limit = np.asarray(enough, points.dtype)
-    with threadpool_limits(1, user_api="blas"):
+    with one_thread():
         while True:
             active = np.flatnonzero((state.code == RUNNING) & (state.iterations < max_iterations))[:lanes]
             if not len(active):

@@ -7,6 +7,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from jaxfeat.geometry.operations import kabsch
+
 TOLERANCE = 1e-5
 """Å, by which atoms may miss each other."""
 
@@ -62,21 +64,14 @@ def congruent(a: np.ndarray, b: np.ndarray, kinds_a: np.ndarray, kinds_b: np.nda
     gap = np.abs(np.linalg.norm(a[i] - a[j]) - np.linalg.norm(b[:, None] - b, axis=-1)) < slack
     for k, l in np.argwhere(near[i][:, None] & near[j] & gap):
         for sign in (1.0, -1.0):
-            rotation = _kabsch(a[[i, j]], b[[k, l]], sign)
+            rotation = kabsch(a[[i, j]], b[[k, l]], sign)
             image = a @ rotation.T
             cost = np.where(kind, np.linalg.norm(image[:, None] - b, axis=-1), np.inf)
             match = cost.argmin(1)
             if len(np.unique(match)) != len(a) or not np.isfinite(cost.min(1)).all():
                 continue
             # Two atoms fix a rotation to their own noise: once more with all of them.
-            image = a @ _kabsch(a, b[match], sign).T
+            image = a @ kabsch(a, b[match], sign).T
             if np.linalg.norm(image - b[match], axis=1).max() <= tolerance:
                 return True
     return False
-
-
-def _kabsch(a: np.ndarray, b: np.ndarray, sign: float) -> np.ndarray:
-    """The matrix of this determinant that takes `a` closest to `b` (Kabsch, Acta Cryst. A 32, 922 (1976))."""
-    u, _, vt = np.linalg.svd(b.T @ a)
-    u[:, 2] *= sign * np.sign(np.linalg.det(u @ vt))
-    return u @ vt

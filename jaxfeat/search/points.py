@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxfeat.errors import GeometryError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
+from jaxfeat.geometry.symmetry import Stabilizer
 from jaxfeat.sensitivity.cure import cure
 from jaxfeat.sensitivity.nullspace import NullSpace
 
@@ -23,6 +25,22 @@ MESSAGES = {
     "empty": "the start has no neighbors, hence nothing to displace.",
 }
 """What each status of a start means."""
+
+
+class Kind(NamedTuple):
+    """Landed points that are alike.
+
+    **Attributes:** `counts`: null directions by cause, none where points could not be classified; `symbol` of the point
+    group, empty likewise; `dimension` of the set that each belongs to; `status` of the classification; `members`:
+    their indices, the most exact one first; `distinct`: how many they are up to congruence.
+    """
+
+    counts: dict[str, int]
+    symbol: str
+    dimension: int
+    status: str
+    members: np.ndarray
+    distinct: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +96,22 @@ class SingularPoints:
     def counts(self, cause: str) -> np.ndarray:
         """Null directions of one cause ("symmetry", "incompleteness", "truncation", ...), `(b,)`."""
         return np.asarray([0 if null is None else null.counts[cause] for null in self.null_space])
+
+    def kinds(self) -> list[Kind]:
+        """The landed points by null directions, point group and dimension, the most frequent kind first."""
+        kinds: dict[tuple[Any, ...], list[int]] = {}
+        for i in np.flatnonzero(self.landed).tolist():
+            null = self.null_space[i]
+            counts = tuple(null.counts.items()) if null is not None else ()
+            symbol = null.stabilizer.symbol if null is not None and isinstance(null.stabilizer, Stabilizer) else ""
+            status = null.status if null is not None else "unclassified"
+            kinds.setdefault((counts, symbol, int(self.dimension[i]), status), []).append(i)
+        listed = []
+        for (counts, symbol, dimension, status), found in sorted(kinds.items(), key=lambda item: -len(item[1])):
+            members = np.asarray(found)[np.argsort(self.sigma_ratio[found], kind="stable")]
+            distinct = sum(bool(np.isin(family, members).any()) for family in self.distinct)
+            listed.append(Kind(dict(counts), symbol, dimension, status, members, distinct))
+        return listed
 
     def cure(self, index: int) -> dict[str, str]:
         """What would lift the null directions of one landed point, by cause, as `jaxfeat.cure` puts it.

@@ -11,7 +11,7 @@ then "ambiguous".
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
@@ -25,13 +25,15 @@ from jaxfeat.geometry.structure import Structure
 from jaxfeat.geometry.symmetry import Group, Stabilizer
 from jaxfeat.sensitivity.jacobian import assembled, center_jacobians, weighed_jacobian
 from jaxfeat.sensitivity.sites import Spaces, rigid_space, sites_of, spaces_of
-from jaxfeat.sensitivity.spectrum import AllSpecies, Spectrum, jacobian_spectrum
+from jaxfeat.sensitivity.spectrum import Spectrum, jacobian_spectrum
 from jaxfeat.sensitivity.status import MESSAGES
 from jaxfeat.sensitivity.subspaces import Gap, beyond, leading, outside
 
 TOLERANCE = 1e-5
 """Å, for stabilizer and kernel alike. Coordinates with six digits, as ASE's g2 has them, keep their point groups (none
 of its 846 environments gains another up to 1e-3 Å), and the complete kernel merges next to nothing by chance."""
+
+Map = TypeVar("Map", bound=AbstractFeaturizer | AbstractStructureMap)
 
 CLASSES = ("rigid", "locality", "symmetry", "incompleteness", "truncation", "other")
 _CLEAR = 100.0
@@ -167,7 +169,7 @@ def _weighed(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Str
 
 @eqx.filter_jit
 def _spectrum(jacobian: Any, added: Any, at: Environment | Structure) -> Spectrum:
-    return jacobian_spectrum(jacobian, added, AllSpecies(), at, equilibrated=True, every=True)
+    return jacobian_spectrum(jacobian, added, None, at, equilibrated=True, every=True)
 
 
 def kernel_dimension(
@@ -184,10 +186,8 @@ def _rounding(jacobian: Any) -> float:
     return float(max(jacobian.shape[0], jacobian.shape[1] * 3) * np.finfo(jacobian.dtype).eps)
 
 
-def narrowed(
-    f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure
-) -> AbstractFeaturizer | AbstractStructureMap:
-    """The map for the species that one item holds: the same singular values, fewer features."""
+def narrowed(f: Map, at: Environment | Structure) -> Map:
+    """The map for the species that an item or a batch holds: the same singular values, fewer features."""
     featurizer = featurizer_of(f)
     if featurizer.species is None:
         return f
@@ -196,7 +196,8 @@ def narrowed(
         held = np.append(held, np.asarray(at.center_species))
     present = np.asarray(featurizer.species)[np.isin(featurizer.species, held)].astype(np.int32)
     narrow = featurizer.restricted(present if len(present) else np.asarray([-1], np.int32))
-    return narrow if isinstance(f, AbstractFeaturizer) else eqx.tree_at(lambda f: f.featurizer, f, narrow)
+    widened: Any = narrow if isinstance(f, AbstractFeaturizer) else eqx.tree_at(lambda f: f.featurizer, f, narrow)
+    return widened
 
 
 def _single(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure, tolerance: float) -> NullSpace:

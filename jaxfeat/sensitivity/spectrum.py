@@ -62,14 +62,6 @@ class Spectrum(eqx.Module):
         return jnp.sum(self.values <= self.floor[..., None], -1)
 
 
-class AllSpecies(AbstractFeaturizer):
-    """Stands for a featurizer whose species have been checked on the host, where nothing else is asked of it."""
-
-    nu: int | None = None
-    group: str = "O3"
-    species: np.ndarray | None = None
-
-
 def singular_spectrum(
     f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure, equilibrated: bool = False
 ) -> Spectrum:
@@ -124,7 +116,7 @@ def single_spectrum(
 def jacobian_spectrum(
     jacobian: Float[Array, "d n 3"],
     added: Float[Array, " n"],
-    f: AbstractFeaturizer | AbstractStructureMap,
+    f: AbstractFeaturizer | AbstractStructureMap | None,
     at: Environment | Structure,
     *,
     equilibrated: bool,
@@ -134,6 +126,7 @@ def jacobian_spectrum(
 ) -> Spectrum:
     """The spectrum of a Jacobian that is at hand already, as `weighed_jacobian` gives it.
 
+    `f` is asked which species it knows; `None` where they have been checked on the host.
     Without `directions`, which take most of the time, none are listed. `n_features` is how many rows there were, if
     they have been reduced.
     """
@@ -205,16 +198,16 @@ def _rigid(at: Environment | Structure, weights: Float[Array, " n"] | None = Non
 
 
 def _status(
-    f: AbstractFeaturizer | AbstractStructureMap,
+    f: AbstractFeaturizer | AbstractStructureMap | None,
     at: Environment | Structure,
     finite: Array,
     n_values: Array,
     signal: Array,
 ) -> Status:
     """The first thing that is wrong, in the order of what explains what."""
-    featurizer = featurizer_of(f)
     environments = at if isinstance(at, Environment) else at.environments()
-    known = featurizer.known if isinstance(at, Environment) else jax.vmap(featurizer.known)
+    known = (lambda _: jnp.asarray(True)) if f is None else featurizer_of(f).known
+    known = known if isinstance(at, Environment) else jax.vmap(known)
     coincident = _coincident if isinstance(at, Environment) else jax.vmap(_coincident)
     wrong = {
         "empty": ~environments.mask.any(),

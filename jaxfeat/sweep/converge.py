@@ -23,9 +23,10 @@ from jaxfeat.geometry.symmetry import Group
 from jaxfeat.sensitivity.jacobian import single_jacobian
 from jaxfeat.sensitivity.nullspace import TOLERANCE
 from jaxfeat.sensitivity.sites import rigid_space, sites_of, spaces_of
-from jaxfeat.sensitivity.spectrum import AllSpecies, Spectrum, jacobian_spectrum
+from jaxfeat.sensitivity.spectrum import Spectrum, jacobian_spectrum
+from jaxfeat.sensitivity.threads import one_thread
 from jaxfeat.sweep.grid import Grid
-from jaxfeat.sweep.run import DOUBTFUL, Chunk, Progress, one_thread, portions, species_held
+from jaxfeat.sweep.run import DOUBTFUL, Chunk, Progress, portions, species_held
 
 FEW = 300
 """Environments of one shape that are not worth compilations of their own: there is one for each n_max."""
@@ -260,7 +261,7 @@ def _spectra(
         norms = jnp.sqrt(jnp.sum(triangle**2, (0, 2)))
         return tuple(
             jacobian_spectrum(
-                triangle, norms, AllSpecies(), env,
+                triangle, norms, None, env,
                 equilibrated=scaled, every=True, directions=False, n_features=n_features,
             )
             for scaled in (True, False)

@@ -74,8 +74,13 @@ def sweep(
         ds.attrs["n_generic"] = int(null.min()) if known.any() else 0
         vanishing: list[Zero] = []
         if known.any():
-            narrow: Any = narrowed(f, environments[0])
-            vanishing = zeros(narrow, place, list(axes.values()), ds["sigma_equilibrated"].values, int(null.min()))
+            vanishing = zeros(
+                narrowed(f, environments[0]),
+                place,
+                list(axes.values()),
+                ds["sigma_equilibrated"].values,
+                int(null.min()),
+            )
         explained = [_explained(f, place, zero) for zero in vanishing]
         counts, causes = [count for count, _ in explained], [cause for _, cause in explained]
         ds = store.with_zeros(ds, list(axes), vanishing, counts, causes)
@@ -101,7 +106,7 @@ def _placed(manifold: AbstractManifold, grid: Mapping[str, Any] | None) -> tuple
         if axis.ndim != 1 or not len(axis) or not np.isfinite(axis).all() or (np.diff(axis) <= 0).any():
             raise GeometryError(f"the grid of {name} is {values!r}; give finite, ascending values.")
         if axis[0] < parameter.low - 1e-9 or axis[-1] > parameter.high + 1e-9:
-            scale, unit = (np.pi, " π") if parameter.unit == "rad" else (1.0, f" {parameter.unit}".rstrip())
+            scale, unit = parameter.shown
             runs, bounds = (f"{a / scale:g} to {b / scale:g}" for a, b in ((axis[0], axis[-1]), parameter[1:3]))
             raise GeometryError(f"{name} runs from {runs}{unit}; stay within its bounds, {bounds}{unit}.")
         (axes if len(axis) > 1 else held)[name] = axis

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import numpy as np
 from jaxtyping import Array, Int
-from threadpoolctl import threadpool_limits
 
 from jaxfeat.errors import BasisError, GeometryError
 from jaxfeat.features.base import AbstractFeaturizer
@@ -20,6 +18,7 @@ from jaxfeat.sensitivity.cure import cure
 from jaxfeat.sensitivity.jacobian import weighed_jacobian
 from jaxfeat.sensitivity.nullspace import null_space
 from jaxfeat.sensitivity.spectrum import Spectrum, jacobian_spectrum
+from jaxfeat.sensitivity.threads import one_thread
 
 CHUNK_BYTES = 8e6
 """Jacobians of one chunk, about: small enough for a core's cache, large enough to hide the dispatch of a call."""
@@ -214,11 +213,6 @@ def portions(f: AbstractFeaturizer, batch: Environment, few: int | None = None) 
             indices = members[start : start + per_chunk]
             filled = np.concatenate([indices, np.full(per_chunk - len(indices), indices[0])])
             yield Chunk(indices, subsets[filled], jax.tree.map(np.asarray, host[filled].padded(room)))
-
-
-def one_thread() -> AbstractContextManager[Any]:
-    """LAPACK on small matrices: more BLAS threads than one only wait for each other, tenfold on a busy machine."""
-    return threadpool_limits(1, user_api="blas")
 
 
 class Held(NamedTuple):

@@ -13,6 +13,7 @@ import numpy as np
 import xarray
 
 from jaxfeat.errors import ReadError
+from jaxfeat.geometry.write import check_folder
 from jaxfeat.sweep.run import COUNTED, Collected
 from jaxfeat.sweep.zeros import Zero
 
@@ -81,10 +82,7 @@ def check_target(path: Path) -> None:
         raise ReadError(f"{path} names no data set; end it in {' or '.join(SUFFIXES)}.")
     if path.exists():
         raise ReadError(f"{path} exists; remove it, or name another.")
-    if not path.parent.is_dir():
-        raise ReadError(f"{path} cannot be written: there is no folder {path.parent}; make it first.")
-    if not os.access(path.parent, os.W_OK):
-        raise ReadError(f"{path} cannot be written: the folder {path.parent} is not yours to write to.")
+    check_folder(path)
 
 
 def write(ds: Any, path: Path) -> None:

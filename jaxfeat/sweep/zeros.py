@@ -18,7 +18,7 @@ from jaxfeat.geometry.environment import Environment
 from jaxfeat.manifolds.manifold import AbstractManifold
 from jaxfeat.sensitivity.jacobian import weighed_jacobian
 from jaxfeat.sensitivity.spectrum import jacobian_spectrum
-from jaxfeat.sweep.run import one_thread
+from jaxfeat.sensitivity.threads import one_thread
 
 ITERATIONS = 40
 PATIENCE = 8

@@ -1,5 +1,7 @@
 """The whole way: landed, certified, classified; bad starts; the points that theory knows."""
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -58,6 +60,23 @@ def test_each_start_has_a_status(found, starts):
         with pytest.raises(GeometryError, match=f"start {i} landed on no singular point"):
             found.cure(i)
     assert "4 landed" in repr(found)
+
+
+def test_landed_points_are_sorted_by_kind(found):
+    kinds = found.kinds()
+    assert sorted(np.concatenate([kind.members for kind in kinds]).tolist()) == GOOD
+    assert [len(kind.members) for kind in kinds] == sorted((len(kind.members) for kind in kinds), reverse=True)
+    for kind in kinds:
+        assert kind.distinct == len(kind.members) and kind.status == "ok"
+        for i in kind.members:
+            assert kind.counts == found.null_space[i].counts and kind.symbol == found.null_space[i].stabilizer.symbol
+            assert kind.dimension == found.dimension[i]
+        assert found.sigma_ratio[kind.members[0]] == found.sigma_ratio[kind.members].min()
+
+
+def test_points_that_cannot_be_classified_are_a_kind_of_their_own(found):
+    kinds = dataclasses.replace(found, null_space=[None] * 8).kinds()
+    assert {(kind.status, str(kind.counts), kind.symbol) for kind in kinds} == {("unclassified", "{}", "")}
 
 
 def test_landed_points_are_singular(found, starts):

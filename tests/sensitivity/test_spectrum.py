@@ -10,7 +10,7 @@ from scipy.linalg import null_space as scipy_null_space
 import jaxfeat
 from jaxfeat import Environment
 from jaxfeat.geometry.rigid import rigid_motions
-from jaxfeat.sensitivity.spectrum import AllSpecies, jacobian_spectrum
+from jaxfeat.sensitivity.spectrum import jacobian_spectrum
 from jaxfeat.sensitivity.status import MESSAGES
 
 from_neighbors = Environment.from_neighbors
@@ -51,7 +51,7 @@ def test_a_reduced_jacobian_has_the_spectrum_of_the_whole(equilibrated):
     triangle = jnp.linalg.qr(whole, mode="r")
     spectra = [
         jacobian_spectrum(
-            jacobian.reshape(-1, 2, 3), jnp.linalg.norm(jacobian.reshape(-1, 2, 3), axis=(0, 2)), AllSpecies(), env,
+            jacobian.reshape(-1, 2, 3), jnp.linalg.norm(jacobian.reshape(-1, 2, 3), axis=(0, 2)), None, env,
             equilibrated=equilibrated, every=True, **options,
         )
         for jacobian, options in ((whole, {}), (triangle, {"n_features": 1000, "directions": False}))
