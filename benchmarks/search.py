@@ -29,7 +29,7 @@ WARM_UP = 40
 
 
 def starts(n):
-    return jaxfeat.manifolds.random_environments(jax.random.key(0), n, ["H"] * 4, RADII, MIN_DISTANCE)
+    return jaxfeat.manifolds.random_environments(jax.random.key(0), n, ["H"] * 4, RADII, MIN_DISTANCE, None)
 
 
 def main():
