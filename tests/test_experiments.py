@@ -17,6 +17,12 @@ RUNS = sorted(path.parent.name for path in FOLDER.glob("*/run.py"))
 ENVIRONMENT = os.environ | {"JAX_PLATFORMS": "cpu"}
 
 FOUND = {
+    "atlas": [
+        "N = 3, ν = 2, one species: 8 of 8 land, symmetric 8, incomplete 0, generic nulls 0,",
+        "N = 4, ν = 1, one species: 8 of 8 land, symmetric 0, incomplete 8, generic nulls 5,",
+        "N = 4, ν = 2, one species   incompleteness 1             2             2v             3 ",
+    ],
+    "search_methane": ["without symmetric n_max 2, l_max 5: symmetry 0, incompleteness "],
     "symmetry": [
         "planar, ν = 3: symmetry 2 (Cs), in-plane part",
         "planar, ν = 3, SO(3): symmetry 0 (C1)\n",

@@ -17,7 +17,7 @@ def labels(values):
 
 
 def coincidences(positions, species):
-    """Equal distances of like neighbors, equal angles between pairs of these distances; and how many equations those are.
+    """Equal distances of like neighbors, equal angles between pairs of like distances; how many equations those are.
 
     What ν = 2 knows is the list of (r, r', angle): where nothing in it coincides, nothing is hidden. Groups of equal
     angles are named by their number and how they hang together: v with an atom in common, d without.
