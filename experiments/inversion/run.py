@@ -74,8 +74,9 @@ def curves(smoke):
     """Environments by t, through exact singular points of ν = 2 at t = 0."""
     pair = lambda t: jaxfeat.manifolds.pair_family(*PAIR, t, 1, center_species=None)  # noqa: E731
     sheet = jaxfeat.manifolds.prl_methane(1)
-    named = {"pair family": pair, "methane": lambda t: without_center(sheet(np.pi - t, 0.0))}
-    return named if smoke else named | {"search": found_line()}
+    if smoke:
+        return {"pair family": pair}
+    return {"pair family": pair, "methane": lambda t: without_center(sheet(np.pi - t, 0.0)), "search": found_line()}
 
 
 def fold(f, curve):
@@ -158,15 +159,17 @@ def next_to(name, f, curve, offsets, rng):
             )
             print(f"from {offsets[~solved].max(initial=0):.0e} Å on; law {threshold:.1e} Å")
     ratios = series["noise"][1] / law(seen.smallest, at.kappa, NOISE * seen.norm)
+    away = series["rounding"][1] * seen.smallest / seen.norm
+    print(f"{name}, rounding only: error σ_min / |F| {away.min():.0e} to {away.max():.0e}")
     far = offsets > 10 * threshold
     slope = np.polyfit(np.log(seen.smallest[far]), np.log(series["noise"][1][far]), 1)[0]
     print(f"{name}: κ {at.kappa:.4f} from D²F, {seen.smallest[-1] / offsets[-1]:.4f} from σ_min")
     print(f"{name}: slope of the error {slope:.2f}, error over law {ratios.min():.2f} to {ratios.max():.2f}")
 
-    on_it = jaxfeat.Environment.stack([curve(0.0)] * 8)
-    amounts = np.geomspace(1e-6, 1e-12, 8)
+    on_it = jaxfeat.Environment.stack([curve(0.0)] * 4)
+    amounts = np.geomspace(1e-6, 1e-12, 4)
     target = np.asarray(f(on_it)) + amounts[:, None] * seen.norm[-1] * at.u
-    found = jaxfeat.invert(f, target, displaced(on_it, np.full(8, 1e-2), rng), tolerance=1e-5)
+    found = jaxfeat.invert(f, target, displaced(on_it, np.full(4, 1e-2), rng), tolerance=1e-5)
     ratios = found.distance(on_it) / np.sqrt(2 * amounts * seen.norm[-1] / at.kappa)
     root = np.polyfit(np.log(amounts), np.log(found.distance(on_it)), 1)[0]
     print(f"{name}, on the fold: error as ε to the {root:.2f}, over law {ratios.min():.2f} to {ratios.max():.2f}")
@@ -181,10 +184,10 @@ def next_to(name, f, curve, offsets, rng):
 def lost_digits(fs, smoke, rng):
     """Errors against σ_min/σ_max by series and kind, the laws' parameters, and how large rounding errors are."""
     f, g, series, laws = fs["ν = 2"], fs["ν = 3"], {}, {}
-    offsets = 10.0 ** -np.arange(1, 9, 1 if smoke else 0.5)
+    offsets = 10.0 ** -np.arange(1, 9, 2 if smoke else 0.5)
     for name, curve in curves(smoke).items():
         series[name], laws[name] = next_to(name, f, curve, offsets, rng)
-    methanes = random_methane(1, 8 if smoke else 64)
+    methanes = random_methane(1, 4 if smoke else 64)
     curve = curves(True)["pair family"]
     for name, featurizer, environments in (
         ("random methane", f, methanes),
@@ -212,7 +215,7 @@ class Success(NamedTuple):
 
 def successes(fs, smoke, rng):
     """Of random methanes with every atom moved at random: how many are recovered, and how many of those congruent."""
-    methanes = random_methane(2, 8 if smoke else 100)
+    methanes = random_methane(2, 4 if smoke else 100)
     sizes = (0.05, 0.2) if smoke else (0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)
     counted = {}
     for order, f in fs.items():
@@ -228,7 +231,7 @@ def successes(fs, smoke, rng):
 
 def branches(fs, smoke, rng):
     """From starts 0.1 Å about one member of a pair: which of the two is recovered."""
-    rows, count = [], 8 if smoke else 100
+    rows, count = [], 4 if smoke else 100
     for t in (0.2, 1e-2, 1e-4):
         one, other = (jaxfeat.manifolds.pair_family(*PAIR, t, sign, center_species=None) for sign in (1, -1))
         same = jaxfeat.Environment.stack([one] * count)
@@ -261,7 +264,7 @@ def draw(series, laws, level, sizes, total, counted):
         left.plot(ratio, error * norm / (ratio * largest), line, color="black", lw=0.5, alpha=0.4)
     left.plot(ratio, 2 * ratio * largest / kappa, "--", color=VERMILION, lw=0.9)
     left.plot(
-        *series["pair family"]["other"], "x", color=VERMILION, ms=4.5, label="ν = 2, pair family, the other solution"
+        *series["pair family"]["other"], "x", color=VERMILION, ms=4.5, label="ν = 2, pair family: the other solution"
     )
     for name, (color, marker, label) in looks.items():
         if name in series:
@@ -270,21 +273,22 @@ def draw(series, laws, level, sizes, total, counted):
     left.set_xscale("log")
     left.set_yscale("log")
     left.set_xlim(4e-10, 1)
-    left.set_ylim(1e-16, 1)
+    left.set_ylim(1e-17, 1)
     left.set_xlabel("σ$_\\mathrm{min}$/σ$_\\mathrm{max}$ (distance to the singular point →)", fontsize=9)
     left.set_title("distance of what is recovered to the truth (Å)", fontsize=9)
-    for x, y, text in (
-        (5e-10, 4e-5, "$\\sqrt{2ε|F|/κ}$,  ε = $10^{-10}$"),
-        (5e-10, 2e-8 / 300, "rounding"),
-    ):
-        left.text(x, y, text, fontsize=8)
-    left.legend(fontsize=7, frameon=False, loc="upper left")
+    left.text(5e-10, 6e-5, "$\\sqrt{2ε|F|/κ}$", fontsize=8)
+    left.text(2e-4, 2e-6, "$ε|F|/σ_\\mathrm{min}$,  $ε = 10^{-10}$", fontsize=8)
+    left.text(1e-4, 0.04, "2σ$_\\mathrm{min}$/κ", color=VERMILION, fontsize=8)
+    filled = "filled: ε = $10^{-10}$\nopen: rounding errors only"
+    left.legend(fontsize=6.5, frameon=False, loc="lower left", title=filled, title_fontsize=6.5, alignment="left")
     for order, color in (("ν = 1", VERMILION), ("ν = 2", BLUE), ("ν = 3", GREEN)):
         recovered, congruent = (
             [100 * getattr(counted[order, size], name) / total for size in sizes] for name in ("recovered", "congruent")
         )
-        right.plot(sizes, congruent, "o-", color=color, lw=1.4, ms=4, label=f"{order}: congruent")
-        right.plot(sizes, recovered, "o--", color=color, lw=1, ms=6, mfc="none", label=f"{order}: equal features")
+        right.plot(sizes, recovered, "o--", color=color, lw=1, ms=7, mfc="none")
+        right.plot(sizes, congruent, "o-", color=color, lw=1.4, ms=4, label=order)
+    right.plot([], [], "o--", color="black", lw=1, ms=7, mfc="none", label="equal features")
+    right.plot([], [], "o-", color="black", lw=1.4, ms=4, label="and congruent")
     right.set_xscale("log")
     right.set_ylim(-3, 103)
     right.set_xlabel("displacement of each atom of the start (Å)", fontsize=9)

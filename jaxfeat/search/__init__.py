@@ -2,7 +2,6 @@
 
 from jaxfeat.search.find import find_singular_points as find_singular_points
 from jaxfeat.search.invert import Inverse as Inverse
-from jaxfeat.search.invert import invert as invert
 from jaxfeat.search.points import SingularPoints as SingularPoints
 from jaxfeat.search.space import Free as Free
 from jaxfeat.search.space import Within as Within

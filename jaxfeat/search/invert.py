@@ -144,11 +144,8 @@ def invert(
             )
     f.check(given)
     b = len(points)
-    wanted = (b, *eqx.filter_eval_shape(f.features, jax.tree.map(lambda leaf: leaf[0], given)).shape) if b else (0, 0)
-    if b and features.shape != wanted:
-        raise BasisError(
-            f"features has shape {features.shape}; give {wanted}: for each of {b} starts all {wanted[1]} features."
-        )
+    if features.ndim != 2 or len(features) != b:
+        raise BasisError(f"features has shape {features.shape}; give one row of features for each of {b} starts.")
     host = jax.tree.map(np.asarray, given)
     status = np.array(judged(points, host), dtype="<U16")
     status[(status == "") & ~np.isfinite(features).all(-1)] = "non-finite"
@@ -177,6 +174,11 @@ def _slope(triangles: np.ndarray) -> np.ndarray:
 
 @eqx.filter_jit
 def _landed(f: AbstractFeaturizer, max_iterations: Any, features: Array, starts: Environment) -> Landing:
+    # Here, where it costs nothing when a program is at hand: a function does not know how many features it has.
+    d = eqx.filter_eval_shape(f.features, jax.tree.map(lambda leaf: leaf[0], starts)).shape[0]
+    if features.shape[1] != d:
+        raise BasisError(f"features has rows of {features.shape[1]}; this featurizer has {d} features.")
+
     def one(features: Array, start: Environment) -> Landing:
         nothing = jnp.zeros(0, features.dtype)
         return land(_residual(f, features, start), start.positions.reshape(-1), nothing, max_iterations)
@@ -191,7 +193,7 @@ def _residual(f: AbstractFeaturizer, features: Float[Array, " d"], start: Enviro
 
     def rows(point: Float[Array, " k"], direction: Float[Array, " p"]) -> Rows:
         env = start.with_positions(point.reshape(start.positions.shape))
-        jacobian = jnp.where(start.mask[:, None], weighed_jacobian(f, env)[0], 0)
+        jacobian, _ = weighed_jacobian(f, env)
         return Rows(
             value=(f.features(env) - features) / size,
             by_point=jacobian.reshape(jacobian.shape[0], -1).T / size,
