@@ -177,6 +177,10 @@ def next_to(name, f, curve, offsets, rng):
     found = jaxfeat.invert(f, seen.features, mirrored)
     there = found.recovered & (found.distance(environments) > offsets)
     print(f"{name}, from t to -t: {there.sum()} of {len(offsets)} have the features of the other side")
+    missed = ~there & (found.residual > 1e-12)
+    if missed.sum() > 1:
+        power = np.polyfit(np.log(offsets[missed]), np.log(found.residual[missed]), 1)[0]
+        print(f"{name}: the others miss them by s to the {power:.2f}, {found.residual[missed].max():.0e} |F| at most")
     series["other"] = (seen.ratio[there], found.distance(environments)[there])
     return series, (at.kappa, seen.norm[-1], float(seen.smallest[-1] / seen.ratio[-1]))
 

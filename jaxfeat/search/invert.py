@@ -7,7 +7,8 @@ one component of the features is κ t² / 2, a fold, and an error ε |F| of it m
     sqrt(t² + 2 ε |F| / κ) - t:
 
 by ε |F| / σ_min as long as σ_min² >> 2 κ ε |F|, and by sqrt(2 ε |F| / κ) on the fold. An error of the other sign leaves
-no solution where t² < 2 ε |F| / κ. And for every t, there is another solution at -t or next to it.
+no solution where t² < 2 ε |F| / κ. At -t, features differ by terms of order t³ at most: by nothing in a family of
+degenerate pairs, where that is another solution, and by too little to be seen next to any fold.
 
 The solver is that of `jaxfeat.search.land`, with no v to solve for. Rotations are free, and what the features do not
 see is best left alone, so steps must be of minimum norm here too; and they must be reduced by QR: of normal equations,
