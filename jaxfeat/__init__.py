@@ -18,6 +18,7 @@ from jaxfeat.geometry.read import structures as structures
 from jaxfeat.geometry.structure import Structure as Structure
 from jaxfeat.geometry.symmetry import symmetrized as symmetrized
 from jaxfeat.search.find import find_singular_points as find_singular_points
+from jaxfeat.search.invert import invert as invert
 from jaxfeat.sensitivity.cure import cure as cure
 from jaxfeat.sensitivity.jacobian import jacobian as jacobian
 from jaxfeat.sensitivity.kernel import complete_kernel as complete_kernel

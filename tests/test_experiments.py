@@ -38,6 +38,14 @@ FOUND = {
         "ν = 3, isosceles: incompleteness 1 (ok)\n",
         "ν = 4, isosceles: incompleteness 0 (ok)\n",
     ],
+    "inversion": [
+        "pair family: slope of the error -1.00, error over law 1.00 to 1.00\n",
+        "pair family, on the fold: error as ε to the 0.50, over law 1.00 to 1.00\n",
+        "pair family, from t to -t: 4 of 4 have the features of the other side\n",
+        "ν = 2, cy = 0.0001: other member recovered True\n",
+        "ν = 3, cy = 0.0001: other member recovered False\n",
+        "ν = 2, 0.05 Å: 4 of 4 have the features, 4 are congruent (",
+    ],
     "realistic": [
         "g2, default: 9 environments, null directions by symmetry 9, incompleteness 0, truncation 0, ambiguous 0\n",
         "random methane, default: 6 environments, null directions by symmetry 0,",

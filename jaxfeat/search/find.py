@@ -80,7 +80,7 @@ def find_singular_points(
     host = jax.tree.map(np.asarray, given)
     b = len(points)
     lanes = lanes_for(b)
-    status = np.array(_judged(points, host), dtype="<U16")
+    status = np.array(judged(points, host), dtype="<U16")
     if isinstance(space, Free) and (status == "").any():
         space = space.around(host[status == ""])
     sound = np.flatnonzero(status == "")
@@ -147,7 +147,7 @@ def find_singular_points(
     )
 
 
-def _judged(points: np.ndarray, host: Environment) -> np.ndarray:
+def judged(points: np.ndarray, host: Environment) -> np.ndarray:
     """What is wrong with starts, `(b,)`; empty where nothing is."""
     finite = np.isfinite(points).all(1) & np.isfinite(host.positions).all((1, 2))
     mask = np.concatenate([np.ones((len(points), 1), bool), host.mask], 1)
