@@ -14,7 +14,7 @@ from jaxfeat.errors import BasisError, GeometryError, PrecisionError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import COINCIDENT, Environment
 from jaxfeat.manifolds.manifold import AbstractManifold
-from jaxfeat.search.attempt import VIOLATION, Tried, attempt, jitter, problems_of
+from jaxfeat.search.attempt import VIOLATION, Tried, attempt, jitter, narrowed, problems_of
 from jaxfeat.search.batches import lanes_for
 from jaxfeat.search.certify import environments_at, violations
 from jaxfeat.search.descend import default_optimizer
@@ -95,7 +95,7 @@ def find_singular_points(
     if len(todo):
         key = jax.random.key(0) if key is None else key
         rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
-        problems = problems_of(_narrowed(f, host), space, points[todo], host[todo], exclude, rng, lanes)
+        problems = problems_of(narrowed(f, host), space, points[todo], host[todo], exclude, rng, lanes)
         for count in range(restarts + 1):
             lane, here, descent = host[todo], points[todo], None
             if count:
@@ -156,12 +156,3 @@ def _judged(points: np.ndarray, host: Environment) -> np.ndarray:
     near &= mask[:, :, None] & mask[:, None] & ~np.eye(mask.shape[1], dtype=bool)
     wrong = {"non-finite": ~finite, "empty": ~host.mask.any(1), "coincident": near.any((1, 2))}
     return np.select(list(wrong.values()), list(wrong), "")
-
-
-def _narrowed(f: AbstractFeaturizer, host: Environment) -> AbstractFeaturizer:
-    """The featurizer for the species of these starts."""
-    if f.species is None:
-        return f
-    held = np.append(host.species[host.mask], host.center_species)
-    present = np.asarray(f.species)[np.isin(f.species, held)].astype(np.int32)
-    return f.restricted(present if len(present) else np.asarray([-1], np.int32))

@@ -1,4 +1,4 @@
-"""The dimension of the set of singular points that a point belongs to."""
+"""The set of singular points that a point belongs to, to first order: its tangent space and its dimension."""
 
 from __future__ import annotations
 
@@ -21,14 +21,20 @@ what whitening amplifies."""
 def dimensions(
     problem: Problem, points: np.ndarray, directions: np.ndarray, starts: Environment, lanes: int
 ) -> np.ndarray:
-    """For landed points θ `(b, k)` with null directions `(b, p)`: the dimension, up to rotations, of the moves dθ for
-    which some dv keeps the linearised equations of (θ, v); constraints apart. `(b,)`."""
+    """The dimensions, up to rotations, of the sets that landed points belong to: `(b,)`. See `tangent_spaces`."""
+    return np.asarray([len(space) for space in tangent_spaces(problem, points, directions, starts, lanes)])
+
+
+def tangent_spaces(
+    problem: Problem, points: np.ndarray, directions: np.ndarray, starts: Environment, lanes: int
+) -> list[np.ndarray]:
+    """For landed points θ `(b, k)` with null directions `(b, p)`: the moves dθ, up to rotations, for which some dv
+    keeps the linearised equations of (θ, v); constraints apart. For each point `(dimension, k)`: what they do to the
+    atoms, their rotation apart, is orthonormal."""
     triangles = land_all(problem, points, directions, starts, lanes=lanes).triangle
     moves, turns = in_chunks(lambda *lane: _moves(problem.space, *lane), points, starts, lanes=lanes)
     k = points.shape[1]
-    return np.asarray(
-        [_dimension(t[:, :k], t[:, k:-1], *rest) for t, *rest in zip(triangles, moves, turns, strict=True)]
-    )
+    return [_tangent(t[:, :k], t[:, k:-1], *rest) for t, *rest in zip(triangles, moves, turns, strict=True)]
 
 
 @eqx.filter_jit
@@ -44,16 +50,18 @@ def _moves(space: AbstractSpace, points: Array, starts: Environment) -> tuple[Ar
     return jax.vmap(one)(points, starts)
 
 
-def _dimension(by_point: np.ndarray, by_direction: np.ndarray, moves: np.ndarray, turns: np.ndarray) -> int:
+def _tangent(by_point: np.ndarray, by_direction: np.ndarray, moves: np.ndarray, turns: np.ndarray) -> np.ndarray:
     # What no dv can make up for must vanish: the rest after projecting out what dv reaches.
     left, values, _ = np.linalg.svd(by_direction, full_matrices=False)
     reached = left[:, values > RANK * values.max()]
     rest = by_point - reached @ (reached.T @ by_point)
     _, values, right = np.linalg.svd(rest)
     rank = int((values > RANK * np.linalg.norm(by_point, 2)).sum())
-    free = moves @ right[rank:].T
+    kernel = right[rank:].T
+    free = moves @ kernel
     _, values, axes = np.linalg.svd(turns, full_matrices=False)
     rigid = axes[values > RANK * values.max()]
-    free = free - rigid.T @ (rigid @ free)
     # Coordinates that move nothing, such as those of fixed atoms, drop out here too.
-    return int((np.linalg.svd(free, compute_uv=False) > RANK).sum()) if free.size else 0
+    _, values, right = np.linalg.svd(free - rigid.T @ (rigid @ free), full_matrices=False)
+    seen = values > RANK
+    return (kernel @ right[seen].T / values[seen]).T

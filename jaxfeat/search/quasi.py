@@ -1,0 +1,213 @@
+"""Along the least sensitive direction: how far atoms go while features hardly move."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxfeat.errors import GeometryError
+from jaxfeat.features.base import AbstractFeaturizer
+from jaxfeat.geometry.environment import Environment
+from jaxfeat.search.path import ACROSS, EASY, GROWTH, SMALLEST, STRAIGHT, Origin, checked
+from jaxfeat.sensitivity.jacobian import weighed_jacobian
+from jaxfeat.sensitivity.spectrum import jacobian_spectrum
+
+LARGEST = 0.02
+"""Å, of a step."""
+
+CORRECTIONS = 8
+"""Newton's steps across the path, at most: three are usual."""
+
+CONVERGED = 1e-6
+"""Of a step along the path: corrections below this have arrived."""
+
+CUT = 1e-10
+"""Singular values across the path below this, relative to the largest, are zeros: nothing is corrected there."""
+
+RETURNED = 1e-4
+"""Å: a path that comes this near its start has closed."""
+
+MESSAGES = {
+    "length": "the path is as long as was asked for.",
+    "closed": "the path is back at its start, up to a rotation and a permutation of like atoms.",
+    "turned": "the least sensitive direction turns faster than the smallest step can follow.",
+    "lost": "across the path there is no way back to the features of the start, or two atoms have met.",
+}
+"""What each end of a quasi-constant path means."""
+
+
+class QuasiConstantPath(NamedTuple):
+    """A path of an environment along which features are as constant as they can be.
+
+    **Attributes** (of s points, the start first):
+
+    - `environments`: a batch of s.
+    - `path`: `(s,)`, the length of the way there, Å, of all neighbors together.
+    - `change`: `(s,)`, |F - F₀|, with F₀ the features of the start. `relative_change`: the same over |F₀|.
+    - `directions`: `(s, n, 3)`, of the path, of length 1.
+    - `sigma`: `(s,)`, features per Å along it: the singular value that is followed, over the largest one.
+    - `sigma_ratio`: `(s,)`, σ_min/σ_max of the non-rigid spectrum, raw.
+    - `rank`: `(s,)`, how many singular values are smaller than the one that is followed: 0 until another one crosses.
+    - `status`: one of `jaxfeat.search.quasi.MESSAGES`.
+    """
+
+    environments: Environment
+    path: np.ndarray
+    change: np.ndarray
+    relative_change: np.ndarray
+    directions: np.ndarray
+    sigma: np.ndarray
+    sigma_ratio: np.ndarray
+    rank: np.ndarray
+    status: str
+
+
+class _Look(NamedTuple):
+    """An environment as seen from a path: |F - F₀|; Newton's displacement across the path that takes F back to F₀, as
+    far as may be; the singular values and directions; whether all of that is to be trusted."""
+
+    change: Any
+    back: Any
+    values: Any
+    axes: Any
+    sound: Any
+
+
+class _Point(NamedTuple):
+    x: np.ndarray
+    direction: np.ndarray
+    rank: int
+    look: _Look
+
+
+def trace_quasi_constant(
+    f: AbstractFeaturizer, start: Environment, length: float, *, sign: int = 1
+) -> QuasiConstantPath:
+    """Follow the direction of the smallest singular value from an environment, at constant features (Parsaeifard and
+    Goedecker, JCP 156, 034302 (2022)).
+
+    Each step goes along that direction, and then, by Gauss-Newton in all directions across it, back to the features of
+    the start: what is left of their change is what no displacement across the path can undo. Steps are between 1e-5
+    and 0.02 Å, such that the direction turns by less than 14°. Where two singular values cross, so that even the
+    smallest step exchanges them, the direction goes on and not the order.
+
+    **Arguments:**
+
+    - `f`: a featurizer. `start`: one environment, float64.
+    - `length`: Å, of the displacement of all neighbors together, at most: a path that closes is shorter.
+    - `sign`: which way to go. 1 is the way in which the component that moves most grows, -1 the other.
+
+    **Raises:** `SpeciesError`, as the featurizer does; `PrecisionError` for positions that are not float64;
+    `GeometryError` for what is no one sound environment, one without a displacement that is not rigid, and for a
+    length that is not positive.
+    """
+    env = checked(f, start, length)
+    if sign not in (1, -1):
+        raise GeometryError(f"sign is {sign!r}; give 1 or -1, which way to go.")
+    goal = f(env)
+    x = np.asarray(env.positions)
+    look = _looked(f, env, goal, np.zeros_like(x))
+    if not look.sound:
+        raise GeometryError("no displacement of the start that is not rigid moves its features; there is no way to go.")
+    along = look.axes[-1]
+    points = [_Point(x, sign * np.sign(along.flat[np.abs(along).argmax()]) * along, 0, look)]
+    origin, away = Origin.of(f, env, x), False
+    path, h, status = [0.0], LARGEST, "length"
+    # Rounding of what is added up must not ask for one more step.
+    while length - path[-1] > SMALLEST:
+        here = points[-1]
+        h = min(h, LARGEST, length - path[-1])
+        step = origin.ahead(here.x, here.direction, h) if away else h
+        after = _advanced(f, env, goal, here, step)
+        if isinstance(after, str):
+            if step <= SMALLEST:
+                status = after
+                break
+            h = max(step / 2, SMALLEST)
+            continue
+        points.append(after)
+        path.append(path[-1] + float(np.linalg.norm(after.x - here.x)))
+        if away and origin.near(after.x, RETURNED) is not None:
+            status = "closed"
+            break
+        away = away or origin.near(after.x, 2 * h) is None
+        if float(np.sum(after.direction * here.direction)) > EASY:
+            h *= GROWTH
+    return _collected(f, env, goal, points, path, status)
+
+
+def _advanced(f: AbstractFeaturizer, env: Environment, goal: Array, here: _Point, step: float) -> _Point | str:
+    """The next point of the path; or why there is none within reach of this step."""
+    aim = here.x + step * here.direction
+    x = aim
+    for _ in range(CORRECTIONS):
+        look = _looked(f, env.with_positions(x), goal, here.direction)
+        off = np.linalg.norm(x + look.back - aim)
+        if not look.sound or not off < ACROSS * step:
+            return "lost"
+        if np.linalg.norm(look.back) <= CONVERGED * step:
+            break
+        x = x + look.back
+    else:
+        return "lost"
+    overlaps = np.einsum("kni,ni->k", look.axes, here.direction)
+    best = int(np.abs(overlaps).argmax())
+    rank = len(overlaps) - 1 - best
+    if np.abs(overlaps[best]) < STRAIGHT or (rank != here.rank and step > SMALLEST):
+        return "turned"
+    return _Point(x, np.sign(overlaps[best]) * look.axes[best], rank, look)
+
+
+def _looked(f: AbstractFeaturizer, env: Environment, goal: Array, along: np.ndarray) -> _Look:
+    look = jax.tree.map(np.asarray, _look(f, env, goal, along))
+    known = np.isfinite(look.values)
+    return look._replace(values=look.values[known], axes=look.axes[known], sound=look.sound and known.any())
+
+
+@eqx.filter_jit
+def _look(f: AbstractFeaturizer, env: Environment, goal: Array, along: Float[Array, "n 3"]) -> _Look:
+    jacobian, added = weighed_jacobian(f, env)
+    spectrum = jacobian_spectrum(jacobian, added, f, env, equilibrated=False, every=False)
+    axes = spectrum.directions.reshape(len(spectrum.values), -1)
+    residual = f.features(env) - goal
+    # Coordinates in which the path is the first axis, so that the others are what is across it; and few rows.
+    here = axes @ along.reshape(-1)
+    mirror = here.at[0].add(jnp.where(here[0] < 0, -1, 1) * jnp.linalg.norm(here))
+    square = mirror @ mirror
+    turned = axes - 2 * jnp.outer(mirror, mirror @ axes) / jnp.where(square > 0, square, 1)
+    across = turned[1:]
+    rows = jnp.concatenate([jacobian.reshape(len(jacobian), -1) @ across.T, residual[:, None]], 1)
+    r = jnp.linalg.qr(jnp.pad(rows, ((0, max(rows.shape[1] - len(rows), 0)), (0, 0))), mode="r")
+    back = -jnp.linalg.pinv(r[:, :-1], rtol=CUT) @ r[:, -1]
+    return _Look(
+        change=jnp.linalg.norm(residual),
+        back=(back @ across).reshape(env.positions.shape),
+        values=spectrum.values,
+        axes=spectrum.directions,
+        sound=spectrum.status == "ok",
+    )
+
+
+def _collected(
+    f: AbstractFeaturizer, env: Environment, goal: Array, points: list[_Point], path: list[float], status: str
+) -> QuasiConstantPath:
+    x = np.stack([point.x for point in points])
+    change = np.asarray([point.look.change for point in points])
+    rank = np.asarray([point.rank for point in points])
+    values = [point.look.values / point.look.values[0] for point in points]
+    return QuasiConstantPath(
+        environments=jax.vmap(env.with_positions)(jnp.asarray(x)),
+        path=np.asarray(path),
+        change=change,
+        relative_change=change / np.linalg.norm(goal),
+        directions=np.stack([point.direction for point in points]),
+        sigma=np.asarray([value[-1 - k] for value, k in zip(values, rank, strict=True)]),
+        sigma_ratio=np.asarray([value[-1] for value in values]),
+        rank=rank,
+        status=status,
+    )
