@@ -26,6 +26,9 @@ CORRECTIONS = 8
 CONVERGED = 1e-6
 """Of a step along the path: corrections below this have arrived."""
 
+UNHELD = 1e-3
+"""Å: a step below which there must be a way back to the features of the start, or else there is none."""
+
 CUT = 1e-10
 """Singular values across the path below this, relative to the largest, are zeros: nothing is corrected there."""
 
@@ -36,7 +39,7 @@ MESSAGES = {
     "length": "the path is as long as was asked for.",
     "closed": "the path is back at its start, up to a rotation and a permutation of like atoms.",
     "turned": "the least sensitive direction turns faster than the smallest step can follow.",
-    "lost": "across the path there is no way back to the features of the start, or two atoms have met.",
+    "coincident": "two atoms meet, or no feature moves any more.",
 }
 """What each end of a quasi-constant path means."""
 
@@ -53,6 +56,8 @@ class QuasiConstantPath(NamedTuple):
     - `sigma`: `(s,)`, features per Å along it: the singular value that is followed, over the largest one.
     - `sigma_ratio`: `(s,)`, σ_min/σ_max of the non-rigid spectrum, raw.
     - `rank`: `(s,)`, how many singular values are smaller than the one that is followed: 0 until another one crosses.
+    - `held`: `(s,)`, whether features were taken back to those of the start as far as may be. Where they have changed
+      too much for that, the rest of the path follows the direction alone.
     - `status`: one of `jaxfeat.search.quasi.MESSAGES`.
     """
 
@@ -64,6 +69,7 @@ class QuasiConstantPath(NamedTuple):
     sigma: np.ndarray
     sigma_ratio: np.ndarray
     rank: np.ndarray
+    held: np.ndarray
     status: str
 
 
@@ -82,6 +88,7 @@ class _Point(NamedTuple):
     x: np.ndarray
     direction: np.ndarray
     rank: int
+    held: bool
     look: _Look
 
 
@@ -94,7 +101,8 @@ def trace_quasi_constant(
     Each step goes along that direction, and then, by Gauss-Newton in all directions across it, back to the features of
     the start: what is left of their change is what no displacement across the path can undo. Steps are between 1e-5
     and 0.02 Å, such that the direction turns by less than 14°. Where two singular values cross, so that even the
-    smallest step exchanges them, the direction goes on and not the order.
+    smallest step exchanges them, the direction goes on and not the order. Where features have changed so much that there
+    is no minimum of the change across the path any more, the direction alone is integrated, by the midpoint rule.
 
     **Arguments:**
 
@@ -115,7 +123,7 @@ def trace_quasi_constant(
     if not look.sound:
         raise GeometryError("no displacement of the start that is not rigid moves its features; there is no way to go.")
     along = look.axes[-1]
-    points = [_Point(x, sign * np.sign(along.flat[np.abs(along).argmax()]) * along, 0, look)]
+    points = [_Point(x, sign * np.sign(along.flat[np.abs(along).argmax()]) * along, 0, True, look)]
     origin, away = Origin.of(f, env, x), False
     path, h, status = [0.0], LARGEST, "length"
     # Rounding of what is added up must not ask for one more step.
@@ -125,7 +133,9 @@ def trace_quasi_constant(
         step = origin.ahead(here.x, here.direction, h) if away else h
         after = _advanced(f, env, goal, here, step)
         if isinstance(after, str):
-            if step <= SMALLEST:
+            if after == "unheld":
+                points[-1] = here._replace(held=step > UNHELD)
+            elif step <= SMALLEST:
                 status = after
                 break
             h = max(step / 2, SMALLEST)
@@ -143,24 +153,33 @@ def trace_quasi_constant(
 
 def _advanced(f: AbstractFeaturizer, env: Environment, goal: Array, here: _Point, step: float) -> _Point | str:
     """The next point of the path; or why there is none within reach of this step."""
-    aim = here.x + step * here.direction
-    x = aim
+    if not here.held:
+        middle = _turned(here, here.x + step / 2 * here.direction, f, env, goal, step)
+        return middle if isinstance(middle, str) else _turned(here, here.x + step * middle.direction, f, env, goal, step)
+    x = aim = here.x + step * here.direction
     for _ in range(CORRECTIONS):
-        look = _looked(f, env.with_positions(x), goal, here.direction)
-        off = np.linalg.norm(x + look.back - aim)
-        if not look.sound or not off < ACROSS * step:
-            return "lost"
-        if np.linalg.norm(look.back) <= CONVERGED * step:
+        back = _looked(f, env.with_positions(x), goal, here.direction).back
+        if np.linalg.norm(back) <= CONVERGED * step:
+            return _turned(here, x, f, env, goal, step)
+        x = x + back
+        if not np.linalg.norm(x - aim) < ACROSS * step:
             break
-        x = x + look.back
-    else:
-        return "lost"
+    return "unheld"
+
+
+def _turned(
+    here: _Point, x: np.ndarray, f: AbstractFeaturizer, env: Environment, goal: Array, step: float
+) -> _Point | str:
+    """A point with the direction that continues the one here."""
+    look = _looked(f, env.with_positions(x), goal, here.direction)
+    if not look.sound:
+        return "coincident"
     overlaps = np.einsum("kni,ni->k", look.axes, here.direction)
     best = int(np.abs(overlaps).argmax())
     rank = len(overlaps) - 1 - best
     if np.abs(overlaps[best]) < STRAIGHT or (rank != here.rank and step > SMALLEST):
         return "turned"
-    return _Point(x, np.sign(overlaps[best]) * look.axes[best], rank, look)
+    return _Point(x, np.sign(overlaps[best]) * look.axes[best], rank, here.held, look)
 
 
 def _looked(f: AbstractFeaturizer, env: Environment, goal: Array, along: np.ndarray) -> _Look:
@@ -209,5 +228,6 @@ def _collected(
         sigma=np.asarray([value[-1 - k] for value, k in zip(values, rank, strict=True)]),
         sigma_ratio=np.asarray([value[-1] for value in values]),
         rank=rank,
+        held=np.asarray([point.held for point in points]),
         status=status,
     )

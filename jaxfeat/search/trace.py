@@ -1,0 +1,217 @@
+"""Along a set of singular points: pseudo-arclength continuation, with landings as the corrector."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxfeat.errors import GeometryError
+from jaxfeat.features.base import AbstractFeaturizer
+from jaxfeat.geometry.environment import Environment
+from jaxfeat.search.attempt import (
+    EXACT,
+    VIOLATION,
+    Problems,
+    arrived,
+    attempt,
+    judged,
+    narrowed,
+    problems_of,
+)
+from jaxfeat.search.certify import newton_steps, violations
+from jaxfeat.search.path import ACROSS, EASY, GROWTH, SMALLEST, STRAIGHT, Origin, checked
+from jaxfeat.search.points import MESSAGES as LANDINGS
+from jaxfeat.search.space import Free
+from jaxfeat.search.tangent import tangent_spaces
+
+LARGEST = 0.05
+"""Å, of a step."""
+
+ITERATIONS = 60
+"""Steps of Gauss-Newton from the start to a singular point, at most."""
+
+PROMPT, MANY = 6, 15
+"""Steps of Gauss-Newton back to the set: after an easy step of the path, and after the longest that is taken."""
+
+RETURNED = 1e-6
+"""Å: a path that comes this near its start has closed."""
+
+MESSAGES = {
+    "length": "the path is as long as was asked for.",
+    "closed": "the path is back at its start, up to a rotation and a permutation of like atoms.",
+    "left-bounds": "the path leads out of bounds.",
+    "stalled": "even the smallest step leads to no singular point in line with the path.",
+}
+"""What each end of a path of singular points means."""
+
+
+class SingularPath(NamedTuple):
+    """A path in a set of singular points.
+
+    **Attributes** (of s points, the start first):
+
+    - `environments`: a batch of s.
+    - `path`: `(s,)`, the length of the way there, Å, of all neighbors together.
+    - `tangents`: `(s, n, 3)`, of the path, of length 1. `directions`: `(s, n, 3)`, the null direction that goes along,
+      of length 1.
+    - `sigma_ratio`: `(s,)`, σ_min/σ_max of the non-rigid spectrum of all features: at most 1e-12. `accuracy`: `(s,)`,
+      Å, Newton's estimate of how far the exact point is: at most 1e-6.
+    - `dimension`: `(s,)`, of the set at this point, up to rotations; more than nearby where several sets meet.
+    - `status`: one of `jaxfeat.search.trace.MESSAGES`.
+    """
+
+    environments: Environment
+    path: np.ndarray
+    tangents: np.ndarray
+    directions: np.ndarray
+    sigma_ratio: np.ndarray
+    accuracy: np.ndarray
+    dimension: np.ndarray
+    status: str
+
+
+class _Point(NamedTuple):
+    """Flat: `x`, `v` and `tangent` are `(3 n,)`."""
+
+    x: np.ndarray
+    v: np.ndarray
+    tangent: np.ndarray
+    ratio: float
+    accuracy: float
+    dimension: int
+
+
+def trace_singular_set(
+    f: AbstractFeaturizer,
+    start: Environment,
+    length: float,
+    *,
+    tangent: Any = None,
+    constraints: Free | None = None,
+) -> SingularPath:
+    """Follow the set of singular points that is next to an environment.
+
+    The start is landed on a singular point first. From there on each step goes along a tangent of the set, and is then
+    landed again, the shortest way, with the null direction of the point before. Steps are between 1e-5 and 0.05 Å, such
+    that neither the tangent nor the null direction turns by more than 14°. In a set of several dimensions the tangent
+    is transported: projected from each tangent space on the next. Every point is certified, as
+    `find_singular_points` does. Symmetric points are singular, too: start at others to follow others.
+
+    **Arguments:**
+
+    - `f`: a featurizer, three times differentiable. `start`: one environment, float64.
+    - `length`: Å, of the displacement of all neighbors together, at most: a path that closes is shorter.
+    - `tangent`: `(n, 3)`, a displacement whose projection on the tangent space is the way to go. By default it is the
+      first of an orthonormal basis: of a curve, one of its two ways.
+    - `constraints`: bounds, as for `find_singular_points`; the path ends at them.
+
+    **Raises:** `SpeciesError`, as the featurizer does; `PrecisionError` for positions that are not float64;
+    `GeometryError` for what is no one sound environment, a start that lands on no singular point or on an isolated one,
+    a tangent across the set, and for a length that is not positive.
+    """
+    env = jax.tree.map(np.asarray, checked(f, start, length))
+    if not isinstance(constraints, Free | None):
+        raise GeometryError("a singular set is followed in all positions: constraints must be a Free(...) or None.")
+    wanted = None if tangent is None else np.asarray(tangent, float)
+    if wanted is not None:
+        wanted = wanted[: env.max_neighbors].reshape(-1) if wanted.shape == start.positions.shape else np.zeros(0)
+        if wanted.shape != (3 * env.max_neighbors,) or not np.isfinite(wanted).all():
+            raise GeometryError(f"tangent must be finite, of shape {start.positions.shape}, one row for each neighbor.")
+    starts = jax.tree.map(lambda leaf: leaf[None], env)
+    space = (constraints or Free()).around(starts)
+    points, _ = space.read(starts)
+    if violations(space, points, starts, 1)[0] > VIOLATION:
+        raise GeometryError(f"no singular point: {LANDINGS['out-of-bounds']}")
+    problems = problems_of(narrowed(f, starts), space, points, starts, None, np.random.default_rng(0), 1)
+    walk = _Walk(problems, starts)
+    here = walk.begun(points, wanted)
+    found, path, h, away = [here], [0.0], LARGEST, False
+    origin = Origin.of(f, env, walk.positions(here))
+    status = "length"
+    while length - path[-1] > SMALLEST:
+        here = found[-1]
+        h = min(h, LARGEST, length - path[-1])
+        step = origin.ahead(walk.positions(here), here.tangent.reshape(-1, 3), h) if away else h
+        after, easy = walk.advanced(here, step)
+        if after is None:
+            if step <= SMALLEST:
+                out = violations(space, (here.x + 2 * step * here.tangent)[None], starts, 1)[0] > VIOLATION
+                status = "left-bounds" if out else "stalled"
+                break
+            h = max(step / 2, SMALLEST)
+            continue
+        found.append(after)
+        path.append(path[-1] + float(np.linalg.norm(after.x - here.x)))
+        if away and origin.near(walk.positions(after), RETURNED) is not None:
+            status = "closed"
+            break
+        away = away or origin.near(walk.positions(after), 2 * h) is None
+        h *= GROWTH if easy else 1
+    shape = (len(found), -1, 3)
+    x = jnp.asarray(np.stack([walk.positions(point) for point in found]))
+    return SingularPath(
+        environments=jax.vmap(env.with_positions)(x),
+        path=np.asarray(path),
+        tangents=np.stack([point.tangent for point in found]).reshape(shape),
+        directions=np.stack([point.v for point in found]).reshape(shape),
+        sigma_ratio=np.asarray([point.ratio for point in found]),
+        accuracy=np.asarray([point.accuracy for point in found]),
+        dimension=np.asarray([point.dimension for point in found]),
+        status=status,
+    )
+
+
+class _Walk(NamedTuple):
+    problems: Problems
+    starts: Environment
+
+    def positions(self, point: _Point) -> np.ndarray:
+        return point.x.reshape(-1, 3)
+
+    def begun(self, points: np.ndarray, wanted: np.ndarray | None) -> _Point:
+        """The singular point that the start lands on, with the tangent that is nearest to what is wanted."""
+        tried = attempt(self.problems, points, self.starts, None, ITERATIONS, 1)
+        if tried.status[0] != "landed":
+            raise GeometryError(f"no singular point next to the start: {LANDINGS[str(tried.status[0])]}")
+        basis = self.basis(tried.points, tried.directions)
+        if not len(basis):
+            raise GeometryError("the singular point next to the start is isolated; there is no set of them to follow.")
+        tangent = basis[0] if wanted is None else basis.T @ (basis @ wanted)
+        size = np.linalg.norm(tangent)
+        if size <= (0.0 if wanted is None else 1e-6 * np.linalg.norm(wanted)):
+            raise GeometryError("tangent leads across the singular set; give a displacement that is not normal to it.")
+        found = (float(tried.ratio[0]), float(tried.accuracy[0]), len(basis))
+        return _Point(tried.points[0], tried.directions[0], tangent / size, *found)
+
+    def basis(self, points: np.ndarray, directions: np.ndarray) -> np.ndarray:
+        return tangent_spaces(self.problems.whitened, points, directions, self.starts, 1)[0]
+
+    def advanced(self, here: _Point, step: float) -> tuple[_Point | None, bool]:
+        """The next point, if one is in reach of this step, and whether it was easily reached."""
+        aim = (here.x + step * here.tangent)[None]
+        way, end = arrived(self.problems, aim, here.v[None], self.starts, MANY, 1)
+        if not np.linalg.norm(end.point - aim) < ACROSS * step:
+            return None, False
+        tried, _ = judged(self.problems.whitened, end.point, end.direction, self.starts, 1)
+        if tried.status[0] != "landed" or tried.directions[0] @ here.v < STRAIGHT:
+            return None, False
+        accuracy = newton_steps(self.problems.plain, tried.points, tried.directions, self.starts, 1)[0]
+        if accuracy > EXACT:
+            return None, False
+        basis = self.basis(tried.points, tried.directions)
+        tangent = basis.T @ (basis @ here.tangent)
+        straight = float(np.linalg.norm(tangent))
+        if straight < STRAIGHT:
+            return None, False
+        found = _Point(
+            tried.points[0],
+            tried.directions[0],
+            tangent / straight,
+            float(tried.ratio[0]),
+            float(accuracy),
+            len(basis),
+        )
+        return found, straight > EASY and int(way.iterations[0]) <= PROMPT
