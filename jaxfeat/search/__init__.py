@@ -1,4 +1,4 @@
-"""From anywhere to an exact singular point: descend where that is needed, land, certify, classify; and on from there."""
+"""From anywhere to an exact singular point: descend where that is needed, land, certify, classify; and follow."""
 
 from jaxfeat.search.find import find_singular_points as find_singular_points
 from jaxfeat.search.points import SingularPoints as SingularPoints

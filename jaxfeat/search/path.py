@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,6 +20,9 @@ GROWTH = 1.5
 
 ACROSS = 0.5
 """Of a step: a correction that is longer has gone elsewhere."""
+
+CLOSING = 6
+"""Attempts at a step that ends at the origin."""
 
 SMALLEST = 1e-5
 """Å: a path that asks for smaller steps is at its end."""
@@ -71,8 +75,59 @@ class Origin(NamedTuple):
         whole[there] = found
         return whole
 
-    def ahead(self, positions: np.ndarray, tangent: np.ndarray, step: float) -> float:
-        """How long a step ends beside the origin: `step` itself (Å), or less, if the origin is less far ahead."""
-        found = self.near(positions, step)
-        along = np.inf if found is None else float(np.sum((found - positions) * tangent))
-        return along if SMALLEST < along < step else step
+
+class Way(NamedTuple):
+    """Points of a path, the length of the way to each of them (Å), and how it ended: with "length", "closed", or a
+    reason why no step led on."""
+
+    points: list[Any]
+    path: np.ndarray
+    status: str
+
+
+def follow(
+    advance: Callable[[Any, float], Any], first: Any, origin: Origin, length: float, largest: float, returned: float
+) -> Way:
+    """Go on from a first point until the length is reached or the path is back to within `returned` of its origin (Å).
+
+    Points have `positions` and a `tangent`, `(n, 3)`, and say whether they were `easy` to reach. `advance` takes a
+    point and a step (Å) to the next point, or to the reason why there is none within reach: then the step is halved,
+    and that is how the path ends if the step was the smallest.
+    """
+    points, path, h, away = [first], [0.0], largest, False
+    while length - path[-1] > SMALLEST:
+        here = points[-1]
+        h = min(h, largest, length - path[-1])
+        after = advance(here, h)
+        if isinstance(after, str):
+            if h <= SMALLEST:
+                return Way(points, np.asarray(path), after)
+            h = max(h / 2, SMALLEST)
+            continue
+        last = _at_origin(advance, here, h, origin, returned) if away else None
+        points.append(after if last is None else last)
+        path.append(path[-1] + float(np.linalg.norm(points[-1].positions - here.positions)))
+        if last is not None:
+            return Way(points, np.asarray(path), "closed")
+        away = away or origin.near(after.positions, 2 * h) is None
+        h *= GROWTH if after.easy else 1
+    return Way(points, np.asarray(path), "length")
+
+
+def _at_origin(advance: Callable[[Any, float], Any], here: Any, h: float, origin: Origin, returned: float) -> Any:
+    """The next point if some step, of at most h, leads to the origin; otherwise `None`."""
+    found, step, after = origin.near(here.positions, 2 * h), 0.0, here
+    # Newton's method for the length of the step.
+    for _ in range(CLOSING):
+        if found is None:
+            return None
+        step += float(np.sum((found - after.positions) * after.tangent))
+        if not SMALLEST < step <= h:
+            return None
+        after = advance(here, step)
+        if isinstance(after, str):
+            return None
+        found = origin.near(after.positions, 2 * h)
+        if found is not None and np.linalg.norm(found - after.positions) <= returned:
+            return after
+    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -13,7 +14,7 @@ from jaxtyping import Array, Float
 from jaxfeat.errors import GeometryError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.search.path import ACROSS, EASY, GROWTH, SMALLEST, STRAIGHT, Origin, checked
+from jaxfeat.search.path import ACROSS, EASY, SMALLEST, STRAIGHT, Origin, checked, follow
 from jaxfeat.sensitivity.jacobian import weighed_jacobian
 from jaxfeat.sensitivity.spectrum import jacobian_spectrum
 
@@ -33,7 +34,7 @@ CUT = 1e-10
 """Singular values across the path below this, relative to the largest, are zeros: nothing is corrected there."""
 
 RETURNED = 1e-4
-"""Å: a path that comes this near its start has closed."""
+"""Å: a path that comes this near its start has closed. It is as constant as features are, no more."""
 
 MESSAGES = {
     "length": "the path is as long as was asked for.",
@@ -85,10 +86,11 @@ class _Look(NamedTuple):
 
 
 class _Point(NamedTuple):
-    x: np.ndarray
-    direction: np.ndarray
+    positions: np.ndarray
+    tangent: np.ndarray
     rank: int
     held: bool
+    easy: bool
     look: _Look
 
 
@@ -101,13 +103,13 @@ def trace_quasi_constant(
     Each step goes along that direction, and then, by Gauss-Newton in all directions across it, back to the features of
     the start: what is left of their change is what no displacement across the path can undo. Steps are between 1e-5
     and 0.02 Å, such that the direction turns by less than 14°. Where two singular values cross, so that even the
-    smallest step exchanges them, the direction goes on and not the order. Where features have changed so much that there
-    is no minimum of the change across the path any more, the direction alone is integrated, by the midpoint rule.
+    smallest step exchanges them, the direction goes on and not the order. Where features have changed so much that
+    across the path there is no minimum of the change any more, the direction alone is integrated, by the midpoint rule.
 
     **Arguments:**
 
     - `f`: a featurizer. `start`: one environment, float64.
-    - `length`: Å, of the displacement of all neighbors together, at most: a path that closes is shorter.
+    - `length`: Å, of the displacement of all neighbors together. A path that closes is shorter.
     - `sign`: which way to go. 1 is the way in which the component that moves most grows, -1 the other.
 
     **Raises:** `SpeciesError`, as the featurizer does; `PrecisionError` for positions that are not float64;
@@ -123,67 +125,62 @@ def trace_quasi_constant(
     if not look.sound:
         raise GeometryError("no displacement of the start that is not rigid moves its features; there is no way to go.")
     along = look.axes[-1]
-    points = [_Point(x, sign * np.sign(along.flat[np.abs(along).argmax()]) * along, 0, True, look)]
-    origin, away = Origin.of(f, env, x), False
-    path, h, status = [0.0], LARGEST, "length"
-    # Rounding of what is added up must not ask for one more step.
-    while length - path[-1] > SMALLEST:
-        here = points[-1]
-        h = min(h, LARGEST, length - path[-1])
-        step = origin.ahead(here.x, here.direction, h) if away else h
-        after = _advanced(f, env, goal, here, step)
-        if isinstance(after, str):
-            if after == "unheld":
-                points[-1] = here._replace(held=step > UNHELD)
-            elif step <= SMALLEST:
-                status = after
-                break
-            h = max(step / 2, SMALLEST)
-            continue
-        points.append(after)
-        path.append(path[-1] + float(np.linalg.norm(after.x - here.x)))
-        if away and origin.near(after.x, RETURNED) is not None:
-            status = "closed"
-            break
-        away = away or origin.near(after.x, 2 * h) is None
-        if float(np.sum(after.direction * here.direction)) > EASY:
-            h *= GROWTH
-    return _collected(f, env, goal, points, path, status)
+    along = sign * np.sign(along.flat[np.abs(along).argmax()]) * along
+    first = _Point(x, along, rank=0, held=True, easy=True, look=look)
+    way = follow(partial(_advanced, f, env, goal), first, Origin.of(f, env, x), length, LARGEST, RETURNED)
+    change = np.asarray([point.look.change for point in way.points])
+    rank = np.asarray([point.rank for point in way.points])
+    values = [point.look.values / point.look.values[0] for point in way.points]
+    return QuasiConstantPath(
+        environments=jax.vmap(env.with_positions)(jnp.asarray([point.positions for point in way.points])),
+        path=way.path,
+        change=change,
+        relative_change=change / np.linalg.norm(goal),
+        directions=np.stack([point.tangent for point in way.points]),
+        sigma=np.asarray([value[-1 - k] for value, k in zip(values, rank, strict=True)]),
+        sigma_ratio=np.asarray([value[-1] for value in values]),
+        rank=rank,
+        held=np.asarray([point.held for point in way.points]),
+        status=way.status,
+    )
 
 
 def _advanced(f: AbstractFeaturizer, env: Environment, goal: Array, here: _Point, step: float) -> _Point | str:
     """The next point of the path; or why there is none within reach of this step."""
-    if not here.held:
-        middle = _turned(here, here.x + step / 2 * here.direction, f, env, goal, step)
-        return middle if isinstance(middle, str) else _turned(here, here.x + step * middle.direction, f, env, goal, step)
-    x = aim = here.x + step * here.direction
-    for _ in range(CORRECTIONS):
-        back = _looked(f, env.with_positions(x), goal, here.direction).back
-        if np.linalg.norm(back) <= CONVERGED * step:
-            return _turned(here, x, f, env, goal, step)
-        x = x + back
-        if not np.linalg.norm(x - aim) < ACROSS * step:
-            break
-    return "unheld"
+    turned = partial(_turned, f, env, goal, here, step)
+    aim = here.positions + step * here.tangent
+    if here.held:
+        x = aim
+        for _ in range(CORRECTIONS):
+            back = _looked(f, env.with_positions(jnp.asarray(x)), goal, here.tangent).back
+            if np.linalg.norm(back) <= CONVERGED * step:
+                return turned(x, True)
+            x = x + back
+            if not np.linalg.norm(x - aim) < ACROSS * step:
+                break
+        if step > UNHELD:
+            return "unheld"
+    middle = turned((here.positions + aim) / 2, False)
+    return middle if isinstance(middle, str) else turned(here.positions + step * middle.tangent, False)
 
 
 def _turned(
-    here: _Point, x: np.ndarray, f: AbstractFeaturizer, env: Environment, goal: Array, step: float
+    f: AbstractFeaturizer, env: Environment, goal: Array, here: _Point, step: float, x: np.ndarray, held: bool
 ) -> _Point | str:
     """A point with the direction that continues the one here."""
-    look = _looked(f, env.with_positions(x), goal, here.direction)
+    look = _looked(f, env.with_positions(jnp.asarray(x)), goal, here.tangent)
     if not look.sound:
         return "coincident"
-    overlaps = np.einsum("kni,ni->k", look.axes, here.direction)
+    overlaps = np.einsum("kni,ni->k", look.axes, here.tangent)
     best = int(np.abs(overlaps).argmax())
-    rank = len(overlaps) - 1 - best
-    if np.abs(overlaps[best]) < STRAIGHT or (rank != here.rank and step > SMALLEST):
+    overlap, rank = overlaps[best], len(overlaps) - 1 - best
+    if abs(overlap) < STRAIGHT or (rank != here.rank and step > SMALLEST):
         return "turned"
-    return _Point(x, np.sign(overlaps[best]) * look.axes[best], rank, here.held, look)
+    return _Point(x, np.sign(overlap) * look.axes[best], rank, held, bool(abs(overlap) > EASY), look)
 
 
 def _looked(f: AbstractFeaturizer, env: Environment, goal: Array, along: np.ndarray) -> _Look:
-    look = jax.tree.map(np.asarray, _look(f, env, goal, along))
+    look = jax.tree.map(np.asarray, _look(f, env, goal, jnp.asarray(along)))
     known = np.isfinite(look.values)
     return look._replace(values=look.values[known], axes=look.axes[known], sound=look.sound and known.any())
 
@@ -209,25 +206,4 @@ def _look(f: AbstractFeaturizer, env: Environment, goal: Array, along: Float[Arr
         values=spectrum.values,
         axes=spectrum.directions,
         sound=spectrum.status == "ok",
-    )
-
-
-def _collected(
-    f: AbstractFeaturizer, env: Environment, goal: Array, points: list[_Point], path: list[float], status: str
-) -> QuasiConstantPath:
-    x = np.stack([point.x for point in points])
-    change = np.asarray([point.look.change for point in points])
-    rank = np.asarray([point.rank for point in points])
-    values = [point.look.values / point.look.values[0] for point in points]
-    return QuasiConstantPath(
-        environments=jax.vmap(env.with_positions)(jnp.asarray(x)),
-        path=np.asarray(path),
-        change=change,
-        relative_change=change / np.linalg.norm(goal),
-        directions=np.stack([point.direction for point in points]),
-        sigma=np.asarray([value[-1 - k] for value, k in zip(values, rank, strict=True)]),
-        sigma_ratio=np.asarray([value[-1] for value in values]),
-        rank=rank,
-        held=np.asarray([point.held for point in points]),
-        status=status,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -11,18 +12,9 @@ import numpy as np
 from jaxfeat.errors import GeometryError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.search.attempt import (
-    EXACT,
-    VIOLATION,
-    Problems,
-    arrived,
-    attempt,
-    judged,
-    narrowed,
-    problems_of,
-)
+from jaxfeat.search.attempt import EXACT, VIOLATION, Problems, arrived, attempt, judged, narrowed, problems_of
 from jaxfeat.search.certify import newton_steps, violations
-from jaxfeat.search.path import ACROSS, EASY, GROWTH, SMALLEST, STRAIGHT, Origin, checked
+from jaxfeat.search.path import ACROSS, EASY, STRAIGHT, Origin, checked, follow
 from jaxfeat.search.points import MESSAGES as LANDINGS
 from jaxfeat.search.space import Free
 from jaxfeat.search.tangent import tangent_spaces
@@ -35,6 +27,9 @@ ITERATIONS = 60
 
 PROMPT, MANY = 6, 15
 """Steps of Gauss-Newton back to the set: after an easy step of the path, and after the longest that is taken."""
+
+NORMAL = 1e-6
+"""Of a displacement: one of which less than this is tangent to the set is normal to it."""
 
 RETURNED = 1e-6
 """Å: a path that comes this near its start has closed."""
@@ -74,14 +69,24 @@ class SingularPath(NamedTuple):
 
 
 class _Point(NamedTuple):
-    """Flat: `x`, `v` and `tangent` are `(3 n,)`."""
+    """`x`, `v`, and their tangents `dx`, of length 1, and `dv` are flat: `(3 n,)`."""
 
     x: np.ndarray
     v: np.ndarray
-    tangent: np.ndarray
+    dx: np.ndarray
+    dv: np.ndarray
     ratio: float
     accuracy: float
     dimension: int
+    easy: bool
+
+    @property
+    def positions(self) -> np.ndarray:
+        return self.x.reshape(-1, 3)
+
+    @property
+    def tangent(self) -> np.ndarray:
+        return self.dx.reshape(-1, 3)
 
 
 def trace_singular_set(
@@ -103,7 +108,7 @@ def trace_singular_set(
     **Arguments:**
 
     - `f`: a featurizer, three times differentiable. `start`: one environment, float64.
-    - `length`: Å, of the displacement of all neighbors together, at most: a path that closes is shorter.
+    - `length`: Å, of the displacement of all neighbors together. A path that closes is shorter.
     - `tangent`: `(n, 3)`, a displacement whose projection on the tangent space is the way to go. By default it is the
       first of an orthonormal basis: of a curve, one of its two ways.
     - `constraints`: bounds, as for `find_singular_points`; the path ends at them.
@@ -126,92 +131,56 @@ def trace_singular_set(
     if violations(space, points, starts, 1)[0] > VIOLATION:
         raise GeometryError(f"no singular point: {LANDINGS['out-of-bounds']}")
     problems = problems_of(narrowed(f, starts), space, points, starts, None, np.random.default_rng(0), 1)
-    walk = _Walk(problems, starts)
-    here = walk.begun(points, wanted)
-    found, path, h, away = [here], [0.0], LARGEST, False
-    origin = Origin.of(f, env, walk.positions(here))
-    status = "length"
-    while length - path[-1] > SMALLEST:
-        here = found[-1]
-        h = min(h, LARGEST, length - path[-1])
-        step = origin.ahead(walk.positions(here), here.tangent.reshape(-1, 3), h) if away else h
-        after, easy = walk.advanced(here, step)
-        if after is None:
-            if step <= SMALLEST:
-                out = violations(space, (here.x + 2 * step * here.tangent)[None], starts, 1)[0] > VIOLATION
-                status = "left-bounds" if out else "stalled"
-                break
-            h = max(step / 2, SMALLEST)
-            continue
-        found.append(after)
-        path.append(path[-1] + float(np.linalg.norm(after.x - here.x)))
-        if away and origin.near(walk.positions(after), RETURNED) is not None:
-            status = "closed"
-            break
-        away = away or origin.near(walk.positions(after), 2 * h) is None
-        h *= GROWTH if easy else 1
-    shape = (len(found), -1, 3)
-    x = jnp.asarray(np.stack([walk.positions(point) for point in found]))
+    first = _begun(problems, starts, points, wanted)
+    origin = Origin.of(f, env, first.positions)
+    way = follow(partial(_advanced, problems, starts), first, origin, length, LARGEST, RETURNED)
     return SingularPath(
-        environments=jax.vmap(env.with_positions)(x),
-        path=np.asarray(path),
-        tangents=np.stack([point.tangent for point in found]).reshape(shape),
-        directions=np.stack([point.v for point in found]).reshape(shape),
-        sigma_ratio=np.asarray([point.ratio for point in found]),
-        accuracy=np.asarray([point.accuracy for point in found]),
-        dimension=np.asarray([point.dimension for point in found]),
-        status=status,
+        environments=jax.vmap(env.with_positions)(jnp.asarray([point.positions for point in way.points])),
+        path=way.path,
+        tangents=np.stack([point.tangent for point in way.points]),
+        directions=np.stack([point.v.reshape(-1, 3) for point in way.points]),
+        sigma_ratio=np.asarray([point.ratio for point in way.points]),
+        accuracy=np.asarray([point.accuracy for point in way.points]),
+        dimension=np.asarray([point.dimension for point in way.points]),
+        status=way.status,
     )
 
 
-class _Walk(NamedTuple):
-    problems: Problems
-    starts: Environment
+def _begun(problems: Problems, starts: Environment, points: np.ndarray, wanted: np.ndarray | None) -> _Point:
+    """The singular point that the start lands on, with the tangent that is nearest to what is wanted."""
+    tried = attempt(problems, points, starts, None, ITERATIONS, 1)
+    if tried.status[0] != "landed":
+        raise GeometryError(f"no singular point next to the start: {LANDINGS[str(tried.status[0])]}")
+    moves, turns = tangent_spaces(problems.whitened, tried.points, tried.directions, starts, 1)[0]
+    if not len(moves):
+        raise GeometryError("the singular point next to the start is isolated; there is no set of them to follow.")
+    shares = np.eye(len(moves))[0] if wanted is None else moves @ wanted
+    size = np.linalg.norm(shares)
+    if wanted is not None and size <= NORMAL * np.linalg.norm(wanted):
+        raise GeometryError("tangent leads across the singular set; give a displacement that is not normal to it.")
+    shares = shares / size
+    found = float(tried.ratio[0]), float(tried.accuracy[0]), len(moves)
+    return _Point(tried.points[0], tried.directions[0], shares @ moves, shares @ turns, *found, easy=True)
 
-    def positions(self, point: _Point) -> np.ndarray:
-        return point.x.reshape(-1, 3)
 
-    def begun(self, points: np.ndarray, wanted: np.ndarray | None) -> _Point:
-        """The singular point that the start lands on, with the tangent that is nearest to what is wanted."""
-        tried = attempt(self.problems, points, self.starts, None, ITERATIONS, 1)
-        if tried.status[0] != "landed":
-            raise GeometryError(f"no singular point next to the start: {LANDINGS[str(tried.status[0])]}")
-        basis = self.basis(tried.points, tried.directions)
-        if not len(basis):
-            raise GeometryError("the singular point next to the start is isolated; there is no set of them to follow.")
-        tangent = basis[0] if wanted is None else basis.T @ (basis @ wanted)
-        size = np.linalg.norm(tangent)
-        if size <= (0.0 if wanted is None else 1e-6 * np.linalg.norm(wanted)):
-            raise GeometryError("tangent leads across the singular set; give a displacement that is not normal to it.")
-        found = (float(tried.ratio[0]), float(tried.accuracy[0]), len(basis))
-        return _Point(tried.points[0], tried.directions[0], tangent / size, *found)
-
-    def basis(self, points: np.ndarray, directions: np.ndarray) -> np.ndarray:
-        return tangent_spaces(self.problems.whitened, points, directions, self.starts, 1)[0]
-
-    def advanced(self, here: _Point, step: float) -> tuple[_Point | None, bool]:
-        """The next point, if one is in reach of this step, and whether it was easily reached."""
-        aim = (here.x + step * here.tangent)[None]
-        way, end = arrived(self.problems, aim, here.v[None], self.starts, MANY, 1)
-        if not np.linalg.norm(end.point - aim) < ACROSS * step:
-            return None, False
-        tried, _ = judged(self.problems.whitened, end.point, end.direction, self.starts, 1)
-        if tried.status[0] != "landed" or tried.directions[0] @ here.v < STRAIGHT:
-            return None, False
-        accuracy = newton_steps(self.problems.plain, tried.points, tried.directions, self.starts, 1)[0]
-        if accuracy > EXACT:
-            return None, False
-        basis = self.basis(tried.points, tried.directions)
-        tangent = basis.T @ (basis @ here.tangent)
-        straight = float(np.linalg.norm(tangent))
-        if straight < STRAIGHT:
-            return None, False
-        found = _Point(
-            tried.points[0],
-            tried.directions[0],
-            tangent / straight,
-            float(tried.ratio[0]),
-            float(accuracy),
-            len(basis),
-        )
-        return found, straight > EASY and int(way.iterations[0]) <= PROMPT
+def _advanced(problems: Problems, starts: Environment, here: _Point, step: float) -> _Point | str:
+    """The next point of the path; or why there is none within reach of this step."""
+    x, v = (here.x + step * here.dx)[None], (here.v + step * here.dv)[None]
+    if violations(problems.plain.space, x, starts, 1)[0] > VIOLATION:
+        return "left-bounds"
+    way, end = arrived(problems, x, v, starts, MANY, 1)
+    if not np.linalg.norm(end.point - x) < ACROSS * step:
+        return "stalled"
+    tried, _ = judged(problems.whitened, end.point, end.direction, starts, 1)
+    accuracy = float(newton_steps(problems.plain, tried.points, tried.directions, starts, 1)[0])
+    if tried.status[0] != "landed" or tried.directions[0] @ here.v < STRAIGHT or accuracy > EXACT:
+        return "stalled"
+    moves, turns = tangent_spaces(problems.whitened, tried.points, tried.directions, starts, 1)[0]
+    shares = moves @ here.dx
+    straight = float(np.linalg.norm(shares))
+    if straight < STRAIGHT:
+        return "stalled"
+    shares = shares / straight
+    easy = straight > EASY and int(way.iterations[0]) <= PROMPT
+    found = float(tried.ratio[0]), accuracy, len(moves)
+    return _Point(tried.points[0], tried.directions[0], shares @ moves, shares @ turns, *found, easy)
