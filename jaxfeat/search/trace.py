@@ -109,8 +109,8 @@ def trace_singular_set(
 
     - `f`: a featurizer, three times differentiable. `start`: one environment, float64.
     - `length`: Å, of the displacement of all neighbors together. A path that closes is shorter.
-    - `tangent`: `(n, 3)`, a displacement whose projection on the tangent space is the way to go. By default it is the
-      first of an orthonormal basis: of a curve, one of its two ways.
+    - `tangent`: `(n, 3)`, a displacement whose projection on the tangent space is the way to go. By default it is
+      that of the coordinate which the set leaves freest, in the way in which it grows.
     - `constraints`: bounds, as for `find_singular_points`; the path ends at them.
 
     **Raises:** `SpeciesError`, as the featurizer does; `PrecisionError` for positions that are not float64;
@@ -154,7 +154,9 @@ def _begun(problems: Problems, starts: Environment, points: np.ndarray, wanted: 
     moves, turns = tangent_spaces(problems.whitened, tried.points, tried.directions, starts, 1)[0]
     if not len(moves):
         raise GeometryError("the singular point next to the start is isolated; there is no set of them to follow.")
-    shares = np.eye(len(moves))[0] if wanted is None else moves @ wanted
+    # No basis of several dimensions is preferred, but a coordinate may be.
+    freest = np.linalg.norm(moves, axis=0).argmax()
+    shares = moves[:, freest] if wanted is None else moves @ wanted
     size = np.linalg.norm(shares)
     if wanted is not None and size <= NORMAL * np.linalg.norm(wanted):
         raise GeometryError("tangent leads across the singular set; give a displacement that is not normal to it.")
