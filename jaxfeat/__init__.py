@@ -19,6 +19,8 @@ from jaxfeat.geometry.structure import Structure as Structure
 from jaxfeat.geometry.symmetry import symmetrized as symmetrized
 from jaxfeat.search.find import find_singular_points as find_singular_points
 from jaxfeat.search.invert import invert as invert
+from jaxfeat.search.quasi import trace_quasi_constant as trace_quasi_constant
+from jaxfeat.search.trace import trace_singular_set as trace_singular_set
 from jaxfeat.sensitivity.cure import cure as cure
 from jaxfeat.sensitivity.jacobian import jacobian as jacobian
 from jaxfeat.sensitivity.kernel import complete_kernel as complete_kernel

@@ -50,6 +50,12 @@ FOUND = {
         "g2, default: 9 environments, null directions by symmetry 9, incompleteness 0, truncation 0, ambiguous 0\n",
         "random methane, default: 6 environments, null directions by symmetry 0,",
     ],
+    "quasi_constant": [
+        "ν = 2, sign +1: closed after 0.146",
+        "ν = 2, sign -1: closed after 0.146",
+        "ν = 2, the point inside: 2 null directions, whatever the basis;",
+        "ν = 3, the point inside: 0 null directions, whatever the basis;",
+    ],
     "truncation": [
         "gto, equal radii, n_max 2: rank 3, 7, 9 of 9 for l_max 1, 3, 5\n",
         "gto, unequal radii, n_max 2: rank 5, 9, 9 of 9 for l_max 1, 3, 5\n",

@@ -116,14 +116,13 @@ def attempt(
     lanes: int,
 ) -> Tried:
     """Land from θ `(b, k)`, after a descent if there is an optimizer for it."""
-    whitened, plain = problems
+    whitened = problems.whitened
     if descent is not None:
         points = descend_all(whitened, points, starts, descent, lanes=lanes)
     directions = seen_at(whitened, points, None, starts, lanes).directions[:, -1]
-    way = land_all(whitened, points, directions, starts, enough=CLOSE, max_iterations=max_iterations, lanes=lanes)
-    end = land_all(plain, way.point, way.direction, starts, max_iterations=FINAL, lanes=lanes)
+    way, end = arrived(problems, points, directions, starts, max_iterations, lanes)
     bare = problems.bare
-    tried, seen = _judged(bare.whitened, end.point, end.direction, starts, lanes)
+    tried, seen = certified(bare.whitened, end.point, end.direction, starts, lanes)
     status = np.where((tried.status == "not-singular") & (way.code == RUNNING), "stalled", tried.status)
     tried = tried._replace(iterations=way.iterations + end.iterations, status=status)
     _join(bare, tried, seen, starts, lanes)
@@ -134,6 +133,15 @@ def attempt(
         )
         tried.status[landed[tried.accuracy[landed] > EXACT]] = "stalled"
     return tried
+
+
+def arrived(
+    problems: Problems, points: np.ndarray, directions: np.ndarray, starts: Environment, max_iterations: int, lanes: int
+) -> tuple[Any, Any]:
+    """Land from θ `(b, k)` and `(b, p)`: near with the whitened rows, and then, with the plain ones, to rounding."""
+    whitened, plain = problems
+    way = land_all(whitened, points, directions, starts, enough=CLOSE, max_iterations=max_iterations, lanes=lanes)
+    return way, land_all(plain, way.point, way.direction, starts, max_iterations=FINAL, lanes=lanes)
 
 
 def _join(problems: Problems, tried: Tried, seen: Seen, starts: Environment, lanes: int) -> None:
@@ -150,7 +158,7 @@ def _join(problems: Problems, tried: Tried, seen: Seen, starts: Environment, lan
         points, directions = meet(
             tuple(problems), before.copy(), seen.directions[rows, -q:].copy(), starts[rows], lanes
         )
-        moved, after = _judged(problems.whitened, points, directions[:, -1], starts[rows], lanes)
+        moved, after = certified(problems.whitened, points, directions[:, -1], starts[rows], lanes)
         better = (moved.status == "landed") & (np.abs(points - before).max(1) < REACH)
         better &= after.values[:, -q] < np.maximum(NULL, seen.values[rows, -q] / 10)
         moved = moved._replace(iterations=tried.iterations[rows])
@@ -159,9 +167,10 @@ def _join(problems: Problems, tried: Tried, seen: Seen, starts: Environment, lan
         todo = np.setdiff1d(todo, rows[better])
 
 
-def _judged(
+def certified(
     problem: Problem, points: np.ndarray, directions: np.ndarray, starts: Environment, lanes: int
 ) -> tuple[Tried, Seen]:
+    """What ends of landings are, by their spectra; what is to be known beyond that is not known yet."""
     lengths = np.linalg.norm(directions, axis=1, keepdims=True)
     directions = directions / np.where(lengths > 0, lengths, 1)
     seen = seen_at(problem, points, directions, starts, lanes)

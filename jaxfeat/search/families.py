@@ -51,10 +51,24 @@ def congruent(a: np.ndarray, b: np.ndarray, kinds_a: np.ndarray, kinds_b: np.nda
     """Whether some rotation, or rotation with inversion, and some permutation of like atoms take `a` to `b`."""
     a, kinds_a = a[kinds_a > 0], kinds_a[kinds_a > 0]
     b, kinds_b = b[kinds_b > 0], kinds_b[kinds_b > 0]
-    if len(a) != len(b):
-        return False
+    return len(a) == len(b) and image(a, b, kinds_a, kinds_b, tolerance) is not None
+
+
+def image(
+    a: np.ndarray,
+    b: np.ndarray,
+    kinds_a: np.ndarray,
+    kinds_b: np.ndarray,
+    tolerance: float,
+    signs: tuple[float, ...] = (1.0, -1.0),
+) -> np.ndarray | None:
+    """Atoms `a` rotated and permuted onto `b` such that each is within the tolerance of its own, in the order of `b`.
+
+    `signs` are the determinants allowed: with -1 among them, inversion is. `None` where there is no such image; if
+    there are several, any of them.
+    """
     if not len(a):
-        return True
+        return b
     # Two atoms of a, far from being in line with the center, and all that they may be sent to.
     leverage = np.linalg.norm(np.cross(a[:, None], a), axis=-1)
     i, j = np.unravel_index(int(leverage.argmax()), leverage.shape)
@@ -63,15 +77,14 @@ def congruent(a: np.ndarray, b: np.ndarray, kinds_a: np.ndarray, kinds_b: np.nda
     near = kind & (np.abs(np.linalg.norm(a, axis=1)[:, None] - np.linalg.norm(b, axis=1)) < slack)
     gap = np.abs(np.linalg.norm(a[i] - a[j]) - np.linalg.norm(b[:, None] - b, axis=-1)) < slack
     for k, l in np.argwhere(near[i][:, None] & near[j] & gap):
-        for sign in (1.0, -1.0):
+        for sign in signs:
             rotation = kabsch(a[[i, j]], b[[k, l]], sign)
-            image = a @ rotation.T
-            cost = np.where(kind, np.linalg.norm(image[:, None] - b, axis=-1), np.inf)
+            cost = np.where(kind, np.linalg.norm((a @ rotation.T)[:, None] - b, axis=-1), np.inf)
             match = cost.argmin(1)
             if len(np.unique(match)) != len(a) or not np.isfinite(cost.min(1)).all():
                 continue
             # Two atoms fix a rotation to their own noise: once more with all of them.
-            image = a @ kabsch(a, b[match], sign).T
-            if np.linalg.norm(image - b[match], axis=1).max() <= tolerance:
-                return True
-    return False
+            moved = a @ kabsch(a, b[match], sign).T
+            if np.linalg.norm(moved - b[match], axis=1).max() <= tolerance:
+                return moved[np.argsort(match)]
+    return None

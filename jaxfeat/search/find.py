@@ -12,7 +12,7 @@ from jaxtyping import PRNGKeyArray
 
 from jaxfeat.errors import BasisError, GeometryError, PrecisionError
 from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.geometry.environment import COINCIDENT, Environment
+from jaxfeat.geometry.environment import Environment
 from jaxfeat.manifolds.manifold import AbstractManifold
 from jaxfeat.search.attempt import VIOLATION, Tried, attempt, jitter, problems_of
 from jaxfeat.search.batches import lanes_for
@@ -20,7 +20,7 @@ from jaxfeat.search.certify import environments_at, violations
 from jaxfeat.search.descend import default_optimizer
 from jaxfeat.search.families import distinct
 from jaxfeat.search.points import SingularPoints
-from jaxfeat.search.space import AbstractSpace, Free, space_of
+from jaxfeat.search.space import AbstractSpace, Free, faults, space_of
 from jaxfeat.search.tangent import dimensions
 from jaxfeat.sensitivity.nullspace import NullSpace, narrowed, null_space
 
@@ -80,7 +80,7 @@ def find_singular_points(
     host = jax.tree.map(np.asarray, given)
     b = len(points)
     lanes = lanes_for(b)
-    status = np.array(judged(points, host), dtype="<U16")
+    status = np.array(faults(points, host), dtype="<U16")
     if isinstance(space, Free) and (status == "").any():
         space = space.around(host[status == ""])
     sound = np.flatnonzero(status == "")
@@ -145,14 +145,3 @@ def find_singular_points(
         status=found.status,
         distinct=tuple(landed[members] for members in families),
     )
-
-
-def judged(points: np.ndarray, host: Environment) -> np.ndarray:
-    """What is wrong with starts, `(b,)`; empty where nothing is."""
-    finite = np.isfinite(points).all(1) & np.isfinite(host.positions).all((1, 2))
-    mask = np.concatenate([np.ones((len(points), 1), bool), host.mask], 1)
-    atoms = np.concatenate([np.zeros((len(points), 1, 3)), np.where(finite[:, None, None], host.positions, 0)], 1)
-    near = np.abs(atoms[:, :, None] - atoms[:, None]).max(-1) < COINCIDENT
-    near &= mask[:, :, None] & mask[:, None] & ~np.eye(mask.shape[1], dtype=bool)
-    wrong = {"non-finite": ~finite, "empty": ~host.mask.any(1), "coincident": near.any((1, 2))}
-    return np.select(list(wrong.values()), list(wrong), "")

@@ -31,9 +31,8 @@ from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.manifolds.align import aligned
 from jaxfeat.search.batches import in_chunks, lanes_for
-from jaxfeat.search.find import judged
 from jaxfeat.search.land import RUNNING, Landing, Residual, Rows, land
-from jaxfeat.search.space import Free
+from jaxfeat.search.space import Free, faults
 from jaxfeat.sensitivity.jacobian import weighed_jacobian
 
 MESSAGES = {
@@ -148,7 +147,7 @@ def invert(
     if features.ndim != 2 or len(features) != b:
         raise BasisError(f"features has shape {features.shape}; give one row of features for each of {b} starts.")
     host = jax.tree.map(np.asarray, given)
-    status = np.array(judged(points, host), dtype="<U16")
+    status = np.array(faults(points, host), dtype="<U16")
     status[(status == "") & ~np.isfinite(features).all(-1)] = "non-finite"
     sound = status == ""
     positions, residual, iterations = host.positions.copy(), np.full(b, np.nan), np.zeros(b, int)

@@ -1,6 +1,8 @@
-"""The dimension of the set of singular points that a point belongs to."""
+"""The set of singular points that a point belongs to, to first order: its tangent space and its dimension."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -18,17 +20,33 @@ RANK = 1e-6
 what whitening amplifies."""
 
 
+class TangentSpace(NamedTuple):
+    """Moves dθ `(dimension, k)`, up to rotations, along a set of singular points, and for each the shortest dv
+    `(dimension, p)` that keeps the linearised equations with it. Constraints apart.
+
+    What the moves do to the atoms, rotations of them apart, is orthonormal.
+    """
+
+    moves: np.ndarray
+    turns: np.ndarray
+
+
 def dimensions(
     problem: Problem, points: np.ndarray, directions: np.ndarray, starts: Environment, lanes: int
 ) -> np.ndarray:
-    """For landed points θ `(b, k)` with null directions `(b, p)`: the dimension, up to rotations, of the moves dθ for
-    which some dv keeps the linearised equations of (θ, v); constraints apart. `(b,)`."""
+    """The dimensions, up to rotations, of the sets that landed points belong to: `(b,)`. See `tangent_spaces`."""
+    spaces = tangent_spaces(problem, points, directions, starts, lanes)
+    return np.asarray([len(space.moves) for space in spaces])
+
+
+def tangent_spaces(
+    problem: Problem, points: np.ndarray, directions: np.ndarray, starts: Environment, lanes: int
+) -> list[TangentSpace]:
+    """Of the sets that landed points θ `(b, k)` with null directions `(b, p)` belong to."""
     triangles = land_all(problem, points, directions, starts, lanes=lanes).triangle
-    moves, turns = in_chunks(lambda *lane: _moves(problem.space, *lane), points, starts, lanes=lanes)
+    moves, rotations = in_chunks(lambda *lane: _moves(problem.space, *lane), points, starts, lanes=lanes)
     k = points.shape[1]
-    return np.asarray(
-        [_dimension(t[:, :k], t[:, k:-1], *rest) for t, *rest in zip(triangles, moves, turns, strict=True)]
-    )
+    return [_tangent(t[:, :k], t[:, k:-1], *rest) for t, *rest in zip(triangles, moves, rotations, strict=True)]
 
 
 @eqx.filter_jit
@@ -44,16 +62,20 @@ def _moves(space: AbstractSpace, points: Array, starts: Environment) -> tuple[Ar
     return jax.vmap(one)(points, starts)
 
 
-def _dimension(by_point: np.ndarray, by_direction: np.ndarray, moves: np.ndarray, turns: np.ndarray) -> int:
+def _tangent(by_point: np.ndarray, by_direction: np.ndarray, moves: np.ndarray, rotations: np.ndarray) -> TangentSpace:
     # What no dv can make up for must vanish: the rest after projecting out what dv reaches.
-    left, values, _ = np.linalg.svd(by_direction, full_matrices=False)
-    reached = left[:, values > RANK * values.max()]
+    left, values, back = np.linalg.svd(by_direction, full_matrices=False)
+    seen = values > RANK * values.max()
+    reached = left[:, seen]
     rest = by_point - reached @ (reached.T @ by_point)
-    _, values, right = np.linalg.svd(rest)
-    rank = int((values > RANK * np.linalg.norm(by_point, 2)).sum())
-    free = moves @ right[rank:].T
-    _, values, axes = np.linalg.svd(turns, full_matrices=False)
-    rigid = axes[values > RANK * values.max()]
-    free = free - rigid.T @ (rigid @ free)
+    _, sizes, right = np.linalg.svd(rest)
+    rank = int((sizes > RANK * np.linalg.norm(by_point, 2)).sum())
+    kernel = right[rank:].T
+    free = moves @ kernel
+    _, sizes, axes = np.linalg.svd(rotations, full_matrices=False)
+    rigid = axes[sizes > RANK * sizes.max()]
     # Coordinates that move nothing, such as those of fixed atoms, drop out here too.
-    return int((np.linalg.svd(free, compute_uv=False) > RANK).sum()) if free.size else 0
+    _, sizes, right = np.linalg.svd(free - rigid.T @ (rigid @ free), full_matrices=False)
+    found = kernel @ (right[sizes > RANK] / sizes[sizes > RANK, None]).T
+    turns = -(back[seen].T / values[seen]) @ (reached.T @ (by_point @ found))
+    return TangentSpace(found.T, turns.T)
