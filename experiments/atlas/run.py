@@ -1,11 +1,13 @@
 """Which singular points there are: by number of neighbors, order of the features and species.
 
-python experiments/atlas/run.py [--starts 64] [--smoke] [--out FOLDER]
+python experiments/atlas/run.py [--starts 32] [--smoke] [--out FOLDER]
 """
 
 import sys
 import time
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +24,7 @@ from signature import closed_form, coincidences
 
 RADII, MIN_DISTANCE = (0.8, 1.6), 0.5
 """Å, of starts and as constraints."""
+PROCESSES = 2
 SPECIES = {"one species": ("H",), "two species": ("H", "O")}
 
 
@@ -75,8 +78,13 @@ def ring_starts(count):
     return jax.vmap(rings.with_positions)(rings.positions + moves)
 
 
-def search(name, nu, starts):
-    count, n, _ = starts.positions.shape
+def float64():
+    """Of each process."""
+    jax.config.update("jax_enable_x64", True)
+
+
+def search(name, nu, n, count):
+    starts = ring_starts(count) if name == "rings" else random_starts(n, name, count)
     f = basis_free(n, nu, np.random.default_rng(0))
     begun = time.perf_counter()
     constraints = jaxfeat.search.Free(RADII, MIN_DISTANCE)
@@ -134,24 +142,29 @@ def draw(cases):
 
 def main(argv=None):
     options = parser(__doc__)
-    options.add_argument("--starts", type=int, default=64, help="of each search (default: %(default)s)")
+    options.add_argument("--starts", type=int, default=32, help="of each search; half for ν = 3 (default: %(default)s)")
     arguments = options.parse_args(argv)
     folder = begin(arguments, __file__)
     sizes, orders, count = range(2, 8), (1, 2, 3), arguments.starts
     if arguments.smoke:
         sizes, orders, count = (3, 4), (1, 2), 8
     cases = []
-    todo = [(name, nu, random_starts(n, name, count)) for name in SPECIES for nu in orders for n in sizes]
+    # Triples are many: fewer starts, and the longest searches first, so that no process waits for another.
+    many = [
+        (name, nu, n, count // 2 if nu == 3 else count) for nu in orders[::-1] for n in sizes[::-1] for name in SPECIES
+    ]
     if not arguments.smoke:
-        todo.append(("rings", 3, ring_starts(count)))
-    for name, nu, starts in todo:
-        case = search(name, nu, starts)
-        cases.append(case)
-        print(
-            f"N = {case.neighbors}, ν = {nu}, {name}: {case.landed} of {case.starts} land, symmetric "
-            f"{case.symmetric}, incomplete {case.incomplete}, generic nulls {case.generic}, {case.seconds:.0f} s",
-            flush=True,
-        )
+        many.insert(0, ("rings", 3, 7, count // 2))
+    # Spawned: JAX does not survive a fork.
+    with ProcessPoolExecutor(PROCESSES, get_context("spawn"), float64) as pool:
+        for case in pool.map(search, *zip(*many, strict=True)):
+            cases.append(case)
+            print(
+                f"N = {case.neighbors}, ν = {case.nu}, {case.species}: {case.landed} of {case.starts} land, symmetric "
+                f"{case.symmetric}, incomplete {case.incomplete}, generic nulls {case.generic}, {case.seconds:.0f} s",
+                flush=True,
+            )
+    cases.sort(key=lambda case: (case.species, case.nu, case.neighbors))
     show(
         "families that hide more than symmetry does",
         ("case", "null directions", "equal radii", "equal angles", "codimension", "points", "closed form"),
