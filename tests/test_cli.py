@@ -322,6 +322,34 @@ def test_the_process_returns_the_status(tmp_path):
     assert run.stdout == ""
 
 
+def test_the_second_run_of_a_command_compiles_nothing(tmp_path):
+    ase.io.write(tmp_path / "water.xyz", molecule("H2O"))
+    code = """
+import sys
+import jax
+from jaxfeat.cli import main
+looked_up = []
+jax.monitoring.register_event_listener(lambda event, **_: looked_up.append(event.rpartition("/")[2]))
+status = main(sys.argv[1:])
+print(looked_up.count("cache_hits"), looked_up.count("cache_misses"))
+sys.exit(status)
+"""
+    words = ["scan", str(tmp_path / "water.xyz"), *SMALL]
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("JAX_")}
+    counts = []
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *words],
+            capture_output=True,
+            text=True,
+            env=clean | {"XDG_CACHE_HOME": str(tmp_path / "caches"), "JAX_PLATFORMS": "cpu"},
+        )
+        assert done.returncode == 0, done.stderr
+        counts.append([int(word) for word in done.stdout.splitlines()[-1].split()])
+    assert counts[0][1] > 0 and counts[1][1] == 0 and counts[1][0] > 0, counts
+    assert (tmp_path / "caches" / "jaxfeat").is_dir()
+
+
 def test_a_sweep_lists_zeros_and_writes_a_data_set_and_a_picture(tmp_path, capsys):
     words = ["sweep", "equal-radii", "--grid", "dr=-0.1:0.2:4", "--n-max", "2", "--l-max", "4"]
     assert main([*words, "--out", str(tmp_path / "s.nc"), "--plot", str(tmp_path / "s.png")]) == 0

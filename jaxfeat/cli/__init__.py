@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from jaxfeat.cli.converge import add_converge
 from jaxfeat.cli.scan import add_scan
@@ -24,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         import jax
 
         jax.config.update("jax_enable_x64", True)
+        _keep_compilations()
         arguments.run(arguments)
     except (BasisError, GeometryError, ReadError, SpeciesError) as error:
         return _say(str(error), BAD_INPUT)
@@ -32,6 +35,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _say("interrupted.", INTERRUPTED)
     return DONE
+
+
+def _keep_compilations() -> None:
+    """Have JAX keep compiled programs on disk, so that the second run of a command compiles nothing.
+
+    In the user's cache folder, unless JAX_COMPILATION_CACHE_DIR names another; JAX_ENABLE_COMPILATION_CACHE=false
+    keeps none. A folder that cannot be written to costs a warning and no more.
+    """
+    import jax
+
+    if jax.config.values["jax_compilation_cache_dir"] is None:
+        caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        jax.config.update("jax_compilation_cache_dir", str(Path(caches) / "jaxfeat"))
+    # By default only what takes a second: most programs here are smaller, and there are dozens of them.
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 def _say(message: str, status: int) -> int:
