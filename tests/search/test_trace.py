@@ -143,6 +143,24 @@ def test_where_pairs_coalesce_the_family_is_not_left():
     assert (found.sigma_ratio <= 1e-12).all()
 
 
+def test_equal_opposite_angles_stay_equal():
+    """Four neighbors at one distance, with the same angle between the first and third as between the other two."""
+    u = np.asarray([[0.3, -0.5, 0.8], [0.9, 0.4, 0.1], [-0.7, 0.6, 0.4]])
+    first, second, third = u / np.linalg.norm(u, axis=1, keepdims=True)
+    beside = np.cross(second, [0.2, -0.3, -0.9])
+    cosine = first @ third
+    fourth = cosine * second + np.sqrt(1 - cosine**2) * beside / np.linalg.norm(beside)
+    env = Environment.from_neighbors(1.1 * np.stack([first, second, third, fourth]), ["H"] * 4, "C")
+    found = trace_singular_set(COMPLETE, env, 0.3, constraints=Free((0.3, 3.0)))
+    assert found.status == "length" and found.dimension.tolist() == [5] * len(found.path)
+    x = np.asarray(found.environments.positions)
+    lengths = np.linalg.norm(x, axis=-1)
+    np.testing.assert_allclose(lengths - lengths[:, :1], 0, atol=1e-11)
+    opposite = np.sum(x[:, [0, 1]] * x[:, [2, 3]], -1)
+    np.testing.assert_allclose(opposite[:, 0], opposite[:, 1], atol=1e-11)
+    assert np.linalg.norm(x[-1] - x[0]) > 0.2 and (found.sigma_ratio <= 1e-12).all()
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 def test_an_orbit_closes(sign):
     found = trace_quasi_constant(ORBIT, two(RADIUS, 0.0, 0.3), 3.0, sign=sign)
