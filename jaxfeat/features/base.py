@@ -41,6 +41,13 @@ class AbstractFeaturizer(eqx.Module):
     def features(self, env: Environment) -> Float[Array, " n_features"]:
         """Features of one environment, in the dtype of its positions."""
 
+    def jacobian(self, env: Environment) -> Float[Array, "n_features n 3"]:
+        """dF/dr of one environment, features per Å, with zero columns for padding.
+
+        Here by as many tangents through the features as there are coordinates; by a shorter way where there is one.
+        """
+        return jax.jacfwd(lambda positions: self.features(env.with_positions(positions)))(env.positions)
+
     @property
     @abstractmethod
     def labels(self) -> tuple[Label, ...]:
@@ -135,6 +142,13 @@ class AbstractAdditiveFeaturizer(AbstractFeaturizer):
 
     def features(self, env: Environment) -> Float[Array, " n_features"]:
         return self.contract(self.density(env))
+
+    def jacobian(self, env: Environment) -> Float[Array, "n_features n 3"]:
+        # By three tangents a neighbor through the density; only the contraction sees every coordinate.
+        _, push = jax.linearize(self.contract, self.density(env))
+        slopes = jax.vmap(jax.jacfwd(self.neighbor_density))(env.positions, env.species, env.mask)
+        columns = jax.vmap(jax.vmap(push, in_axes=-1, out_axes=-1))(slopes)
+        return jnp.moveaxis(columns, 1, 0)
 
 
 class AbstractStructureMap(eqx.Module):

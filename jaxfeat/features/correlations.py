@@ -7,11 +7,13 @@ rotation average of the density's ν-th tensor power.
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import combinations_with_replacement
 from math import sqrt
 from typing import Any, ClassVar
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -20,7 +22,9 @@ from jaxfeat.errors import BasisError
 from jaxfeat.features.base import Label
 from jaxfeat.features.density import DensityFeaturizer
 from jaxfeat.features.tuples import Block, blocks
+from jaxfeat.geometry.environment import Environment
 from jaxfeat.so3.coupling import coupling
+from jaxfeat.so3.harmonics import solid_harmonics_table
 
 
 class RadialSpectrum(DensityFeaturizer):
@@ -66,10 +70,45 @@ class PowerSpectrum(DensityFeaturizer):
 
     def contract(self, density: Float[Array, "q l m"]) -> Float[Array, " n_features"]:
         first, second = np.triu_indices(self.n_channels)
-        degree = np.sqrt(2 * np.arange(self.radial.l_max + 1) + 1)
-        weights = jnp.asarray(np.where(first == second, 1, sqrt(2)) / degree[:, None], density.dtype)
         pairs = jnp.einsum("qlm,plm->lqp", density, density, precision="highest")
-        return (pairs[:, first, second] * weights).reshape(-1)
+        return (pairs[:, first, second] * self._weights(density.dtype)).reshape(-1)
+
+    def jacobian(self, env: Environment) -> Float[Array, "n_features n 3"]:
+        # A neighbor adds radial times angular factors, g_n h_m, and so do its derivatives: with Σ_m c_m h_m and
+        # Σ_m c_m ∂h_m at hand, no sum over m is left when pairs of channels are formed.
+        density, l_max = self.density(env), self.radial.l_max
+        harmonics = partial(solid_harmonics_table, l_max)
+
+        def factors(position: Array, species: Array, mask: Array) -> tuple[Array, Array, Array, Array]:
+            def radial(position: Array) -> Array:
+                return self.in_channels(self.radial_factor(position, mask), species)
+
+            h = jnp.einsum("qlm,lm->ql", density, harmonics(position), precision="highest")
+            dh = jnp.einsum("qlm,lmx->qlx", density, jax.jacfwd(harmonics)(position), precision="highest")
+            return radial(position), jax.jacfwd(radial)(position), h, dh
+
+        def by_coordinate(of_neighbors: Array) -> Array:
+            """(n, q, l[, x]) as (l, q, 3 n): coordinates last, so that pairs of channels are gathered in long rows."""
+            n, q, l = of_neighbors.shape[:3]
+            every = jnp.broadcast_to(of_neighbors.reshape(n, q, l, -1), (n, q, l, 3))
+            return every.transpose(2, 1, 0, 3).reshape(l, q, 3 * n)
+
+        g, dg, h, dh = map(by_coordinate, jax.vmap(factors)(env.positions, env.species, env.mask))
+        i, j = np.triu_indices(self.n_channels)
+
+        def rows(of_l: tuple[Array, ...]) -> Array:
+            g, dg, h, dh, weights = of_l
+            return (dg[i] * h[j] + g[i] * dh[j] + dg[j] * h[i] + g[j] * dh[i]) * weights[:, None]
+
+        # A loop, since its result is written out: XLA would fuse these products into whatever reads them, and work
+        # them out again for each reader.
+        found = jax.lax.map(rows, (g, dg, h, dh, self._weights(g.dtype)))
+        return found.reshape(-1, *env.positions.shape)
+
+    def _weights(self, dtype: Any) -> Float[Array, "l pairs"]:
+        first, second = np.triu_indices(self.n_channels)
+        degree = np.sqrt(2 * np.arange(self.radial.l_max + 1) + 1)
+        return jnp.asarray(np.where(first == second, 1, sqrt(2)) / degree[:, None], dtype)
 
 
 class _ManyBody(DensityFeaturizer):

@@ -101,14 +101,17 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
     def neighbor_density(
         self, position: Float[Array, "3"], species: Int[Array, ""], mask: Bool[Array, ""]
     ) -> Float[Array, "q l m"]:
+        return self._expand(position, self.radial_factor(position, mask), species)
+
+    def radial_factor(self, position: Float[Array, "3"], mask: Bool[Array, ""]) -> Float[Array, "n l"]:
+        """What a neighbor adds to c_{n l m}, but for r^l Y_lm: with window and scaling, and zero for padding."""
         s = position @ position
         # The double where keeps the root's infinite slope at zero out of every derivative.
         r = jnp.where(s > 0, jnp.sqrt(jnp.where(s > 0, s, 1)), 0)
         weight = self.cutoff(r, jnp.asarray(self.r_cut, s.dtype))
         if self.radial_scaling is not None:
             weight = weight * self.radial_scaling(jnp.where(s > 0, r, 1))
-        weight = jnp.where(mask, weight, 0)
-        return self._expand(position, weight * self.radial(s), species)
+        return jnp.where(mask, weight, 0) * self.radial(s)
 
     def center_density(self, species: Int[Array, ""], dtype: jnp.dtype) -> Float[Array, "q l m"]:
         return self._expand(
@@ -119,8 +122,12 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
         self, position: Float[Array, "3"], radial: Float[Array, "n l"], species: Int[Array, ""]
     ) -> Float[Array, "q l m"]:
         single = radial[:, :, None] * solid_harmonics_table(self.radial.l_max, position)[None]
-        channel = (species == jnp.asarray(self.species, species.dtype)).astype(position.dtype)
-        return (channel[:, None, None, None] * single[None]).reshape(self.n_channels, *single.shape[1:])
+        return self.in_channels(single, species)
+
+    def in_channels(self, single: Float[Array, "n *rest"], species: Int[Array, ""]) -> Float[Array, "q *rest"]:
+        """What belongs to radial functions n, put where the channels of a species are, among zeros."""
+        at = (species == jnp.asarray(self.species, species.dtype)).astype(single.dtype)
+        return jnp.tensordot(at, single, 0, precision="highest").reshape(self.n_channels, *single.shape[1:])
 
     def by_l(self, density: Float[Array, "q l m"]) -> list[Float[Array, "q m"]]:
         """The coefficients of each l: `(n_channels, 2 l + 1)`."""

@@ -17,6 +17,7 @@ from jaxfeat.search.problem import Problem
 from jaxfeat.search.space import AbstractSpace
 from jaxfeat.sensitivity.jacobian import weighed_jacobian
 from jaxfeat.sensitivity.spectrum import jacobian_spectrum
+from jaxfeat.sensitivity.subspaces import shortest
 
 CUT = 1e-11
 """Singular values of the linearised equations below this, relative to the largest, are zeros to rounding."""
@@ -62,8 +63,8 @@ def newton_steps(
     # What is not finite has no step, and is no solution.
     sound = np.isfinite(triangles).all((1, 2))
     triangles[~sound] = 0
-    steps = np.linalg.pinv(triangles[:, :, :-1], rcond=CUT) @ triangles[:, :, -1:]
-    return np.where(sound, np.abs(steps[:, : points.shape[1], 0]).max(1), np.inf)
+    steps = shortest(triangles[:, :, :-1], triangles[:, :, -1], CUT)
+    return np.where(sound, np.abs(steps[:, : points.shape[1]]).max(1), np.inf)
 
 
 def jacobians_at(f: AbstractFeaturizer, environments: Environment, lanes: int) -> np.ndarray:

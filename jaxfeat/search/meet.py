@@ -16,6 +16,7 @@ import numpy as np
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.search.batches import land_all
 from jaxfeat.search.problem import Problem
+from jaxfeat.sensitivity.subspaces import shortest
 
 ITERATIONS = 8
 CUT = 1e-9
@@ -63,5 +64,5 @@ def _steps(
         right[:, row] = (directions[:, i] * directions[:, j]).sum(1)
     lost = ~(np.isfinite(matrix).all((1, 2)) & np.isfinite(right).all(1))
     matrix[lost], right[lost] = 0, 0
-    step = -(np.linalg.pinv(matrix, rcond=CUT) @ right[:, :, None])[:, :, 0]
+    step = -shortest(matrix, right, CUT)
     return step[:, :k], step[:, k:].reshape(b, q, p)

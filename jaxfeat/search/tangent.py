@@ -14,6 +14,7 @@ from jaxfeat.geometry.environment import Environment
 from jaxfeat.search.batches import in_chunks, land_all
 from jaxfeat.search.problem import Problem
 from jaxfeat.search.space import AbstractSpace
+from jaxfeat.sensitivity.subspaces import svd
 
 RANK = 1e-6
 """Singular values below this, relative to the largest, are zero: landed points make zeros of 1e-12 or so, amplified by
@@ -64,18 +65,18 @@ def _moves(space: AbstractSpace, points: Array, starts: Environment) -> tuple[Ar
 
 def _tangent(by_point: np.ndarray, by_direction: np.ndarray, moves: np.ndarray, rotations: np.ndarray) -> TangentSpace:
     # What no dv can make up for must vanish: the rest after projecting out what dv reaches.
-    left, values, back = np.linalg.svd(by_direction, full_matrices=False)
+    left, values, back = svd(by_direction)
     seen = values > RANK * values.max()
     reached = left[:, seen]
     rest = by_point - reached @ (reached.T @ by_point)
-    _, sizes, right = np.linalg.svd(rest)
+    _, sizes, right = svd(rest, full_matrices=True)
     rank = int((sizes > RANK * np.linalg.norm(by_point, 2)).sum())
     kernel = right[rank:].T
     free = moves @ kernel
-    _, sizes, axes = np.linalg.svd(rotations, full_matrices=False)
+    _, sizes, axes = svd(rotations)
     rigid = axes[sizes > RANK * sizes.max()]
     # Coordinates that move nothing, such as those of fixed atoms, drop out here too.
-    _, sizes, right = np.linalg.svd(free - rigid.T @ (rigid @ free), full_matrices=False)
+    _, sizes, right = svd(free - rigid.T @ (rigid @ free))
     found = kernel @ (right[sizes > RANK] / sizes[sizes > RANK, None]).T
     turns = -(back[seen].T / values[seen]) @ (reached.T @ (by_point @ found))
     return TangentSpace(found.T, turns.T)

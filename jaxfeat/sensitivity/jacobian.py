@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxfeat.features.base import AbstractAdditiveFeaturizer, AbstractFeaturizer, AbstractStructureMap
+from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
 
@@ -59,21 +59,8 @@ def weighed_jacobian(
         assert isinstance(at, Structure)
         return structure_jacobian(f, at)
     assert isinstance(at, Environment)
-    whole = additive_jacobian(f, at) if isinstance(f, AbstractAdditiveFeaturizer) else generic_jacobian(f, at)
+    whole = f.jacobian(at)
     return whole, jnp.sqrt(jnp.sum(whole**2, (0, 2)))
-
-
-def generic_jacobian(f: AbstractFeaturizer, env: Environment) -> Float[Array, "d n 3"]:
-    """By as many tangents through the whole featurizer as there are coordinates."""
-    return jax.jacfwd(lambda positions: f.features(env.with_positions(positions)))(env.positions)
-
-
-def additive_jacobian(f: AbstractAdditiveFeaturizer, env: Environment) -> Float[Array, "d n 3"]:
-    """By three tangents a neighbor through the density; only the contraction sees every coordinate."""
-    _, push = jax.linearize(f.contract, f.density(env))
-    slopes = jax.vmap(jax.jacfwd(f.neighbor_density))(env.positions, env.species, env.mask)
-    columns = jax.vmap(jax.vmap(push, in_axes=-1, out_axes=-1))(slopes)
-    return jnp.moveaxis(columns, 1, 0)
 
 
 def structure_jacobian(

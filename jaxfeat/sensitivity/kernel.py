@@ -23,6 +23,7 @@ from jaxfeat.errors import BasisError, GeometryError, PrecisionError
 from jaxfeat.geometry.environment import Environment, check_positions
 from jaxfeat.geometry.operations import shells
 from jaxfeat.geometry.species import atomic_numbers
+from jaxfeat.sensitivity.subspaces import svd
 from jaxfeat.sensitivity.tuples import (
     Coincidences,
     ascending_tuples,
@@ -174,7 +175,7 @@ def _kernel(
     tuples = ascending_tuples(centers, shell, nu)
     merged = coincidences(tuples, kinds, generators(vectors, tuples, scale, pseudoscalars), tolerance)
 
-    _, found, right = np.linalg.svd(_triangle(_conditions(vectors, merged, scale, pseudoscalars) @ moves))
+    _, found, right = svd(_triangle(_conditions(vectors, merged, scale, pseudoscalars) @ moves), full_matrices=True)
     values = np.zeros(size)
     values[: len(found)] = found
     # Rows are means of numbers of order one: if not all of them cancel, as they do between centers of inversion in a

@@ -27,7 +27,7 @@ from jaxfeat.sensitivity.jacobian import assembled, center_jacobians, weighed_ja
 from jaxfeat.sensitivity.sites import Spaces, rigid_space, sites_of, spaces_of
 from jaxfeat.sensitivity.spectrum import Spectrum, jacobian_spectrum
 from jaxfeat.sensitivity.status import MESSAGES
-from jaxfeat.sensitivity.subspaces import Gap, beyond, leading, outside
+from jaxfeat.sensitivity.subspaces import Gap, beyond, leading, outside, svd
 
 TOLERANCE = 1e-5
 """Å, for stabilizer and kernel alike. Coordinates with six digits, as ASE's g2 has them, keep their point groups (none
@@ -273,7 +273,7 @@ def _null_of(spectrum: Any, rigid: np.ndarray) -> tuple[np.ndarray, Gap, float]:
 def _raw(jacobian: np.ndarray) -> np.ndarray:
     """All singular values of J, descending; those of rigid motions are zeros at the end."""
     matrix = jacobian.reshape(len(jacobian), -1)
-    return np.linalg.svd(np.linalg.qr(matrix, mode="r") if len(matrix) > matrix.shape[1] else matrix, compute_uv=False)
+    return svd(np.asarray(np.linalg.qr(matrix, mode="r")) if len(matrix) > matrix.shape[1] else matrix)[1]
 
 
 def _sensitivity(spectrum: Any, raw: np.ndarray) -> tuple[float, float]:

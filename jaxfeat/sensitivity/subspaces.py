@@ -3,16 +3,42 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy.linalg
 
 Gap = tuple[float, float]
 """The largest singular value that was taken for zero and the smallest that was not, relative to the largest of all."""
+
+
+def svd(matrices: np.ndarray, full_matrices: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Singular value decompositions of `(..., m, n)`, as NumPy has them.
+
+    NumPy's divide and conquer gives up on one matrix in many thousands, and on the whole batch with it; those are done
+    by QR iteration, which takes longer.
+    """
+    try:
+        u, values, vt = np.linalg.svd(matrices, full_matrices=full_matrices)
+    except np.linalg.LinAlgError:
+        if matrices.ndim > 2:
+            u, values, vt = map(np.stack, zip(*(svd(matrix, full_matrices) for matrix in matrices), strict=True))
+        else:
+            u, values, vt = scipy.linalg.svd(matrices, full_matrices=full_matrices, lapack_driver="gesvd")
+    return u, values, vt
+
+
+def shortest(matrices: np.ndarray, right: np.ndarray, cut: float) -> np.ndarray:
+    """The shortest x `(b, n)` that minimise |A x - y|, for A `(b, m, n)` and y `(b, m)`; singular values below `cut`,
+    relative to the largest, are zeros."""
+    u, values, vt = svd(matrices)
+    kept = values > cut * values.max(-1, keepdims=True, initial=0)
+    weights = np.where(kept, np.einsum("bmk,bm->bk", u, right) / np.where(kept, values, 1), 0)
+    return np.einsum("bk,bkn->bn", weights, vt)
 
 
 def leading(rows: np.ndarray, rank: int) -> np.ndarray:
     """The `rank` leading directions of rows, orthonormal."""
     if rank <= 0 or not len(rows):
         return np.zeros((0, rows.shape[1]))
-    return np.linalg.svd(rows, full_matrices=False)[2][:rank]
+    return svd(rows)[2][:rank]
 
 
 def without(rows: np.ndarray, space: np.ndarray) -> np.ndarray:
@@ -27,7 +53,7 @@ def orthogonal(space: np.ndarray) -> np.ndarray:
     """The orthogonal complement of a subspace."""
     if not len(space):
         return np.eye(space.shape[1])
-    return np.linalg.svd(space)[2][len(space) :]
+    return svd(space, full_matrices=True)[2][len(space) :]
 
 
 def beyond(space: np.ndarray, smaller: np.ndarray) -> np.ndarray:
@@ -44,7 +70,7 @@ def added(space: np.ndarray, rows: np.ndarray) -> np.ndarray:
     rest = without(rows, space)
     if not len(rest):
         return space
-    _, sines, directions = np.linalg.svd(rest, full_matrices=False)
+    _, sines, directions = svd(rest)
     return np.concatenate([space, directions[sines > 0.5]])
 
 
@@ -58,8 +84,8 @@ def common_kernel(rows: np.ndarray, threshold: float) -> tuple[np.ndarray, Gap]:
     """Directions whose image under `rows` is below a threshold, relative to the largest or to 1; and the gap."""
     size = rows.shape[1]
     # A tall matrix is reduced first: its left singular vectors are of no use.
-    reduced = np.linalg.qr(rows, mode="r") if len(rows) > size else rows
-    _, found, right = np.linalg.svd(reduced)
+    reduced = np.asarray(np.linalg.qr(rows, mode="r")) if len(rows) > size else rows
+    _, found, right = svd(reduced, full_matrices=True)
     values = np.concatenate([found, np.zeros(size - len(found))])
     # Rows are of length 1 before they are carried over; in a crystal, all of them may cancel.
     values /= max(values.max(initial=0.0), 1.0)
