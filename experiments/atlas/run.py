@@ -25,8 +25,8 @@ from signature import closed_form, coincidences
 RADII, MIN_DISTANCE = (0.8, 1.6), 0.5
 """Å, of starts and as constraints."""
 LENGTH = {1: 0.4, 2: 0.4, 3: 1.2}
-"""Å. The invariants are waves in dot products, in units of this squared: long waves see many pairs dimly, and short ones
-in the six products of a triple have a minimum everywhere. From these lengths most starts land."""
+"""Å. The invariants are waves in dot products, in units of this squared: long waves see many pairs dimly, short ones
+have minima everywhere in the six products of a triple. With these lengths most starts land."""
 PROCESSES = 2
 SPECIES = {"one species": ("H",), "two species": ("H", "O")}
 

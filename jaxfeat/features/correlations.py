@@ -88,12 +88,13 @@ class PowerSpectrum(DensityFeaturizer):
             return radial(position), jax.jacfwd(radial)(position), h, dh
 
         def by_coordinate(of_neighbors: Array) -> Array:
-            """(n, q, l[, x]) as (l, q, 3 n): coordinates last, so that pairs of channels are gathered in long rows."""
+            """(n, q, l, x) as (l, q, 3 n): coordinates last, so that pairs of channels are gathered in long rows."""
             n, q, l = of_neighbors.shape[:3]
-            every = jnp.broadcast_to(of_neighbors.reshape(n, q, l, -1), (n, q, l, 3))
+            every = jnp.broadcast_to(of_neighbors, (n, q, l, 3))
             return every.transpose(2, 1, 0, 3).reshape(l, q, 3 * n)
 
-        g, dg, h, dh = map(by_coordinate, jax.vmap(factors)(env.positions, env.species, env.mask))
+        g, dg, h, dh = jax.vmap(factors)(env.positions, env.species, env.mask)
+        g, dg, h, dh = map(by_coordinate, (g[..., None], dg, h[..., None], dh))
         i, j = np.triu_indices(self.n_channels)
 
         def rows(of_l: tuple[Array, ...]) -> Array:
@@ -103,7 +104,7 @@ class PowerSpectrum(DensityFeaturizer):
         # A loop, since its result is written out: XLA would fuse these products into whatever reads them, and work
         # them out again for each reader.
         found = jax.lax.map(rows, (g, dg, h, dh, self._weights(g.dtype)))
-        return found.reshape(-1, *env.positions.shape)
+        return found.reshape(found.shape[0] * found.shape[1], *env.positions.shape)
 
     def _weights(self, dtype: Any) -> Float[Array, "l pairs"]:
         first, second = np.triu_indices(self.n_channels)
