@@ -19,13 +19,14 @@ PACKAGE = Path(jaxfeat.__file__).parent
 MAY_SEE = {
     "errors": set(),
     "so3": {"errors"},
+    "linalg": set(),
     "geometry": {"errors"},
     "basis": {"errors", "so3"},
-    "features": {"errors", "geometry", "so3", "basis"},
-    "sensitivity": {"errors", "geometry", "features.base"},
+    "features": {"errors", "geometry", "linalg", "so3", "basis"},
+    "sensitivity": {"errors", "geometry", "linalg", "features.base"},
     "manifolds": {"errors", "geometry"},
     "search": {"errors", "geometry", "features.base", "sensitivity", "manifolds"},
-    "sweep": {"errors", "geometry", "features.base", "sensitivity", "manifolds"},
+    "sweep": {"errors", "geometry", "linalg", "features.base", "sensitivity", "manifolds"},
     "report": set(),
 }
 """What each room may import of the package, itself apart. The command line and the façade see all."""

@@ -48,6 +48,20 @@ class AbstractFeaturizer(eqx.Module):
         """
         return jax.jacfwd(lambda positions: self.features(env.with_positions(positions)))(env.positions)
 
+    def condensed_jacobian(self, env: Environment) -> tuple[Float[Array, "k m"], int]:
+        """Qᵀ dF/dr of one environment for some orthogonal Q, without rows that are zero, m = 3n; and how many features
+        there are.
+
+        It has the singular values and right singular vectors of the Jacobian. Here the Jacobian itself; fewer rows
+        where it is known beforehand that fewer will do.
+        """
+        jacobian = self.jacobian(env)
+        return jacobian.reshape(jacobian.shape[0], 3 * env.max_neighbors), jacobian.shape[0]
+
+    def n_condensed(self, n_neighbors: int) -> int:
+        """About how many rows that has: sets how many environments are worked on at a time."""
+        return 24 * n_neighbors
+
     @property
     @abstractmethod
     def labels(self) -> tuple[Label, ...]:

@@ -20,6 +20,7 @@ from jaxtyping import Array, Float
 
 from jaxfeat.errors import BasisError
 from jaxfeat.features.base import Label
+from jaxfeat.features.condensed import condensed_power_spectrum
 from jaxfeat.features.density import DensityFeaturizer
 from jaxfeat.features.tuples import Block, blocks
 from jaxfeat.geometry.environment import Environment
@@ -81,7 +82,7 @@ class PowerSpectrum(DensityFeaturizer):
 
         def factors(position: Array, species: Array, mask: Array) -> tuple[Array, Array, Array, Array]:
             def radial(position: Array) -> Array:
-                return self.in_channels(self.radial_factor(position, mask), species)
+                return self.in_channels(self.radial_factor(position @ position, mask), species)
 
             h = jnp.einsum("qlm,lm->ql", density, harmonics(position), precision="highest")
             dh = jnp.einsum("qlm,lmx->qlx", density, jax.jacfwd(harmonics)(position), precision="highest")
@@ -105,6 +106,9 @@ class PowerSpectrum(DensityFeaturizer):
         # them out again for each reader.
         found = jax.lax.map(rows, (g, dg, h, dh, self._weights(g.dtype)))
         return found.reshape(found.shape[0] * found.shape[1], *env.positions.shape)
+
+    def condensed_jacobian(self, env: Environment) -> tuple[Float[Array, "k m"], int]:
+        return condensed_power_spectrum(self, env), self.n_features
 
     def _weights(self, dtype: Any) -> Float[Array, "l pairs"]:
         first, second = np.triu_indices(self.n_channels)

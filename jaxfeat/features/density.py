@@ -101,11 +101,11 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
     def neighbor_density(
         self, position: Float[Array, "3"], species: Int[Array, ""], mask: Bool[Array, ""]
     ) -> Float[Array, "q l m"]:
-        return self._expand(position, self.radial_factor(position, mask), species)
+        return self._expand(position, self.radial_factor(position @ position, mask), species)
 
-    def radial_factor(self, position: Float[Array, "3"], mask: Bool[Array, ""]) -> Float[Array, "n l"]:
-        """What a neighbor adds to c_{n l m}, but for r^l Y_lm: with window and scaling, and zero for padding."""
-        s = position @ position
+    def radial_factor(self, s: Float[Array, ""], mask: Bool[Array, ""]) -> Float[Array, "n l"]:
+        """What a neighbor at squared distance `s` adds to c_{n l m}, but for r^l Y_lm: with window and scaling, and
+        zero for padding."""
         # The double where keeps the root's infinite slope at zero out of every derivative.
         r = jnp.where(s > 0, jnp.sqrt(jnp.where(s > 0, s, 1)), 0)
         weight = self.cutoff(r, jnp.asarray(self.r_cut, s.dtype))

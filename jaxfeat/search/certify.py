@@ -16,7 +16,8 @@ from jaxfeat.search.batches import in_chunks, land_all
 from jaxfeat.search.problem import Problem
 from jaxfeat.search.space import AbstractSpace
 from jaxfeat.sensitivity.jacobian import weighed_jacobian
-from jaxfeat.sensitivity.spectrum import jacobian_spectrum
+from jaxfeat.sensitivity.reduced import all_rows
+from jaxfeat.sensitivity.spectrum import spectrum_of
 from jaxfeat.sensitivity.subspaces import shortest
 
 CUT = 1e-11
@@ -110,7 +111,7 @@ def _measured(
 ) -> Seen:
     def one(jacobian: Array, added: Array, point: Array, direction: Array, env: Environment) -> Seen:
         values, axes = problem.spectrum(jacobian, env)
-        spectrum = jacobian_spectrum(jacobian, added, problem.f, env, equilibrated=False, every=True)
+        spectrum = spectrum_of(all_rows(jacobian, added), problem.f, env, equilibrated=False, every=True)
         largest = spectrum.values.max(initial=0, where=jnp.isfinite(spectrum.values))
         velocity = jacobian.reshape(jacobian.shape[0], -1) @ direction
         violation = _violation(problem.space, point, env)

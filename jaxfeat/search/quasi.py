@@ -16,7 +16,8 @@ from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.search.path import ACROSS, EASY, SMALLEST, STRAIGHT, Origin, checked, follow
 from jaxfeat.sensitivity.jacobian import weighed_jacobian
-from jaxfeat.sensitivity.spectrum import jacobian_spectrum
+from jaxfeat.sensitivity.reduced import all_rows
+from jaxfeat.sensitivity.spectrum import spectrum_of
 
 LARGEST = 0.02
 """Å, of a step."""
@@ -188,7 +189,7 @@ def _looked(f: AbstractFeaturizer, env: Environment, goal: Array, along: np.ndar
 @eqx.filter_jit
 def _look(f: AbstractFeaturizer, env: Environment, goal: Array, along: Float[Array, "n 3"]) -> _Look:
     jacobian, added = weighed_jacobian(f, env)
-    spectrum = jacobian_spectrum(jacobian, added, f, env, equilibrated=False, every=False)
+    spectrum = spectrum_of(all_rows(jacobian, added), f, env, equilibrated=False, every=False)
     axes = spectrum.directions.reshape(len(spectrum.values), -1)
     residual = f.features(env) - goal
     # Coordinates in which the path is the first axis, so that the others are what is across it; and few rows.

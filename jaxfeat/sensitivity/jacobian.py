@@ -85,10 +85,15 @@ def assembled(
     """The Jacobian of the structure from those of its centers."""
     n = structure.positions.shape[0]
 
-    def scatter(rows: Array, squares: Array, neighbor: Array, center: Array) -> tuple[Array, Array]:
+    def scatter(rows: Array, neighbor: Array, center: Array) -> Array:
         atoms = jnp.zeros((rows.shape[0], n, 3), rows.dtype).at[:, neighbor].add(rows)
-        added = jnp.zeros(n, rows.dtype).at[neighbor].add(squares).at[center].add(squares.sum())
-        return atoms.at[:, center].add(-rows.sum(1)), added
+        return atoms.at[:, center].add(-rows.sum(1))
 
-    per_center, added = jax.vmap(scatter)(rows, weights**2, structure.neighbor, structure.center)
-    return f.collect(per_center, structure), jnp.sqrt(added.sum(0))
+    per_center = jax.vmap(scatter)(rows, structure.neighbor, structure.center)
+    return f.collect(per_center, structure), added_up(structure, weights**2)
+
+
+def added_up(structure: Structure, squares: Float[Array, "c k"]) -> Float[Array, " n"]:
+    """The joint norm of what each atom's columns are added up from, of the centers' columns' squared norms."""
+    added = jnp.zeros(structure.positions.shape[0], squares.dtype)
+    return jnp.sqrt(added.at[structure.neighbor].add(squares).at[structure.center].add(squares.sum(1)))

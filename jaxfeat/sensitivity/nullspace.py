@@ -24,8 +24,9 @@ from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.geometry.symmetry import Group, Stabilizer
 from jaxfeat.sensitivity.jacobian import assembled, center_jacobians, weighed_jacobian
+from jaxfeat.sensitivity.reduced import all_rows
 from jaxfeat.sensitivity.sites import Spaces, rigid_space, sites_of, spaces_of
-from jaxfeat.sensitivity.spectrum import Spectrum, jacobian_spectrum
+from jaxfeat.sensitivity.spectrum import Spectrum, spectrum_of
 from jaxfeat.sensitivity.status import MESSAGES
 from jaxfeat.sensitivity.subspaces import Gap, beyond, leading, outside, svd
 
@@ -169,7 +170,7 @@ def _weighed(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Str
 
 @eqx.filter_jit
 def _spectrum(jacobian: Any, added: Any, at: Environment | Structure) -> Spectrum:
-    return jacobian_spectrum(jacobian, added, None, at, equilibrated=True, every=True)
+    return spectrum_of(all_rows(jacobian, added), None, at, equilibrated=True, every=True)
 
 
 def kernel_dimension(

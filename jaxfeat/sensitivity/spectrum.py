@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
-from math import sqrt
+from math import prod, sqrt
 
 import equinox as eqx
 import jax
@@ -15,7 +14,9 @@ from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap, feat
 from jaxfeat.geometry.environment import COINCIDENT, Environment, concrete
 from jaxfeat.geometry.rigid import RigidMotions, rigid_motions
 from jaxfeat.geometry.structure import Structure
-from jaxfeat.sensitivity.jacobian import weighed_jacobian
+from jaxfeat.linalg.lanes import in_chunks
+from jaxfeat.linalg.svd import right_svd
+from jaxfeat.sensitivity.reduced import Reduced, gram, triangular
 from jaxfeat.sensitivity.status import NAMES, Status
 
 LEAST_ROUNDING = 256
@@ -37,6 +38,7 @@ class Spectrum(eqx.Module):
     - `floor`: `(...)`, the value below which nothing is known: max(features, coordinates, 256) eps σ_max, or more where
       contributions cancel by symmetry and for nearly collinear atoms. Values below it are null as far as this
       floating-point type can tell.
+    - `certified`: `(...)`, whether the values come from QR; if not, from JᵀJ, and the floor is that of JᵀJ.
     - `status`: a `Status`.
     """
 
@@ -46,6 +48,7 @@ class Spectrum(eqx.Module):
     n_values: Int[Array, "*batch"]
     n_rigid: Int[Array, "*batch"]
     floor: Float[Array, "*batch"]
+    certified: Bool[Array, "*batch"]
     status: Status
 
     @property
@@ -63,21 +66,29 @@ class Spectrum(eqx.Module):
 
 
 def singular_spectrum(
-    f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure, equilibrated: bool = False
+    f: AbstractFeaturizer | AbstractStructureMap,
+    at: Environment | Structure,
+    equilibrated: bool = False,
+    directions: bool = True,
+    screened: bool = False,
 ) -> Spectrum:
     """Singular values and right singular vectors of dF/dr on the non-rigid displacements.
 
     Rigid motions (rotations about the fixed center of an environment; translations and rotations of a molecule;
-    translations of a crystal) are projected out in closed form, then QR, then an SVD of R.
+    translations of a crystal) are projected out in closed form; then QR, then an SVD of R.
 
     **Arguments:**
 
     - `f`: a featurizer with an `Environment`, or a structure map with a `Structure`; single or batched.
     - `equilibrated`: divide each atom's columns by their joint norm first, which takes out how much the cutoff and
       the radial basis weigh it. No null space changes. Judge blindness by this one, physics by the raw one.
+    - `directions`: whether to work out right singular vectors, which takes longer; without, none are listed.
+    - `screened`: take the values from JᵀJ, without directions, and by QR only for those items that have one below the
+      floor of that, about √eps of the largest. `certified` says which, `floor` holds for each.
 
     Inside jit, where the shape cannot depend on the positions, k is 3n - 3 for n > 1. A set of n atoms that all lie on
     a line with the center has one direction more, and that null direction is not listed there: `n_values` counts it.
+    Nor can items be picked there: `screened` certifies none.
 
     Float32 knows nothing below about 1e-4 of the largest value; `floor` and `status` say so.
 
@@ -85,66 +96,103 @@ def singular_spectrum(
     """
     environments = at if isinstance(at, Environment) else at.environments()
     featurizer_of(f).check(environments)
+    directions = directions and not screened
     if concrete(at.positions) is None:
-        return _compiled(f, at, equilibrated, False)
-    if isinstance(at, Structure):
-        return _fitted(_compiled(f, at, equilibrated, True), at.positions.shape[-2])
-    return _fitted(_compiled(f, at.trimmed(), equilibrated, True), at.max_neighbors)
+        return _compiled(f, at, equilibrated, False, directions, screened)
+    n = at.max_neighbors if isinstance(at, Environment) else at.positions.shape[-2]
+    at = at.trimmed() if isinstance(at, Environment) else at
+    found = _compiled(f, at, equilibrated, True, directions, screened)
+    if screened:
+        found = _with_certified(found, f, at, equilibrated)
+    return _fitted(found, n)
+
+
+def _with_certified(
+    found: Spectrum, f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure, equilibrated: bool
+) -> Spectrum:
+    """The screened spectra, with those that have values below their floor done again by QR."""
+    n_axes, total = len(at.batch_shape), prod(at.batch_shape)
+    host = jax.tree.map(lambda x: np.array(x).reshape(total, *x.shape[n_axes:]), found)
+    doubtful = np.flatnonzero((host.values <= host.floor[:, None]).any(1))
+    if not doubtful.size:
+        return found
+    # Few heights, few compilations.
+    room = 2 ** int(np.ceil(np.log2(doubtful.size)))
+    picked = np.concatenate([doubtful, np.repeat(doubtful[:1], room - doubtful.size)])
+    items = jax.tree.map(lambda x: np.asarray(x).reshape(total, *x.shape[n_axes:])[picked], at)
+    again = jax.tree.map(np.asarray, _compiled(f, items, equilibrated, True, False, False))
+
+    def put(old: np.ndarray, new: np.ndarray) -> np.ndarray:
+        old[doubtful] = new[: doubtful.size]
+        return old.reshape(*at.batch_shape, *old.shape[1:])
+
+    return jax.tree.map(jnp.asarray, jax.tree.map(put, host, again))
+
+
+LANE_BYTES = 4_000_000
+"""Rows of Jacobians that are worked on at a time: about what the caches of a core hold. Measured."""
 
 
 @eqx.filter_jit
 def _compiled(
-    f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure, equilibrated: bool, every: bool
-) -> Spectrum:
-    call = partial(single_spectrum, equilibrated=equilibrated, every=every)
-    for _ in at.batch_shape:
-        call = jax.vmap(call, in_axes=(None, 0))
-    return call(f, at)
-
-
-def single_spectrum(
     f: AbstractFeaturizer | AbstractStructureMap,
     at: Environment | Structure,
-    *,
     equilibrated: bool,
     every: bool,
+    directions: bool,
+    screened: bool,
 ) -> Spectrum:
-    """The spectrum of one item. `every` leaves room for the direction more that collinear atoms have."""
-    return jacobian_spectrum(*weighed_jacobian(f, at), f, at, equilibrated=equilibrated, every=every)
+    def one(item: Environment | Structure) -> Spectrum:
+        reduced = (gram if screened else triangular)(f, item)
+        how = {"equilibrated": equilibrated, "every": every, "directions": directions, "squared": screened}
+        return spectrum_of(reduced, f, item, **how)
+
+    return in_chunks(one, at, len(at.batch_shape), chunk_size(f, at))
 
 
-def jacobian_spectrum(
-    jacobian: Float[Array, "d n 3"],
-    added: Float[Array, " n"],
+def chunk_size(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure) -> int:
+    """Items that are best worked on side by side."""
+    n, centers = (at.max_neighbors, 1) if isinstance(at, Environment) else (at.neighbor.shape[-1], at.center.shape[-1])
+    fit = LANE_BYTES // max(at.positions.dtype.itemsize * featurizer_of(f).n_condensed(n) * 3 * n, 1)
+    return max(min(max(fit, 8), 64) // centers, 1)
+
+
+def spectrum_of(
+    reduced: Reduced,
     f: AbstractFeaturizer | AbstractStructureMap | None,
     at: Environment | Structure,
     *,
     equilibrated: bool,
     every: bool,
     directions: bool = True,
-    n_features: Int[Array, ""] | np.ndarray | int | None = None,
+    squared: bool = False,
 ) -> Spectrum:
-    """The spectrum of a Jacobian that is at hand already, as `weighed_jacobian` gives it.
+    """The spectrum of one item from what its Jacobian has been reduced to, or from all its rows.
 
-    `f` is asked which species it knows; `None` where they have been checked on the host.
-    Without `directions`, which take most of the time, none are listed. `n_features` is how many rows there were, if
-    they have been reduced.
+    `f` is asked which species it knows; `None` where they have been checked on the host. `every` leaves room for the
+    direction more that collinear atoms have. `squared`: from JᵀJ, without directions.
     """
-    d, n, _ = jacobian.shape
-    dtype = jacobian.dtype
-    finite = jnp.isfinite(jacobian).all() & jnp.isfinite(at.positions).all()
-    jacobian, added = jnp.where(finite, jacobian, 0), jnp.where(finite, added, 0)
-    height = jnp.asarray(d if n_features is None else n_features, dtype)
-    rounding = jnp.maximum(height, max(3 * n, LEAST_ROUNDING)) * jnp.finfo(dtype).eps
+    matrix, added, n_features = reduced
+    n, dtype = at.positions.shape[0], matrix.dtype
+    finite = jnp.isfinite(matrix).all() & jnp.isfinite(at.positions).all()
+    matrix, added = jnp.where(finite, matrix, 0), jnp.where(finite, added, 0)
+    rounding = jnp.maximum(jnp.asarray(n_features, dtype), max(3 * n, LEAST_ROUNDING)) * jnp.finfo(dtype).eps
     scale = jnp.ones(n, dtype)
     if equilibrated:
-        norms = jnp.sqrt(jnp.sum(jacobian**2, (0, 2)))
+        squares = jnp.diagonal(matrix) if squared else jnp.sum(matrix**2, 0)
+        norms = jnp.sqrt(jnp.sum(squares.reshape(n, 3), 1))
         # Columns that cancelled down to rounding errors must not be blown up to signals.
-        norms = jnp.where(norms > rounding * added, norms, added)
+        norms = jnp.where(norms > (jnp.sqrt(rounding) if squared else rounding) * added, norms, added)
         scale = jnp.where(norms > 0, norms, jnp.where(added.max(initial=0) > 0, added.max(initial=0), 1))
     rigid = _rigid(at, scale if equilibrated else None)
-    matrix = rigid.project((jacobian / scale[None, :, None]).reshape(d, 3 * n))
-    values, coordinates = _decompose(matrix, rigid.valid, directions)
+    wide = jnp.repeat(scale, 3)
+    matrix = rigid.project(matrix / wide[None])
+    if squared:
+        matrix = jnp.where(rigid.valid[:, None], rigid.project(matrix.T / wide[None]), 0)
+    values, coordinates = right_svd(matrix, rigid.valid, directions and not squared)
+    if squared:
+        # The singular values of a positive matrix are its eigenvalues.
+        values = jnp.sqrt(values)
     n_values = jnp.sum(rigid.valid)
     room = values.shape[0] if every else 3 * n - rigid.n_rigid_generic
     rows = rigid.lift(coordinates).T[:room]
@@ -153,6 +201,9 @@ def jacobian_spectrum(
     # the floor is that of the values alone.
     largest = jnp.maximum(values.max(initial=0), (added / scale).max(initial=0) / sqrt(3))
     floor = rounding * largest / rigid.clearance
+    if squared:
+        # Entries of JᵀJ are wrong by rounding times the lengths of two columns.
+        floor = jnp.maximum(floor, jnp.sqrt(rounding * jnp.sum((added / scale) ** 2)))
     status = _status(f, at, finite, n_values, values.max(initial=0) > floor)
     below = jnp.where(jnp.arange(values.shape[0]) < n_values, values, jnp.inf).min(initial=jnp.inf) <= floor
     short = (status.code == NAMES.index("ok")) & below & (jnp.finfo(dtype).bits < 64)
@@ -165,30 +216,9 @@ def jacobian_spectrum(
         n_values=n_values,
         n_rigid=rigid.n_rigid,
         floor=jnp.where(finite, floor, jnp.nan),
+        certified=jnp.asarray(not squared),
         status=status,
     )
-
-
-def _decompose(
-    matrix: Float[Array, "d c"], valid: Bool[Array, " c"], vectors: bool
-) -> tuple[Float[Array, " c"], Float[Array, "c k"]]:
-    """Singular values of the valid columns, then zeros, and right singular vectors as columns alike, or none."""
-    c = matrix.shape[1]
-    if c == 0:
-        return jnp.zeros(0, matrix.dtype), jnp.zeros((0, 0), matrix.dtype)
-    matrix = jnp.where(valid[None], matrix, 0)
-    # Invalid columns get a singular value of their own above all others. As zeros they would mix with the true null
-    # directions; decoupled and on top, they can be taken off.
-    on_top = jnp.linalg.norm(matrix)
-    marks = jnp.diag(jnp.where(valid, 0, jnp.where(on_top > 0, 2 * on_top, 1)))
-    r = jnp.linalg.qr(jnp.concatenate([matrix, marks]), mode="r")
-    n_valid = jnp.sum(valid)
-    order = (jnp.arange(c) + c - n_valid) % c
-    kept = jnp.arange(c) < n_valid
-    if not vectors:
-        return jnp.where(kept, jnp.linalg.svd(r, compute_uv=False)[order], 0), jnp.zeros((c, 0), matrix.dtype)
-    _, values, rows = jnp.linalg.svd(r, full_matrices=False)
-    return jnp.where(kept, values[order], 0), jnp.where(kept[None], rows[order].T, 0)
 
 
 def _rigid(at: Environment | Structure, weights: Float[Array, " n"] | None = None) -> RigidMotions:

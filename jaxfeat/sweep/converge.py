@@ -22,8 +22,9 @@ from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.symmetry import Group
 from jaxfeat.sensitivity.jacobian import single_jacobian
 from jaxfeat.sensitivity.nullspace import TOLERANCE
+from jaxfeat.sensitivity.reduced import Reduced
 from jaxfeat.sensitivity.sites import rigid_space, sites_of, spaces_of
-from jaxfeat.sensitivity.spectrum import Spectrum, jacobian_spectrum
+from jaxfeat.sensitivity.spectrum import Spectrum, spectrum_of
 from jaxfeat.sensitivity.threads import one_thread
 from jaxfeat.sweep.grid import Grid
 from jaxfeat.sweep.run import DOUBTFUL, Chunk, Progress, portions, species_held
@@ -260,9 +261,9 @@ def _spectra(
     def single(triangle: Float[Array, "3n n 3"], n_features: Int[Array, ""] | np.ndarray, env: Environment) -> Any:
         norms = jnp.sqrt(jnp.sum(triangle**2, (0, 2)))
         return tuple(
-            jacobian_spectrum(
-                triangle, norms, None, env,
-                equilibrated=scaled, every=True, directions=False, n_features=n_features,
+            spectrum_of(
+                Reduced(triangle.reshape(len(triangle), -1), norms, n_features), None, env,
+                equilibrated=scaled, every=True, directions=False,
             )
             for scaled in (True, False)
         )  # fmt: skip

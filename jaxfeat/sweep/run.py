@@ -14,14 +14,18 @@ from jaxfeat.errors import BasisError, GeometryError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.species import SYMBOLS
+from jaxfeat.linalg.lanes import in_chunks
 from jaxfeat.sensitivity.cure import cure
-from jaxfeat.sensitivity.jacobian import weighed_jacobian
 from jaxfeat.sensitivity.nullspace import null_space
-from jaxfeat.sensitivity.spectrum import Spectrum, jacobian_spectrum
+from jaxfeat.sensitivity.reduced import gram, triangular
+from jaxfeat.sensitivity.spectrum import Spectrum, chunk_size, spectrum_of
 from jaxfeat.sensitivity.threads import one_thread
 
 CHUNK_BYTES = 8e6
-"""Jacobians of one chunk, about: small enough for a core's cache, large enough to hide the dispatch of a call."""
+"""Jacobians of one portion, about: small enough for a core's cache."""
+
+AHEAD = 16
+"""Portions to a call: enough to hide its dispatch."""
 
 CAUSES = ("rigid", "symmetry", "incompleteness", "truncation")
 COUNTED = (*CAUSES, "locality", "other")
@@ -43,7 +47,9 @@ class Pair(NamedTuple):
     equilibrated: Spectrum
 
 
-def scan(f: AbstractFeaturizer, batch: Environment, progress: Progress | None = None) -> list[dict[str, Any]]:
+def scan(
+    f: AbstractFeaturizer, batch: Environment, progress: Progress | None = None, screened: bool = False
+) -> list[dict[str, Any]]:
     """One record per environment of `batch`, in its order.
 
     **Arguments:**
@@ -51,19 +57,21 @@ def scan(f: AbstractFeaturizer, batch: Environment, progress: Progress | None = 
     - `f`: a featurizer.
     - `batch`: environments, `(b,)`.
     - `progress`: called with the number of environments done and their total.
+    - `screened`: take the values of what is well above its floor from JᵀJ, as `singular_spectrum` does: faster, and
+      `certified` says where.
 
     Null directions are told apart by cause where the equilibrated σ_min/σ_max is below 1e-5; elsewhere there are none.
 
     **Returns:** dictionaries of plain numbers: `structure` and `center` (where the environment came from), `species`,
     `n_neighbors`, `sigma` and `sigma_equilibrated` (descending, features per Å; empty unless the status is ok),
-    `floor` and `floor_equilibrated`, `null` (how many directions by cause, as `null_space` has them: `rigid`,
-    `symmetry`, `incompleteness`, `truncation`; where there are any, `locality`, of neighbors out of reach, and `other`,
-    where the cause cannot be told), `status` (that of the spectrum; "ambiguous", as of `null_space`; "unclassified"
-    where there are too many neighbors for it).
+    `floor` and `floor_equilibrated`, `certified` (only where screened), `null` (how many directions by cause, as
+    `null_space` has them: `rigid`, `symmetry`, `incompleteness`, `truncation`; where there are any, `locality`, of
+    neighbors out of reach, and `other`, where the cause cannot be told), `status` (that of the
+    spectrum; "ambiguous", as of `null_space`; "unclassified" where there are too many neighbors for it).
 
     **Raises:** `SpeciesError`, as the featurizer does.
     """
-    found = collect(f, batch, progress)
+    found = collect(f, batch, progress, screened)
     origin = {
         "structure": np.asarray(batch.structure_index),
         "center": np.asarray(batch.center_index),
@@ -85,6 +93,7 @@ def scan(f: AbstractFeaturizer, batch: Environment, progress: Progress | None = 
                 "sigma_equilibrated": found.sigma_equilibrated[i][listed].tolist(),
                 "floor": float(found.floor[i]) if known else None,
                 "floor_equilibrated": float(found.floor_equilibrated[i]) if known else None,
+                **({"certified": bool(found.certified[i])} if screened else {}),
                 "null": null,
                 "status": status,
             }
@@ -96,7 +105,8 @@ class Collected(NamedTuple):
     """Spectra and null counts of `b` environments, as arrays.
 
     **Attributes:** `sigma` and `sigma_equilibrated`, `(b, k)`, NaN past `n_values`; `floor`, `floor_equilibrated`,
-    `n_values`, `n_rigid`, `(b,)`, floors NaN unless the spectrum's status is ok; `null`, `(b, 6)`, null directions by
+    `n_values`, `n_rigid`, `(b,)`, floors NaN unless the spectrum's status is ok; `certified`, `(b,)`, as of a
+    `Spectrum`; `null`, `(b, 6)`, null directions by
     the causes of `COUNTED`; `status`, `(b,)`, names as in `scan`.
     """
 
@@ -106,11 +116,14 @@ class Collected(NamedTuple):
     floor_equilibrated: np.ndarray
     n_values: np.ndarray
     n_rigid: np.ndarray
+    certified: np.ndarray
     null: np.ndarray
     status: np.ndarray
 
 
-def collect(f: AbstractFeaturizer, batch: Environment, progress: Progress | None = None) -> Collected:
+def collect(
+    f: AbstractFeaturizer, batch: Environment, progress: Progress | None = None, screened: bool = False
+) -> Collected:
     """What `scan` finds, for those who go on to compute with it."""
     f.check(batch)
     host = jax.tree.map(np.asarray, batch)
@@ -123,13 +136,14 @@ def collect(f: AbstractFeaturizer, batch: Environment, progress: Progress | None
         floor_equilibrated=np.full(n, np.nan),
         n_values=np.zeros(n, int),
         n_rigid=np.zeros(n, int),
+        certified=np.zeros(n, bool),
         null=np.zeros((n, len(COUNTED)), int),
         status=status,
     )
     done = 0
-    for indices, spectra in chunks(f, host):
+    for indices, spectra in chunks(f, host, screened):
         m = len(indices)
-        raw, equilibrated = _first(spectra, m)
+        raw, equilibrated = spectra
         known = raw.status.names == "ok"
         k = min(raw.values.shape[1], width)
         found.sigma[indices, :k] = np.where(known[:, None], raw.values[:, :k], np.nan)
@@ -137,6 +151,7 @@ def collect(f: AbstractFeaturizer, batch: Environment, progress: Progress | None
         found.floor[indices] = np.where(known, raw.floor, np.nan)
         found.floor_equilibrated[indices] = np.where(known, equilibrated.floor, np.nan)
         found.n_values[indices], found.n_rigid[indices] = raw.n_values, raw.n_rigid
+        found.certified[indices] = raw.certified
         found.null[indices, COUNTED.index("rigid")] = raw.n_rigid
         status[indices] = raw.status.names
         for row in np.flatnonzero(known & (equilibrated.ratio < DOUBTFUL)):
@@ -146,10 +161,6 @@ def collect(f: AbstractFeaturizer, batch: Environment, progress: Progress | None
         if progress is not None:
             progress(done, n)
     return found
-
-
-def _first(spectra: Pair, m: int) -> Pair:
-    return jax.tree.map(lambda leaf: leaf[:m], spectra)
 
 
 def causes(f: AbstractFeaturizer, batch: Environment, indices: Iterable[int]) -> list[str]:
@@ -174,12 +185,28 @@ def _classified(f: AbstractFeaturizer, env: Environment, rigid: np.ndarray, n_nu
     return np.asarray([getattr(null, cause) for cause in COUNTED]), null.status
 
 
-def chunks(f: AbstractFeaturizer, batch: Environment) -> Iterator[tuple[np.ndarray, Pair]]:
-    """Indices into `batch` and their spectra, a chunk at a time."""
-    for chunk in portions(f, batch):
+def chunks(f: AbstractFeaturizer, batch: Environment, screened: bool = False) -> Iterator[tuple[np.ndarray, Pair]]:
+    """Indices into `batch` and their spectra, a chunk at a time.
+
+    Where `screened`, those that have a value below its floor come in the end, by QR.
+    """
+    doubtful = [np.zeros(0, int)]
+    for chunk in portions(f, batch, ahead=AHEAD):
         with one_thread():
-            pair = Pair(*(jax.tree.map(np.asarray, part) for part in _spectra(f, chunk.species, chunk.environments)))
-        yield chunk.indices, pair
+            found = _spectra(f, chunk.species, chunk.environments, screened)
+            pair = _taken(Pair(*jax.tree.map(np.asarray, found)), slice(len(chunk.indices)))
+        below = np.any([~part.certified & (part.values <= part.floor[:, None]).any(1) for part in pair], 0)
+        doubtful.append(chunk.indices[below])
+        if not below.all():
+            yield chunk.indices[~below], _taken(pair, ~below)
+    again = np.concatenate(doubtful)
+    if again.size:
+        for indices, pair in chunks(f, jax.tree.map(lambda leaf: np.asarray(leaf)[again], batch)):
+            yield again[indices], pair
+
+
+def _taken(pair: Pair, index: Any) -> Pair:
+    return jax.tree.map(lambda leaf: leaf[index], pair)
 
 
 class Chunk(NamedTuple):
@@ -196,11 +223,12 @@ class Chunk(NamedTuple):
     environments: Environment
 
 
-def portions(f: AbstractFeaturizer, batch: Environment, few: int | None = None) -> Iterator[Chunk]:
+def portions(f: AbstractFeaturizer, batch: Environment, few: int | None = None, ahead: int = 1) -> Iterator[Chunk]:
     """A batch, a chunk at a time, one shape after the other.
 
     Each environment is to be described in the species that it holds: features of the others are zero, and the singular
-    values are the same without them. Shapes of less than `few` members, 48 unless told, join larger ones.
+    values are the same without them. Shapes of less than `few` members, 48 unless told, join larger ones. A chunk is as
+    large as the cache holds Jacobians, or `ahead` times that.
     """
     host = jax.tree.map(np.asarray, batch)
     held = species_held(f, host)
@@ -208,7 +236,7 @@ def portions(f: AbstractFeaturizer, batch: Environment, few: int | None = None) 
     for (n_species, room), members in _merged(shapes, FEW if few is None else few).items():
         subsets = held.numbers[:, :n_species]
         narrow = f.restricted(np.arange(1, n_species + 1, dtype=np.int32))
-        per_chunk = chunk_size(_n_features(narrow, host, room), room)
+        per_chunk = min(_cached(_n_features(narrow, host, room), room) * ahead, 2 ** (len(members) - 1).bit_length())
         for start in range(0, len(members), per_chunk):
             indices = members[start : start + per_chunk]
             filled = np.concatenate([indices, np.full(per_chunk - len(indices), indices[0])])
@@ -257,9 +285,9 @@ def room_for(n_neighbors: int) -> int:
     return -(-n_neighbors // 32) * 32
 
 
-def chunk_size(n_features: int, room: int) -> int:
-    """Environments in a chunk."""
-    return int(np.clip(2 ** round(np.log2(CHUNK_BYTES / (24 * max(n_features, 1) * room))), 1, 1024))
+def _cached(n_features: int, room: int) -> int:
+    """Environments whose Jacobians the cache holds."""
+    return int(np.clip(2 ** round(np.log2(CHUNK_BYTES / (24 * max(n_features, 1) * room))), 1, 128))
 
 
 def _n_features(f: AbstractFeaturizer, batch: Environment, room: int) -> int:
@@ -269,15 +297,17 @@ def _n_features(f: AbstractFeaturizer, batch: Environment, room: int) -> int:
 
 @eqx.filter_jit
 def _spectra(
-    f: AbstractFeaturizer, subsets: Int[Array, "b k"] | np.ndarray, batch: Environment
+    f: AbstractFeaturizer, subsets: Int[Array, "b k"] | np.ndarray, batch: Environment, screened: bool
 ) -> tuple[Spectrum, Spectrum]:
-    def both(subset: Int[Array, " k"] | np.ndarray, env: Environment) -> tuple[Spectrum, Spectrum]:
+    def both(item: tuple[Int[Array, " k"] | np.ndarray, Environment]) -> tuple[Spectrum, Spectrum]:
+        subset, env = item
         narrow = f.restricted(subset) if f.species is not None else f
-        weighed = weighed_jacobian(narrow, env)
+        reduced = (gram if screened else triangular)(narrow, env)
         raw, equilibrated = (
-            jacobian_spectrum(*weighed, f, env, equilibrated=scaled, every=True, directions=False)
+            spectrum_of(reduced, f, env, equilibrated=scaled, every=True, directions=False, squared=screened)
             for scaled in (False, True)
         )
         return raw, equilibrated
 
-    return jax.vmap(both)(subsets, batch)
+    narrowest = f.restricted(subsets[0]) if f.species is not None else f
+    return in_chunks(both, (subsets, batch), 1, chunk_size(narrowest, batch))

@@ -17,7 +17,8 @@ from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.manifolds.manifold import AbstractManifold
 from jaxfeat.sensitivity.jacobian import weighed_jacobian
-from jaxfeat.sensitivity.spectrum import jacobian_spectrum
+from jaxfeat.sensitivity.reduced import all_rows
+from jaxfeat.sensitivity.spectrum import spectrum_of
 from jaxfeat.sensitivity.threads import one_thread
 
 ITERATIONS = 40
@@ -254,7 +255,7 @@ def _step(f: AbstractFeaturizer, place: Place, batch: Any, cells: Any, bounds: A
 def _probe(f: AbstractFeaturizer, place: Place, theta: Float[Array, " p"], depth: Int[Array, ""]) -> _Probe:
     env = place(theta)
     jacobian, added = weighed_jacobian(f, env)
-    spectrum = jacobian_spectrum(jacobian, added, f, env, equilibrated=True, every=True)
+    spectrum = spectrum_of(all_rows(jacobian, added), f, env, equilibrated=True, every=True)
     which = jnp.maximum(spectrum.n_values - 1 - depth, 0)
     largest = spectrum.values[0]
     seen = (jacobian / spectrum.scale[None, :, None]).reshape(len(jacobian), -1) @ spectrum.directions.reshape(

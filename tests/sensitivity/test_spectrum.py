@@ -10,7 +10,8 @@ from scipy.linalg import null_space as scipy_null_space
 import jaxfeat
 from jaxfeat import Environment
 from jaxfeat.geometry.rigid import rigid_motions
-from jaxfeat.sensitivity.spectrum import jacobian_spectrum
+from jaxfeat.sensitivity.reduced import Reduced
+from jaxfeat.sensitivity.spectrum import spectrum_of
 from jaxfeat.sensitivity.status import MESSAGES
 
 from_neighbors = Environment.from_neighbors
@@ -50,11 +51,11 @@ def test_a_reduced_jacobian_has_the_spectrum_of_the_whole(equilibrated):
     whole = jnp.asarray(np.random.default_rng(0).normal(size=(1000, 6)) * [1e-7, 1, 1, 1, 1, 1])
     triangle = jnp.linalg.qr(whole, mode="r")
     spectra = [
-        jacobian_spectrum(
-            jacobian.reshape(-1, 2, 3), jnp.linalg.norm(jacobian.reshape(-1, 2, 3), axis=(0, 2)), None, env,
-            equilibrated=equilibrated, every=True, **options,
+        spectrum_of(
+            Reduced(rows, jnp.linalg.norm(rows.reshape(-1, 2, 3), axis=(0, 2)), 1000), None, env,
+            equilibrated=equilibrated, every=True, directions=directions,
         )
-        for jacobian, options in ((whole, {}), (triangle, {"n_features": 1000, "directions": False}))
+        for rows, directions in ((whole, True), (triangle, False))
     ]  # fmt: skip
     np.testing.assert_allclose(spectra[1].values, spectra[0].values, rtol=1e-12)
     np.testing.assert_allclose(spectra[1].floor, spectra[0].floor, rtol=1e-12)

@@ -1,0 +1,67 @@
+"""R of a QR decomposition: all of a tall matrix that its singular values need."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxfeat.linalg.lanes import lanes
+
+SMALL = 16
+"""Columns up to which matrices go side by side rather than through LAPACK one by one."""
+
+GROUP = 6
+"""Columns that are done between two reductions of what is left."""
+
+
+def r_factor(matrix: Float[Array, "m c"]) -> Float[Array, "k c"]:
+    """The upper triangular R of `matrix` = Q R with orthogonal Q, k = min(m, c). Signs are arbitrary.
+
+    By Householder reflections: R has the singular values and right singular vectors of a matrix within a few eps of the
+    given one.
+    """
+    m, c = matrix.shape
+    if min(m, c) == 0:
+        return jnp.zeros((min(m, c), c), matrix.dtype)
+    if c > SMALL:
+        return jnp.linalg.qr(matrix, mode="r")
+    return _side_by_side((), matrix)
+
+
+@lanes
+def _side_by_side(shared: tuple[()], matrix: Float[Array, "m c b"]) -> Float[Array, "k c b"]:
+    m, c, b = matrix.shape
+    left, done = jnp.moveaxis(matrix, 1, 0), []
+    for start in range(0, min(m, c), GROUP):
+        n = min(GROUP, min(m, c) - start)
+        left = _reflected(left, n)
+        done.append(jnp.concatenate([jnp.zeros((start, n, b), matrix.dtype), left[:, :n]]))
+        left = left[n:, n:]
+    rows = jnp.concatenate(done, 1).swapaxes(0, 1)
+    # Below the diagonal there are rounding errors of zero.
+    return jnp.where(jnp.arange(c)[None, :, None] < jnp.arange(len(rows))[:, None, None], 0, rows)
+
+
+def _reflected(columns: Float[Array, "c m b"], n: int) -> Float[Array, "c m b"]:
+    """The first `n` columns made triangular; a loop, which compiles faster than its unrolling."""
+    index = jnp.arange(columns.shape[1])[:, None]
+
+    def reflector(columns: Array, k: Array) -> tuple[Array, Array]:
+        """v and 2 / |v|² of the reflection that leaves nothing of column `k` below the diagonal."""
+        below = jnp.where(index >= k, jax.lax.dynamic_index_in_dim(columns, k, 0, keepdims=False), 0)
+        length = jnp.sqrt(jnp.sum(below**2, 0))
+        on_diagonal = jax.lax.dynamic_index_in_dim(below, k, 0, keepdims=False)
+        v = below + jnp.where(index == k, jnp.where(on_diagonal < 0, -length, length)[None], 0)
+        half = length * (length + jnp.abs(on_diagonal))
+        return v, jnp.where(half > 0, 1 / jnp.where(half > 0, half, 1), 0)
+
+    # The next reflector is part of what a step hands on: XLA would work it out again for every column. The first step
+    # has none yet.
+    def step(k: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        columns, v, factor = carry
+        along = factor[None] * jnp.sum(v[None] * columns, 1)
+        columns = columns - along[:, None] * v[None]
+        return columns, *reflector(columns, jnp.minimum(k, n - 1))
+
+    return jax.lax.fori_loop(0, n + 1, step, (columns, jnp.zeros_like(columns[0]), jnp.zeros_like(columns[0, 0])))[0]

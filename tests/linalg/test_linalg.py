@@ -1,0 +1,94 @@
+"""Small problems side by side against NumPy, one by one."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxfeat.linalg.gram import gram_matrix
+from jaxfeat.linalg.lanes import in_chunks, lanes
+from jaxfeat.linalg.svd import right_svd
+from jaxfeat.linalg.triangular import r_factor
+
+
+def graded(shape, seed=0):
+    """Random matrices with singular values from 1 down to 1e-15 and some zeros."""
+    *batch, m, c = shape
+    rng = np.random.default_rng(seed)
+    u = np.linalg.qr(rng.normal(size=(*batch, m, c)))[0]
+    v = np.linalg.qr(rng.normal(size=(*batch, c, c)))[0]
+    sizes = np.geomspace(1, 1e-15, c) * (np.arange(c) < c - 1)
+    return (u * sizes) @ v
+
+
+@pytest.mark.parametrize("shape", [(5, 30, 7), (5, 4, 7), (3, 40, 20)])
+def test_triangles_keep_singular_values_and_right_vectors(shape):
+    matrices = np.random.default_rng(1).normal(size=shape)
+    matrices[0, :, 1] = matrices[0, :, 0]
+    matrices[1] = 0
+    r = np.asarray(jax.jit(jax.vmap(r_factor))(matrices))
+    assert r.shape[1:] == (min(shape[1:]), shape[2])
+    np.testing.assert_array_equal(r, np.triu(r))
+    np.testing.assert_allclose(r.swapaxes(1, 2) @ r, matrices.swapaxes(1, 2) @ matrices, atol=1e-13)
+
+
+def test_gram_matrices_are_those_of_numpy():
+    for shape in ((3, 30, 5), (3, 30, 20), (3, 4, 0)):
+        matrices = np.random.default_rng(1).normal(size=shape)
+        found = np.asarray(jax.vmap(gram_matrix)(matrices))
+        np.testing.assert_allclose(found, matrices.swapaxes(1, 2) @ matrices, atol=1e-13)
+
+
+@pytest.mark.parametrize("c", [1, 6, 9, 18])
+def test_small_values_are_right_to_rounding_of_the_largest(c):
+    matrices = graded((4, c + 3, c))
+    matrices[3] = 0
+    valid = np.ones((4, c), bool)
+    valid[1, [0, c // 2]] = False
+    for vectors in (True, False):
+        values, axes = jax.jit(jax.vmap(lambda a, v, vectors=vectors: right_svd(a, v, vectors)))(matrices, valid)
+        wanted = np.linalg.svd(np.where(valid[:, None], matrices, 0), compute_uv=False)
+        np.testing.assert_allclose(values, wanted, atol=5e-15)
+        assert axes.shape == (4, c, c if vectors else 0)
+    values, axes = (np.asarray(x) for x in jax.vmap(lambda a, v: right_svd(a, v, True))(matrices, valid))
+    for matrix, s, v, is_valid in zip(matrices, values, axes, valid, strict=True):
+        n = is_valid.sum()
+        # Directions belong to valid columns only, even those of values that are zero.
+        assert np.abs(v[~is_valid]).max(initial=0) < 1e-14 and not v[:, n:].any()
+        np.testing.assert_allclose(v[:, :n].T @ v[:, :n], np.eye(n), atol=1e-13)
+        np.testing.assert_allclose(np.linalg.norm(matrix @ v, axis=0), s, atol=1e-14)
+
+
+def test_an_item_is_the_same_in_any_company():
+    matrices = graded((9, 8, 6))
+    together = jax.jit(jax.vmap(lambda a: right_svd(a, jnp.ones(6, bool), True)))(matrices)
+    alone = jax.jit(jax.vmap(lambda a: right_svd(a, jnp.ones(6, bool), True)))(matrices[[4, 4, 4]])
+    for one, other in zip(jax.tree.leaves(together), jax.tree.leaves(alone), strict=True):
+        np.testing.assert_allclose(one[4], other[0], atol=1e-15)
+
+
+def test_nested_maps_make_one_batch_of_lanes():
+    seen = []
+
+    @lanes
+    def scaled(factor, x):
+        seen.append(x.shape)
+        return factor * x.sum(0)
+
+    x, factor = np.arange(24.0).reshape(2, 3, 4), np.asarray(2.0)
+    wanted = 2 * x.sum(-1)
+    np.testing.assert_array_equal(jax.vmap(jax.vmap(scaled, (None, 0)), (None, 0))(factor, x), wanted)
+    assert seen[-1] == (4, 6)
+    np.testing.assert_array_equal(scaled(factor, x[0, 0]), wanted[0, 0])
+    # What is shared may be mapped over too, item by item.
+    np.testing.assert_array_equal(jax.vmap(scaled, (0, None))(np.asarray([1.0, 2.0]), x[0, 0]), wanted[0, 0] / [2, 1])
+    by_row = jax.vmap(jax.vmap(scaled, (None, 0)))(np.asarray([1.0, 2.0]), x)
+    np.testing.assert_array_equal(by_row, wanted / [[2], [1]])
+
+
+@pytest.mark.parametrize("size", [1, 4, 6, 100])
+def test_chunks_give_every_item_in_order(size):
+    x = np.arange(14.0).reshape(2, 7)
+    np.testing.assert_array_equal(in_chunks(lambda y: (y, y**2), x, 2, size)[1], x**2)
+    assert in_chunks(lambda y: y, np.zeros((0, 3)), 1, size).shape == (0, 3)
+    assert in_chunks(lambda y: y + 1, x[0], 0, size).shape == (7,)
