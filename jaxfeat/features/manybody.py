@@ -70,19 +70,21 @@ class _ManyBody(DensityFeaturizer):
     def _coupled(self, density: Float[Array, "q l m"], chains: Iterable[Chain]) -> dict[Chain, Float[Array, "rows M"]]:
         """Chains of factors: `(rows, 2 L + 1)`."""
         c, found = self.by_l(density), {}
-        # Of every two factors one matrix product with the tensors to all L that are wanted.
+        # Of every two factors at once to all L that are wanted.
         wanted: dict[tuple[int, ...], set[int]] = {}
-        longest = sorted(set(chains), key=lambda chain: len(chain.ls))
-        for chain in longest:
+        each = sorted(set(chains), key=lambda chain: (len(chain.ls), chain))
+        for chain in each:
             if len(chain.ls) > 1:
                 wanted.setdefault(chain.ls[:2], set()).add(chain.path[1])
         for (a, b), every in wanted.items():
-            tensors = [coupling(a, b, L).reshape(-1, 2 * L + 1) for L in sorted(every)]
-            i, j = pairs(self.n_channels, a == b)
-            products = (c[a][i][:, :, None] * c[b][j][:, None, :]).reshape(len(i), len(tensors[0]))
+            tensors = [coupling(a, b, L) for L in sorted(every)]
             tensor = jnp.asarray(np.concatenate(tensors, -1), density.dtype)
-            to_all = jnp.einsum("pm,mM->pM", products, tensor, precision="highest")
-            ends = np.cumsum([tensor.shape[1] for tensor in tensors])[:-1]
+            half = jnp.einsum("abM,qb->qaM", tensor, c[b], precision="highest")
+            to_all = jnp.einsum("pa,qaM->pqM", c[a], half, precision="highest").reshape(-1, tensor.shape[-1])
+            if a == b:
+                i, j = pairs(self.n_channels, True)
+                to_all = to_all[i * self.n_channels + j]
+            ends = np.cumsum([tensor.shape[-1] for tensor in tensors])[:-1]
             for L, values in zip(sorted(every), jnp.split(to_all, ends, -1), strict=True):
                 found[Chain((a, b), (a, L))] = values
 
@@ -96,7 +98,7 @@ class _ManyBody(DensityFeaturizer):
                 found[chain] = values.reshape(len(left) * len(right), 2 * L + 1)
             return found[chain]
 
-        return {chain: c[chain.L] if len(chain.ls) == 1 else lengthened(chain) for chain in longest}
+        return {chain: c[chain.L] if len(chain.ls) == 1 else lengthened(chain) for chain in each}
 
     def jacobian(self, env: Environment) -> Float[Array, "n_features n 3"]:
         if self.nu in (1, 2) or not self.n_features:
@@ -173,20 +175,27 @@ class _ManyBody(DensityFeaturizer):
         slopes = jax.vmap(push, -1, -1)(tangents.reshape(*tangents.shape[:-2], size))
         found, start = jnp.zeros((self.n_features, size), env.positions.dtype), 0
         for group, value, slope in zip(groups, values, slopes, strict=True):
-            n_m = value.shape[1]
-            flat, d_flat = value.reshape(-1), slope.reshape(-1, size)
-
-            def rows(left: Array, right: Array, weights: Array, n_m=n_m, flat=flat, d_flat=d_flat) -> Array:
-                total = jnp.zeros((len(weights), size), weights.dtype)
-                for m in range(n_m):
-                    i, j = left * n_m + m, right * n_m + m
-                    total += _at(flat, i)[:, None] * _at(d_flat, j) + _at(d_flat, i) * _at(flat, j)[:, None]
-                return total * weights[:, None]
-
-            found = _filled(found, start, rows, group.left, group.right, group.weights)
+            found = _filled(found, start, _product_rule(value, slope), group.left, group.right, group.weights)
             start += len(group.weights)
         order = np.concatenate([group.features for group in groups])
         return found[np.argsort(order)]
+
+
+def _product_rule(
+    value: Float[Array, "p M"], slope: Float[Array, "p M k"]
+) -> Callable[[Array, Array, Array], Float[Array, "r k"]]:
+    """Derivatives of Σ_M left_M right_M, times weights, for some rows on the left and right."""
+    n_m, size = slope.shape[1:]
+    flat, d_flat = value.reshape(-1), slope.reshape(slope.shape[0] * n_m, size)
+
+    def rows(left: Array, right: Array, weights: Array) -> Array:
+        total = jnp.zeros((len(weights), size), weights.dtype)
+        for m in range(n_m):
+            i, j = left * n_m + m, right * n_m + m
+            total += _at(flat, i)[:, None] * _at(d_flat, j) + _at(d_flat, i) * _at(flat, j)[:, None]
+        return total * weights[:, None]
+
+    return rows
 
 
 def _filled(

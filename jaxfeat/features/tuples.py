@@ -174,7 +174,7 @@ def triples(n_channels: int, l_max: int, pseudoscalars: bool) -> Triples:
     """The features of ν = 3, in order."""
     found = blocks(3, n_channels, l_max, pseudoscalars)
     without = [[1, 2], [0, 2], [0, 1]]
-    partners = [[pair(*(b.ls[f] for f in rest), b.ls[k]) for k, rest in enumerate(without)] for b in found]
+    partners = [[pair(b.ls[i], b.ls[j], b.ls[k]) for k, (i, j) in enumerate(without)] for b in found]
     chains, first = _listed([chain for of_block in partners for chain in of_block], n_channels)
     others = [
         np.stack([first[c] + c.rows(b.channels[:, rest], n_channels) for c, rest in zip(chain, without, strict=True)])
