@@ -61,7 +61,7 @@ def main():
     parser.add_argument("--smoke", action="store_true", help="a small basis, one repeat")
     smoke = parser.parse_args().smoke
     (n_max, l_max), repeats, batch = ((2, 2), 1, methanes(BATCH)) if smoke else ((4, 4), 5, methanes(BATCH))
-    print(f"{'':36}{'features':>9}{'compile':>10}{'a second':>10}{'µs/feature':>12}{'FLOP/feature':>14}")
+    print(f"{'':37}{'features':>9}{'compile':>10}{'a second':>10}{'µs/feature':>12}{'FLOP/feature':>14}")
     for name, build in CASES.items():
         f = build(n_max, l_max)
         plain = measured(lambda env, f=f: AbstractFeaturizer.jacobian(f, env), batch, repeats)
@@ -69,7 +69,7 @@ def main():
             found, seconds, compile_time, flop = measured(lambda env, call=function: call(env), batch, repeats)
             each = BATCH * f.n_features
             print(
-                f"ν = {f.nu} {name:22}{what:8}{f.n_features:9}{compile_time:8.1f} s{BATCH / seconds:10.0f}"
+                f"ν = {f.nu} {name:23}{what:8}{f.n_features:9}{compile_time:8.1f} s{BATCH / seconds:10.0f}"
                 f"{1e6 * seconds / each:12.4f}{flop / each:14.1f}",
                 flush=True,
             )
