@@ -1,8 +1,8 @@
 """Invariant correlations of the density, of ν neighbors at a time.
 
-ν = 1, 2, 3 have contractions of their own; `Correlations` couples step by step, to any order. All of them sit in the
-order of `tuples.blocks` and carry its multiplicity weights, so that features of one order are isometric to the
-rotation average of the density's ν-th tensor power.
+ν = 1 and 2 stand here, higher orders in `manybody`. All of them sit in the order of `tuples.blocks` and carry its
+multiplicity weights, so that features of one order are isometric to the rotation average of the density's ν-th tensor
+power.
 """
 
 from __future__ import annotations
@@ -12,19 +12,17 @@ from itertools import combinations_with_replacement
 from math import sqrt
 from typing import Any, ClassVar
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxfeat.errors import BasisError
 from jaxfeat.features.base import Label
 from jaxfeat.features.condensed import condensed_power_spectrum
 from jaxfeat.features.density import DensityFeaturizer
-from jaxfeat.features.tuples import Block, blocks
+from jaxfeat.features.manybody import Bispectrum as Bispectrum
+from jaxfeat.features.manybody import Correlations as Correlations
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.so3.coupling import coupling
 from jaxfeat.so3.harmonics import solid_harmonics_table
 
 
@@ -114,111 +112,3 @@ class PowerSpectrum(DensityFeaturizer):
         first, second = np.triu_indices(self.n_channels)
         degree = np.sqrt(2 * np.arange(self.radial.l_max + 1) + 1)
         return jnp.asarray(np.where(first == second, 1, sqrt(2)) / degree[:, None], dtype)
-
-
-class _ManyBody(DensityFeaturizer):
-    """Orders whose features are listed block by block."""
-
-    pseudoscalars: eqx.AbstractVar[bool]
-
-    @property
-    def blocks(self) -> tuple[Block, ...]:
-        return blocks(self.nu or 1, self.n_channels, self.radial.l_max, self.pseudoscalars)
-
-    @property
-    def n_features(self) -> int:
-        return sum(len(block.channels) for block in self.blocks)
-
-    @property
-    def labels(self) -> tuple[Label, ...]:
-        names = [self.channel(q) for q in range(self.n_channels)]
-        return tuple(
-            (*(x for q, l in zip(channels, block.ls, strict=True) for x in (*names[q], l)), *block.couplings)
-            for block in self.blocks
-            for channels in block.channels.tolist()
-        )
-
-    def select(self, block: Block, products: Float[Array, ...]) -> Float[Array, " n"]:
-        """The block's features from the products of all its channels, any shape of `n_channels ** nu` entries."""
-        flat = np.ravel_multi_index(tuple(block.channels.T), (self.n_channels,) * len(block.ls))
-        return products.reshape(-1)[flat] * jnp.asarray(block.weights, products.dtype)
-
-
-class Bispectrum(_ManyBody):
-    """ν = 3: Σ_m (l_1 l_2 l_3; m_1 m_2 m_3) c_{q_1 l_1 m_1} c_{q_2 l_2 m_2} c_{q_3 l_3 m_3}, all unordered triples of
-    (species, n, l) with their multiplicities (Bartók et al., Phys. Rev. Lett. 104, 136403 (2010), for all radial
-    channels).
-
-    `pseudoscalars` keeps odd l_1 + l_2 + l_3, which change sign under inversion: the invariance is then SO(3) alone.
-    Labels are (species, n, l) of each factor. Sees three neighbors at a time. Other arguments as `PowerSpectrum`.
-    """
-
-    pseudoscalars: bool = eqx.field(static=True)
-    group: str = eqx.field(static=True)
-    nu: ClassVar[int] = 3  # type: ignore[misc]
-
-    def __init__(self, *args: Any, pseudoscalars: bool = False, **density: Any) -> None:
-        super().__init__(*args, **density)
-        self.pseudoscalars = bool(pseudoscalars)
-        self.group = "SO3" if self.pseudoscalars else "O3"
-
-    def contract(self, density: Float[Array, "q l m"]) -> Float[Array, " n_features"]:
-        c = self.by_l(density)
-        rows = []
-        for block in self.blocks:
-            l1, l2, l3 = block.ls
-            tensor = jnp.asarray(coupling(l1, l2, l3), density.dtype)
-            first = jnp.einsum("abc,ia->ibc", tensor, c[l1], precision="highest")
-            pairs = jnp.einsum("ibc,jb->ijc", first, c[l2], precision="highest")
-            rows.append(self.select(block, jnp.einsum("ijc,kc->ijk", pairs, c[l3], precision="highest")))
-        return jnp.concatenate(rows) if rows else jnp.zeros(0, density.dtype)
-
-
-class Correlations(_ManyBody):
-    """Order `nu` by iterated coupling (N-body iterative contraction: Nigam, Pozdnyakov, Ceriotti, J. Chem. Phys. 153,
-    121101 (2020)), all products with their multiplicities.
-
-    For ν = 4 this is the first order that sees the ring pairs. Labels are (species, n, l) of each factor, then the
-    intermediate angular momenta; for ν <= 3 the features are those of the classes above. Other arguments as
-    `PowerSpectrum` and `Bispectrum`. The number of features grows as (n_channels (l_max + 1))^ν.
-
-    **Raises:** `BasisError` for `nu` below 1.
-    """
-
-    nu: int = eqx.field(static=True)
-    group: str = eqx.field(static=True)
-    pseudoscalars: bool = eqx.field(static=True)
-
-    def __init__(self, *args: Any, nu: int, pseudoscalars: bool = False, **density: Any) -> None:
-        if not isinstance(nu, (int, np.integer)) or nu < 1:
-            raise BasisError(f"nu is {nu!r}; the body order must be a whole number of at least 1.")
-        super().__init__(*args, **density)
-        self.nu, self.pseudoscalars = int(nu), bool(pseudoscalars)
-        # Below three neighbors there is no handedness to see.
-        self.group = "SO3" if self.pseudoscalars and self.nu >= 3 else "O3"
-
-    def contract(self, density: Float[Array, "q l m"]) -> Float[Array, " n_features"]:
-        c = self.by_l(density)
-        # Keyed by the l and the L of the coupled factors: blocks share their leading factors.
-        partial: dict[tuple[tuple[int, ...], tuple[int, ...]], Array] = {((l,), (l,)): c[l] for l in range(len(c))}
-
-        def coupled(ls: tuple[int, ...], path: tuple[int, ...]) -> Array:
-            if (ls, path) not in partial:
-                left = coupled(ls[:-1], path[:-1])
-                tensor = jnp.asarray(coupling(path[-2], ls[-1], path[-1]) * sqrt(2 * path[-1] + 1), density.dtype)
-                right = jnp.einsum("abc,jb->jac", tensor, c[ls[-1]], precision="highest")
-                pairs = jnp.einsum("ia,jac->ijc", left, right, precision="highest")
-                partial[ls, path] = pairs.reshape(-1, pairs.shape[-1])
-            return partial[ls, path]
-
-        rows = []
-        for block in self.blocks:
-            last = block.ls[-1]
-            if self.nu == 1:
-                rows.append(self.select(block, c[last]))
-                continue
-            path = (block.ls[0], *block.couplings, last)[: self.nu - 1]
-            left = coupled(block.ls[:-1], path)
-            products = jnp.einsum("ic,kc->ik", left, c[last], precision="highest") / sqrt(2 * last + 1)
-            rows.append(self.select(block, products))
-        return jnp.concatenate(rows) if rows else jnp.zeros(0, density.dtype)

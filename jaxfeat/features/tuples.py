@@ -4,18 +4,69 @@ An invariant of order ν couples ν coefficients c_{q l}, q = (species, n), left
 -> L_3, and so on to L_{ν-1} x l_ν -> 0, which needs L_{ν-1} = l_ν. Reordering the factors recombines the L among
 themselves by an orthogonal matrix, so it is enough to keep the factors in ascending order of (l, q) and to weigh each
 by the square root of the number of orders that it stands for: the norm of the features is then that of the tensor.
+
+Which rows of which tables a feature is made of is settled here, too, in integers, before anything is traced.
 """
 
 from functools import lru_cache
 from itertools import combinations_with_replacement, pairwise
-from math import factorial
+from math import factorial, prod, sqrt
 from typing import NamedTuple
 
 import numpy as np
 
 
+class Chain(NamedTuple):
+    """Factors of angular momenta `ls`, coupled left to right by way of `path` = L_1 ... L_n, L_1 = l_1.
+
+    Its rows are the channels of its factors, q_1 <= q_2 where the first two share their l.
+    """
+
+    ls: tuple[int, ...]
+    path: tuple[int, ...]
+
+    @property
+    def L(self) -> int:
+        """What they are coupled to."""
+        return self.path[-1]
+
+    def n_rows(self, n_channels: int) -> int:
+        if len(self.ls) == 1:
+            return n_channels
+        return len(pairs(n_channels, self.ls[0] == self.ls[1])[0]) * n_channels ** (len(self.ls) - 2)
+
+    def rows(self, channels: np.ndarray, n_channels: int) -> np.ndarray:
+        """Rows of channels `(n, len(ls))`."""
+        if len(self.ls) == 1:
+            return channels[:, 0]
+        i, j = channels[:, 0], channels[:, 1]
+        row = i * n_channels + j
+        if self.ls[0] == self.ls[1]:
+            row = row - i * (i + 1) // 2
+        for q in channels[:, 2:].T:
+            row = row * n_channels + q
+        return row
+
+
+def single(l: int) -> Chain:
+    """One factor."""
+    return Chain((l,), (l,))
+
+
+def pair(l1: int, l2: int, L: int) -> Chain:
+    """Two factors, coupled to L."""
+    return Chain((l1, l2), (l1, L))
+
+
+@lru_cache(maxsize=64)
+def pairs(n_channels: int, ordered: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Channels of two factors, in the order of the rows of a chain."""
+    first, second = np.triu_indices(n_channels) if ordered else np.indices((n_channels,) * 2).reshape(2, -1)
+    return first, second
+
+
 class Block(NamedTuple):
-    """Features that share their angular momenta.
+    """Features that share their angular momenta: Σ_M left_M right_M of two chains that are coupled to the same.
 
     - `ls`: l_1 <= ... <= l_ν. `couplings`: L_2 ... L_{ν-2}, those that the l do not determine.
     - `channels`: `(n, ν)`, the q of each feature's factors.
@@ -26,6 +77,28 @@ class Block(NamedTuple):
     couplings: tuple[int, ...]
     channels: np.ndarray
     weights: np.ndarray
+
+    @property
+    def left(self) -> Chain:
+        """All factors but the last two; of two factors, the first."""
+        return single(self.ls[0]) if len(self.ls) == 2 else Chain(self.ls[:-2], (self.ls[0], *self.couplings))
+
+    @property
+    def right(self) -> Chain:
+        """The last two factors, coupled to what those on the left are; of two factors, the second."""
+        return single(self.ls[1]) if len(self.ls) == 2 else pair(self.ls[-2], self.ls[-1], self.left.L)
+
+    @property
+    def scale(self) -> np.ndarray:
+        """`(n,)`: the weights, times what makes couplings by tensors of unit norm orthogonal."""
+        if len(self.ls) == 2:
+            return self.weights / sqrt(2 * self.ls[0] + 1)
+        return self.weights * sqrt(prod(2 * L + 1 for L in self.couplings))
+
+    def sides(self, n_channels: int) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of the two chains, `(n,)` each."""
+        n = len(self.left.ls)
+        return self.left.rows(self.channels[:, :n], n_channels), self.right.rows(self.channels[:, n:], n_channels)
 
 
 @lru_cache(maxsize=64)
@@ -79,3 +152,81 @@ def _channel_tuples(
         run = np.where(same, run + 1, 1)
         orders = orders / run
     return np.ascontiguousarray(q.T[keep]), np.sqrt(orders[keep])
+
+
+class Triples(NamedTuple):
+    """The features of ν = 3, each seen from its three factors: Σ_m c_m B_m, B the other two, coupled to c's l.
+
+    - `partners`: the chains of two, by L; their rows follow each other in one table.
+    - `factors`: `(n, 3)`, l n_channels + q of each factor. `others`: `(n, 3)`, rows of its partners.
+    - `weights`: `(n,)`, and `swapped`, those of the second factor: its partners stand in the reversed cyclic order.
+    """
+
+    partners: tuple[Chain, ...]
+    factors: np.ndarray
+    others: np.ndarray
+    weights: np.ndarray
+    swapped: np.ndarray
+
+
+@lru_cache(maxsize=64)
+def triples(n_channels: int, l_max: int, pseudoscalars: bool) -> Triples:
+    """The features of ν = 3, in order."""
+    found = blocks(3, n_channels, l_max, pseudoscalars)
+    without = [[1, 2], [0, 2], [0, 1]]
+    partners = [[pair(b.ls[i], b.ls[j], b.ls[k]) for k, (i, j) in enumerate(without)] for b in found]
+    chains, first = _listed([chain for of_block in partners for chain in of_block], n_channels)
+    others = [
+        np.stack([first[c] + c.rows(b.channels[:, rest], n_channels) for c, rest in zip(chain, without, strict=True)])
+        for b, chain in zip(found, partners, strict=True)
+    ]
+    return Triples(
+        chains,
+        np.concatenate([b.channels + n_channels * np.asarray(b.ls) for b in found]),
+        np.concatenate(others, 1).T,
+        np.concatenate([b.scale for b in found]),
+        np.concatenate([b.scale * (-1) ** sum(b.ls) for b in found]),
+    )
+
+
+class Halves(NamedTuple):
+    """Features whose two sides are coupled to the same L.
+
+    - `chains`: all sides; their rows follow each other in one table. `left`, `right`: `(n,)`, rows of it.
+    - `weights`: `(n,)`. `features`: `(n,)`, which they are.
+    """
+
+    chains: tuple[Chain, ...]
+    left: np.ndarray
+    right: np.ndarray
+    weights: np.ndarray
+    features: np.ndarray
+
+
+@lru_cache(maxsize=64)
+def halves(nu: int, n_channels: int, l_max: int, pseudoscalars: bool) -> tuple[Halves, ...]:
+    """The features of order `nu`, by L."""
+    found = blocks(nu, n_channels, l_max, pseudoscalars)
+    start = np.cumsum([0, *(len(b.weights) for b in found)])
+    groups = []
+    for L in sorted({b.left.L for b in found}):
+        these = [(b, at) for b, at in zip(found, start, strict=False) if b.left.L == L]
+        chains, first = _listed([chain for b, _ in these for chain in (b.left, b.right)], n_channels)
+        rows = [b.sides(n_channels) for b, _ in these]
+        groups.append(
+            Halves(
+                chains,
+                np.concatenate([first[b.left] + left for (b, _), (left, _) in zip(these, rows, strict=True)]),
+                np.concatenate([first[b.right] + right for (b, _), (_, right) in zip(these, rows, strict=True)]),
+                np.concatenate([b.scale for b, _ in these]),
+                np.concatenate([at + np.arange(len(b.weights)) for b, at in these]),
+            )
+        )
+    return tuple(groups)
+
+
+def _listed(chains: list[Chain], n_channels: int) -> tuple[tuple[Chain, ...], dict[Chain, int]]:
+    """Each chain once, by L, and the first row of each in a table of all their rows."""
+    each = sorted(set(chains), key=lambda chain: (chain.L, chain))
+    first = np.cumsum([0, *(chain.n_rows(n_channels) for chain in each)])
+    return tuple(each), dict(zip(each, first.tolist(), strict=False))
