@@ -95,7 +95,8 @@ def alike(items: Sequence[int], key: Callable[[int], Any], size: int = CHUNK) ->
 class Package(NamedTuple):
     """A peer by name, without importing it.
 
-    - `title`, `module` and `distribution`: what people, Python and pip call it. `room`: the module here that runs it.
+    - `title`, `module` and `distribution`: what people, Python and pip call it. `peer`: its class, in the module here of
+      the same name.
     - `variant`: which of `ours.VARIANTS` stands beside it. `same`: whether that is the same basis and window, so that
       numbers can be compared.
     """
@@ -103,7 +104,7 @@ class Package(NamedTuple):
     title: str
     module: str
     distribution: str
-    room: str
+    peer: str
     variant: str
     same: bool
 
@@ -122,11 +123,11 @@ class Package(NamedTuple):
 
     def at(self, work: Work) -> AbstractPeer:
         """The package, set up for a work."""
-        return getattr(importlib.import_module(f"jaxfeat.bench.{self.room}"), self.title)(work)
+        return getattr(importlib.import_module(f"jaxfeat.bench.{self.module}"), self.peer)(work)
 
 
 PEERS = {
-    "dscribe": Package("DScribe", "dscribe", "dscribe", "dscribe", "gto", True),
-    "featomic": Package("Featomic", "featomic", "featomic", "featomic", "gto-rascal", True),
-    "quippy": Package("Quippy", "quippy", "quippy-ase", "quippy", "gto, window", False),
+    "dscribe": Package("DScribe", "dscribe", "dscribe", "DScribe", "gto", True),
+    "featomic": Package("featomic", "featomic", "featomic", "Featomic", "gto-rascal", True),
+    "quippy": Package("quippy", "quippy", "quippy-ase", "Quippy", "gto, window", False),
 }

@@ -55,7 +55,8 @@ class Quippy(AbstractPeer):
             yield [chunk], dense.reshape(1, 3 * len(atoms), len(centers) * size)
             return
         for item, (_, center, _) in self.environments[chunk]:
-            rows = (index[:, 0] == center) & (index[:, 1] != center)
+            rows = np.flatnonzero((index[:, 0] == center) & (index[:, 1] != center))
+            rows = rows[np.argsort(index[rows, 1])]
             yield [item], gradient[rows].reshape(1, -1, size)
 
 

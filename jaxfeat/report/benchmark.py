@@ -31,7 +31,8 @@ class Row(NamedTuple):
     """One package at one work.
 
     - `name`: for people. `stages`: as measured. `note`: why there are none.
-    - `differences`: of singular values, by what they are compared with.
+    - `differences`: of singular values, by what they are compared with. `lists`: seconds that jaxfeat's lists of
+      neighbors took, before the clock ran.
     - `ratios`: jaxfeat's rate over this package's, by stage.
     """
 
@@ -40,6 +41,7 @@ class Row(NamedTuple):
     note: str
     differences: Mapping[str, Any]
     ratios: Mapping[str, float]
+    lists: float | None = None
 
 
 def rows(work: Mapping[str, Any]) -> Iterator[Row]:
@@ -47,7 +49,7 @@ def rows(work: Mapping[str, Any]) -> Iterator[Row]:
     packages = dict(work["packages"])
     ours = packages.pop("jaxfeat", {})
     for variant, found in ours.get("variants", {}).items():
-        yield Row(f"jaxfeat, {variant}", found["stages"], "", found["differences"], {})
+        yield Row(f"jaxfeat, {variant}", found["stages"], "", found["differences"], {}, found["lists"])
         for key in found["beside"]:
             yield _peer(key, packages.pop(key), found["stages"])
     for n, found in ours.get("runs", {}).items():
@@ -92,14 +94,20 @@ def _digits(x: float) -> str:
     return f"{x:.0f}" if x >= 100 else f"{x:.3g}"
 
 
-def differences(row: Row) -> list[str]:
-    """Sentences without a verb: what from what, and by how much."""
+def notes(work: Mapping[str, Any]) -> list[str]:
+    """What a table has no column for, in a line each."""
     found = []
-    for key, kinds in row.differences.items():
-        for kind, apart in kinds.items():
-            if apart is not None:
-                found.append(f"{kind} from {TITLES[key]}: {apart['of_largest']:.0e}, {apart['each']:.0e}")
-    return found
+    for row in rows(work):
+        if row.note:
+            found.append(f"{row.name}: {row.note}")
+        for key, kinds in row.differences.items():
+            for kind, apart in kinds.items():
+                if apart is not None:
+                    sizes = f"{apart['of_largest']:.0e}, {apart['each']:.0e}"
+                    found.append(f"{row.name}, Δσ {kind} from {TITLES[key]}: {sizes}.")
+        if row.lists is not None:
+            found.append(f"{row.name}: lists of neighbors, before the clock, took {row.lists:.1f} s.")
+    return [*found, *([f"{work['alone']}."] if "alone" in work else [])]
 
 
 def print_benchmark(results: Mapping[str, Any], console: Console | None = None) -> None:
@@ -120,11 +128,9 @@ def print_benchmark(results: Mapping[str, Any], console: Console | None = None) 
                 times = [f"{_digits(row.ratios[stage])} x" if stage in row.ratios else "" for stage in shown]
                 table.add_row("  jaxfeat is", *times, style="bold")
         console.print(table)
-        for line in [f"{row.name}: {row.note}" for row in listed if row.note] + [
-            f"{row.name}, Δσ {text}" for row in listed for text in differences(row)
-        ]:
+        for line in notes(work):
             console.print(line, highlight=False)
-        console.print(work.get("alone", ""), highlight=False)
+        console.print()
     console.print(LEGEND, style="italic", highlight=False)
 
 
@@ -158,10 +164,7 @@ def markdown(results: Mapping[str, Any]) -> str:
             for row in listed
             if row.stages
         ]
-        notes = [f"{row.name}: {row.note}" for row in listed if row.note]
-        notes += [f"{row.name}, Δσ {text}." for row in listed for text in differences(row)]
-        notes += [f"{work['alone']}."] if "alone" in work else []
-        lines += [""] + [f"- {note}" for note in notes] if notes else []
+        lines += ["", *(f"- {note}" for note in notes(work))]
     return "\n".join(lines) + "\n"
 
 
