@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from jaxfeat.cli.bench import add_bench
 from jaxfeat.cli.converge import add_converge
 from jaxfeat.cli.scan import add_scan
 from jaxfeat.cli.search import add_search
@@ -61,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="jaxfeat", description="What atomic descriptors cannot see.")
     parser.add_argument("--version", action="version", version=f"jaxfeat {_version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (add_scan, add_converge, add_sweep, add_search):
+    for add in (add_scan, add_converge, add_sweep, add_search, add_bench):
         add(commands)
     return parser
 

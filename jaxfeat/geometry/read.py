@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -158,21 +159,19 @@ def structures(
         neighbor, shift, mask = np.zeros(shape, np.int32), np.zeros((*shape, 3)), np.zeros(shape, bool)
         row = pairs.center[order]
         neighbor[row, column], shift[row, column], mask[row, column] = pairs.neighbor[order], pairs.shift[order], True
-        built.append(
-            Structure(
-                positions=jnp.asarray(np.asarray(structure.positions, float)),
-                cell=jnp.asarray(np.where(structure.pbc[:, None], structure.cell.array, 0.0)),
-                species=jnp.asarray(structure.numbers.astype(np.int32)),
-                mask=jnp.ones(n, bool),
-                center=jnp.asarray(center.astype(np.int32)),
-                center_mask=jnp.ones(len(center), bool),
-                neighbor=jnp.asarray(neighbor[center]),
-                shift=jnp.asarray(shift[center]),
-                neighbor_mask=jnp.asarray(mask[center]),
-                periodic=bool(structure.pbc.any()),
-            )
-        )
-    return Structure.stack(built) if isinstance(atoms, (list, tuple)) else built[0]
+        arrays: dict[str, Any] = {
+            "positions": np.asarray(structure.positions, float),
+            "cell": np.where(structure.pbc[:, None], structure.cell.array, 0.0),
+            "species": structure.numbers.astype(np.int32),
+            "mask": np.ones(n, bool),
+            "center": center.astype(np.int32),
+            "center_mask": np.ones(len(center), bool),
+            "neighbor": neighbor[center],
+            "shift": shift[center],
+            "neighbor_mask": mask[center],
+        }
+        built.append(Structure(**arrays, periodic=bool(structure.pbc.any())))
+    return Structure.stack(built) if isinstance(atoms, (list, tuple)) else jax.tree.map(jnp.asarray, built[0])
 
 
 def _checked(atoms: Any, r_cut: Any, names: Sequence[str] | None) -> tuple[list[Atoms], float, Callable[[int], str]]:

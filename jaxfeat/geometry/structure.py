@@ -8,6 +8,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxfeat.errors import GeometryError
@@ -76,13 +77,9 @@ class Structure(eqx.Module):
         leaves = zip(*(jax.tree.leaves(structure) for structure in structures), strict=True)
         padded = []
         for group in leaves:
+            # On the host where they are: a thousand small arrays one by one through JAX take a quarter of a minute.
+            pad, stack = (np.pad, np.stack) if isinstance(group[0], np.ndarray) else (jnp.pad, jnp.stack)
             shape = tuple(max(sizes) for sizes in zip(*(leaf.shape for leaf in group), strict=True))
-            padded.append(
-                jnp.stack(
-                    [
-                        jnp.pad(leaf, [(0, want - have) for want, have in zip(shape, leaf.shape, strict=True)])
-                        for leaf in group
-                    ]
-                )
-            )
+            width = [[(0, want - have) for want, have in zip(shape, leaf.shape, strict=True)] for leaf in group]
+            padded.append(jnp.asarray(stack([pad(*arguments) for arguments in zip(group, width, strict=True)])))
         return jax.tree.unflatten(jax.tree.structure(structures[0]), padded)

@@ -1,0 +1,20 @@
+"""`pytest benchmarks`: one core, one thread, float64, nothing compiled taken from disk."""
+
+import os
+
+# Before any library counts its cores.
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[variable] = "1"
+
+import jax  # noqa: E402
+
+from jaxfeat.bench.timing import pin  # noqa: E402
+
+pin()
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_enable_compilation_cache", False)
+
+
+def pytest_addoption(parser):
+    parser.addoption("--smoke", action="store_true", help="a few configurations in a small basis, once")
+    parser.addoption("--data", metavar="FILE", help="3bpa_train_300K.xyz, for W6 (default: $JAXFEAT_3BPA)")

@@ -1,0 +1,98 @@
+"""Measure everything and rewrite the tables of README.md.
+
+    python benchmarks/page.py [W1 W2 ... M scaling] [--data FILE] [--render]
+
+Without names, all works and scaling.py: about an hour. With names those only; the others stay as they were measured on
+the same machine with the same versions. `--render` measures nothing and writes the page from results/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+from jaxfeat.bench.run import NAMES, failures, run
+from jaxfeat.cli.output import progress_bar, save_figure, write_json
+from jaxfeat.report.benchmark import LEGEND, machine, markdown
+from jaxfeat.report.rates import plot_rates
+
+HERE = Path(__file__).resolve().parent
+PAGE, WORKS, SCALING = HERE / "README.md", HERE / "results" / "works.json", HERE / "results" / "scaling.json"
+
+
+def read(path):
+    """Results as they were before JSON, which has no NaN."""
+    return restored(json.loads(path.read_text())) if path.exists() else None
+
+
+def restored(value):
+    if isinstance(value, dict):
+        return {key: math.nan if key == "memory" and entry is None else restored(entry) for key, entry in value.items()}
+    return value
+
+
+def merged(old, new):
+    """New works among the old ones, as long as those are of the same machine and versions."""
+    same = old is not None and all(
+        {**old[part], "date": ""} == {**new[part], "date": ""} for part in ("machine", "versions")
+    )
+    works = (old["works"] if same else {}) | new["works"]
+    return new | {"works": {name: works[name] for name in NAMES if name in works}}
+
+
+def scaling_table(found):
+    stages = ("features", "Jacobian", "singular values")
+    named = {"neighbors": "N", "n_max": "n_max", "l_max": "l_max + 1", "nu": "features, by ν", "batch": "batch"}
+    lines = ["| exponent of (expected) | " + " | ".join(stages) + " |", "|---" * 4 + "|"]
+    for name, one in found.items():
+        both = zip(one["exponents"], one["expected"], strict=True)
+        span = f"{one['x'][-3]} to {one['x'][-1]}"
+        lines.append(f"| {named[name]}, {span} | " + " | ".join(f"{at:.2f} ({most})" for at, most in both) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def rendered(page, works, scaling):
+    """The page with what stands between its markers made anew."""
+    if works is not None:
+        page = between(page, "works", f"{machine(works)}\n\n{LEGEND}\n\n{markdown(works)}")
+    return page if scaling is None else between(page, "scaling", scaling_table(scaling))
+
+
+def between(page, name, text):
+    begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->\n"
+    before, rest = page.split(begin)
+    return before + begin + text + end + rest.split(end)[1]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("--data", type=Path, metavar="FILE", help="3bpa_train_300K.xyz, for W6")
+    parser.add_argument("--render", action="store_true", help="write the page from what was measured before")
+    arguments = parser.parse_args()
+    names = arguments.names or [*NAMES, "scaling"]
+    if unknown := set(names) - {*NAMES, "scaling"}:
+        parser.error(f"there is no {', '.join(sorted(unknown))}; choose among {', '.join(NAMES)}, scaling.")
+    failed = []
+    if not arguments.render:
+        works = [name for name in NAMES if name in names]
+        if works:
+            with progress_bar("packages and works", None) as progress:
+                results = run(works, data=arguments.data, progress=progress)
+            failed = failures(results)
+            results = merged(read(WORKS), results)
+            write_json(WORKS, results)
+            save_figure(HERE / "results" / "works.png", plot_rates(results))
+        if "scaling" in names:
+            subprocess.run([sys.executable, HERE / "scaling.py"], check=True)
+    PAGE.write_text(rendered(PAGE.read_text(), read(WORKS), read(SCALING)))
+    print("\n".join([f"page: {PAGE}", *failed]))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,50 @@
+"""Every stage of every work through pytest-benchmark, all packages in this one process.
+
+    pytest benchmarks [--smoke] [--data FILE] [-k "W1 and jaxfeat"]
+
+For memory, for a process each and for the differences between packages there is `jaxfeat bench`.
+"""
+
+import os
+from functools import lru_cache
+from pathlib import Path
+
+import pytest
+
+from jaxfeat.bench.ours import Jaxfeat
+from jaxfeat.bench.peer import PEERS
+from jaxfeat.bench.works import ALONE, DATA, NO_DATA, WORKS
+from jaxfeat.report.benchmark import STAGES
+
+REPEATS = 5
+
+
+@lru_cache(1)
+def work(name, smoke, data):
+    return WORKS[name](smoke, None if data is None else Path(data))
+
+
+@lru_cache(1)
+def stages(name, package, smoke, data):
+    at = work(name, smoke, data)
+    return Jaxfeat(at, "gto").stages() if package == "jaxfeat" else PEERS[package].at(at).stages()
+
+
+# The lowest varies last: what is compiled and set up serves all stages of a work.
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("package", ["jaxfeat", *PEERS])
+@pytest.mark.parametrize("name", WORKS)
+def test_stage(name, package, stage, benchmark, request):
+    smoke, data = request.config.getoption("--smoke"), request.config.getoption("--data") or os.environ.get(DATA)
+    if name == "W6" and data is None:
+        pytest.skip(NO_DATA)
+    if package != "jaxfeat" and name in ALONE:
+        pytest.skip(ALONE[name])
+    if package != "jaxfeat" and not PEERS[package].installed:
+        pytest.skip(PEERS[package].missing)
+    offered = stages(name, package, smoke, data)
+    if stage not in offered:
+        pytest.skip(f"{package} offers no {STAGES[stage]}")
+    benchmark.group = f"{name}, {STAGES[stage]}"
+    benchmark.extra_info["items"] = work(name, smoke, data).n_items
+    benchmark.pedantic(offered[stage], rounds=1 if smoke else REPEATS, warmup_rounds=1)

@@ -1,0 +1,1 @@
+"""Benchmarks: jaxfeat beside the packages that one would take instead."""

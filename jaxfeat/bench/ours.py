@@ -1,0 +1,128 @@
+"""jaxfeat at a work, through its public functions on batches."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxfeat.basis.cutoff import AbstractCutoff, NoCutoff, ShiftedCosine
+from jaxfeat.bench.peer import Stages
+from jaxfeat.bench.works import WIDTH, Work
+from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap
+from jaxfeat.features.correlations import Bispectrum, PowerSpectrum
+from jaxfeat.features.lift import stacked
+from jaxfeat.geometry.environment import Environment
+from jaxfeat.geometry.read import environments, structures
+from jaxfeat.geometry.structure import Structure
+from jaxfeat.sensitivity.jacobian import jacobian
+from jaxfeat.sensitivity.spectrum import singular_spectrum
+
+BEYOND = float(np.sqrt(-2 * np.log(1e-3)))
+"""DScribe's reach beyond r_cut, in units of sigma: where a Gaussian has fallen to a thousandth."""
+
+VARIANTS: dict[str, tuple[str, AbstractCutoff]] = {
+    "gto": ("gto", NoCutoff()),
+    "gto-rascal": ("gto-rascal", ShiftedCosine(np.asarray(WIDTH))),
+    "gto, window": ("gto", ShiftedCosine(np.asarray(WIDTH))),
+}
+"""Radial basis and window: DScribe's; featomic's; and the first with a window, as quippy has one."""
+
+CHECKED = 4
+"""Items whose Jacobian is worked out by the reference path as well."""
+
+
+def featurizer(work: Work, variant: str) -> AbstractFeaturizer | AbstractStructureMap:
+    radial, cutoff = VARIANTS[variant]
+    order = {2: PowerSpectrum, 3: Bispectrum}[work.nu]
+    f = order(**work.settings, radial=radial, cutoff=cutoff)
+    return stacked(f) if work.stacked else f
+
+
+class Portion(NamedTuple):
+    """Items of one shape, and which of the work they are."""
+
+    items: np.ndarray
+    batch: Environment | Structure
+
+
+class Jaxfeat:
+    """The stages of a work. Lists of neighbors are made here, before any clock runs."""
+
+    def __init__(self, work: Work, variant: str) -> None:
+        self.work, self.f = work, featurizer(work, variant)
+        self.portions = list(_structures(work, variant) if work.stacked else _environments(work))
+
+    def stages(self) -> Stages:
+        def over(call: Callable[[Any], Any]) -> Callable[[], None]:
+            def run() -> None:
+                for portion in self.portions:
+                    jax.block_until_ready(call(portion.batch))
+
+            return run
+
+        # Right singular vectors come with the values; left ones are not offered.
+        stages: Stages = {
+            "features": over(self.f),
+            "jacobian": over(lambda batch: jacobian(self.f, batch)),
+            "values": over(lambda batch: singular_spectrum(self.f, batch)),
+        }
+        if screening():
+            stages["screened"] = over(lambda batch: singular_spectrum(self.f, batch, **screening()))
+        return stages
+
+    def values(self, **options: bool) -> list[list[float]]:
+        """Singular values of every item, descending, those of rigid motions left out."""
+        found: list[list[float]] = [[] for _ in range(self.work.n_items)]
+        for portion in self.portions:
+            spectrum = singular_spectrum(self.f, portion.batch, **options)
+            every, counts = np.asarray(spectrum.values), np.asarray(spectrum.n_values)
+            for item, values, n in zip(portion.items, every, counts, strict=True):
+                found[item] = values[:n].tolist()
+        return found
+
+    def reference(self) -> list[list[float]]:
+        """Singular values of the first items by the plain way: forward mode through the features, LAPACK's SVD."""
+        found: list[list[float]] = [[] for _ in range(self.work.n_items)]
+        first = self.portions[0]
+        for item, at in zip(first.items[:CHECKED], range(CHECKED), strict=False):
+            one: Any = first.batch[at]
+            dense = jax.jit(jax.jacfwd(lambda x, one=one: self.f(one.with_positions(x))))(one.positions)
+            columns = np.asarray(dense)[:, np.asarray(one.mask)].reshape(dense.shape[0], -1)
+            found[item] = np.linalg.svd(columns, compute_uv=False).tolist()
+        return found
+
+
+def screening() -> dict[str, bool]:
+    """What to ask `singular_spectrum` for, to get the cheap spectrum; nothing where it has none."""
+    return {"screened": True} if "screened" in inspect.signature(singular_spectrum).parameters else {}
+
+
+def _structures(work: Work, variant: str) -> Iterator[Portion]:
+    reach = work.settings["r_cut"] + (BEYOND * work.settings["sigma"] if variant == "gto" else 0.0)
+    for items in _rooms([len(atoms) for atoms in work.atoms], work.rooms):
+        batch = structures([work.atoms[item] for item in items], reach, work.centers)
+        yield from _portions(items, batch, work.chunk)
+
+
+def _environments(work: Work) -> Iterator[Portion]:
+    every = environments(work.atoms, work.settings["r_cut"], work.centers)
+    for items in _rooms(np.asarray(every.n_neighbors).tolist(), work.rooms):
+        yield from _portions(items, every[items].trimmed(), work.chunk)
+
+
+def _rooms(sizes: list[int], rooms: tuple[int, ...]) -> list[np.ndarray]:
+    """Items by the room that each needs, so that small ones are not padded to the largest."""
+    room = np.searchsorted(rooms, sizes)
+    return [np.flatnonzero(room == k) for k in np.unique(room)]
+
+
+def _portions(items: np.ndarray, batch: Any, chunk: int) -> Iterator[Portion]:
+    """Chunks of one size: the last one begins early where it would be short, and does some items twice."""
+    size = min(chunk, len(items))
+    for start in range(0, len(items), size):
+        rows = np.arange(size) + min(start, len(items) - size)
+        yield Portion(items[rows], jax.tree.map(lambda leaf, rows=rows: leaf[rows], batch))

@@ -1,0 +1,43 @@
+"""jaxfeat bench: how fast jaxfeat is on this machine, beside the packages that one would take instead."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from jaxfeat.cli.output import PICTURES, check_targets, progress_bar, save_figure, write_json
+
+
+def add_bench(commands: Any) -> None:
+    parser = commands.add_parser(
+        "bench",
+        help="time jaxfeat beside DScribe, featomic and quippy",
+        description="Time features, Jacobians and singular values of a few works, by jaxfeat and by those of DScribe, "
+        "featomic and quippy that are installed (pip install 'jaxfeat[peers]'): each package and work in a process of "
+        "its own, on one core. Minutes for each work.",
+    )
+    parser.set_defaults(run=_bench)
+    parser.add_argument("--works", nargs="+", metavar="W", help="W1, W1e, W2 ... W6, M (default: all)")
+    parser.add_argument("--smoke", action="store_true", help="a few configurations in a small basis, once")
+    parser.add_argument("--data", type=Path, metavar="FILE", help="3bpa_train_300K.xyz of the BOTNet data sets, for W6")
+    results = parser.add_argument_group("results")
+    results.add_argument("--json", type=Path, metavar="FILE", help="write one object")
+    results.add_argument("--plot", type=Path, metavar="FILE", help=f"draw a picture: {', '.join(PICTURES)}")
+
+
+def _bench(arguments: argparse.Namespace) -> None:
+    from jaxfeat.bench.run import NAMES, failures, run
+    from jaxfeat.report.benchmark import print_benchmark
+    from jaxfeat.report.rates import plot_rates
+
+    check_targets(arguments.json, arguments.plot)
+    with progress_bar("packages and works", None) as progress:
+        results = run(arguments.works or NAMES, arguments.smoke, arguments.data, progress)
+    if arguments.json is not None:
+        write_json(arguments.json, results)
+    if arguments.plot is not None:
+        save_figure(arguments.plot, plot_rates(results))
+    print_benchmark(results)
+    if failed := failures(results):
+        raise RuntimeError(f"{'; '.join(failed)}.")

@@ -1,0 +1,175 @@
+"""How fast jaxfeat is beside its peers, from what `jaxfeat bench` measured: tables for the terminal and for a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from rich.console import Console
+
+from jaxfeat.report.table import plain_table
+
+STAGES = {
+    "features": "features",
+    "jacobian": "Jacobian",
+    "values": "singular values",
+    "screened": "values, screened",
+    "vectors": "U, S, V",
+}
+TITLES = {"dscribe": "DScribe", "featomic": "featomic", "quippy": "quippy", "reference": "the reference path"}
+
+LEGEND = (
+    "Per second, of one core in float64; in brackets seconds to compile, where they are more than 0.1, and the growth "
+    "of memory in MB. jaxfeat's singular values come with V; U is not offered. Values screened have a higher floor, "
+    "which comes with them. Δσ: the largest difference of singular values, relative to the largest of the item; and "
+    "each relative to itself, of those above 1e-6 of the largest."
+)
+
+
+class Row(NamedTuple):
+    """One package at one work.
+
+    - `name`: for people. `stages`: as measured. `note`: why there are none.
+    - `differences`: of singular values, by what they are compared with. `lists`: seconds that jaxfeat's lists of
+      neighbors took, before the clock ran.
+    - `ratios`: jaxfeat's rate over this package's, by stage.
+    """
+
+    name: str
+    stages: Mapping[str, Any]
+    note: str
+    differences: Mapping[str, Any]
+    ratios: Mapping[str, float]
+    lists: float | None = None
+
+
+def rows(work: Mapping[str, Any]) -> Iterator[Row]:
+    """jaxfeat's rows, one for each variant, each followed by the peers beside it; then what was left out."""
+    packages = dict(work["packages"])
+    ours = packages.pop("jaxfeat", {})
+    for variant, found in ours.get("variants", {}).items():
+        yield Row(f"jaxfeat, {variant}", found["stages"], "", found["differences"], {}, found["lists"])
+        for key in found["beside"]:
+            yield _peer(key, packages.pop(key), found["stages"])
+    for n, found in ours.get("runs", {}).items():
+        yield Row(f"jaxfeat, {int(n):,}", {"values": found | {"n": int(n)}}, "", {}, {})
+    if "failed" in ours:
+        yield Row("jaxfeat", {}, _note(ours), {}, {})
+    for key, found in packages.items():
+        yield _peer(key, found, {})
+
+
+def _peer(key: str, found: Mapping[str, Any], ours: Mapping[str, Any]) -> Row:
+    stages = found.get("stages", {})
+    return Row(TITLES[key], stages, _note(found), {}, _ratios(ours, stages))
+
+
+def _note(found: Mapping[str, Any]) -> str:
+    return found.get("skipped") or (f"failed: {found['failed']}" if "failed" in found else "")
+
+
+def _ratios(ours: Mapping[str, Any], peer: Mapping[str, Any]) -> dict[str, float]:
+    """Screened values stand beside a peer's values, and S and V beside its U, S, V."""
+    beside = {"screened": ("screened", "values"), "vectors": ("values", "vectors")}
+    found = {}
+    for stage in STAGES:
+        own, other = beside.get(stage, (stage, stage))
+        if own in ours and other in peer:
+            found[stage] = peer[other]["seconds"] / ours[own]["seconds"]
+    return found
+
+
+def cell(stage: Mapping[str, Any] | None, n: int, between: str = " ") -> str:
+    """A rate, then compile time and memory."""
+    if stage is None:
+        return "-"
+    compiled = f"{stage['compile']:.1f} s, " if stage["compile"] > 0.1 else ""
+    # Where the system does not say, there is no number.
+    memory = f"{stage['memory']:.0f}" if np.isfinite(stage["memory"] or np.nan) else "?"
+    return f"{_digits(stage.get('n', n) / stage['seconds'])}{between}({compiled}{memory})"
+
+
+def _digits(x: float) -> str:
+    return f"{x:.0f}" if x >= 100 else f"{x:.3g}"
+
+
+def notes(work: Mapping[str, Any]) -> list[str]:
+    """What a table has no column for, in a line each."""
+    found = []
+    for row in rows(work):
+        if row.note:
+            found.append(f"{row.name}: {row.note}")
+        for key, kinds in row.differences.items():
+            for kind, apart in kinds.items():
+                if apart is not None:
+                    sizes = f"{apart['of_largest']:.0e}, {apart['each']:.0e}"
+                    found.append(f"{row.name}, Δσ {kind} from {TITLES[key]}: {sizes}.")
+        if row.lists is not None:
+            found.append(f"{row.name}: lists of neighbors, before the clock, took {row.lists:.1f} s.")
+    return [*found, *([f"{work['alone']}."] if "alone" in work else [])]
+
+
+def print_benchmark(results: Mapping[str, Any], console: Console | None = None) -> None:
+    """A table for each work."""
+    console = Console() if console is None else console
+    for name, work in results["works"].items():
+        if "skipped" in work:
+            console.print(f"{name}: {work['skipped']}\n", highlight=False)
+            continue
+        listed = list(rows(work))
+        shown = _shown(listed)
+        table = plain_table(heading(name, work), " " * 19, [STAGES[stage].replace(" ", "\n", 1) for stage in shown])
+        for row in listed:
+            if row.stages:
+                cells = (cell(row.stages.get(stage), work.get("n", 0), "\n") for stage in shown)
+                table.add_row(row.name, *cells)
+            if row.ratios:
+                times = [f"{_digits(row.ratios[stage])} x" if stage in row.ratios else "" for stage in shown]
+                table.add_row("  jaxfeat is", *times, style="bold")
+        console.print(table)
+        for line in notes(work):
+            console.print(line, highlight=False)
+        console.print()
+    console.print(LEGEND, style="italic", highlight=False)
+
+
+def heading(name: str, work: Mapping[str, Any]) -> str:
+    count = f": {work['n']} {work['unit']}" if work.get("n") else ""
+    return f"{name}, {work.get('title', '')}{count}"
+
+
+def _shown(listed: Sequence[Row]) -> list[str]:
+    return [stage for stage in STAGES if any(stage in row.stages or stage in row.ratios for row in listed)]
+
+
+def markdown(results: Mapping[str, Any]) -> str:
+    """The same as a page: ratios first, then a table for each work."""
+    lines = ["| jaxfeat over | " + " | ".join(STAGES.values()) + " |", "|---" * (len(STAGES) + 1) + "|"]
+    for name, work in results["works"].items():
+        for row in rows(work) if "skipped" not in work else ():
+            if row.ratios:
+                times = [f"{_digits(row.ratios[stage])}" if stage in row.ratios else "" for stage in STAGES]
+                lines.append(f"| {name}, {row.name} | " + " | ".join(times) + " |")
+    for name, work in results["works"].items():
+        lines += ["", f"### {heading(name, work)}", ""]
+        if "skipped" in work:
+            lines.append(work["skipped"])
+            continue
+        listed = list(rows(work))
+        shown = _shown(listed)
+        lines += ["| | " + " | ".join(STAGES[stage] for stage in shown) + " |", "|---" * (len(shown) + 1) + "|"]
+        lines += [
+            f"| {row.name} | " + " | ".join(cell(row.stages.get(stage), work.get("n", 0)) for stage in shown) + " |"
+            for row in listed
+            if row.stages
+        ]
+        lines += ["", *(f"- {note}" for note in notes(work))]
+    return "\n".join(lines) + "\n"
+
+
+def machine(results: Mapping[str, Any]) -> str:
+    """Where and with what, in a sentence."""
+    at, versions = results["machine"], results["versions"]
+    listed = ", ".join(f"{name} {number}" for name, number in versions.items())
+    return f"{at['date']}: {at['processor']}, {at['cores']} cores, {at['system']}; {listed}."

@@ -1,0 +1,173 @@
+"""`jaxfeat bench` measures what it says, and its tables say what it measured."""
+
+import dataclasses
+import importlib.util
+import json
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jaxfeat.bench import run as bench
+from jaxfeat.bench.peer import PEERS
+from jaxfeat.bench.timing import measure, resident
+from jaxfeat.bench.works import WORKS
+from jaxfeat.cli import main
+from jaxfeat.report.benchmark import STAGES, markdown, rows
+from jaxfeat.report.rates import plot_rates
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+def test_a_smoke_run_times_packages_and_agrees_with_them(tmp_path, capsys):
+    pytest.importorskip("dscribe")
+    words = ["--works", "W1e", "M", "--json", str(tmp_path / "b.json"), "--plot", str(tmp_path / "b.png")]
+    assert main(["bench", "--smoke", *words]) == 0
+    captured = capsys.readouterr()
+    assert "W1e, W1's environments" in captured.out and "jaxfeat is" in captured.out
+    assert captured.err == "packages and works ...\n"
+    assert (tmp_path / "b.png").read_bytes().startswith(b"\x89PNG")
+    results = json.loads((tmp_path / "b.json").read_text())
+    packages = results["works"]["W1e"]["packages"]
+    assert set(packages) == {"jaxfeat", *PEERS}
+    gto = packages["jaxfeat"]["variants"]["gto"]
+    assert gto["stages"]["values"]["compile"] > gto["stages"]["values"]["seconds"] > 0
+    assert set(packages["dscribe"]["stages"]) == {"features", "jacobian", "values", "vectors"}
+    # DScribe's derivatives are good to 7e-10.
+    assert 0 < gto["differences"]["dscribe"]["certified"]["each"] < 1e-8
+    if "failed" not in packages["featomic"] and "skipped" not in packages["featomic"]:
+        rascal = packages["jaxfeat"]["variants"]["gto-rascal"]
+        assert rascal["differences"]["featomic"]["certified"]["each"] < 1e-9
+    million = results["works"]["M"]["packages"]["jaxfeat"]["runs"]["200"]
+    assert sum(million["decades"]) == 200
+
+
+def flat(package, found):
+    """All features of a peer, in some order."""
+    if package == "featomic":
+        return np.concatenate([block.values.ravel() for block in found.blocks()])
+    return np.concatenate([np.ravel(one["data"] if package == "quippy" else one) for one in found])
+
+
+@pytest.mark.parametrize("package", PEERS)
+@pytest.mark.parametrize("name", ["W1e", "W2", "W3"])
+def test_matrices_of_peers_are_derivatives_of_their_features(package, name):
+    """Along a random displacement. Of environments, the center stays."""
+    pytest.importorskip(PEERS[package].module)
+    work = WORKS[name](True, None)
+    atoms = work.atoms[1]
+    work = dataclasses.replace(work, atoms=[atoms])
+    u = np.random.default_rng(0).normal(size=atoms.positions.shape)
+    if not work.stacked:
+        u[0] = 0
+    original, found = atoms.positions.copy(), []
+    for step in (1e-4, 0, -1e-4):
+        atoms.positions = original + step * u
+        peer = PEERS[package].at(work)
+        if step:
+            found.append(flat(package, peer.features()))
+        else:
+            (chunk,) = peer.chunks()
+            ((items, (matrix,)),) = peer.matrices(chunk, peer.jacobian(chunk))
+    assert list(items) == [0]
+    slope = (found[0] - found[1]) / 2e-4
+    along = (u if work.stacked else u[1:]).ravel() @ matrix
+    np.testing.assert_allclose(np.linalg.norm(along), np.linalg.norm(slope), rtol=1e-6)
+    largest = np.sort(np.abs(slope))[-20:]
+    np.testing.assert_allclose(np.sort(np.abs(along))[-20:], largest, rtol=1e-5, atol=1e-6 * largest[-1])
+
+
+def test_differences_are_relative_to_the_largest_and_to_each():
+    found = bench.difference([[2.0, 1e-3, 1e-9], [4.0]], [[2.0, 1.1e-3, 1e-8, 5.0], []])
+    assert found["of_largest"] == pytest.approx(5e-5)
+    assert found["each"] == pytest.approx(0.1)
+
+
+def test_a_stage_is_its_first_call_and_the_median_of_the_others():
+    naps = [0.2, 0.01, 0.02, 0.03, 0.04, 0.05]
+    ballast = []
+
+    def call():
+        ballast.append(np.ones((1 if ballast else 40) * 2**17))
+        time.sleep(naps[len(ballast) - 1])
+
+    found = measure(call, resident(), repeats=5, least=0.0)
+    assert found["calls"] == 5
+    assert found["seconds"] == pytest.approx(0.03, abs=0.01)
+    assert found["compile"] == pytest.approx(0.17, abs=0.1)
+    assert 40 < found["memory"] < 60 or math.isnan(found["memory"])
+
+
+STAGE = {"compile": 0.0, "memory": 12.0, "fastest": 0.1, "calls": 5}
+
+
+def stages(**seconds):
+    return {stage: STAGE | {"seconds": value} for stage, value in seconds.items()}
+
+
+def results(jaxfeat):
+    peer = {"stages": stages(features=1.0, jacobian=2.0, values=4.0, vectors=8.0)}
+    packages = {"jaxfeat": jaxfeat, "dscribe": peer, "quippy": {"skipped": PEERS["quippy"].missing}}
+    works = {"W1": {"title": "some", "n": 100, "unit": "configurations", "packages": packages}}
+    works["W6"] = {"skipped": "no data.", "packages": {}}
+    return {
+        "machine": {"processor": "P", "cores": 1, "system": "S", "date": "D"},
+        "versions": {"jax": "1"},
+        "works": works,
+    }
+
+
+def test_tables_have_rates_ratios_and_what_is_missing():
+    apart = {"certified": {"of_largest": 1e-10, "each": 2e-9}, "screened": None}
+    variant = {"stages": stages(features=0.5, jacobian=0.5, values=0.5, screened=0.25), "beside": ["dscribe"]}
+    variant |= {"differences": {"dscribe": apart}, "lists": 1.5}
+    measured = results({"variants": {"gto": variant}})
+    peer = next(row for row in rows(measured["works"]["W1"]) if row.name == "DScribe")
+    assert peer.ratios == {"features": 2, "jacobian": 4, "values": 8, "screened": 16, "vectors": 16}
+    page = markdown(measured)
+    assert "| W1, DScribe | 2 | 4 | 8 | 16 | 16 |" in page
+    assert "| jaxfeat, gto | 200 (12) | 200 (12) | 200 (12) | 400 (12) | - |" in page
+    assert "Δσ certified from DScribe: 1e-10, 2e-09" in page
+    assert "quippy is not installed; pip install 'jaxfeat[peers]' adds it." in page
+    assert "no data." in page
+    assert len(plot_rates(measured).axes[0].get_lines()) == len(STAGES) + 1
+
+
+def test_a_failure_is_listed_and_leaves_the_others():
+    measured = results({"failed": "status 1: out of luck"})
+    assert bench.failures(measured) == ["jaxfeat at W1: status 1: out of luck"]
+    page = markdown(measured)
+    assert "out of luck" in page and "| DScribe | 100 (12) |" in page
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--works", "W9"], "there is no work W9; choose among W1, W1e, W2"),
+        (["--works", "W6", "--data", "nowhere.xyz"], "nowhere.xyz: there is no such file"),
+        (["--plot", "s.txt"], "s.txt names no picture"),
+    ],
+)
+def test_bad_benchmarks_say_so_in_a_sentence(words, message, capsys, monkeypatch):
+    monkeypatch.setattr(bench, "_results", lambda *_: pytest.fail("something was timed"))
+    assert main(["bench", *words]) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_work_without_its_data_says_how_to_get_them(capsys, monkeypatch):
+    monkeypatch.delenv("JAXFEAT_3BPA", raising=False)
+    assert main(["bench", "--smoke", "--works", "W6"]) == 0
+    assert "W6 needs 3bpa_train_300K.xyz" in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_page_is_what_was_measured():
+    spec = importlib.util.spec_from_file_location("page", BENCHMARKS / "page.py")
+    page = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(page)
+    text = page.PAGE.read_text()
+    works, scaling = page.read(page.WORKS), page.read(page.SCALING)
+    assert works is not None and scaling is not None
+    assert not works["smoke"] and set(works["works"]) == set(bench.NAMES)
+    assert page.rendered(text, works, scaling) == text
