@@ -9,7 +9,6 @@ import jax
 import numpy as np
 
 from jaxfeat.basis.cutoff import NoCutoff
-from jaxfeat.bench.ours import screening
 from jaxfeat.bench.works import METHANE, SMOKE
 from jaxfeat.features.correlations import PowerSpectrum
 from jaxfeat.manifolds.random import random_environments
@@ -18,8 +17,6 @@ from jaxfeat.sensitivity.spectrum import singular_spectrum
 TITLE = "random CH4 one after another, environments of C as in W1e, drawn within the clock"
 BLOCK = 10_000
 """Environments drawn at a time."""
-CHUNK = 50
-"""Environments whose spectra are computed at a time."""
 DECADES = np.arange(-16, 1)
 """Of σ_min/σ_max: what is kept of each environment is where it falls among these."""
 
@@ -39,10 +36,8 @@ def scan(n: int, smoke: bool) -> Callable[[], np.ndarray]:
             # W1's law: no smallest distance between hydrogens.
             drawn = random_environments(jax.random.key(block), size, ["H"] * 4, min_distance=0.0)
             batch = jax.tree.map(np.asarray, drawn)
-            for k in range(0, size, CHUNK):
-                values = np.asarray(singular_spectrum(f, batch[k : k + CHUNK], **screening()).values)
-                decade = np.digitize(np.log10(values[:, -1] / values[:, 0]), DECADES)
-                found += np.bincount(decade, minlength=len(found))
+            ratio = np.asarray(singular_spectrum(f, batch, screened=True).ratio)
+            found += np.bincount(np.digitize(np.log10(ratio), DECADES), minlength=len(found))
         return found
 
     return run

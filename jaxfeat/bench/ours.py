@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -31,6 +30,9 @@ VARIANTS: dict[str, tuple[str, AbstractCutoff]] = {
 }
 """Radial basis and window: DScribe's; featomic's; and the first with a window, as quippy has one."""
 
+LARGE = 1024
+"""Items whose spectra are asked for in a call."""
+
 CHECKED = 4
 """Items whose Jacobian is worked out by the reference path as well."""
 
@@ -54,30 +56,33 @@ class Jaxfeat:
 
     def __init__(self, work: Work, variant: str) -> None:
         self.work, self.f = work, featurizer(work, variant)
-        self.portions = list(_structures(work, variant) if work.stacked else _environments(work))
+        rooms = list(_structures(work, variant) if work.stacked else _environments(work))
+        self.portions = [portion for room in rooms for portion in _portions(room, work.chunk)]
+        # Spectra make portions of their own.
+        self.large = [portion for room in rooms for portion in _portions(room, LARGE)]
 
     def stages(self) -> Stages:
-        def over(call: Callable[[Any], Any]) -> Callable[[], None]:
+        def over(call: Callable[[Any], Any], portions: list[Portion]) -> Callable[[], None]:
             def run() -> None:
-                for portion in self.portions:
+                for portion in portions:
                     jax.block_until_ready(call(portion.batch))
 
             return run
 
-        # Right singular vectors come with the values; left ones are not offered.
+        # Of U, S, V the left vectors are not offered.
         stages: Stages = {
-            "features": over(self.f),
-            "jacobian": over(lambda batch: jacobian(self.f, batch)),
-            "values": over(lambda batch: singular_spectrum(self.f, batch)),
+            "features": over(self.f, self.portions),
+            "jacobian": over(lambda batch: jacobian(self.f, batch), self.portions),
+            "values": over(lambda batch: singular_spectrum(self.f, batch, directions=False), self.large),
+            "screened": over(lambda batch: singular_spectrum(self.f, batch, screened=True), self.large),
+            "vectors": over(lambda batch: singular_spectrum(self.f, batch), self.large),
         }
-        if screening():
-            stages["screened"] = over(lambda batch: singular_spectrum(self.f, batch, **screening()))
         return stages
 
     def values(self, **options: bool) -> list[list[float]]:
         """Singular values of every item, descending, those of rigid motions left out."""
         found: list[list[float]] = [[] for _ in range(self.work.n_items)]
-        for portion in self.portions:
+        for portion in self.large:
             spectrum = singular_spectrum(self.f, portion.batch, **options)
             every, counts = np.asarray(spectrum.values), np.asarray(spectrum.n_values)
             for item, values, n in zip(portion.items, every, counts, strict=True):
@@ -96,22 +101,17 @@ class Jaxfeat:
         return found
 
 
-def screening() -> dict[str, bool]:
-    """What to ask `singular_spectrum` for, to get the cheap spectrum; nothing where it has none."""
-    return {"screened": True} if "screened" in inspect.signature(singular_spectrum).parameters else {}
-
-
 def _structures(work: Work, variant: str) -> Iterator[Portion]:
     reach = work.settings["r_cut"] + (BEYOND * work.settings["sigma"] if variant == "gto" else 0.0)
     for items in _rooms([len(atoms) for atoms in work.atoms], work.rooms):
         batch = structures([work.atoms[item] for item in items], reach, work.centers)
-        yield from _portions(items, batch, work.chunk)
+        yield Portion(items, batch)
 
 
 def _environments(work: Work) -> Iterator[Portion]:
     every = environments(work.atoms, work.settings["r_cut"], work.centers)
     for items in _rooms(np.asarray(every.n_neighbors).tolist(), work.rooms):
-        yield from _portions(items, every[items].trimmed(), work.chunk)
+        yield Portion(items, every[items].trimmed())
 
 
 def _rooms(sizes: list[int], rooms: tuple[int, ...]) -> list[np.ndarray]:
@@ -120,8 +120,9 @@ def _rooms(sizes: list[int], rooms: tuple[int, ...]) -> list[np.ndarray]:
     return [np.flatnonzero(room == k) for k in np.unique(room)]
 
 
-def _portions(items: np.ndarray, batch: Any, chunk: int) -> Iterator[Portion]:
+def _portions(room: Portion, chunk: int) -> Iterator[Portion]:
     """Chunks of one size: the last one begins early where it would be short, and does some items twice."""
+    items, batch = room
     size = min(chunk, len(items))
     for start in range(0, len(items), size):
         rows = np.arange(size) + min(start, len(items) - size)

@@ -50,7 +50,7 @@ def _peer(work: Work, job: dict[str, Any]) -> dict[str, Any]:
 
 def _ours(work: Work, job: dict[str, Any]) -> dict[str, Any]:
     # Only where it is timed: the peers' processes are to hold as little as can be.
-    from jaxfeat.bench.ours import Jaxfeat, screening
+    from jaxfeat.bench.ours import Jaxfeat
 
     variants = {}
     for variant, beside in _variants(work, job["peers"]).items():
@@ -61,7 +61,7 @@ def _ours(work: Work, job: dict[str, Any]) -> dict[str, Any]:
             "lists": lists,
             "stages": _measured(ours.stages(), job["smoke"]),
             "values": ours.values(),
-            "screened": ours.values(**screening()) if screening() else None,
+            "screened": ours.values(screened=True),
             "beside": beside,
             # A peer's values are the measure where it has the same basis.
             "reference": None if any(PEERS[peer].same for peer in beside) else ours.reference(),

@@ -71,7 +71,7 @@ def _note(found: Mapping[str, Any]) -> str:
 
 def _ratios(ours: Mapping[str, Any], peer: Mapping[str, Any]) -> dict[str, float]:
     """Screened values stand beside a peer's values, and S and V beside its U, S, V."""
-    beside = {"screened": ("screened", "values"), "vectors": ("values", "vectors")}
+    beside = {"screened": ("screened", "values"), "vectors": ("vectors", "vectors")}
     found = {}
     for stage in STAGES:
         own, other = beside.get(stage, (stage, stage))
