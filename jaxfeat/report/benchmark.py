@@ -138,6 +138,8 @@ def print_benchmark(results: Mapping[str, Any], console: Console | None = None) 
             console.print(line, highlight=False)
         console.print()
     console.print(LEGEND, style="italic", highlight=False)
+    if results.get("smoke"):
+        console.print("A smoke run, of few items and programs left unoptimised: its rates say nothing.", style="bold")
 
 
 def heading(name: str, work: Mapping[str, Any]) -> str:
