@@ -58,8 +58,12 @@ def scaling_table(found):
 def rendered(page, works, scaling):
     """The page with what stands between its markers made anew."""
     if works is not None:
-        page = between(page, "works", f"{machine(works)}\n\n{LEGEND}\n\n{markdown(works)}")
-    return page if scaling is None else between(page, "scaling", scaling_table(scaling))
+        picture = "![jaxfeat's rate over each peer's](results/works.png)"
+        page = between(page, "works", f"{machine(works)}\n\n{picture}\n\n{LEGEND}\n\n{markdown(works)}")
+    if scaling is not None:
+        picture = "![Cost against sizes](results/scaling.png)"
+        page = between(page, "scaling", f"{picture}\n\n{scaling_table(scaling)}")
+    return page
 
 
 def between(page, name, text):
@@ -79,14 +83,15 @@ def main():
         parser.error(f"there is no {', '.join(sorted(unknown))}; choose among {', '.join(NAMES)}, scaling.")
     failed = []
     if not arguments.render:
-        works = [name for name in NAMES if name in names]
-        if works:
-            with progress_bar("packages and works", None) as progress:
-                results = run(works, data=arguments.data, progress=progress)
-            failed = failures(results)
+        WORKS.parent.mkdir(exist_ok=True)
+        for name in [name for name in NAMES if name in names]:
+            # Written after each work, so that an hour is not lost.
+            with progress_bar(name, None) as progress:
+                results = run([name], data=arguments.data, progress=progress)
+            failed += failures(results)
             results = merged(read(WORKS), results)
             write_json(WORKS, results)
-            save_figure(HERE / "results" / "works.png", plot_rates(results))
+            save_figure(WORKS.with_suffix(".png"), plot_rates(results))
         if "scaling" in names:
             subprocess.run([sys.executable, HERE / "scaling.py"], check=True)
     PAGE.write_text(rendered(PAGE.read_text(), read(WORKS), read(SCALING)))

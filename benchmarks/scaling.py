@@ -31,13 +31,13 @@ jax.config.update("jax_enable_x64", True)
 
 HERE = Path(__file__).resolve().parent
 STAGES = {"features": "#999999", "Jacobian": "#0072B2", "singular values": "#D55E00"}
-USUAL = {"neighbors": 12, "n_max": 6, "l_max": 6, "nu": 2, "batch": 32}
+USUAL = {"neighbors": 12, "n_max": 6, "l_max": 6, "nu": 2, "batch": 64}
 """What is held where another size is varied."""
 SMALL = {"nu": {"n_max": 3, "l_max": 3}}
 """Other sizes to hold: features of high order are many."""
 VARIED = {
     "neighbors": (4, 8, 16, 32, 64),
-    "n_max": (2, 4, 8, 16),
+    "n_max": (3, 6, 12, 24),
     "l_max": (1, 3, 7, 15),
     "nu": (1, 2, 3, 4),
     "batch": (1, 4, 16, 64, 256),
@@ -105,7 +105,7 @@ def draw(found, path):
             axes.loglog(x, y, "o-", ms=4, lw=1.4, color=color)
             expected = EXPECTED[name][k]
             axes.loglog(x, y[-1] * (x / x[-1]) ** expected, ":", lw=1, color=color)
-            text = f" {one['exponents'][k]:.1f} ({expected})"
+            text = f"  {one['exponents'][k]:.1f} ({expected})"
             axes.annotate(text, (x[-1], y[-1]), color=color, fontsize=8, va="center")
         lowest = 1e3 * np.min(one["seconds"])
         axes.set_ylim(bottom=lowest / 3)

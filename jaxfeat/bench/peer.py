@@ -95,8 +95,8 @@ def alike(items: Sequence[int], key: Callable[[int], Any], size: int = CHUNK) ->
 class Package(NamedTuple):
     """A peer by name, without importing it.
 
-    - `title`, `module` and `distribution`: what people, Python and pip call it. `peer`: its class, in the module here of
-      the same name.
+    - `title`, `module` and `distribution`: what people, Python and pip call it. `peer`: its class, in the module of the
+      same name here.
     - `variant`: which of `ours.VARIANTS` stands beside it. `same`: whether that is the same basis and window, so that
       numbers can be compared.
     """

@@ -33,19 +33,25 @@ def resident() -> float:
     return _from_status("VmRSS")
 
 
-def measure(call: Callable[[], Any], baseline: float, repeats: int = REPEATS, least: float = LEAST) -> dict[str, Any]:
+def measure(
+    call: Callable[[], Any], baseline: float, repeats: int = REPEATS, least: float = LEAST, warm: bool = False
+) -> dict[str, Any]:
     """Call once, then for the clock.
 
-    **Arguments:** `call` returns when its work is done. `baseline`: MB that count as nothing.
+    **Arguments:** `call` returns when its work is done. `baseline`: MB that count as nothing. `warm`: whether all is
+    compiled already, so that the first call counts.
 
     **Returns:** `seconds`, the median of at least `repeats` calls; `fastest`; `calls`; `compile`, seconds of the first
-    call less the median; `memory`, the most MB in use during all of them, above the baseline.
+    call less the median; `memory`, the most MB in use during all of them, above the baseline; `share` of the core that
+    this process had while the clock ran, below one where it had to wait for others.
     """
     _forget_peak()
-    first = _timed(call)
+    first = 0.0 if warm else _timed(call)
     times: list[float] = []
+    busy = time.process_time()
     while len(times) < repeats or (sum(times) < least and len(times) < MOST):
         times.append(_timed(call))
+    busy = time.process_time() - busy
     median = statistics.median(times)
     return {
         "seconds": median,
@@ -53,6 +59,7 @@ def measure(call: Callable[[], Any], baseline: float, repeats: int = REPEATS, le
         "calls": len(times),
         "compile": max(first - median, 0.0),
         "memory": _from_status("VmHWM") - baseline,
+        "share": busy / sum(times),
     }
 
 

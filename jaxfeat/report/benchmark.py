@@ -19,6 +19,9 @@ STAGES = {
 }
 TITLES = {"dscribe": "DScribe", "featomic": "featomic", "quippy": "quippy", "reference": "the reference path"}
 
+UNDISTURBED = 0.95
+"""Share of its core that a process has where nobody else is on it, about."""
+
 LEGEND = (
     "Per second, of one core in float64; in brackets seconds to compile, where they are more than 0.1, and the growth "
     "of memory in MB. jaxfeat's singular values come with V; U is not offered. Values screened have a higher floor, "
@@ -86,7 +89,7 @@ def cell(stage: Mapping[str, Any] | None, n: int, between: str = " ") -> str:
         return "-"
     compiled = f"{stage['compile']:.1f} s, " if stage["compile"] > 0.1 else ""
     # Where the system does not say, there is no number.
-    memory = f"{stage['memory']:.0f}" if np.isfinite(stage["memory"] or np.nan) else "?"
+    memory = "?" if stage["memory"] is None or np.isnan(stage["memory"]) else f"{max(stage['memory'], 0):.0f}"
     return f"{_digits(stage.get('n', n) / stage['seconds'])}{between}({compiled}{memory})"
 
 
@@ -105,6 +108,9 @@ def notes(work: Mapping[str, Any]) -> list[str]:
                 if apart is not None:
                     sizes = f"{apart['of_largest']:.0e}, {apart['each']:.0e}"
                     found.append(f"{row.name}, Δσ {kind} from {TITLES[key]}: {sizes}.")
+        shares = [stage["share"] for stage in row.stages.values() if stage["share"] < UNDISTURBED]
+        if shares:
+            found.append(f"{row.name}: disturbed; others had up to {1 - min(shares):.0%} of the core.")
         if row.lists is not None:
             found.append(f"{row.name}: lists of neighbors, before the clock, took {row.lists:.1f} s.")
     return [*found, *([f"{work['alone']}."] if "alone" in work else [])]
@@ -132,6 +138,8 @@ def print_benchmark(results: Mapping[str, Any], console: Console | None = None) 
             console.print(line, highlight=False)
         console.print()
     console.print(LEGEND, style="italic", highlight=False)
+    if results.get("smoke"):
+        console.print("A smoke run, of few items and programs left unoptimised: its rates say nothing.", style="bold")
 
 
 def heading(name: str, work: Mapping[str, Any]) -> str:

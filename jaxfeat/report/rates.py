@@ -46,7 +46,7 @@ def plot_rates(results: Mapping[str, Any]) -> Figure:
     axes.axvline(1, color="#000000", lw=0.8)
     axes.set_xscale("log")
     axes.set_yticks(range(len(pairs)), [name for name, _ in pairs], fontsize=8)
-    axes.invert_yaxis()
+    axes.set_ylim(len(pairs) - 0.5, -0.5)
     axes.grid(axis="x", which="both", lw=0.3)
     axes.set_axisbelow(True)
     axes.set_xlabel("jaxfeat's rate over the peer's, one core, float64", fontsize=9)
