@@ -34,6 +34,11 @@ def never(monkeypatch):
     monkeypatch.setattr(run, "scan", fail)
 
 
+def test_a_screened_scan_says_what_is_certified(tmp_path):
+    assert scan("random-methane:3", "--screened", "--json", tmp_path / "s.json") == 0
+    assert all(isinstance(record["certified"], bool) for record in json.loads((tmp_path / "s.json").read_text()))
+
+
 def test_a_scan_writes_json_and_a_picture_and_prints_tables(tmp_path, capsys):
     path = tmp_path / "two.xyz"
     ase.io.write(path, [molecule("H2O"), molecule("SH2")])
@@ -63,7 +68,7 @@ def asked(monkeypatch):
     """What `jaxfeat scan` would compute: a function of its arguments."""
     calls = []
 
-    def fake(f, batch, progress):
+    def fake(f, batch, progress, screened):
         calls.append((f, batch))
         origin = zip(batch.structure_index.tolist(), batch.center_index.tolist(), strict=True)
         rest = {"species": "C", "n_neighbors": 0, "sigma": [], "sigma_equilibrated": [], "floor": math.nan,

@@ -21,6 +21,11 @@ def add_scan(commands: Any) -> None:
     add_input(parser)
     add_descriptor(parser)
     add_centers(parser)
+    parser.add_argument(
+        "--screened",
+        action="store_true",
+        help="values from the Gram matrix where they are above its floor, by QR elsewhere: faster",
+    )
     results = parser.add_argument_group("results")
     results.add_argument("--json", type=Path, metavar="FILE", help="write one object per environment")
     results.add_argument("--plot", type=Path, metavar="FILE", help=f"draw a picture: {', '.join(PICTURES)}")
@@ -35,7 +40,7 @@ def _scan(arguments: argparse.Namespace) -> None:
     source, batch = environments_of(arguments)
     f = featurizer_of(arguments, batch)
     with progress_bar(f"{len(batch)} environments", len(batch)) as progress:
-        records = scan(f, batch, progress=progress)
+        records = scan(f, batch, progress=progress, screened=arguments.screened)
     records = [_named(record, source.names[record["structure"]]) for record in records]
     if arguments.json is not None:
         write_json(arguments.json, records)

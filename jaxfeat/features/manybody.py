@@ -100,6 +100,9 @@ class _ManyBody(DensityFeaturizer):
 
         return {chain: c[chain.L] if len(chain.ls) == 1 else lengthened(chain) for chain in each}
 
+    def n_condensed(self, n_neighbors: int) -> int:
+        return self.n_features
+
     def jacobian(self, env: Environment) -> Float[Array, "n_features n 3"]:
         if self.nu in (1, 2) or not self.n_features:
             return super().jacobian(env)
@@ -148,7 +151,7 @@ class _ManyBody(DensityFeaturizer):
 
         def factors(position: Array, species: Array, mask: Array) -> tuple[Array, Array, Array, Array]:
             def radial(position: Array) -> Array:
-                return self.in_channels(self.radial_factor(position, mask), species).T
+                return self.in_channels(self.radial_factor(position @ position, mask), species).T
 
             return radial(position), jax.jacfwd(radial)(position), harmonics(position), jax.jacfwd(harmonics)(position)
 
