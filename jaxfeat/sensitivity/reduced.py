@@ -50,7 +50,7 @@ def triangular(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | S
         of_centers, n_features = _of_centers(r_factor, f, at)
         of_centers = of_centers.reshape(*of_centers.shape[:2], *at.neighbor.shape[1:], 3)
         whole, added = assembled(f, at, of_centers, jnp.sqrt(jnp.sum(of_centers**2, (1, 3))))
-        return Reduced(r_factor(whole.reshape(len(whole), -1)), added, n_features)
+        return Reduced(r_factor(whole.reshape(len(whole), 3 * whole.shape[1])), added, n_features)
     return _whole(r_factor, f, at)
 
 
@@ -58,10 +58,10 @@ def gram(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structu
     """JᵀJ of one item."""
     if isinstance(f, AbstractStructureMap) and not f.adds_centers:
         assert isinstance(at, Structure)
-        n, k = at.positions.shape[0], at.neighbor.shape[1]
+        n, (c, k) = at.positions.shape[0], at.neighbor.shape
         of_centers, n_features = _of_centers(gram_matrix, f, at)
-        squares = jnp.diagonal(of_centers, axis1=1, axis2=2).reshape(-1, k, 3).sum(-1)
-        products = _with_center(_with_center(of_centers.reshape(-1, k, 3, k, 3), 1), 3).transpose(0, 1, 3, 2, 4)
+        squares = jnp.diagonal(of_centers, axis1=1, axis2=2).reshape(c, k, 3).sum(-1)
+        products = _with_center(_with_center(of_centers.reshape(c, k, 3, k, 3), 1), 3).transpose(0, 1, 3, 2, 4)
         atoms = jnp.concatenate([at.neighbor, at.center[:, None]], 1)
         whole = jnp.zeros((n, n, 3, 3), products.dtype).at[atoms[:, :, None], atoms[:, None]].add(products)
         return Reduced(whole.transpose(0, 2, 1, 3).reshape(3 * n, 3 * n), added_up(at, squares), n_features)
@@ -90,7 +90,7 @@ def _whole(
     if isinstance(f, AbstractStructureMap):
         assert isinstance(at, Structure)
         rows, added = structure_jacobian(f, at)
-        return Reduced(reduce(rows.reshape(len(rows), -1)), added, len(rows))
+        return Reduced(reduce(rows.reshape(len(rows), 3 * rows.shape[1])), added, len(rows))
     assert isinstance(at, Environment)
     rows, n_features = f.condensed_jacobian(at)
     columns = jnp.sum(rows**2, 0).reshape(at.max_neighbors, 3)

@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import molecule
 
 import jaxfeat
@@ -60,6 +61,13 @@ def test_structures_are_screened_center_by_center():
     dense = np.asarray(jaxfeat.jacobian(f, structure)).reshape(-1, 27)
     exact = np.linalg.svd(dense, compute_uv=False)[:21]
     np.testing.assert_allclose(np.asarray(certified.values).reshape(-1), exact, atol=1e-13)
+
+
+def test_an_atom_alone_is_no_error():
+    f = jaxfeat.stacked(F)
+    for screened in (False, True):
+        spectrum = jaxfeat.singular_spectrum(f, jaxfeat.structures(Atoms("H"), 3.0), screened=screened)
+        assert np.asarray(spectrum.status.names).ravel().tolist() == ["empty"] and spectrum.values.shape[-1] == 0
 
 
 def test_scans_certify_what_is_doubtful_and_find_the_same_causes(batch):
