@@ -70,14 +70,13 @@ class Jaxfeat:
             return run
 
         # Of U, S, V the left vectors are not offered.
-        stages: Stages = {
+        return {
             "features": over(self.f, self.portions),
             "jacobian": over(lambda batch: jacobian(self.f, batch), self.portions),
             "values": over(lambda batch: singular_spectrum(self.f, batch, directions=False), self.large),
             "screened": over(lambda batch: singular_spectrum(self.f, batch, screened=True), self.large),
             "vectors": over(lambda batch: singular_spectrum(self.f, batch), self.large),
         }
-        return stages
 
     def values(self, **options: bool) -> list[list[float]]:
         """Singular values of every item, descending, those of rigid motions left out."""

@@ -96,7 +96,6 @@ def singular_spectrum(
     """
     environments = at if isinstance(at, Environment) else at.environments()
     featurizer_of(f).check(environments)
-    directions = directions and not screened
     if concrete(at.positions) is None:
         return _compiled(f, at, equilibrated, False, directions, screened)
     n = at.max_neighbors if isinstance(at, Environment) else at.positions.shape[-2]
@@ -113,7 +112,7 @@ def _with_certified(
     """The screened spectra, with those that have values below their floor done again by QR."""
     n_axes, total = len(at.batch_shape), prod(at.batch_shape)
     host = jax.tree.map(lambda x: np.array(x).reshape(total, *x.shape[n_axes:]), found)
-    doubtful = np.flatnonzero((host.values <= host.floor[:, None]).any(1))
+    doubtful = np.flatnonzero(host.n_null)
     if not doubtful.size:
         return found
     # Few heights, few compilations.

@@ -195,7 +195,7 @@ def chunks(f: AbstractFeaturizer, batch: Environment, screened: bool = False) ->
         with one_thread():
             found = _spectra(f, chunk.species, chunk.environments, screened)
             pair = _taken(Pair(*jax.tree.map(np.asarray, found)), slice(len(chunk.indices)))
-        below = np.any([~part.certified & (part.values <= part.floor[:, None]).any(1) for part in pair], 0)
+        below = np.any([~part.certified & (np.asarray(part.n_null) > 0) for part in pair], 0)
         doubtful.append(chunk.indices[below])
         if not below.all():
             yield chunk.indices[~below], _taken(pair, ~below)
