@@ -7,7 +7,6 @@ power.
 
 from __future__ import annotations
 
-from functools import partial
 from itertools import combinations_with_replacement
 from math import sqrt
 from typing import Any, ClassVar
@@ -23,7 +22,6 @@ from jaxfeat.features.density import DensityFeaturizer
 from jaxfeat.features.manybody import Bispectrum as Bispectrum
 from jaxfeat.features.manybody import Correlations as Correlations
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.so3.harmonics import solid_harmonics_table
 
 
 class RadialSpectrum(DensityFeaturizer):
@@ -75,25 +73,8 @@ class PowerSpectrum(DensityFeaturizer):
     def jacobian(self, env: Environment) -> Float[Array, "n_features n 3"]:
         # A neighbor adds radial times angular factors, g_n h_m, and so do its derivatives: with Σ_m c_m h_m and
         # Σ_m c_m ∂h_m at hand, no sum over m is left when pairs of channels are formed.
-        density, l_max = self.density(env), self.radial.l_max
-        harmonics = partial(solid_harmonics_table, l_max)
-
-        def factors(position: Array, species: Array, mask: Array) -> tuple[Array, Array, Array, Array]:
-            def radial(position: Array) -> Array:
-                return self.in_channels(self.radial_factor(position @ position, mask), species)
-
-            h = jnp.einsum("qlm,lm->ql", density, harmonics(position), precision="highest")
-            dh = jnp.einsum("qlm,lmx->qlx", density, jax.jacfwd(harmonics)(position), precision="highest")
-            return radial(position), jax.jacfwd(radial)(position), h, dh
-
-        def by_coordinate(of_neighbors: Array) -> Array:
-            """(n, q, l, x) as (l, q, 3 n): coordinates last, so that pairs of channels are gathered in long rows."""
-            n, q, l = of_neighbors.shape[:3]
-            every = jnp.broadcast_to(of_neighbors, (n, q, l, 3))
-            return every.transpose(2, 1, 0, 3).reshape(l, q, 3 * n)
-
-        g, dg, h, dh = jax.vmap(factors)(env.positions, env.species, env.mask)
-        g, dg, h, dh = map(by_coordinate, (g[..., None], dg, h[..., None], dh))
+        g, dg, h, dh = self.neighbor_factors(env)
+        h, dh = (jnp.einsum("qlm,lmk->lqk", self.density(env), angular, precision="highest") for angular in (h, dh))
         i, j = np.triu_indices(self.n_channels)
 
         def rows(of_l: tuple[Array, ...]) -> Array:

@@ -6,9 +6,11 @@ for all l, sums over l and m are single contractions.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
@@ -17,6 +19,7 @@ from jaxfeat.basis.cutoff import AbstractCutoff, Smoothstep, Willatt2018
 from jaxfeat.basis.radial import RADIAL_BASES, AbstractRadialBasis
 from jaxfeat.errors import BasisError, SpeciesError
 from jaxfeat.features.base import AbstractAdditiveFeaturizer
+from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.species import SYMBOLS, atomic_numbers
 from jaxfeat.so3.harmonics import solid_harmonics_table
 
@@ -128,6 +131,25 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
         """What belongs to radial functions n, put where the channels of a species are, among zeros."""
         at = (species == jnp.asarray(self.species, species.dtype)).astype(single.dtype)
         return jnp.tensordot(at, single, 0, precision="highest").reshape(self.n_channels, *single.shape[1:])
+
+    def neighbor_factors(self, env: Environment) -> tuple[Array, ...]:
+        """Radial factors of what neighbors add to the density, and their derivatives, `(l, q, k)`; angular factors and
+        theirs, `(l, m, k)`; for all of the k coordinates, which stand last so that rows are long."""
+        n, l_max = env.positions.shape[0], self.radial.l_max
+        harmonics = partial(solid_harmonics_table, l_max)
+
+        def factors(position: Array, species: Array, mask: Array) -> tuple[Array, Array, Array, Array]:
+            def radial(position: Array) -> Array:
+                return self.in_channels(self.radial_factor(position @ position, mask), species).T
+
+            return radial(position), jax.jacfwd(radial)(position), harmonics(position), jax.jacfwd(harmonics)(position)
+
+        def by_coordinate(of_neighbors: Array) -> Array:
+            a, b = of_neighbors.shape[1:3]
+            return jnp.broadcast_to(of_neighbors, (n, a, b, 3)).transpose(1, 2, 0, 3).reshape(a, b, 3 * n)
+
+        g, dg, h, dh = jax.vmap(factors)(env.positions, env.species, env.mask)
+        return tuple(map(by_coordinate, (g[..., None], dg, h[..., None], dh)))
 
     def by_l(self, density: Float[Array, "q l m"]) -> list[Float[Array, "q m"]]:
         """The coefficients of each l: `(n_channels, 2 l + 1)`."""

@@ -7,7 +7,6 @@ to all coordinates stand in rows, so that nothing larger than the Jacobian is ev
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import partial
 from math import ceil
 from typing import Any, ClassVar
 
@@ -23,7 +22,6 @@ from jaxfeat.features.density import DensityFeaturizer
 from jaxfeat.features.tuples import Block, Chain, blocks, halves, pairs, triples
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.so3.coupling import coupling
-from jaxfeat.so3.harmonics import solid_harmonics_table
 
 ROWS = 512
 """Rows of a Jacobian that are worked out at a time."""
@@ -118,7 +116,9 @@ class _ManyBody(DensityFeaturizer):
         plan, size = triples(*self._basis), env.positions.size
         density = self.density(env)
         coupled = self._coupled(density, plan.partners)
-        g, dg, h, dh = self._neighbors(env)
+        g, dg, h, dh = self.neighbor_factors(env)
+        flat = ((self.radial.l_max + 1) * self.n_channels, size)
+        g, dg = g.reshape(flat), dg.reshape(flat)
         seen = []
         for l in sorted({chain.L for chain in plan.partners}):
             own = slice(self.radial.l_max - l, self.radial.l_max + l + 1)
@@ -142,27 +142,6 @@ class _ManyBody(DensityFeaturizer):
 
         found = jnp.zeros((self.n_features, size), density.dtype)
         return _filled(found, 0, rows, plan.factors, plan.others, plan.weights, plan.swapped)
-
-    def _neighbors(self, env: Environment) -> tuple[Array, Array, Array, Array]:
-        """Radial factors of what neighbors add to the density, and their derivatives, `(l q, k)`; angular factors and
-        theirs, `(l, m, k)`; for all of the k coordinates."""
-        n, l_max = env.positions.shape[0], self.radial.l_max
-        harmonics = partial(solid_harmonics_table, l_max)
-
-        def factors(position: Array, species: Array, mask: Array) -> tuple[Array, Array, Array, Array]:
-            def radial(position: Array) -> Array:
-                return self.in_channels(self.radial_factor(position @ position, mask), species).T
-
-            return radial(position), jax.jacfwd(radial)(position), harmonics(position), jax.jacfwd(harmonics)(position)
-
-        def by_coordinate(of_neighbors: Array) -> Array:
-            a, b = of_neighbors.shape[1:3]
-            return jnp.broadcast_to(of_neighbors, (n, a, b, 3)).transpose(1, 2, 0, 3).reshape(a, b, 3 * n)
-
-        g, dg, h, dh = jax.vmap(factors)(env.positions, env.species, env.mask)
-        g, dg, h, dh = map(by_coordinate, (g[..., None], dg, h[..., None], dh))
-        flat = ((l_max + 1) * self.n_channels, 3 * n)
-        return g.reshape(flat), dg.reshape(flat), h, dh
 
     def _by_halves(self, env: Environment) -> Float[Array, "n_features k"]:
         """ν > 3: by the product rule for the two sides. They are few, so that tangents through them cost little."""

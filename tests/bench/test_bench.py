@@ -100,7 +100,8 @@ def test_a_stage_is_its_first_call_and_the_median_of_the_others(monkeypatch):
     assert found["calls"] == 5
     assert found["seconds"] == pytest.approx(0.03)
     assert found["compile"] == pytest.approx(0.17)
-    assert 40 < found["memory"] < 60 or math.isnan(found["memory"])
+    # Other threads of the process give pages back while this one takes 40 MB.
+    assert 30 < found["memory"] < 60 or math.isnan(found["memory"])
 
 
 STAGE = {"compile": 0.0, "memory": 12.0, "fastest": 0.1, "calls": 5, "share": 0.99}
