@@ -15,6 +15,7 @@ from jaxfeat.errors import BasisError, SpeciesError
 from jaxfeat.geometry.environment import Environment, concrete
 from jaxfeat.geometry.species import SYMBOLS
 from jaxfeat.geometry.structure import Structure
+from jaxfeat.linalg.gram import gram_matrix
 
 Label = tuple
 
@@ -57,6 +58,13 @@ class AbstractFeaturizer(eqx.Module):
         """
         jacobian = self.jacobian(env)
         return jacobian.reshape(jacobian.shape[0], 3 * env.max_neighbors), jacobian.shape[0]
+
+    def jacobian_gram(self, env: Environment) -> tuple[Float[Array, "m m"], Float[Array, " n"], int]:
+        """JᵀJ of J = dF/dr of one environment, m = 3n; for each neighbor the joint norm of what was added up to its
+        three columns, in proportion to which they are rounded; and how many features there are."""
+        rows, n_features = self.condensed_jacobian(env)
+        squares = jnp.sum(rows**2, 0).reshape(env.max_neighbors, 3).sum(-1)
+        return gram_matrix(rows), jnp.sqrt(squares), n_features
 
     def n_condensed(self, n_neighbors: int) -> int:
         """About how many rows that has: sets how many environments are worked on at a time."""

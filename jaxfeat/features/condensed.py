@@ -16,14 +16,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from math import pi, sqrt
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
+from jaxfeat.features.atoms import Atoms, atoms_of, center_in_channels, in_channels, radial_factors
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.linalg.lanes import lanes
 from jaxfeat.linalg.triangular import r_factor
@@ -43,29 +43,15 @@ def condensed_power_spectrum(f: DensityFeaturizer, env: Environment) -> Float[Ar
     """The rows of one environment, as `AbstractFeaturizer.condensed_jacobian` has them."""
     if env.max_neighbors == 0:
         return jnp.zeros((0, 0), env.positions.dtype)
-    known, dtype = jnp.asarray(f.species, env.species.dtype), env.positions.dtype
-    of_neighbors = (env.species[:, None] == known[None]).astype(dtype)
-    of_center = (env.center_species[None] == known).astype(dtype)
-    # The species have gone into these; each item may have its own.
-    shared = eqx.tree_at(lambda f: f.species, f, np.zeros(len(f.species), np.int32))
-    return _rows(shared, _Atoms(env.positions, env.mask, of_neighbors, of_center))
-
-
-class _Atoms(NamedTuple):
-    """The neighbors, whether there are such, and which channels' species they and the center are of."""
-
-    positions: Float[Array, "n 3 b"]
-    mask: Bool[Array, "n b"]
-    of_neighbors: Float[Array, "n a b"]
-    of_center: Float[Array, "a b"]
+    return _rows(*atoms_of(f, env))
 
 
 @lanes
-def _rows(f: DensityFeaturizer, at: _Atoms) -> Float[Array, "k m b"]:
+def _rows(f: DensityFeaturizer, at: Atoms) -> Float[Array, "k m b"]:
     n, _, b = at.positions.shape
     l_max = f.radial.l_max
     # d/dr = 2 r d/ds with s = |r|².
-    radial, slope = _radial(f, at)
+    radial, slope = (in_channels(at, of_neighbors).swapaxes(0, 1) for of_neighbors in radial_factors(f, at))
     ds = 2 * at.positions
     of_distances, rows = [_spherical(f, at, radial[0], slope[0])], []
     if l_max:
@@ -112,33 +98,14 @@ def _pairs(first: np.ndarray, kept: int) -> np.ndarray:
     return np.asarray([(l, i, j) for l, count in enumerate(first) for j in range(count) for i in range(j, kept)])
 
 
-def _spherical(f: DensityFeaturizer, at: _Atoms, radial: Array, slope: Array) -> Float[Array, "q n b"]:
+def _spherical(f: DensityFeaturizer, at: Atoms, radial: Array, slope: Array) -> Float[Array, "q n b"]:
     """The rows of l = 0, in derivatives by squared distances."""
     # d(c cᵀ) = dc cᵀ + c dcᵀ, as a linear map of dc alone: along c it is 2|c|, across √2|c|.
-    at_zero = jnp.asarray(f.center_weight, radial.dtype) * f.radial(jnp.zeros((), radial.dtype))[:, 0]
-    center = (at.of_center[:, None] * at_zero[None, :, None]).reshape(-1, radial.shape[-1])
-    c = Y_00 * (radial.sum(1) + center)
+    c = Y_00 * (radial.sum(1) + center_in_channels(f, at))
     length = jnp.sqrt(jnp.sum(c**2, 0))
     u = c / jnp.where(length > 0, length, 1)[None]
     along = jnp.sum(u[:, None] * slope, 0)
     return sqrt(2) * Y_00 * length[None, None] * (slope + (sqrt(2) - 1) * u[:, None] * along[None])
-
-
-def _radial(f: DensityFeaturizer, at: _Atoms) -> tuple[Float[Array, "l q n b"], Float[Array, "l q n b"]]:
-    """What neighbors add to c_{q l m} but for their solid harmonics, and its derivative by squared distance."""
-
-    def of_all(s: Array) -> Float[Array, "n_max l n b"]:
-        return jax.vmap(jax.vmap(f.radial_factor, -1, -1), -1, -1)(s, at.mask)
-
-    s = jnp.sum(at.positions**2, 1)
-    species = at.of_neighbors.transpose(1, 0, 2)[None, :, None]
-
-    def in_channels(of_neighbors: Array) -> Array:
-        placed = species * of_neighbors.transpose(1, 0, 2, 3)[:, None]
-        return placed.reshape(placed.shape[0], -1, *placed.shape[3:])
-
-    value, slope = jax.jvp(of_all, (s,), (jnp.ones_like(s),))
-    return in_channels(value), in_channels(slope)
 
 
 def _harmonics(

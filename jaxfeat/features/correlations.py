@@ -21,6 +21,7 @@ from jaxfeat.features.condensed import condensed_power_spectrum
 from jaxfeat.features.density import DensityFeaturizer
 from jaxfeat.features.manybody import Bispectrum as Bispectrum
 from jaxfeat.features.manybody import Correlations as Correlations
+from jaxfeat.features.products import power_spectrum_gram
 from jaxfeat.geometry.environment import Environment
 
 
@@ -88,6 +89,9 @@ class PowerSpectrum(DensityFeaturizer):
 
     def condensed_jacobian(self, env: Environment) -> tuple[Float[Array, "k m"], int]:
         return condensed_power_spectrum(self, env), self.n_features
+
+    def jacobian_gram(self, env: Environment) -> tuple[Float[Array, "m m"], Float[Array, " n"], int]:
+        return *power_spectrum_gram(self, env), self.n_features
 
     def _weights(self, dtype: Any) -> Float[Array, "l pairs"]:
         first, second = np.triu_indices(self.n_channels)

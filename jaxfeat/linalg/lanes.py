@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.custom_batching import custom_vmap
+from jaxtyping import Array, Float
 
 
 def lanes(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -51,23 +52,44 @@ def lanes(function: Callable[..., Any]) -> Callable[..., Any]:
     return wraps(function)(one)
 
 
-def in_chunks(function: Callable[[Any], Any], items: Any, n_axes: int, size: int) -> Any:
-    """`function` of every item of a batch with `n_axes` leading axes, about `size` at a time."""
+def contracted(a: Float[Array, "*i j b"], b: Float[Array, "j *k b"]) -> Float[Array, "*i *k b"]:
+    """Σ_j a_j b_j of every lane, written out: of a reduction XLA makes slower code than of a sum of products."""
+    left, right = a.ndim - 2, b.ndim - 2
+    a = jnp.moveaxis(a, left, 0)
+    a = a.reshape(*a.shape[: left + 1], *[1] * right, a.shape[-1])
+    b = b.reshape(len(b), *[1] * left, *b.shape[1:])
+    return sum((a[j] * b[j] for j in range(1, len(a))), a[0] * b[0])
+
+
+LANES = 128
+"""Small matrices that go side by side: enough that starting a kernel costs little. Measured."""
+
+
+def in_chunks(first: Callable[[Any], Any], then: Callable[[Any, Any], Any], items: Any, n_axes: int, size: int) -> Any:
+    """`then(first(item), item)` of every item of a batch with `n_axes` leading axes: `first` of about `size` items at a
+    time, `then` of about `LANES`."""
     if n_axes == 0:
-        return function(items)
+        return then(first(items), items)
     shape = jax.tree.leaves(items)[0].shape[:n_axes]
-    total = prod(shape)
+    flat = jax.tree.map(lambda x: x.reshape(prod(shape), *x.shape[n_axes:]), items)
+
+    def both(batch: Any) -> Any:
+        return jax.vmap(then)(_portioned(jax.vmap(first), batch, size), batch)
+
+    return jax.tree.map(lambda x: x.reshape(*shape, *x.shape[1:]), _portioned(both, flat, max(size, LANES)))
+
+
+def _portioned(function: Callable[[Any], Any], batch: Any, size: int) -> Any:
+    """`function` of a batch, about `size` of its items at a time."""
+    total = jax.tree.leaves(batch)[0].shape[0]
     n_chunks = max(-(-total // size), 1)
+    if n_chunks == 1:
+        return function(batch)
     # Of equal length, so that there is one program and little to repeat.
     length = -(-total // n_chunks)
-    flat = jax.tree.map(lambda x: x.reshape(total, *x.shape[n_axes:]), items)
-    if n_chunks == 1:
-        found = jax.vmap(function)(flat)
-    else:
-        index = np.minimum(np.arange(n_chunks * length), total - 1).reshape(n_chunks, length)
-        found = jax.lax.map(jax.vmap(function), jax.tree.map(lambda x: x[index], flat))
-        found = jax.tree.map(lambda x: x.reshape(n_chunks * length, *x.shape[2:])[:total], found)
-    return jax.tree.map(lambda x: x.reshape(*shape, *x.shape[1:]), found)
+    index = np.minimum(np.arange(n_chunks * length), total - 1).reshape(n_chunks, length)
+    found = jax.lax.map(function, jax.tree.map(lambda x: x[index], batch))
+    return jax.tree.map(lambda x: x.reshape(n_chunks * length, *x.shape[2:])[:total], found)
 
 
 def _mapped(function: Callable[..., Any], mapped: Any, shared: Any, each: Any) -> tuple[Any, Any]:

@@ -60,7 +60,7 @@ def _side_by_side(shared: tuple[()], each: tuple[Array, Array, Array]) -> tuple[
 
     def turn(_: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         x, y, still = carry
-        p, q, mixed = (jnp.sum(u[:, :m] * v[:, :m], 1) for u, v in ((x, x), (y, y), (x, y)))
+        p, q, mixed = (sum(u[:, j] * v[:, j] for j in range(m)) for u, v in ((x, x), (y, y), (x, y)))
         done = jnp.abs(mixed) <= tolerance * jnp.sqrt(p) * jnp.sqrt(q)
         ratio = (q - p) / (2 * jnp.where(done, 1, mixed))
         tangent = jnp.where(ratio < 0, -1, 1) / (jnp.abs(ratio) + jnp.sqrt(1 + ratio**2))

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
+from jaxfeat.linalg.lanes import contracted, lanes
 
 
 @overload
@@ -89,8 +90,61 @@ def assembled(
         atoms = jnp.zeros((rows.shape[0], n, 3), rows.dtype).at[:, neighbor].add(rows)
         return atoms.at[:, center].add(-rows.sum(1))
 
-    per_center = jax.vmap(scatter)(rows, structure.neighbor, structure.center)
+    if n <= FEW:
+        per_center = _moved((), (rows, _bonds(structure, rows.dtype)))
+    else:
+        per_center = jax.vmap(scatter)(rows, structure.neighbor, structure.center)
     return f.collect(per_center, structure), added_up(structure, weights**2)
+
+
+def assembled_gram(structure: Structure, of_centers: Float[Array, "c j j"]) -> Float[Array, "m m"]:
+    """JᵀJ of the structure from those of its centers, of three columns a neighbor."""
+    n, (c, k) = structure.positions.shape[0], structure.neighbor.shape
+    products = of_centers.reshape(c, k, 3, k, 3)
+    if n <= FEW:
+        return _moved_twice((), (products, _bonds(structure, products.dtype))).reshape(3 * n, 3 * n)
+
+    def with_center(axis: int) -> Array:
+        """A center's own displacement moves all of its neighbors backwards."""
+        return jnp.concatenate([products, -products.sum(axis, keepdims=True)], axis)
+
+    for axis in (1, 3):
+        products = with_center(axis)
+    atoms = jnp.concatenate([structure.neighbor, structure.center[:, None]], 1)
+    whole = jnp.zeros((n, n, 3, 3), products.dtype)
+    whole = whole.at[atoms[:, :, None], atoms[:, None]].add(products.transpose(0, 1, 3, 2, 4))
+    return whole.transpose(0, 2, 1, 3).reshape(3 * n, 3 * n)
+
+
+FEW = 8
+"""Atoms up to which structures go side by side."""
+
+
+def _bonds(structure: Structure, dtype: Any) -> Float[Array, "c k n"]:
+    """How a displacement of each atom moves each neighbor as seen from its center."""
+    atoms = jnp.arange(structure.positions.shape[0], dtype=structure.neighbor.dtype)
+    ends = (structure.neighbor[:, :, None] == atoms[None, None]).astype(dtype)
+    return ends - (structure.center[:, None, None] == atoms[None, None]).astype(dtype)
+
+
+@lanes
+def _moved(_: tuple[()], each: tuple[Array, Array]) -> Float[Array, "c d n 3 b"]:
+    rows, bonds = each
+    return jax.lax.map(lambda one: contracted(jnp.moveaxis(one[0], 1, 2), one[1]).swapaxes(1, 2), (rows, bonds))
+
+
+@lanes
+def _moved_twice(_: tuple[()], each: tuple[Array, Array]) -> Float[Array, "n 3 n 3 b"]:
+    products, bonds = each
+    n, b = bonds.shape[2:]
+
+    def add(sums: Array, of_center: tuple[Array, Array]) -> tuple[Array, None]:
+        products, bonds = of_center
+        once = contracted(bonds.swapaxes(0, 1), products)
+        return sums + contracted(bonds.swapaxes(0, 1), jnp.moveaxis(once, 2, 0)), None
+
+    found = jax.lax.scan(add, jnp.zeros((n, n, 3, 3, b), products.dtype), (products, bonds))[0]
+    return found.transpose(0, 3, 1, 2, 4)
 
 
 def added_up(structure: Structure, squares: Float[Array, "c k"]) -> Float[Array, " n"]:

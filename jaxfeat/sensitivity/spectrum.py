@@ -141,19 +141,25 @@ def _compiled(
     directions: bool,
     screened: bool,
 ) -> Spectrum:
-    def one(item: Environment | Structure) -> Spectrum:
-        reduced = (gram if screened else triangular)(f, item)
+    def reduce(item: Environment | Structure) -> Reduced:
+        return (gram if screened else triangular)(f, item)
+
+    def finish(reduced: Reduced, item: Environment | Structure) -> Spectrum:
         how = {"equilibrated": equilibrated, "every": every, "directions": directions, "squared": screened}
         return spectrum_of(reduced, f, item, **how)
 
-    return in_chunks(one, at, len(at.batch_shape), chunk_size(f, at))
+    return in_chunks(reduce, finish, at, len(at.batch_shape), chunk_size(f, at, screened))
 
 
-def chunk_size(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure) -> int:
+def chunk_size(
+    f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure, screened: bool = False
+) -> int:
     """Items that are best worked on side by side."""
     n, centers = (at.max_neighbors, 1) if isinstance(at, Environment) else (at.neighbor.shape[-1], at.center.shape[-1])
-    fit = LANE_BYTES // max(at.positions.dtype.itemsize * featurizer_of(f).n_condensed(n) * 3 * n, 1)
-    return max(min(max(fit, 8), 64) // centers, 1)
+    # JᵀJ comes from a few matrices of its own size.
+    rows, most = (24 * n, 128) if screened else (featurizer_of(f).n_condensed(n), 64)
+    fit = LANE_BYTES // max(at.positions.dtype.itemsize * rows * 3 * n, 1)
+    return max(min(max(fit, 8), most) // centers, 1)
 
 
 def spectrum_of(
@@ -173,7 +179,8 @@ def spectrum_of(
     """
     matrix, added, n_features = reduced
     n, dtype = at.positions.shape[0], matrix.dtype
-    finite = jnp.isfinite(matrix).all() & jnp.isfinite(at.positions).all()
+    # Whatever is wrong with an entry is wrong with the norm of its column.
+    finite = jnp.isfinite(added).all() & jnp.isfinite(at.positions).all()
     matrix, added = jnp.where(finite, matrix, 0), jnp.where(finite, added, 0)
     rounding = jnp.maximum(jnp.asarray(n_features, dtype), max(3 * n, LEAST_ROUNDING)) * jnp.finfo(dtype).eps
     scale = jnp.ones(n, dtype)

@@ -17,7 +17,7 @@ from jaxfeat.geometry.species import SYMBOLS
 from jaxfeat.linalg.lanes import in_chunks
 from jaxfeat.sensitivity.cure import cure
 from jaxfeat.sensitivity.nullspace import null_space
-from jaxfeat.sensitivity.reduced import gram, triangular
+from jaxfeat.sensitivity.reduced import Reduced, gram, triangular
 from jaxfeat.sensitivity.spectrum import Spectrum, chunk_size, spectrum_of
 from jaxfeat.sensitivity.threads import one_thread
 
@@ -299,15 +299,19 @@ def _n_features(f: AbstractFeaturizer, batch: Environment, room: int) -> int:
 def _spectra(
     f: AbstractFeaturizer, subsets: Int[Array, "b k"] | np.ndarray, batch: Environment, screened: bool
 ) -> tuple[Spectrum, Spectrum]:
-    def both(item: tuple[Int[Array, " k"] | np.ndarray, Environment]) -> tuple[Spectrum, Spectrum]:
+    Item = tuple[Int[Array, " k"] | np.ndarray, Environment]
+
+    def reduce(item: Item) -> Reduced:
         subset, env = item
         narrow = f.restricted(subset) if f.species is not None else f
-        reduced = (gram if screened else triangular)(narrow, env)
+        return (gram if screened else triangular)(narrow, env)
+
+    def finish(reduced: Reduced, item: Item) -> tuple[Spectrum, Spectrum]:
         raw, equilibrated = (
-            spectrum_of(reduced, f, env, equilibrated=scaled, every=True, directions=False, squared=screened)
+            spectrum_of(reduced, f, item[1], equilibrated=scaled, every=True, directions=False, squared=screened)
             for scaled in (False, True)
         )
         return raw, equilibrated
 
     narrowest = f.restricted(subsets[0]) if f.species is not None else f
-    return in_chunks(both, (subsets, batch), 1, chunk_size(narrowest, batch))
+    return in_chunks(reduce, finish, (subsets, batch), 1, chunk_size(narrowest, batch, screened))

@@ -89,6 +89,17 @@ def test_nested_maps_make_one_batch_of_lanes():
 @pytest.mark.parametrize("size", [1, 4, 6, 100])
 def test_chunks_give_every_item_in_order(size):
     x = np.arange(14.0).reshape(2, 7)
-    np.testing.assert_array_equal(in_chunks(lambda y: (y, y**2), x, 2, size)[1], x**2)
-    assert in_chunks(lambda y: y, np.zeros((0, 3)), 1, size).shape == (0, 3)
-    assert in_chunks(lambda y: y + 1, x[0], 0, size).shape == (7,)
+    found = in_chunks(jnp.square, lambda square, y: (y, square + y), x, 2, size)
+    np.testing.assert_array_equal(found[1], x**2 + x)
+    assert in_chunks(jnp.square, jnp.add, np.zeros((0, 3)), 1, size).shape == (0, 3)
+    assert in_chunks(jnp.square, jnp.add, x[0], 0, size).shape == (7,)
+
+
+def test_chunks_of_both_steps_have_sizes_of_their_own(monkeypatch):
+    monkeypatch.setattr("jaxfeat.linalg.lanes.LANES", 4)
+    sizes = [], []
+    first, then = (lanes(lambda _, each, seen=seen: seen.append(each.shape[-1]) or each) for seen in sizes)
+    x = np.arange(7.0)
+    found = in_chunks(lambda y: first((), y), lambda same, y: then((), same + y), x, 1, 2)
+    np.testing.assert_array_equal(found, 2 * x)
+    assert 2 in sizes[0] and 4 in sizes[1] and 4 not in sizes[0]

@@ -1,0 +1,158 @@
+"""JᵀJ of the power spectrum, without J.
+
+F_l = C_l C_lᵀ and C_l = Σ_k g_k S_kᵀ over the neighbors k: their radial functions g, in the channels of their species,
+times their solid harmonics S. With h_k = C_l S_k, a displacement of k changes F_l by dg_k h_kᵀ + g_k dh_kᵀ and the
+transpose of that. Inner products of such changes come down to inner products of g, dg, h and dh, and these to those of
+radial functions alone, to T_kk' = S_k · S_k', a Legendre polynomial, and to its gradient: a few n x n matrices for
+each l. Neither features nor harmonics appear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from math import pi, sqrt
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxfeat.features.atoms import Atoms, atoms_of, center_in_channels, in_channels, radial_factors
+from jaxfeat.geometry.environment import Environment
+from jaxfeat.linalg.lanes import contracted, lanes
+
+if TYPE_CHECKING:
+    from jaxfeat.features.density import DensityFeaturizer
+
+Y_00 = 1 / sqrt(4 * pi)
+
+FEW = 8
+"""Neighbors up to which environments go side by side; and terms up to which sums are written out."""
+
+
+def power_spectrum_gram(f: DensityFeaturizer, env: Environment) -> tuple[Float[Array, "m m"], Float[Array, " n"]]:
+    """JᵀJ of one environment and the norms that go with it, as `AbstractFeaturizer.jacobian_gram` has them."""
+    if env.max_neighbors == 0:
+        return jnp.zeros((0, 0), env.positions.dtype), jnp.zeros(0, env.positions.dtype)
+    return _gram(*atoms_of(f, env))
+
+
+@lanes
+def _gram(f: DensityFeaturizer, at: Atoms) -> tuple[Float[Array, "m m b"], Float[Array, "n b"]]:
+    if at.positions.shape[0] <= FEW:
+        return _of_atoms(f, at)
+    # Matrices as large as these fill the caches one by one.
+    first = jax.tree.map(lambda x: jnp.moveaxis(x, -1, 0), at)
+    return jax.tree.map(lambda x: jnp.moveaxis(x, 0, -1), jax.lax.map(lambda one: _of_atoms(f, one), first))
+
+
+def _of_atoms(f: DensityFeaturizer, at: Atoms) -> tuple[Float[Array, "m m *b"], Float[Array, "n *b"]]:
+    n, _, *batch = at.positions.shape
+    radial, slope = radial_factors(f, at)
+    # d/dr = 2 r d/ds with s = |r|².
+    r = at.positions.swapaxes(0, 1)
+    ds = 2 * r
+    inner = _few if n < f.n_channels else _many
+    each_l = inner(at, radial[:, 1:].swapaxes(0, 1), slope[:, 1:].swapaxes(0, 1), *_legendre(f.radial.l_max, r))
+
+    def add(sums: tuple[Array, ...], of_l: tuple[Array, ...]) -> tuple[tuple[Array, ...], None]:
+        stretch, mixed, turned = sums
+        gg, dgg, dgdg, gh, dgh, gdh, dgdh, hh, hdh, dhdh = of_l
+        stretch = stretch + dgdg * hh + dgh * dgh.swapaxes(0, 1)
+        mixed = mixed + dgg[:, None] * hdh + dgdh * gh.swapaxes(0, 1)[:, None]
+        turned = turned + gg[None, :, None] * dhdh + gdh[None] * jnp.moveaxis(gdh, 0, 2)[:, :, None]
+        return (stretch, mixed, turned), None
+
+    blank = (jnp.zeros((*shape, *batch), r.dtype) for shape in ((n, 3, n), (3, n, 3, n)))
+    start = (_spherical(f, at, radial[:, 0], slope[:, 0]), *blank)
+    (stretch, mixed, turned), _ = jax.lax.scan(add, start, each_l)
+    k, x = np.arange(n)[:, None], np.arange(3)[None]
+    added = jnp.sum(ds**2, 0) * stretch[k[:, 0], k[:, 0]] + jnp.sum(turned[x, k, x, k], 1)
+    across = ds[:, :, None, None] * mixed[None]
+    whole = turned + ds[:, :, None, None] * ds[None, None] * stretch[None, :, None]
+    whole = whole + across + jnp.moveaxis(across, (2, 3), (0, 1))
+    return 2 * whole.swapaxes(0, 1).swapaxes(2, 3).reshape(3 * n, 3 * n, *batch), jnp.sqrt(2 * added)
+
+
+def _each(at: Atoms, function: Callable[..., Any], *arrays: Array) -> Any:
+    """Of each l. XLA would fuse products side by side into whatever reads them, and work them out again for each
+    reader; not so across loops."""
+    if at.mask.ndim == 1:
+        return jax.vmap(function)(*arrays)
+    return jax.lax.map(lambda of_l: function(*of_l), arrays)
+
+
+def _few(at: Atoms, g: Array, dg: Array, t: Array, dt: Array) -> tuple[Array, ...]:
+    """Inner products of g, dg, h and dh of each l, by way of those of g and dg: with fewer neighbors than channels."""
+    alike = jnp.sum(at.of_neighbors[:, None] * at.of_neighbors[None], 2)
+    product = partial(_product, at)
+    left = g.swapaxes(1, 2), dg.swapaxes(1, 2)
+
+    def of_radial(*factors: Array) -> tuple[Array, ...]:
+        gt, dgt, g, dg = factors
+        return alike * product(gt, g), alike * product(dgt, g), alike * product(dgt, dg)
+
+    def with_h(gg: Array, dgg: Array, t: Array, dt: Array) -> tuple[Array, ...]:
+        return product(gg, t), product(dgg, t), product(gg, dt), product(dgg, dt)
+
+    def of_h(t: Array, td: Array, gh: Array, gdh: Array) -> tuple[Array, ...]:
+        return product(t, gh), product(t, gdh), product(td, gdh)
+
+    gg, dgg, dgdg = _each(at, of_radial, *left, g, dg)
+    gh, dgh, gdh, dgdh = _each(at, with_h, gg, dgg, t, dt)
+    return gg, dgg, dgdg, gh, dgh, gdh, dgdh, *_each(at, of_h, t, jnp.moveaxis(dt, 1, 3), gh, gdh)
+
+
+def _many(at: Atoms, g: Array, dg: Array, t: Array, dt: Array) -> tuple[Array, ...]:
+    """The same by way of h and dh themselves, which have as many entries as there are channels."""
+    product = partial(_product, at)
+    g, dg = _each(at, lambda g, dg: (in_channels(at, g), in_channels(at, dg)), g, dg)
+    h, dh = _each(at, lambda g, t, dt: (product(g, t), product(g, dt)), g, t, dt)
+    left = g.swapaxes(1, 2), dg.swapaxes(1, 2), h.swapaxes(1, 2), jnp.moveaxis(dh, 1, 3)
+
+    def pairs(*factors: Array) -> tuple[Array, ...]:
+        gt, dgt, ht, dht, g, dg, h, dh = factors
+        pairs = (gt, g), (dgt, g), (dgt, dg), (gt, h), (dgt, h), (gt, dh), (dgt, dh), (ht, h), (ht, dh), (dht, dh)
+        return tuple(product(a, b) for a, b in pairs)
+
+    return _each(at, pairs, *left, g, dg, h, dh)
+
+
+def _product(at: Atoms, a: Float[Array, "*i j *b"], b: Float[Array, "j *k *b"]) -> Float[Array, "*i *k *b"]:
+    """Σ_j a_j b_j."""
+    return jnp.tensordot(a, b, 1, precision="highest") if at.mask.ndim == 1 else contracted(a, b)
+
+
+def _legendre(l_max: int, r: Float[Array, "3 n *b"]) -> tuple[Float[Array, "l n n *b"], Float[Array, "l n 3 n *b"]]:
+    """T of all pairs of neighbors, and its gradient by the position of the second one, for l = 1 ... l_max: Legendre
+    polynomials times r^l r'^l (2l + 1)^(1/2) / 4π, by Bonnet's recurrence and its derivatives by r · r' and r'²."""
+    s = jnp.sum(r**2, 0)
+    ss, u = s[:, None] * s[None], jnp.sum(r[:, :, None] * r[:, None], 0)
+
+    def following(carry: Any, l: Array) -> Any:
+        (p, p_u, p_s), before = carry
+        weight = jnp.sqrt(2 * l + 1) / (4 * pi)
+        gradient = p_u[:, None] * r.swapaxes(0, 1)[:, :, None] + 2 * p_s[:, None] * r[None]
+        after = (
+            ((2 * l + 1) * u * p - l * ss * before[0]) / (l + 1),
+            ((2 * l + 1) * (p + u * p_u) - l * ss * before[1]) / (l + 1),
+            ((2 * l + 1) * u * p_s - l * (s[:, None] * before[0] + ss * before[2])) / (l + 1),
+        )
+        return (after, (p, p_u, p_s)), (weight * p, weight * gradient)
+
+    one, zero = jnp.ones_like(u), jnp.zeros_like(u)
+    degrees = jnp.arange(1, l_max + 1).astype(r.dtype)
+    return jax.lax.scan(following, ((u, one, zero), (one, zero, zero)), degrees)[1]
+
+
+def _spherical(
+    f: DensityFeaturizer, at: Atoms, radial: Float[Array, "n_max n *b"], slope: Float[Array, "n_max n *b"]
+) -> Float[Array, "n n *b"]:
+    """Half of JᵀJ for l = 0, in derivatives by squared distances."""
+    radial, slope = in_channels(at, radial), in_channels(at, slope)
+    h = Y_00**2 * (radial.sum(1) + center_in_channels(f, at))
+    along = jnp.sum(h[:, None] * slope, 0)
+    squares = _product(at, slope.swapaxes(0, 1), slope)
+    return squares * jnp.sum(h**2, 0)[None, None] + along[:, None] * along[None]
