@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -11,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from jaxfeat.geometry.environment import Environment
+from jaxfeat.linalg.lanes import contracted
 
 if TYPE_CHECKING:
     from jaxfeat.features.density import DensityFeaturizer
@@ -62,3 +64,18 @@ def center_in_channels(f: DensityFeaturizer, at: Atoms) -> Float[Array, "q *b"]:
     dtype, batch = at.positions.dtype, at.of_center.shape[1:]
     at_zero = jnp.asarray(f.center_weight, dtype) * f.radial(jnp.zeros((), dtype))[:, 0]
     return (at.of_center[:, None] * at_zero.reshape(1, -1, *[1] * len(batch))).reshape(-1, *batch)
+
+
+FEW = 8
+"""Neighbors up to which environments go side by side. The matrices of larger ones fill the caches one by one."""
+
+
+def each_l(at: Atoms, function: Callable[..., Any], *arrays: Float[Array, "l *rest"]) -> Any:
+    """`function` of each l. Side by side, XLA would fuse it into whatever reads the result, and work it out again for
+    each reader; not so across loops."""
+    return jax.lax.map(lambda of_l: function(*of_l), arrays) if at.mask.ndim > 1 else jax.vmap(function)(*arrays)
+
+
+def matrix_product(at: Atoms, a: Float[Array, "*i j *b"], b: Float[Array, "j *k *b"]) -> Float[Array, "*i *k *b"]:
+    """Σ_j a_j b_j."""
+    return contracted(a, b) if at.mask.ndim > 1 else jnp.tensordot(a, b, 1, precision="highest")

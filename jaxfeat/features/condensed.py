@@ -13,8 +13,7 @@ Four neighbors at (n_max, l_max) = (8, 6) in two species have 952 features, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from math import pi, sqrt
 from typing import TYPE_CHECKING
 
@@ -23,7 +22,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxfeat.features.atoms import Atoms, atoms_of, center_in_channels, in_channels, radial_factors
+from jaxfeat.features.atoms import (
+    FEW,
+    Atoms,
+    atoms_of,
+    center_in_channels,
+    each_l,
+    in_channels,
+    matrix_product,
+    radial_factors,
+)
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.linalg.lanes import lanes
 from jaxfeat.linalg.triangular import r_factor
@@ -43,12 +51,11 @@ def condensed_power_spectrum(f: DensityFeaturizer, env: Environment) -> Float[Ar
     """The rows of one environment, as `AbstractFeaturizer.condensed_jacobian` has them."""
     if env.max_neighbors == 0:
         return jnp.zeros((0, 0), env.positions.dtype)
-    return _rows(*atoms_of(f, env))
+    return (_side_by_side if env.max_neighbors <= FEW else _rows)(*atoms_of(f, env))
 
 
-@lanes
-def _rows(f: DensityFeaturizer, at: Atoms) -> Float[Array, "k m b"]:
-    n, _, b = at.positions.shape
+def _rows(f: DensityFeaturizer, at: Atoms) -> Float[Array, "k m *b"]:
+    n, _, *batch = at.positions.shape
     l_max = f.radial.l_max
     # d/dr = 2 r d/ds with s = |r|².
     radial, slope = (in_channels(at, of_neighbors).swapaxes(0, 1) for of_neighbors in radial_factors(f, at))
@@ -58,39 +65,48 @@ def _rows(f: DensityFeaturizer, at: Atoms) -> Float[Array, "k m b"]:
         radial, slope = radial[1:], slope[1:]
         kept = min(radial.shape[1], n)
         if radial.shape[1] > n:
-            radial, slope = _split(_each_l(r_factor, jnp.concatenate([radial, slope], 2)), n, n)
+            radial, slope = _split(jax.vmap(_r_factor)(jnp.concatenate([radial, slope], 2)), n, n)
         near, near_slope, far_slope = radial[:, :kept], slope[:, :kept], slope[:, kept:]
         harmonics, gradients = _harmonics(l_max, at.positions)
-        density = jnp.sum(near[:, :, None] * harmonics[:, None], 3)
+        product = partial(each_l, at, partial(matrix_product, at))
+        density = product(near, harmonics.swapaxes(1, 2))
         first = np.full(l_max, kept)
         fewer = np.minimum(2 * np.arange(1, l_max + 1) + 1, kept)
         if len(_pairs(fewer, kept)) < (1 - WORTHWHILE) * len(_pairs(first, kept)):
-            every = _each_l(r_factor, jnp.concatenate([density, near, near_slope], 2))
+            every = jax.vmap(_r_factor)(jnp.concatenate([density, near, near_slope], 2))
             density, near, near_slope = _split(every, density.shape[2], n, n)
             first = fewer
         # h = Σ_m c_m S_m of each neighbor, and its derivatives.
-        h = jnp.sum(density[:, :, :, None] * harmonics[:, None], 2)
-        dh = jnp.sum(density[:, :, :, None, None] * gradients[:, None], 2)
-        rows.append(_products(near, near_slope, h[:, :, :, None] * ds[None, None], dh, _pairs(first, kept)))
+        h, dh = product(density, harmonics), product(density, gradients)
+        g, dg, h_of_all = (_by_coordinate(x) for x in (near, near_slope, h))
+        rows.append(_products(g, dg * ds.reshape(1, 1, 3 * n, *batch), h_of_all, dh, _pairs(first, kept)))
         l, j = np.asarray([(l, j) for l, count in enumerate(first) for j in range(count)]).T
-        of_distances.append(sqrt(2) * (far_slope[l] * h[l, j][:, None]).reshape(-1, n, b))
+        of_distances.append(sqrt(2) * (far_slope[l] * h[l, j][:, None]).reshape(-1, n, *batch))
     stretched = jnp.concatenate(of_distances)
     if stretched.shape[0] > n:
-        stretched = jax.vmap(r_factor, -1, -1)(stretched)
-    rows.append(stretched[:, :, None] * ds[None])
-    return jnp.concatenate(rows).reshape(-1, 3 * n, b)
+        stretched = _r_factor(stretched)
+    rows.append((stretched[:, :, None] * ds[None]).reshape(-1, 3 * n, *batch))
+    return jnp.concatenate(rows)
 
 
-def _products(near: Array, slope: Array, h_ds: Array, dh: Array, pairs: np.ndarray) -> Float[Array, "k n 3 b"]:
+_side_by_side = lanes(_rows)
+
+
+def _by_coordinate(of_neighbors: Float[Array, "l q n *b"]) -> Float[Array, "l q m *b"]:
+    """What belongs to each neighbor, three times."""
+    if of_neighbors.ndim > 3:
+        return jnp.repeat(of_neighbors, 3, 2)
+    # As a matrix product, which XLA does not fuse into whatever reads it.
+    n = of_neighbors.shape[2]
+    return jnp.matmul(of_neighbors, np.repeat(np.eye(n, dtype=of_neighbors.dtype), 3, 1), precision="highest")
+
+
+def _products(g: Array, dg: Array, h: Array, dh: Array, pairs: np.ndarray) -> Float[Array, "k m *b"]:
     """dF_ij = dg_i h_j + g_i dh_j and the same with i and j exchanged, for `pairs` (l, i, j); each pair i ≠ j stands
-    for two entries of F."""
+    for two entries of F. Rows of all coordinates are long: XLA gathers those fast."""
     l, i, j = pairs.T
-    weights = jnp.asarray(np.where(i == j, 1, sqrt(2)), near.dtype)[:, None, None, None]
-
-    def half(i: np.ndarray, j: np.ndarray) -> Array:
-        return slope[l, i][:, :, None] * h_ds[l, j] + near[l, i][:, :, None] * dh[l, j]
-
-    return weights * (half(i, j) + half(j, i))
+    weights = jnp.asarray(np.where(i == j, 1, sqrt(2)), g.dtype).reshape(-1, *[1] * (g.ndim - 2))
+    return weights * (dg[l, i] * h[l, j] + g[l, i] * dh[l, j] + dg[l, j] * h[l, i] + g[l, j] * dh[l, i])
 
 
 def _pairs(first: np.ndarray, kept: int) -> np.ndarray:
@@ -109,18 +125,21 @@ def _spherical(f: DensityFeaturizer, at: Atoms, radial: Array, slope: Array) -> 
 
 
 def _harmonics(
-    l_max: int, positions: Float[Array, "n 3 b"]
-) -> tuple[Float[Array, "l m n b"], Float[Array, "l m n 3 b"]]:
+    l_max: int, positions: Float[Array, "n 3 *b"]
+) -> tuple[Float[Array, "l m n *b"], Float[Array, "l m k *b"]]:
     """Solid harmonics for l = 1 ... l_max and their gradients, over (2l + 1)^(1/4), so that products of two have the
     weight of a feature; m = -l ... l, then zeros."""
-    table = jax.vmap(jax.vmap(lambda r: solid_harmonics_table(l_max, r), 0, -1), -1, -1)(positions)
+    n, _, *batch = positions.shape
+    points = positions.swapaxes(0, 1).reshape(3, positions.size // 3)
+    table = jax.vmap(lambda r: solid_harmonics_table(l_max, r), -1, -1)(points)
     degree = 2 * np.arange(1, l_max + 1) + 1
-    scale = jnp.asarray(degree**-0.25, table.dtype)
+    scale = jnp.asarray(degree**-0.25, table.dtype)[:, None, None]
     m = (np.arange(2 * l_max + 1)[None] + l_max - np.arange(1, l_max + 1)[:, None]) % (2 * l_max + 1)
-    values = table[np.arange(1, l_max + 1)[:, None], m]
+    values = scale * table[np.arange(1, l_max + 1)[:, None], m]
     gradients = jnp.asarray(_gradients(l_max), table.dtype)
-    slopes = jnp.einsum("lxmp,lpnb->lmnxb", gradients, table[:-1], precision="highest")
-    return scale[:, None, None, None] * values, scale[:, None, None, None, None] * slopes
+    slopes = scale[..., None] * jnp.einsum("lxmp,lpk->lmkx", gradients, table[:-1], precision="highest")
+    slopes = jnp.moveaxis(slopes.reshape(*values.shape[:2], n, *batch, 3), -1, 3)
+    return values.reshape(*values.shape[:2], n, *batch), slopes.reshape(*values.shape[:2], 3 * n, *batch)
 
 
 @cache
@@ -135,9 +154,9 @@ def _gradients(l_max: int) -> Float[np.ndarray, "l 3 m p"]:
     return found
 
 
-def _each_l(function: Callable[[Array], Array], matrices: Float[Array, "l r c b"]) -> Float[Array, "l k c b"]:
-    return jax.vmap(jax.vmap(function, -1, -1))(matrices)
+def _r_factor(matrix: Float[Array, "r c *b"]) -> Float[Array, "k c *b"]:
+    return jnp.linalg.qr(matrix, mode="r") if matrix.ndim == 2 else jax.vmap(r_factor, -1, -1)(matrix)
 
 
-def _split(matrices: Float[Array, "l r c b"], *widths: int) -> list[Array]:
+def _split(matrices: Float[Array, "l r c *b"], *widths: int) -> list[Array]:
     return jnp.split(matrices, np.cumsum(widths)[:-1], 2)

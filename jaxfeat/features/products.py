@@ -9,7 +9,6 @@ each l. Neither features nor harmonics appear.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from math import pi, sqrt
 from typing import TYPE_CHECKING, Any
@@ -19,36 +18,33 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxfeat.features.atoms import Atoms, atoms_of, center_in_channels, in_channels, radial_factors
+from jaxfeat.features.atoms import (
+    FEW,
+    Atoms,
+    atoms_of,
+    center_in_channels,
+    each_l,
+    in_channels,
+    matrix_product,
+    radial_factors,
+)
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.linalg.lanes import contracted, lanes
+from jaxfeat.linalg.lanes import lanes
 
 if TYPE_CHECKING:
     from jaxfeat.features.density import DensityFeaturizer
 
 Y_00 = 1 / sqrt(4 * pi)
 
-FEW = 8
-"""Neighbors up to which environments go side by side; and terms up to which sums are written out."""
-
 
 def power_spectrum_gram(f: DensityFeaturizer, env: Environment) -> tuple[Float[Array, "m m"], Float[Array, " n"]]:
     """JᵀJ of one environment and the norms that go with it, as `AbstractFeaturizer.jacobian_gram` has them."""
     if env.max_neighbors == 0:
         return jnp.zeros((0, 0), env.positions.dtype), jnp.zeros(0, env.positions.dtype)
-    return _gram(*atoms_of(f, env))
+    return (_side_by_side if env.max_neighbors <= FEW else _gram)(*atoms_of(f, env))
 
 
-@lanes
-def _gram(f: DensityFeaturizer, at: Atoms) -> tuple[Float[Array, "m m b"], Float[Array, "n b"]]:
-    if at.positions.shape[0] <= FEW:
-        return _of_atoms(f, at)
-    # Matrices as large as these fill the caches one by one.
-    first = jax.tree.map(lambda x: jnp.moveaxis(x, -1, 0), at)
-    return jax.tree.map(lambda x: jnp.moveaxis(x, 0, -1), jax.lax.map(lambda one: _of_atoms(f, one), first))
-
-
-def _of_atoms(f: DensityFeaturizer, at: Atoms) -> tuple[Float[Array, "m m *b"], Float[Array, "n *b"]]:
+def _gram(f: DensityFeaturizer, at: Atoms) -> tuple[Float[Array, "m m *b"], Float[Array, "n *b"]]:
     n, _, *batch = at.positions.shape
     radial, slope = radial_factors(f, at)
     # d/dr = 2 r d/ds with s = |r|².
@@ -76,18 +72,13 @@ def _of_atoms(f: DensityFeaturizer, at: Atoms) -> tuple[Float[Array, "m m *b"], 
     return 2 * whole.swapaxes(0, 1).swapaxes(2, 3).reshape(3 * n, 3 * n, *batch), jnp.sqrt(2 * added)
 
 
-def _each(at: Atoms, function: Callable[..., Any], *arrays: Array) -> Any:
-    """Of each l. XLA would fuse products side by side into whatever reads them, and work them out again for each
-    reader; not so across loops."""
-    if at.mask.ndim == 1:
-        return jax.vmap(function)(*arrays)
-    return jax.lax.map(lambda of_l: function(*of_l), arrays)
+_side_by_side = lanes(_gram)
 
 
 def _few(at: Atoms, g: Array, dg: Array, t: Array, dt: Array) -> tuple[Array, ...]:
     """Inner products of g, dg, h and dh of each l, by way of those of g and dg: with fewer neighbors than channels."""
     alike = jnp.sum(at.of_neighbors[:, None] * at.of_neighbors[None], 2)
-    product = partial(_product, at)
+    product = partial(matrix_product, at)
     left = g.swapaxes(1, 2), dg.swapaxes(1, 2)
 
     def of_radial(*factors: Array) -> tuple[Array, ...]:
@@ -100,16 +91,16 @@ def _few(at: Atoms, g: Array, dg: Array, t: Array, dt: Array) -> tuple[Array, ..
     def of_h(t: Array, td: Array, gh: Array, gdh: Array) -> tuple[Array, ...]:
         return product(t, gh), product(t, gdh), product(td, gdh)
 
-    gg, dgg, dgdg = _each(at, of_radial, *left, g, dg)
-    gh, dgh, gdh, dgdh = _each(at, with_h, gg, dgg, t, dt)
-    return gg, dgg, dgdg, gh, dgh, gdh, dgdh, *_each(at, of_h, t, jnp.moveaxis(dt, 1, 3), gh, gdh)
+    gg, dgg, dgdg = each_l(at, of_radial, *left, g, dg)
+    gh, dgh, gdh, dgdh = each_l(at, with_h, gg, dgg, t, dt)
+    return gg, dgg, dgdg, gh, dgh, gdh, dgdh, *each_l(at, of_h, t, jnp.moveaxis(dt, 1, 3), gh, gdh)
 
 
 def _many(at: Atoms, g: Array, dg: Array, t: Array, dt: Array) -> tuple[Array, ...]:
     """The same by way of h and dh themselves, which have as many entries as there are channels."""
-    product = partial(_product, at)
-    g, dg = _each(at, lambda g, dg: (in_channels(at, g), in_channels(at, dg)), g, dg)
-    h, dh = _each(at, lambda g, t, dt: (product(g, t), product(g, dt)), g, t, dt)
+    product = partial(matrix_product, at)
+    g, dg = each_l(at, lambda g, dg: (in_channels(at, g), in_channels(at, dg)), g, dg)
+    h, dh = each_l(at, lambda g, t, dt: (product(g, t), product(g, dt)), g, t, dt)
     left = g.swapaxes(1, 2), dg.swapaxes(1, 2), h.swapaxes(1, 2), jnp.moveaxis(dh, 1, 3)
 
     def pairs(*factors: Array) -> tuple[Array, ...]:
@@ -117,12 +108,7 @@ def _many(at: Atoms, g: Array, dg: Array, t: Array, dt: Array) -> tuple[Array, .
         pairs = (gt, g), (dgt, g), (dgt, dg), (gt, h), (dgt, h), (gt, dh), (dgt, dh), (ht, h), (ht, dh), (dht, dh)
         return tuple(product(a, b) for a, b in pairs)
 
-    return _each(at, pairs, *left, g, dg, h, dh)
-
-
-def _product(at: Atoms, a: Float[Array, "*i j *b"], b: Float[Array, "j *k *b"]) -> Float[Array, "*i *k *b"]:
-    """Σ_j a_j b_j."""
-    return jnp.tensordot(a, b, 1, precision="highest") if at.mask.ndim == 1 else contracted(a, b)
+    return each_l(at, pairs, *left, g, dg, h, dh)
 
 
 def _legendre(l_max: int, r: Float[Array, "3 n *b"]) -> tuple[Float[Array, "l n n *b"], Float[Array, "l n 3 n *b"]]:
@@ -154,5 +140,5 @@ def _spherical(
     radial, slope = in_channels(at, radial), in_channels(at, slope)
     h = Y_00**2 * (radial.sum(1) + center_in_channels(f, at))
     along = jnp.sum(h[:, None] * slope, 0)
-    squares = _product(at, slope.swapaxes(0, 1), slope)
+    squares = matrix_product(at, slope.swapaxes(0, 1), slope)
     return squares * jnp.sum(h**2, 0)[None, None] + along[:, None] * along[None]
