@@ -127,9 +127,6 @@ def _spherical(f: DensityFeaturizer, at: _Atoms, radial: Array, slope: Array) ->
 def _radial(f: DensityFeaturizer, at: _Atoms) -> tuple[Float[Array, "l q n b"], Float[Array, "l q n b"]]:
     """What neighbors add to c_{q l m} but for their solid harmonics, and its derivative by squared distance."""
 
-    def of_all(s: Array) -> Float[Array, "n_max l n b"]:
-        return jax.vmap(jax.vmap(f.radial_factor, -1, -1), -1, -1)(s, at.mask)
-
     s = jnp.sum(at.positions**2, 1)
     species = at.of_neighbors.transpose(1, 0, 2)[None, :, None]
 
@@ -137,7 +134,7 @@ def _radial(f: DensityFeaturizer, at: _Atoms) -> tuple[Float[Array, "l q n b"], 
         placed = species * of_neighbors.transpose(1, 0, 2, 3)[:, None]
         return placed.reshape(placed.shape[0], -1, *placed.shape[3:])
 
-    value, slope = jax.jvp(of_all, (s,), (jnp.ones_like(s),))
+    value, slope = jax.jvp(lambda s: f.radial_factor(s, at.mask), (s,), (jnp.ones_like(s),))
     return in_channels(value), in_channels(slope)
 
 
