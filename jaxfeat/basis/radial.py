@@ -17,6 +17,7 @@ from scipy.optimize import brentq
 from scipy.special import gamma, spherical_jn
 
 from jaxfeat.basis.bessel import bessel_j, smeared_shell
+from jaxfeat.basis.series import N_ORDERS, Series, series
 from jaxfeat.errors import BasisError
 from jaxfeat.so3.harmonics import L_LIMIT
 
@@ -32,8 +33,8 @@ class AbstractRadialBasis(eqx.Module):
     l_max: eqx.AbstractVar[int]
 
     @abstractmethod
-    def __call__(self, s: Float[Array, ""]) -> Float[Array, "n l"]:
-        """G_nl at squared distance `s` (Å²): `(n_max, l_max + 1)`."""
+    def __call__(self, s: Float[Array, "*batch"]) -> Float[Array, "n l *batch"]:
+        """G_nl at squared distances `s` (Å²): `(n_max, l_max + 1, ...)`."""
 
 
 def check_basis(name: str, r_cut: float, n_max: int, l_max: int, sigma: float, *, delta: bool = False) -> None:
@@ -81,23 +82,22 @@ class GTO(AbstractRadialBasis):
         self.decay = (a * alpha / (a + alpha)).T
         self.mixing = inverse_sqrt(overlap) * smeared[:, None, :]
 
-    def __call__(self, s: Float[Array, ""]) -> Float[Array, "n l"]:
+    def __call__(self, s: Float[Array, "*batch"]) -> Float[Array, "n l *batch"]:
         decay, mixing = jnp.asarray(self.decay, s.dtype), jnp.asarray(self.mixing, s.dtype)
-        return jnp.einsum("lnk,kl->nl", mixing, jnp.exp(-decay * s), precision="highest")
+        primitives = jnp.exp(-jnp.tensordot(decay, s, 0))
+        return jnp.einsum("lnk,kl...->nl...", mixing, primitives, precision="highest")
 
 
 class GTORascal(AbstractRadialBasis):
     """r^n exp(-r²/2σ_n²), σ_n = r_cut max(√n, 1) / n_max, orthonormalised: librascal's and featomic's `Gto`.
 
-    The density is a Gaussian of unit L² norm, as there. Integrals by Gauss-Legendre quadrature to machine precision.
+    The density is a Gaussian of unit L² norm, as there. Integrals by Gauss-Legendre quadrature to machine precision,
+    kept as series; an atom more than 4 σ beyond `r_cut`, which no list of neighbors has, meets zero.
     """
 
     n_max: int = eqx.field(static=True)
     l_max: int = eqx.field(static=True)
-    x_max: float = eqx.field(static=True)
-    sharpness: np.ndarray
-    nodes: np.ndarray
-    weights: np.ndarray
+    series: Series
 
     def __init__(self, r_cut: float, n_max: int, l_max: int, sigma: float) -> None:
         check_basis("gto-rascal", r_cut, n_max, l_max, sigma)
@@ -109,15 +109,14 @@ class GTORascal(AbstractRadialBasis):
         overlap = (gamma(power / 2) / (2 * rate ** (power / 2))).astype(np.longdouble)
         overlap = overlap / np.sqrt(np.outer(norm, norm))
         mixing = inverse_sqrt(overlap) / np.sqrt(norm)
-        outer = r_cut + 12 * sigma
-        self.nodes, weights = _shells(outer, sqrt(1 / sigma**2 + 1 / width.min() ** 2), n_max + l_max)
-        primitives = self.nodes[:, None] ** n * np.exp(-(self.nodes[:, None] ** 2) / (2 * width**2))
+        # Beyond r_cut + 12 σ, Gaussians on neighbors within r_cut are below 1e-31.
+        nodes, weights = _shells(r_cut + 12 * sigma, sqrt(1 / sigma**2 + 1 / width.min() ** 2), n_max + l_max)
+        primitives = nodes[:, None] ** n * np.exp(-(nodes[:, None] ** 2) / (2 * width**2))
         radial = np.repeat((primitives @ mixing.T)[:, :, None], l_max + 1, axis=2)
-        self.weights = _unit_gaussian(sigma) * 4 * pi * (weights * self.nodes**2)[:, None, None] * radial
-        self.sharpness, self.x_max = np.asarray(1 / (2 * sigma**2)), outer * (r_cut + 4 * sigma) / sigma**2
+        self.series = _smeared(nodes, weights, radial, r_cut, sigma, 4 * sigma)
 
-    def __call__(self, s: Float[Array, ""]) -> Float[Array, "n l"]:
-        return _integrate(self, s)
+    def __call__(self, s: Float[Array, "*batch"]) -> Float[Array, "n l *batch"]:
+        return self.series(s)
 
 
 class Laplacian(AbstractRadialBasis):
@@ -125,40 +124,37 @@ class Laplacian(AbstractRadialBasis):
 
     The smoothest basis: Bigi et al., J. Chem. Phys. 157, 234101 (2022). With `sigma` = 0 the density is a sum of
     delta functions and G_nl are the functions themselves; otherwise Gaussians of unit L² norm, integrated inside the
-    sphere by Gauss-Legendre quadrature to machine precision.
+    sphere by Gauss-Legendre quadrature to machine precision. Either is kept as series; zero more than 4 σ outside.
     """
 
     n_max: int = eqx.field(static=True)
     l_max: int = eqx.field(static=True)
-    x_max: float = eqx.field(static=True)
-    delta: bool = eqx.field(static=True)
-    sharpness: np.ndarray
-    nodes: np.ndarray
-    weights: np.ndarray
+    series: Series
 
     def __init__(self, r_cut: float, n_max: int, l_max: int, sigma: float) -> None:
         check_basis("laplacian", r_cut, n_max, l_max, sigma, delta=True)
-        self.n_max, self.l_max, self.delta = n_max, l_max, sigma == 0
+        self.n_max, self.l_max = n_max, l_max
         zeros = bessel_zeros(n_max, l_max)
         orders = np.arange(l_max + 1)
         norm = np.sqrt(2 / r_cut**3) / np.abs(spherical_jn(orders + 1, zeros))
-        if self.delta:
-            # The nodes are wave numbers here: G_nl(s) is norm k^l times j_l(k r) / (k r)^l.
-            self.nodes, self.weights = zeros / r_cut, norm * (zeros / r_cut) ** orders
-            self.sharpness, self.x_max = np.asarray(np.inf), 1.5 * float(zeros.max())
-            return
-        self.nodes, weights = _shells(r_cut, 1 / sigma, 3 * n_max + 2 * l_max)
-        radial = norm * spherical_jn(orders, self.nodes[:, None, None] * zeros / r_cut)
-        self.weights = _unit_gaussian(sigma) * 4 * pi * (weights * self.nodes**2)[:, None, None] * radial
-        self.sharpness, self.x_max = np.asarray(1 / (2 * sigma**2)), r_cut * (r_cut + 4 * sigma) / sigma**2
+        if sigma == 0:
+            wave_numbers = zeros / r_cut
 
-    def __call__(self, s: Float[Array, ""]) -> Float[Array, "n l"]:
-        if not self.delta:
-            return _integrate(self, s)
-        wave_numbers, weights = jnp.asarray(self.nodes, s.dtype), jnp.asarray(self.weights, s.dtype)
-        x2 = s * wave_numbers**2
-        every_order = bessel_j(x2, self.l_max, self.x_max)
-        return weights * jnp.diagonal(every_order, axis1=1, axis2=2)
+            def waves(s: np.ndarray) -> Float[np.ndarray, "d j n l"]:
+                every_order = bessel_j(np.multiply.outer(s, wave_numbers**2), l_max + N_ORDERS - 1)
+                # d/ds j_l(k√s) / (k√s)^l is -k²/2 times the same of l + 1.
+                found = [np.diagonal(every_order[..., d:], axis1=2, axis2=3) for d in range(N_ORDERS)]
+                factors = (-(wave_numbers**2) / 2) ** np.arange(N_ORDERS)[:, None, None, None]
+                return norm * wave_numbers**orders * factors * np.stack(found)
+
+            self.series = series(waves, r_cut, r_cut / 4)
+            return
+        nodes, weights = _shells(r_cut, 1 / sigma, 3 * n_max + 2 * l_max)
+        radial = norm * spherical_jn(orders, nodes[:, None, None] * zeros / r_cut)
+        self.series = _smeared(nodes, weights, radial, r_cut, sigma, (r_cut + 4 * sigma) / 4)
+
+    def __call__(self, s: Float[Array, "*batch"]) -> Float[Array, "n l *batch"]:
+        return self.series(s)
 
 
 RADIAL_BASES: dict[str, Callable[[float, int, int, float], AbstractRadialBasis]] = {
@@ -169,10 +165,6 @@ RADIAL_BASES: dict[str, Callable[[float, int, int, float], AbstractRadialBasis]]
 """Names that featurizers take for `radial`."""
 
 
-def _unit_gaussian(sigma: float) -> float:
-    return (pi * sigma**2) ** -0.75
-
-
 def _shells(outer: float, sharpest: float, extra: int) -> tuple[np.ndarray, np.ndarray]:
     """Gauss-Legendre nodes and weights on (0, `outer`) that resolve Gaussians of inverse width `sharpest`."""
     # exp(-x²/2σ²) over a length L has Chebyshev coefficients below 1e-16 from order 4.3 L/σ on; Gauss halves that.
@@ -180,9 +172,23 @@ def _shells(outer: float, sharpest: float, extra: int) -> tuple[np.ndarray, np.n
     return 0.5 * outer * (x + 1), 0.5 * outer * w
 
 
-def _integrate(basis: GTORascal | Laplacian, s: Float[Array, ""]) -> Float[Array, "n l"]:
-    nodes, weights, a = (jnp.asarray(x, s.dtype) for x in (basis.nodes, basis.weights, basis.sharpness))
-    return jnp.einsum("qnl,ql->nl", weights, smeared_shell(s, nodes, a, basis.l_max, basis.x_max), precision="highest")
+def _smeared(
+    nodes: np.ndarray, weights: np.ndarray, radial: np.ndarray, r_cut: float, sigma: float, origin: float
+) -> Series:
+    """Integrals of Gaussians of unit L² norm with the functions `radial`, `(nodes, n, l)`."""
+    weights = (4 * pi * (pi * sigma**2) ** -0.75 * weights * nodes**2)[:, None, None] * radial
+
+    def integrals(s: np.ndarray) -> Float[np.ndarray, "d j n l"]:
+        a, n_l = 1 / (2 * sigma**2), radial.shape[2]
+        shells = smeared_shell(s, nodes, a, n_l + N_ORDERS - 2)
+        found = []
+        for _ in range(N_ORDERS):
+            # d/ds of shells of l has those of l + 1.
+            found.append(np.einsum("qnl,jql->jnl", weights, shells[..., :n_l]))
+            shells = a * (nodes[:, None] * shells[..., 1:] - shells[..., :-1])
+        return np.stack(found)
+
+    return series(integrals, r_cut + 4 * sigma, origin)
 
 
 def bessel_zeros(n_max: int, l_max: int) -> np.ndarray:

@@ -43,12 +43,8 @@ def radial_factors(
 ) -> tuple[Float[Array, "n_max l n *b"], Float[Array, "n_max l n *b"]]:
     """What neighbors add to c_{n l m} but for their solid harmonics, and its derivative by squared distance."""
 
-    def of_all(s: Array) -> Float[Array, "n_max l n *b"]:
-        every = jax.vmap(f.radial_factor, -1, -1)(s.reshape(s.size), at.mask.reshape(s.size))
-        return every.reshape(*every.shape[:2], *s.shape)
-
     s = jnp.sum(at.positions**2, 1)
-    return jax.jvp(of_all, (s,), (jnp.ones_like(s),))
+    return jax.jvp(lambda s: f.radial_factor(s, at.mask), (s,), (jnp.ones_like(s),))
 
 
 def in_channels(at: Atoms, of_neighbors: Float[Array, "n_max *rest n *b"]) -> Float[Array, "q *rest n *b"]:

@@ -45,6 +45,9 @@ def test_coefficients_are_those_of_direct_quadrature(kind, smearing, r_cut, n_ma
 
 # --- derivatives -----------------------------------------------------------------------------------------------------
 
+TOLERANCES = np.array([2e-14, 2e-14, 2e-13, 2e-12])
+"""Of the largest value, first, second and third derivative."""
+
 BASIS = {kind: (kind, 3, 3.0) for kind, _ in KINDS}
 L_MAX = 3
 
@@ -125,8 +128,8 @@ def test_derivatives_in_squared_distance_are_right_to_third_order(kind, sigma):
     assert np.isfinite(found).all()
     for n, l in [(0, 0), (2, 1), (1, 3)]:
         expected = np.array([_exact_derivatives(kind, n, l, sigma, s) for s in points]).T
-        error = np.abs(found[:, :, n, l] - expected).max(-1)
-        assert (error < 1e-11 * np.abs(expected).max(-1)).all(), (n, l, error)
+        error = np.abs(found[:, :, n, l] - expected).max(-1) / np.abs(expected).max(-1)
+        assert (error < TOLERANCES).all(), (n, l, error)
 
 
 # --- orthonormality --------------------------------------------------------------------------------------------------
@@ -159,9 +162,9 @@ def test_gto_functions_are_orthonormal(n_max, l):
 
 
 def test_spherical_bessel_functions_hold_from_zero_to_their_largest_argument():
-    l_max, x_max = 30, 80.0
+    l_max = 30
     x = np.array([0.0, 1e-6, 0.1, 1.0, np.pi, 4.493409457909064, 10.0, 25.5, 60.0, 80.0])
-    found = np.asarray(jax.jit(bessel_j, static_argnums=(1, 2))(jnp.asarray(x**2), l_max, x_max))
+    found = bessel_j(x**2, l_max)
     with mpmath.workdps(40):
         for l in range(l_max + 1):
             scale = 1 / float(mpmath.fac2(2 * l + 1))
@@ -171,20 +174,11 @@ def test_spherical_bessel_functions_hold_from_zero_to_their_largest_argument():
                 assert abs(found[k, l] - exact) < 1e-13 * envelope, (l, point)
 
 
-def test_derivatives_of_spherical_bessel_functions_at_zero():
-    # x^-l j_l = sum_k (-x²/2)^k / (k! (2l+2k+1)!!)
-    function = lambda x2: bessel_j(x2, 3, 10.0)  # noqa: E731
-    third = jax.jit(jax.jacfwd(jax.jacfwd(jax.jacfwd(function))))(jnp.asarray(0.0))
-    expected = [-1 / 8 / float(mpmath.fac2(2 * l + 7)) for l in range(4)]
-    assert np.allclose(third, expected, rtol=1e-14, atol=0)
-
-
 def test_smeared_shells_neither_overflow_nor_lose_digits():
-    l_max, a, x_max = 12, 50.0, 3000.0
+    l_max, a = 12, 50.0
     r = np.array([0.0, 1e-7, 0.3, 2.0, 5.0, 5.5])
     distances = np.array([0.0, 1e-6, 0.4, 4.9])
-    call = jax.jit(jax.vmap(lambda s: smeared_shell(s, jnp.asarray(r), jnp.asarray(a), l_max, x_max)))
-    found = np.asarray(call(jnp.asarray(distances**2)))
+    found = smeared_shell(distances**2, r, a, l_max)
     with mpmath.workdps(40):
         for i, distance in enumerate(distances):
             s = mpmath.mpf(float(distance**2))
