@@ -46,7 +46,7 @@ ROUNDING = 4 * float(np.finfo(float).eps)
 STRIDES = 64
 """Steps that a curve across the whole grid is followed in, whatever the grid."""
 
-BATCH = 32
+BATCH = 8
 
 
 class Zero(NamedTuple):
@@ -189,7 +189,8 @@ class _Search(NamedTuple):
                 filled = members[np.arange(BATCH) % len(members)]
                 batch = _State(*(leaf[filled] for leaf in state))
                 with one_thread():
-                    after = _step(self.f, self.place, batch, cells, self.bounds, self.depth)
+                    # The depth as an array: one program for all of them.
+                    after = _step(self.f, self.place, batch, cells, self.bounds, np.asarray(self.depth))
                 for leaf, new in zip(state, after, strict=True):
                     leaf[members] = np.asarray(new)[: len(members)]
         landed = _Landed(state.theta, state.ratio, state.floor, state.n_null, state.normal)
@@ -222,7 +223,7 @@ class _State(NamedTuple):
 
 
 @eqx.filter_jit
-def _step(f: AbstractFeaturizer, place: Place, batch: Any, cells: Any, bounds: Any, depth: Any) -> Any:
+def _step(f: AbstractFeaturizer, place: Place, batch: Any, cells: Any, bounds: Any, depth: Int[Array, ""] | np.ndarray) -> Any:
     """A step of Gauss and Newton, of at most one cell; from a start, whose ratio is infinite, none."""
 
     def single(state: _State) -> _State:
