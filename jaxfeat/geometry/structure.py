@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxfeat.errors import GeometryError
-from jaxfeat.geometry.environment import Environment
+from jaxfeat.geometry.environment import Environment, taken
 
 
 class Structure(eqx.Module):
@@ -47,7 +47,7 @@ class Structure(eqx.Module):
         """Some structures of a batch, as from an array."""
         if not self.batch_shape:
             raise GeometryError("this is one structure, not a batch: it has nothing to index.")
-        return jax.tree.map(lambda leaf: leaf[index], self)
+        return taken(self, index)
 
     def with_positions(self, positions: Float[Array, "*batch n 3"]) -> Structure:
         """The same atoms elsewhere, with the neighbors that they had."""

@@ -75,11 +75,11 @@ class Place(eqx.Module):
     """A manifold with some parameters free and the others fixed."""
 
     manifold: AbstractManifold
-    fixed: Float[Array, " q"]
+    fixed: Float[Array, " q"] | np.ndarray
     free: tuple[int, ...] = eqx.field(static=True)
 
     def __call__(self, free: Float[Array, " p"]) -> Environment:
-        return self.manifold(*self.fixed.at[jnp.asarray(self.free)].set(free))
+        return self.manifold(*jnp.asarray(self.fixed).at[np.asarray(self.free)].set(free))
 
 
 def zeros(f: AbstractFeaturizer, place: Place, axes: list[np.ndarray], sigma: np.ndarray, n_generic: int) -> list[Zero]:
@@ -223,7 +223,7 @@ class _State(NamedTuple):
 
 
 @eqx.filter_jit
-def _step(f: AbstractFeaturizer, place: Place, batch: Any, cells: Any, bounds: Any, depth: Int[Array, ""] | np.ndarray) -> Any:
+def _step(f: AbstractFeaturizer, place: Place, batch: Any, cells: Any, bounds: Any, depth: Any) -> Any:
     """A step of Gauss and Newton, of at most one cell; from a start, whose ratio is infinite, none."""
 
     def single(state: _State) -> _State:
