@@ -16,3 +16,10 @@ jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_enable_compilation_cache", False)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+LONGEST = ("test_experiments.py", "test_nullspace.py", "test_bench.py", "test_cli.py")
+"""Files that workers are to take first (`--no-loadscope-reorder`), so that none is left alone with one in the end."""
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
