@@ -12,7 +12,7 @@ run: .venv/installed
 	$(BIN)/jaxfeat scan g2 --json out/g2.json --plot out/g2.png
 
 test: .venv/installed-test lint
-	$(BIN)/pytest -n 2 --dist loadfile -q
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -q
 
 lint: .venv/installed-test
 	$(BIN)/ruff check .

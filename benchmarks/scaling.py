@@ -43,6 +43,8 @@ VARIED = {
     "batch": (1, 4, 16, 64, 256),
 }
 SMOKE = {"neighbors": (2, 3), "nu": (1, 2)}
+TINY = {"n_max": 2, "l_max": 1, "batch": 2}
+"""What a smoke run holds."""
 AXES = {
     "neighbors": "neighbors N",
     "n_max": "n_max",
@@ -137,7 +139,7 @@ def main():
     for name, values in (SMOKE if arguments.smoke else VARIED).items():
         seconds, x = [], []
         for value in values:
-            sizes = USUAL | SMALL.get(name, {}) | ({"batch": 2} if arguments.smoke else {}) | {name: value}
+            sizes = USUAL | SMALL.get(name, {}) | (TINY if arguments.smoke else {}) | {name: value}
             times, features = measured(sizes, 1 if arguments.smoke else 5)
             seconds.append(times)
             x.append({"l_max": value + 1, "nu": features}.get(name, value))

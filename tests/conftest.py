@@ -1,5 +1,6 @@
 """Tests run in float64 and forgive no mixing of types or ranks."""
 
+import gc
 import os
 
 # Nearly all of a test's time is compilation. How fast a program is is no test's matter; benchmarks see to that.
@@ -7,8 +8,18 @@ os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu
 
 import jax
 
+# Tracing leaves many objects and few cycles: looking for those every 700 objects takes a tenth of the time.
+gc.set_threshold(100_000, 20, 50)
+
 jax.config.update("jax_enable_x64", True)
 # Commands that run inside a test leave nothing in the user's cache.
 jax.config.update("jax_enable_compilation_cache", False)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+LONGEST = ("test_experiments.py", "test_nullspace.py", "test_bench.py", "test_cli.py")
+"""Files that workers are to take first (`--no-loadscope-reorder`), so that none is left alone with one in the end."""
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))

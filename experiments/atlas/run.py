@@ -151,13 +151,13 @@ def main(argv=None):
     )
     arguments = options.parse_args(argv)
     folder = begin(arguments, __file__)
-    sizes, orders, count = range(2, 8), (1, 2, 3), arguments.starts
+    sizes, orders, names, count = range(2, 8), (1, 2, 3), list(SPECIES), arguments.starts
     if arguments.smoke:
-        sizes, orders, count = (3, 4), (1, 2), 8
+        sizes, orders, names, count = (3, 4), (1, 2), names[:1], 8
     cases = []
     # Triples are many: fewer starts, and the longest searches first, so that no process waits for another.
     many = [
-        (name, nu, n, count // 3 if nu == 3 else count) for nu in orders[::-1] for n in sizes[::-1] for name in SPECIES
+        (name, nu, n, count // 3 if nu == 3 else count) for nu in orders[::-1] for n in sizes[::-1] for name in names
     ]
     if not arguments.smoke:
         many.insert(0, ("rings", 3, 7, count // 3))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.colors import LogNorm
 from matplotlib.patches import Rectangle
 
@@ -125,8 +126,8 @@ def draw(found, azimuths, elevations):
     for row, (order, maps) in zip(panels, found.items(), strict=True):
         for axes, values, title in zip(row, maps, titles, strict=True):
             shown = np.maximum(values.T, 1e-17)
-            image = axes.pcolormesh(azimuths, elevations, shown, norm=LogNorm(1e-4, 0.2), shading="nearest")
-            image.cmap.set_under("black")
+            scale = {"norm": LogNorm(1e-4, 0.2), "cmap": colormaps["viridis"].with_extremes(under="black")}
+            image = axes.pcolormesh(azimuths, elevations, shown, shading="nearest", **scale)
             axes.set_title(f"{order}: {title}", fontsize=9)
             axes.plot(1, 0, "o", ms=8, mfc="none", mec=VERMILION, mew=1.5)
             for low in (0.7, 1.1):

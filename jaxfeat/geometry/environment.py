@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
@@ -13,6 +13,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxfeat.errors import GeometryError, SpeciesError
 from jaxfeat.geometry.species import atomic_number, atomic_numbers
+
+Batch = TypeVar("Batch", bound=eqx.Module)
 
 COINCIDENT = 1e-6
 """Atoms nearer to each other than this (Å) are one atom given twice."""
@@ -50,13 +52,13 @@ class Environment(eqx.Module):
 
     @property
     def n_neighbors(self) -> Int[Array, "*batch"]:
-        return jnp.sum(self.mask, -1)
+        return self.mask.sum(-1)
 
     def __getitem__(self, index: Any) -> Environment:
         """Some environments of a batch, as from an array."""
         if not self.batch_shape:
             raise GeometryError("this is one environment, not a batch: it has nothing to index.")
-        return jax.tree.map(lambda leaf: leaf[index], self)
+        return taken(self, index)
 
     def __iter__(self) -> Iterator[Environment]:
         return (self[index] for index in range(len(self)))
@@ -83,9 +85,10 @@ class Environment(eqx.Module):
         """
         numbers = atomic_numbers(species)
         values = concrete(positions)
-        if values is not None and not np.issubdtype(values.dtype, np.floating):
-            positions = values.astype(float)
-        positions = jnp.asarray(positions)
+        if values is not None:
+            # `jnp.asarray` would compile a program for each shape.
+            floats = values if np.issubdtype(values.dtype, np.floating) else values.astype(float)
+            positions = jax.device_put(floats)
         if positions.ndim != 2 or positions.shape[1] != 3:
             raise GeometryError(
                 f"positions has shape {positions.shape}; give one row of x, y, z (Å) for each neighbor."
@@ -97,11 +100,11 @@ class Environment(eqx.Module):
             check_positions(np.asarray(positions), "neighbor", center=True)
         return Environment(
             positions=positions,
-            species=jnp.asarray(numbers),
-            mask=jnp.ones(n, bool),
-            center_species=jnp.asarray(0 if center_species is None else atomic_number(center_species), jnp.int32),
-            structure_index=jnp.asarray(-1, jnp.int32),
-            center_index=jnp.asarray(-1, jnp.int32),
+            species=jax.device_put(numbers),
+            mask=jax.device_put(np.ones(n, bool)),
+            center_species=jax.device_put(np.int32(0 if center_species is None else atomic_number(center_species))),
+            structure_index=jax.device_put(np.int32(-1)),
+            center_index=jax.device_put(np.int32(-1)),
         )
 
     @staticmethod
@@ -111,29 +114,20 @@ class Environment(eqx.Module):
             raise GeometryError("there are no environments to stack; give at least one.")
         size = max(env.max_neighbors for env in environments)
         padded = [env.padded(size) for env in environments]
-        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *padded)
+        return jax.tree.map(_stacked, *padded)
 
     def padded(self, size: int) -> Environment:
         """The same environments with room for `size` neighbors. Cuts padding, never neighbors.
 
         **Raises:** `GeometryError` if a neighbor would be lost (outside jit).
         """
-        counts = concrete(self.n_neighbors)
-        if counts is not None and counts.size and counts.max() > size:
+        mask = concrete(self.mask)
+        counts = np.zeros(0, int) if mask is None else mask.sum(-1)
+        if counts.size and counts.max() > size:
             raise GeometryError(f"an environment of {counts.max()} neighbors does not fit into {size}.")
-
-        def fit(leaf: Array, axis: int) -> Array:
-            axis = leaf.ndim + axis
-            leaf = jax.lax.slice_in_dim(leaf, 0, min(size, leaf.shape[axis]), axis=axis)
-            width = [(0, 0)] * leaf.ndim
-            width[axis] = (0, size - leaf.shape[axis])
-            return jnp.pad(leaf, width)
-
-        return eqx.tree_at(
-            lambda env: (env.positions, env.species, env.mask),
-            self,
-            (fit(self.positions, -2), fit(self.species, -1), fit(self.mask, -1)),
-        )
+        if size == self.max_neighbors:
+            return self
+        return _fitted(self, size) if on_host(self) else _fitted_on_device(self, size)
 
     def trimmed(self) -> Environment:
         """The same environments without padding that none of them needs; as they are inside jit.
@@ -141,12 +135,53 @@ class Environment(eqx.Module):
         XLA rounds differently at another shape. What is computed at the shape of the atoms alone does not depend on
         padding in any bit.
         """
-        counts = concrete(self.n_neighbors)
-        return self if counts is None else self.padded(int(counts.max(initial=0)))
+        mask = concrete(self.mask)
+        return self if mask is None else self.padded(int(mask.sum(-1).max(initial=0)))
 
     def with_positions(self, positions: Float[Array, "*batch n 3"]) -> Environment:
         """The same atoms elsewhere."""
         return eqx.tree_at(lambda env: env.positions, self, positions)
+
+
+def taken(batch: Batch, index: Any) -> Batch:
+    """Some items of a batch, as from an array."""
+    if isinstance(index, (int, np.integer)) and not on_host(batch):
+        return _item(batch, np.asarray(index))
+    return jax.tree.map(lambda leaf: leaf[index], batch)
+
+
+# What is done to every leaf is one program for all of them; leaf by leaf JAX compiles one for each shape.
+@eqx.filter_jit
+def _item(batch: Batch, index: Any) -> Batch:
+    return jax.tree.map(lambda leaf: leaf[index], batch)
+
+
+def _fitted(env: Environment, size: int) -> Environment:
+    pad = np.pad if on_host(env) else jnp.pad
+    last = [(0, 0)] * len(env.batch_shape) + [(0, max(size - env.max_neighbors, 0))]
+    return eqx.tree_at(
+        lambda env: (env.positions, env.species, env.mask),
+        env,
+        (
+            pad(env.positions[..., :size, :], [*last, (0, 0)]),
+            pad(env.species[..., :size], last),
+            pad(env.mask[..., :size], last),
+        ),
+    )
+
+
+_fitted_on_device = eqx.filter_jit(_fitted)
+
+
+def _stacked(*leaves: Array) -> Array:
+    values = [concrete(leaf) for leaf in leaves]
+    known = [value for value in values if value is not None]
+    return jax.device_put(np.stack(known)) if len(known) == len(leaves) else jnp.stack(leaves)
+
+
+def on_host(tree: Any) -> bool:
+    """Whether all arrays are NumPy's: what is done with them then needs no program."""
+    return all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(tree))
 
 
 def concrete(array: Any) -> np.ndarray | None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxfeat.errors import GeometryError, ReadError, SpeciesError
@@ -121,12 +120,12 @@ def environments(
     mask[row, column] = True
     structure_index = np.repeat(np.arange(len(structures)), [len(index) for index in chosen])
     return Environment(
-        positions=jnp.asarray(positions),
-        species=jnp.asarray(species),
-        mask=jnp.asarray(mask),
-        center_species=jnp.asarray(numbers[where].astype(np.int32)),
-        structure_index=jnp.asarray(structure_index.astype(np.int32)),
-        center_index=jnp.asarray(np.concatenate(chosen).astype(np.int32)),
+        positions=jax.device_put(positions),
+        species=jax.device_put(species),
+        mask=jax.device_put(mask),
+        center_species=jax.device_put(numbers[where].astype(np.int32)),
+        structure_index=jax.device_put(structure_index.astype(np.int32)),
+        center_index=jax.device_put(np.concatenate(chosen).astype(np.int32)),
     )
 
 
@@ -171,7 +170,7 @@ def structures(
             "neighbor_mask": mask[center],
         }
         built.append(Structure(**arrays, periodic=bool(structure.pbc.any())))
-    return Structure.stack(built) if isinstance(atoms, (list, tuple)) else jax.tree.map(jnp.asarray, built[0])
+    return Structure.stack(built) if isinstance(atoms, (list, tuple)) else jax.device_put(built[0])
 
 
 def _checked(atoms: Any, r_cut: Any, names: Sequence[str] | None) -> tuple[list[Atoms], float, Callable[[int], str]]:

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxfeat.errors import GeometryError
-from jaxfeat.geometry.environment import Environment
+from jaxfeat.geometry.environment import Environment, taken
 
 
 class Structure(eqx.Module):
@@ -47,7 +47,7 @@ class Structure(eqx.Module):
         """Some structures of a batch, as from an array."""
         if not self.batch_shape:
             raise GeometryError("this is one structure, not a batch: it has nothing to index.")
-        return jax.tree.map(lambda leaf: leaf[index], self)
+        return taken(self, index)
 
     def with_positions(self, positions: Float[Array, "*batch n 3"]) -> Structure:
         """The same atoms elsewhere, with the neighbors that they had."""
@@ -55,19 +55,7 @@ class Structure(eqx.Module):
 
     def environments(self) -> Environment:
         """The centers' environments of one structure, `(c,)`; differentiable in positions and cell."""
-        if self.batch_shape:
-            return jax.vmap(Structure.environments)(self)
-        images = self.positions[self.neighbor] + jnp.einsum("cks,sx->ckx", self.shift, self.cell, precision="highest")
-        relative = images - self.positions[self.center][:, None]
-        mask = self.neighbor_mask & self.center_mask[:, None]
-        return Environment(
-            positions=jnp.where(mask[..., None], relative, 0),
-            species=jnp.where(mask, self.species[self.neighbor], 0),
-            mask=mask,
-            center_species=jnp.where(self.center_mask, self.species[self.center], 0),
-            structure_index=jnp.full(self.center.shape, -1, jnp.int32),
-            center_index=self.center,
-        )
+        return _environments(self)
 
     @staticmethod
     def stack(structures: Sequence[Structure]) -> Structure:
@@ -83,3 +71,22 @@ class Structure(eqx.Module):
             width = [[(0, want - have) for want, have in zip(shape, leaf.shape, strict=True)] for leaf in group]
             padded.append(jnp.asarray(stack([pad(*arguments) for arguments in zip(group, width, strict=True)])))
         return jax.tree.unflatten(jax.tree.structure(structures[0]), padded)
+
+
+@eqx.filter_jit
+def _environments(structure: Structure) -> Environment:
+    if structure.batch_shape:
+        return jax.vmap(_environments)(structure)
+    images = structure.positions[structure.neighbor] + jnp.einsum(
+        "cks,sx->ckx", structure.shift, structure.cell, precision="highest"
+    )
+    relative = images - structure.positions[structure.center][:, None]
+    mask = structure.neighbor_mask & structure.center_mask[:, None]
+    return Environment(
+        positions=jnp.where(mask[..., None], relative, 0),
+        species=jnp.where(mask, structure.species[structure.neighbor], 0),
+        mask=mask,
+        center_species=jnp.where(structure.center_mask, structure.species[structure.center], 0),
+        structure_index=jnp.full(structure.center.shape, -1, jnp.int32),
+        center_index=structure.center,
+    )

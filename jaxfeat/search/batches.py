@@ -11,7 +11,6 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array
@@ -58,7 +57,7 @@ def land_all(
     max_iterations: int = 0,
 ) -> Any:
     """Land from all of `(b, k)` points and `(b, p)` directions, or only evaluate there; a `Landing` of NumPy arrays."""
-    state = jax.tree.map(np.array, jax.vmap(begin)(jnp.asarray(points), jnp.asarray(directions)))
+    state = jax.tree.map(np.array, _begin(points, directions))
     host = jax.tree.map(np.asarray, starts)
     limit = np.asarray(enough, points.dtype)
     with one_thread():
@@ -81,6 +80,9 @@ def descend_all(
 ) -> np.ndarray:
     """The ends of descents from all of `(b, k)` points."""
     return in_chunks(lambda *lane: _descend(problem, optimizer, *lane), points, starts, lanes=lanes)
+
+
+_begin = jax.jit(jax.vmap(begin))
 
 
 @eqx.filter_jit

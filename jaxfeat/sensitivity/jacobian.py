@@ -33,7 +33,7 @@ def jacobian(f: Any, at: Any) -> Float[Array, "*batch d n 3"]:
     f.check(at)
     trimmed = _compiled(f, at.trimmed())
     missing = at.max_neighbors - trimmed.shape[-2]
-    return jnp.pad(trimmed, [*[(0, 0)] * (trimmed.ndim - 2), (0, missing), (0, 0)])
+    return jnp.pad(trimmed, [*[(0, 0)] * (trimmed.ndim - 2), (0, missing), (0, 0)]) if missing else trimmed
 
 
 @eqx.filter_jit

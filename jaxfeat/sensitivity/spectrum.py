@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import prod, sqrt
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -11,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap, featurizer_of
-from jaxfeat.geometry.environment import COINCIDENT, Environment, concrete
+from jaxfeat.geometry.environment import COINCIDENT, Environment, concrete, on_host
 from jaxfeat.geometry.rigid import RigidMotions, rigid_motions
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.linalg.lanes import in_chunks
@@ -54,15 +55,28 @@ class Spectrum(eqx.Module):
     @property
     def ratio(self) -> Float[Array, "*batch"]:
         """σ_min/σ_max, the sensitivity ratio; NaN where there are no values."""
-        if self.values.shape[-1] == 0:
-            return jnp.full(self.n_values.shape, jnp.nan, self.values.dtype)
-        last = jnp.maximum(self.n_values - 1, 0)[..., None]
-        return jnp.take_along_axis(self.values, last, -1)[..., 0] / self.values[..., 0]
+        return _ratio(self) if on_host(self.values) else _ratio_on_device(self)
 
     @property
     def n_null(self) -> Int[Array, "*batch"]:
         """How many values lie below the floor: non-rigid null directions."""
-        return jnp.sum(self.values <= self.floor[..., None], -1)
+        return _n_null(self) if on_host(self.values) else _n_null_on_device(self)
+
+
+def _ratio(spectrum: Spectrum) -> Any:
+    if spectrum.values.shape[-1] == 0:
+        return np.full(spectrum.n_values.shape, np.nan, spectrum.values.dtype)
+    at = np if on_host(spectrum.values) else jnp
+    last = at.maximum(spectrum.n_values - 1, 0)[..., None]
+    return at.take_along_axis(spectrum.values, last, -1)[..., 0] / spectrum.values[..., 0]
+
+
+def _n_null(spectrum: Spectrum) -> Any:
+    return (spectrum.values <= spectrum.floor[..., None]).sum(-1)
+
+
+# One program each, rather than one for each operation.
+_ratio_on_device, _n_null_on_device = eqx.filter_jit(_ratio), eqx.filter_jit(_n_null)
 
 
 def singular_spectrum(
@@ -272,6 +286,12 @@ def _coincident(env: Environment) -> Array:
 def _fitted(spectrum: Spectrum, n: int) -> Spectrum:
     """Outside jit: as many values as there are, and directions on all of `n` atoms though padding was cut."""
     longest = int(np.asarray(spectrum.n_values).max(initial=0))
+    fits = (longest, n) == (spectrum.values.shape[-1], spectrum.scale.shape[-1])
+    return spectrum if fits else _resized(spectrum, longest, n)
+
+
+@eqx.filter_jit
+def _resized(spectrum: Spectrum, longest: int, n: int) -> Spectrum:
     missing = n - spectrum.scale.shape[-1]
     batch = [(0, 0)] * (spectrum.scale.ndim - 1)
     return eqx.tree_at(

@@ -55,7 +55,7 @@ def sweep(
 
     if out is not None:
         store.check_target(Path(out))
-    attributes = {"featurizer": repr(f), "precision": str(jnp.zeros(()).dtype)}
+    attributes = {"featurizer": repr(f), "precision": str(jnp.result_type(float))}
     if isinstance(at, Environment):
         coords: dict[str, Any] = {"environment": ("environment", np.arange(len(at)))}
         for name in ("structure_index", "center_index"):
@@ -64,7 +64,7 @@ def sweep(
     else:
         axes, place = _placed(at, grid)
         points = np.stack(np.meshgrid(*axes.values(), indexing="ij"), -1).reshape(-1, len(axes))
-        environments = _environments(place, jnp.asarray(points))
+        environments = _environments(place, points)
         found = collect(f, environments, progress)
         coords = {name: (name, axis, {"units": at.parameter(name).unit}) for name, axis in axes.items()}
         fixed = {p.name: float(v) for p, v in zip(at.parameters, place.fixed, strict=True) if p.name not in axes}
@@ -115,13 +115,13 @@ def _placed(manifold: AbstractManifold, grid: Mapping[str, Any] | None) -> tuple
         raise GeometryError(f"a grid has one or two parameters, not {len(axes)}; choose among {names}.")
     fixed = manifold.values(**{name: float(axis[0]) for name, axis in held.items()})
     free = tuple(manifold.names.index(name) for name in axes)
-    return axes, Place(manifold, jnp.asarray(fixed, float), free)
+    return axes, Place(manifold, np.asarray(fixed, float), free)
 
 
 def _explained(f: AbstractFeaturizer, place: Place, zero: Zero) -> tuple[list[int], str]:
     """Null directions by cause at a zero, and what would lift them."""
     try:
-        env = place(jnp.asarray(zero.at))
+        env = _environments(place, zero.at[None])[0]
         null = null_space(f, env)
         return [getattr(null, cause) for cause in COUNTED], "; ".join(cure(f, env, null).values())
     except (BasisError, GeometryError) as error:

@@ -46,7 +46,7 @@ ROUNDING = 4 * float(np.finfo(float).eps)
 STRIDES = 64
 """Steps that a curve across the whole grid is followed in, whatever the grid."""
 
-BATCH = 32
+BATCH = 8
 
 
 class Zero(NamedTuple):
@@ -75,11 +75,11 @@ class Place(eqx.Module):
     """A manifold with some parameters free and the others fixed."""
 
     manifold: AbstractManifold
-    fixed: Float[Array, " q"]
+    fixed: Float[Array, " q"] | np.ndarray
     free: tuple[int, ...] = eqx.field(static=True)
 
     def __call__(self, free: Float[Array, " p"]) -> Environment:
-        return self.manifold(*self.fixed.at[jnp.asarray(self.free)].set(free))
+        return self.manifold(*jnp.asarray(self.fixed).at[np.asarray(self.free)].set(free))
 
 
 def zeros(f: AbstractFeaturizer, place: Place, axes: list[np.ndarray], sigma: np.ndarray, n_generic: int) -> list[Zero]:
@@ -189,7 +189,8 @@ class _Search(NamedTuple):
                 filled = members[np.arange(BATCH) % len(members)]
                 batch = _State(*(leaf[filled] for leaf in state))
                 with one_thread():
-                    after = _step(self.f, self.place, batch, cells, self.bounds, self.depth)
+                    # The depth as an array: one program for all of them.
+                    after = _step(self.f, self.place, batch, cells, self.bounds, np.asarray(self.depth))
                 for leaf, new in zip(state, after, strict=True):
                     leaf[members] = np.asarray(new)[: len(members)]
         landed = _Landed(state.theta, state.ratio, state.floor, state.n_null, state.normal)

@@ -4,6 +4,9 @@ import dataclasses
 import importlib.util
 import json
 import math
+import re
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -170,6 +173,34 @@ def test_a_work_without_its_data_says_how_to_get_them(capsys, monkeypatch):
     monkeypatch.delenv("JAXFEAT_3BPA", raising=False)
     assert main(["bench", "--smoke", "--works", "W6"]) == 0
     assert "W6 needs 3bpa_train_300K.xyz" in " ".join(capsys.readouterr().out.split())
+
+
+def script(name, folder, *words):
+    """What a smoke run prints. In a process of its own, which it pins to one core."""
+    command = [sys.executable, "-W", "error", BENCHMARKS / name, "--smoke", *words]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_exponents_are_fitted_to_sizes_one_at_a_time(tmp_path):
+    printed = script("scaling.py", tmp_path, "--out", "s")
+    assert "neighbors N 3:" in printed and "too small to tell" in printed
+    found = json.loads((tmp_path / "s" / "scaling.json").read_text())
+    # Features of ν = 1 are the channels, of ν = 2 pairs of them for l = 0, 1.
+    assert {name: one["x"] for name, one in found.items()} == {"neighbors": [2, 3], "nu": [2, 6]}
+    for one in found.values():
+        assert np.min(one["seconds"]) > 0 and np.shape(one["seconds"]) == (2, 3)
+        slope = np.diff(np.log(one["seconds"]), axis=0)[0] / np.diff(np.log(one["x"]))
+        np.testing.assert_allclose(one["exponents"], slope, atol=1e-9)
+    assert (tmp_path / "s" / "scaling.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_every_order_is_timed_and_its_jacobian_checked(tmp_path):
+    printed = script("orders.py", tmp_path)
+    assert re.findall(r"^ν = (\d) .* Jacobian", printed, re.MULTILINE) == ["2", "3", "4"]
+    differences = [float(x) for x in re.findall(r"largest difference (\S+)", printed)]
+    assert len(differences) == 3 and max(differences) < 1e-12
 
 
 def test_the_page_is_what_was_measured():

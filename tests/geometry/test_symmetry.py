@@ -115,10 +115,11 @@ def assert_is_stabilizer(found: Stabilizer, positions, atol):
         (np.linalg.det(r) > 0, *p): g for g, (r, p) in enumerate(zip(rotations, permutations.tolist(), strict=True))
     }
     assert len(names) == len(rotations)
-    for g, h in itertools.product(range(len(rotations)), repeat=2):
-        product = rotations[g] @ rotations[h]
-        name = (np.linalg.det(product) > 0, *permutations[g][permutations[h]].tolist())
-        np.testing.assert_allclose(rotations[names[name]], product, atol=1e-12)
+    for rotation, permutation in zip(rotations, permutations, strict=True):
+        products = rotation @ rotations
+        named = zip((np.linalg.det(products) > 0).tolist(), permutation[permutations].tolist(), strict=True)
+        found = [names[proper, *permuted] for proper, permuted in named]
+        np.testing.assert_allclose(rotations[found], products, atol=1e-12)
 
 
 def action(found: Stabilizer, g):

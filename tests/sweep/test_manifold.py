@@ -19,7 +19,7 @@ RADII = jaxfeat.function(lambda positions, species, mask: jnp.sum(positions**2, 
 def crossing():
     """Two lines of coalescing pairs, on a coarse and a finer grid. Where they cross there is a plane of symmetry."""
     pair = manifolds.pair(1)
-    return [sweep(F, pair, {"cy": np.linspace(-0.2, 0.25, n), "az": np.linspace(-0.25, 0.4, n)}) for n in (4, 7)]
+    return [sweep(F, pair, {"cy": np.linspace(-0.2, 0.25, n), "az": np.linspace(-0.25, 0.4, n)}) for n in (3, 4)]
 
 
 def test_spectra_are_those_of_the_environments(crossing):
@@ -27,7 +27,7 @@ def test_spectra_are_those_of_the_environments(crossing):
     assert ds["sigma"].dims == ("cy", "az", "value")
     assert ds["cy"].attrs["units"] == "Å"
     pair = manifolds.pair(1)
-    at = ds.isel(cy=2, az=3)
+    at = ds.isel(cy=2, az=1)
     env = pair(*pair.values(cy=float(at["cy"]), az=float(at["az"])))
     expected = jaxfeat.singular_spectrum(F, env).values
     np.testing.assert_allclose(at["sigma"], expected, rtol=1e-10, atol=1e-12 * expected[0])
