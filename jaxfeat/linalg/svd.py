@@ -24,6 +24,8 @@ def right_svd(
     matrix = jnp.where(valid[None], matrix, 0)
     if c > SMALL:
         return _one_by_one(matrix, valid, vectors)
+    if len(matrix) > SMALL:
+        matrix = r_factor(matrix)
     start = jnp.eye(c if vectors else 0, c, dtype=matrix.dtype)
     values, turned = _side_by_side((), (matrix, start, valid))
     return values, turned if vectors else jnp.zeros((c, 0), matrix.dtype)

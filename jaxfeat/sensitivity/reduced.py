@@ -6,7 +6,9 @@ features offer a shorter way, or belong to one center each, J is never put toget
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +20,7 @@ from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.linalg.gram import gram_matrix
 from jaxfeat.linalg.triangular import r_factor
-from jaxfeat.sensitivity.jacobian import added_up, assembled, assembled_gram, structure_jacobian
+from jaxfeat.sensitivity.jacobian import FEW, added_up, assembled, assembled_gram, structure_jacobian
 
 
 class Reduced(NamedTuple):
@@ -59,7 +61,7 @@ def triangular(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | S
         rows, n_features = f.featurizer.condensed_jacobian(env)
         return r_factor(rows), jnp.asarray(n_features)
 
-    rows, counts = jax.vmap(of_center)(at.environments())
+    rows, counts = _of_centers(of_center, at)
     rows = rows.reshape(*rows.shape[:2], *at.neighbor.shape[1:], 3)
     whole, added = assembled(f, at, rows, jnp.sqrt(jnp.sum(rows**2, (1, 3))))
     return Reduced(r_factor(_flat(whole)), added, counts.sum())
@@ -79,8 +81,14 @@ def gram(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structu
         products, added, n_features = f.featurizer.jacobian_gram(env)
         return products, added**2, jnp.asarray(n_features)
 
-    products, squares, counts = jax.vmap(of_center)(at.environments())
+    products, squares, counts = _of_centers(of_center, at)
     return Reduced(assembled_gram(at, products), added_up(at, squares), counts.sum())
+
+
+def _of_centers(function: Callable[[Environment], Any], structure: Structure) -> Any:
+    """`function` of each center's environment; one by one where they fill the caches."""
+    few = structure.neighbor.shape[1] <= FEW
+    return (jax.vmap(function) if few else partial(jax.lax.map, function))(structure.environments())
 
 
 def _flat(rows: Float[Array, "d n 3"]) -> Float[Array, "d m"]:

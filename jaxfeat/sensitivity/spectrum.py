@@ -142,7 +142,7 @@ def _with_certified(
     return jax.tree.map(jnp.asarray, jax.tree.map(put, host, again))
 
 
-LANE_BYTES = 4_000_000
+LANE_BYTES = 2_000_000
 """Rows of Jacobians that are worked on at a time: about what the caches of a core hold. Measured."""
 
 
@@ -171,7 +171,7 @@ def chunk_size(
     """Items that are best worked on side by side."""
     n, centers = (at.max_neighbors, 1) if isinstance(at, Environment) else (at.neighbor.shape[-1], at.center.shape[-1])
     # JᵀJ comes from a few matrices of its own size.
-    rows, most = (24 * n, 128) if screened else (featurizer_of(f).n_condensed(n), 64)
+    rows, most = (24 * n, 64) if screened else (featurizer_of(f).n_condensed(n), 32)
     fit = LANE_BYTES // max(at.positions.dtype.itemsize * rows * 3 * n, 1)
     return max(min(max(fit, 8), most) // centers, 1)
 
