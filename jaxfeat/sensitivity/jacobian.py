@@ -14,6 +14,9 @@ from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.linalg.lanes import contracted, lanes
 
+FEW = 8
+"""Atoms up to which structures go side by side."""
+
 
 @overload
 def jacobian(f: AbstractFeaturizer, at: Environment) -> Float[Array, "*batch d n 3"]: ...
@@ -103,21 +106,13 @@ def assembled_gram(structure: Structure, of_centers: Float[Array, "c j j"]) -> F
     products = of_centers.reshape(c, k, 3, k, 3)
     if n <= FEW:
         return _moved_twice((), (products, _bonds(structure, products.dtype))).reshape(3 * n, 3 * n)
-
-    def with_center(axis: int) -> Array:
-        """A center's own displacement moves all of its neighbors backwards."""
-        return jnp.concatenate([products, -products.sum(axis, keepdims=True)], axis)
-
     for axis in (1, 3):
-        products = with_center(axis)
+        # A center's own displacement moves all of its neighbors backwards.
+        products = jnp.concatenate([products, -products.sum(axis, keepdims=True)], axis)
     atoms = jnp.concatenate([structure.neighbor, structure.center[:, None]], 1)
     whole = jnp.zeros((n, n, 3, 3), products.dtype)
     whole = whole.at[atoms[:, :, None], atoms[:, None]].add(products.transpose(0, 1, 3, 2, 4))
     return whole.transpose(0, 2, 1, 3).reshape(3 * n, 3 * n)
-
-
-FEW = 8
-"""Atoms up to which structures go side by side."""
 
 
 def _bonds(structure: Structure, dtype: Any) -> Float[Array, "c k n"]:

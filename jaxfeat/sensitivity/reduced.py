@@ -49,9 +49,8 @@ def triangular(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | S
     if isinstance(at, Environment):
         assert isinstance(f, AbstractFeaturizer)
         rows, n_features = f.condensed_jacobian(at)
-        return Reduced(
-            r_factor(rows), jnp.sqrt(jnp.sum((rows**2).reshape(-1, at.max_neighbors, 3), (0, 2))), n_features
-        )
+        squares = jnp.sum(rows**2, 0).reshape(at.max_neighbors, 3).sum(1)
+        return Reduced(r_factor(rows), jnp.sqrt(squares), n_features)
     assert isinstance(f, AbstractStructureMap)
     if f.adds_centers:
         rows, added = structure_jacobian(f, at)
