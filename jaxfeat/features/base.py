@@ -192,11 +192,19 @@ class AbstractStructureMap(eqx.Module):
         """Features of a structure, or of each one of a batch. **Raises:** `SpeciesError`, as the featurizer does."""
         environments = structure.environments()
         self.featurizer.check(environments)
-        rows = self.featurizer(environments)
-        collect = self.collect
-        for _ in structure.batch_shape:
-            collect = jax.vmap(collect)
-        return collect(rows, structure)
+        return _collected(self, structure, environments.trimmed())
+
+
+@eqx.filter_jit
+def _collected(
+    f: AbstractStructureMap, structure: Structure, environments: Environment
+) -> Float[Array, "*batch n_features"]:
+    def one(structure: Structure, environments: Environment) -> Array:
+        return f.collect(jax.vmap(f.featurizer.features)(environments), structure)
+
+    for _ in structure.batch_shape:
+        one = jax.vmap(one)
+    return one(structure, environments)
 
 
 def featurizer_of(f: AbstractFeaturizer | AbstractStructureMap) -> AbstractFeaturizer:

@@ -106,6 +106,15 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
     ) -> Float[Array, "q l m"]:
         return self._expand(position, self.radial_factor(position @ position, mask), species)
 
+    def density(self, env: Environment) -> Float[Array, "q l m"]:
+        # Products of radial and angular factors are summed over neighbors without being formed one by one.
+        radial = self.radial_factor(jnp.sum(env.positions**2, -1), env.mask)
+        of_species = (env.species[None] == jnp.asarray(self.species, env.species.dtype)[:, None]).astype(radial.dtype)
+        in_channels = (of_species[:, None, None] * radial[None]).reshape(self.n_channels, *radial.shape[1:])
+        harmonics = jax.vmap(partial(solid_harmonics_table, self.radial.l_max), out_axes=-1)(env.positions)
+        neighbors = jnp.einsum("qln,lmn->qlm", in_channels, harmonics, precision="highest")
+        return self.center_density(env.center_species, radial.dtype) + neighbors
+
     def radial_factor(self, s: Float[Array, "*batch"], mask: Bool[Array, "*batch"]) -> Float[Array, "n l *batch"]:
         """What neighbors at squared distances `s` add to c_{n l m}, but for r^l Y_lm: with window and scaling, and
         zero for padding."""

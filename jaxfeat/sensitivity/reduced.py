@@ -44,26 +44,26 @@ def all_rows(jacobian: Float[Array, "d n 3"], added: Float[Array, " n"]) -> Redu
     return Reduced(_flat(jacobian), added, jacobian.shape[0])
 
 
-def triangular(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure) -> Reduced:
-    """The triangular factor of one item's Jacobian."""
+def few_rows(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure) -> Reduced:
+    """One item's Jacobian in no more rows than there are coordinates, by QR."""
     if isinstance(at, Environment):
         assert isinstance(f, AbstractFeaturizer)
         rows, n_features = f.condensed_jacobian(at)
         squares = jnp.sum(rows**2, 0).reshape(at.max_neighbors, 3).sum(1)
-        return Reduced(r_factor(rows), jnp.sqrt(squares), n_features)
+        return Reduced(_shortened(rows), jnp.sqrt(squares), n_features)
     assert isinstance(f, AbstractStructureMap)
     if f.adds_centers:
         rows, added = structure_jacobian(f, at)
-        return Reduced(r_factor(_flat(rows)), added, len(rows))
+        return Reduced(_shortened(_flat(rows)), added, len(rows))
 
     def of_center(env: Environment) -> tuple[Array, Array]:
         rows, n_features = f.featurizer.condensed_jacobian(env)
-        return r_factor(rows), jnp.asarray(n_features)
+        return _shortened(rows), jnp.asarray(n_features)
 
     rows, counts = _of_centers(of_center, at)
     rows = rows.reshape(*rows.shape[:2], *at.neighbor.shape[1:], 3)
     whole, added = assembled(f, at, rows, jnp.sqrt(jnp.sum(rows**2, (1, 3))))
-    return Reduced(r_factor(_flat(whole)), added, counts.sum())
+    return Reduced(_shortened(_flat(whole)), added, counts.sum())
 
 
 def gram(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure) -> Reduced:
@@ -88,6 +88,11 @@ def _of_centers(function: Callable[[Environment], Any], structure: Structure) ->
     """`function` of each center's environment; one by one where they fill the caches."""
     few = structure.neighbor.shape[1] <= FEW
     return (jax.vmap(function) if few else partial(jax.lax.map, function))(structure.environments())
+
+
+def _shortened(matrix: Float[Array, "d m"]) -> Float[Array, "k m"]:
+    """By QR, where that leaves fewer rows."""
+    return r_factor(matrix) if matrix.shape[0] > matrix.shape[1] else matrix
 
 
 def _flat(rows: Float[Array, "d n 3"]) -> Float[Array, "d m"]:

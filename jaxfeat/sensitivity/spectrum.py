@@ -17,7 +17,7 @@ from jaxfeat.geometry.rigid import RigidMotions, rigid_motions
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.linalg.lanes import in_chunks
 from jaxfeat.linalg.svd import right_svd
-from jaxfeat.sensitivity.reduced import Reduced, gram, triangular
+from jaxfeat.sensitivity.reduced import Reduced, few_rows, gram
 from jaxfeat.sensitivity.status import NAMES, Status
 
 LEAST_ROUNDING = 256
@@ -156,7 +156,7 @@ def _compiled(
     screened: bool,
 ) -> Spectrum:
     def reduce(item: Environment | Structure) -> Reduced:
-        return (gram if screened else triangular)(f, item)
+        return (gram if screened else few_rows)(f, item)
 
     def finish(reduced: Reduced, item: Environment | Structure) -> Spectrum:
         how = {"equilibrated": equilibrated, "every": every, "directions": directions, "squared": screened}

@@ -17,7 +17,7 @@ from jaxfeat.geometry.species import SYMBOLS
 from jaxfeat.linalg.lanes import in_chunks
 from jaxfeat.sensitivity.cure import cure
 from jaxfeat.sensitivity.nullspace import null_space
-from jaxfeat.sensitivity.reduced import Reduced, gram, triangular
+from jaxfeat.sensitivity.reduced import Reduced, few_rows, gram
 from jaxfeat.sensitivity.spectrum import Spectrum, chunk_size, spectrum_of
 from jaxfeat.sensitivity.threads import one_thread
 
@@ -304,7 +304,7 @@ def _spectra(
     def reduce(item: Item) -> Reduced:
         subset, env = item
         narrow = f.restricted(subset) if f.species is not None else f
-        return (gram if screened else triangular)(narrow, env)
+        return (gram if screened else few_rows)(narrow, env)
 
     def finish(reduced: Reduced, item: Item) -> tuple[Spectrum, Spectrum]:
         raw, equilibrated = (
