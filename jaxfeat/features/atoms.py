@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import pi, sqrt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import equinox as eqx
@@ -16,6 +17,8 @@ from jaxfeat.linalg.lanes import contracted
 
 if TYPE_CHECKING:
     from jaxfeat.features.density import DensityFeaturizer
+
+Y_00 = 1 / sqrt(4 * pi)
 
 
 class Atoms(NamedTuple):

@@ -14,7 +14,7 @@ Four neighbors at (n_max, l_max) = (8, 6) in two species have 952 features, and 
 from __future__ import annotations
 
 from functools import cache, partial
-from math import pi, sqrt
+from math import sqrt
 from typing import TYPE_CHECKING
 
 import jax
@@ -24,6 +24,7 @@ from jaxtyping import Array, Float
 
 from jaxfeat.features.atoms import (
     FEW,
+    Y_00,
     Atoms,
     atoms_of,
     center_in_channels,
@@ -40,8 +41,6 @@ from jaxfeat.so3.harmonics import solid_harmonics_table
 
 if TYPE_CHECKING:
     from jaxfeat.features.density import DensityFeaturizer
-
-Y_00 = 1 / sqrt(4 * pi)
 
 WORTHWHILE = 0.25
 """Share of the rows that the second QR has to save."""

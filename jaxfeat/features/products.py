@@ -10,7 +10,7 @@ each l. Neither features nor harmonics appear.
 from __future__ import annotations
 
 from functools import partial
-from math import pi, sqrt
+from math import pi
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -20,6 +20,7 @@ from jaxtyping import Array, Float
 
 from jaxfeat.features.atoms import (
     FEW,
+    Y_00,
     Atoms,
     atoms_of,
     center_in_channels,
@@ -33,8 +34,6 @@ from jaxfeat.linalg.lanes import lanes
 
 if TYPE_CHECKING:
     from jaxfeat.features.density import DensityFeaturizer
-
-Y_00 = 1 / sqrt(4 * pi)
 
 
 def power_spectrum_gram(f: DensityFeaturizer, env: Environment) -> tuple[Float[Array, "m m"], Float[Array, " n"]]:
@@ -51,7 +50,7 @@ def _gram(f: DensityFeaturizer, at: Atoms) -> tuple[Float[Array, "m m *b"], Floa
     r = at.positions.swapaxes(0, 1)
     ds = 2 * r
     inner = _few if n < f.n_channels else _many
-    each_l = inner(at, radial[:, 1:].swapaxes(0, 1), slope[:, 1:].swapaxes(0, 1), *_legendre(f.radial.l_max, r))
+    products = inner(at, radial[:, 1:].swapaxes(0, 1), slope[:, 1:].swapaxes(0, 1), *_legendre(f.radial.l_max, r))
 
     def add(sums: tuple[Array, ...], of_l: tuple[Array, ...]) -> tuple[tuple[Array, ...], None]:
         stretch, mixed, turned = sums
@@ -63,7 +62,7 @@ def _gram(f: DensityFeaturizer, at: Atoms) -> tuple[Float[Array, "m m *b"], Floa
 
     blank = (jnp.zeros((*shape, *batch), r.dtype) for shape in ((n, 3, n), (3, n, 3, n)))
     start = (_spherical(f, at, radial[:, 0], slope[:, 0]), *blank)
-    (stretch, mixed, turned), _ = jax.lax.scan(add, start, each_l)
+    (stretch, mixed, turned), _ = jax.lax.scan(add, start, products)
     k, x = np.arange(n)[:, None], np.arange(3)[None]
     added = jnp.sum(ds**2, 0) * stretch[k[:, 0], k[:, 0]] + jnp.sum(turned[x, k, x, k], 1)
     across = ds[:, :, None, None] * mixed[None]

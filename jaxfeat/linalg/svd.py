@@ -33,17 +33,19 @@ def right_svd(
 
 def _one_by_one(matrix: Array, valid: Array, vectors: bool) -> tuple[Array, Array]:
     c = matrix.shape[1]
+    n_valid = jnp.sum(valid)
+    kept = jnp.arange(c) < n_valid
+    if not vectors:
+        # Columns of zeros add values of zero, which are the last ones.
+        reduced = r_factor(matrix) if len(matrix) > c else matrix
+        values = jnp.linalg.svd(reduced, compute_uv=False)
+        return jnp.where(kept, jnp.pad(values, (0, c - len(values))), 0), jnp.zeros((c, 0), matrix.dtype)
     # Invalid columns get a singular value of their own above all others. As zeros they would mix with the true null
     # directions; decoupled and on top, they can be taken off.
     on_top = jnp.linalg.norm(matrix)
     marks = jnp.diag(jnp.where(valid, 0, jnp.where(on_top > 0, 2 * on_top, 1)))
-    r = r_factor(jnp.concatenate([matrix, marks]))
-    n_valid = jnp.sum(valid)
     order = (jnp.arange(c) + c - n_valid) % c
-    kept = jnp.arange(c) < n_valid
-    if not vectors:
-        return jnp.where(kept, jnp.linalg.svd(r, compute_uv=False)[order], 0), jnp.zeros((c, 0), matrix.dtype)
-    _, values, rows = jnp.linalg.svd(r, full_matrices=False)
+    _, values, rows = jnp.linalg.svd(r_factor(jnp.concatenate([matrix, marks])), full_matrices=False)
     return jnp.where(kept, values[order], 0), jnp.where(kept[None], rows[order].T, 0)
 
 
