@@ -2,11 +2,13 @@
 
 import gc
 import os
+from pathlib import Path
 
 # Nearly all of a test's time is compilation. How fast a program is is no test's matter; benchmarks see to that.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false")
 
 import jax
+import pytest
 
 # Tracing leaves many objects and few cycles: looking for those every 700 objects takes a tenth of the time.
 gc.set_threshold(100_000, 20, 50)
@@ -23,3 +25,13 @@ LONGEST = ("test_experiments.py", "test_nullspace.py", "test_bench.py", "test_cl
 
 def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def room_for_programs():
+    """Linux allows a process 65530 mappings, and compiled programs take a few each: past that, compiling crashes."""
+    yield
+    maps = Path("/proc/self/maps")
+    if maps.exists() and len(maps.read_bytes().splitlines()) > 20_000:
+        jax.clear_caches()
+        gc.collect()
