@@ -17,6 +17,7 @@ from jaxfeat.geometry.rigid import RigidMotions, rigid_motions
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.linalg.lanes import in_chunks
 from jaxfeat.linalg.svd import right_svd
+from jaxfeat.sensitivity.jacobian import FEW
 from jaxfeat.sensitivity.reduced import Reduced, few_rows, gram
 from jaxfeat.sensitivity.status import NAMES, Status
 
@@ -170,6 +171,9 @@ def chunk_size(
 ) -> int:
     """Items that are best worked on side by side."""
     n, centers = (at.max_neighbors, 1) if isinstance(at, Environment) else (at.neighbor.shape[-1], at.center.shape[-1])
+    if isinstance(at, Structure) and n > FEW:
+        # Their centers go one by one.
+        return 1
     # JᵀJ comes from a few matrices of its own size.
     rows, most = (24 * n, 64) if screened else (featurizer_of(f).n_condensed(n), 32)
     fit = LANE_BYTES // max(at.positions.dtype.itemsize * rows * 3 * n, 1)
