@@ -45,7 +45,6 @@ def radial_factors(
     f: DensityFeaturizer, at: Atoms
 ) -> tuple[Float[Array, "n_max l n *b"], Float[Array, "n_max l n *b"]]:
     """What neighbors add to c_{n l m} but for their solid harmonics, and its derivative by squared distance."""
-
     s = jnp.sum(at.positions**2, 1)
     return jax.jvp(lambda s: f.radial_factor(s, at.mask), (s,), (jnp.ones_like(s),))
 
@@ -55,7 +54,7 @@ def in_channels(at: Atoms, of_neighbors: Float[Array, "n_max *rest n *b"]) -> Fl
     species = at.of_neighbors.swapaxes(0, 1)
     between = [1] * (of_neighbors.ndim - species.ndim)
     placed = species.reshape(species.shape[0], 1, *between, *species.shape[1:]) * of_neighbors[None]
-    return placed.reshape(-1, *placed.shape[2:])
+    return placed.reshape(placed.shape[0] * placed.shape[1], *placed.shape[2:])
 
 
 def center_in_channels(f: DensityFeaturizer, at: Atoms) -> Float[Array, "q *b"]:
@@ -63,10 +62,6 @@ def center_in_channels(f: DensityFeaturizer, at: Atoms) -> Float[Array, "q *b"]:
     dtype, batch = at.positions.dtype, at.of_center.shape[1:]
     at_zero = jnp.asarray(f.center_weight, dtype) * f.radial(jnp.zeros((), dtype))[:, 0]
     return (at.of_center[:, None] * at_zero.reshape(1, -1, *[1] * len(batch))).reshape(-1, *batch)
-
-
-FEW = 8
-"""Neighbors up to which environments go side by side. The matrices of larger ones fill the caches one by one."""
 
 
 def each_l(at: Atoms, function: Callable[..., Any], *arrays: Float[Array, "l *rest"]) -> Any:

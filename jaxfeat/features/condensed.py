@@ -23,7 +23,6 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxfeat.features.atoms import (
-    FEW,
     Y_00,
     Atoms,
     atoms_of,
@@ -34,7 +33,7 @@ from jaxfeat.features.atoms import (
     radial_factors,
 )
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.linalg.lanes import lanes
+from jaxfeat.linalg.lanes import FEW, lanes
 from jaxfeat.linalg.triangular import r_factor
 from jaxfeat.so3.coupling import coupling
 from jaxfeat.so3.harmonics import solid_harmonics_table

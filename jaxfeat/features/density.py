@@ -18,6 +18,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxfeat.basis.cutoff import AbstractCutoff, Smoothstep, Willatt2018
 from jaxfeat.basis.radial import RADIAL_BASES, AbstractRadialBasis
 from jaxfeat.errors import BasisError, SpeciesError
+from jaxfeat.features.atoms import atoms_of, in_channels
 from jaxfeat.features.base import AbstractAdditiveFeaturizer
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.species import SYMBOLS, atomic_numbers
@@ -109,10 +110,9 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
     def density(self, env: Environment) -> Float[Array, "q l m"]:
         # Products of radial and angular factors are summed over neighbors without being formed one by one.
         radial = self.radial_factor(jnp.sum(env.positions**2, -1), env.mask)
-        of_species = (env.species[None] == jnp.asarray(self.species, env.species.dtype)[:, None]).astype(radial.dtype)
-        in_channels = (of_species[:, None, None] * radial[None]).reshape(self.n_channels, *radial.shape[1:])
+        _, at = atoms_of(self, env)
         harmonics = jax.vmap(partial(solid_harmonics_table, self.radial.l_max), out_axes=-1)(env.positions)
-        neighbors = jnp.einsum("qln,lmn->qlm", in_channels, harmonics, precision="highest")
+        neighbors = jnp.einsum("qln,lmn->qlm", in_channels(at, radial), harmonics, precision="highest")
         return self.center_density(env.center_species, radial.dtype) + neighbors
 
     def radial_factor(self, s: Float[Array, "*batch"], mask: Bool[Array, "*batch"]) -> Float[Array, "n l *batch"]:

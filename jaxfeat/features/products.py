@@ -19,7 +19,6 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxfeat.features.atoms import (
-    FEW,
     Y_00,
     Atoms,
     atoms_of,
@@ -30,7 +29,7 @@ from jaxfeat.features.atoms import (
     radial_factors,
 )
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.linalg.lanes import lanes
+from jaxfeat.linalg.lanes import FEW, lanes
 
 if TYPE_CHECKING:
     from jaxfeat.features.density import DensityFeaturizer

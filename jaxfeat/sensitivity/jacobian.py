@@ -12,10 +12,7 @@ from jaxtyping import Array, Float
 from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
-from jaxfeat.linalg.lanes import contracted, lanes
-
-FEW = 8
-"""Atoms up to which structures go side by side."""
+from jaxfeat.linalg.lanes import FEW, contracted, lanes
 
 
 @overload

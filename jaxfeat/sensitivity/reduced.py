@@ -19,8 +19,9 @@ from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.linalg.gram import gram_matrix
+from jaxfeat.linalg.lanes import FEW
 from jaxfeat.linalg.triangular import r_factor
-from jaxfeat.sensitivity.jacobian import FEW, added_up, assembled, assembled_gram, structure_jacobian
+from jaxfeat.sensitivity.jacobian import added_up, assembled, assembled_gram, structure_jacobian
 
 
 class Reduced(NamedTuple):

@@ -15,9 +15,8 @@ from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap, feat
 from jaxfeat.geometry.environment import COINCIDENT, Environment, concrete, on_host
 from jaxfeat.geometry.rigid import RigidMotions, rigid_motions
 from jaxfeat.geometry.structure import Structure
-from jaxfeat.linalg.lanes import in_chunks
+from jaxfeat.linalg.lanes import FEW, in_chunks
 from jaxfeat.linalg.svd import right_svd
-from jaxfeat.sensitivity.jacobian import FEW
 from jaxfeat.sensitivity.reduced import Reduced, few_rows, gram
 from jaxfeat.sensitivity.status import NAMES, Status
 
@@ -166,9 +165,7 @@ def _compiled(
     return in_chunks(reduce, finish, at, len(at.batch_shape), chunk_size(f, at, screened))
 
 
-def chunk_size(
-    f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure, screened: bool = False
-) -> int:
+def chunk_size(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure, screened: bool) -> int:
     """Items that are best worked on side by side."""
     n, centers = (at.max_neighbors, 1) if isinstance(at, Environment) else (at.neighbor.shape[-1], at.center.shape[-1])
     if isinstance(at, Structure) and n > FEW:
