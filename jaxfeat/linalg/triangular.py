@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from jax.lax.linalg import ormqr
 from jaxtyping import Array, Float
 
 from jaxfeat.linalg.lanes import lanes
 
 SMALL = 16
 """Columns up to which matrices go side by side rather than through LAPACK one by one."""
+
+PANEL = 33
+"""Columns of a panel, at least."""
 
 GROUP = 6
 """Columns that are done between two reductions of what is left."""
@@ -24,9 +28,24 @@ def r_factor(matrix: Float[Array, "m c"]) -> Float[Array, "k c"]:
     m, c = matrix.shape
     if min(m, c) == 0:
         return jnp.zeros((min(m, c), c), matrix.dtype)
-    if c > SMALL:
-        return jnp.linalg.qr(matrix, mode="r")
-    return _side_by_side((), matrix)
+    if c <= SMALL:
+        return _side_by_side((), matrix)
+    return jnp.linalg.qr(matrix, mode="r") if c < 2 * PANEL else _by_panels(matrix)
+
+
+def _by_panels(matrix: Float[Array, "m c"]) -> Float[Array, "k c"]:
+    """LAPACK reflects column by column up to 128 of them, but applies more than 32 reflections as matrix products."""
+    left, done = matrix, []
+    n_panels = matrix.shape[1] // PANEL
+    for panel in range(n_panels):
+        width = left.shape[1] // (n_panels - panel)
+        reflectors, factors = jnp.linalg.qr(left[:, :width], mode="raw")
+        corner = jnp.triu(reflectors.mT[:width])
+        rest = ormqr(reflectors.mT, factors, left[:, width:], transpose=True)
+        before = matrix.shape[1] - left.shape[1]
+        done.append(jnp.pad(jnp.concatenate([corner, rest[:width]], 1), ((0, 0), (before, 0))))
+        left = rest[width:]
+    return jnp.concatenate(done)
 
 
 @lanes

@@ -50,8 +50,9 @@ def few_rows(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Str
     if isinstance(at, Environment):
         assert isinstance(f, AbstractFeaturizer)
         rows, n_features = f.condensed_jacobian(at)
+        rows = _shortened(rows)
         squares = jnp.sum(rows**2, 0).reshape(at.max_neighbors, 3).sum(1)
-        return Reduced(_shortened(rows), jnp.sqrt(squares), n_features)
+        return Reduced(rows, jnp.sqrt(squares), n_features)
     assert isinstance(f, AbstractStructureMap)
     if f.adds_centers:
         rows, added = structure_jacobian(f, at)

@@ -21,7 +21,7 @@ def graded(shape, seed=0):
     return (u * sizes) @ v
 
 
-@pytest.mark.parametrize("shape", [(5, 30, 7), (5, 4, 7), (3, 40, 20)])
+@pytest.mark.parametrize("shape", [(5, 30, 7), (5, 4, 7), (3, 40, 20), (3, 80, 70), (3, 40, 70)])
 def test_triangles_keep_singular_values_and_right_vectors(shape):
     matrices = np.random.default_rng(1).normal(size=shape)
     matrices[0, :, 1] = matrices[0, :, 0]
