@@ -111,24 +111,28 @@ def _many(at: Atoms, g: Array, dg: Array, t: Array, dt: Array) -> tuple[Array, .
 
 def _legendre(l_max: int, r: Float[Array, "3 n *b"]) -> tuple[Float[Array, "l n n *b"], Float[Array, "l n 3 n *b"]]:
     """T of all pairs of neighbors, and its gradient by the position of the second one, for l = 1 ... l_max: Legendre
-    polynomials times r^l r'^l (2l + 1)^(1/2) / 4π, by Bonnet's recurrence and its derivatives by r · r' and r'²."""
+    polynomials times r^l r'^l (2l + 1)^(1/2) / 4π.
+
+    Both come from derivatives D_l of Q_l = r^l r'^l P_l by u = r · r': l Q_l = u D_l - r² r'² D_(l-1) and
+    ∇' Q_l = D_l r - r² D_(l-1) r'.
+    """
     s = jnp.sum(r**2, 0)
     ss, u = s[:, None] * s[None], jnp.sum(r[:, :, None] * r[:, None], 0)
 
-    def following(carry: Any, l: Array) -> Any:
-        (p, p_u, p_s), before = carry
-        weight = jnp.sqrt(2 * l + 1) / (4 * pi)
-        gradient = p_u[:, None] * r.swapaxes(0, 1)[:, :, None] + 2 * p_s[:, None] * r[None]
-        after = (
-            ((2 * l + 1) * u * p - l * ss * before[0]) / (l + 1),
-            ((2 * l + 1) * (p + u * p_u) - l * ss * before[1]) / (l + 1),
-            ((2 * l + 1) * u * p_s - l * (s[:, None] * before[0] + ss * before[2])) / (l + 1),
-        )
-        return (after, (p, p_u, p_s)), (weight * p, weight * gradient)
+    def following(carry: tuple[Array, Array], factors: tuple[Array, ...]) -> tuple[tuple[Array, Array], Array]:
+        last, before = carry
+        return (factors[0] * u * last - factors[1] * ss * before, last), last
 
-    one, zero = jnp.ones_like(u), jnp.zeros_like(u)
-    degrees = jnp.arange(1, l_max + 1).astype(r.dtype)
-    return jax.lax.scan(following, ((u, one, zero), (one, zero, zero)), degrees)[1]
+    degrees = np.arange(1, l_max + 1)
+    factors = (jnp.asarray(x, r.dtype) for x in ((2 * degrees + 1) / degrees, (degrees + 1) / degrees))
+    _, here = jax.lax.scan(following, (jnp.ones_like(u), jnp.zeros_like(u)), tuple(factors))
+    below = jnp.concatenate([jnp.zeros_like(u)[None], here[:-1]])
+    l = jnp.expand_dims(jnp.asarray(degrees, r.dtype), tuple(range(1, here.ndim)))
+    weight = jnp.sqrt(2 * l + 1) / (4 * pi)
+    here, below = weight * here, weight * below
+    turned = (s[None, :, None] * below)[:, :, None] * r[None, None]
+    gradient = here[:, :, None] * r.swapaxes(0, 1)[None, :, :, None] - turned
+    return (u[None] * here - ss[None] * below) / l, gradient
 
 
 def _spherical(

@@ -61,9 +61,9 @@ def contracted(a: Float[Array, "*i j b"], b: Float[Array, "j *k b"]) -> Float[Ar
     return sum((a[j] * b[j] for j in range(1, len(a))), a[0] * b[0])
 
 
-FEW = 8
-"""Atoms up to which environments and structures go side by side. The matrices of larger ones fill the caches one by
-one."""
+FEW = 5
+"""Neighbors up to which environments, and structures of such, go side by side. The matrices of larger ones fill the
+caches one by one. Measured."""
 
 LANES = 128
 """Small matrices that go side by side: enough that starting a kernel costs little. Measured."""

@@ -90,7 +90,7 @@ def assembled(
         atoms = jnp.zeros((rows.shape[0], n, 3), rows.dtype).at[:, neighbor].add(rows)
         return atoms.at[:, center].add(-rows.sum(1))
 
-    if n <= FEW:
+    if rows.shape[2] <= FEW:
         per_center = _moved((), (rows, _bonds(structure, rows.dtype)))
     else:
         per_center = jax.vmap(scatter)(rows, structure.neighbor, structure.center)
@@ -101,7 +101,7 @@ def assembled_gram(structure: Structure, of_centers: Float[Array, "c j j"]) -> F
     """JᵀJ of the structure from those of its centers, of three columns a neighbor."""
     n, (c, k) = structure.positions.shape[0], structure.neighbor.shape
     products = of_centers.reshape(c, k, 3, k, 3)
-    if n <= FEW:
+    if k <= FEW:
         return _moved_twice((), (products, _bonds(structure, products.dtype))).reshape(3 * n, 3 * n)
     for axis in (1, 3):
         # A center's own displacement moves all of its neighbors backwards.

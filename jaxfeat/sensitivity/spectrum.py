@@ -129,8 +129,9 @@ def _with_certified(
     doubtful = np.flatnonzero(host.n_null)
     if not doubtful.size:
         return found
-    # Few heights, few compilations.
-    room = 2 ** int(np.ceil(np.log2(doubtful.size)))
+    # Few heights, few compilations: powers of two, and one between each pair of them.
+    above = 2 ** (int(doubtful.size) - 1).bit_length()
+    room = 3 * above // 4 if doubtful.size <= 3 * above // 4 else above
     picked = np.concatenate([doubtful, np.repeat(doubtful[:1], room - doubtful.size)])
     items = jax.tree.map(lambda x: np.asarray(x).reshape(total, *x.shape[n_axes:])[picked], at)
     again = jax.tree.map(np.asarray, _compiled(f, items, equilibrated, True, False, False))
