@@ -11,6 +11,8 @@ from jaxfeat.features.correlations import RadialSpectrum as RadialSpectrum
 from jaxfeat.features.function import function as function
 from jaxfeat.features.lift import stacked as stacked
 from jaxfeat.features.lift import summed as summed
+from jaxfeat.features.spec import from_spec as from_spec
+from jaxfeat.features.spec import spec as spec
 from jaxfeat.geometry.environment import Environment as Environment
 from jaxfeat.geometry.read import environments as environments
 from jaxfeat.geometry.read import read as read

@@ -26,7 +26,7 @@ MAY_SEE = {
     "sensitivity": {"errors", "geometry", "linalg", "features.base"},
     "manifolds": {"errors", "geometry"},
     "search": {"errors", "geometry", "features.base", "sensitivity", "manifolds"},
-    "sweep": {"errors", "geometry", "linalg", "features.base", "sensitivity", "manifolds"},
+    "sweep": {"errors", "geometry", "linalg", "features.base", "features.spec", "sensitivity", "manifolds"},
     "bench": {"errors", "geometry", "basis", "features", "sensitivity", "manifolds"},
     "report": set(),
 }

@@ -11,6 +11,10 @@ from jaxtyping import Array, Float
 from jaxfeat.errors import BasisError
 
 
+def _quantity(value: float) -> np.ndarray:
+    return np.asarray(value, float)
+
+
 class AbstractCutoff(eqx.Module):
     """A weight of distance that is one well inside the cutoff sphere and zero from `r_cut` on."""
 
@@ -56,7 +60,7 @@ class _Window(AbstractCutoff):
 class ShiftedCosine(_Window):
     """(1 + cos(pi t)) / 2, t = 0 ... 1 over the last `width` Å: featomic's and librascal's. Once differentiable."""
 
-    width: np.ndarray = eqx.field(default=0.5, converter=lambda width: np.asarray(width, float))
+    width: np.ndarray = eqx.field(default=0.5, converter=_quantity)
     smoothness: ClassVar[int] = 1
 
     def switch(self, u: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
@@ -70,7 +74,7 @@ class Smoothstep(_Window):
     fourth lets tests see the third as continuous.
     """
 
-    width: np.ndarray = eqx.field(default=1.0, converter=lambda width: np.asarray(width, float))
+    width: np.ndarray = eqx.field(default=1.0, converter=_quantity)
     smoothness: ClassVar[int] = 4
 
     def switch(self, u: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
@@ -82,9 +86,9 @@ class Willatt2018(eqx.Module):
     with `rate` 0, which featomic does not take, it is (scale / r)^exponent. `scale` in Å.
     """
 
-    scale: np.ndarray = eqx.field(converter=lambda x: np.asarray(x, float))
-    rate: np.ndarray = eqx.field(converter=lambda x: np.asarray(x, float))
-    exponent: np.ndarray = eqx.field(converter=lambda x: np.asarray(x, float))
+    scale: np.ndarray = eqx.field(converter=_quantity)
+    rate: np.ndarray = eqx.field(converter=_quantity)
+    exponent: np.ndarray = eqx.field(converter=_quantity)
 
     def __check_init__(self) -> None:
         if not (self.scale > 0 and self.rate >= 0 and self.exponent >= 0):

@@ -83,11 +83,24 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
         return eqx.tree_at(lambda f: f.species, self, species)
 
     @property
+    def n_max(self) -> int:
+        return self.radial.n_max
+
+    @property
+    def l_max(self) -> int:
+        return self.radial.l_max
+
+    @property
+    def include_center(self) -> bool | float:
+        weight = float(self.center_weight)
+        return bool(weight) if weight in (0, 1) else weight
+
+    @property
     def sizes(self) -> dict[str, int]:
-        return {"n_max": self.radial.n_max, "l_max": self.radial.l_max}
+        return {"n_max": self.n_max, "l_max": self.l_max}
 
     def enlarged(self, **sizes: int) -> DensityFeaturizer:
-        larger = {"n_max": self.radial.n_max, "l_max": self.radial.l_max, **sizes}
+        larger = {"n_max": self.n_max, "l_max": self.l_max, **sizes}
         basis: Any = type(self.radial)
         radial = basis(float(self.r_cut), sigma=float(self.sigma), **larger)
         return eqx.tree_at(lambda f: f.radial, self, radial)

@@ -28,6 +28,12 @@ class Summed(AbstractStructureMap):
     adds_centers: ClassVar[bool] = True
     featurizer: AbstractFeaturizer
 
+    def __check_init__(self) -> None:
+        if self.featurizer.species is None:
+            raise SpeciesError(
+                "this featurizer declares no species; pass `species` to it so that centers can be summed."
+            )
+
     def collect(self, rows: Float[Array, "c d *rest"], structure: Structure) -> Float[Array, "n_features *rest"]:
         of_center = structure.species[structure.center]
         assert self.featurizer.species is not None
@@ -53,6 +59,4 @@ def summed(featurizer: AbstractFeaturizer) -> Summed:
 
     **Raises:** `SpeciesError` (a featurizer without `species` has no centers to tell apart).
     """
-    if featurizer.species is None:
-        raise SpeciesError("this featurizer declares no species; pass `species` to it so that centers can be summed.")
     return Summed(featurizer)
