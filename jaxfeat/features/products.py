@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from functools import partial
 from math import pi
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
