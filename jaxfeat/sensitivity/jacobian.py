@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, overload
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Array, Float, Int
 
 from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap
 from jaxfeat.geometry.environment import Environment
@@ -38,10 +41,16 @@ def jacobian(f: Any, at: Any) -> Float[Array, "*batch d n 3"]:
 
 @eqx.filter_jit
 def _compiled(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure) -> Array:
-    call = single_jacobian
+    many = isinstance(at, Structure) and at.neighbor.shape[-1] > FEW
+    call: Callable[[Any, Any], Any] = single_jacobian
     for _ in at.batch_shape:
-        call = jax.vmap(call, in_axes=(None, 0))
+        # One by one, what structures need on the way stays in the caches.
+        call = _one_by_one(call) if many else jax.vmap(call, in_axes=(None, 0))
     return call(f, at)
+
+
+def _one_by_one(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    return lambda f, items: jax.lax.map(partial(function, f), items)
 
 
 def single_jacobian(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure) -> Float[Array, "d n 3"]:
@@ -68,7 +77,17 @@ def structure_jacobian(
     f: AbstractStructureMap, structure: Structure
 ) -> tuple[Float[Array, "d n 3"], Float[Array, " n"]]:
     """From the centers' Jacobians: a displacement reaches a center as that of its neighbor less its own."""
-    return assembled(f, structure, *center_jacobians(f, structure))
+    if structure.neighbor.shape[1] <= FEW:
+        return assembled(f, structure, *center_jacobians(f, structure))
+    n = structure.positions.shape[0]
+
+    def of_center(item: tuple[Environment, Array, Array]) -> tuple[Array, Array]:
+        env, neighbor, center = item
+        rows, weights = _masked(*weighed_jacobian(f.featurizer, env), env)
+        return _moving(rows, neighbor, center, n), weights
+
+    rows, weights = jax.lax.map(of_center, (structure.environments(), structure.neighbor, structure.center))
+    return f.collect(rows, structure), added_up(structure, weights**2)
 
 
 def center_jacobians(
@@ -76,25 +95,36 @@ def center_jacobians(
 ) -> tuple[Float[Array, "c d k 3"], Float[Array, "c k"]]:
     """The Jacobians of the centers' environments, and the joint norms of their columns."""
     environments = structure.environments()
-    rows, weights = jax.vmap(weighed_jacobian, in_axes=(None, 0))(f.featurizer, environments)
-    return jnp.where(environments.mask[:, None, :, None], rows, 0), jnp.where(environments.mask, weights, 0)
+    found = jax.vmap(weighed_jacobian, in_axes=(None, 0))(f.featurizer, environments)
+    return jax.vmap(_masked)(*found, environments)
+
+
+def _masked(
+    rows: Float[Array, "d k 3"], weights: Float[Array, " k"], env: Environment
+) -> tuple[Float[Array, "d k 3"], Float[Array, " k"]]:
+    return jnp.where(env.mask[None, :, None], rows, 0), jnp.where(env.mask, weights, 0)
 
 
 def assembled(
     f: AbstractStructureMap, structure: Structure, rows: Float[Array, "c d k 3"], weights: Float[Array, "c k"]
 ) -> tuple[Float[Array, "d n 3"], Float[Array, " n"]]:
     """The Jacobian of the structure from those of its centers."""
-    n = structure.positions.shape[0]
-
-    def scatter(rows: Array, neighbor: Array, center: Array) -> Array:
-        atoms = jnp.zeros((rows.shape[0], n, 3), rows.dtype).at[:, neighbor].add(rows)
-        return atoms.at[:, center].add(-rows.sum(1))
-
     if rows.shape[2] <= FEW:
         per_center = _moved((), (rows, _bonds(structure, rows.dtype)))
     else:
-        per_center = jax.vmap(scatter)(rows, structure.neighbor, structure.center)
+        moving = partial(_moving, n=structure.positions.shape[0])
+        per_center = jax.vmap(moving)(rows, structure.neighbor, structure.center)
     return f.collect(per_center, structure), added_up(structure, weights**2)
+
+
+def _moving(
+    rows: Float[Array, "d k 3"], neighbor: Int[Array, " k"], center: Int[Array, ""], n: int
+) -> Float[Array, "d n 3"]:
+    """A center's rows by all atoms rather than by neighbors."""
+    d, k = rows.shape[:2]
+    # As a matrix product: XLA is slow at sums over an axis that is not the last.
+    together = jnp.matmul(rows.reshape(d, 3 * k), np.tile(np.eye(3, dtype=rows.dtype), (k, 1)), precision="highest")
+    return jnp.zeros((d, n, 3), rows.dtype).at[:, neighbor].add(rows).at[:, center].add(-together)
 
 
 def assembled_gram(structure: Structure, of_centers: Float[Array, "c j j"]) -> Float[Array, "m m"]:

@@ -249,16 +249,18 @@ def test_stacked_molecules():
 
 def test_summed_crystals():
     # Atoms are neighbors of their own images, and images of one atom add up.
-    f, crystal = jaxfeat.summed(F), jaxfeat.structures(CRYSTAL, LISTED)
-    values, jacobian = np.asarray(f(crystal)), np.asarray(jaxfeat.jacobian(f, crystal))
+    crystals = [CRYSTAL, CRYSTAL[1:]]
+    f, batch = jaxfeat.summed(F), jaxfeat.structures(crystals, LISTED)
+    values, jacobian = np.asarray(f(batch)), np.asarray(jaxfeat.jacobian(f, batch))
     environments = jaxfeat.environments(CRYSTAL, R_CUT)
     assert environments.max_neighbors > 10
     rows = np.asarray(F(environments))
     by_species = np.array([rows[CRYSTAL.numbers == z].sum(0) for z in (1, 6, 8)])
-    assert np.abs(values - by_species.reshape(-1)).max() < 1e-13 * np.abs(by_species).max()
-    assert jacobian.shape == (3 * F.n_features, 2, 3)
-    _assert_structure_jacobian_right(f, crystal, jacobian)
-    assert np.abs(jacobian.sum(1)).max() < 1e-13 * np.abs(jacobian).max()
+    assert np.abs(values[0] - by_species.reshape(-1)).max() < 1e-13 * np.abs(by_species).max()
+    assert jacobian.shape == (2, 3 * F.n_features, 2, 3)
+    _assert_structure_jacobian_right(f, batch, jacobian)
+    assert np.abs(jacobian.sum(2)).max() < 1e-13 * np.abs(jacobian).max()
+    assert not jacobian[1, :, 1].any()
 
 
 def test_summed_molecules_add_centers_of_a_species():
