@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jaxfeat.features.base import AbstractFeaturizer
     from jaxfeat.geometry.environment import Environment
+    from jaxfeat.geometry.frames import Frames
     from jaxfeat.geometry.read import Source
 
 
@@ -72,16 +73,29 @@ def _centers(words: Sequence[str]) -> list[str] | list[int]:
     return [int(word) for word in words] if all(word.lstrip("-").isdecimal() for word in words) else list(words)
 
 
-def featurizer_of(arguments: argparse.Namespace, batch: Environment) -> AbstractFeaturizer:
+def frames_of(arguments: argparse.Namespace) -> Frames:
+    """The same environments, to be read as they are asked for."""
+    from jaxfeat.geometry.frames import frames
+
+    centers = None if arguments.centers is None else _centers(arguments.centers)
+    return frames(arguments.input, arguments.r_cut, centers)
+
+
+def featurizer_of(arguments: argparse.Namespace, batch: Environment | Frames) -> AbstractFeaturizer:
+    """The featurizer that was asked for; its species, if they were not, are those of the input."""
     import numpy as np
 
     from jaxfeat.features.correlations import Bispectrum, Correlations, PowerSpectrum, RadialSpectrum
+    from jaxfeat.geometry.frames import Frames
     from jaxfeat.geometry.species import SYMBOLS
 
     species = arguments.species
     if species is None:
-        present = np.unique(np.concatenate([np.asarray(batch.species).ravel(), np.asarray(batch.center_species)]))
-        species = [SYMBOLS[number] for number in present if number > 0]
+        if isinstance(batch, Frames):
+            species = batch.species()
+        else:
+            present = np.unique(np.concatenate([np.asarray(batch.species).ravel(), np.asarray(batch.center_species)]))
+            species = [SYMBOLS[number] for number in present if number > 0]
     options: dict[str, Any] = {
         "species": tuple(species),
         "r_cut": arguments.r_cut,

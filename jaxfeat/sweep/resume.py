@@ -123,10 +123,10 @@ class _Job:
             raise type(error)(f"{str(error).removesuffix('.')}; {self._kept()}.") from error
         except OSError as error:
             self._settle(pool)
-            raise OSError(error.errno, f"{error.strerror}; {self._kept()}, and the same sweep goes on.") from error
+            raise OSError(error.errno, f"{error.strerror}; {self._kept()} {_AGAIN}.") from error
         except KeyboardInterrupt:
             self._settle(pool)
-            raise KeyboardInterrupt(f"interrupted; {self._kept()}, and the same sweep goes on.") from None
+            raise KeyboardInterrupt(f"interrupted; {self._kept()} {_AGAIN}.") from None
         finally:
             pool.shutdown()
 
@@ -136,6 +136,8 @@ class _Job:
     def _fill(self, pool: ThreadPoolExecutor, progress: Progress | None) -> None:
         pending: Future[None] | None = None
         total, handed = self.stream.total, self.n_done
+        if progress is not None:
+            progress(handed, total)
         for k, piece in self._missing():
 
             def shown(done: int, _: int, before: int = handed) -> None:
@@ -235,6 +237,7 @@ class _Job:
         self.journal.write(END, {"chunks": len(self.done), "environments": self.n_done})
 
 
+_AGAIN = "and the same sweep, not overwriting, goes on from there"
 _MEND = "overwrite it, or name another store"
 
 

@@ -37,8 +37,8 @@ exact null direction."""
 FEW = 48
 """Environments of one shape that are not worth a compilation of their own."""
 
-CHUNK = 4096
-"""Environments of a chunk: a fifth of a second's work at best, which is what a disk needs to have them for good."""
+CHUNK = 8192
+"""Environments of a chunk of a store: half a second's work at best, beside which writing it counts little."""
 
 Progress = Callable[[int, Any], None]
 
