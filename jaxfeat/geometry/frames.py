@@ -222,7 +222,11 @@ def _stand_ins(
         mask = np.ones_like(mask)
     # Neighbors come first: where the center itself is the first of the two, they change places.
     order = np.argsort(~mask, axis=1, kind="stable")
-    mask, vectors = np.take_along_axis(mask, order, 1), at[order] - np.nan_to_num(structure.positions)[chosen, None]
+    centers = np.nan_to_num(structure.positions[chosen])
+    for index, position in zip(indices, at, strict=True):
+        # Of images, the center is the one that is at fault.
+        centers[chosen == index] = np.nan_to_num(position)
+    mask, vectors = np.take_along_axis(mask, order, 1), at[order] - centers[:, None]
     arrays: dict[str, Any] = {
         "positions": np.where(mask[..., None], vectors, 0.0),
         "species": np.where(mask, numbers[order], 0).astype(np.int32),

@@ -63,13 +63,11 @@ class Chunked:
 
     @property
     def size(self) -> dict[str, int]:
-        """Lengths of the axes that grow."""
-        return {
-            axis: self.arrays[name].shape[1 + variable.axes.index(axis) if axis in variable.axes else 0]
-            for name, variable in self.variables.items()
-            for axis in (*variable.axes, "environment")
-            if axis not in FIXED
-        }
+        """Lengths of the axes that grow; 0 where no array has one."""
+        found = dict.fromkeys(("environment", *AXES), 0)
+        for name, variable in self.variables.items():
+            found |= zip(("environment", *variable.axes), self.arrays[name].shape, strict=True)
+        return {axis: length for axis, length in found.items() if axis not in FIXED}
 
     def resize(self, sizes: Mapping[str, int]) -> None:
         """Metadata only, but that chunks outside the new lengths go."""
