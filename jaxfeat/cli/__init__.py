@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -22,6 +23,7 @@ DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit status: 0, 2 for bad input, 1 for a failure, 130 when interrupted."""
     arguments = _parser().parse_args(argv)
+    arguments.command_line = shlex.join(["jaxfeat", *(sys.argv[1:] if argv is None else argv)])
     try:
         # Only now: what is wrong with the arguments, or --help, need not wait for JAX.
         import jax
@@ -33,8 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _say(str(error), BAD_INPUT)
     except (MemoryError, OSError, RuntimeError) as error:
         return _say(f"failed: {type(error).__name__}: {' '.join(str(error).split())[:500]}", FAILED)
-    except KeyboardInterrupt:
-        return _say("interrupted.", INTERRUPTED)
+    except KeyboardInterrupt as interrupt:
+        return _say(str(interrupt) or "interrupted.", INTERRUPTED)
     return DONE
 
 

@@ -13,6 +13,7 @@ from jaxfeat.errors import BasisError, ReadError
 if TYPE_CHECKING:
     from jaxfeat.features.base import AbstractFeaturizer
     from jaxfeat.geometry.environment import Environment
+    from jaxfeat.geometry.frames import Frames
     from jaxfeat.geometry.read import Source
 
 
@@ -104,12 +105,20 @@ def _centers(words: Sequence[str]) -> list[str] | list[int]:
     return [int(word) for word in words] if all(word.lstrip("-").isdecimal() for word in words) else list(words)
 
 
+def frames_of(arguments: argparse.Namespace) -> Frames:
+    """The same environments, to be read as they are asked for."""
+    from jaxfeat.geometry.frames import frames
+
+    centers = None if arguments.centers is None else _centers(arguments.centers)
+    return frames(arguments.input, r_cut_of(arguments), centers)
+
+
 def r_cut_of(arguments: argparse.Namespace) -> float:
     """Radius of the environments, Å: that of the descriptor, where it has one."""
     return float(getattr(_specified(arguments), "r_cut", arguments.r_cut))
 
 
-def featurizer_of(arguments: argparse.Namespace, batch: Environment) -> AbstractFeaturizer:
+def featurizer_of(arguments: argparse.Namespace, batch: Environment | Frames) -> AbstractFeaturizer:
     """The descriptor of a spec, or else of the options, with a channel for each species in the batch."""
     specified = _specified(arguments)
     return _from_options(arguments, batch) if specified is None else specified
@@ -137,16 +146,20 @@ def _specified(arguments: argparse.Namespace) -> AbstractFeaturizer | None:
     return f
 
 
-def _from_options(arguments: argparse.Namespace, batch: Environment) -> AbstractFeaturizer:
+def _from_options(arguments: argparse.Namespace, batch: Environment | Frames) -> AbstractFeaturizer:
     import numpy as np
 
     from jaxfeat.features.correlations import Bispectrum, Correlations, PowerSpectrum, RadialSpectrum
+    from jaxfeat.geometry.frames import Frames
     from jaxfeat.geometry.species import SYMBOLS
 
     species = arguments.species
     if species is None:
-        present = np.unique(np.concatenate([np.asarray(batch.species).ravel(), np.asarray(batch.center_species)]))
-        species = [SYMBOLS[number] for number in present if number > 0]
+        if isinstance(batch, Frames):
+            species = batch.species()
+        else:
+            present = np.unique(np.concatenate([np.asarray(batch.species).ravel(), np.asarray(batch.center_species)]))
+            species = [SYMBOLS[number] for number in present if number > 0]
     options: dict[str, Any] = {
         "species": tuple(species),
         "r_cut": arguments.r_cut,

@@ -17,8 +17,11 @@ PICTURES = (".pdf", ".png", ".svg")
 
 
 @contextmanager
-def progress_bar(what: str, total: int | None) -> Iterator[Callable[[int, int], None]]:
-    """A bar with rate and time left on a terminal; elsewhere one line."""
+def progress_bar(what: str, total: int | None, resumes: bool = False) -> Iterator[Callable[[int, int | None], None]]:
+    """A bar with rate and time left on a terminal; elsewhere one line.
+
+    `resumes`: what is done when progress is first reported was done before, and does not count to the rate.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TimeRemainingColumn
     from rich.text import Text
@@ -26,7 +29,7 @@ def progress_bar(what: str, total: int | None) -> Iterator[Callable[[int, int], 
     class Rate(ProgressColumn):
         def render(self, task: Task) -> Text:
             # Over the whole time, compilation included: what rich calls speed forgets slow beginnings.
-            rate = task.completed / task.elapsed if task.elapsed else 0.0
+            rate = (task.completed - task.fields["before"]) / task.elapsed if task.elapsed else 0.0
             return Text(f"{rate:.0f}/s" if rate >= 10 else f"{rate:.1f}/s", style="progress.data.speed")
 
     console = Console(stderr=True)
@@ -36,8 +39,17 @@ def progress_bar(what: str, total: int | None) -> Iterator[Callable[[int, int], 
         return
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
     with Progress(*columns, console=console) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        task = bar.add_task(what, total=total, before=0)
+        first = resumes
+
+        def show(done: int, total: int | None) -> None:
+            nonlocal first
+            if first:
+                bar.update(task, before=done)
+                first = False
+            bar.update(task, completed=done, total=total)
+
+        yield show
 
 
 def check_targets(data: Path | None, picture: Path | None) -> None:

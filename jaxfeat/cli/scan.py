@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jaxfeat.cli.arguments import add_centers, add_descriptor, add_input, environments_of, featurizer_of, title_of
+from jaxfeat.cli.arguments import (
+    add_centers,
+    add_descriptor,
+    add_input,
+    environments_of,
+    featurizer_of,
+    frames_of,
+    title_of,
+)
 from jaxfeat.cli.output import PICTURES, check_targets, progress_bar, save_figure, write_json
+from jaxfeat.errors import ReadError
+
+if TYPE_CHECKING:
+    from jaxfeat.geometry.environment import Environment
 
 
 def add_scan(commands: Any) -> None:
@@ -29,9 +41,24 @@ def add_scan(commands: Any) -> None:
     results = parser.add_argument_group("results")
     results.add_argument("--json", type=Path, metavar="FILE", help="write one object per environment")
     results.add_argument("--plot", type=Path, metavar="FILE", help=f"draw a picture: {', '.join(PICTURES)}")
+    results.add_argument(
+        "--out",
+        type=Path,
+        metavar="STORE.zarr",
+        help="for any number of environments: write into a zarr store as they come; interrupted, the same command goes "
+        "on",
+    )
+    results.add_argument("--overwrite", action="store_true", help="replace the store, rather than go on with it")
+    results.add_argument("--no-positions", action="store_true", help="keep positions out of the store")
 
 
 def _scan(arguments: argparse.Namespace) -> None:
+    if arguments.out is not None:
+        _scan_into_store(arguments)
+        return
+    if arguments.overwrite or arguments.no_positions:
+        raise ReadError("--overwrite and --no-positions are about a store; name one with --out.")
+
     from jaxfeat.report.plot import plot
     from jaxfeat.report.table import most_blind, print_tables
     from jaxfeat.sweep.run import causes, scan
@@ -48,6 +75,58 @@ def _scan(arguments: argparse.Namespace) -> None:
         save_figure(arguments.plot, plot(records, title_of(f, Path(arguments.input).name)))
     blind = most_blind(records)
     print_tables(records, dict(zip(blind, causes(f, batch, blind), strict=True)))
+
+
+def _scan_into_store(arguments: argparse.Namespace) -> None:
+    from jaxfeat.geometry.species import SYMBOLS
+    from jaxfeat.report.stored import Summary, print_store, records
+    from jaxfeat.sweep.manifold import sweep
+    from jaxfeat.sweep.run import causes
+
+    if arguments.json is not None or arguments.plot is not None:
+        raise ReadError(
+            "--json and --plot hold all environments at once, which --out is there to avoid; leave one out."
+        )
+    if arguments.out.suffix != ".zarr":
+        raise ReadError(f"{arguments.out} names no store; end it in .zarr.")
+    frames = frames_of(arguments)
+    f = featurizer_of(arguments, frames)
+    what = "environments" if frames.total is None else f"{frames.total} environments"
+    with progress_bar(what, frames.total, resumes=True) as progress:
+        ds = sweep(
+            f,
+            frames,
+            out=arguments.out,
+            progress=progress,
+            screened=arguments.screened,
+            positions=not arguments.no_positions,
+            overwrite=arguments.overwrite,
+            command=arguments.command_line,
+        )
+    summary = Summary(ds)
+    blind = records(ds, summary.most_blind, SYMBOLS)
+    blind = [_named(record, frames.label(record["structure"])) for record in blind]
+    why: list[str] = []
+    if "positions" in ds:
+        batch = _environments(ds.isel(environment=summary.most_blind).load())
+        why = causes(f, batch, range(len(blind)))
+    print_store(summary, blind, dict(enumerate(why)), SYMBOLS)
+
+
+def _environments(ds: Any) -> Environment:
+    """Environments as they were put into a store."""
+    import numpy as np
+
+    from jaxfeat.geometry.environment import Environment
+
+    mask = np.arange(ds.sizes["neighbor"]) < ds["n_neighbors"].values[:, None]
+    arrays: dict[str, Any] = {
+        "positions": np.where(mask[..., None], ds["positions"].values, 0.0),
+        "species": np.where(mask, ds["species"].values.astype(np.int32), 0),
+        "mask": mask,
+        **{name: ds[name].values.astype(np.int32) for name in ("center_species", "structure_index", "center_index")},
+    }
+    return Environment(**arrays)
 
 
 def _named(record: dict[str, Any], name: str) -> dict[str, Any]:

@@ -32,13 +32,14 @@ def print_tables(records: Sequence[Record], causes: Mapping[int, str], console: 
     console.print(blind_table(records, causes))
     doubtful = Counter(record["status"] for record in records if record["sigma"] and record["status"] != "ok")
     if doubtful:
-        console.print(f"Causes of null directions are not certain: {_listed(doubtful)}.")
+        console.print(f"Causes of null directions are not certain: {listed(doubtful)}.")
     left_out = Counter(record["status"] for record in records if not record["sigma"])
     if left_out:
-        console.print(f"Without a spectrum: {_listed(left_out)}.")
+        console.print(f"Without a spectrum: {listed(left_out)}.")
 
 
-def _listed(counts: Counter[str]) -> str:
+def listed(counts: Counter[str]) -> str:
+    """Most frequent first."""
     return ", ".join(f"{count} {status}" for status, count in counts.most_common())
 
 
@@ -66,13 +67,12 @@ def most_blind(records: Sequence[Record], most: int = MOST_BLIND_ENVIRONMENTS) -
     return sorted(seen, key=lambda k: blindness(records[k]))[:most]
 
 
-def blind_table(records: Sequence[Record], causes: Mapping[int, str]) -> Table:
-    """The most blind environments by name, worst first, and why."""
+def blind_table(records: Sequence[Record], causes: Mapping[int, str], total: int | None = None) -> Table:
+    """The most blind environments by name, worst first, and why; `total`: of how many, if not of these records."""
     shown = most_blind(records)
+    total = len(_seen(records)) if total is None else total
     headers = ("neigh-\nbors", "equili-\nbrated", "raw", "null di-\nrections")
-    table = plain_table(
-        f"The {len(shown)} most blind of {len(_seen(records))} environments: σ_min/σ_max", "Environment", headers
-    )
+    table = plain_table(f"The {len(shown)} most blind of {total} environments: σ_min/σ_max", "Environment", headers)
     table.add_column("cause and cure", overflow="fold")
     for column in table.columns:
         column.vertical = "top"  # a cause may take several lines; its environment stands by the first
@@ -81,7 +81,7 @@ def blind_table(records: Sequence[Record], causes: Mapping[int, str]) -> Table:
         record = records[k]
         name = f"{record['species']}{record['center']} of {record['name']}"
         values = (str(ratio(record, equilibrated=equilibrated)) for equilibrated in (True, False))
-        cells = (str(record["n_neighbors"]), *values, _count(n_null(record)), escape(causes.get(k, "")))
+        cells = (str(record["n_neighbors"]), *values, count(n_null(record)), escape(causes.get(k, "")))
         table.add_row(escape(name), *cells)
     return table
 
@@ -116,12 +116,13 @@ def _cells(group: Sequence[Record]) -> list[str]:
     for equilibrated in (True, False):
         ascending = ratios(group, equilibrated=equilibrated)
         cells += [str(median(ascending)), str(ascending[0])] if ascending else ["-", "-"]
-    return [*cells, *(_count(sum(record["null"].get(cause, 0) for record in group)) for cause in CAUSES)]
+    return [*cells, *(count(sum(record["null"].get(cause, 0) for record in group)) for cause in CAUSES)]
 
 
 def _seen(records: Sequence[Record]) -> list[Record]:
     return [record for record in records if ratio(record, equilibrated=True) and ratio(record, equilibrated=False)]
 
 
-def _count(n: int) -> str:
+def count(n: int) -> str:
+    """In red where there are any."""
     return f"[bold red]{n}[/]" if n else "0"

@@ -68,7 +68,9 @@ def _ratio(spectrum: Spectrum) -> Any:
         return np.full(spectrum.n_values.shape, np.nan, spectrum.values.dtype)
     at = np if on_host(spectrum.values) else jnp
     last = at.maximum(spectrum.n_values - 1, 0)[..., None]
-    return at.take_along_axis(spectrum.values, last, -1)[..., 0] / spectrum.values[..., 0]
+    with np.errstate(invalid="ignore"):
+        # Of what has no signal, or no spectrum, it is NaN.
+        return at.take_along_axis(spectrum.values, last, -1)[..., 0] / spectrum.values[..., 0]
 
 
 def _n_null(spectrum: Spectrum) -> Any:
