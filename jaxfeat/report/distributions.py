@@ -114,6 +114,8 @@ def _histogram(axes: Axes, parts: Mapping[str, Distribution], raw: Distribution,
         axes.stairs(bottom + counts, edges, baseline=bottom, fill=True, color=COLORS[group], lw=0)
         bottom = bottom + counts
     outline = raw.coarse(*ends, PER_DECADE)
+    if not bottom.any() and not outline.any():
+        axes.text(0.5, 0.5, "all below the floor", transform=axes.transAxes, ha="center", va="center", fontsize=9)
     axes.stairs(outline, edges, color="#444444", lw=0.8)
     axes.set_xscale("log")
     axes.set_xlim(edges[0], edges[-1])

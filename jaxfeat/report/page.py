@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib.resources import files
@@ -32,6 +33,9 @@ TITLES = {
     "symmetry": "symmetry",
     "none": "least sensitive",
 }
+
+
+_TAG = re.compile("<[^>]*>")
 
 
 class Exhibit(NamedTuple):
@@ -321,7 +325,7 @@ def _table(
     for place, (first, *rest) in enumerate(rows):
         cells = [f'<th scope="row"{_class("number", 0 in right)}>{first}</th>']
         for k, cell in enumerate(rest, 1):
-            kinds = [name for name, on in (("number", k in right), ("text", len(cell) > 60)) if on]
+            kinds = [name for name, on in (("number", k in right), ("text", len(_TAG.sub("", cell)) > 40)) if on]
             cells.append(f"<td{_class(' '.join(kinds), bool(kinds))}>{cell}</td>")
         lines.append(f"<tr{_class('marked', bool(marked) and marked[place])}>{''.join(cells)}</tr>")
     return "\n".join([*lines, "</tbody></table></div>"])

@@ -56,6 +56,13 @@
     shown.fresh = false;
   }
 
+  // Its menu is styled by the page that chemiscope comes with; here it would be a heap of plain boxes.
+  function hideSettings() {
+    const hidden = new CSSStyleSheet();
+    hidden.replaceSync("button { display: none; }");
+    for (const child of element("scene").children) child.shadowRoot?.adoptedStyleSheets.push(hidden);
+  }
+
   function choose(k) {
     stop();
     shown = { scene: k, move: 0, along: 0, fresh: true };
@@ -94,6 +101,7 @@
 
   try {
     viewer = new Chemiscope.MoleculeViewer("scene", undefined, new Chemiscope.Warnings());
+    hideSettings();
     choose(0);
   } catch (error) {
     return failed(error.message);

@@ -29,7 +29,7 @@ COLUMNS = (
 )
 """What a store has of every environment. Positions and species of the neighbors come on top."""
 
-PORTION = 32e6
+PORTION = 4e6
 """Bytes of the widest column of a portion, about."""
 
 
