@@ -14,6 +14,7 @@ from jaxfeat.features.lift import summed as summed
 from jaxfeat.features.spec import from_spec as from_spec
 from jaxfeat.features.spec import spec as spec
 from jaxfeat.geometry.environment import Environment as Environment
+from jaxfeat.geometry.frames import frames as frames
 from jaxfeat.geometry.read import environments as environments
 from jaxfeat.geometry.read import read as read
 from jaxfeat.geometry.read import structures as structures

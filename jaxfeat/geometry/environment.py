@@ -150,6 +150,11 @@ def taken(batch: Batch, index: Any) -> Batch:
     return jax.tree.map(lambda leaf: leaf[index], batch)
 
 
+def joined(batches: Sequence[Environment]) -> Environment:
+    """Batches of one padded size on the host, one after the other."""
+    return batches[0] if len(batches) == 1 else jax.tree.map(lambda *leaves: np.concatenate(leaves), *batches)
+
+
 # What is done to every leaf is one program for all of them; leaf by leaf JAX compiles one for each shape.
 @eqx.filter_jit
 def _item(batch: Batch, index: Any) -> Batch:
@@ -204,12 +209,13 @@ def check_positions(positions: np.ndarray, what: str, *, center: bool = False) -
             raise GeometryError(
                 f"{what} {int(radii.argmin())} sits on the center; the center is not among its own neighbors."
             )
-    pair = _coincident_pair(positions)
+    pair = coincident_pair(positions)
     if pair is not None:
         raise GeometryError(f"{what}s {pair[0]} and {pair[1]} are at the same point; remove one of them.")
 
 
-def _coincident_pair(positions: np.ndarray) -> tuple[int, int] | None:
+def coincident_pair(positions: np.ndarray) -> tuple[int, int] | None:
+    """Indices of two of the positions `(n, 3)` that are one point, if there are any."""
     # Sorted by x, a pair within COINCIDENT lies within a short run: linear memory where a distance matrix is not.
     order = np.argsort(positions[:, 0], kind="stable")
     ordered = positions[order]

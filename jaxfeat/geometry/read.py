@@ -1,4 +1,4 @@
-"""From files, `ase.Atoms` and built-in sets to environments: the only module that knows ASE.
+"""From files, `ase.Atoms` and built-in sets to environments.
 
 The search for neighbors is discrete, so it happens here, once, on the host and in float64.
 ASE and vesin are imported where they are used: without them everything else still runs.
@@ -15,6 +15,7 @@ import numpy as np
 
 from jaxfeat.errors import GeometryError, ReadError, SpeciesError
 from jaxfeat.geometry.environment import COINCIDENT, Environment, check_positions
+from jaxfeat.geometry.files import atoms_of
 from jaxfeat.geometry.species import SYMBOLS, atomic_number
 from jaxfeat.geometry.structure import Structure
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 SMALLEST_DISTANCE = 0.5
 SPHERE = 3.0
 """Å, of the random methanes: no two atoms nearer than the one, hydrogens no farther from the carbon than the other."""
+
+DRAWN = 4096
+"""Random methanes of one block."""
 
 
 class Source(NamedTuple):
@@ -49,6 +53,14 @@ class _Pairs(NamedTuple):
     shift: np.ndarray
 
 
+class ImagesError(GeometryError):
+    """Two atoms, `pair`, at one point by periodicity."""
+
+    def __init__(self, message: str, pair: tuple[int, int]) -> None:
+        super().__init__(message)
+        self.pair = pair
+
+
 def read(source: str | Path) -> Source:
     """Every structure of a file or of a built-in set.
 
@@ -63,10 +75,9 @@ def read(source: str | Path) -> Source:
     """
     text = str(source)
     if isinstance(source, str):
-        kind, *options = text.split(":")
-        if kind == "random-methane":
-            return _random_methane(text, options)
-        if text in _SETS:
+        if text.split(":")[0] == "random-methane":
+            return _random_methane(text)
+        if is_set(text):
             return _SETS[text](text)
     return _file(Path(source))
 
@@ -97,7 +108,16 @@ def environments(
     or indices that make no sense, `SpeciesError` for dummy atoms and for symbols that no structure holds.
     """
     structures, r_cut, label = _checked(atoms, r_cut, names)
-    chosen = _centers(structures, centers, label)
+    return jax.device_put(assembled(structures, chosen_centers(structures, centers, label), r_cut, label))
+
+
+def assembled(
+    structures: list[Atoms], chosen: list[np.ndarray], r_cut: float, label: Callable[[int], str]
+) -> Environment:
+    """Environments of the chosen centers of structures that nothing is wrong with, on the host.
+
+    **Raises:** `ImagesError` for atoms that are at the same point as the image of another.
+    """
     numbers = np.concatenate([structure.numbers for structure in structures])
     sizes = np.asarray([len(structure) for structure in structures])
     starts = np.cumsum(sizes) - sizes
@@ -119,14 +139,15 @@ def environments(
     species[row, column] = numbers[pairs.neighbor]
     mask[row, column] = True
     structure_index = np.repeat(np.arange(len(structures)), [len(index) for index in chosen])
-    return Environment(
-        positions=jax.device_put(positions),
-        species=jax.device_put(species),
-        mask=jax.device_put(mask),
-        center_species=jax.device_put(numbers[where].astype(np.int32)),
-        structure_index=jax.device_put(structure_index.astype(np.int32)),
-        center_index=jax.device_put(np.concatenate(chosen).astype(np.int32)),
-    )
+    arrays: dict[str, Any] = {
+        "positions": positions,
+        "species": species,
+        "mask": mask,
+        "center_species": numbers[where].astype(np.int32),
+        "structure_index": structure_index.astype(np.int32),
+        "center_index": np.concatenate(chosen).astype(np.int32),
+    }
+    return Environment(**arrays)
 
 
 def structures(
@@ -145,7 +166,7 @@ def structures(
     **Raises:** as `environments`, and `GeometryError` where molecules and periodic structures come in one list.
     """
     many, r_cut, label = _checked(atoms, r_cut, None)
-    chosen = _centers(many, centers, label)
+    chosen = chosen_centers(many, centers, label)
     built = []
     for k, (structure, center) in enumerate(zip(many, chosen, strict=True)):
         name = label(k)
@@ -175,10 +196,10 @@ def structures(
 
 def _checked(atoms: Any, r_cut: Any, names: Sequence[str] | None) -> tuple[list[Atoms], float, Callable[[int], str]]:
     """The structures, `r_cut` as a number, and what to call each structure, once nothing is wrong with them."""
-    structures, r_cut = _structures(atoms), _length(r_cut)
+    structures, r_cut = _structures(atoms), length(r_cut)
 
     def label(k: int) -> str:
-        return f"structure {k} ({_formula(structures[k])})" if names is None else names[k]
+        return f"structure {k} ({formula(structures[k])})" if names is None else names[k]
 
     for k, structure in enumerate(structures):
         fault = _fault(structure)
@@ -187,7 +208,8 @@ def _checked(atoms: Any, r_cut: Any, names: Sequence[str] | None) -> tuple[list[
     return structures, r_cut, label
 
 
-def _length(r_cut: Any) -> float:
+def length(r_cut: Any) -> float:
+    """`r_cut` as a number. **Raises:** `GeometryError` for what is no distance."""
     try:
         value = float(r_cut)
     except (TypeError, ValueError):
@@ -212,7 +234,8 @@ def _structures(atoms: Any) -> list[Atoms]:
     return list(atoms)
 
 
-def _formula(structure: Atoms) -> str:
+def formula(structure: Atoms) -> str:
+    """What a reader calls a structure."""
     known = (structure.numbers < len(SYMBOLS)).all()
     return structure.get_chemical_formula() if known and len(structure) else f"{len(structure)} atoms"
 
@@ -231,11 +254,17 @@ def _fault(structure: Atoms) -> GeometryError | SpeciesError | None:
         check_positions(structure.positions, "atom")
     except GeometryError as error:
         return error
-    if not structure.pbc.any():
-        return None
     cell = structure.cell.array[structure.pbc]
     if not np.isfinite(cell).all():
         return GeometryError(f"the cell {cell.tolist()} is not finite; mend it.")
+    return cell_fault(structure)
+
+
+def cell_fault(structure: Atoms) -> GeometryError | None:
+    """Periodic cell vectors that span no cell."""
+    cell = structure.cell.array[structure.pbc]
+    if not len(cell) or not np.isfinite(cell).all():
+        return None
     lengths = np.linalg.norm(cell, axis=-1)
     if (lengths == 0).any():
         axis = np.flatnonzero(structure.pbc)[int(np.argmin(lengths))]
@@ -245,12 +274,15 @@ def _fault(structure: Atoms) -> GeometryError | SpeciesError | None:
     return None
 
 
-def _centers(structures: list[Atoms], centers: Any, label: Callable[[int], str]) -> list[np.ndarray]:
-    """Indices of the centers in each structure."""
-    if centers is None:
+def chosen_centers(structures: list[Atoms], centers: Any, label: Callable[[int], str]) -> list[np.ndarray]:
+    """Indices of the centers in each structure.
+
+    **Raises:** `SpeciesError` for symbols that no structure holds, `GeometryError` for indices that one does not have.
+    """
+    wanted = wanted_centers(centers)
+    if wanted is None:
         return [np.arange(len(structure)) for structure in structures]
-    wanted = np.unique(np.atleast_1d(np.asarray(centers)))
-    if wanted.size and wanted.dtype.kind == "U":
+    if wanted.dtype.kind == "U":
         numbers = [atomic_number(str(symbol)) for symbol in wanted]
         held = np.unique(np.concatenate([structure.numbers for structure in structures]))
         for number in numbers:
@@ -258,13 +290,21 @@ def _centers(structures: list[Atoms], centers: Any, label: Callable[[int], str])
                 species = ", ".join(SYMBOLS[n] for n in held)
                 raise SpeciesError(f"there is no {SYMBOLS[number]} among the atoms; choose centers among {species}.")
         return [np.flatnonzero(np.isin(structure.numbers, numbers)) for structure in structures]
-    if not wanted.size or wanted.dtype.kind not in "iu":
-        raise GeometryError(f"centers is {centers!r}; give indices, chemical symbols, or None for every atom.")
     for k, structure in enumerate(structures):
         for index in wanted[[0, -1]]:
             if not 0 <= index < len(structure):
                 raise GeometryError(f"{label(k)}: there is no atom {index}, only 0 to {len(structure) - 1}.")
     return [wanted] * len(structures)
+
+
+def wanted_centers(centers: Any) -> np.ndarray | None:
+    """Symbols or indices without repetition, `None` for every atom. **Raises:** `GeometryError` for anything else."""
+    if centers is None:
+        return None
+    wanted = np.unique(np.atleast_1d(np.asarray(centers)))
+    if not wanted.size or wanted.dtype.kind not in "iuU":
+        raise GeometryError(f"centers is {centers!r}; give indices, chemical symbols, or None for every atom.")
+    return wanted
 
 
 def _pairs(structures: list[Atoms], starts: np.ndarray, r_cut: float, label: Callable[[int], str]) -> _Pairs:
@@ -282,42 +322,27 @@ def _pairs(structures: list[Atoms], starts: np.ndarray, r_cut: float, label: Cal
         )
         i, j = i.astype(int), j.astype(int)
         if distance.size and distance.min() < COINCIDENT:
-            pair = sorted((i[distance.argmin()], j[distance.argmin()]))
-            raise GeometryError(
-                f"{label(k)}: atoms {pair[0]} and {pair[1]} are periodic images of each other; remove one of them."
-            )
+            first, second = sorted((int(i[distance.argmin()]), int(j[distance.argmin()])))
+            message = f"atoms {first} and {second} are periodic images of each other; remove one of them."
+            raise ImagesError(f"{label(k)}: {message}", (first, second))
         found.append(_Pairs(i + start, j + start, vector, distance, shift))
     return _Pairs(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
 
 def _file(path: Path) -> Source:
-    import ase.io
-    from ase import Atoms
-
     if not path.exists():
         sets = ", ".join([*_SETS, "random-methane:N[:SEED]"])
         raise ReadError(f"{path}: there is no such file, and the built-in sets are {sets}.")
-    if path.is_dir():
-        raise ReadError(f"{path} is a folder; give a file of structures.")
-    frames: list[Atoms] = []
-    try:
-        if path.stat().st_size == 0:
-            raise ReadError(f"{path} is empty; give a file that holds structures.")
-        for frame in ase.io.iread(path, ":", do_not_split_by_at_sign=True):
-            frames.append(frame)
-    except ReadError:
-        raise
-    # ASE's readers raise whatever their parsers stumble over, from OSError to KeyError and sqlite3.Error.
-    except Exception as error:
-        place = f" at frame {len(frames)}" if frames else ""
-        reason = " ".join(str(error).split())[:200]
-        raise ReadError(f"{path} cannot be read{place}: {type(error).__name__}: {reason}") from error
-    if not frames or not all(isinstance(frame, Atoms) for frame in frames):
-        raise ReadError(f"{path} holds no structures.")
-    formulas = [_formula(frame) for frame in frames]
+    frames = list(atoms_of(path))
+    formulas = [formula(frame) for frame in frames]
     if len(frames) > 1:
-        formulas = [f"frame {k}, {formula}" for k, formula in enumerate(formulas)]
+        formulas = [f"frame {k}, {name}" for k, name in enumerate(formulas)]
     return Source(frames, formulas, None)
+
+
+def is_set(name: str) -> bool:
+    """Whether this names a built-in set that is always the same."""
+    return name in _SETS
 
 
 def _collection(name: str) -> Source:
@@ -346,21 +371,38 @@ def _prl_methane(_: str) -> Source:
     return Source(list(_methanes(1.09 * np.asarray(hydrogens))), names, "C")
 
 
-def _random_methane(text: str, options: list[str]) -> Source:
+def _random_methane(text: str) -> Source:
+    n, seed = methanes_asked(text)
+    hydrogens = np.concatenate([block for _, block in random_hydrogens(n, seed)])
+    return Source(list(_methanes(hydrogens)), [f"random CH4 {k}" for k in range(n)], "C")
+
+
+def methanes_asked(text: str) -> tuple[int, int]:
+    """N and SEED of random-methane:N[:SEED]. **Raises:** `ReadError` for anything else."""
+    options = text.split(":")[1:]
     if not 1 <= len(options) <= 2 or not all(option.isdecimal() for option in options) or int(options[0]) < 1:
         raise ReadError(f"{text}: write random-methane:N or random-methane:N:SEED with whole numbers, N at least 1.")
-    n, seed = int(options[0]), int(options[1]) if len(options) == 2 else 0
-    rng = np.random.default_rng(seed)
-    kept: list[np.ndarray] = []
-    while sum(map(len, kept)) < n:
-        direction = rng.normal(size=(n, 4, 3))
-        direction /= np.linalg.norm(direction, axis=-1, keepdims=True)
-        atoms = np.zeros((n, 5, 3))
-        atoms[:, 1:] = SPHERE * np.cbrt(rng.uniform(size=(n, 4, 1))) * direction
-        first, second = np.triu_indices(5, 1)
-        distance = np.linalg.norm(atoms[:, first] - atoms[:, second], axis=-1)
-        kept.append(atoms[distance.min(-1) >= SMALLEST_DISTANCE, 1:])
-    return Source(list(_methanes(np.concatenate(kept)[:n])), [f"random CH4 {k}" for k in range(n)], "C")
+    return int(options[0]), int(options[1]) if len(options) == 2 else 0
+
+
+def random_hydrogens(n: int, seed: int, start: int = 0) -> Iterator[tuple[int, np.ndarray]]:
+    """Hydrogens of the random methanes from `start` to `n`, block by block: the first one's index, `(m, 4, 3)` in Å.
+
+    Each block has a stream of random numbers of its own, so that any of them can be drawn without those before it.
+    """
+    first, second = np.triu_indices(5, 1)
+    drawn = DRAWN * 9 // 8  # one in 23 has atoms too near to each other
+    for block in range(start // DRAWN, -(-n // DRAWN)):
+        rng = np.random.default_rng([seed, block])
+        kept = np.zeros((0, 4, 3))
+        while len(kept) < DRAWN:
+            hydrogens = rng.normal(size=(4, 3, drawn))
+            hydrogens *= SPHERE * np.cbrt(rng.uniform(size=(4, 1, drawn))) / np.sqrt((hydrogens**2).sum(1))[:, None]
+            atoms = np.concatenate([np.zeros((1, 3, drawn)), hydrogens])
+            apart = ((atoms[first] - atoms[second]) ** 2).sum(1).min(0) >= SMALLEST_DISTANCE**2
+            kept = np.concatenate([kept, hydrogens[:, :, apart].transpose(2, 0, 1)])
+        low = max(start - block * DRAWN, 0)
+        yield block * DRAWN + low, kept[low : min(DRAWN, n - block * DRAWN)]
 
 
 def _methanes(hydrogens: np.ndarray) -> Iterator[Atoms]:

@@ -1,23 +1,25 @@
-"""Singular spectra over a manifold, or over a batch of environments, as a labelled data set."""
+"""Singular spectra over a manifold, a batch or a stream of environments, as a labelled data set."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from jaxfeat.errors import BasisError, GeometryError
+from jaxfeat.errors import BasisError, GeometryError, ReadError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
+from jaxfeat.geometry.frames import Frames
 from jaxfeat.manifolds.manifold import AbstractManifold
 from jaxfeat.sensitivity.cure import cure
 from jaxfeat.sensitivity.nullspace import narrowed, null_space
-from jaxfeat.sweep.run import COUNTED, Progress, collect
+from jaxfeat.sweep.run import CHUNK, COUNTED, Progress, collect
+from jaxfeat.sweep.stream import stream_of
+from jaxfeat.sweep.variables import provenance
 from jaxfeat.sweep.zeros import Place, Zero, zeros
 
 POINTS = 41
@@ -26,67 +28,109 @@ POINTS = 41
 
 def sweep(
     f: AbstractFeaturizer,
-    at: AbstractManifold | Environment,
+    at: AbstractManifold | Environment | Frames | Iterable[Environment],
     grid: Mapping[str, Any] | None = None,
     out: str | Path | None = None,
     progress: Progress | None = None,
+    *,
+    screened: bool = False,
+    positions: bool = True,
+    chunk: int = CHUNK,
+    overwrite: bool = False,
+    command: str = "",
 ) -> Any:
-    """Singular spectra of everything that a manifold or a batch holds.
+    """Singular spectra of everything that a manifold, a batch or a stream holds.
+
+    Environments into a zarr store are worked on in chunks, and nothing grows with their number. A sweep that was
+    stopped, whatever stopped it, goes on where it was when the same call is made again; chunks that were damaged since
+    are worked out anew, and a store that is complete is opened at once.
 
     **Arguments:**
 
     - `f`: a featurizer.
-    - `at`: a batch of environments, or a manifold.
+    - `at`: a manifold; a batch of environments; `jaxfeat.frames`; or any iterable of batches, of sizes and shapes as
+      they come. An iterable is gone through from its beginning each time.
     - `grid`: of a manifold, ascending values by the names of one or two of its parameters (Å or rad); the others keep
       their defaults, or the single value that is given. By default 41 values between the bounds of each parameter.
-    - `out`: a file to write, which must not exist: NetCDF (.nc) or a zarr store (.zarr).
-    - `progress`: called with the number of environments done and their total.
+    - `out`: a zarr store (.zarr) or, unless `at` is a stream, a NetCDF file (.nc). Only stores of environments are gone
+      on with; anything else must not exist.
+    - `progress`: called with the number of environments done and their total, or `None` where that is not known.
+    - `screened`: as in `scan`.
+    - `positions`: of a store, whether it holds where the atoms are.
+    - `chunk`: of a store, environments of a chunk.
+    - `overwrite`: replace a store, rather than go on with it.
+    - `command`: of a store, what made it, for those who read it.
 
-    **Returns:** an `xarray.Dataset`. Over the parameters of the grid, or over `environment`: `sigma` and
-    `sigma_equilibrated` (descending along `value`, NaN where there is none), `floor`, `floor_equilibrated`,
-    `n_values`, `null` (null directions along `cause`), `status`. Of a manifold also `zero_...`: where σ_min vanishes,
-    points and curves, refined in the parameters (`zero_at`, `zero_error`), with the null directions there by cause and
-    a sentence on what lifts them. Null directions that all points have do not count as zeros.
+    **Returns:** an `xarray.Dataset`, of a store one that reads as it is asked. Over the parameters of the grid, or over
+    `environment`: `sigma` and `sigma_equilibrated` (descending along `value`, NaN where there is none), `floor`,
+    `floor_equilibrated`, `n_values`, `certified`, `null` (null directions along `cause`), `status`; of environments
+    also `center_species`, `n_neighbors`, and `positions` (Å, relative to the center) and `species` along `neighbor`. In
+    a stream, atoms that the featurizer does not know give the status "unknown-species". Of a manifold also `zero_...`:
+    where σ_min vanishes, points and curves, refined in the parameters (`zero_at`, `zero_error`), with the null
+    directions there by cause and a sentence on what lifts them. Null directions that all points have do not count as
+    zeros.
 
     **Raises:** `GeometryError` for a grid that makes no sense, `SpeciesError` as the featurizer does, `ReadError` for
-    a place that cannot be written to.
+    a place that cannot be written to, has too little room, is being written to, or holds a sweep that differs in the
+    featurizer, the input or a setting; and for a frame that cannot be read, once all before it are in the store.
     """
     from jaxfeat.sweep import store
 
-    if out is not None:
-        store.check_target(Path(out))
-    attributes = {"featurizer": repr(f), "precision": str(jnp.result_type(float))}
+    target = None if out is None else Path(out)
+    if target is not None and target.suffix == ".zarr" and not isinstance(at, AbstractManifold):
+        from jaxfeat.sweep.resume import sweep_into
+
+        sweep_into(
+            target, f, stream_of(at), screened=screened, positions=positions, chunk=chunk, overwrite=overwrite,
+            command=command, progress=progress,
+        )  # fmt: skip
+        return store.opened(target)
+    if target is not None:
+        store.check_target(target)
     if isinstance(at, Environment):
-        coords: dict[str, Any] = {"environment": ("environment", np.arange(len(at)))}
-        for name in ("structure_index", "center_index"):
-            coords[name] = ("environment", np.asarray(getattr(at, name)))
-        ds = store.dataset(collect(f, at, progress), ["environment"], coords, attributes)
+        attributes = provenance(f) | {"input": "environments in memory", "screened": int(screened)}
+        found = collect(f, at, progress, screened)
+        ds = store.dataset(found, ["environment"], {}, attributes, at)
+    elif isinstance(at, AbstractManifold):
+        ds = _over_manifold(f, at, grid, progress, screened)
     else:
-        axes, place = _placed(at, grid)
-        points = np.stack(np.meshgrid(*axes.values(), indexing="ij"), -1).reshape(-1, len(axes))
-        environments = _environments(place, points)
-        found = collect(f, environments, progress)
-        coords = {name: (name, axis, {"units": at.parameter(name).unit}) for name, axis in axes.items()}
-        fixed = {p.name: float(v) for p, v in zip(at.parameters, place.fixed, strict=True) if p.name not in axes}
-        ds = store.dataset(found, list(axes), coords, attributes | fixed)
-        known = np.isfinite(found.floor)
-        null = (found.sigma_equilibrated <= found.floor_equilibrated[:, None]).sum(-1)[known]
-        ds.attrs["n_generic"] = int(null.min()) if known.any() else 0
-        vanishing: list[Zero] = []
-        if known.any():
-            vanishing = zeros(
-                narrowed(f, environments[0]),
-                place,
-                list(axes.values()),
-                ds["sigma_equilibrated"].values,
-                int(null.min()),
-            )
-        explained = [_explained(f, place, zero) for zero in vanishing]
-        counts, causes = [count for count, _ in explained], [cause for _, cause in explained]
-        ds = store.with_zeros(ds, list(axes), vanishing, counts, causes)
-    if out is not None:
-        store.write(ds, Path(out))
+        raise ReadError("a stream of environments is never held whole; name a zarr store to sweep it into.")
+    if target is not None:
+        store.write(ds, target)
     return ds
+
+
+def _over_manifold(
+    f: AbstractFeaturizer,
+    at: AbstractManifold,
+    grid: Mapping[str, Any] | None,
+    progress: Progress | None,
+    screened: bool,
+) -> Any:
+    from jaxfeat.sweep import store
+
+    axes, place = _placed(at, grid)
+    points = np.stack(np.meshgrid(*axes.values(), indexing="ij"), -1).reshape(-1, len(axes))
+    environments = _environments(place, points)
+    found = collect(f, environments, progress, screened)
+    coords = {name: (name, axis, {"units": at.parameter(name).unit}) for name, axis in axes.items()}
+    fixed = {p.name: float(v) for p, v in zip(at.parameters, place.fixed, strict=True) if p.name not in axes}
+    ds = store.dataset(found, list(axes), coords, provenance(f) | fixed)
+    known = np.isfinite(found.floor)
+    null = (found.sigma_equilibrated <= found.floor_equilibrated[:, None]).sum(-1)[known]
+    ds.attrs["n_generic"] = int(null.min()) if known.any() else 0
+    vanishing: list[Zero] = []
+    if known.any():
+        vanishing = zeros(
+            narrowed(f, environments[0]),
+            place,
+            list(axes.values()),
+            ds["sigma_equilibrated"].values,
+            int(null.min()),
+        )
+    explained = [_explained(f, place, zero) for zero in vanishing]
+    counts, causes = [count for count, _ in explained], [cause for _, cause in explained]
+    return store.with_zeros(ds, list(axes), vanishing, counts, causes)
 
 
 @eqx.filter_jit

@@ -37,7 +37,10 @@ exact null direction."""
 FEW = 48
 """Environments of one shape that are not worth a compilation of their own."""
 
-Progress = Callable[[int, int], None]
+CHUNK = 4096
+"""Environments of a chunk: a fifth of a second's work at best, which is what a disk needs to have them for good."""
+
+Progress = Callable[[int, Any], None]
 
 
 class Pair(NamedTuple):
@@ -122,13 +125,25 @@ class Collected(NamedTuple):
 
 
 def collect(
-    f: AbstractFeaturizer, batch: Environment, progress: Progress | None = None, screened: bool = False
+    f: AbstractFeaturizer,
+    batch: Environment,
+    progress: Progress | None = None,
+    screened: bool = False,
+    chunk: int | None = None,
 ) -> Collected:
-    """What `scan` finds, for those who go on to compute with it."""
-    f.check(batch)
+    """What `scan` finds, for those who go on to compute with it.
+
+    `chunk`: of a stream that comes in batches of that many, the last one perhaps shorter. All of them then share their
+    programs, and atoms that the featurizer does not know give a status rather than an error.
+    """
     host = jax.tree.map(np.asarray, batch)
     n, width = len(batch), 3 * batch.max_neighbors
-    status = np.full(n, "", dtype=object)
+    if chunk is None:
+        f.check(batch)
+        known_species = np.arange(n)
+    else:
+        known_species = np.flatnonzero(_known(f, host))
+    status = np.full(n, "unknown-species", dtype=object)
     found = Collected(
         sigma=np.full((n, width), np.nan),
         sigma_equilibrated=np.full((n, width), np.nan),
@@ -141,8 +156,9 @@ def collect(
         status=status,
     )
     done = 0
-    for indices, spectra in chunks(f, host, screened):
-        m = len(indices)
+    described = host if len(known_species) == n else host[known_species]
+    for members, spectra in chunks(f, described, screened, chunk) if len(known_species) else ():
+        indices, m = known_species[members], len(members)
         raw, equilibrated = spectra
         known = raw.status.names == "ok"
         k = min(raw.values.shape[1], width)
@@ -187,23 +203,35 @@ def _classified(f: AbstractFeaturizer, env: Environment, rigid: np.ndarray, n_nu
     return np.asarray([getattr(null, cause) for cause in COUNTED]), null.status
 
 
-def chunks(f: AbstractFeaturizer, batch: Environment, screened: bool = False) -> Iterator[tuple[np.ndarray, Pair]]:
-    """Indices into `batch` and their spectra, a chunk at a time.
+def _known(f: AbstractFeaturizer, host: Environment) -> np.ndarray:
+    """Whether each environment of a batch, `(b,)`, holds no species that the featurizer does not tell apart."""
+    if f.species is None:
+        return np.ones(len(host), bool)
+    among = np.append(np.asarray(f.species), 0)
+    known = np.isin(host.species, among[:-1]) | ~np.asarray(host.mask)
+    return np.asarray(known.all(-1) & np.isin(host.center_species, among))
+
+
+def chunks(
+    f: AbstractFeaturizer, batch: Environment, screened: bool = False, chunk: int | None = None, ahead: int = AHEAD
+) -> Iterator[tuple[np.ndarray, Pair]]:
+    """Indices into `batch` and their spectra, a portion at a time; `chunk` as in `collect`.
 
     Where `screened`, those that have a value below its floor come in the end, by QR.
     """
     doubtful = [np.zeros(0, int)]
-    for chunk in portions(f, batch, ahead=AHEAD):
+    for portion in portions(f, batch, ahead=ahead, chunk=chunk):
         with one_thread():
-            found = _spectra(f, chunk.species, chunk.environments, screened)
-            pair = _taken(Pair(*jax.tree.map(np.asarray, found)), slice(len(chunk.indices)))
+            found = _spectra(f, portion.species, portion.environments, screened)
+            pair = _taken(Pair(*jax.tree.map(np.asarray, found)), slice(len(portion.indices)))
         below = np.any([~part.certified & (np.asarray(part.n_null) > 0) for part in pair], 0)
-        doubtful.append(chunk.indices[below])
+        doubtful.append(portion.indices[below])
         if not below.all():
-            yield chunk.indices[~below], _taken(pair, ~below)
+            yield portion.indices[~below], _taken(pair, ~below)
     again = np.concatenate(doubtful)
     if again.size:
-        for indices, pair in chunks(f, jax.tree.map(lambda leaf: np.asarray(leaf)[again], batch)):
+        rest = jax.tree.map(lambda leaf: np.asarray(leaf)[again], batch)
+        for indices, pair in chunks(f, rest, chunk=chunk, ahead=AHEAD if chunk is None else 1):
             yield again[indices], pair
 
 
@@ -225,20 +253,30 @@ class Chunk(NamedTuple):
     environments: Environment
 
 
-def portions(f: AbstractFeaturizer, batch: Environment, few: int | None = None, ahead: int = 1) -> Iterator[Chunk]:
+def portions(
+    f: AbstractFeaturizer, batch: Environment, few: int | None = None, ahead: int = 1, chunk: int | None = None
+) -> Iterator[Chunk]:
     """A batch, a chunk at a time, one shape after the other.
 
     Each environment is to be described in the species that it holds: features of the others are zero, and the singular
     values are the same without them. Shapes of less than `few` members, 48 unless told, join larger ones. A chunk is as
-    large as the cache holds Jacobians, or `ahead` times that.
+    large as the cache holds Jacobians, or `ahead` times that. Of a batch that is a `chunk` of a stream, as `collect`
+    has it, no chunk is smaller, however few its members: a compilation costs more than working on some twice.
     """
     host = jax.tree.map(np.asarray, batch)
     held = species_held(f, host)
-    shapes = np.stack([held.n, np.asarray([room_for(int(n)) for n in host.mask.sum(-1)])], -1)
+    rooms = np.asarray([room_for(n) for n in range(host.max_neighbors + 1)])
+    shapes = np.stack([held.n, rooms[host.mask.sum(-1)]], -1)
     for (n_species, room), members in _merged(shapes, FEW if few is None else few).items():
         subsets = held.numbers[:, :n_species]
         narrow = f.restricted(np.arange(1, n_species + 1, dtype=np.int32))
-        per_chunk = min(_cached(_n_features(narrow, host, room), room) * ahead, 2 ** (len(members) - 1).bit_length())
+        cached = _cached(_n_features(narrow, host, room), room)
+        if chunk is None:
+            per_chunk = min(cached * ahead, 2 ** (len(members) - 1).bit_length())
+        elif 2 * len(members) > len(host):
+            per_chunk = min(cached * ahead, 2 ** (chunk - 1).bit_length())
+        else:
+            per_chunk = min(cached, 2 ** (chunk - 1).bit_length())
         for start in range(0, len(members), per_chunk):
             indices = members[start : start + per_chunk]
             filled = np.concatenate([indices, np.full(per_chunk - len(indices), indices[0])])
@@ -266,17 +304,20 @@ def species_held(f: AbstractFeaturizer, batch: Environment) -> Held:
 def _merged(shapes: np.ndarray, few: int) -> dict[tuple[int, int], np.ndarray]:
     """Members of each shape (species, neighbors), after shapes of few members have joined the next larger one: a
     compilation costs as much as thousands of environments."""
-    found, counts = np.unique(shapes, axis=0, return_counts=True)
-    target = {tuple(shape): tuple(shape) for shape in found.tolist()}
-    size = {tuple(shape): int(count) for shape, count in zip(found.tolist(), counts, strict=True)}
+    base = int(shapes[:, 1].max(initial=0)) + 1
+    found, which, counts = np.unique(shapes @ (base, 1), return_inverse=True, return_counts=True)
+    kinds = [divmod(code, base) for code in found.tolist()]
+    target = {shape: shape for shape in kinds}
+    size = dict(zip(kinds, counts.tolist(), strict=True))
     for shape in sorted(size, key=lambda s: s[0] ** 2 * s[1]):
         larger = [other for other in size if other != shape and other[0] >= shape[0] and other[1] >= shape[1]]
         if size[shape] < few and larger:
             host = min(larger, key=lambda s: s[0] ** 2 * s[1])
             size[host] += size.pop(shape)
             target = {member: host if to == shape else to for member, to in target.items()}
-    of_member = np.asarray([target[tuple(shape)] for shape in shapes.tolist()])
-    return {shape: np.flatnonzero((of_member == shape).all(1)) for shape in sorted(size)}
+    return {
+        shape: np.flatnonzero(np.asarray([target[kind] == shape for kind in kinds])[which]) for shape in sorted(size)
+    }
 
 
 def room_for(n_neighbors: int) -> int:
@@ -294,7 +335,8 @@ def _cached(n_features: int, room: int) -> int:
 
 def _n_features(f: AbstractFeaturizer, batch: Environment, room: int) -> int:
     empty = jax.tree.map(np.zeros_like, batch[0])
-    return eqx.filter_eval_shape(f.features, empty.padded(room)).shape[0]
+    # Called, a featurizer is one program to JAX, which is traced once for all chunks.
+    return eqx.filter_eval_shape(f, empty.padded(room)).shape[0]
 
 
 @eqx.filter_jit

@@ -1,4 +1,4 @@
-"""Results as labelled data sets, in memory and on disk: the only module that knows xarray and zarr."""
+"""Results as labelled data sets, in memory and on disk: the only module that knows xarray."""
 
 from __future__ import annotations
 
@@ -13,38 +13,41 @@ import numpy as np
 import xarray
 
 from jaxfeat.errors import ReadError
+from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.write import check_folder
 from jaxfeat.sweep.run import COUNTED, Collected
+from jaxfeat.sweep.variables import CAUSES, ORIGINS, atoms, spectra, variables
 from jaxfeat.sweep.zeros import Zero
 
 SUFFIXES = (".nc", ".zarr")
 
 
-def dataset(found: Collected, dims: Sequence[str], coords: dict[str, Any], attributes: dict[str, Any]) -> Any:
-    """Spectra and counts as an `xarray.Dataset`.
+def dataset(
+    found: Collected,
+    dims: Sequence[str],
+    coords: dict[str, Any],
+    attributes: dict[str, Any],
+    environments: Environment | None = None,
+) -> Any:
+    """Spectra and counts as an `xarray.Dataset`, and where the atoms are, if they are given.
 
     **Arguments:** `dims` and `coords`: the axes that the environments of `found` run over, the last one fastest.
     """
-    shape = tuple(len(coords[name][1]) for name in dims)
-    k = int(found.n_values.max(initial=0))
-
-    def over(values: np.ndarray, *rest: str, **attrs: str) -> tuple[tuple[str, ...], np.ndarray, dict[str, str]]:
-        return (*dims, *rest), values.reshape(*shape, *values.shape[1:]), attrs
-
-    per_length = {"units": "features/Å"}
-    return xarray.Dataset(
-        {
-            "sigma": over(found.sigma[:, :k], "value", long_name="singular values", **per_length),
-            "sigma_equilibrated": over(found.sigma_equilibrated[:, :k], "value", long_name="equilibrated ones"),
-            "floor": over(found.floor, **per_length),
-            "floor_equilibrated": over(found.floor_equilibrated),
-            "n_values": over(found.n_values),
-            "null": over(found.null, "cause", long_name="null directions by cause"),
-            "status": over(found.status.astype(str)),
-        },
-        coords={**coords, "cause": np.asarray(COUNTED)},
-        attrs={**attributes, "jaxfeat": version("jaxfeat")},
+    shape = tuple(len(coords[name][1]) for name in dims) if coords else (len(found.status),)
+    arrays = spectra(found) | ({} if environments is None else atoms(environments, positions=True))
+    known = variables(positions=True)
+    held = {}
+    for name, values in arrays.items():
+        v = known[name]
+        held[name] = (*dims, *v.axes), values.astype(v.dtype).reshape(*shape, *values.shape[1:]), v.attributes
+    return xarray.Dataset(held, coords={**coords, "cause": CAUSES}, attrs=attributes).set_coords(
+        [name for name in ORIGINS if name in held]
     )
+
+
+def opened(path: Path) -> Any:
+    """The data set of a store, read as it is asked for."""
+    return xarray.open_zarr(path, consolidated=False, chunks=None)
 
 
 def with_zeros(

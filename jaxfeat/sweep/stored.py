@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import xarray
 
 from jaxfeat.errors import ReadError
 from jaxfeat.geometry.environment import Environment
+from jaxfeat.sweep.store import opened
 
 COLUMNS = (
     "sigma",
@@ -46,7 +46,7 @@ class Stored:
         if not path.exists():
             raise ReadError(f"{path}: there is no such store.")
         try:
-            self._data = xarray.open_zarr(path, consolidated=False, chunks=None)
+            self._data = opened(path)
         except (OSError, ValueError, KeyError) as error:
             raise ReadError(f"{path} is no store; give the folder that a sweep was written to.") from error
         missing = [name for name in (*COLUMNS, "cause") if name not in self._data.variables]

@@ -1,0 +1,124 @@
+"""Arrays of a zarr store that grow along `environment`, chunk by chunk.
+
+Each chunk has one writer, and writing it again does no harm. Who feeds the writers lets the arrays grow beforehand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from zarr.codecs import ZstdCodec
+
+from jaxfeat.sweep.variables import CAUSES, ORIGINS, Variable
+
+AXES = ("value", "neighbor")
+"""Axes that grow beside `environment`."""
+
+FIXED = {"cause": len(CAUSES), "xyz": 3}
+
+
+class Chunked:
+    """The arrays at `path`: `variables` in chunks of `length` environments.
+
+    `widths`: of a chunk along `AXES`. Whatever the arrays grow to, chunks stay as large.
+    """
+
+    def __init__(self, path: Path, variables: Mapping[str, Variable], length: int, widths: Mapping[str, int]) -> None:
+        self.path, self.variables, self.length = path, variables, length
+        self.chunks = {**FIXED, **{axis: max(widths[axis], 1) for axis in AXES}}
+        self.arrays: dict[str, Any] = {}
+
+    def create(self, attributes: Mapping[str, Any]) -> None:
+        """Metadata of empty arrays, where there is none that can be read; chunks that are there stay."""
+        group = _group(self.path)
+        if "coordinates" not in group.attrs:
+            # As xarray has it: which of the variables are coordinates.
+            group.attrs.update({**attributes, "coordinates": " ".join(ORIGINS)})
+        for name, variable in self.variables.items():
+            if _readable(group, name) is None:
+                (self.path / name / "zarr.json").unlink(missing_ok=True)
+                group.create_array(
+                    name,
+                    shape=(0, *(FIXED.get(axis, 0) for axis in variable.axes)),
+                    chunks=(self.length, *(self.chunks[axis] for axis in variable.axes)),
+                    dtype=variable.dtype,
+                    fill_value=variable.missing,
+                    compressors=ZstdCodec(level=1, checksum=True),
+                    dimension_names=("environment", *variable.axes),
+                    attributes=variable.attributes,
+                )
+        if _readable(group, "cause") is None:
+            (self.path / "cause" / "zarr.json").unlink(missing_ok=True)
+            cause = group.create_array("cause", shape=CAUSES.shape, dtype=str, dimension_names=("cause",))
+            cause[:] = CAUSES.astype(object)
+
+    def open(self) -> None:
+        """Take up what `create` made, perhaps in another process."""
+        group = zarr.open_group(self.path, mode="r+")
+        self.arrays = {name: group[name] for name in self.variables}
+
+    @property
+    def size(self) -> dict[str, int]:
+        """Lengths of the axes that grow."""
+        return {
+            axis: self.arrays[name].shape[1 + variable.axes.index(axis) if axis in variable.axes else 0]
+            for name, variable in self.variables.items()
+            for axis in (*variable.axes, "environment")
+            if axis not in FIXED
+        }
+
+    def resize(self, sizes: Mapping[str, int]) -> None:
+        """Metadata only, but that chunks outside the new lengths go."""
+        for name, variable in self.variables.items():
+            array = self.arrays[name]
+            shape = tuple(
+                sizes.get(axis, old) for axis, old in zip(("environment", *variable.axes), array.shape, strict=True)
+            )
+            if shape != array.shape:
+                array.resize(shape)
+
+    def write(self, k: int, arrays: Mapping[str, np.ndarray]) -> list[Path]:
+        """Fill chunk `k` of all arrays, which have grown to hold it. Returns its files."""
+        start = k * self.length
+        for name, variable in self.variables.items():
+            array, values = self.arrays[name], arrays[name]
+            # What is left of another attempt may be damaged, and zarr would read it.
+            for file in _files(self.path / name, k):
+                file.unlink()
+            padding = [(0, whole - held) for whole, held in zip(array.shape[1:], values.shape[1:], strict=True)]
+            if any(missing for _, missing in padding):
+                values = np.pad(values, [(0, 0), *padding], constant_values=variable.missing)
+            array[start : start + len(values)] = values
+        return [file for name in self.variables for file in _files(self.path / name, k)]
+
+    def finish(self, attributes: Mapping[str, Any]) -> None:
+        zarr.open_group(self.path, mode="r+").attrs.update(attributes)
+
+
+def is_group(path: Path) -> bool:
+    """Whether zarr knows what lies here."""
+    return (path / "zarr.json").is_file()
+
+
+def _group(path: Path) -> Any:
+    try:
+        return zarr.open_group(path, mode="r+")
+    except Exception:
+        (path / "zarr.json").unlink(missing_ok=True)
+        return zarr.open_group(path, mode="a")
+
+
+def _readable(group: Any, name: str) -> Any:
+    try:
+        return group[name]
+    except Exception:
+        return None
+
+
+def _files(array: Path, k: int) -> list[Path]:
+    at = array / "c" / str(k)
+    return [at] if at.is_file() else sorted(file for file in at.rglob("*") if file.is_file())
