@@ -25,7 +25,7 @@ lint: .venv/installed-test
 	touch $@
 
 .venv/installed-test: .venv/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,peers]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,peers,report]'
 	touch $@
 
 clean:

@@ -167,6 +167,13 @@ def test_without_positions_there_is_everything_but_the_view(copy, tmp_path):
     assert shown[3] == "4" and shown[6] == "incompleteness 1"
 
 
+def test_a_featurizer_that_cannot_be_made_again_leaves_the_counts(copy, tmp_path):
+    zarr.open_group(copy, mode="r+").attrs.update({"featurizer": "Function(lambda) 0a1b"})
+    text = report(copy, tmp_path)
+    assert "The featurizer of this store cannot be made again" in text and 'id="scenes"' not in text
+    assert Read(text).row("Environments", cells=2) == ["3"]
+
+
 def test_without_the_viewer_the_page_says_what_to_install(store, tmp_path, monkeypatch, capsys):
     def missing(name):
         raise PackageNotFoundError(name)
@@ -215,7 +222,11 @@ def test_the_page_draws_in_a_browser_without_network(made, tmp_path):
     # At the end, the page shows nothing but the view, one step along the displacement.
     script = """<script>
     window.addEventListener("load", () => setTimeout(() => {
-      document.querySelectorAll("button[data-scene]")[1].click();
+      const button = document.querySelectorAll("button[data-scene]")[1];
+      button.click();
+      const shown = document.getElementById("scene-title").textContent;
+      const chosen = button.getAttribute("aria-pressed") === "true" && button.closest("tr").textContent;
+      if (!chosen || !chosen.includes(/structure (\\d+)/.exec(shown)[1])) console.error("another is shown");
       const slider = document.getElementById("along");
       slider.value = 1; slider.dispatchEvent(new Event("input"));
       document.querySelector("main").replaceChildren(document.getElementById("view"));
@@ -226,7 +237,7 @@ def test_the_page_draws_in_a_browser_without_network(made, tmp_path):
                "--hide-scrollbars", "--window-size=900,700", "--virtual-time-budget=4000",
                "--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={tmp_path / 'profile'}"]  # fmt: skip
     command = [BROWSER, *options, f"--screenshot={tmp_path / 'page.png'}", f"file://{tmp_path / 'page.html'}"]
-    log = subprocess.run(command, capture_output=True, text=True, timeout=120).stderr
+    log = subprocess.run(command, capture_output=True, text=True, timeout=240).stderr
     said = [line for line in log.splitlines() if "CONSOLE" in line and "GL Driver Message" not in line]
     assert not said
     pixels = np.rint(255 * matplotlib.image.imread(tmp_path / "page.png")[..., :3]).astype(int)

@@ -13,7 +13,7 @@ from jaxfeat.cli.output import check_targets, progress_bar, written
 if TYPE_CHECKING:
     from jaxfeat.features.base import AbstractFeaturizer
     from jaxfeat.report.page import Advice, Exhibit
-    from jaxfeat.report.tally import Example, Tally
+    from jaxfeat.report.tally import Example
     from jaxfeat.sweep.stored import Stored
 
 SAMPLE = 100
@@ -45,10 +45,8 @@ def add_report(commands: Any) -> None:
 
 def _report(arguments: argparse.Namespace) -> None:
     from jaxfeat.errors import GeometryError, ReadError
-    from jaxfeat.features.base import AbstractFeaturizer
-    from jaxfeat.features.spec import from_spec
     from jaxfeat.geometry.species import SYMBOLS
-    from jaxfeat.report.page import Advice, page
+    from jaxfeat.report.page import Advice, Exhibit, page
     from jaxfeat.report.tally import Tally
     from jaxfeat.report.viewer import MISSING, viewer
     from jaxfeat.sweep.stored import Stored
@@ -57,10 +55,7 @@ def _report(arguments: argparse.Namespace) -> None:
     if arguments.sample < 0:
         raise GeometryError(f"a sample of {arguments.sample} cannot be drawn; draw more, or 0 for all.")
     stored = Stored(arguments.store)
-    spec = stored.featurizer_spec()
-    f = from_spec(spec)
-    if not isinstance(f, AbstractFeaturizer):
-        raise ReadError(f"{stored.path} is of a {spec['kind']}; give a sweep of environments.")
+    f, lacking = _featurizer(stored)
     tally = Tally(stored.causes)
     with progress_bar(f"{stored.n} environments", stored.n) as progress:
         for columns in stored.portions():
@@ -68,31 +63,44 @@ def _report(arguments: argparse.Namespace) -> None:
             progress(tally.total, stored.n)
     if not tally.done:
         raise ReadError(f"{stored.path} holds no finished environment yet; report it when the sweep has gone on.")
-    exhibits = _exhibits(f, stored, tally.examples())
-    if arguments.no_advice:
-        basis = Advice(missing="Left out (--no-advice).")
-    elif not stored.has_positions:
-        basis = Advice(missing="This needs positions, and the store holds none.")
-    else:
-        basis = _basis(f, stored, tally, arguments.sample)
-    shown = viewer() if stored.has_positions else None
+    exhibits = [Exhibit(example) for example in tally.examples()]
+    basis, shown = Advice(missing=lacking or "Left out (--no-advice)."), None
+    if f is not None:
+        exhibits, shown = _exhibits(f, stored, tally.examples()), viewer()
+        if not arguments.no_advice:
+            basis = _basis(f, stored, arguments.sample)
     text = page(
         title=Path(str(stored.attributes.get("input") or stored.path)).name,
-        descriptor=spec,
+        descriptor=stored.featurizer_spec(),
         attributes=stored.attributes,
         tally=tally,
         exhibits=exhibits,
         basis=basis,
         symbols=SYMBOLS,
         made={"report made": datetime.now(UTC).isoformat(timespec="seconds"), "report of": str(stored.path)},
-        has_positions=stored.has_positions,
+        lacking=lacking,
         shown=shown,
     )
     with written(arguments.output) as file:
         file.write(text.encode())
     print(f"{arguments.output}: {tally.done} of {tally.total} environments, {len(exhibits)} of them to look at.")
-    if stored.has_positions and shown is None:
+    if f is not None and shown is None:
         print(MISSING)
+
+
+def _featurizer(stored: Stored) -> tuple[AbstractFeaturizer | None, str]:
+    """What to compute with, or why nothing can be computed, in a sentence."""
+    from jaxfeat.errors import BasisError
+    from jaxfeat.features.base import AbstractFeaturizer
+    from jaxfeat.features.spec import from_spec
+
+    if not stored.has_positions:
+        return None, "This store holds no positions."
+    try:
+        f = from_spec(stored.featurizer_spec())
+    except BasisError as error:
+        return None, f"The featurizer of this store cannot be made again: {error}"
+    return (f, "") if isinstance(f, AbstractFeaturizer) else (None, "This store is not of environments.")
 
 
 def _exhibits(f: AbstractFeaturizer, stored: Stored, examples: list[Example]) -> list[Exhibit]:
@@ -101,8 +109,8 @@ def _exhibits(f: AbstractFeaturizer, stored: Stored, examples: list[Example]) ->
     from jaxfeat.report.viewer import scene
     from jaxfeat.sweep.examples import shown
 
-    if not stored.has_positions or not examples:
-        return [Exhibit(example) for example in examples]
+    if not examples:
+        return []
     batch = stored.environments([example.row for example in examples])
     with progress_bar(f"null directions of {len(examples)} environments", len(examples)) as progress:
         found = shown(f, batch, progress)
@@ -123,7 +131,7 @@ def _name(direction: Any) -> str:
     return direction.cause + (f", {direction.place} of {direction.of}" if direction.of > 1 else "")
 
 
-def _basis(f: AbstractFeaturizer, stored: Stored, tally: Tally, size: int) -> Advice:
+def _basis(f: AbstractFeaturizer, stored: Stored, size: int) -> Advice:
     import numpy as np
 
     from jaxfeat.cli.converge import usual
@@ -131,7 +139,7 @@ def _basis(f: AbstractFeaturizer, stored: Stored, tally: Tally, size: int) -> Ad
     from jaxfeat.report.page import Advice
     from jaxfeat.sweep.converge import checked, converge, drawn
 
-    done = np.flatnonzero(stored.column("status") != "")
+    done = np.flatnonzero(stored.column("n_values") > 0)
     own = (f.sizes.get("n_max", 0), f.sizes.get("l_max", 0))
     try:
         rows = done[drawn(stored.column("center_species")[done], size)]
@@ -141,7 +149,7 @@ def _basis(f: AbstractFeaturizer, stored: Stored, tally: Tally, size: int) -> Ad
     except (BasisError, GeometryError) as error:
         return Advice(missing=f"This could not be worked out: {error}")
     whose = f"{len(rows)} environments" + (
-        f" of {tally.done}, drawn at random (seed 0)" if len(rows) < tally.done else ""
+        f" of {len(done)}, drawn at random (seed 0)" if len(rows) < len(done) else ""
     )
     with progress_bar(f"{len(rows)} environments, {n_bases} bases", len(rows)) as progress:
         records = converge([f], batch, n_max, l_max, progress)

@@ -42,7 +42,7 @@ class Exhibit(NamedTuple):
     """An environment to show.
 
     - `neighbors`: how many of what, in words; `cause`: why it is blind and what would lift that, in a sentence. Both
-      empty where the store has no positions.
+      empty where that could not be worked out.
     - `scene`: the environment for the viewer, as `viewer.scene` makes it, or `None`.
     """
 
@@ -73,7 +73,7 @@ def page(
     basis: Advice,
     symbols: Sequence[str],
     made: Mapping[str, str],
-    has_positions: bool,
+    lacking: str,
     shown: Viewer | None,
 ) -> str:
     """The page, as HTML.
@@ -83,7 +83,8 @@ def page(
     - `title`: what was swept; `descriptor`, the featurizer's spec; `attributes`, all that the store says of itself.
     - `tally`: what the store holds; `exhibits`: its most blind environments; `basis`: which one to take.
     - `symbols`: chemical symbols by atomic number. `made`: when and with what the page was made, by name.
-    - `has_positions`: whether the store knows where atoms are; `shown`: the viewer, if there is one.
+    - `lacking`: why neither directions nor causes could be worked out, in a sentence, or nothing; `shown`: the viewer,
+      if there is one.
     """
     css = files("jaxfeat.report").joinpath("page.css").read_text(encoding="utf-8")
     complete = bool(attributes.get("complete", 0)) and tally.done == tally.total
@@ -93,7 +94,7 @@ def page(
         "" if complete else _incomplete(tally),
         _section("Summary", _summary(tally, symbols)),
         _section("Sensitivity", _sensitivity(tally, symbols)),
-        _section("The most blind environments", _blind(exhibits, tally, symbols, has_positions, shown)),
+        _section("The most blind environments", _blind(exhibits, tally, symbols, lacking, shown)),
         _section("Which basis these environments need", _basis(basis)),
         _section("Provenance", _provenance(attributes, made, complete) + (licence(shown) if shown else "")),
     ]
@@ -210,16 +211,14 @@ def _of(kept: Mapping[tuple[int, str], Distribution], number: int) -> Distributi
 
 
 def _blind(
-    exhibits: Sequence[Exhibit], tally: Tally, symbols: Sequence[str], has_positions: bool, shown: Viewer | None
+    exhibits: Sequence[Exhibit], tally: Tally, symbols: Sequence[str], lacking: str, shown: Viewer | None
 ) -> str:
     if not exhibits:
         return "<p>There is none: no environment has a direction that is not rigid.</p>"
     scenes = [exhibit.scene for exhibit in exhibits if exhibit.scene is not None]
-    if not has_positions:
-        picture = (
-            '<p class="missing">This store holds no positions: there is no 3D view, and neither causes in words nor '
-            "advice on the basis can be worked out.</p>"
-        )
+    if lacking:
+        words = f"{lacking} Hence no 3D view, no causes in words and no advice on the basis."
+        picture = f'<p class="missing">{escape(words)}</p>'
     elif shown is None:
         picture = f'<p class="missing">{escape(MISSING)}</p>'
     else:
@@ -234,7 +233,7 @@ def _blind(
         "Raw",
         "Null directions",
     ]
-    heads += ["Cause, and what would lift it"] if has_positions else []
+    heads += [] if lacking else ["Cause, and what would lift it"]
     rows, at = [], 0
     for one in exhibits:
         example = one.example
@@ -254,7 +253,7 @@ def _blind(
             _ratio(example.raw),
             escape(", ".join(counts)) or "none",
         ]
-        cells += [escape(one.cause) or "-"] if has_positions else []
+        cells += [] if lacking else [escape(one.cause) or "-"]
         rows.append(tuple(cells))
     caption = (
         "The most blind of each kind, up to four and one of each species of a structure. Structures and atoms count "
@@ -295,7 +294,7 @@ def _provenance(attributes: Mapping[str, Any], made: Mapping[str, str], complete
 
 
 def _described(descriptor: Mapping[str, Any]) -> str:
-    words = [str(descriptor.get("kind", "featurizer of unknown kind"))]
+    words = [str(descriptor.get("kind", "a featurizer of one's own"))]
     for name, value in descriptor.items():
         if name == "kind" or value is None or isinstance(value, Mapping):
             continue

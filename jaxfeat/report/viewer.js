@@ -1,5 +1,6 @@
 "use strict";
-(() => {
+// The buttons of the table come after this script.
+document.addEventListener("DOMContentLoaded", () => {
   const element = (id) => document.getElementById(id);
   const scenes = JSON.parse(element("scenes").textContent);
   const failed = (reason) => {
@@ -121,4 +122,4 @@
       element("view").scrollIntoView({ block: "nearest" });
     });
   }
-})();
+});

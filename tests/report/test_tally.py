@@ -63,9 +63,9 @@ def test_a_tally_says_what_sorting_everything_does(step):
             assert tally.blind[number, cause] == sum(r["null"].get(cause, 0) > 0 for r in own if r["sigma"])
 
 
-@pytest.mark.parametrize("step", [1000, 37])
+@pytest.mark.parametrize("step", [1000, 1])
 def test_examples_are_the_most_blind_of_each_kind(step):
-    records = many(60)
+    records = many(60, species=("H", "C"))
     examples = tallied(records, step).examples()
     for group, blind in (("symmetry", True), ("none", False)):
         own = [r for r in records if (n_null(r) > 0) == blind]
