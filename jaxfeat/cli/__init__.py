@@ -12,6 +12,7 @@ from pathlib import Path
 
 from jaxfeat.cli.bench import add_bench
 from jaxfeat.cli.converge import add_converge
+from jaxfeat.cli.report import add_report
 from jaxfeat.cli.scan import add_scan
 from jaxfeat.cli.search import add_search
 from jaxfeat.cli.sweep import add_sweep
@@ -64,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="jaxfeat", description="What atomic descriptors cannot see.")
     parser.add_argument("--version", action="version", version=f"jaxfeat {_version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (add_scan, add_converge, add_sweep, add_search, add_bench):
+    for add in (add_scan, add_converge, add_sweep, add_search, add_report, add_bench):
         add(commands)
     return parser
 

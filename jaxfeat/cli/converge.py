@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +53,7 @@ def _converge(arguments: argparse.Namespace) -> None:
     drawn = sample(every, arguments.sample, arguments.seed)
     batch = every[drawn]
     orders = sorted(set(arguments.nu))
-    usual = [2, 4, 6, 8] if orders[-1] <= 2 else [1, 2, 3, 4]
-    n_max, l_max = arguments.n_max or usual, arguments.l_max or usual
+    n_max, l_max = arguments.n_max or usual(orders), arguments.l_max or usual(orders)
     # Species of all, not of the sample alone: they decide how many features a basis has.
     featurizers = [
         featurizer_of(argparse.Namespace(**{**vars(arguments), "nu": nu, "n_max": n_max[0], "l_max": l_max[0]}), every)
@@ -74,6 +74,11 @@ def _converge(arguments: argparse.Namespace) -> None:
         )
         save_figure(arguments.plot, heat_map(records, title))
     print_convergence(records, share)
+
+
+def usual(orders: Sequence[int]) -> list[int]:
+    """Sizes to try: a bispectrum is large long before a power spectrum is."""
+    return [2, 4, 6, 8] if max(orders) <= 2 else [1, 2, 3, 4]
 
 
 def _result(arguments: argparse.Namespace, records: list[dict[str, Any]], total: int, drawn: int) -> dict[str, Any]:

@@ -27,6 +27,11 @@ LEGEND = (
     "from the others."
 )
 
+HEADERS = (
+    "n\nmax", "l\nmax", "fea-\ntures", "", "trun-\ncated", "ambi-\nguous",
+    "equili-\nbrated\nmedian", "1 %", "least", "raw\nmedian", "1 %",
+)  # fmt: skip
+
 FRAMES: dict[str, dict[str, Any]] = {
     "smallest that truncates nothing": {"edgecolor": "#000000", "linewidth": 2.2},
     "smallest as sensitive as the largest, to a factor of 2": {"edgecolor": "#D81B60", "linewidth": 2.2},
@@ -47,23 +52,46 @@ def print_convergence(records: Sequence[Record], whose: str, console: Console | 
 
 def convergence_table(records: Sequence[Record], title: str) -> Table:
     """One row per basis of one order."""
-    raw = ("raw\nmedian", "1 %")
-    headers = ("l\nmax", "fea-\ntures", "", "trun-\ncated", "ambi-\nguous", "equili-\nbrated\nmedian", "1 %", "least")
-    table = plain_table(title, "n\nmax", (*headers, *raw))
+    table = plain_table(title, HEADERS[0], HEADERS[1:])
+    for row in basis_rows(records):
+        counts = [f"[bold red]{count}[/]" if count else "0" for count in row.counts]
+        last = row.l_max == max(r["l_max"] for r in records)
+        several = len({r["l_max"] for r in records}) > 1
+        style = "bold" if row.mark else None
+        table.add_row(*row.sizes, row.mark, *counts, *row.ratios, style=style, end_section=last and several)
+    return table
+
+
+class BasisRow(NamedTuple):
+    """A basis in a table: cells in the order of `HEADERS`."""
+
+    l_max: int
+    sizes: list[str]
+    mark: str
+    counts: list[int]
+    ratios: list[str]
+
+
+def basis_rows(records: Sequence[Record]) -> list[BasisRow]:
+    """Every basis of one order, with marks on the two to look at."""
     marks = {SMALLEST: smallest(records), SENSITIVE: plateau(records)}
+    rows = []
     for record in records:
-        mark = "".join(mark for mark, chosen in marks.items() if chosen is record)
         n_features = record["n_features"]
         sizes = [str(record["n_max"]), str(record["l_max"])]
         sizes.append(str(n_features) if n_features < 100_000 else f"{n_features / 1000:.0f}k")
-        counts = [f"[bold red]{record[name]}[/]" if record[name] else "0" for name in ("truncated", "ambiguous")]
         found = [quantile(record, name) for name in ("median", "1%", "least")]
         found += [quantile(record, name, equilibrated=False) for name in ("median", "1%")]
-        seen = [str(ratio or "-").replace("e-0", "e-") for ratio in found]
-        last = record["l_max"] == max(r["l_max"] for r in records)
-        several = len({r["l_max"] for r in records}) > 1
-        table.add_row(*sizes, mark, *counts, *seen, style="bold" if mark else None, end_section=last and several)
-    return table
+        rows.append(
+            BasisRow(
+                record["l_max"],
+                sizes,
+                "".join(mark for mark, chosen in marks.items() if chosen is record),
+                [record["truncated"], record["ambiguous"]],
+                [str(ratio or "-").replace("e-0", "e-") for ratio in found],
+            )
+        )
+    return rows
 
 
 def heat_map(records: Sequence[Record], title: str | None = None) -> Figure:

@@ -115,22 +115,27 @@ def sample(batch: Environment, size: int, seed: int = 0) -> np.ndarray:
 
     **Raises:** `GeometryError` for a size less than the number of species, and for a negative seed.
     """
-    total = len(batch)
+    return drawn(np.asarray(batch.center_species), size, seed)
+
+
+def drawn(center_species: np.ndarray, size: int, seed: int = 0) -> np.ndarray:
+    """`sample` by the species of the centers alone, `(b,)`, of environments that need not be at hand."""
+    total = len(center_species)
     if seed < 0:
         raise GeometryError(f"the seed of a sample is {seed}; give a number of at least 0.")
-    _, kind, counts = np.unique(np.asarray(batch.center_species), return_inverse=True, return_counts=True)
+    _, kind, counts = np.unique(center_species, return_inverse=True, return_counts=True)
     if size == 0 or size >= total:
         return np.arange(total)
     if size < len(counts):
         raise GeometryError(f"a sample of {size} cannot hold all {len(counts)} species of centers; draw more, or 0.")
     shares = counts * size / total
-    drawn = np.maximum(np.floor(shares).astype(int), 1)
-    while drawn.sum() < size:
-        drawn[np.argmax(shares - drawn)] += 1
-    while drawn.sum() > size:  # single ones of rare species came on top
-        drawn[np.argmax(np.where(drawn > 1, drawn - shares, -np.inf))] -= 1
+    numbers = np.maximum(np.floor(shares).astype(int), 1)
+    while numbers.sum() < size:
+        numbers[np.argmax(shares - numbers)] += 1
+    while numbers.sum() > size:  # single ones of rare species came on top
+        numbers[np.argmax(np.where(numbers > 1, numbers - shares, -np.inf))] -= 1
     rng = np.random.default_rng(seed)
-    members = [rng.choice(np.flatnonzero(kind == k), n, replace=False) for k, n in enumerate(drawn)]
+    members = [rng.choice(np.flatnonzero(kind == k), n, replace=False) for k, n in enumerate(numbers)]
     return np.sort(np.concatenate(members))
 
 

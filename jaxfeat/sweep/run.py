@@ -16,7 +16,7 @@ from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.species import SYMBOLS
 from jaxfeat.linalg.lanes import in_chunks
 from jaxfeat.sensitivity.cure import cure
-from jaxfeat.sensitivity.nullspace import null_space
+from jaxfeat.sensitivity.nullspace import NullSpace, null_space
 from jaxfeat.sensitivity.reduced import Reduced, few_rows, gram
 from jaxfeat.sensitivity.spectrum import Spectrum, chunk_size, spectrum_of
 from jaxfeat.sensitivity.threads import one_thread
@@ -182,13 +182,15 @@ def collect(
 def causes(f: AbstractFeaturizer, batch: Environment, indices: Iterable[int]) -> list[str]:
     """Why some environments of a batch have null directions or little sensitivity, and what would lift that, in a
     sentence each."""
-    sentences = []
-    for i in indices:
-        try:
-            sentences.append("; ".join(cure(f, jax.tree.map(np.asarray, batch[i])).values()))
-        except (BasisError, GeometryError) as error:
-            sentences.append(f"unclassified: {error}")
-    return sentences
+    return [sentence(f, jax.tree.map(np.asarray, batch[i])) for i in indices]
+
+
+def sentence(f: AbstractFeaturizer, env: Environment, null: NullSpace | None = None) -> str:
+    """The same for one environment, and what `null_space` says of it, if at hand."""
+    try:
+        return "; ".join(cure(f, env, null).values())
+    except (BasisError, GeometryError) as error:
+        return f"unclassified: {error}"
 
 
 def _classified(f: AbstractFeaturizer, env: Environment, rigid: np.ndarray, n_null: int) -> tuple[np.ndarray, str]:

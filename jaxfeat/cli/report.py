@@ -1,0 +1,156 @@
+"""jaxfeat report: one page about a stored sweep."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jaxfeat.cli.output import check_targets, progress_bar, written
+
+if TYPE_CHECKING:
+    from jaxfeat.features.base import AbstractFeaturizer
+    from jaxfeat.report.page import Advice, Exhibit
+    from jaxfeat.report.tally import Example
+    from jaxfeat.sweep.stored import Stored
+
+SAMPLE = 100
+
+
+def add_report(commands: Any) -> None:
+    parser = commands.add_parser(
+        "report",
+        help="one page about a stored sweep, for the browser",
+        description="Make one HTML page of STORE that needs nothing else: what was found, how the sensitivity is "
+        "distributed, the most blind environments with what the descriptor does not see of them in three dimensions, "
+        "and which basis to take. An unfinished sweep can be reported as well.",
+    )
+    parser.set_defaults(run=_report)
+    parser.add_argument("store", type=Path, metavar="STORE", help="a store that a sweep was written to")
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path("report.html"), metavar="FILE", help="the page (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--sample",
+        type=int,
+        default=SAMPLE,
+        metavar="N",
+        help="environments to draw at random for the advice on the basis, in proportion to species; 0 for all "
+        "(default: %(default)s)",
+    )
+    parser.add_argument("--no-advice", action="store_true", help="leave out which basis to take: faster")
+
+
+def _report(arguments: argparse.Namespace) -> None:
+    from jaxfeat.errors import GeometryError, ReadError
+    from jaxfeat.geometry.species import SYMBOLS
+    from jaxfeat.report.page import Advice, Exhibit, page
+    from jaxfeat.report.tally import Tally
+    from jaxfeat.report.viewer import MISSING, viewer
+    from jaxfeat.sweep.stored import Stored
+
+    check_targets(arguments.output, None)
+    if arguments.sample < 0:
+        raise GeometryError(f"a sample of {arguments.sample} cannot be drawn; draw more, or 0 for all.")
+    stored = Stored(arguments.store)
+    f, lacking = _featurizer(stored)
+    tally = Tally(stored.causes)
+    with progress_bar(f"{stored.n} environments", stored.n) as progress:
+        for columns in stored.portions():
+            tally.add(columns)
+            progress(tally.total, stored.n)
+    if not tally.done:
+        raise ReadError(f"{stored.path} holds no finished environment yet; report it when the sweep has gone on.")
+    exhibits = [Exhibit(example) for example in tally.examples()]
+    basis, shown = Advice(missing=lacking or "Left out (--no-advice)."), None
+    if f is not None:
+        exhibits, shown = _exhibits(f, stored, tally.examples()), viewer()
+        if not arguments.no_advice:
+            basis = _basis(f, stored, arguments.sample)
+    text = page(
+        title=Path(str(stored.attributes.get("input") or stored.path)).name,
+        descriptor=stored.featurizer_spec(),
+        attributes=stored.attributes,
+        tally=tally,
+        exhibits=exhibits,
+        basis=basis,
+        symbols=SYMBOLS,
+        made={"report made": datetime.now(UTC).isoformat(timespec="seconds"), "report of": str(stored.path)},
+        lacking=lacking,
+        shown=shown,
+    )
+    with written(arguments.output) as file:
+        file.write(text.encode())
+    print(f"{arguments.output}: {tally.done} of {tally.total} environments, {len(exhibits)} of them to look at.")
+    if f is not None and shown is None:
+        print(MISSING)
+
+
+def _featurizer(stored: Stored) -> tuple[AbstractFeaturizer | None, str]:
+    """What to compute with, or why nothing can be computed, in a sentence."""
+    from jaxfeat.errors import BasisError
+    from jaxfeat.features.base import AbstractFeaturizer
+    from jaxfeat.features.spec import from_spec
+
+    if not stored.has_positions:
+        return None, "This store holds no positions."
+    try:
+        f = from_spec(stored.featurizer_spec())
+    except BasisError as error:
+        return None, f"The featurizer of this store cannot be made again: {error}"
+    return (f, "") if isinstance(f, AbstractFeaturizer) else (None, "This store is not of environments.")
+
+
+def _exhibits(f: AbstractFeaturizer, stored: Stored, examples: list[Example]) -> list[Exhibit]:
+    from jaxfeat.geometry.species import SYMBOLS
+    from jaxfeat.report.page import Exhibit
+    from jaxfeat.report.viewer import scene
+    from jaxfeat.sweep.examples import shown
+
+    if not examples:
+        return []
+    batch = stored.environments([example.row for example in examples])
+    with progress_bar(f"null directions of {len(examples)} environments", len(examples)) as progress:
+        found = shown(f, batch, progress)
+    exhibits = []
+    for example, one in zip(examples, found, strict=True):
+        symbols = [SYMBOLS[number] for number in one.species]
+        neighbors = ", ".join(f"{count} {symbol}" for symbol, count in Counter(symbols).most_common())
+        center = SYMBOLS[one.center_species] if one.center_species else ""
+        title = f"{center or 'Center'} {example.center} of structure {example.structure}: {neighbors}"
+        moves = [(_name(direction), direction.displacement) for direction in one.directions]
+        exhibits.append(Exhibit(example, neighbors, one.cause, scene(title, one.positions, symbols, center, moves)))
+    return exhibits
+
+
+def _name(direction: Any) -> str:
+    if direction.cause == "least":
+        return "the one that is seen least"
+    return direction.cause + (f", {direction.place} of {direction.of}" if direction.of > 1 else "")
+
+
+def _basis(f: AbstractFeaturizer, stored: Stored, size: int) -> Advice:
+    import numpy as np
+
+    from jaxfeat.cli.converge import usual
+    from jaxfeat.errors import BasisError, GeometryError
+    from jaxfeat.report.page import Advice
+    from jaxfeat.sweep.converge import checked, converge, drawn
+
+    done = np.flatnonzero(stored.column("n_values") > 0)
+    own = (f.sizes.get("n_max", 0), f.sizes.get("l_max", 0))
+    try:
+        rows = done[drawn(stored.column("center_species")[done], size)]
+        batch = stored.environments(rows)
+        n_max, l_max = (sorted({*usual([f.nu or 1]), mine}) for mine in own)
+        n_bases = sum(map(len, checked([f], batch, n_max, l_max)))
+    except (BasisError, GeometryError) as error:
+        return Advice(missing=f"This could not be worked out: {error}")
+    whose = f"{len(rows)} environments" + (
+        f" of {len(done)}, drawn at random (seed 0)" if len(rows) < len(done) else ""
+    )
+    with progress_bar(f"{len(rows)} environments, {n_bases} bases", len(rows)) as progress:
+        records = converge([f], batch, n_max, l_max, progress)
+    return Advice(records, whose, own)

@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+
+from jaxfeat.report.ratio import blindness, median, n_null, ratio, ratios
+from jaxfeat.report.tally import EXAMPLES, FINE, Tally
+from tests.report.records import many, record
+
+CAUSES = ("rigid", "symmetry", "incompleteness", "truncation", "locality", "other")
+NUMBERS = {"H": 1, "C": 6, "N": 7, "O": 8}
+
+
+def columns(records):
+    """Columns of a store, of what a scan says."""
+    width = max(len(r["sigma"]) for r in records)
+
+    def padded(sigma):
+        return np.pad(sigma, (0, width - len(sigma)), constant_values=np.nan)
+
+    found = {name: np.stack([padded(r[name]) for r in records]) for name in ("sigma", "sigma_equilibrated")}
+    found |= {f"floor{s}": np.asarray([r[f"floor{s}"] or np.nan for r in records]) for s in ("", "_equilibrated")}
+    found["n_values"] = np.asarray([len(r["sigma"]) for r in records])
+    found["certified"] = np.asarray([bool(r["sigma"]) for r in records])
+    found["null"] = np.asarray([[r["null"].get(cause, 0) for cause in CAUSES] for r in records])
+    found["status"] = np.asarray([r["status"] for r in records])
+    found["center_species"] = np.asarray([NUMBERS[r["species"]] for r in records])
+    found["n_neighbors"] = np.asarray([r["n_neighbors"] for r in records])
+    found["structure_index"] = np.asarray([r["structure"] for r in records])
+    found["center_index"] = np.asarray([r["center"] for r in records])
+    return found
+
+
+def tallied(records, step):
+    whole, tally = columns(records), Tally(CAUSES)
+    for start in range(0, len(records), step):
+        tally.add({name: column[start : start + step] for name, column in whole.items()})
+    return tally
+
+
+@pytest.mark.parametrize("step", [1000, 37])
+def test_a_tally_says_what_sorting_everything_does(step):
+    records = [*many(60), record(structure=60, status="empty"), record(structure=60, center=1, status="")]
+    for one in records[::9]:
+        one["null"]["incompleteness"] = int(one["null"].get("symmetry", 0) > 0)
+    tally = tallied(records, step)
+    done = records[:-1]
+    assert (tally.total, tally.done, tally.structures, tally.certified) == (302, 301, 61, 300)
+    assert tally.statuses == {"ok": 300, "empty": 1}
+    for name, number in NUMBERS.items():
+        own = [r for r in done if r["species"] == name]
+        assert tally.environments[number] == len(own)
+        for kept, equilibrated in ((tally.equilibrated, True), (tally.raw, False)):
+            parts = [part for (n, _), part in kept.items() if n == number]
+            together = sum(parts[1:], parts[0])
+            every = ratios(own, equilibrated=equilibrated)
+            assert together.total == len(every)
+            assert together.smallest().known == every[0].known
+            assert together.least == min(r.value for r in every if r.known)
+            assert together.median().known == median(every).known
+            if median(every).known:
+                assert abs(np.log10(together.median().value / median(every).value)) <= 0.5001 / FINE
+        for cause in CAUSES:
+            assert tally.directions[number, cause] == sum(r["null"].get(cause, 0) for r in own if r["sigma"])
+            assert tally.blind[number, cause] == sum(r["null"].get(cause, 0) > 0 for r in own if r["sigma"])
+
+
+@pytest.mark.parametrize("step", [1000, 1])
+def test_examples_are_the_most_blind_of_each_kind(step):
+    records = many(60, species=("H", "C"))
+    examples = tallied(records, step).examples()
+    for group, blind in (("symmetry", True), ("none", False)):
+        own = [r for r in records if (n_null(r) > 0) == blind]
+        best = {}
+        for r in sorted(own, key=blindness):
+            best.setdefault((r["structure"], r["species"]), r)
+        expected = [(r["structure"], r["center"]) for r in list(best.values())[:EXAMPLES]]
+        shown = [e for e in examples if e.group == group]
+        assert [(e.structure, e.center) for e in shown] == expected
+        for e in shown:
+            r = records[e.row]
+            assert (r["structure"], r["center"], r["n_neighbors"]) == (e.structure, e.center, e.n_neighbors)
+            assert (e.equilibrated, e.raw) == (ratio(r, equilibrated=True), ratio(r, equilibrated=False))
+    assert len(examples) == 2 * EXAMPLES
