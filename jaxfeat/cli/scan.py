@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jaxfeat.cli.arguments import (
     add_centers,
@@ -17,9 +17,6 @@ from jaxfeat.cli.arguments import (
 )
 from jaxfeat.cli.output import PICTURES, check_targets, progress_bar, save_figure, write_json
 from jaxfeat.errors import ReadError
-
-if TYPE_CHECKING:
-    from jaxfeat.geometry.environment import Environment
 
 
 def add_scan(commands: Any) -> None:
@@ -79,9 +76,11 @@ def _scan(arguments: argparse.Namespace) -> None:
 
 def _scan_into_store(arguments: argparse.Namespace) -> None:
     from jaxfeat.geometry.species import SYMBOLS
-    from jaxfeat.report.stored import Summary, print_store, records
+    from jaxfeat.report.stored import most_blind, print_store
+    from jaxfeat.report.tally import Tally
     from jaxfeat.sweep.manifold import sweep
     from jaxfeat.sweep.run import causes
+    from jaxfeat.sweep.stored import Stored
 
     if arguments.json is not None or arguments.plot is not None:
         raise ReadError(
@@ -93,7 +92,7 @@ def _scan_into_store(arguments: argparse.Namespace) -> None:
     f = featurizer_of(arguments, frames)
     what = "environments" if frames.total is None else f"{frames.total} environments"
     with progress_bar(what, frames.total, resumes=True) as progress:
-        ds = sweep(
+        sweep(
             f,
             frames,
             out=arguments.out,
@@ -103,30 +102,13 @@ def _scan_into_store(arguments: argparse.Namespace) -> None:
             overwrite=arguments.overwrite,
             command=arguments.command_line,
         )
-    summary = Summary(ds)
-    blind = records(ds, summary.most_blind, SYMBOLS)
-    blind = [_named(record, frames.label(record["structure"])) for record in blind]
-    why: list[str] = []
-    if "positions" in ds:
-        batch = _environments(ds.isel(environment=summary.most_blind).load())
-        why = causes(f, batch, range(len(blind)))
-    print_store(summary, blind, dict(enumerate(why)), SYMBOLS)
-
-
-def _environments(ds: Any) -> Environment:
-    """Environments as they were put into a store."""
-    import numpy as np
-
-    from jaxfeat.geometry.environment import Environment
-
-    mask = np.arange(ds.sizes["neighbor"]) < ds["n_neighbors"].values[:, None]
-    arrays: dict[str, Any] = {
-        "positions": np.where(mask[..., None], ds["positions"].values, 0.0),
-        "species": np.where(mask, ds["species"].values.astype(np.int32), 0),
-        "mask": mask,
-        **{name: ds[name].values.astype(np.int32) for name in ("center_species", "structure_index", "center_index")},
-    }
-    return Environment(**arrays)
+    stored = Stored(arguments.out)
+    tally = Tally(stored.causes)
+    for columns in stored.portions():
+        tally.add(columns)
+    blind = [one.row for one in most_blind(tally)]
+    why = causes(f, stored.environments(blind), range(len(blind))) if stored.has_positions else [""] * len(blind)
+    print_store(tally, why, frames.label, SYMBOLS)
 
 
 def _named(record: dict[str, Any], name: str) -> dict[str, Any]:

@@ -120,8 +120,7 @@ def _incomplete(tally: Tally) -> str:
 
 def _summary(tally: Tally, symbols: Sequence[str]) -> str:
     groups = [name for name in GROUPS if any(group == name for _, group in tally.equilibrated)]
-    seen = sum((part for part in tally.equilibrated.values()), Distribution())
-    raw = sum((part for part in tally.raw.values()), Distribution())
+    seen, raw = tally.distributions()
     species = [f"{_symbol(n, symbols)} ({_n(count)})" for n, count in tally.environments.most_common()]
     rows: list[tuple[str, str]] = [
         ("Environments", _n(tally.done)),
@@ -188,8 +187,8 @@ def _sensitivity(tally: Tally, symbols: Sequence[str]) -> str:
     ]
     rows = []
     for number, count in tally.environments.most_common():
-        own = {name: _of(kept, number) for name, kept in (("equilibrated", tally.equilibrated), ("raw", tally.raw))}
-        ratios = [_ratio(found) for part in own.values() for found in (part.median(), part.smallest())]
+        both = tally.distributions(number)
+        ratios = [_ratio(found) for part in both for found in (part.median(), part.smallest())]
         rows.append((_symbol(number, symbols), _n(count), *ratios, *(_some(tally.blind[number, c]) for c in causes)))
     heads = ("Center", "Environments", "Equilibrated: median", "least", "Raw: median", "least")
     return (
@@ -204,10 +203,6 @@ def _sensitivity(tally: Tally, symbols: Sequence[str]) -> str:
             numbers=range(1, len(heads) + len(causes)),
         )
     )  # fmt: skip
-
-
-def _of(kept: Mapping[tuple[int, str], Distribution], number: int) -> Distribution:
-    return sum((part for (n, _), part in kept.items() if n == number), Distribution())
 
 
 def _blind(

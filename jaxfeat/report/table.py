@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from jaxfeat.report.ratio import Record, blindness, by, median, n_null, ratio, ratios
+from jaxfeat.report.ratio import Ratio, Record, blindness, by, median, n_null, ratio, ratios
 
 MOST_STRUCTURES = 200
 MOST_BLIND_STRUCTURES = 30
 MOST_BLIND_ENVIRONMENTS = 12
-
+BY_SPECIES = "By species of the center"
 
 CAUSES = {"symmetry": "sym-\nmetry", "incompleteness": "incom-\nplete", "truncation": "trun-\ncated"}
 """Causes of null directions, and the heads of the columns that count them."""
@@ -31,23 +32,21 @@ def print_tables(records: Sequence[Record], causes: Mapping[int, str], console: 
     console.print(species_table(records))
     console.print(blind_table(records, causes))
     doubtful = Counter(record["status"] for record in records if record["sigma"] and record["status"] != "ok")
-    if doubtful:
-        console.print(f"Causes of null directions are not certain: {listed(doubtful)}.")
-    left_out = Counter(record["status"] for record in records if not record["sigma"])
-    if left_out:
-        console.print(f"Without a spectrum: {listed(left_out)}.")
+    print_statuses(doubtful, Counter(record["status"] for record in records if not record["sigma"]), console)
 
 
-def listed(counts: Counter[str]) -> str:
-    """Most frequent first."""
-    return ", ".join(f"{count} {status}" for status, count in counts.most_common())
+def print_statuses(doubtful: Counter[str], left_out: Counter[str], console: Console) -> None:
+    """How many environments have which status, most frequent first; `left_out`: those without a spectrum."""
+    for what, counts in (("Causes of null directions are not certain", doubtful), ("Without a spectrum", left_out)):
+        if counts:
+            console.print(f"{what}: {', '.join(f'{count} {status}' for status, count in counts.most_common())}.")
 
 
 def species_table(records: Sequence[Record]) -> Table:
     """One row per species of the center."""
     groups = by(records, "species")
     names = sorted(groups, key=lambda name: -len(groups[name]))
-    return _summary("By species of the center", "Center", ((name, groups[name]) for name in names))
+    return summary_table(BY_SPECIES, "Center", ((name, _cells(groups[name])) for name in names))
 
 
 def structure_table(records: Sequence[Record]) -> Table:
@@ -58,7 +57,7 @@ def structure_table(records: Sequence[Record]) -> Table:
         worst = {key: min(map(blindness, seen)) for key, group in groups.items() if (seen := _seen(group))}
         title = f"The {MOST_BLIND_STRUCTURES} most blind of {len(groups)} structures"
         groups = {key: groups[key] for key in sorted(worst, key=lambda key: worst[key])[:MOST_BLIND_STRUCTURES]}
-    return _summary(title, "Structure", ((group[0]["name"], group) for group in groups.values()))
+    return summary_table(title, "Structure", ((group[0]["name"], _cells(group)) for group in groups.values()))
 
 
 def most_blind(records: Sequence[Record], most: int = MOST_BLIND_ENVIRONMENTS) -> list[int]:
@@ -67,26 +66,45 @@ def most_blind(records: Sequence[Record], most: int = MOST_BLIND_ENVIRONMENTS) -
     return sorted(seen, key=lambda k: blindness(records[k]))[:most]
 
 
-def blind_table(records: Sequence[Record], causes: Mapping[int, str], total: int | None = None) -> Table:
-    """The most blind environments by name, worst first, and why; `total`: of how many, if not of these records."""
-    shown = most_blind(records)
-    total = len(_seen(records)) if total is None else total
+def blind_table(records: Sequence[Record], causes: Mapping[int, str]) -> Table:
+    """The most blind environments by name, worst first, and why."""
+    rows = []
+    for k in most_blind(records):
+        record = records[k]
+        equilibrated, raw = ratio(record, equilibrated=True), ratio(record, equilibrated=False)
+        name = f"{record['species']}{record['center']} of {record['name']}"
+        rows.append(BlindRow(name, record["n_neighbors"], equilibrated, raw, n_null(record), causes.get(k, "")))
+    return rows_of_blind(rows, f"The {len(rows)} most blind of {len(_seen(records))} environments")
+
+
+class BlindRow(NamedTuple):
+    """An environment: its name, what is known of it, and the cause in words."""
+
+    name: str
+    n_neighbors: int
+    equilibrated: Ratio | None
+    raw: Ratio | None
+    n_null: int
+    cause: str
+
+
+def rows_of_blind(rows: Sequence[BlindRow], title: str) -> Table:
+    """A table of environments in the given order."""
     headers = ("neigh-\nbors", "equili-\nbrated", "raw", "null di-\nrections")
-    table = plain_table(f"The {len(shown)} most blind of {total} environments: σ_min/σ_max", "Environment", headers)
+    table = plain_table(f"{title}: σ_min/σ_max", "Environment", headers)
     table.add_column("cause and cure", overflow="fold")
     for column in table.columns:
         column.vertical = "top"  # a cause may take several lines; its environment stands by the first
     table.caption = "Atoms count from 0. Rigid motions are no null directions here, symmetric ones are."
-    for k in shown:
-        record = records[k]
-        name = f"{record['species']}{record['center']} of {record['name']}"
-        values = (str(ratio(record, equilibrated=equilibrated)) for equilibrated in (True, False))
-        cells = (str(record["n_neighbors"]), *values, count(n_null(record)), escape(causes.get(k, "")))
-        table.add_row(escape(name), *cells)
+    for row in rows:
+        numbers = (str(row.n_neighbors), str(row.equilibrated), str(row.raw), count(row.n_null))
+        table.add_row(escape(row.name), *numbers, escape(row.cause))
     return table
 
 
-def _summary(title: str, what: str, groups: Iterable[tuple[str, Sequence[Record]]]) -> Table:
+def summary_table(title: str, what: str, rows: Iterable[tuple[str, Sequence[str]]]) -> Table:
+    """`rows`: a name, and as many cells as there are columns: environments, median and least of the equilibrated and
+    of the raw ratio, and null directions of each of `CAUSES`."""
     headers = (
         "environ-\nments",
         "equili-\nbrated\nmedian",
@@ -96,8 +114,8 @@ def _summary(title: str, what: str, groups: Iterable[tuple[str, Sequence[Record]
         *CAUSES.values(),
     )
     table = plain_table(f"{title}: σ_min/σ_max, null directions by cause", what, headers)
-    for name, group in groups:
-        table.add_row(escape(name), *_cells(group))
+    for name, cells in rows:
+        table.add_row(escape(name), *cells)
     return table
 
 

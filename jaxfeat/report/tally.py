@@ -106,7 +106,8 @@ class Tally:
 
     - `causes`: names of the causes that null directions are counted by; `rigid` counts for nothing here.
     - `total`: environments that there are to be, `done` that there are; `structures`, how many those are of.
-    - `statuses`: how many environments have which; `certified`: how many have values by QR.
+    - `statuses`: how many environments have which; `doubtful`: the same of those that have a spectrum, "ok" apart.
+    - `certified`: how many have values by QR.
     - `environments`: by species, those with and without a spectrum.
     - `equilibrated`, `raw`: distributions by species and group; `floors`, of floors over σ_max, by the same two names.
     - `directions`, `blind`: by species and cause, null directions, and environments that have some.
@@ -116,6 +117,7 @@ class Tally:
         self.causes = tuple(causes)
         self.total = self.done = self.certified = 0
         self.statuses: Counter[str] = Counter()
+        self.doubtful: Counter[str] = Counter()
         self.environments: Counter[int] = Counter()
         self.equilibrated: dict[tuple[int, str], Distribution] = {}
         self.raw: dict[tuple[int, str], Distribution] = {}
@@ -147,6 +149,7 @@ class Tally:
         if not seen.size:
             return
         columns = {name: column[seen] for name, column in columns.items()}
+        self.doubtful.update({name: n for name, n in _counted(columns["status"]).items() if name != "ok"})
         species, null = columns["center_species"], columns["null"]
         group = self._group(columns)
         for number in np.unique(species).tolist():
@@ -163,6 +166,14 @@ class Tally:
             relative = columns[f"floor{suffix}"] / columns[f"sigma{suffix}"][:, 0]
             self.floors[name].add(relative, np.ones(len(relative), bool))
         self._pick(rows[seen], columns, group, equilibrated, raw)
+
+    def distributions(self, number: int | None = None) -> tuple[Distribution, Distribution]:
+        """Of equilibrated and raw ratios, of one species of the center or of all."""
+        equilibrated, raw = (
+            sum((part for (n, _), part in kept.items() if number in (n, None)), Distribution())
+            for kept in (self.equilibrated, self.raw)
+        )
+        return equilibrated, raw
 
     def examples(self) -> list[Example]:
         """The most blind environments of each group, group by group; of one structure one for each species."""
