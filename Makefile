@@ -1,11 +1,12 @@
-# `make run` scans ASE's g2 molecules; `make test` passes linters, type checker and tests. Both set up .venv first.
+# `make run` scans ASE's g2 molecules; `make test` passes linters, type checker and tests;
+# `make docs` builds the pages into out/docs. All set up .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
 # Small matrices on many BLAS threads only get in each other's way.
 export OPENBLAS_NUM_THREADS ?= 1
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: run test lint clean
+.PHONY: run test lint docs clean
 
 run: .venv/installed
 	mkdir -p out
@@ -19,6 +20,9 @@ lint: .venv/installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: .venv/installed-docs
+	$(BIN)/sphinx-build -W --keep-going -q -d out/doctrees docs out/docs
+
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
@@ -28,5 +32,9 @@ lint: .venv/installed-test
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,peers]'
 	touch $@
 
+.venv/installed-docs: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	touch $@
+
 clean:
-	rm -rf .venv out
+	rm -rf .venv out docs/auto_gallery docs/sg_execution_times.rst

@@ -6,9 +6,11 @@ import sys
 from pathlib import Path
 
 import ase.io
+import equinox as eqx
 import numpy as np
 import pytest
 import xarray
+from ase import Atoms
 from ase.build import bulk, molecule
 
 import jaxfeat
@@ -103,6 +105,44 @@ def test_options_reach_the_descriptor(asked):
     assert (float(f.r_cut), float(f.center_weight), len(batch)) == (3.5, 0.0, 12)
     assert type(f.radial) is type(jaxfeat.PowerSpectrum(species=("C",), radial="laplacian").radial)
     assert len(asked("random-methane:3", "--centers", 0, 4)[1]) == 6
+
+
+def test_a_spec_stands_for_all_options(asked, tmp_path):
+    f = jaxfeat.Bispectrum(("C", "H"), 3.3, 1, 1, radial="laplacian", cutoff=jaxfeat.cutoffs.ShiftedCosine(0.4))
+    path = tmp_path / "f.json"
+    path.write_text(json.dumps(jaxfeat.spec(f)))
+    g, batch = asked("random-methane:1", "--spec", path, "--plot", tmp_path / "s.png")
+    assert eqx.tree_equal(f, g)
+    assert len(batch) == 1
+    # A carbon's neighbors within its own r_cut, not within that of the options.
+    ase.io.write(tmp_path / "far.xyz", Atoms("CHH", [[0, 0, 0], [0, 0, 3.2], [0, 3.5, 0]]))
+    _, batch = asked(tmp_path / "far.xyz", "--spec", path, "--centers", "C")
+    assert batch.n_neighbors.tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    "text, words, message",
+    [
+        ({"kind": "PowerSpectrum", "species": ["C", "H"]}, ["--n-max", "8"], "leave out --n-max, or change f.json"),
+        ({"kind": "PowerSpectrum", "species": ["C", "H"]}, ["--no-center", "--r-cut", "4"], "--no-center, --r-cut"),
+        (
+            {"kind": "PowerSpectrum", "species": ["C", "H"], "lmax": 1},
+            [],
+            "f.json: PowerSpectrum has no argument 'lmax'",
+        ),
+        ({"kind": "Stacked", "featurizer": {"kind": "PowerSpectrum", "species": ["C"]}}, [], "describes structures"),
+        ("PowerSpectrum", [], "f.json: a spec names"),
+        (None, [], "f.json: there is no such file"),
+    ],
+)
+def test_a_spec_that_says_nothing_or_not_all(tmp_path, monkeypatch, capsys, never, text, words, message):
+    monkeypatch.chdir(tmp_path)
+    if text is not None:
+        Path("f.json").write_text(json.dumps(text))
+    assert main(["scan", "random-methane:1", "--spec", "f.json", *words]) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
 
 
 def test_json_holds_no_number_that_is_none(asked, tmp_path):

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from jaxfeat.errors import BasisError, ReadError
 
 if TYPE_CHECKING:
     from jaxfeat.features.base import AbstractFeaturizer
@@ -30,12 +34,29 @@ def add_centers(parser: argparse.ArgumentParser) -> None:
 ORDERS = "body order: 1 radial, 2 power spectrum, 3 bispectrum, or more"
 
 
+class _Noted(argparse.Action):
+    """Stores a value, and that it was given: a spec leaves no choice beside it."""
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option: str | None = None) -> None:
+        setattr(namespace, self.dest, self.const if self.nargs == 0 else values)
+        namespace.given = {**_given(namespace), self.dest: option}
+
+
+def _given(arguments: argparse.Namespace) -> dict[str, str]:
+    return getattr(arguments, "given", {})
+
+
 def add_descriptor(parser: argparse.ArgumentParser) -> None:
     descriptor = parser.add_argument_group("the descriptor")
-    descriptor.add_argument("--nu", type=int, default=2, help=f"{ORDERS} (default: %(default)s)")
-    descriptor.add_argument("--n-max", type=int, default=8, help="number of radial functions (default: %(default)s)")
     descriptor.add_argument(
-        "--l-max", type=int, default=6, help="largest angular momentum, inclusive (default: %(default)s)"
+        "--spec", type=Path, metavar="FILE", help="all of it from JSON, as jaxfeat.spec gives it, not from options"
+    )
+    descriptor.add_argument("--nu", action=_Noted, type=int, default=2, help=f"{ORDERS} (default: %(default)s)")
+    descriptor.add_argument(
+        "--n-max", action=_Noted, type=int, default=8, help="number of radial functions (default: %(default)s)"
+    )
+    descriptor.add_argument(
+        "--l-max", action=_Noted, type=int, default=6, help="largest angular momentum, inclusive (default: %(default)s)"
     )
     add_density(descriptor)
 
@@ -43,21 +64,32 @@ def add_descriptor(parser: argparse.ArgumentParser) -> None:
 def add_density(descriptor: Any) -> None:
     """What a descriptor is made of, whatever its order and sizes, for a group of arguments."""
     descriptor.add_argument(
-        "--r-cut", type=float, default=4.0, help="radius of the environments (default: %(default)s)"
+        "--r-cut", action=_Noted, type=float, default=4.0, help="radius of the environments (default: %(default)s)"
     )
     descriptor.add_argument(
-        "--sigma", type=float, default=0.3, help="width of the Gaussians on the atoms (default: %(default)s)"
+        "--sigma",
+        action=_Noted,
+        type=float,
+        default=0.3,
+        help="width of the Gaussians on the atoms (default: %(default)s)",
     )
     descriptor.add_argument(
         "--radial",
+        action=_Noted,
         default="gto",
         choices=("gto", "gto-rascal", "laplacian"),
         help="radial basis (default: %(default)s)",
     )
     descriptor.add_argument(
-        "--species", nargs="+", metavar="X", help="chemical symbols with a channel each (default: all in the input)"
+        "--species",
+        action=_Noted,
+        nargs="+",
+        metavar="X",
+        help="chemical symbols with a channel each (default: all in the input)",
     )
-    descriptor.add_argument("--no-center", action="store_true", help="leave the center out of its own density")
+    descriptor.add_argument(
+        "--no-center", action=_Noted, nargs=0, const=True, default=False, help="leave the center out of its own density"
+    )
 
 
 def environments_of(arguments: argparse.Namespace) -> tuple[Source, Environment]:
@@ -66,7 +98,7 @@ def environments_of(arguments: argparse.Namespace) -> tuple[Source, Environment]
 
     source = read(arguments.input)
     centers = source.centers if arguments.centers is None else _centers(arguments.centers)
-    return source, environments(source.atoms, arguments.r_cut, centers, names=source.names)
+    return source, environments(source.atoms, r_cut_of(arguments), centers, names=source.names)
 
 
 def _centers(words: Sequence[str]) -> list[str] | list[int]:
@@ -78,11 +110,43 @@ def frames_of(arguments: argparse.Namespace) -> Frames:
     from jaxfeat.geometry.frames import frames
 
     centers = None if arguments.centers is None else _centers(arguments.centers)
-    return frames(arguments.input, arguments.r_cut, centers)
+    return frames(arguments.input, r_cut_of(arguments), centers)
+
+
+def r_cut_of(arguments: argparse.Namespace) -> float:
+    """Radius of the environments, Å: that of the descriptor, where it has one."""
+    return float(getattr(_specified(arguments), "r_cut", arguments.r_cut))
 
 
 def featurizer_of(arguments: argparse.Namespace, batch: Environment | Frames) -> AbstractFeaturizer:
-    """The featurizer that was asked for; its species, if they were not, are those of the input."""
+    """The descriptor of a spec, or else of the options, with a channel for each species in the input."""
+    specified = _specified(arguments)
+    return _from_options(arguments, batch) if specified is None else specified
+
+
+def _specified(arguments: argparse.Namespace) -> AbstractFeaturizer | None:
+    from jaxfeat.features.base import AbstractFeaturizer
+    from jaxfeat.features.spec import from_spec
+
+    path = getattr(arguments, "spec", None)
+    if path is None:
+        return None
+    try:
+        f = from_spec(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise ReadError(f"{path}: there is no such file.") from None
+    except ValueError as error:
+        # A spec that is wrong is a ValueError, too.
+        raise BasisError(f"{path}: {error}") from error
+    if not isinstance(f, AbstractFeaturizer):
+        raise BasisError(f"{path}: {type(f).__name__} describes structures, and this command looks at environments.")
+    beside = [option for name, option in _given(arguments).items() if name != "r_cut" or hasattr(f, "r_cut")]
+    if beside:
+        raise BasisError(f"--spec says all about the descriptor; leave out {', '.join(beside)}, or change {path}.")
+    return f
+
+
+def _from_options(arguments: argparse.Namespace, batch: Environment | Frames) -> AbstractFeaturizer:
     import numpy as np
 
     from jaxfeat.features.correlations import Bispectrum, Correlations, PowerSpectrum, RadialSpectrum
@@ -111,10 +175,14 @@ def featurizer_of(arguments: argparse.Namespace, batch: Environment | Frames) ->
     return Correlations(nu=arguments.nu, **options)
 
 
-def title_of(arguments: argparse.Namespace, what: str) -> str:
-    named = {1: "radial spectrum", 2: "power spectrum", 3: "bispectrum"}
-    descriptor = named.get(arguments.nu, f"ν = {arguments.nu}")
+def title_of(f: AbstractFeaturizer, what: str) -> str:
+    from jaxfeat.features.density import DensityFeaturizer
+    from jaxfeat.features.spec import spec
+
+    if not isinstance(f, DensityFeaturizer):
+        return f"{what}: {type(f).__name__}"
+    descriptor = {1: "radial spectrum", 2: "power spectrum", 3: "bispectrum"}.get(f.nu or 0, f"ν = {f.nu}")
     return (
-        f"{what}: {descriptor}, {arguments.radial}, r_cut {arguments.r_cut:g} Å, "
-        f"n_max {arguments.n_max}, l_max {arguments.l_max}, σ {arguments.sigma:g} Å"
+        f"{what}: {descriptor}, {spec(f)['radial']}, r_cut {f.r_cut:g} Å, "
+        f"n_max {f.n_max}, l_max {f.l_max}, σ {f.sigma:g} Å"
     )

@@ -72,7 +72,7 @@ def _scan(arguments: argparse.Namespace) -> None:
     if arguments.json is not None:
         write_json(arguments.json, records)
     if arguments.plot is not None:
-        save_figure(arguments.plot, plot(records, title_of(arguments, Path(arguments.input).name)))
+        save_figure(arguments.plot, plot(records, title_of(f, Path(arguments.input).name)))
     blind = most_blind(records)
     print_tables(records, dict(zip(blind, causes(f, batch, blind), strict=True)))
 

@@ -95,7 +95,7 @@ def _search(arguments: argparse.Namespace) -> None:
             write_extxyz(file, points.environments[landed], points.directions[landed], info)
     if arguments.plot is not None:
         what = f"{arguments.neighbors} neighbors"
-        save_figure(arguments.plot, plot_families(described, title_of(arguments, what)))
+        save_figure(arguments.plot, plot_families(described, title_of(f, what)))
 
 
 def _described(points: SingularPoints, kind: Kind, symbols: list[str]) -> dict[str, Any]:

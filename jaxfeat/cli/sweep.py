@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jaxfeat.cli.arguments import add_descriptor, featurizer_of, title_of
+from jaxfeat.cli.arguments import add_descriptor, featurizer_of, r_cut_of, title_of
 from jaxfeat.cli.output import PICTURES, check_targets, progress_bar, save_figure
 from jaxfeat.errors import GeometryError, ReadError
 
@@ -73,7 +73,7 @@ def _sweep(arguments: argparse.Namespace) -> None:
         ds = sweep(f, manifold, grid, out=arguments.out, progress=progress)
     print_sweep(ds)
     if arguments.plot is not None:
-        save_figure(arguments.plot, plot_sweep(ds, title_of(arguments, arguments.family)))
+        save_figure(arguments.plot, plot_sweep(ds, title_of(f, arguments.family)))
 
 
 def _manifold(arguments: argparse.Namespace) -> AbstractManifold:
@@ -104,7 +104,7 @@ def _from_files(arguments: argparse.Namespace) -> AbstractManifold:
         raise ReadError(f"{arguments.family} is made of structures; name a file of them.")
     frames = [atoms for file in arguments.files for atoms in read(file).atoms]
     if arguments.family == "trajectory":
-        return manifolds.trajectory(tracked(frames, arguments.r_cut, arguments.center).environments)
+        return manifolds.trajectory(tracked(frames, r_cut_of(arguments), arguments.center).environments)
     if arguments.family == "interpolation":
         if len(frames) < 2:
             raise ReadError(f"{arguments.files[0]} holds one structure; there is no way from one to itself.")
@@ -112,7 +112,7 @@ def _from_files(arguments: argparse.Namespace) -> AbstractManifold:
     if arguments.along is None or arguments.along not in frames[0].arrays:
         arrays = [name for name, array in frames[0].arrays.items() if array.shape == (len(frames[0]), 3)]
         raise ReadError(f"name an array of {arguments.files[0]} with --along; it holds {', '.join(arrays)}.")
-    found = tracked(frames[:1], arguments.r_cut, arguments.center)
+    found = tracked(frames[:1], r_cut_of(arguments), arguments.center)
     vectors = frames[0].arrays[arguments.along]
     if vectors.shape != (len(frames[0]), 3):
         raise ReadError(f"{arguments.along} has shape {vectors.shape}; a direction has three numbers an atom.")

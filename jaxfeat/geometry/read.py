@@ -67,9 +67,9 @@ def read(source: str | Path) -> Source:
     **Arguments:**
 
     - `source`: a path to any file that ASE reads, of one or many frames, or the name of a set: `g2` (148 molecules),
-        `s22`, `dcdft` (as ASE ships them), `prl-methane` (162 methanes of PRL 125, 166001: X- first, then X+),
-        `random-methane:N[:SEED]` (C at the origin, 4 H uniform in a sphere of 3 Å, no two atoms nearer than 0.5 Å).
-        A file that bears the name of a set is read as `./g2`.
+      `s22`, `dcdft` (as ASE ships them), `prl-methane` (162 methanes of PRL 125, 166001: X- first, then X+),
+      `random-methane:N[:SEED]` (C at the origin, 4 H uniform in a sphere of 3 Å, no two atoms nearer than 0.5 Å).
+      A file that bears the name of a set is read as `./g2`.
 
     **Raises:** `ReadError` where there is no structure to be had.
     """
