@@ -1,6 +1,10 @@
+import io
+
 import numpy as np
 import pytest
+from rich.console import Console
 
+from jaxfeat.report import stored
 from jaxfeat.report.ratio import blindness, median, n_null, ratio, ratios
 from jaxfeat.report.tally import EXAMPLES, FINE, Tally
 from tests.report.records import many, record
@@ -80,3 +84,15 @@ def test_examples_are_the_most_blind_of_each_kind(step):
             assert (r["structure"], r["center"], r["n_neighbors"]) == (e.structure, e.center, e.n_neighbors)
             assert (e.equilibrated, e.raw) == (ratio(r, equilibrated=True), ratio(r, equilibrated=False))
     assert len(examples) == 2 * EXAMPLES
+
+
+def test_a_tally_is_printed_as_tables():
+    records = [record(structure=k, sigma=(1.0, 10.0**-k)) for k in range(1, 4)] + [record(structure=9, status="empty")]
+    records[0]["status"] = "ambiguous"
+    tally, text = tallied(records, 3), io.StringIO()
+    symbols = {number: name for name, number in NUMBERS.items()}
+    assert [one.structure for one in stored.most_blind(tally)] == [3, 2, 1]
+    stored.print_store(tally, ["why", "", ""], "molecule {}".format, symbols, Console(file=text, width=100))
+    found = text.getvalue()
+    assert "The most blind of 3 environments" in found and "of molecule 3" in found and "why" in found
+    assert "1.0e-03" in found and "certain: 1 ambiguous." in found and "Without a spectrum: 1 empty." in found
