@@ -60,7 +60,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--smoke", action="store_true", help="a small basis, one repeat")
     smoke = parser.parse_args().smoke
-    (n_max, l_max), repeats, batch = ((2, 2), 1, methanes(BATCH)) if smoke else ((4, 4), 5, methanes(BATCH))
+    (n_max, l_max), repeats, batch = ((2, 1), 1, methanes(BATCH)) if smoke else ((4, 4), 5, methanes(BATCH))
     print(f"{'':37}{'features':>9}{'compile':>10}{'a second':>10}{'µs/feature':>12}{'FLOP/feature':>14}")
     for name, build in CASES.items():
         f = build(n_max, l_max)

@@ -159,7 +159,9 @@ def main(argv=None):
     many = [
         (name, nu, n, count // 3 if nu == 3 else count) for nu in orders[::-1] for n in sizes[::-1] for name in names
     ]
-    if not arguments.smoke:
+    if arguments.smoke:
+        many.remove((names[0], 1, 3, count))
+    else:
         many.insert(0, ("rings", 3, 7, count // 3))
     # Spawned: JAX does not survive a fork.
     with ProcessPoolExecutor(PROCESSES, get_context("spawn"), float64) as pool:

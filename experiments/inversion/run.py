@@ -39,7 +39,7 @@ def featurizers(smoke):
         return {
             "ν = 1": jaxfeat.RadialSpectrum(("H",), n_max=6),
             "ν = 2": jaxfeat.PowerSpectrum(("H",), n_max=4, l_max=6),
-            "ν = 3": jaxfeat.Bispectrum(("H",), n_max=2, l_max=3),
+            "ν = 3": jaxfeat.Bispectrum(("H",), n_max=2, l_max=2),
         }
     return {
         "ν = 1": jaxfeat.RadialSpectrum(("H",), n_max=6),

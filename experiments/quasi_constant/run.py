@@ -36,7 +36,7 @@ LONGEST = 3.0
 def featurizers(smoke):
     return {
         "ν = 2": jaxfeat.PowerSpectrum(("C", "H"), n_max=3 if smoke else 4, l_max=5 if smoke else 6),
-        "ν = 3": jaxfeat.Bispectrum(("C", "H"), n_max=2 if smoke else 3, l_max=3 if smoke else 4),
+        "ν = 3": jaxfeat.Bispectrum(("C", "H"), n_max=2 if smoke else 3, l_max=2 if smoke else 4),
     }
 
 

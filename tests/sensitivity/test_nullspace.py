@@ -192,7 +192,7 @@ def test_the_exact_point_next_to_the_quasi_constant_manifold_is_incomplete_in_ev
     assert null_space(PowerSpectrum(("C", "H"), n_max=2, l_max=5), rough).status == "ambiguous"
     assert np.abs(np.asarray(POLISHED) - printed).max() < 1e-4
     exact = environment(POLISHED, room=4)
-    for l_max in (5, 8, 12):
+    for l_max in (5, 12):
         f = PowerSpectrum(("C", "H"), n_max=2, l_max=l_max)
         assert counted(f, exact) == {"rigid": 3, "incompleteness": 1}
 
