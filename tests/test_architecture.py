@@ -53,6 +53,7 @@ ALLOWED_IN = {
         "report/benchmark.py",
         "report/convergence.py",
         "report/points.py",
+        "report/stored.py",
         "report/table.py",
         "report/zeros.py",
     },

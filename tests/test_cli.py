@@ -1,6 +1,7 @@
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from ase.build import bulk, molecule
 
 import jaxfeat
 from jaxfeat.cli import main
-from jaxfeat.sweep import converge, run
+from jaxfeat.sweep import converge, resume, run
 
 SMALL = ["--n-max", "2", "--l-max", "2"]
 KEYS = ["structure", "center", "name", "species", "n_neighbors", "sigma", "sigma_equilibrated", "floor",
@@ -63,6 +64,30 @@ def test_a_scan_writes_json_and_a_picture_and_prints_tables(tmp_path, capsys):
     assert "most blind of 6 environments" in captured.out
     assert captured.err.count("\n") == 1
     assert "6 environments" in captured.err
+
+
+def test_a_scan_into_a_store_goes_on_and_prints_tables(tmp_path, capsys, monkeypatch):
+    store = tmp_path / "s.zarr"
+    assert scan("random-methane:6", "--out", store) == 0
+    first = capsys.readouterr().out
+    assert "The 6 most blind of 6 environments" in first and "C0 of random CH4 5" in first
+    ds = xarray.open_zarr(store, consolidated=False, chunks=None)
+    assert ds.attrs["command"].startswith("jaxfeat scan random-methane:6 --out")
+    assert json.loads(ds.attrs["featurizer"])["species"] == ["H", "C"]
+    monkeypatch.setattr(resume, "chunk_arrays", lambda *_: pytest.fail("something was computed"))
+    assert scan("random-methane:6", "--out", store) == 0
+    assert capsys.readouterr().out == first
+    for words, message in (
+        (["--out", store, "--json", tmp_path / "s.json"], "--json and --plot hold all environments at once"),
+        (["--out", tmp_path / "s.nc"], "names no store; end it in .zarr"),
+        (["--overwrite"], "are about a store; name one with --out"),
+        (["--out", store, "--no-positions"], "with positions True, not False; overwrite it"),
+    ):
+        assert scan("random-methane:6", *words) == 2
+        assert message in capsys.readouterr().err
+    monkeypatch.setattr(resume, "chunk_arrays", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    assert scan("random-methane:6", "--out", store, "--overwrite") == 130
+    assert "0 environments are kept in" in capsys.readouterr().err
 
 
 @pytest.fixture

@@ -119,7 +119,7 @@ def r_cut_of(arguments: argparse.Namespace) -> float:
 
 
 def featurizer_of(arguments: argparse.Namespace, batch: Environment | Frames) -> AbstractFeaturizer:
-    """The descriptor of a spec, or else of the options, with a channel for each species in the batch."""
+    """The descriptor of a spec, or else of the options, with a channel for each species in the input."""
     specified = _specified(arguments)
     return _from_options(arguments, batch) if specified is None else specified
 

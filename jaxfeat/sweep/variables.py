@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
@@ -96,17 +98,14 @@ def described(f: AbstractFeaturizer) -> str:
     try:
         return json.dumps(spec(f))
     except BasisError:
-        import hashlib
-
         arrays = [np.asarray(leaf) for leaf in jax.tree.leaves(eqx.filter(f, eqx.is_array))]
         digest = hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
-        return f"{f!r} {digest[:16]}" if arrays else repr(f)
+        text = " ".join(repr(f).split())
+        return f"{text} {digest[:16]}" if arrays else text
 
 
 def provenance(f: AbstractFeaturizer) -> dict[str, str]:
     """Attributes that say what made a data set."""
-    from datetime import UTC, datetime
-
     return {
         "featurizer": described(f),
         "precision": str(jnp.result_type(float)),

@@ -1,0 +1,121 @@
+"""A sweep that is killed again and again: `python benchmarks/survival.py [--smoke]`.
+
+A process sweeps random methanes into a store and is killed (SIGKILL) at a random moment, ten times; then it is left to
+finish. The store has to equal, in every value, that of a process that nobody disturbed. Between kills a chunk that was
+done is damaged now and then, as a failing disk would.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import xarray
+
+# Products of the hydrogens' positions: quick to compile, and no environment is blind.
+SWEEP = """
+import sys
+import jax
+jax.config.update("jax_enable_x64", True)
+import numpy
+import jaxfeat
+def products(positions, species, mask):
+    return (positions @ positions.T)[numpy.triu_indices(4)]
+f = jaxfeat.function(products)
+frames = jaxfeat.frames(sys.argv[1], 4.0)
+print("ready", flush=True)
+jaxfeat.sweep(f, frames, out=sys.argv[2], chunk=int(sys.argv[3]), screened=True)
+"""
+
+
+def done(store: Path) -> int:
+    return len([file for file in (store / "journal").glob("*.json") if file.stem.isdecimal()])
+
+
+def start(source: str, store: Path, chunk: int, cache: Path) -> subprocess.Popen[str]:
+    environment = {
+        **os.environ,
+        "JAX_PLATFORMS": "cpu",
+        "JAX_COMPILATION_CACHE_DIR": str(cache),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
+    words = [sys.executable, "-c", SWEEP, source, str(store), str(chunk)]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment)
+    assert process.stdout is not None
+    process.stdout.readline()
+    return process
+
+
+def damage(store: Path, rng: random.Random) -> str:
+    """Flip a bit of a file of a chunk that was done."""
+    files = sorted(file for file in store.glob("*/c/**/*") if file.is_file() and file.suffix != ".partial")
+    file = rng.choice(files)
+    content = bytearray(file.read_bytes())
+    content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+    file.write_bytes(content)
+    return file.relative_to(store).as_posix()
+
+
+def differences(a: Path, b: Path) -> list[str]:
+    one, other = (xarray.open_zarr(path, consolidated=False, chunks=None).load() for path in (a, b))
+    if set(one.variables) != set(other.variables) or dict(one.sizes) != dict(other.sizes):
+        return ["names or sizes"]
+    kinds = {name: one[name].dtype.kind == "f" for name in one.variables}
+    return [
+        str(name) for name, is_float in kinds.items()
+        if not np.array_equal(one[name].values, other[name].values, equal_nan=is_float)
+    ]  # fmt: skip
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--smoke", action="store_true", help="small chunks: a minute or two")
+    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=None, help="of the moments of the kills (default: the clock)")
+    arguments = parser.parse_args()
+    seed = time.time_ns() % 2**32 if arguments.seed is None else arguments.seed
+    rng = random.Random(seed)
+    chunks, chunk = 200, 16 if arguments.smoke else 1024
+    source = f"random-methane:{chunks * chunk - 3}:7"
+    print(f"{source}, {chunks} chunks of {chunk}, {arguments.kills} kills, seed {seed}")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        whole, broken, cache = folder / "whole.zarr", folder / "broken.zarr", folder / "cache"
+        begin = time.monotonic()
+        assert start(source, whole, chunk, cache).wait() == 0
+        print(f"undisturbed: {done(whole)} chunks in {time.monotonic() - begin:.0f} s")
+        for kill in range(arguments.kills):
+            before = done(broken)
+            goal = before + rng.randrange(1, max(2, (chunks - before) // (arguments.kills - kill)))
+            process = start(source, broken, chunk, cache)
+            while done(broken) < goal and process.poll() is None:
+                time.sleep(0.002)
+            time.sleep(rng.uniform(0, 0.05))
+            process.send_signal(signal.SIGKILL)
+            ended = process.wait() == 0
+            words = f"kill {kill + 1}: {before} chunks before, {done(broken)} after"
+            if ended:
+                words += ", too late, it had finished"
+            if kill % 3 == 2:
+                words += f"; then a bit flipped in {damage(broken, rng)}"
+            print(words)
+        begin = time.monotonic()
+        assert start(source, broken, chunk, cache).wait() == 0
+        print(f"left alone: {done(broken)} chunks, {time.monotonic() - begin:.0f} s")
+        wrong = differences(whole, broken)
+    print(
+        f"differs in {', '.join(wrong)}" if wrong else "every value of every variable is that of the undisturbed sweep"
+    )
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
