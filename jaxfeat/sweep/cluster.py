@@ -76,7 +76,7 @@ def connected(cluster: Cluster) -> Iterator[Any]:
 
 _SCHEDULER = {
     "cls": distributed.Scheduler,
-    "options": {"host": "127.0.0.1", "port": 0, "dashboard": False, "dashboard_address": None},
+    "options": {"host": "127.0.0.1", "port": 0, "dashboard": False, "dashboard_address": "127.0.0.1:0"},
 }
 
 
