@@ -29,7 +29,7 @@ docs: .venv/installed-docs
 	touch $@
 
 .venv/installed-test: .venv/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,peers,report]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,peers,report,cluster]'
 	touch $@
 
 .venv/installed-docs: .venv/installed

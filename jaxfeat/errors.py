@@ -19,3 +19,7 @@ class ReadError(ValueError):
 
 class PrecisionError(RuntimeError):
     """A question that the floating-point type in use cannot answer."""
+
+
+class ClusterError(RuntimeError):
+    """Workers that keep dying, or that are gone, as their scheduler may be."""

@@ -47,6 +47,24 @@ def add_scan(commands: Any) -> None:
     )
     results.add_argument("--overwrite", action="store_true", help="replace the store, rather than go on with it")
     results.add_argument("--no-positions", action="store_true", help="keep positions out of the store")
+    workers = parser.add_argument_group("who works on a store")
+    workers.add_argument(
+        "--cluster",
+        type=_cluster,
+        metavar="dask[=ADDRESS]",
+        help="the workers of a dask scheduler, or processes of this machine; needs jaxfeat[cluster]",
+    )
+    workers.add_argument(
+        "--workers", type=int, metavar="N", help="processes of this machine (default: one for each device or core)"
+    )
+
+
+def _cluster(text: str) -> str:
+    """The address of a scheduler, "" where there is none yet."""
+    kind, _, address = text.partition("=")
+    if kind != "dask" or text == "dask=":
+        raise argparse.ArgumentTypeError(f"{text!r} is no cluster; give dask, or dask=ADDRESS of a scheduler.")
+    return address
 
 
 def _scan(arguments: argparse.Namespace) -> None:
@@ -55,6 +73,8 @@ def _scan(arguments: argparse.Namespace) -> None:
         return
     if arguments.overwrite or arguments.no_positions:
         raise ReadError("--overwrite and --no-positions are about a store; name one with --out.")
+    if arguments.cluster is not None or arguments.workers is not None:
+        raise ReadError("--cluster and --workers are about who works on a store; name one with --out.")
 
     from jaxfeat.report.plot import plot
     from jaxfeat.report.table import most_blind, print_tables
@@ -88,6 +108,7 @@ def _scan_into_store(arguments: argparse.Namespace) -> None:
         )
     if arguments.out.suffix != ".zarr":
         raise ReadError(f"{arguments.out} names no store; end it in .zarr.")
+    cluster = _cluster_of(arguments)
     frames = frames_of(arguments)
     f = featurizer_of(arguments, frames)
     what = "environments" if frames.total is None else f"{frames.total} environments"
@@ -101,6 +122,7 @@ def _scan_into_store(arguments: argparse.Namespace) -> None:
             positions=not arguments.no_positions,
             overwrite=arguments.overwrite,
             command=arguments.command_line,
+            cluster=cluster,
         )
     stored = Stored(arguments.out)
     tally = Tally(stored.causes)
@@ -109,6 +131,21 @@ def _scan_into_store(arguments: argparse.Namespace) -> None:
     blind = [one.row for one in most_blind(tally)]
     why = causes(f, stored.environments(blind), range(len(blind))) if stored.has_positions else [""] * len(blind)
     print_store(tally, why, frames.label, SYMBOLS)
+
+
+def _cluster_of(arguments: argparse.Namespace) -> str | int | None:
+    """As `sweep` takes it."""
+    if arguments.cluster is None:
+        if arguments.workers is not None:
+            raise ReadError("--workers are those of a cluster; add --cluster dask.")
+        return None
+    from jaxfeat.sweep.cluster import local_processes
+
+    if not arguments.cluster:
+        return local_processes() if arguments.workers is None else int(arguments.workers)
+    if arguments.workers is not None:
+        raise ReadError(f"the workers of {arguments.cluster} are its own; leave out --workers.")
+    return str(arguments.cluster)
 
 
 def _named(record: dict[str, Any], name: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Arrays of a zarr store that grow along `environment`, chunk by chunk.
 
-Each chunk has one writer, and writing it again does no harm. Who feeds the writers lets the arrays grow beforehand.
+Chunks may be written by any process, in any order and again, and have the same content each time. The arrays' lengths
+are for one process to set.
 """
 
 from __future__ import annotations
@@ -80,17 +81,18 @@ class Chunked:
                 array.resize(shape)
 
     def write(self, k: int, arrays: Mapping[str, np.ndarray]) -> list[Path]:
-        """Fill chunk `k` of all arrays, which have grown to hold it. Returns its files."""
-        start = k * self.length
+        """Fill chunk `k` of all arrays, whatever their lengths are at the moment. Returns its files.
+
+        Whole chunks: of another attempt, which may be damaged or may be at it now, nothing is read, and each file is
+        replaced at once.
+        """
         for name, variable in self.variables.items():
-            array, values = self.arrays[name], arrays[name]
-            # What is left of another attempt may be damaged, and zarr would read it.
-            for file in _files(self.path / name, k):
-                file.unlink()
-            padding = [(0, whole - held) for whole, held in zip(array.shape[1:], values.shape[1:], strict=True)]
-            if any(missing for _, missing in padding):
-                values = np.pad(values, [(0, 0), *padding], constant_values=variable.missing)
-            array[start : start + len(values)] = values
+            metadata, values = self.arrays[name].metadata, arrays[name]
+            missing = [(0, -held % whole) for held, whole in zip(values.shape, metadata.chunks, strict=True)]
+            values = np.pad(values, missing, constant_values=variable.missing)
+            start, shape = k * self.length, ((k + 1) * self.length, *values.shape[1:])
+            grown = zarr.Array.from_dict(self.arrays[name].store_path, {**metadata.to_dict(), "shape": shape})
+            grown[start:] = values
         return [file for name in self.variables for file in _files(self.path / name, k)]
 
     def finish(self, attributes: Mapping[str, Any]) -> None:
@@ -119,4 +121,5 @@ def _readable(group: Any, name: str) -> Any:
 
 def _files(array: Path, k: int) -> list[Path]:
     at = array / "c" / str(k)
-    return [at] if at.is_file() else sorted(file for file in at.rglob("*") if file.is_file())
+    # Beside them may lie what somebody has begun to write.
+    return [at] if at.is_file() else sorted(file for file in at.rglob("*") if file.is_file() and file.suffix == "")

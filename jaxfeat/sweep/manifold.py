@@ -38,6 +38,7 @@ def sweep(
     chunk: int = CHUNK,
     overwrite: bool = False,
     command: str = "",
+    cluster: Any = None,
 ) -> Any:
     """Singular spectra of everything that a manifold, a batch or a stream holds.
 
@@ -60,6 +61,9 @@ def sweep(
     - `chunk`: of a store, environments of a chunk.
     - `overwrite`: replace a store, rather than go on with it.
     - `command`: of a store, what made it, for those who read it.
+    - `cluster`: of a store, who works on its chunks: a number of processes on this machine, the address of a dask
+      scheduler, or a `distributed.Client`. The featurizer needs a spec, and the workers need to see the store. Needs
+      `jaxfeat[cluster]`.
 
     **Returns:** an `xarray.Dataset`, of a store one that reads as it is asked. Over the parameters of the grid, or over
     `environment`: `sigma` and `sigma_equilibrated` (descending along `value`, NaN where there is none), `floor`,
@@ -72,7 +76,9 @@ def sweep(
 
     **Raises:** `GeometryError` for a grid that makes no sense, `SpeciesError` as the featurizer does, `ReadError` for
     a place that cannot be written to, has too little room, is being written to, or holds a sweep that differs in the
-    featurizer, the input or a setting; and for a frame that cannot be read, once all before it are in the store.
+    featurizer, the input or a setting; for a frame that cannot be read, once all before it are in the store; and for a
+    cluster that there is not. `BasisError` for a featurizer without a spec there, `ClusterError` where workers or their
+    scheduler are gone; all that was finished is kept.
     """
     from jaxfeat.sweep import store
 
@@ -82,9 +88,11 @@ def sweep(
 
         sweep_into(
             target, f, stream_of(at), screened=screened, positions=positions, chunk=chunk, overwrite=overwrite,
-            command=command, progress=progress,
+            command=command, progress=progress, cluster=cluster,
         )  # fmt: skip
         return store.opened(target)
+    if cluster is not None:
+        raise ReadError("a cluster works on environments, into a store; name one that ends in .zarr.")
     if target is not None:
         store.check_target(target)
     if isinstance(at, Environment):

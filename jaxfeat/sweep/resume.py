@@ -5,27 +5,29 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from jaxfeat.errors import GeometryError, ReadError
+from jaxfeat.errors import BasisError, ClusterError, GeometryError, ReadError
 from jaxfeat.features.base import AbstractFeaturizer
+from jaxfeat.features.spec import spec
+from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.write import check_folder
 from jaxfeat.sweep.chunked import Chunked, is_group
 from jaxfeat.sweep.journal import END, SETTINGS, Journal
 from jaxfeat.sweep.run import CHUNK, Progress
 from jaxfeat.sweep.stream import Piece, Place, Stream, content_hash, regrouped
-from jaxfeat.sweep.variables import chunk_arrays, provenance, variables
+from jaxfeat.sweep.variables import VERSIONS, chunk_arrays, provenance, variables
+from jaxfeat.sweep.work import Crew, Entry, Keep, Order, put
 
 COMPARED = ("featurizer", "input_hash", "r_cut", "centers", "precision", "screened", "chunk", "positions")
 """What has to be as it was for a sweep to be gone on with."""
-
-Entry = dict[str, Any]
 
 
 def sweep_into(
@@ -39,10 +41,13 @@ def sweep_into(
     overwrite: bool = False,
     command: str = "",
     progress: Progress | None = None,
+    cluster: Any = None,
 ) -> None:
     """Fill the store at `path`, or what is missing of it. Arguments and errors as of `sweep`."""
     if chunk < 1:
         raise GeometryError(f"chunk is {chunk}; a chunk has at least one environment.")
+    if cluster is not None:
+        _check_goes_anywhere(f)
     origin = {name: stream.origin.get(name) for name in ("input_hash", "r_cut", "centers")}
     attributes = provenance(f) | origin | {"input": stream.name, "command": command, "screened": int(screened)}
     settings = {**attributes, "screened": screened, "chunk": chunk, "positions": positions}
@@ -61,31 +66,31 @@ def sweep_into(
             raise ReadError(f"{path} is damaged: its settings cannot be read; overwrite it, or name another store.")
         if kept is None:
             _empty(path, journal)
-        job = _Job(path, f, stream, journal, settings, {**attributes, "complete": 0}, kept)
-        job.run(progress)
+        job = _Job(path, stream, journal, settings, {**attributes, "complete": 0}, kept, progress)
+        job.run(partial(_here, job, f) if cluster is None else partial(_elsewhere, job, cluster))
 
 
 class _Job:
     """One sweep into one store, which is locked.
 
-    - `done`: entries of the chunks that are there and sound.
-    - `pending`: the chunk that is being written while the next one is computed.
+    `done`: entries of the chunks that are there and sound.
     """
 
     def __init__(
         self,
         path: Path,
-        f: AbstractFeaturizer,
         stream: Stream,
         journal: Journal,
         settings: dict[str, Any],
         attributes: dict[str, Any],
         kept: dict[str, Any] | None,
+        progress: Progress | None,
     ) -> None:
-        self.path, self.f, self.stream, self.journal = path, f, stream, journal
-        self.settings, self.attributes = settings, attributes
+        self.path, self.stream, self.journal = path, stream, journal
+        self.settings, self.attributes, self.progress = settings, attributes, progress
         self.length: int = settings["chunk"]
         self.arrays: Chunked | None = None
+        self.order: Order | None = None
         self.done: dict[int, Entry] = {}
         self.end: Entry | None = None
         if kept is not None:
@@ -102,59 +107,54 @@ class _Job:
         arrays = Chunked(self.path, variables(self.settings["positions"]), self.length, widths)
         arrays.create(self.attributes)
         arrays.open()
+        versions = {name: self.attributes[name] for name in VERSIONS}
+        self.order = Order(str(self.path.absolute()), self.settings, dict(widths), versions)
         return arrays
 
     @property
     def n_done(self) -> int:
         return sum(entry["n"] for entry in self.done.values())
 
-    def run(self, progress: Progress | None) -> None:
+    def run(self, hired: Callable[[], AbstractContextManager[Crew]]) -> None:
         if self.end is not None and len(self.done) == self.end["chunks"]:
             self._finish()
             return
-        pool = ThreadPoolExecutor(1)
-        try:
-            self._fill(pool, progress)
-            self._finish()
-        except (GeometryError, ReadError) as error:
-            self._settle(pool)
-            if not self.done:
-                raise
-            raise type(error)(f"{str(error).removesuffix('.')}; {self._kept()}.") from error
-        except OSError as error:
-            self._settle(pool)
-            raise OSError(error.errno, f"{error.strerror}; {self._kept()} {_AGAIN}.") from error
-        except KeyboardInterrupt:
-            self._settle(pool)
-            raise KeyboardInterrupt(f"interrupted; {self._kept()} {_AGAIN}.") from None
-        finally:
-            pool.shutdown()
+        with hired() as crew:
+            try:
+                self._fill(crew)
+                self._finish()
+            except (GeometryError, ReadError) as error:
+                self._settle(crew)
+                if not self.done:
+                    raise
+                raise type(error)(f"{str(error).removesuffix('.')}; {self._kept()}.") from error
+            except ClusterError as error:
+                self._settle(crew)
+                raise ClusterError(f"{error}; {self._kept()} {_AGAIN}.") from error
+            except OSError as error:
+                self._settle(crew)
+                raise OSError(error.errno, f"{error.strerror}; {self._kept()} {_AGAIN}.") from error
+            except KeyboardInterrupt:
+                self._settle(crew)
+                raise KeyboardInterrupt(f"interrupted; {self._kept()} {_AGAIN}.") from None
 
     def _kept(self) -> str:
         return f"{self.n_done} environments are kept in {self.path}"
 
-    def _fill(self, pool: ThreadPoolExecutor, progress: Progress | None) -> None:
-        pending: Future[None] | None = None
-        total, handed = self.stream.total, self.n_done
-        if progress is not None:
-            progress(handed, total)
+    def _fill(self, crew: Crew) -> None:
+        self.show(self.n_done)
         for k, piece in self._missing():
-
-            def shown(done: int, _: int, before: int = handed) -> None:
-                if progress is not None:
-                    progress(before + done, total)
-
             if self.arrays is None:
                 self._begin(piece)
-            arrays = chunk_arrays(
-                self.f, piece.environments, self.settings["screened"], self.length, self.settings["positions"], shown
-            )
-            if pending is not None:
-                pending.result()
-            pending = pool.submit(self._write, k, piece, arrays)
-            handed += len(piece.environments)
-        if pending is not None:
-            pending.result()
+            n, m = len(piece.environments), piece.environments.max_neighbors
+            self._grow(k * self.length + n, {"value": 3 * m, "neighbor": m})
+            assert self.order is not None
+            crew.hand(self.order, k, piece.environments, partial(self._keep, k, piece.after))
+        crew.finish()
+
+    def show(self, n: int) -> None:
+        if self.progress is not None:
+            self.progress(n, self.stream.total)
 
     def _missing(self) -> Iterator[tuple[int, Piece]]:
         """Chunks that are not there, in order, with their environments."""
@@ -191,18 +191,8 @@ class _Job:
             self.arrays = self._opened(widths)
             self.journal.write(SETTINGS, {"compared": self.settings, "widths": widths})
 
-    def _write(self, k: int, piece: Piece, arrays: dict[str, np.ndarray]) -> None:
-        assert self.arrays is not None
-        n, m = len(piece.environments), piece.environments.max_neighbors
-        self._grow(k * self.length + n, {"value": 3 * m, "neighbor": m})
-        entry: Entry = {
-            "n": n,
-            "after": list(piece.after),
-            "inputs": content_hash(piece.environments),
-            "value": arrays["sigma"].shape[1],
-            "neighbor": m,
-            "files": self.journal.seal(self.arrays.write(k, arrays)),
-        }
+    def _keep(self, k: int, after: Place, entry: Entry) -> None:
+        entry = {**entry, "after": list(after)}
         self.journal.write(k, entry)
         self.done[k] = entry
 
@@ -214,9 +204,9 @@ class _Job:
             n = max(n, self.stream.total or 2 * size["environment"])
         self.arrays.resize({axis: max(size[axis], want) for axis, want in (("environment", n), *widths.items())})
 
-    def _settle(self, pool: ThreadPoolExecutor) -> None:
-        """Wait for what is being written, and cut the arrays to what is there."""
-        pool.shutdown()
+    def _settle(self, crew: Crew) -> None:
+        """Keep what is finished, and cut the arrays to that."""
+        crew.stop()
         if self.arrays is not None:
             with suppress(OSError):
                 self._cut()
@@ -237,6 +227,57 @@ class _Job:
         self.journal.write(END, {"chunks": len(self.done), "environments": self.n_done})
 
 
+class _Here:
+    """The crew of one: this process computes a chunk while a thread of it writes the one before."""
+
+    def __init__(self, job: _Job, f: AbstractFeaturizer) -> None:
+        self.job, self.f = job, f
+        self.pool = ThreadPoolExecutor(1)
+        self.pending: Future[None] | None = None
+        self.handed = job.n_done
+
+    def hand(self, order: Order, k: int, environments: Environment, keep: Keep) -> None:
+        def shown(done: int, _: int) -> None:
+            self.job.show(self.handed + done)
+
+        arrays = chunk_arrays(self.f, environments, *order.how, shown)
+        self.handed += len(environments)
+        self.finish()
+        self.pending = self.pool.submit(self._put, k, environments, arrays, keep)
+
+    def _put(self, k: int, environments: Environment, arrays: dict[str, np.ndarray], keep: Keep) -> None:
+        assert self.job.arrays is not None
+        keep(put(self.job.arrays, self.job.journal, k, environments, arrays))
+
+    def finish(self) -> None:
+        if self.pending is not None:
+            self.pending.result()
+
+    def stop(self) -> None:
+        self.pool.shutdown()
+
+
+@contextmanager
+def _here(job: _Job, f: AbstractFeaturizer) -> Iterator[Crew]:
+    crew = _Here(job, f)
+    try:
+        yield crew
+    finally:
+        crew.stop()
+
+
+@contextmanager
+def _elsewhere(job: _Job, cluster: Any) -> Iterator[Crew]:
+    from jaxfeat.sweep.cluster import Workers, connected
+
+    with connected(cluster) as client:
+        crew = Workers(client, lambda: job.show(job.n_done))
+        try:
+            yield crew
+        finally:
+            crew.stop()
+
+
 _AGAIN = "and the same sweep, not overwriting, goes on from there"
 _MEND = "overwrite it, or name another store"
 
@@ -252,6 +293,13 @@ def check_place(path: Path, journal: Journal, overwrite: bool) -> None:
         raise ReadError(f"{path} exists and holds no sweep of environments to go on with; {what}.")
     elif not os.access(path, os.W_OK):
         raise ReadError(f"{path} cannot be written: it is not yours to write to.")
+
+
+def _check_goes_anywhere(f: AbstractFeaturizer) -> None:
+    try:
+        spec(f)
+    except BasisError as error:
+        raise BasisError(f"workers make the featurizer from its spec; {error}") from error
 
 
 @contextmanager

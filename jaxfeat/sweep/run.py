@@ -20,6 +20,7 @@ from jaxfeat.sensitivity.nullspace import NullSpace, null_space
 from jaxfeat.sensitivity.reduced import Reduced, few_rows, gram
 from jaxfeat.sensitivity.spectrum import Spectrum, chunk_size, spectrum_of
 from jaxfeat.sensitivity.threads import one_thread
+from jaxfeat.sweep.devices import devices, shared_out
 
 CHUNK_BYTES = 8e6
 """Jacobians of one portion, about: small enough for a core's cache."""
@@ -204,12 +205,14 @@ def chunks(
 ) -> Iterator[tuple[np.ndarray, Pair]]:
     """Indices into `batch` and their spectra, a portion at a time; `chunk` as in `collect`.
 
-    Where `screened`, those that have a value below its floor come in the end, by QR.
+    Where `screened`, those that have a value below its floor come in the end, by QR. Where there are several devices,
+    each works on a share of a portion. Singular values are those of one device within some ten eps of the largest.
     """
     doubtful = [np.zeros(0, int)]
-    for portion in portions(f, batch, ahead=ahead, chunk=chunk):
+    over = devices()
+    for portion in portions(f, batch, ahead=ahead, chunk=chunk, shares=len(over)):
         with one_thread():
-            found = _spectra(f, portion.species, portion.environments, screened)
+            found = shared_out(_spectra, over, f, (portion.species, portion.environments), screened)
             pair = _taken(Pair(*jax.tree.map(np.asarray, found)), slice(len(portion.indices)))
         below = np.any([~part.certified & (np.asarray(part.n_null) > 0) for part in pair], 0)
         doubtful.append(portion.indices[below])
@@ -241,14 +244,20 @@ class Chunk(NamedTuple):
 
 
 def portions(
-    f: AbstractFeaturizer, batch: Environment, few: int | None = None, ahead: int = 1, chunk: int | None = None
+    f: AbstractFeaturizer,
+    batch: Environment,
+    few: int | None = None,
+    ahead: int = 1,
+    chunk: int | None = None,
+    shares: int = 1,
 ) -> Iterator[Chunk]:
     """A batch, a chunk at a time, one shape after the other.
 
     Each environment is to be described in the species that it holds: features of the others are zero, and the singular
     values are the same without them. Shapes of less than `few` members, 48 unless told, join larger ones. A chunk is as
     large as the cache holds Jacobians, or `ahead` times that. Of a batch that is a `chunk` of a stream, as `collect`
-    has it, no chunk is smaller, however few its members: a compilation costs more than working on some twice.
+    has it, no chunk is smaller, however few its members: a compilation costs more than working on some twice. All of
+    this is of one share; a chunk is as many `shares`.
     """
     host = jax.tree.map(np.asarray, batch)
     held = species_held(f, host)
@@ -260,12 +269,9 @@ def portions(
         subsets = held.numbers[:, :n_species]
         narrow = f.restricted(np.arange(1, n_species + 1, dtype=np.int32))
         cached = _cached(_n_features(narrow, host, room), room)
-        if chunk is None:
-            per_chunk = min(cached * ahead, 2 ** (len(members) - 1).bit_length())
-        elif 2 * len(members) > len(host):
-            per_chunk = min(cached * ahead, 2 ** (chunk - 1).bit_length())
-        else:
-            per_chunk = min(cached, 2 ** (chunk - 1).bit_length())
+        usual = chunk is None or 2 * len(members) > len(host)
+        most = -(-(len(members) if chunk is None else chunk) // shares)
+        per_chunk = shares * min(cached * ahead if usual else cached, 2 ** (most - 1).bit_length())
         for start in range(0, len(members), per_chunk):
             indices = members[start : start + per_chunk]
             filled = np.concatenate([indices, np.full(per_chunk - len(indices), indices[0])])

@@ -19,6 +19,9 @@ from jaxfeat.features.spec import spec
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.sweep.run import COUNTED, Collected, collect
 
+VERSIONS = ("jaxfeat", "jax", "numpy")
+"""Packages whose versions say how numbers were rounded."""
+
 
 class Variable(NamedTuple):
     """Axes after those of the environments, type, what stands where there is nothing, and attributes."""
@@ -110,7 +113,7 @@ def provenance(f: AbstractFeaturizer) -> dict[str, str]:
         "featurizer": described(f),
         "precision": str(jnp.result_type(float)),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        **{name: version(name) for name in ("jaxfeat", "jax", "numpy")},
+        **{name: version(name) for name in VERSIONS},
     }
 
 
