@@ -141,10 +141,7 @@ def collect(
     n, width = len(batch), 3 * batch.max_neighbors
     if chunk is None:
         f.check(batch)
-        known_species = np.arange(n)
-    else:
-        known_species = np.flatnonzero(_known(f, host))
-    status = np.full(n, "unknown-species", dtype=object)
+    status = np.full(n, "", dtype=object)
     found = Collected(
         sigma=np.full((n, width), np.nan),
         sigma_equilibrated=np.full((n, width), np.nan),
@@ -157,9 +154,8 @@ def collect(
         status=status,
     )
     done = 0
-    described = host if len(known_species) == n else host[known_species]
-    for members, spectra in chunks(f, described, screened, chunk) if len(known_species) else ():
-        indices, m = known_species[members], len(members)
+    for indices, spectra in chunks(f, host, screened, chunk):
+        m = len(indices)
         raw, equilibrated = spectra
         known = raw.status.names == "ok"
         k = min(raw.values.shape[1], width)
@@ -200,15 +196,6 @@ def _classified(f: AbstractFeaturizer, env: Environment, rigid: np.ndarray, n_nu
         # More neighbors, or a higher order, than the complete kernel can be worked out for.
         return rigid + n_null * (np.asarray(COUNTED) == "other"), "unclassified" if n_null else "ok"
     return np.asarray([getattr(null, cause) for cause in COUNTED]), null.status
-
-
-def _known(f: AbstractFeaturizer, host: Environment) -> np.ndarray:
-    """Whether each environment of a batch, `(b,)`, holds no species that the featurizer does not tell apart."""
-    if f.species is None:
-        return np.ones(len(host), bool)
-    among = np.append(np.asarray(f.species), 0)
-    known = np.isin(host.species, among[:-1]) | ~np.asarray(host.mask)
-    return np.asarray(known.all(-1) & np.isin(host.center_species, among))
 
 
 def chunks(
@@ -273,7 +260,9 @@ def portions(
     host = jax.tree.map(np.asarray, batch)
     held = species_held(f, host)
     rooms = np.asarray([room_for(n) for n in range(host.max_neighbors + 1)])
-    shapes = np.stack([held.n, rooms[host.mask.sum(-1)]], -1)
+    # Of environments without any species that the featurizer knows, one is described: none.
+    n_described = held.n if f.species is None else np.maximum(held.n, 1)
+    shapes = np.stack([n_described, rooms[host.mask.sum(-1)]], -1)
     for (n_species, room), members in _merged(shapes, FEW if few is None else few).items():
         subsets = held.numbers[:, :n_species]
         narrow = f.restricted(np.arange(1, n_species + 1, dtype=np.int32))

@@ -55,6 +55,13 @@ def test_a_broken_environment_does_not_stop_the_others(batch):
     assert statuses.count("non-finite") == 1 and statuses[4] == "non-finite" and statuses.count("ok") == 7
 
 
+@pytest.mark.parametrize("screened", [False, True])
+def test_chunks_of_a_stream_say_which_atoms_are_not_known(screened):
+    nitrogen = jaxfeat.environments(molecule("N2"), 4.0)
+    found = run.collect(PowerSpectrum(("H", "C"), n_max=2, l_max=2), nitrogen, screened=screened, chunk=2)
+    assert found.status.tolist() == ["unknown-species"] * 2 and np.isnan(found.sigma).all()
+
+
 def test_functions_are_scanned_too(batch):
     f = jaxfeat.function(lambda r, z, mask: jnp.where(mask, jnp.sum(r**2, -1), 0).sum()[None], nu=1)
     records = run.scan(f, batch[:3])

@@ -13,6 +13,7 @@ import ase.io
 import numpy as np
 import pytest
 import xarray
+import zarr
 from ase import Atoms
 from ase.build import molecule
 
@@ -214,6 +215,16 @@ def test_damaged_chunks_are_done_again(whole, tmp_path, counted, how, name, agai
     assert counted == [again]
 
 
+def test_a_damaged_end_of_arrays_that_had_room_for_more_is_done_again(whole, tmp_path, counted):
+    path = copied(whole, tmp_path)
+    for name, array in zarr.open_group(path).arrays():
+        if name != "cause":
+            array.resize((80, *array.shape[1:]))
+    DAMAGE["a flipped bit"](path / "sigma/c/6/0")
+    same(sweep(F, frames(METHANES, 4.0), out=path, chunk=8).load(), opened(whole))
+    assert counted == [48]
+
+
 def test_damaged_metadata_is_made_anew_and_chunks_are_kept(whole, tmp_path, never):
     path = copied(whole, tmp_path)
     (path / "sigma" / "zarr.json").write_text("{")
@@ -231,7 +242,7 @@ def test_damaged_metadata_is_made_anew_and_chunks_are_kept(whole, tmp_path, neve
     "f, source, r_cut, options, message",
     [
         (
-            PowerSpectrum(("H", "C", "O"), n_max=2, l_max=4),
+            PowerSpectrum(("H", "C", "O"), n_max=4, l_max=4),
             METHANES,
             4.0,
             {},
@@ -315,12 +326,12 @@ def test_faulty_frames_have_a_status_and_the_rest_is_done(tmp_path):
     nan, twice, crystal = water.copy(), water.copy(), Atoms("OH", [[0, 0, 0], [0, 0, 3]], cell=[3, 3, 3], pbc=True)
     nan.positions[1, 2] = np.nan
     twice.positions[2] = twice.positions[0]
-    ase.io.write(tmp_path / "m.extxyz", [water, nan, twice, molecule("SH2"), crystal, water])
+    ase.io.write(tmp_path / "m.extxyz", [water, nan, twice, molecule("N2"), crystal, water])
     ds = sweep(F, frames(tmp_path / "m.extxyz", 4.0), out=tmp_path / "s.zarr", chunk=4).load()
-    expected = ["ok"] * 3 + ["non-finite"] * 3 + ["coincident"] * 3 + ["unknown-species"] * 3 + ["coincident"] * 2
+    expected = ["ok"] * 3 + ["non-finite"] * 3 + ["coincident"] * 3 + ["unknown-species"] * 2 + ["coincident"] * 2
     assert ds["status"].values.tolist() == [*expected, *["ok"] * 3]
-    assert ds["structure_index"].values.tolist() == [0] * 3 + [1] * 3 + [2] * 3 + [3] * 3 + [4] * 2 + [5] * 3
-    assert np.isnan(ds["sigma"].values[3:14]).all() and np.isfinite(ds["floor"].values[[0, -1]]).all()
+    assert ds["structure_index"].values.tolist() == [0] * 3 + [1] * 3 + [2] * 3 + [3] * 2 + [4] * 2 + [5] * 3
+    assert np.isnan(ds["sigma"].values[3:13]).all() and np.isfinite(ds["floor"].values[[0, -1]]).all()
     np.testing.assert_allclose(ds["sigma"].values[:3], ds["sigma"].values[-3:], rtol=1e-12)
 
 
