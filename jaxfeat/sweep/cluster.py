@@ -1,14 +1,13 @@
 """Chunks of a sweep as tasks of a dask cluster: the only module that knows dask.
 
-What the scheduler and this process hold does not grow with the number of chunks: few are under way at a time, each with
-its environments, and all that comes back is an entry for the journal. A worker that dies costs what it was working on,
-which dask gives to another.
+What the scheduler and this process hold does not grow with the number of chunks: few are under way at a time, and all
+that comes back is an entry for the journal. Environments go by the store, since dask keeps the last thousand messages.
+A worker that dies costs what it was working on, which dask gives to another.
 """
 
 from __future__ import annotations
 
 import os
-import pickle
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -20,11 +19,13 @@ import jax
 
 from jaxfeat.errors import ClusterError, GeometryError, ReadError
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.sweep.work import Entry, Keep, Order, work
+from jaxfeat.sweep.work import Entry, Keep, Order, clear_away, lay_out, work
 
 try:
     import dask
     import distributed
+    from dask.utils import parse_timedelta
+    from distributed.scheduler import NoValidWorkerError, NoWorkerError
 except ModuleNotFoundError as missing:
     raise ReadError("a cluster needs dask, which is not installed: pip install 'jaxfeat[cluster]'.") from missing
 
@@ -32,9 +33,12 @@ AHEAD, SPARE = 2, 2
 """Chunks under way for each thread of the workers, and beside them: nobody waits for this process."""
 
 PATIENCE = 60.0
-"""Seconds without any worker after which none is expected: that of a nanny is back in a few."""
+"""Seconds without any worker after which none is expected, unless dask has a `no-workers-timeout`: a nanny's is back in
+a few."""
 
 POLL = 1.0
+"""Seconds between looks at whether anybody is there."""
+
 CONNECT = 10.0
 """Seconds to find a scheduler in."""
 
@@ -100,6 +104,8 @@ def _spec(n: int) -> dict[int, Any]:
         "host": "127.0.0.1",
         "dashboard": False,
         "silence_logs": ERROR,
+        # Ctrl-C in a terminal goes to all processes, and it is for this one to end the others.
+        "preload": ["import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"],
     }
     return {i: {"cls": distributed.Nanny, "options": {**options, "env": {**shared, **own(i)}}} for i in range(n)}
 
@@ -119,25 +125,24 @@ class Workers:
     def __init__(self, client: Any, kept: Callable[[], None]) -> None:
         """`kept` is called after each chunk that is."""
         self.client, self.kept = client, kept
-        self.under_way: dict[Any, tuple[int, Keep]] = {}
+        self.under_way: dict[Any, tuple[Order, int, Keep]] = {}
         self.name = f"jaxfeat-{uuid4().hex}"
         self.none_since: float | None = None
 
     def hand(self, order: Order, k: int, environments: Environment, keep: Keep) -> None:
         while len(self.under_way) >= SPARE + AHEAD * self._threads():
             self._collect()
-        task = pickle.dumps((order, k, environments))
-        # What is large about a task has to be with the scheduler, from where it can be given out again.
-        with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TB"}), _answering():
-            future = self.client.submit(_work, task, key=(self.name, k), pure=False)
-        self.under_way[future] = k, keep
+        lay_out(order, k, environments)
+        with _answering():
+            future = self.client.submit(work, order, k, key=(self.name, k), pure=False)
+        self.under_way[future] = order, k, keep
 
     def finish(self) -> None:
         while self.under_way:
             self._collect()
 
     def stop(self) -> None:
-        for future, (_, keep) in list(self.under_way.items()):
+        for future, (*_, keep) in list(self.under_way.items()):
             if future.status == "finished":
                 with suppress(Exception):
                     keep(future.result(timeout=POLL))
@@ -150,8 +155,9 @@ class Workers:
             threads = sum(self.client.nthreads().values())
         now = time.monotonic()
         self.none_since = None if threads else self.none_since or now
-        if self.none_since is not None and now - self.none_since > PATIENCE:
-            raise ClusterError(f"there has been no worker for {PATIENCE:.0f} s")
+        patience = parse_timedelta(dask.config.get("distributed.scheduler.no-workers-timeout", None)) or PATIENCE
+        if self.none_since is not None and now - self.none_since > patience:
+            raise ClusterError(f"there has been no worker for {patience:.0f} s")
         return threads
 
     def _collect(self) -> None:
@@ -164,8 +170,9 @@ class Workers:
                 self._threads()
                 return
         for future in done:
-            k, keep = self.under_way.pop(future)
+            order, k, keep = self.under_way.pop(future)
             keep(self._result(future, k))
+            clear_away(order, k)
             self.kept()
             future.release()
 
@@ -173,16 +180,14 @@ class Workers:
         with _answering():
             try:
                 entry: Entry = future.result()
+            except (NoValidWorkerError, NoWorkerError) as error:
+                raise ClusterError(" ".join(str(error).split()).removesuffix(".")) from None
             except distributed.KilledWorker as error:
                 raise ClusterError(
                     f"chunk {k} ended every worker that tried it, the last one at {error.last_worker.address}; see "
                     "its log, and whether it has enough memory"
                 ) from None
         return entry
-
-
-def _work(task: bytes) -> Entry:
-    return work(*pickle.loads(task))
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from jaxfeat.sweep.journal import END, SETTINGS, Journal
 from jaxfeat.sweep.run import CHUNK, Progress
 from jaxfeat.sweep.stream import Piece, Place, Stream, content_hash, regrouped
 from jaxfeat.sweep.variables import VERSIONS, chunk_arrays, provenance, variables
-from jaxfeat.sweep.work import Crew, Entry, Keep, Order, put
+from jaxfeat.sweep.work import Crew, Entry, Keep, Order, clear_all_away, put
 
 COMPARED = ("featurizer", "input_hash", "r_cut", "centers", "precision", "screened", "chunk", "positions")
 """What has to be as it was for a sweep to be gone on with."""
@@ -207,7 +207,8 @@ class _Job:
     def _settle(self, crew: Crew) -> None:
         """Keep what is finished, and cut the arrays to that."""
         crew.stop()
-        if self.arrays is not None:
+        if self.arrays is not None and self.order is not None:
+            clear_all_away(self.order)
             with suppress(OSError):
                 self._cut()
 
@@ -222,6 +223,8 @@ class _Job:
         if self.arrays is None or not self.done:
             raise GeometryError(f"{self.stream.name} holds no environments of these centers; choose others.")
         self._cut()
+        assert self.order is not None
+        clear_all_away(self.order)
         self.arrays.finish({"complete": 1})
         self.journal.seal(self.path.glob("*/zarr.json"))
         self.journal.write(END, {"chunks": len(self.done), "environments": self.n_done})

@@ -7,7 +7,9 @@ take their places as a whole.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -64,8 +66,31 @@ class Crew(Protocol):
         """Keep what is finished, and leave the rest."""
 
 
-def work(order: Order, k: int, environments: Environment) -> Entry:
-    """Compute chunk `k` and put it into the store.
+def lay_out(order: Order, k: int, environments: Environment) -> None:
+    """Have the environments of chunk `k` in the store, for another process that works on it."""
+    place = _laid_out(order, k)
+    place.parent.mkdir(exist_ok=True)
+    partial = place.with_suffix(".part")
+    with open(partial, "wb") as file:
+        np.savez(file, **{field.name: getattr(environments, field.name) for field in fields(environments)})
+    partial.replace(place)
+
+
+def clear_away(order: Order, k: int) -> None:
+    _laid_out(order, k).unlink(missing_ok=True)
+
+
+def clear_all_away(order: Order) -> None:
+    """What lies there of sweeps that were stopped, too."""
+    shutil.rmtree(_laid_out(order, 0).parent, ignore_errors=True)
+
+
+def _laid_out(order: Order, k: int) -> Path:
+    return Journal(Path(order.store)).folder / "inputs" / f"{k:08d}.npz"
+
+
+def work(order: Order, k: int) -> Entry:
+    """Compute chunk `k`, whose environments have been laid out, and put it into the store.
 
     **Raises:** `ReadError` where this process does not see the store, or runs other versions.
     """
@@ -75,6 +100,8 @@ def work(order: Order, k: int, environments: Environment) -> Entry:
             raise ReadError(f"a worker has {name} {found[name]}, and this process {theirs}; install the same on both.")
     settings = order.settings
     _check_seen(order)
+    with np.load(_laid_out(order, k)) as laid_out:
+        environments = Environment(**laid_out)
     with jax.enable_x64(settings["precision"] == "float64"):
         arrays = chunk_arrays(_featurizer(settings["featurizer"]), environments, *order.how)
     # Who gave the order may have gone meanwhile, and somebody else have begun another sweep here.

@@ -16,7 +16,7 @@ import jaxfeat
 from jaxfeat import frames, sweep
 from jaxfeat.cli import main
 from jaxfeat.errors import BasisError, ClusterError, GeometryError, ReadError
-from jaxfeat.sweep.work import Order, work
+from jaxfeat.sweep.work import Order, lay_out, work
 
 pytest.importorskip("distributed")
 
@@ -73,6 +73,7 @@ def test_workers_make_the_store_that_one_process_makes(client, whole, tmp_path):
     done = [n for n, total in calls]
     assert done[0] == 0 and done[-1] == N and sorted(done) == done and len(done) == 13
     # All that tasks held is given back.
+    assert not (path / "journal" / "inputs").exists()
     assert not client.futures
     assert client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks)) == 0
 
@@ -218,7 +219,8 @@ def test_workers_that_see_another_store_or_run_other_versions(whole, tmp_path):
     order = Order(str(whole), kept["compared"], kept["widths"], {})
     copy = shutil.copytree(whole, tmp_path / "s.zarr")
     (copy / "sigma" / "c" / "0" / "0").write_bytes(b"damaged")
-    entry = work(order._replace(store=str(copy)), 0, batch)
+    lay_out(order._replace(store=str(copy)), 0, batch.padded(6))
+    entry = work(order._replace(store=str(copy)), 0)
     same(opened(copy), opened(whole))
     assert entry["files"]["sigma/c/0/0"]
     for changed, message in (
@@ -227,7 +229,7 @@ def test_workers_that_see_another_store_or_run_other_versions(whole, tmp_path):
         ({"versions": {"jax": "0.1"}}, r"a worker has jax .*, and this process 0\.1; install the same"),
     ):
         with pytest.raises(ReadError, match=message):
-            work(order._replace(**changed), 0, batch)
+            work(order._replace(**changed), 0)
 
 
 def test_accelerators_are_dealt_out(monkeypatch):
