@@ -87,15 +87,18 @@ _SCHEDULER = {
 def _spec(n: int) -> dict[int, Any]:
     """`n` processes of one thread, which share compiled programs with this one; accelerators are dealt out."""
     shared = {
+        "JAX_PLATFORMS": jax.config.values["jax_platforms"],
         "JAX_COMPILATION_CACHE_DIR": jax.config.values["jax_compilation_cache_dir"],
         "JAX_ENABLE_COMPILATION_CACHE": jax.config.values["jax_enable_compilation_cache"],
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": jax.config.values["jax_persistent_cache_min_compile_time_secs"],
     }
     shared = {name: str(value) for name, value in shared.items() if value is not None}
     devices = jax.local_devices()
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    numbers = visible if len(visible) == len(devices) and visible != [""] else [str(i) for i in range(len(devices))]
 
     def own(i: int) -> dict[str, str]:
-        return {"CUDA_VISIBLE_DEVICES": str(i % len(devices))} if devices[0].platform in ("gpu", "cuda") else {}
+        return {"CUDA_VISIBLE_DEVICES": numbers[i % len(numbers)]} if devices[0].platform in ("gpu", "cuda") else {}
 
     # Between chunks workers hold nothing that dask could free, and the most that they need is not for it to judge.
     options = {

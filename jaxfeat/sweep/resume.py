@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,20 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from jaxfeat.errors import BasisError, ClusterError, GeometryError, ReadError
+from jaxfeat.errors import ClusterError, GeometryError, ReadError
 from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.features.spec import spec
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.geometry.write import check_folder
-from jaxfeat.sweep.chunked import Chunked, is_group
+from jaxfeat.sweep.chunked import Chunked
 from jaxfeat.sweep.journal import END, SETTINGS, Journal
+from jaxfeat.sweep.refusals import COMPARED, MEND, check_goes_anywhere, check_place, check_same
 from jaxfeat.sweep.run import CHUNK, Progress
 from jaxfeat.sweep.stream import Piece, Place, Stream, content_hash, regrouped
 from jaxfeat.sweep.variables import VERSIONS, chunk_arrays, provenance, variables
 from jaxfeat.sweep.work import Crew, Entry, Keep, Order, clear_all_away, put
-
-COMPARED = ("featurizer", "input_hash", "r_cut", "centers", "precision", "screened", "chunk", "positions")
-"""What has to be as it was for a sweep to be gone on with."""
 
 
 def sweep_into(
@@ -47,7 +41,7 @@ def sweep_into(
     if chunk < 1:
         raise GeometryError(f"chunk is {chunk}; a chunk has at least one environment.")
     if cluster is not None:
-        _check_goes_anywhere(f)
+        check_goes_anywhere(f)
     origin = {name: stream.origin.get(name) for name in ("input_hash", "r_cut", "centers")}
     attributes = provenance(f) | origin | {"input": stream.name, "command": command, "screened": int(screened)}
     settings = {**attributes, "screened": screened, "chunk": chunk, "positions": positions}
@@ -61,7 +55,7 @@ def sweep_into(
         if overwrite:
             kept = None
         elif kept is not None:
-            _check_same(path, kept["compared"], settings)
+            check_same(path, kept["compared"], settings)
         elif journal.entries():
             raise ReadError(f"{path} is damaged: its settings cannot be read; overwrite it, or name another store.")
         if kept is None:
@@ -170,7 +164,7 @@ class _Job:
                 elif self.stream.seekable:
                     break
                 elif self.done[k]["inputs"] != content_hash(piece.environments):
-                    raise ReadError(f"{self.path} holds a sweep of other environments; {_MEND}.")
+                    raise ReadError(f"{self.path} holds a sweep of other environments; {MEND}.")
                 k, place = k + 1, piece.after
             else:
                 return
@@ -282,27 +276,6 @@ def _elsewhere(job: _Job, cluster: Any) -> Iterator[Crew]:
 
 
 _AGAIN = "and the same sweep, not overwriting, goes on from there"
-_MEND = "overwrite it, or name another store"
-
-
-def check_place(path: Path, journal: Journal, overwrite: bool) -> None:
-    """Raise `ReadError` for a place where no store can be, or where something else is."""
-    if not path.exists():
-        check_folder(path)
-    elif not path.is_dir():
-        raise ReadError(f"{path} exists and is a file; remove it, or name another store.")
-    elif not (journal.exists or not any(path.iterdir()) or (overwrite and is_group(path))):
-        what = _MEND if is_group(path) else "name another store"
-        raise ReadError(f"{path} exists and holds no sweep of environments to go on with; {what}.")
-    elif not os.access(path, os.W_OK):
-        raise ReadError(f"{path} cannot be written: it is not yours to write to.")
-
-
-def _check_goes_anywhere(f: AbstractFeaturizer) -> None:
-    try:
-        spec(f)
-    except BasisError as error:
-        raise BasisError(f"workers make the featurizer from its spec; {error}") from error
 
 
 @contextmanager
@@ -319,24 +292,3 @@ def _empty(path: Path, journal: Journal) -> None:
         if entry != journal.folder:
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
     journal.start()
-
-
-def _check_same(path: Path, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
-    for name in COMPARED:
-        if theirs[name] != ours[name]:
-            if name == "input_hash":
-                raise ReadError(f"{path} holds a sweep of another input; {_MEND}.")
-            what, there, here = _difference(name, theirs[name], ours[name])
-            raise ReadError(f"{path} holds a sweep with {what} {there}, not {here}; {_MEND}.")
-
-
-def _difference(name: str, theirs: Any, ours: Any) -> tuple[str, Any, Any]:
-    """What differs, as precisely as it can be said, and the two values."""
-    if name == "featurizer":
-        with suppress(ValueError):
-            theirs, ours = json.loads(theirs), json.loads(ours)
-    if isinstance(theirs, dict) and isinstance(ours, dict):
-        for key in (*theirs, *ours):
-            if theirs.get(key) != ours.get(key):
-                return _difference(key if key != "kind" else name, theirs.get(key), ours.get(key))
-    return name, theirs, ours

@@ -36,7 +36,7 @@ class Order(NamedTuple):
     """What all chunks of a sweep have in common, in plain values that go anywhere.
 
     - `store`: its absolute path.
-    - `settings`: those that the store was begun with (`resume.COMPARED`).
+    - `settings`: those that the store was begun with (`refusals.COMPARED`).
     - `widths`: of a chunk, along the axes that grow.
     - `versions`: of the packages that round.
     """

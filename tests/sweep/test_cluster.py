@@ -238,5 +238,7 @@ def test_accelerators_are_dealt_out(monkeypatch):
 
     monkeypatch.setattr(jax, "local_devices", lambda: [Gpu(), Gpu()])
     assert cluster.local_processes() == 2
-    dealt = [worker["options"]["env"]["CUDA_VISIBLE_DEVICES"] for worker in cluster._spec(3).values()]
-    assert dealt == ["0", "1", "0"]
+    for visible, expected in (("", ["0", "1", "0"]), ("5,7", ["5", "7", "5"])):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+        workers = cluster._spec(3).values()
+        assert [worker["options"]["env"]["CUDA_VISIBLE_DEVICES"] for worker in workers] == expected

@@ -1,0 +1,65 @@
+"""Sweeps into stores that cannot be, and what is in their way."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from jaxfeat.errors import BasisError, ReadError
+from jaxfeat.features.base import AbstractFeaturizer
+from jaxfeat.features.spec import spec
+from jaxfeat.geometry.write import check_folder
+from jaxfeat.sweep.chunked import is_group
+from jaxfeat.sweep.journal import Journal
+
+COMPARED = ("featurizer", "input_hash", "r_cut", "centers", "precision", "screened", "chunk", "positions")
+"""What has to be as it was for a sweep to be gone on with."""
+
+MEND = "overwrite it, or name another store"
+
+
+def check_place(path: Path, journal: Journal, overwrite: bool) -> None:
+    """Raise `ReadError` for a place where no store can be, or where something else is."""
+    if not path.exists():
+        check_folder(path)
+    elif not path.is_dir():
+        raise ReadError(f"{path} exists and is a file; remove it, or name another store.")
+    elif not (journal.exists or not any(path.iterdir()) or (overwrite and is_group(path))):
+        what = MEND if is_group(path) else "name another store"
+        raise ReadError(f"{path} exists and holds no sweep of environments to go on with; {what}.")
+    elif not os.access(path, os.W_OK):
+        raise ReadError(f"{path} cannot be written: it is not yours to write to.")
+
+
+def check_goes_anywhere(f: AbstractFeaturizer) -> None:
+    """Raise `BasisError` for a featurizer that no other process could make."""
+    try:
+        spec(f)
+    except BasisError as error:
+        raise BasisError(f"workers make the featurizer from its spec; {error}") from error
+
+
+def check_same(path: Path, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
+    """Raise `ReadError` where the sweep that a store holds is not the one that is asked for."""
+    for name in COMPARED:
+        if theirs[name] != ours[name]:
+            if name == "input_hash":
+                raise ReadError(f"{path} holds a sweep of another input; {MEND}.")
+            what, there, here = _difference(name, theirs[name], ours[name])
+            raise ReadError(f"{path} holds a sweep with {what} {there}, not {here}; {MEND}.")
+
+
+def _difference(name: str, theirs: Any, ours: Any) -> tuple[str, Any, Any]:
+    """What differs, as precisely as it can be said, and the two values."""
+    if name == "featurizer":
+        with suppress(ValueError):
+            theirs, ours = json.loads(theirs), json.loads(ours)
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        for key in (*theirs, *ours):
+            if theirs.get(key) != ours.get(key):
+                return _difference(key if key != "kind" else name, theirs.get(key), ours.get(key))
+    return name, theirs, ours
