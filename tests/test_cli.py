@@ -85,7 +85,7 @@ def test_a_scan_into_a_store_goes_on_and_prints_tables(tmp_path, capsys, monkeyp
     ):
         assert scan("random-methane:6", *words) == 2
         assert message in capsys.readouterr().err
-    monkeypatch.setattr(resume, "chunk_arrays", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    monkeypatch.setattr(resume, "chunk_arrays", lambda *_: signal.raise_signal(signal.SIGINT))
     assert scan("random-methane:6", "--out", store, "--overwrite") == 130
     assert "0 environments are kept in" in capsys.readouterr().err
 
