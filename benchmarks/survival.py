@@ -98,7 +98,7 @@ def damage(store: Path, rng: random.Random) -> str:
 
 
 def differences(a: Path, b: Path) -> list[str]:
-    one, other = (xarray.open_zarr(path, consolidated=False, chunks=None).load() for path in (a, b))
+    one, other = (xarray.open_zarr(path, chunks=None).load() for path in (a, b))
     if set(one.variables) != set(other.variables) or dict(one.sizes) != dict(other.sizes):
         return ["names or sizes"]
     kinds = {name: one[name].dtype.kind == "f" for name in one.variables}

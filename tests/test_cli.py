@@ -1,3 +1,4 @@
+import contextlib
 import json
 import math
 import os
@@ -16,6 +17,7 @@ from ase.build import bulk, molecule
 
 import jaxfeat
 from jaxfeat.cli import main
+from jaxfeat.cli.output import progress_bar
 from jaxfeat.sweep import converge, resume, run
 
 SMALL = ["--n-max", "2", "--l-max", "2"]
@@ -66,12 +68,23 @@ def test_a_scan_writes_json_and_a_picture_and_prints_tables(tmp_path, capsys):
     assert "6 environments" in captured.err
 
 
+def test_ctrl_c_is_not_lost():
+    with progress_bar("environments", 3) as progress:
+        progress(1, 3)
+        with contextlib.suppress(KeyboardInterrupt):
+            # As in a callback of the garbage collector, whose exceptions Python drops.
+            signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            progress(2, 3)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 def test_a_scan_into_a_store_goes_on_and_prints_tables(tmp_path, capsys, monkeypatch):
     store = tmp_path / "s.zarr"
     assert scan("random-methane:6", "--out", store) == 0
     first = capsys.readouterr().out
     assert "The most blind of 6 environments" in first and "C0 of random CH4 " in first
-    ds = xarray.open_zarr(store, consolidated=False, chunks=None)
+    ds = xarray.open_zarr(store, chunks=None)
     assert ds.attrs["command"].startswith("jaxfeat scan random-methane:6 --out")
     assert json.loads(ds.attrs["featurizer"])["species"] == ["H", "C"]
     monkeypatch.setattr(resume, "chunk_arrays", lambda *_: pytest.fail("something was computed"))
@@ -398,6 +411,7 @@ def test_the_second_run_of_a_command_compiles_nothing(tmp_path):
 import sys
 import jax
 from jaxfeat.cli import main
+from jaxfeat.cli.output import progress_bar
 looked_up = []
 jax.monitoring.register_event_listener(lambda event, **_: looked_up.append(event.rpartition("/")[2]))
 status = main(sys.argv[1:])

@@ -92,7 +92,7 @@ def made(store, tmp_path_factory):
 
 def test_the_page_holds_what_the_store_does(store, made):
     pytest.importorskip("chemiscope", reason="the viewer is an extra")
-    ds = xarray.open_zarr(store, consolidated=False)
+    ds = xarray.open_zarr(store)
     page = Read(made)
     assert page.row("Environments", cells=2) == ["3"]
     assert page.row("Structures", cells=2) == ["3"]

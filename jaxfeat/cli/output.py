@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from jaxfeat.cli.interrupt import interruptible
 from jaxfeat.errors import ReadError
 
 PICTURES = (".pdf", ".png", ".svg")
@@ -35,15 +36,17 @@ def progress_bar(what: str, total: int | None, resumes: bool = False) -> Iterato
     console = Console(stderr=True)
     if not console.is_terminal:
         console.print(f"{what} ...", highlight=False)
-        yield lambda done, total: None
+        with interruptible() as go_on:
+            yield lambda done, total: go_on()
         return
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as bar:
+    with Progress(*columns, console=console) as bar, interruptible() as go_on:
         task = bar.add_task(what, total=total, before=0)
         first = resumes
 
         def show(done: int, total: int | None) -> None:
             nonlocal first
+            go_on()
             if first:
                 bar.update(task, before=done)
                 first = False

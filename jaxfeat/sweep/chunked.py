@@ -6,6 +6,7 @@ are for one process to set.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -36,9 +37,10 @@ class Chunked:
     def create(self, attributes: Mapping[str, Any]) -> None:
         """Metadata of empty arrays, where there is none that can be read; chunks that are there stay."""
         group = _group(self.path)
-        if "coordinates" not in group.attrs:
-            # As xarray has it: which of the variables are coordinates.
-            group.attrs.update({**attributes, "coordinates": " ".join(ORIGINS)})
+        # As xarray has it: which of the variables are coordinates. Even an empty update drops what has been
+        # consolidated, which may soon be wrong.
+        known = "coordinates" in group.attrs
+        group.update_attributes({} if known else {**attributes, "coordinates": " ".join(ORIGINS)})
         for name, variable in self.variables.items():
             if _readable(group, name) is None:
                 (self.path / name / "zarr.json").unlink(missing_ok=True)
@@ -95,8 +97,15 @@ class Chunked:
             grown[start:] = values
         return [file for name in self.variables for file in _files(self.path / name, k)]
 
-    def finish(self, attributes: Mapping[str, Any]) -> None:
-        zarr.open_group(self.path, mode="r+").attrs.update(attributes)
+    def consolidate(self, attributes: Mapping[str, Any]) -> None:
+        """Metadata of all arrays in one place as well, where xarray looks first; and some of the store itself."""
+        _group(self.path).update_attributes(dict(attributes))
+        place, partial = self.path / "zarr.json", self.path / "zarr.json.part"
+        held = {name: json.loads((self.path / name / "zarr.json").read_bytes()) for name in (*self.variables, "cause")}
+        consolidated = {"kind": "inline", "must_understand": False, "metadata": held}
+        # As zarr writes it; that would look for arrays in all folders, and there may be many files in some.
+        partial.write_text(json.dumps(json.loads(place.read_bytes()) | {"consolidated_metadata": consolidated}))
+        partial.replace(place)
 
 
 def is_group(path: Path) -> bool:
@@ -106,7 +115,7 @@ def is_group(path: Path) -> bool:
 
 def _group(path: Path) -> Any:
     try:
-        return zarr.open_group(path, mode="r+")
+        return zarr.open_group(path, mode="r+", use_consolidated=False)
     except Exception:
         (path / "zarr.json").unlink(missing_ok=True)
         return zarr.open_group(path, mode="a")

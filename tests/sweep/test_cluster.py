@@ -44,7 +44,7 @@ def whole(tmp_path_factory):
 
 
 def opened(path):
-    return xarray.open_zarr(path, consolidated=False, chunks=None).load()
+    return xarray.open_zarr(path, chunks=None).load()
 
 
 def same(a, b):

@@ -28,7 +28,7 @@ METHANES = "random-methane:50:1"
 
 def opened(path):
     """As anybody opens it."""
-    return xarray.open_zarr(path, consolidated=False, chunks=None).load()
+    return xarray.open_zarr(path, chunks=None).load()
 
 
 def same(a, b):
