@@ -13,11 +13,11 @@ from jaxfeat.features.lift import stacked as stacked
 from jaxfeat.features.lift import summed as summed
 from jaxfeat.features.spec import from_spec as from_spec
 from jaxfeat.features.spec import spec as spec
+from jaxfeat.geometry.assemble import environments as environments
+from jaxfeat.geometry.assemble import structures as structures
 from jaxfeat.geometry.environment import Environment as Environment
 from jaxfeat.geometry.frames import frames as frames
-from jaxfeat.geometry.read import environments as environments
 from jaxfeat.geometry.read import read as read
-from jaxfeat.geometry.read import structures as structures
 from jaxfeat.geometry.structure import Structure as Structure
 from jaxfeat.geometry.symmetry import symmetrized as symmetrized
 from jaxfeat.search.find import find_singular_points as find_singular_points

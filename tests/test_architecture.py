@@ -50,6 +50,7 @@ ALLOWED_IN = {
     "ase": {
         "bench/quippy.py",
         "bench/works.py",
+        "geometry/assemble.py",
         "geometry/files.py",
         "geometry/frames.py",
         "geometry/read.py",
@@ -61,7 +62,7 @@ ALLOWED_IN = {
     "featomic": {"bench/featomic.py"},
     "metatensor": {"bench/featomic.py"},
     "quippy": {"bench/quippy.py"},
-    "vesin": {"geometry/read.py"},
+    "vesin": {"geometry/assemble.py"},
     "matplotlib": {
         "report/convergence.py",
         "report/distributions.py",

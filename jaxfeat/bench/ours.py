@@ -14,8 +14,8 @@ from jaxfeat.bench.works import WIDTH, Work
 from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap
 from jaxfeat.features.correlations import Bispectrum, PowerSpectrum
 from jaxfeat.features.lift import stacked
+from jaxfeat.geometry.assemble import environments, structures
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.geometry.read import environments, structures
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.sensitivity.jacobian import jacobian
 from jaxfeat.sensitivity.spectrum import singular_spectrum

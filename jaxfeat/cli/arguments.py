@@ -94,7 +94,8 @@ def add_density(descriptor: Any) -> None:
 
 def environments_of(arguments: argparse.Namespace) -> tuple[Source, Environment]:
     """What INPUT holds, and the environments in it of the centers that were asked for."""
-    from jaxfeat.geometry.read import environments, read
+    from jaxfeat.geometry.assemble import environments
+    from jaxfeat.geometry.read import read
 
     source = read(arguments.input)
     centers = source.centers if arguments.centers is None else _centers(arguments.centers)

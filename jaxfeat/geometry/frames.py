@@ -13,21 +13,10 @@ import equinox as eqx
 import numpy as np
 
 from jaxfeat.errors import GeometryError, SpeciesError
+from jaxfeat.geometry.assemble import ImagesError, assembled, cell_fault, chosen_centers, length, wanted_centers
 from jaxfeat.geometry.environment import Environment, coincident_pair, joined
 from jaxfeat.geometry.files import atoms_of, check_file
-from jaxfeat.geometry.read import (
-    DRAWN,
-    ImagesError,
-    assembled,
-    cell_fault,
-    chosen_centers,
-    is_set,
-    length,
-    methanes_asked,
-    random_hydrogens,
-    read,
-    wanted_centers,
-)
+from jaxfeat.geometry.read import DRAWN, is_set, methanes_asked, random_hydrogens, read
 from jaxfeat.geometry.species import SYMBOLS, atomic_number
 
 if TYPE_CHECKING:

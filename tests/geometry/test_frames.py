@@ -9,8 +9,8 @@ from ase.build import bulk, molecule
 import jaxfeat
 from jaxfeat import frames
 from jaxfeat.errors import GeometryError, ReadError, SpeciesError
-from jaxfeat.geometry import read
 from jaxfeat.geometry.environment import joined
+from jaxfeat.geometry.species import SYMBOLS
 
 
 def gathered(source, start=0):
@@ -40,7 +40,7 @@ def test_frames_are_environments(tmp_path, monkeypatch, name, centers):
             np.testing.assert_array_equal(a, b)
     assert found.total in (None, len(expected))
     held = np.unique(np.concatenate([atoms.numbers for atoms in source.atoms]))
-    assert found.species() == [read.SYMBOLS[number] for number in held]
+    assert found.species() == [SYMBOLS[number] for number in held]
 
 
 def test_the_first_of_many_random_methanes_are_those_of_few(monkeypatch):

@@ -9,7 +9,8 @@ from ase.collections import g2
 from ase.neighborlist import neighbor_list
 
 from jaxfeat.errors import GeometryError, ReadError, SpeciesError
-from jaxfeat.geometry.read import environments, read
+from jaxfeat.geometry.assemble import environments
+from jaxfeat.geometry.read import read
 from jaxfeat.manifolds import prl_methane
 
 
