@@ -43,7 +43,7 @@ VARIED = {
     "batch": (1, 4, 16, 64, 256),
 }
 SMOKE = {"neighbors": (2, 3), "nu": (1, 2)}
-TINY = {"n_max": 2, "l_max": 1, "batch": 2}
+TINY = {"neighbors": 2, "n_max": 2, "l_max": 1, "batch": 2}
 """What a smoke run holds."""
 AXES = {
     "neighbors": "neighbors N",

@@ -40,7 +40,7 @@ def never(monkeypatch):
 
 
 def test_a_screened_scan_says_what_is_certified(tmp_path):
-    assert scan("random-methane:3", "--screened", "--json", tmp_path / "s.json") == 0
+    assert scan("random-methane:3", "--nu", 1, "--screened", "--json", tmp_path / "s.json") == 0
     assert all(isinstance(record["certified"], bool) for record in json.loads((tmp_path / "s.json").read_text()))
 
 
@@ -192,10 +192,10 @@ def test_json_holds_no_number_that_is_none(asked, tmp_path):
 
 def test_crystals_and_lone_atoms(tmp_path, capsys):
     ase.io.write(tmp_path / "salt.cif", bulk("NaCl", "rocksalt", a=5.64))
-    assert scan(tmp_path / "salt.cif", "--r-cut", 3, "--json", tmp_path / "s.json") == 0
+    assert scan(tmp_path / "salt.cif", "--nu", 1, "--r-cut", 3, "--json", tmp_path / "s.json") == 0
     assert [r["n_neighbors"] for r in json.loads((tmp_path / "s.json").read_text())] == [6, 6]
     ase.io.write(tmp_path / "he.xyz", bulk("He", "fcc", a=9.0))
-    assert scan(tmp_path / "he.xyz", "--json", tmp_path / "s.json", "--plot", tmp_path / "s.pdf") == 0
+    assert scan(tmp_path / "he.xyz", "--nu", 1, "--json", tmp_path / "s.json", "--plot", tmp_path / "s.pdf") == 0
     (record,) = json.loads((tmp_path / "s.json").read_text())
     assert record["status"] == "empty"
     assert record["sigma"] == []
@@ -276,7 +276,7 @@ def test_failures_have_a_status_and_leave_no_file(tmp_path, monkeypatch, capsys,
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("s.json", "precious")]
 
 
-def test_a_file_takes_its_place_only_when_complete(tmp_path, monkeypatch):
+def test_a_file_takes_its_place_only_when_complete(tmp_path, monkeypatch, asked):
     def fail(*_, **__):
         raise OSError("no space left on device")
 
@@ -418,7 +418,7 @@ status = main(sys.argv[1:])
 print(looked_up.count("cache_hits"), looked_up.count("cache_misses"))
 sys.exit(status)
 """
-    words = ["scan", str(tmp_path / "water.xyz"), *SMALL]
+    words = ["scan", str(tmp_path / "water.xyz"), "--nu", "1", "--centers", "O", *SMALL]
     clean = {key: value for key, value in os.environ.items() if not key.startswith("JAX_")}
     counts = []
     for _ in range(2):

@@ -164,7 +164,7 @@ def main(argv=None):
     else:
         many.insert(0, ("rings", 3, 7, count // 3))
     # Spawned: JAX does not survive a fork.
-    with ProcessPoolExecutor(PROCESSES, get_context("spawn"), float64) as pool:
+    with ProcessPoolExecutor(1 if arguments.smoke else PROCESSES, get_context("spawn"), float64) as pool:
         for case in pool.map(search, *zip(*many, strict=True)):
             cases.append(case)
             print(

@@ -37,7 +37,6 @@ class Fold(NamedTuple):
 def featurizers(smoke):
     if smoke:
         return {
-            "ν = 1": jaxfeat.RadialSpectrum(("H",), n_max=6),
             "ν = 2": jaxfeat.PowerSpectrum(("H",), n_max=4, l_max=6),
             "ν = 3": jaxfeat.Bispectrum(("H",), n_max=2, l_max=2),
         }
@@ -286,6 +285,8 @@ def draw(series, laws, level, sizes, total, counted):
     filled = "filled: ε = $10^{-10}$\nopen: rounding errors only"
     left.legend(fontsize=6.5, frameon=False, loc="lower left", title=filled, title_fontsize=6.5, alignment="left")
     for order, color in (("ν = 1", VERMILION), ("ν = 2", BLUE), ("ν = 3", GREEN)):
+        if (order, sizes[0]) not in counted:
+            continue
         recovered, congruent = (
             [100 * getattr(counted[order, size], name) / total for size in sizes] for name in ("recovered", "congruent")
         )

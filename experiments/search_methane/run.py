@@ -30,10 +30,10 @@ def power_spectrum(n_max, l_max):
     return jaxfeat.PowerSpectrum(("H",), n_max=n_max, l_max=l_max, sigma=SIGMA)
 
 
-def search(f, starts, exclude=None):
+def search(f, starts, exclude, restarts):
     begun = time.perf_counter()
     constraints = jaxfeat.search.Free(RADII, MIN_DISTANCE, None)
-    points = jaxfeat.find_singular_points(f, starts, constraints=constraints, exclude=exclude)
+    points = jaxfeat.find_singular_points(f, starts, constraints=constraints, exclude=exclude, restarts=restarts)
     return points, time.perf_counter() - begun
 
 
@@ -116,9 +116,10 @@ def main(argv=None):
     options.add_argument("--starts", type=int, default=1000, help="(default: %(default)s)")
     arguments = options.parse_args(argv)
     folder = begin(arguments, __file__)
-    n, n_simplex, sizes = arguments.starts, 20, ((6, 8), (6, 5))
+    n, n_simplex, sizes, restarts = arguments.starts, 20, ((6, 8), (6, 5)), 3
     if arguments.smoke:
-        n, n_simplex, sizes = 12, 0, ((2, 5), (2, 4))
+        # Before the second restart nothing descends, which takes programs of its own.
+        n, n_simplex, sizes, restarts = 8, 0, ((2, 5), (2, 4)), 1
     starts = jaxfeat.manifolds.random_environments(jax.random.key(0), n, ["H"] * 4, RADII, MIN_DISTANCE, None)
     (large, small), wanted = (power_spectrum(*size) for size in sizes), sizes[0]
     runs = {
@@ -130,7 +131,7 @@ def main(argv=None):
         runs.pop("n_max {}, l_max {}".format(*sizes[1]))
     found, rows = {}, []
     for name, (f, exclude) in runs.items():
-        points, seconds = search(f, starts, exclude)
+        points, seconds = search(f, starts, exclude, restarts)
         found[name] = points
         landed = points.landed
         named = " ".join(name.split())

@@ -11,7 +11,7 @@ from jaxfeat import Environment
 from jaxfeat.manifolds import random_environments
 from jaxfeat.sweep.run import scan
 
-F = jaxfeat.PowerSpectrum(("H", "C"), n_max=4, l_max=4, sigma=0.3, r_cut=3.0)
+F = jaxfeat.PowerSpectrum(("H", "C"), n_max=3, l_max=2, sigma=0.3, r_cut=3.0)
 
 
 def squeezed(height):

@@ -48,22 +48,25 @@ def hydrogens(seed, n):
 @pytest.mark.parametrize("equilibrated", [False, True])
 def test_a_reduced_jacobian_has_the_spectrum_of_the_whole(equilibrated):
     env = hydrogens(0, 2)
-    whole = jnp.asarray(np.random.default_rng(0).normal(size=(1000, 6)) * [1e-7, 1, 1, 1, 1, 1])
-    triangle = jnp.linalg.qr(whole, mode="r")
+    whole = np.random.default_rng(0).normal(size=(1000, 6)) * [1e-7, 1, 1, 1, 1, 1]
+    triangle = np.linalg.qr(whole, mode="r")
+
+    @eqx.filter_jit
+    def of(rows, added, directions):
+        how = {"equilibrated": equilibrated, "every": True, "directions": directions}
+        return spectrum_of(Reduced(rows, added, 1000), None, env, **how)
+
     spectra = [
-        spectrum_of(
-            Reduced(rows, jnp.linalg.norm(rows.reshape(-1, 2, 3), axis=(0, 2)), 1000), None, env,
-            equilibrated=equilibrated, every=True, directions=directions,
-        )
+        of(rows, np.linalg.norm(rows.reshape(-1, 2, 3), axis=(0, 2)), directions)
         for rows, directions in ((whole, True), (triangle, False))
-    ]  # fmt: skip
+    ]
     np.testing.assert_allclose(spectra[1].values, spectra[0].values, rtol=1e-12)
     np.testing.assert_allclose(spectra[1].floor, spectra[0].floor, rtol=1e-12)
     assert spectra[1].directions.shape == (0, 2, 3) and spectra[0].directions.shape[1:] == (2, 3)
     assert str(spectra[1].status) == "ok"
 
 
-@pytest.mark.parametrize("n", [2, 3, 5])
+@pytest.mark.parametrize("n", [2, 5])
 def test_values_of_a_radial_map_are_known(n):
     positions = neighbors(n, n)
     spectrum = jaxfeat.singular_spectrum(RADIAL, from_neighbors(positions, ["H"] * n))
@@ -75,17 +78,19 @@ def test_values_of_a_radial_map_are_known(n):
 
 
 @pytest.mark.parametrize(
-    ("positions", "n_rigid"),
+    ("positions", "n_rigid", "equilibrated"),
     [
-        (np.zeros((0, 3)), 0),
-        ([[0.3, 1.0, -0.4]], 2),
-        ([[0, 0, 1.0], [0, 0, -1.4]], 2),
-        ([[0.3, 0.6, 0.9], [0.2, 0.4, 0.6], [-0.1, -0.2, -0.3]], 2),
-        ([[0, 0, 1.0], [0, 0.1, -1.4]], 3),
-        (neighbors(0, 6), 3),
+        (np.zeros((0, 3)), 0, False),
+        (np.zeros((0, 3)), 0, True),
+        ([[0.3, 1.0, -0.4]], 2, False),
+        ([[0, 0, 1.0], [0, 0, -1.4]], 2, False),
+        ([[0, 0, 1.0], [0, 0, -1.4]], 2, True),
+        ([[0.3, 0.6, 0.9], [0.2, 0.4, 0.6], [-0.1, -0.2, -0.3]], 2, False),
+        ([[0, 0, 1.0], [0, 0.1, -1.4]], 3, False),
+        ([[0, 0, 1.0], [0, 0.1, -1.4]], 3, True),
+        (neighbors(0, 6), 3, False),
     ],
 )
-@pytest.mark.parametrize("equilibrated", [False, True])
 def test_rigid_motions_are_counted_and_left_out(positions, n_rigid, equilibrated):
     n = len(positions)
     env = from_neighbors(np.asarray(positions, float), ["H"] * n)
@@ -248,8 +253,14 @@ def test_rigid_motions_are_what_the_complement_misses():
     positions, mask = rng.normal(size=(5, 3)), np.asarray([True] * 4 + [False])
     positions[4] = 0
     for translations, n_rigid in ((False, 3), (True, 6)):
-        rigid = rigid_motions(jnp.asarray(positions), jnp.asarray(mask), translations=translations)
-        q = np.asarray(rigid.project(jnp.eye(15)))[:, np.asarray(rigid.valid)]
+
+        @jax.jit
+        def complement(positions, mask, translations=translations):
+            rigid = rigid_motions(positions, mask, translations=translations)
+            return rigid, rigid.project(jnp.eye(15))
+
+        rigid, projected = complement(positions, mask)
+        q = np.asarray(projected)[:, np.asarray(rigid.valid)]
         assert rigid.n_rigid == n_rigid and q.shape == (15, 12 - n_rigid)
         np.testing.assert_allclose(q.T @ q, np.eye(12 - n_rigid), atol=1e-14)
         moves = [np.cross(axis, positions) * mask[:, None] for axis in np.eye(3)]
