@@ -93,7 +93,8 @@ def draw(way, changes, ratios, table, own):
     for (order, values), color in zip(changes.items(), (BLUE, VERMILION), strict=True):
         change.semilogy(way.path[1:-1], values[1:-1], color=color, label=f"{order}, along the orbit of ν = 2")
         sigma.semilogy(way.path, np.maximum(ratios[order], 1e-9), color=color, label=order)
-    change.semilogy(own.path[1:], own.relative_change[1:], color=VERMILION, ls=":", label="ν = 3, its own path")
+    if own is not None:
+        change.semilogy(own.path[1:], own.relative_change[1:], color=VERMILION, ls=":", label="ν = 3, its own path")
     change.set_ylim(1e-8, 1e-1)
     change.set_title("change of features, |F − F$_0$| / |F$_0$|", fontsize=9)
     change.legend(fontsize=7.5, frameon=False, loc="upper center", ncols=2)
@@ -149,9 +150,11 @@ def main(argv=None):
     for order in fs:
         print(f"{order}, on the orbit: change of features at most {changes[order].max():.1e}, ", end="")
         print(f"σ_min/σ_max between {ratios[order].min():.0e} and {ratios[order].max():.0e}")
-    own = jaxfeat.trace_quasi_constant(bispectrum, start, float(way.path[-1]))
-    print(f"ν = 3, its own least sensitive path: {own.status}, {own.path[-1]:.4f} Å, ", end="")
-    print(f"change at the end {own.relative_change[-1]:.1e}, held to {own.path[own.held].max():.3f} Å")
+    own = None
+    if not arguments.smoke:
+        own = jaxfeat.trace_quasi_constant(bispectrum, start, float(way.path[-1]))
+        print(f"ν = 3, its own least sensitive path: {own.status}, {own.path[-1]:.4f} Å, ", end="")
+        print(f"change at the end {own.relative_change[-1]:.1e}, held to {own.path[own.held].max():.3f} Å")
     moved = angles(way.environments)
     for k, (i, j) in enumerate(PAIRS):
         print(f"H{i + 1}-C-H{j + 1}: {moved[:, k].min():.2f} to {moved[:, k].max():.2f} degrees")

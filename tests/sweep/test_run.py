@@ -30,7 +30,7 @@ def test_records_are_those_of_single_environments_in_order(batch, monkeypatch):
     assert [(r["structure"], r["center"]) for r in records] == [
         (int(env.structure_index), int(env.center_index)) for env in batch
     ]
-    raw, equilibrated = (jaxfeat.singular_spectrum(F, batch, equilibrated=scaled) for scaled in (False, True))
+    raw, equilibrated = (jaxfeat.singular_spectrum(F, batch, scaled, directions=False) for scaled in (False, True))
     for k, record in enumerate(records):
         assert record["status"] == str(raw.status.names[k])
         count = int(raw.n_values[k])
@@ -58,7 +58,7 @@ def test_a_broken_environment_does_not_stop_the_others(batch):
 @pytest.mark.parametrize("screened", [False, True])
 def test_chunks_of_a_stream_say_which_atoms_are_not_known(screened):
     nitrogen = jaxfeat.environments(molecule("N2"), 4.0)
-    found = run.collect(PowerSpectrum(("H", "C"), n_max=2, l_max=2), nitrogen, screened=screened, chunk=2)
+    found = run.collect(jaxfeat.RadialSpectrum(("H", "C"), n_max=2), nitrogen, screened=screened, chunk=2)
     assert found.status.tolist() == ["unknown-species"] * 2 and np.isnan(found.sigma).all()
 
 
