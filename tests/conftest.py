@@ -5,7 +5,11 @@ import os
 from pathlib import Path
 
 # Nearly all of a test's time is compilation. How fast a program is is no test's matter; benchmarks see to that.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false")
+# Modules of LLVM that are compiled in parts take longer in all.
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1",
+)
 
 import jax
 import pytest
