@@ -68,7 +68,15 @@ def test_a_scan_writes_json_and_a_picture_and_prints_tables(tmp_path, capsys):
     assert "6 environments" in captured.err
 
 
-def test_ctrl_c_is_not_lost():
+@pytest.fixture
+def ctrl_c():
+    """As in a terminal; what is started in the background ignores the signal."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_is_not_lost(ctrl_c):
     with progress_bar("environments", 3) as progress:
         progress(1, 3)
         with contextlib.suppress(KeyboardInterrupt):
@@ -79,7 +87,7 @@ def test_ctrl_c_is_not_lost():
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_a_scan_into_a_store_goes_on_and_prints_tables(tmp_path, capsys, monkeypatch):
+def test_a_scan_into_a_store_goes_on_and_prints_tables(tmp_path, capsys, monkeypatch, ctrl_c):
     store = tmp_path / "s.zarr"
     assert scan("random-methane:6", "--out", store) == 0
     first = capsys.readouterr().out
