@@ -21,26 +21,8 @@ from pathlib import Path
 import numpy as np
 import xarray
 
-# Products of the hydrogens' positions: quick to compile, and no environment is blind.
-PRODUCTS = """
-from typing import ClassVar
-import jax.numpy as jnp
-import numpy as np
-from jaxfeat.features.base import AbstractFeaturizer
-
-class Products(AbstractFeaturizer):
-    nu: ClassVar[int | None] = None
-    group: ClassVar[str] = "O3"
-    species: ClassVar[np.ndarray | None] = None
-
-    @property
-    def labels(self):
-        return tuple(zip(*np.triu_indices(4)))
-
-    def features(self, env):
-        return (env.positions @ env.positions.T)[np.triu_indices(4)]
-"""
-"""A module that workers import."""
+FEATURIZER = Path(__file__).parents[1] / "tests" / "sweep"
+"""Where workers import `products` from: quick to compile, and no environment is blind."""
 
 SWEEP = """
 import sys
@@ -65,7 +47,7 @@ def start(source: str, store: Path, chunk: int, cache: Path, workers: int = 0) -
         "JAX_PLATFORMS": "cpu",
         "JAX_COMPILATION_CACHE_DIR": str(cache),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(store.parent), os.environ.get("PYTHONPATH")])),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(FEATURIZER), os.environ.get("PYTHONPATH")])),
     }
     words = [sys.executable, "-c", SWEEP, source, str(store), str(chunk), str(workers)]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment)
@@ -122,7 +104,6 @@ def main() -> int:
     print(f"{source}, {chunks} chunks of {chunk}, {arguments.kills} kills, seed {seed}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "products.py").write_text(PRODUCTS)
         whole, broken, cache = folder / "whole.zarr", folder / "broken.zarr", folder / "cache"
         begin = time.monotonic()
         assert start(source, whole, chunk, cache).wait() == 0

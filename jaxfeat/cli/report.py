@@ -63,10 +63,11 @@ def _report(arguments: argparse.Namespace) -> None:
             progress(tally.total, stored.n)
     if not tally.done:
         raise ReadError(f"{stored.path} holds no finished environment yet; report it when the sweep has gone on.")
-    exhibits = [Exhibit(example) for example in tally.examples()]
+    examples = tally.examples()
+    exhibits = [Exhibit(example) for example in examples]
     basis, shown = Advice(missing=lacking or "Left out (--no-advice)."), None
     if f is not None:
-        exhibits, shown = _exhibits(f, stored, tally.examples()), viewer()
+        exhibits, shown = _exhibits(f, stored, examples), viewer()
         if not arguments.no_advice:
             basis = _basis(f, stored, arguments.sample)
     text = page(

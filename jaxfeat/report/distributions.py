@@ -38,7 +38,7 @@ def plot_distributions(tally: Tally, symbols: Sequence[str]) -> Figure | None:
     **Arguments:** `symbols`: chemical symbols by atomic number.
     """
     species = [n for n, _ in tally.environments.most_common() if any((n, g) in tally.equilibrated for g in GROUPS)]
-    rows = {_name(n, symbols): [n] for n in species[:MOST_SPECIES]}
+    rows = {named(n, symbols): [n] for n in species[:MOST_SPECIES]}
     if len(species) > MOST_SPECIES:
         rows = {**dict(list(rows.items())[:-1]), "other": species[MOST_SPECIES - 1 :]}
     if not rows:
@@ -147,7 +147,7 @@ def _range(tally: Tally) -> tuple[int, int]:
     return (LOWEST + int(held[0]), LOWEST + int(held[-1]) + 1) if held.size else (-2, 0)
 
 
-def _name(number: int, symbols: Sequence[str]) -> str:
+def named(number: int, symbols: Sequence[str]) -> str:
     return symbols[number] if number else "no atom"
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from jaxfeat.report.advice import advice, verdicts
 from jaxfeat.report.convergence import HEADERS, LEGEND, basis_rows
-from jaxfeat.report.distributions import COLORS, plot_distributions, svg
+from jaxfeat.report.distributions import COLORS, named, plot_distributions, svg
 from jaxfeat.report.ratio import Ratio, Record
 from jaxfeat.report.tally import GROUPS, Distribution, Example, Tally
 from jaxfeat.report.viewer import MISSING, Viewer, licence, view
@@ -358,4 +358,4 @@ def _ratio(ratio: Ratio | None) -> str:
 
 
 def _symbol(number: int, symbols: Sequence[str]) -> str:
-    return escape(symbols[number]) if number else "no atom"
+    return escape(named(number, symbols))

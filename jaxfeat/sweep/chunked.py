@@ -15,6 +15,7 @@ import numpy as np
 import zarr
 from zarr.codecs import ZstdCodec
 
+from jaxfeat.sweep.journal import place
 from jaxfeat.sweep.variables import CAUSES, ORIGINS, Variable
 
 AXES = ("value", "neighbor")
@@ -97,15 +98,18 @@ class Chunked:
             grown[start:] = values
         return [file for name in self.variables for file in _files(self.path / name, k)]
 
-    def consolidate(self, attributes: Mapping[str, Any]) -> None:
-        """Metadata of all arrays in one place as well, where xarray looks first; and some of the store itself."""
+    def finish(self, attributes: Mapping[str, Any]) -> None:
         _group(self.path).update_attributes(dict(attributes))
-        place, partial = self.path / "zarr.json", self.path / "zarr.json.part"
-        held = {name: json.loads((self.path / name / "zarr.json").read_bytes()) for name in (*self.variables, "cause")}
-        consolidated = {"kind": "inline", "must_understand": False, "metadata": held}
-        # As zarr writes it; that would look for arrays in all folders, and there may be many files in some.
-        partial.write_text(json.dumps(json.loads(place.read_bytes()) | {"consolidated_metadata": consolidated}))
-        partial.replace(place)
+        consolidate(self.path)
+
+
+def consolidate(path: Path) -> None:
+    """Metadata of all arrays of a store in one place as well, where xarray looks first."""
+    arrays = {file.parent.name: json.loads(file.read_bytes()) for file in sorted(path.glob("*/zarr.json"))}
+    consolidated = {"kind": "inline", "must_understand": False, "metadata": arrays}
+    # As zarr writes it; that would look for arrays in all folders, and there may be many files in some.
+    group = path / "zarr.json"
+    place(group, json.dumps(json.loads(group.read_bytes()) | {"consolidated_metadata": consolidated}).encode())
 
 
 def is_group(path: Path) -> bool:

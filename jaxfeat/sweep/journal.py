@@ -33,7 +33,7 @@ class Journal:
     def start(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         # A group to zarr, and so nothing that it would wonder about.
-        _place(self.folder / "zarr.json", b'{"zarr_format":3,"node_type":"group","attributes":{}}')
+        place(self.folder / "zarr.json", b'{"zarr_format":3,"node_type":"group","attributes":{}}')
 
     def clear(self) -> None:
         for file in self.folder.glob("*.json"):
@@ -60,7 +60,7 @@ class Journal:
     def write(self, name: str | int, content: dict[str, Any]) -> None:
         """Keep an entry; it is there as a whole or not at all."""
         text = json.dumps(content)
-        _place(self._file(name), json.dumps({"checksum": zlib.crc32(text.encode()), "content": content}).encode())
+        place(self._file(name), json.dumps({"checksum": zlib.crc32(text.encode()), "content": content}).encode())
 
     def read(self, name: str | int) -> dict[str, Any] | None:
         """An entry, or `None` where there is none that can be relied on."""
@@ -102,7 +102,8 @@ def checksum(file: Path) -> int:
     return zlib.crc32(file.read_bytes())
 
 
-def _place(file: Path, content: bytes) -> None:
+def place(file: Path, content: bytes) -> None:
+    """Have a file on disk, for good; it is there as a whole or not at all."""
     partial = file.with_name(f".{file.name}")
     with open(partial, "wb") as handle:
         handle.write(content)

@@ -205,7 +205,7 @@ class _Job:
             clear_all_away(self.order)
             with suppress(OSError):
                 self._cut()
-                self.arrays.consolidate({})
+                self.arrays.finish({})
 
     def _cut(self) -> None:
         assert self.arrays is not None
@@ -220,7 +220,7 @@ class _Job:
         self._cut()
         assert self.order is not None
         clear_all_away(self.order)
-        self.arrays.consolidate({"complete": 1})
+        self.arrays.finish({"complete": 1})
         self.journal.seal(self.path.glob("*/zarr.json"))
         self.journal.write(END, {"chunks": len(self.done), "environments": self.n_done})
 

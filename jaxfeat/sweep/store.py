@@ -95,9 +95,12 @@ def write(ds: Any, path: Path) -> None:
         if path.suffix == ".nc":
             ds.to_netcdf(partial, engine="scipy")
         else:
+            from jaxfeat.sweep.chunked import consolidate
+
             # Strings of one length have no zarr specification; those of any length do.
             named = {name: ds[name].astype(object) for name in ds.variables if ds[name].dtype.kind == "U"}
             ds.assign(named).to_zarr(partial, mode="w", consolidated=False)
+            consolidate(partial)
         os.replace(partial, path)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True) if partial.is_dir() else partial.unlink(missing_ok=True)

@@ -64,7 +64,7 @@ def test_null_directions_that_all_points_have_are_no_zeros():
 def test_data_sets_survive_the_disk(tmp_path, suffix, crossing):
     path = tmp_path / f"s{suffix}"
     write(crossing[0], path)
-    opened = xarray.open_dataset(path) if suffix == ".nc" else xarray.open_zarr(path, consolidated=False)
+    opened = xarray.open_dataset(path) if suffix == ".nc" else xarray.open_zarr(path)
     assert set(opened.variables) == set(crossing[0].variables)
     for name, kept in crossing[0].variables.items():
         np.testing.assert_array_equal(kept.values, opened[name].values.astype(kept.dtype))
