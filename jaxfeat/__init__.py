@@ -29,6 +29,6 @@ from jaxfeat.sensitivity.jacobian import jacobian as jacobian
 from jaxfeat.sensitivity.kernel import complete_kernel as complete_kernel
 from jaxfeat.sensitivity.nullspace import NullSpace as NullSpace
 from jaxfeat.sensitivity.nullspace import null_space as null_space
-from jaxfeat.sensitivity.spectrum import singular_spectrum as singular_spectrum
+from jaxfeat.sensitivity.singular import singular_spectrum as singular_spectrum
 from jaxfeat.sweep.converge import converge as converge
 from jaxfeat.sweep.manifold import sweep as sweep

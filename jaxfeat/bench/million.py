@@ -12,7 +12,7 @@ from jaxfeat.basis.cutoff import NoCutoff
 from jaxfeat.bench.works import METHANE, SMOKE
 from jaxfeat.features.correlations import PowerSpectrum
 from jaxfeat.manifolds.random import random_environments
-from jaxfeat.sensitivity.spectrum import singular_spectrum
+from jaxfeat.sensitivity.singular import singular_spectrum
 
 TITLE = "random CH4 one after another, environments of C as in W1e, drawn within the clock"
 BLOCK = 10_000

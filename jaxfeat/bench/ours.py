@@ -18,7 +18,7 @@ from jaxfeat.geometry.assemble import environments, structures
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.sensitivity.jacobian import jacobian
-from jaxfeat.sensitivity.spectrum import singular_spectrum
+from jaxfeat.sensitivity.singular import singular_spectrum
 
 BEYOND = float(np.sqrt(-2 * np.log(1e-3)))
 """DScribe's reach beyond r_cut, in units of sigma: where a Gaussian has fallen to a thousandth."""

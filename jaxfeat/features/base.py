@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import ClassVar
 
 import equinox as eqx
@@ -66,8 +67,16 @@ class AbstractFeaturizer(eqx.Module):
         squares = jnp.sum(rows**2, 0).reshape(env.max_neighbors, 3).sum(-1)
         return gram_matrix(rows), jnp.sqrt(squares), n_features
 
+    short_gram: ClassVar[bool] = False
+    """Whether `jacobian_gram` takes a fraction of the time of rows of J, and there is a `differential`."""
+
+    def differential(self, env: Environment) -> Callable[[Float[Array, "k n 3"]], Float[Array, "k d"]]:
+        """dF of one environment, a pytree: takes k displacements to the derivatives along them, each times the same
+        orthogonal matrix."""
+        raise NotImplementedError
+
     def n_condensed(self, n_neighbors: int) -> int:
-        """About how many rows that has: sets how many environments are worked on at a time."""
+        """About how many rows `condensed_jacobian` has: sets how many environments are worked on at a time."""
         return 24 * n_neighbors
 
     @property

@@ -65,7 +65,7 @@ def _rows(f: DensityFeaturizer, at: Atoms) -> Float[Array, "k m *b"]:
         if radial.shape[1] > n:
             radial, slope = _split(jax.vmap(_r_factor)(jnp.concatenate([radial, slope], 2)), n, n)
         near, near_slope, far_slope = radial[:, :kept], slope[:, :kept], slope[:, kept:]
-        harmonics, gradients = _harmonics(l_max, at.positions)
+        harmonics, gradients = harmonics_and_gradients(l_max, at.positions)
         product = partial(each_l, at, partial(matrix_product, at))
         density = product(near, harmonics.swapaxes(1, 2))
         first = np.full(l_max, kept)
@@ -122,7 +122,7 @@ def _spherical(f: DensityFeaturizer, at: Atoms, radial: Array, slope: Array) -> 
     return sqrt(2) * Y_00 * length[None, None] * (slope + (sqrt(2) - 1) * u[:, None] * along[None])
 
 
-def _harmonics(
+def harmonics_and_gradients(
     l_max: int, positions: Float[Array, "n 3 *b"]
 ) -> tuple[Float[Array, "l m n *b"], Float[Array, "l m k *b"]]:
     """Solid harmonics for l = 1 ... l_max and their gradients, over (2l + 1)^(1/4), so that products of two have the

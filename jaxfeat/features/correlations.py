@@ -19,6 +19,7 @@ from jaxtyping import Array, Float
 from jaxfeat.features.base import Label
 from jaxfeat.features.condensed import condensed_power_spectrum
 from jaxfeat.features.density import DensityFeaturizer
+from jaxfeat.features.differential import PowerSpectrumDifferential, power_spectrum_differential
 from jaxfeat.features.manybody import Bispectrum as Bispectrum
 from jaxfeat.features.manybody import Correlations as Correlations
 from jaxfeat.features.products import power_spectrum_gram
@@ -55,6 +56,7 @@ class PowerSpectrum(DensityFeaturizer):
 
     nu: ClassVar[int] = 2  # type: ignore[misc]
     group: ClassVar[str] = "O3"  # type: ignore[misc]
+    short_gram: ClassVar[bool] = True
 
     @property
     def n_features(self) -> int:
@@ -92,6 +94,9 @@ class PowerSpectrum(DensityFeaturizer):
 
     def jacobian_gram(self, env: Environment) -> tuple[Float[Array, "m m"], Float[Array, " n"], int]:
         return *power_spectrum_gram(self, env), self.n_features
+
+    def differential(self, env: Environment) -> PowerSpectrumDifferential:
+        return power_spectrum_differential(self, env)
 
     def _weights(self, dtype: Any) -> Float[Array, "l pairs"]:
         first, second = np.triu_indices(self.n_channels)

@@ -71,16 +71,23 @@ LANES = 128
 
 def in_chunks(first: Callable[[Any], Any], then: Callable[[Any, Any], Any], items: Any, n_axes: int, size: int) -> Any:
     """`then(first(item), item)` of every item of a batch with `n_axes` leading axes: `first` of about `size` items at a
-    time, `then` of about `LANES`."""
+    time, of one without a batch axis, so that what it does not need is left out; `then` of about `LANES`."""
     if n_axes == 0:
         return then(first(items), items)
-    shape = jax.tree.leaves(items)[0].shape[:n_axes]
-    flat = jax.tree.map(lambda x: x.reshape(prod(shape), *x.shape[n_axes:]), items)
 
     def both(batch: Any) -> Any:
-        return jax.vmap(then)(_portioned(jax.vmap(first), batch, size), batch)
+        some = jax.lax.map(first, batch) if size == 1 else _portioned(jax.vmap(first), batch, size)
+        return jax.vmap(then)(some, batch)
 
-    return jax.tree.map(lambda x: x.reshape(*shape, *x.shape[1:]), _portioned(both, flat, max(size, LANES)))
+    return in_portions(both, items, n_axes, max(size, LANES))
+
+
+def in_portions(function: Callable[[Any], Any], items: Any, n_axes: int, size: int = LANES) -> Any:
+    """`function`, which takes a batch of one axis, of about `size` items at a time of a batch of `n_axes`, or of a
+    single item."""
+    shape = jax.tree.leaves(items)[0].shape[:n_axes]
+    flat = jax.tree.map(lambda x: x.reshape(prod(shape), *x.shape[n_axes:]), items)
+    return jax.tree.map(lambda x: x.reshape(*shape, *x.shape[1:]), _portioned(function, flat, size))
 
 
 def _portioned(function: Callable[[Any], Any], batch: Any, size: int) -> Any:

@@ -1,9 +1,9 @@
-"""The singular spectrum of a Jacobian without its rigid null directions."""
+"""The singular spectrum of a Jacobian without its rigid null directions, once the Jacobian has been reduced."""
 
 from __future__ import annotations
 
-from math import prod, sqrt
-from typing import Any
+from math import sqrt
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -12,12 +12,11 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap, featurizer_of
-from jaxfeat.geometry.environment import COINCIDENT, Environment, concrete, on_host
+from jaxfeat.geometry.environment import COINCIDENT, Environment, on_host
 from jaxfeat.geometry.rigid import RigidMotions, rigid_motions
 from jaxfeat.geometry.structure import Structure
-from jaxfeat.linalg.lanes import FEW, in_chunks
 from jaxfeat.linalg.svd import right_svd
-from jaxfeat.sensitivity.reduced import Reduced, few_rows, gram
+from jaxfeat.sensitivity.reduced import Reduced
 from jaxfeat.sensitivity.status import NAMES, Status
 
 LEAST_ROUNDING = 256
@@ -39,7 +38,8 @@ class Spectrum(eqx.Module):
     - `floor`: `(...)`, the value below which nothing is known: max(features, coordinates, 256) eps σ_max, or more where
       contributions cancel by symmetry and for nearly collinear atoms. Values below it are null as far as this
       floating-point type can tell.
-    - `certified`: `(...)`, whether the values come from QR; if not, from JᵀJ, and the floor is that of JᵀJ.
+    - `certified`: `(...)`, whether the values come from rows of J, or from JᵀJ only where that leaves them as exact; if
+      not, all come from JᵀJ, and the floor is that of JᵀJ.
     - `status`: a `Status`.
     """
 
@@ -81,103 +81,60 @@ def _n_null(spectrum: Spectrum) -> Any:
 _ratio_on_device, _n_null_on_device = eqx.filter_jit(_ratio), eqx.filter_jit(_n_null)
 
 
-def singular_spectrum(
-    f: AbstractFeaturizer | AbstractStructureMap,
-    at: Environment | Structure,
-    equilibrated: bool = False,
-    directions: bool = True,
-    screened: bool = False,
-) -> Spectrum:
-    """Singular values and right singular vectors of dF/dr on the non-rigid displacements.
+class Projected(NamedTuple):
+    """A reduced Jacobian, or JᵀJ, on the displacements that are not rigid.
 
-    Rigid motions (rotations about the fixed center of an environment; translations and rotations of a molecule;
-    translations of a crystal) are projected out in closed form; then QR, then an SVD of R.
+    **Attributes:**
 
-    **Arguments:**
-
-    - `f`: a featurizer with an `Environment`, or a structure map with a `Structure`; single or batched.
-    - `equilibrated`: divide each atom's columns by their joint norm first, which takes out how much the cutoff and
-      the radial basis weigh it. No null space changes. Judge blindness by this one, physics by the raw one.
-    - `directions`: whether to work out right singular vectors, which takes longer; without, none are listed.
-    - `screened`: take the values from JᵀJ, without directions, and by QR only for those items that have one below the
-      floor of that, about √eps of the largest. `certified` says which, `floor` holds for each.
-
-    Inside jit, where the shape cannot depend on the positions, k is 3n - 3 for n > 1. A set of n atoms that all lie on
-    a line with the center has one direction more, and that null direction is not listed there: `n_values` counts it.
-    Nor can items be picked there: `screened` certifies none.
-
-    Float32 knows nothing below about 1e-4 of the largest value; `floor` and `status` say so.
-
-    **Raises:** `SpeciesError`, as the featurizer does.
+    - `matrix`: its columns, and where squared its rows, in the coordinates that `rigid` leaves.
+    - `scale`: `(n,)`, as in `Spectrum`. `added`: `(n,)`, what was added up to each atom's columns, over that.
+    - `rounding`: eps times what errors add up to.
+    - `finite`: whether all of it is. `sure`: whether no atom's columns cancelled so far that JᵀJ had lost their norm.
     """
-    environments = at if isinstance(at, Environment) else at.environments()
-    featurizer_of(f).check(environments)
-    if concrete(at.positions) is None:
-        return _compiled(f, at, equilibrated, False, directions, screened)
-    n = at.max_neighbors if isinstance(at, Environment) else at.positions.shape[-2]
-    at = at.trimmed() if isinstance(at, Environment) else at
-    found = _compiled(f, at, equilibrated, True, directions, screened)
-    if screened:
-        found = _with_certified(found, f, at, equilibrated)
-    return _fitted(found, n)
+
+    matrix: Float[Array, "k c"]
+    rigid: RigidMotions
+    scale: Float[Array, " n"]
+    added: Float[Array, " n"]
+    rounding: Float[Array, ""]
+    finite: Bool[Array, ""]
+    sure: Bool[Array, ""]
+
+    def largest(self, values: Float[Array, " c"]) -> Float[Array, ""]:
+        """The largest singular value, or more where contributions cancel: an atom's three columns have a joint norm of
+        at most √3 times it, so that where nothing cancels it is that of the values alone."""
+        return jnp.maximum(values.max(initial=0), self.added.max(initial=0) / sqrt(3))
+
+    def floor(self, values: Float[Array, " c"], squared: bool) -> Float[Array, ""]:
+        """Of what comes from a few rows; or from JᵀJ, entries of which are wrong by rounding times the lengths of two
+        columns."""
+        floor = self.rounding * self.largest(values) / self.rigid.clearance
+        return jnp.maximum(floor, jnp.sqrt(self.rounding * jnp.sum(self.added**2))) if squared else floor
 
 
-def _with_certified(
-    found: Spectrum, f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure, equilibrated: bool
-) -> Spectrum:
-    """The screened spectra, with those that have values below their floor done again by QR."""
-    n_axes, total = len(at.batch_shape), prod(at.batch_shape)
-    host = jax.tree.map(lambda x: np.array(x).reshape(total, *x.shape[n_axes:]), found)
-    doubtful = np.flatnonzero(host.n_null)
-    if not doubtful.size:
-        return found
-    # Few heights, few compilations: powers of two, and one between each pair of them.
-    above = 2 ** (int(doubtful.size) - 1).bit_length()
-    room = 3 * above // 4 if doubtful.size <= 3 * above // 4 else above
-    picked = np.concatenate([doubtful, np.repeat(doubtful[:1], room - doubtful.size)])
-    items = jax.tree.map(lambda x: np.asarray(x).reshape(total, *x.shape[n_axes:])[picked], at)
-    again = jax.tree.map(np.asarray, _compiled(f, items, equilibrated, True, False, False))
-
-    def put(old: np.ndarray, new: np.ndarray) -> np.ndarray:
-        old[doubtful] = new[: doubtful.size]
-        return old.reshape(*at.batch_shape, *old.shape[1:])
-
-    return jax.tree.map(jnp.asarray, jax.tree.map(put, host, again))
-
-
-LANE_BYTES = 2_000_000
-"""Rows of Jacobians that are worked on at a time: about what the caches of a core hold. Measured."""
-
-
-@eqx.filter_jit
-def _compiled(
-    f: AbstractFeaturizer | AbstractStructureMap,
-    at: Environment | Structure,
-    equilibrated: bool,
-    every: bool,
-    directions: bool,
-    screened: bool,
-) -> Spectrum:
-    def reduce(item: Environment | Structure) -> Reduced:
-        return (gram if screened else few_rows)(f, item)
-
-    def finish(reduced: Reduced, item: Environment | Structure) -> Spectrum:
-        how = {"equilibrated": equilibrated, "every": every, "directions": directions, "squared": screened}
-        return spectrum_of(reduced, f, item, **how)
-
-    return in_chunks(reduce, finish, at, len(at.batch_shape), chunk_size(f, at, screened))
-
-
-def chunk_size(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure, screened: bool) -> int:
-    """Items that are best worked on side by side."""
-    n, centers = (at.max_neighbors, 1) if isinstance(at, Environment) else (at.neighbor.shape[-1], at.center.shape[-1])
-    if isinstance(at, Structure) and n > FEW:
-        # Their centers go one by one.
-        return 1
-    # JᵀJ comes from a few matrices of its own size.
-    rows, most = (24 * n, 64) if screened else (featurizer_of(f).n_condensed(n), 32)
-    fit = LANE_BYTES // max(at.positions.dtype.itemsize * rows * 3 * n, 1)
-    return max(min(max(fit, 8), most) // centers, 1)
+def projected(reduced: Reduced, at: Environment | Structure, *, equilibrated: bool, squared: bool) -> Projected:
+    """One item's reduced Jacobian without rigid motions; `squared`: it is JᵀJ."""
+    matrix, added, n_features = reduced
+    n, dtype = at.positions.shape[0], matrix.dtype
+    # Whatever is wrong with an entry is wrong with the norm of its column.
+    finite = jnp.isfinite(added).all() & jnp.isfinite(at.positions).all()
+    matrix, added = jnp.where(finite, matrix, 0), jnp.where(finite, added, 0)
+    rounding = jnp.maximum(jnp.asarray(n_features, dtype), max(3 * n, LEAST_ROUNDING)) * jnp.finfo(dtype).eps
+    scale, sure = jnp.ones(n, dtype), jnp.asarray(True)
+    if equilibrated:
+        squares = jnp.diagonal(matrix) if squared else jnp.sum(matrix**2, 0)
+        norms = jnp.sqrt(jnp.sum(squares.reshape(n, 3), 1))
+        # Columns that cancelled down to rounding errors must not be blown up to signals.
+        told = norms > (jnp.sqrt(rounding) if squared else rounding) * added
+        sure = (told | (added == 0)).all()
+        norms = jnp.where(told, norms, added)
+        scale = jnp.where(norms > 0, norms, jnp.where(added.max(initial=0) > 0, added.max(initial=0), 1))
+    rigid = _rigid(at, scale if equilibrated else None)
+    wide = jnp.repeat(scale, 3)
+    matrix = rigid.project(matrix / wide[None])
+    if squared:
+        matrix = jnp.where(rigid.valid[:, None], rigid.project(matrix.T / wide[None]), 0)
+    return Projected(matrix, rigid, scale, added / scale, rounding, finite, sure)
 
 
 def spectrum_of(
@@ -195,52 +152,45 @@ def spectrum_of(
     `f` is asked which species it knows; `None` where they have been checked on the host. `every` leaves room for the
     direction more that collinear atoms have. `squared`: from JᵀJ, without directions.
     """
-    matrix, added, n_features = reduced
-    n, dtype = at.positions.shape[0], matrix.dtype
-    # Whatever is wrong with an entry is wrong with the norm of its column.
-    finite = jnp.isfinite(added).all() & jnp.isfinite(at.positions).all()
-    matrix, added = jnp.where(finite, matrix, 0), jnp.where(finite, added, 0)
-    rounding = jnp.maximum(jnp.asarray(n_features, dtype), max(3 * n, LEAST_ROUNDING)) * jnp.finfo(dtype).eps
-    scale = jnp.ones(n, dtype)
-    if equilibrated:
-        squares = jnp.diagonal(matrix) if squared else jnp.sum(matrix**2, 0)
-        norms = jnp.sqrt(jnp.sum(squares.reshape(n, 3), 1))
-        # Columns that cancelled down to rounding errors must not be blown up to signals.
-        norms = jnp.where(norms > (jnp.sqrt(rounding) if squared else rounding) * added, norms, added)
-        scale = jnp.where(norms > 0, norms, jnp.where(added.max(initial=0) > 0, added.max(initial=0), 1))
-    rigid = _rigid(at, scale if equilibrated else None)
-    wide = jnp.repeat(scale, 3)
-    matrix = rigid.project(matrix / wide[None])
-    if squared:
-        matrix = jnp.where(rigid.valid[:, None], rigid.project(matrix.T / wide[None]), 0)
-    values, coordinates = right_svd(matrix, rigid.valid, directions and not squared)
+    seen = projected(reduced, at, equilibrated=equilibrated, squared=squared)
+    values, coordinates = right_svd(seen.matrix, seen.rigid.valid, directions and not squared)
     if squared:
         # The singular values of a positive matrix are its eigenvalues.
         values = jnp.sqrt(values)
+    floor = seen.floor(values, squared)
+    return concluded(seen, f, at, values, coordinates, floor, jnp.asarray(not squared), every=every)
+
+
+def concluded(
+    seen: Projected,
+    f: AbstractFeaturizer | AbstractStructureMap | None,
+    at: Environment | Structure,
+    values: Float[Array, " c"],
+    coordinates: Float[Array, "c k"],
+    floor: Float[Array, ""],
+    certified: Bool[Array, ""],
+    *,
+    every: bool,
+) -> Spectrum:
+    """The spectrum of one item, given its values, descending, and right singular vectors as columns."""
+    n, rigid = at.positions.shape[0], seen.rigid
     n_values = jnp.sum(rigid.valid)
     room = values.shape[0] if every else 3 * n - rigid.n_rigid_generic
     rows = rigid.lift(coordinates).T[:room]
     listed = jnp.arange(room) < n_values
-    # An atom's three columns have a joint norm of at most √3 times the largest singular value: where nothing cancels,
-    # the floor is that of the values alone.
-    largest = jnp.maximum(values.max(initial=0), (added / scale).max(initial=0) / sqrt(3))
-    floor = rounding * largest / rigid.clearance
-    if squared:
-        # Entries of JᵀJ are wrong by rounding times the lengths of two columns.
-        floor = jnp.maximum(floor, jnp.sqrt(rounding * jnp.sum((added / scale) ** 2)))
-    status = _status(f, at, finite, n_values, values.max(initial=0) > floor)
+    status = _status(f, at, seen.finite, n_values, values.max(initial=0) > floor)
     below = jnp.where(jnp.arange(values.shape[0]) < n_values, values, jnp.inf).min(initial=jnp.inf) <= floor
-    short = (status.code == NAMES.index("ok")) & below & (jnp.finfo(dtype).bits < 64)
+    short = (status.code == NAMES.index("ok")) & below & (jnp.finfo(values.dtype).bits < 64)
     status = Status(jnp.where(short, NAMES.index("float32-floor"), status.code))
-    known = listed & finite
+    known = listed & seen.finite
     return Spectrum(
         values=jnp.where(known, values[:room], jnp.nan),
         directions=jnp.where(known[: len(rows), None, None], rows.reshape(len(rows), n, 3), 0),
-        scale=scale,
+        scale=seen.scale,
         n_values=n_values,
         n_rigid=rigid.n_rigid,
-        floor=jnp.where(finite, floor, jnp.nan),
-        certified=jnp.asarray(not squared),
+        floor=jnp.where(seen.finite, floor, jnp.nan),
+        certified=certified,
         status=status,
     )
 
@@ -285,25 +235,3 @@ def _coincident(env: Environment) -> Array:
     present = jnp.concatenate([jnp.ones(1, bool), env.mask])
     near = (jnp.abs(points[:, None] - points[None]).max(-1) < COINCIDENT) & present[:, None] & present[None]
     return near.sum() > present.sum()
-
-
-def _fitted(spectrum: Spectrum, n: int) -> Spectrum:
-    """Outside jit: as many values as there are, and directions on all of `n` atoms though padding was cut."""
-    longest = int(np.asarray(spectrum.n_values).max(initial=0))
-    fits = (longest, n) == (spectrum.values.shape[-1], spectrum.scale.shape[-1])
-    return spectrum if fits else _resized(spectrum, longest, n)
-
-
-@eqx.filter_jit
-def _resized(spectrum: Spectrum, longest: int, n: int) -> Spectrum:
-    missing = n - spectrum.scale.shape[-1]
-    batch = [(0, 0)] * (spectrum.scale.ndim - 1)
-    return eqx.tree_at(
-        lambda s: (s.values, s.directions, s.scale),
-        spectrum,
-        (
-            spectrum.values[..., :longest],
-            jnp.pad(spectrum.directions[..., :longest, :, :], [*batch, (0, 0), (0, missing), (0, 0)]),
-            jnp.pad(spectrum.scale, [*batch, (0, missing)], constant_values=1),
-        ),
-    )

@@ -11,7 +11,7 @@ from jaxfeat.errors import BasisError, GeometryError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.sensitivity.nullspace import null_space
-from jaxfeat.sensitivity.spectrum import singular_spectrum
+from jaxfeat.sensitivity.singular import singular_spectrum
 from jaxfeat.sweep.run import CAUSES, COUNTED, Progress, sentence
 
 MOST = 3

@@ -18,7 +18,8 @@ from jaxfeat.linalg.lanes import in_chunks
 from jaxfeat.sensitivity.cure import cure
 from jaxfeat.sensitivity.nullspace import NullSpace, null_space
 from jaxfeat.sensitivity.reduced import Reduced, few_rows, gram
-from jaxfeat.sensitivity.spectrum import Spectrum, chunk_size, spectrum_of
+from jaxfeat.sensitivity.singular import chunk_size
+from jaxfeat.sensitivity.spectrum import Spectrum, spectrum_of
 from jaxfeat.sensitivity.threads import one_thread
 from jaxfeat.sweep.devices import devices, shared_out
 

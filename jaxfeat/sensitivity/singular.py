@@ -1,0 +1,161 @@
+"""Singular spectra of featurizers and structure maps, by the shortest way to each."""
+
+from __future__ import annotations
+
+from math import prod
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap, featurizer_of
+from jaxfeat.geometry.environment import Environment, concrete
+from jaxfeat.geometry.structure import Structure
+from jaxfeat.linalg.lanes import FEW, in_chunks, in_portions
+from jaxfeat.sensitivity.reduced import Reduced, few_rows, gram
+from jaxfeat.sensitivity.refined import refined_spectra
+from jaxfeat.sensitivity.spectrum import Spectrum, spectrum_of
+
+
+def singular_spectrum(
+    f: AbstractFeaturizer | AbstractStructureMap,
+    at: Environment | Structure,
+    equilibrated: bool = False,
+    directions: bool = True,
+    screened: bool = False,
+) -> Spectrum:
+    """Singular values and right singular vectors of dF/dr on the non-rigid displacements.
+
+    Rigid motions (rotations about the fixed center of an environment; translations and rotations of a molecule;
+    translations of a crystal) are projected out in closed form; then QR, then an SVD of R. Where directions are not
+    asked for, large values of structures come from JᵀJ, as exact, and small ones from QR of J on their directions.
+
+    **Arguments:**
+
+    - `f`: a featurizer with an `Environment`, or a structure map with a `Structure`; single or batched.
+    - `equilibrated`: divide each atom's columns by their joint norm first, which takes out how much the cutoff and
+      the radial basis weigh it. No null space changes. Judge blindness by this one, physics by the raw one.
+    - `directions`: whether to work out right singular vectors, which takes longer; without, none are listed.
+    - `screened`: take the values from JᵀJ, without directions, and by QR only for those items that have one below the
+      floor of that, about √eps of the largest. `certified` says which, `floor` holds for each.
+
+    Inside jit, where the shape cannot depend on the positions, k is 3n - 3 for n > 1. A set of n atoms that all lie on
+    a line with the center has one direction more, and that null direction is not listed there: `n_values` counts it.
+    Nor can items be picked there: `screened` certifies none.
+
+    Float32 knows nothing below about 1e-4 of the largest value; `floor` and `status` say so.
+
+    **Raises:** `SpeciesError`, as the featurizer does.
+    """
+    environments = at if isinstance(at, Environment) else at.environments()
+    featurizer_of(f).check(environments)
+    if concrete(at.positions) is None:
+        return _compiled(f, at, equilibrated, False, directions, screened, False)
+    n = at.max_neighbors if isinstance(at, Environment) else at.positions.shape[-2]
+    at = at.trimmed() if isinstance(at, Environment) else at
+    refined = (screened or not directions) and _refinable(f, at)
+    found = _compiled(f, at, equilibrated, True, directions, screened, refined)
+    if screened or not np.asarray(found.certified).all():
+        found = _with_certified(found, f, at, equilibrated, screened)
+    return _fitted(found, n)
+
+
+def _with_certified(
+    found: Spectrum,
+    f: AbstractFeaturizer | AbstractStructureMap,
+    at: Environment | Structure,
+    equilibrated: bool,
+    screened: bool,
+) -> Spectrum:
+    """The spectra, with those that are not certified and should be done again by QR."""
+    n_axes, total = len(at.batch_shape), prod(at.batch_shape)
+    host = jax.tree.map(lambda x: np.array(x).reshape(total, *x.shape[n_axes:]), found)
+    doubtful = np.flatnonzero(~host.certified & ((host.n_null > 0) | (not screened)))
+    if not doubtful.size:
+        return found
+    # Few heights, few compilations: powers of two, and one between each pair of them.
+    above = 2 ** (int(doubtful.size) - 1).bit_length()
+    room = 3 * above // 4 if doubtful.size <= 3 * above // 4 else above
+    picked = np.concatenate([doubtful, np.repeat(doubtful[:1], room - doubtful.size)])
+    items = jax.tree.map(lambda x: np.asarray(x).reshape(total, *x.shape[n_axes:])[picked], at)
+    again = jax.tree.map(np.asarray, _compiled(f, items, equilibrated, True, False, False, False))
+
+    def put(old: np.ndarray, new: np.ndarray) -> np.ndarray:
+        old[doubtful] = new[: doubtful.size]
+        return old.reshape(*at.batch_shape, *old.shape[1:])
+
+    return jax.tree.map(jnp.asarray, jax.tree.map(put, host, again))
+
+
+def _refinable(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure) -> bool:
+    """Whether JᵀJ and a few derivatives take less time than rows of J."""
+    return (
+        isinstance(at, Structure)
+        and isinstance(f, AbstractStructureMap)
+        and not f.adds_centers
+        and f.featurizer.short_gram
+        and min(at.neighbor.shape[-1], at.positions.shape[-2] - 1) > FEW
+    )
+
+
+LANE_BYTES = 2_000_000
+"""Rows of Jacobians that are worked on at a time: about what the caches of a core hold. Measured."""
+
+
+@eqx.filter_jit
+def _compiled(
+    f: AbstractFeaturizer | AbstractStructureMap,
+    at: Environment | Structure,
+    equilibrated: bool,
+    every: bool,
+    directions: bool,
+    screened: bool,
+    refined: bool,
+) -> Spectrum:
+    if refined:
+        assert isinstance(f, AbstractStructureMap)
+        return in_portions(lambda batch: refined_spectra(f, batch, equilibrated, screened), at, len(at.batch_shape))
+
+    def reduce(item: Environment | Structure) -> Reduced:
+        return (gram if screened else few_rows)(f, item)
+
+    def finish(reduced: Reduced, item: Environment | Structure) -> Spectrum:
+        how = {"equilibrated": equilibrated, "every": every, "directions": directions, "squared": screened}
+        return spectrum_of(reduced, f, item, **how)
+
+    return in_chunks(reduce, finish, at, len(at.batch_shape), chunk_size(f, at, screened))
+
+
+def chunk_size(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure, screened: bool) -> int:
+    """Items that are best worked on side by side."""
+    n, centers = (at.max_neighbors, 1) if isinstance(at, Environment) else (at.neighbor.shape[-1], at.center.shape[-1])
+    if isinstance(at, Structure) and n > FEW:
+        # Their centers go one by one.
+        return 1
+    # JᵀJ comes from a few matrices of its own size.
+    rows, most = (24 * n, 64) if screened else (featurizer_of(f).n_condensed(n), 32)
+    fit = LANE_BYTES // max(at.positions.dtype.itemsize * rows * 3 * n, 1)
+    return max(min(max(fit, 8), most) // centers, 1)
+
+
+def _fitted(spectrum: Spectrum, n: int) -> Spectrum:
+    """Outside jit: as many values as there are, and directions on all of `n` atoms though padding was cut."""
+    longest = int(np.asarray(spectrum.n_values).max(initial=0))
+    fits = (longest, n) == (spectrum.values.shape[-1], spectrum.scale.shape[-1])
+    return spectrum if fits else _resized(spectrum, longest, n)
+
+
+@eqx.filter_jit
+def _resized(spectrum: Spectrum, longest: int, n: int) -> Spectrum:
+    missing = n - spectrum.scale.shape[-1]
+    batch = [(0, 0)] * (spectrum.scale.ndim - 1)
+    return eqx.tree_at(
+        lambda s: (s.values, s.directions, s.scale),
+        spectrum,
+        (
+            spectrum.values[..., :longest],
+            jnp.pad(spectrum.directions[..., :longest, :, :], [*batch, (0, 0), (0, missing), (0, 0)]),
+            jnp.pad(spectrum.scale, [*batch, (0, missing)], constant_values=1),
+        ),
+    )
