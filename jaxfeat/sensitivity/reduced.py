@@ -7,7 +7,6 @@ features offer a shorter way, or belong to one center each, J is never put toget
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -87,9 +86,14 @@ def gram(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structu
 
 
 def _of_centers(function: Callable[[Environment], Any], structure: Structure) -> Any:
-    """`function` of each center's environment; one by one where they fill the caches."""
-    few = structure.neighbor.shape[1] <= FEW
-    return (jax.vmap(function) if few else partial(jax.lax.map, function))(structure.environments())
+    """`function` of each center's environment; one by one, and of those that there are, where they fill the caches."""
+    environments = structure.environments()
+    if structure.neighbor.shape[1] <= FEW:
+        return jax.vmap(function)(environments)
+    of_none = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(function, environments[0]))
+    return jax.lax.map(
+        lambda item: jax.lax.cond(item[0], function, lambda _: of_none, item[1]), (structure.center_mask, environments)
+    )
 
 
 def _shortened(matrix: Float[Array, "d m"]) -> Float[Array, "k m"]:
