@@ -129,7 +129,7 @@ def w3(smoke: bool, _: Path | None) -> Work:
     kept = [a for a in molecules if 5 <= len(a) <= 15 and set(a.symbols) <= {"H", "C", "N", "O"}]
     settings = _sized({"species": ("H", "C", "N", "O"), "r_cut": 5.0, "n_max": 6, "l_max": 6, "sigma": 0.3}, smoke)
     title = "molecules of g2 with 5-15 atoms of H, C, N, O; all centers stacked"
-    return Work("W3", title, kept[:3] if smoke else kept, settings, rooms=() if smoke else (7, 10, 14), chunk=4)
+    return Work("W3", title, kept[:3] if smoke else kept, settings, rooms=() if smoke else (7, 8, 10, 12, 14), chunk=4)
 
 
 def w4(smoke: bool, _: Path | None) -> Work:

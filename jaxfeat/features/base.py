@@ -70,9 +70,9 @@ class AbstractFeaturizer(eqx.Module):
     short_gram: ClassVar[bool] = False
     """Whether `jacobian_gram` takes a fraction of the time of rows of J, and there is a `differential`."""
 
-    def differential(self, env: Environment) -> Callable[[Float[Array, "k n 3"]], Float[Array, "k d"]]:
-        """dF of one environment, a pytree: takes k displacements to the derivatives along them, each times the same
-        orthogonal matrix."""
+    def differential(self, env: Environment) -> Callable[[Float[Array, "k n 3"]], Float[Array, "k k"]]:
+        """dF of one environment, a pytree: takes k displacements to inner products of the derivatives along them, which
+        it forms."""
         raise NotImplementedError
 
     def n_condensed(self, n_neighbors: int) -> int:
@@ -118,6 +118,11 @@ class AbstractFeaturizer(eqx.Module):
         """A featurizer whose Jacobian has the same singular values wherever only these `species` occur, with fewer
         features where there is a way to have fewer. -1 stands for none."""
         return self
+
+    def subsets(self, present: Bool[np.ndarray, "*batch s"]) -> Int[np.ndarray, "*batch s"]:
+        """Of its species, those that are `present`, in its order, then -1: what `restricted` takes."""
+        order = np.argsort(~present, axis=-1, kind="stable")
+        return np.where(np.take_along_axis(present, order, -1), np.asarray(self.species)[order], -1).astype(np.int32)
 
     @property
     def sizes(self) -> dict[str, int]:

@@ -7,7 +7,6 @@ each l, and what does not depend on them is worked out once.
 
 from __future__ import annotations
 
-from math import sqrt
 from typing import TYPE_CHECKING
 
 import equinox as eqx
@@ -38,22 +37,28 @@ class PowerSpectrumDifferential(eqx.Module):
     gradients: Float[Array, "l n m 3"]
     vectors: Float[Array, "n 3"]
 
-    def __call__(self, displacements: Float[Array, "k n 3"]) -> Float[Array, "k d"]:
-        """Derivatives of the features along `displacements`, up to an orthogonal matrix and rows of zeros."""
-        n_l, q, _ = self.density.shape
-        m, k = self.density.shape[2], displacements.shape[0]
+    def __call__(self, displacements: Float[Array, "k n 3"]) -> Float[Array, "k k"]:
+        """Inner products of the derivatives along `displacements`, k at a time."""
+        n_l = len(self.density)
         by_neighbor = displacements.swapaxes(0, 1)
-        turned = jnp.einsum("lnmx,nkx->lnkm", self.gradients, by_neighbor, precision="highest")
-        stretched = 2 * jnp.einsum("nx,nkx->nk", self.vectors, by_neighbor, precision="highest")
-        stretched = stretched[None, :, :, None] * self.harmonics[:, :, None]
-        changes = jnp.concatenate([turned, stretched], 1).reshape(n_l, self.factors.shape[2], k * m)
-        changes = jnp.matmul(self.factors, changes, precision="highest").reshape(n_l, q * k, m)
-        half = jnp.matmul(changes, self.density.swapaxes(1, 2), precision="highest").reshape(n_l, q, k, q)
-        whole = half.transpose(2, 0, 1, 3) + half.transpose(2, 0, 3, 1)
-        # Of a symmetric matrix three quarters are enough, with one of them counted twice.
-        a, b = whole[:, :, : q // 2], whole[:, :, q // 2 :]
-        parts = a[..., : q // 2], sqrt(2) * a[..., q // 2 :], b[..., q // 2 :]
-        return jnp.concatenate([part.reshape(k, -1) for part in parts], 1)
+        stretch = 2 * jnp.einsum("nx,nkx->nk", self.vectors, by_neighbor, precision="highest")
+
+        def of_some(some: slice) -> Array:
+            """Of some l, which have the same room for m."""
+            n_m = 2 * some.stop - 1
+            harmonics, density = self.harmonics[some, :, :n_m], self.density[some, :, :n_m]
+            turned = jnp.einsum("lnmx,nkx->lnkm", self.gradients[some, :, :n_m], by_neighbor, precision="highest")
+            changes = jnp.concatenate([turned, stretch[None, :, :, None] * harmonics[:, :, None]], 1)
+            size, (_, q, n_factors), k = len(density), self.factors.shape, len(displacements)
+            changes = changes.reshape(size, n_factors, k * n_m)
+            changes = jnp.matmul(self.factors[some], changes, precision="highest").reshape(size, q * k, n_m)
+            half = jnp.matmul(changes, density.swapaxes(1, 2), precision="highest").reshape(size, q, k, q)
+            whole = (half.transpose(2, 0, 1, 3) + half.transpose(2, 0, 3, 1)).reshape(k, size * q * q)
+            return jnp.matmul(whole, whole.T, precision="highest")
+
+        middle = (n_l + 1) // 2
+        found = of_some(slice(0, middle))
+        return found + of_some(slice(middle, n_l)) if middle < n_l else found
 
 
 def power_spectrum_differential(f: DensityFeaturizer, env: Environment) -> PowerSpectrumDifferential:

@@ -8,9 +8,11 @@ small values, or none: rows of all of J, and their QR, are left out.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -27,7 +29,7 @@ SMALL_SHARE = 1 / 32
 """Of the largest value. What is above it is wrong by some 16 times the rounding of JᵀJ, relative to the largest: less
 than the floor of QR, which grows with the number of features."""
 
-ROOMS = (4, 12)
+ROOMS = (4, 8, 12)
 """How many small values are worked out together; structures that have more are not refined."""
 
 
@@ -46,17 +48,28 @@ class _Chosen(NamedTuple):
     certified: Bool[Array, ""]
 
 
-def refined_spectra(f: AbstractStructureMap, batch: Structure, equilibrated: bool, screened: bool) -> Spectrum:
+def refined_spectra(
+    f: AbstractStructureMap,
+    subsets: Int[Array, "b s"] | np.ndarray,
+    batch: Structure,
+    equilibrated: bool,
+    screened: bool,
+) -> Spectrum:
     """Spectra, without directions, of structures `(b,)` whose centers are stacked; of a featurizer with `short_gram`.
 
-    `screened`: refine those only that have a value below the floor of JᵀJ. Those that need it and have too many small
-    values come out with `certified` false.
+    `subsets`: the species that each holds, then -1. `screened`: refine those only that have a value below the floor of
+    JᵀJ. Those that need it and have too many small values come out with `certified` false.
     """
+
+    def narrow(subset: Int[Array, " s"]) -> AbstractStructureMap:
+        return eqx.tree_at(lambda f: f.featurizer, f, f.featurizer.restricted(subset))
+
     # One by one, so that what a structure does not need is left out.
-    reduced = jax.lax.map(partial(gram, f), batch)
+    reduced = jax.lax.map(lambda item: gram(narrow(item[0]), item[1]), (subsets, batch))
     chosen = jax.vmap(partial(_chosen, equilibrated=equilibrated, screened=screened))(reduced, batch)
-    rows = jax.lax.map(lambda item: _rows(f, *item), (batch, chosen.displacements, chosen.n_small))
-    return jax.vmap(partial(_merged, f))(batch, chosen, rows)
+    items = subsets, batch, chosen.displacements, chosen.n_small
+    products = jax.lax.map(lambda item: _products(narrow(item[0]), *item[1:]), items)
+    return jax.vmap(partial(_merged, f))(batch, chosen, products)
 
 
 def _chosen(reduced: Reduced, at: Structure, *, equilibrated: bool, screened: bool) -> _Chosen:
@@ -75,41 +88,50 @@ def _chosen(reduced: Reduced, at: Structure, *, equilibrated: bool, screened: bo
     return _Chosen(seen, values, displacements, n_small, certified)
 
 
-def _rows(
+def _products(
     f: AbstractStructureMap, at: Structure, displacements: Float[Array, "k n 3"], n_small: Int[Array, ""]
 ) -> Float[Array, "k k"]:
-    """J along the displacements, as the R of its QR decomposition."""
+    """(J V)ᵀ J V for the displacements V; zeros where there are none."""
     most = ROOMS[-1]
 
     def of_first(room: int) -> Array:
         first = displacements[:room]
         moves = (first[:, at.neighbor] - first[:, at.center][:, :, None]).swapaxes(0, 1)
 
-        def of_center(item: tuple) -> Array:
-            present, differential, moves = item
-            return jax.lax.cond(
-                present, lambda: _triangle(differential(moves)), lambda: jnp.zeros((room, room), moves.dtype)
-            )
+        def along(differential: Callable[[Array], Array], moves: Array) -> Array:
+            return differential(moves)
+
+        def add(total: Array, item: tuple[Array, Callable[[Array], Array], Array]) -> tuple[Array, None]:
+            present, *of_one = item
+            return total + jax.lax.cond(present, along, lambda *_: jnp.zeros_like(total), *of_one), None
 
         differentials = jax.vmap(f.featurizer.differential)(at.environments())
-        triangles = jax.lax.map(of_center, (at.center_mask, differentials, moves))
-        whole = _triangle(triangles.reshape(-1, room).T)
-        return jnp.pad(whole, ((0, most - room), (0, most - room)))
+        start = jnp.zeros((room, room), displacements.dtype)
+        total, _ = jax.lax.scan(add, start, (at.center_mask, differentials, moves))
+        return jnp.pad(total, ((0, most - room), (0, most - room)))
 
     nothing = lambda: jnp.zeros((most, most), displacements.dtype)  # noqa: E731
     which = jnp.sum(n_small > np.asarray((0, *ROOMS[:-1])))
     return jax.lax.switch(which, [nothing, *(partial(of_first, room) for room in ROOMS)])
 
 
-def _triangle(columns: Float[Array, "k d"]) -> Float[Array, "k k"]:
-    """R of the QR decomposition of tall columns; through LAPACK, for there is one matrix at a time."""
-    k, d = columns.shape
-    return jnp.linalg.qr(jnp.pad(columns, ((0, 0), (0, max(k - d, 0)))).T, mode="r")
+def _small_values(products: Float[Array, "k k"], n_small: Int[Array, ""]) -> Float[Array, " k"]:
+    """Singular values of J V, descending, then zeros.
+
+    Entries of its Gram matrix are wrong by eps times the lengths of two columns. Over those lengths it is close to the
+    unit matrix, and far from singular, for the columns of V come from an eigenvalue problem: what is left small are the
+    lengths, which one-sided Jacobi rotations keep (Demmel, Veselić, SIAM J. Matrix Anal. Appl. 13, 1204 (1992)).
+    """
+    lengths = jnp.sqrt(jnp.diagonal(products))
+    safe = jnp.where(lengths > 0, lengths, 1)
+    squares, vectors = jnp.linalg.eigh(products / safe[:, None] / safe[None])
+    rows = jnp.sqrt(jnp.maximum(squares, 0))[:, None] * vectors.T * lengths[None]
+    return right_svd(rows, jnp.arange(len(rows)) < n_small, False)[0]
 
 
-def _merged(f: AbstractStructureMap, at: Structure, chosen: _Chosen, rows: Float[Array, "k k"]) -> Spectrum:
+def _merged(f: AbstractStructureMap, at: Structure, chosen: _Chosen, products: Float[Array, "k k"]) -> Spectrum:
     seen, values = chosen.seen, chosen.values
-    found, _ = right_svd(rows, jnp.arange(len(rows)) < chosen.n_small, False)
+    found = _small_values(products, chosen.n_small)
     place = jnp.arange(values.shape[0])
     n_values = jnp.sum(seen.rigid.valid)
     ours = place - (n_values - chosen.n_small)

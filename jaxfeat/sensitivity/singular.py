@@ -8,6 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Int
 
 from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap, featurizer_of
 from jaxfeat.geometry.environment import Environment, concrete
@@ -51,11 +52,14 @@ def singular_spectrum(
     environments = at if isinstance(at, Environment) else at.environments()
     featurizer_of(f).check(environments)
     if concrete(at.positions) is None:
-        return _compiled(f, at, equilibrated, False, directions, screened, False)
+        return _compiled(f, at, equilibrated, False, directions, screened)
     n = at.max_neighbors if isinstance(at, Environment) else at.positions.shape[-2]
     at = at.trimmed() if isinstance(at, Environment) else at
-    refined = (screened or not directions) and _refinable(f, at)
-    found = _compiled(f, at, equilibrated, True, directions, screened, refined)
+    if (screened or not directions) and _refinable(f, at):
+        assert isinstance(f, AbstractStructureMap) and isinstance(at, Structure)
+        found = _refined(f, _species_held(f, at), at, equilibrated, screened)
+    else:
+        found = _compiled(f, at, equilibrated, True, directions, screened)
     if screened or not np.asarray(found.certified).all():
         found = _with_certified(found, f, at, equilibrated, screened)
     return _fitted(found, n)
@@ -79,11 +83,11 @@ def _with_certified(
     room = 3 * above // 4 if doubtful.size <= 3 * above // 4 else above
     picked = np.concatenate([doubtful, np.repeat(doubtful[:1], room - doubtful.size)])
     items = jax.tree.map(lambda x: np.asarray(x).reshape(total, *x.shape[n_axes:])[picked], at)
-    again = jax.tree.map(np.asarray, _compiled(f, items, equilibrated, True, False, False, False))
+    again = jax.tree.map(np.asarray, _compiled(f, items, equilibrated, True, False, False))
 
     def put(old: np.ndarray, new: np.ndarray) -> np.ndarray:
         old[doubtful] = new[: doubtful.size]
-        return old.reshape(*at.batch_shape, *old.shape[1:])
+        return old.reshape((*at.batch_shape, *old.shape[1:]))
 
     return jax.tree.map(jnp.asarray, jax.tree.map(put, host, again))
 
@@ -99,6 +103,24 @@ def _refinable(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | S
     )
 
 
+def _species_held(f: AbstractStructureMap, at: Structure) -> np.ndarray:
+    """The featurizer's species in each structure, then -1; as many as any of them holds."""
+    assert f.featurizer.species is not None
+    species, mask = np.asarray(at.species), np.asarray(at.mask)
+    present = ((species[..., None] == f.featurizer.species) & mask[..., None]).any(-2)
+    return f.featurizer.subsets(present)[..., : max(present.sum(-1).max(initial=0), 1)]
+
+
+@eqx.filter_jit
+def _refined(
+    f: AbstractStructureMap, subsets: Int[Array, "*b s"] | np.ndarray, at: Structure, equilibrated: bool, screened: bool
+) -> Spectrum:
+    def of_batch(batch: tuple[Int[Array, "b s"] | np.ndarray, Structure]) -> Spectrum:
+        return refined_spectra(f, *batch, equilibrated, screened)
+
+    return in_portions(of_batch, (subsets, at), len(at.batch_shape))
+
+
 LANE_BYTES = 2_000_000
 """Rows of Jacobians that are worked on at a time: about what the caches of a core hold. Measured."""
 
@@ -111,12 +133,7 @@ def _compiled(
     every: bool,
     directions: bool,
     screened: bool,
-    refined: bool,
 ) -> Spectrum:
-    if refined:
-        assert isinstance(f, AbstractStructureMap)
-        return in_portions(lambda batch: refined_spectra(f, batch, equilibrated, screened), at, len(at.batch_shape))
-
     def reduce(item: Environment | Structure) -> Reduced:
         return (gram if screened else few_rows)(f, item)
 

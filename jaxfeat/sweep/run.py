@@ -292,9 +292,7 @@ def species_held(f: AbstractFeaturizer, batch: Environment) -> Held:
     species = np.asarray(f.species)
     neighbors, centers, mask = (np.asarray(x) for x in (batch.species, batch.center_species, batch.mask))
     present = ((neighbors[:, :, None] == species) & mask[:, :, None]).any(1) | (centers[:, None] == species)
-    order = np.argsort(~present, axis=1, kind="stable")
-    numbers = np.where(np.take_along_axis(present, order, 1), species[order], -1).astype(np.int32)
-    return Held(numbers, present.sum(1))
+    return Held(f.subsets(present), present.sum(1))
 
 
 def _merged(shapes: np.ndarray, few: int) -> dict[tuple[int, int], np.ndarray]:
