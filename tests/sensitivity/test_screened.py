@@ -11,7 +11,7 @@ from jaxfeat import Environment
 from jaxfeat.manifolds import random_environments
 from jaxfeat.sweep.run import scan
 
-F = jaxfeat.PowerSpectrum(("H", "C"), n_max=3, l_max=2, sigma=0.3, r_cut=3.0)
+F = jaxfeat.PowerSpectrum(("H", "C"), n_max=2, l_max=3, sigma=0.3, r_cut=3.0)
 
 
 def squeezed(height):
@@ -55,7 +55,7 @@ def test_inside_jit_nothing_is_certified_and_floors_say_so(batch):
 def test_structures_are_screened_center_by_center():
     molecules = [molecule(name) for name in ("CH3OH", "CH3CH2OH")]
     structures = jaxfeat.structures(molecules, 3.0)
-    f = jaxfeat.stacked(jaxfeat.PowerSpectrum(("H", "C", "O"), n_max=3, l_max=2, r_cut=3.0))
+    f = jaxfeat.stacked(jaxfeat.PowerSpectrum(("H", "C", "O"), n_max=2, l_max=3, r_cut=3.0))
     certified = jaxfeat.singular_spectrum(f, structures, directions=False)
     screened = jaxfeat.singular_spectrum(f, structures, screened=True)
     assert not np.asarray(screened.certified).any()

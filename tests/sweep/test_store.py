@@ -22,7 +22,7 @@ from jaxfeat import PowerSpectrum, frames, sweep
 from jaxfeat.errors import GeometryError, ReadError
 from jaxfeat.sweep import resume
 
-F = PowerSpectrum(("H", "C", "O"), n_max=4, l_max=3)
+F = PowerSpectrum(("H", "C", "O"), n_max=2, l_max=3)
 METHANES = "random-methane:50:1"
 
 
@@ -243,13 +243,13 @@ def test_damaged_metadata_is_made_anew_and_chunks_are_kept(whole, tmp_path, neve
     "f, source, r_cut, options, message",
     [
         (
-            PowerSpectrum(("H", "C", "O"), n_max=4, l_max=4),
+            PowerSpectrum(("H", "C", "O"), n_max=2, l_max=4),
             METHANES,
             4.0,
             {},
             "a sweep with l_max 3, not 4; overwrite it",
         ),
-        (PowerSpectrum(("H", "C"), n_max=4, l_max=3), METHANES, 4.0, {}, "a sweep with species"),
+        (PowerSpectrum(("H", "C"), n_max=2, l_max=3), METHANES, 4.0, {}, "a sweep with species"),
         (F, "random-methane:50:2", 4.0, {}, "a sweep of another input"),
         (F, METHANES, 3.5, {}, "a sweep with r_cut 4.0, not 3.5"),
         (F, METHANES, 4.0, {"screened": True}, "a sweep with screened False, not True"),
