@@ -88,7 +88,7 @@ def rattled():
 
 def bases(smoke):
     """n_max and l_max by name: the command line's default first."""
-    return {"default": (3, 2)} if smoke else {"default": (8, 6), "small": (4, 3)}
+    return {"default": (2, 3)} if smoke else {"default": (8, 6), "small": (4, 3)}
 
 
 def featurizer(batch, n_max, l_max):

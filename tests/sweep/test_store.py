@@ -22,7 +22,7 @@ from jaxfeat import PowerSpectrum, frames, sweep
 from jaxfeat.errors import GeometryError, ReadError
 from jaxfeat.sweep import resume
 
-F = PowerSpectrum(("H", "C", "O"), n_max=4, l_max=3)
+F = PowerSpectrum(("H", "C", "O"), n_max=2, l_max=3)
 METHANES = "random-methane:50:1"
 
 
@@ -104,17 +104,17 @@ def test_batches_and_streams_of_any_sizes_make_the_same_store(whole, tmp_path, k
 
 def test_frames_of_many_shapes_make_what_a_batch_gives(tmp_path):
     """Axes grow when a later chunk needs them to; frames are cut where a chunk is full."""
-    molecules = [molecule(name) for name in ("H2O", "H2", "CH4")]
+    molecules = [molecule(name) for name in ("H2O", "H2O", "H2O", "H2", "CH4")]
     for k, atoms in enumerate(molecules):
         atoms.rattle(0.2, seed=k)
     ase.io.write(tmp_path / "m.xyz", molecules)
-    ds = sweep(F, frames(tmp_path / "m.xyz", 4.0), out=tmp_path / "s.zarr", chunk=4).load()
-    assert dict(ds.sizes) == {"environment": 10, "value": 9, "neighbor": 4, "xyz": 3, "cause": 6}
+    ds = sweep(F, frames(tmp_path / "m.xyz", 4.0), out=tmp_path / "s.zarr", chunk=8).load()
+    assert dict(ds.sizes) == {"environment": 16, "value": 9, "neighbor": 4, "xyz": 3, "cause": 6}
     batch = jaxfeat.environments(jaxfeat.read(tmp_path / "m.xyz").atoms, 4.0)
     np.testing.assert_array_equal(ds["positions"], np.where(batch.mask[..., None], batch.positions, np.nan))
-    for start in (0, 4):
-        expected = sweep(F, batch[start : start + 4].trimmed())
-        found = ds.isel(environment=slice(start, start + 4))
+    for start in (0, 8):
+        expected = sweep(F, batch[start : start + 8].trimmed())
+        found = ds.isel(environment=slice(start, start + 8))
         assert np.isnan(found["sigma"][:, expected.sizes["value"] :]).all()
         same(found.isel(value=slice(expected.sizes["value"]), neighbor=slice(expected.sizes["neighbor"])), expected)
 
@@ -243,13 +243,13 @@ def test_damaged_metadata_is_made_anew_and_chunks_are_kept(whole, tmp_path, neve
     "f, source, r_cut, options, message",
     [
         (
-            PowerSpectrum(("H", "C", "O"), n_max=4, l_max=4),
+            PowerSpectrum(("H", "C", "O"), n_max=2, l_max=4),
             METHANES,
             4.0,
             {},
             "a sweep with l_max 3, not 4; overwrite it",
         ),
-        (PowerSpectrum(("H", "C"), n_max=4, l_max=3), METHANES, 4.0, {}, "a sweep with species"),
+        (PowerSpectrum(("H", "C"), n_max=2, l_max=3), METHANES, 4.0, {}, "a sweep with species"),
         (F, "random-methane:50:2", 4.0, {}, "a sweep of another input"),
         (F, METHANES, 3.5, {}, "a sweep with r_cut 4.0, not 3.5"),
         (F, METHANES, 4.0, {"screened": True}, "a sweep with screened False, not True"),
@@ -328,7 +328,7 @@ def test_faulty_frames_have_a_status_and_the_rest_is_done(tmp_path):
     nan.positions[1, 2] = np.nan
     twice.positions[2] = twice.positions[0]
     ase.io.write(tmp_path / "m.extxyz", [water, nan, twice, molecule("N2"), crystal, water])
-    ds = sweep(F, frames(tmp_path / "m.extxyz", 4.0), out=tmp_path / "s.zarr", chunk=4).load()
+    ds = sweep(F, frames(tmp_path / "m.extxyz", 4.0), out=tmp_path / "s.zarr", chunk=8).load()
     expected = ["ok"] * 3 + ["non-finite"] * 3 + ["coincident"] * 3 + ["unknown-species"] * 2 + ["coincident"] * 2
     assert ds["status"].values.tolist() == [*expected, *["ok"] * 3]
     assert ds["structure_index"].values.tolist() == [0] * 3 + [1] * 3 + [2] * 3 + [3] * 2 + [4] * 2 + [5] * 3
@@ -337,12 +337,13 @@ def test_faulty_frames_have_a_status_and_the_rest_is_done(tmp_path):
 
 
 def test_a_file_that_breaks_off_keeps_what_was_read(tmp_path):
-    path, good = tmp_path / "m.extxyz", [molecule("H2O")] * 7
-    ase.io.write(path, good)
+    path, water = tmp_path / "m.extxyz", molecule("H2O")
+    water.rattle(0.2)
+    ase.io.write(path, [water] * 7)
     path.write_text("\n".join(path.read_text().splitlines()[:-2]))
     for _ in range(2):
         with pytest.raises(ReadError, match=r"at frame 6: EOFError: the file ends after 1 of 3 atoms; 18 environments"):
-            sweep(F, frames(path, 4.0), out=tmp_path / "s.zarr", chunk=4)
+            sweep(F, frames(path, 4.0), out=tmp_path / "s.zarr", chunk=8)
     ds = opened(tmp_path / "s.zarr")
     assert ds["status"].values.tolist() == ["ok"] * 18 and ds.attrs["complete"] == 0
 
