@@ -21,7 +21,6 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxfeat.features.base import AbstractStructureMap
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.linalg.eigen import positive_eigen
-from jaxfeat.linalg.svd import right_svd
 from jaxfeat.sensitivity.reduced import Reduced, gram
 from jaxfeat.sensitivity.spectrum import Projected, Spectrum, concluded, projected
 
@@ -94,44 +93,46 @@ def _products(
     """(J V)ᵀ J V for the displacements V; zeros where there are none."""
     most = ROOMS[-1]
 
-    def of_first(room: int) -> Array:
+    def along(differential: Callable[[Array], Array], moves: Array) -> Array:
+        return differential(moves)
+
+    def of_first(room: int, differentials: Callable[[Array], Array]) -> Array:
         first = displacements[:room]
         moves = (first[:, at.neighbor] - first[:, at.center][:, :, None]).swapaxes(0, 1)
-
-        def along(differential: Callable[[Array], Array], moves: Array) -> Array:
-            return differential(moves)
 
         def add(total: Array, item: tuple[Array, Callable[[Array], Array], Array]) -> tuple[Array, None]:
             present, *of_one = item
             return total + jax.lax.cond(present, along, lambda *_: jnp.zeros_like(total), *of_one), None
 
-        differentials = jax.vmap(f.featurizer.differential)(at.environments())
         start = jnp.zeros((room, room), displacements.dtype)
         total, _ = jax.lax.scan(add, start, (at.center_mask, differentials, moves))
         return jnp.pad(total, ((0, most - room), (0, most - room)))
 
-    nothing = lambda: jnp.zeros((most, most), displacements.dtype)  # noqa: E731
-    which = jnp.sum(n_small > np.asarray((0, *ROOMS[:-1])))
-    return jax.lax.switch(which, [nothing, *(partial(of_first, room) for room in ROOMS)])
+    def of_small() -> Array:
+        differentials = jax.vmap(f.featurizer.differential)(at.environments())
+        which = jnp.sum(n_small > np.asarray(ROOMS[:-1]))
+        return jax.lax.switch(which, [partial(of_first, room) for room in ROOMS], differentials)
+
+    return jax.lax.cond(n_small > 0, of_small, lambda: jnp.zeros((most, most), displacements.dtype))
 
 
-def _small_values(products: Float[Array, "k k"], n_small: Int[Array, ""]) -> Float[Array, " k"]:
+def _small_values(products: Float[Array, "k k"]) -> Float[Array, " k"]:
     """Singular values of J V, descending, then zeros.
 
     Entries of its Gram matrix are wrong by eps times the lengths of two columns. Over those lengths it is close to the
     unit matrix, and far from singular, for the columns of V come from an eigenvalue problem: what is left small are the
-    lengths, which one-sided Jacobi rotations keep (Demmel, Veselić, SIAM J. Matrix Anal. Appl. 13, 1204 (1992)).
+    lengths (Demmel, Veselić, SIAM J. Matrix Anal. Appl. 13, 1204 (1992)).
     """
     lengths = jnp.sqrt(jnp.diagonal(products))
     safe = jnp.where(lengths > 0, lengths, 1)
     squares, vectors = jnp.linalg.eigh(products / safe[:, None] / safe[None])
     rows = jnp.sqrt(jnp.maximum(squares, 0))[:, None] * vectors.T * lengths[None]
-    return right_svd(rows, jnp.arange(len(rows)) < n_small, False)[0]
+    return jnp.linalg.svd(rows, compute_uv=False)
 
 
 def _merged(f: AbstractStructureMap, at: Structure, chosen: _Chosen, products: Float[Array, "k k"]) -> Spectrum:
     seen, values = chosen.seen, chosen.values
-    found = _small_values(products, chosen.n_small)
+    found = _small_values(products)
     place = jnp.arange(values.shape[0])
     n_values = jnp.sum(seen.rigid.valid)
     ours = place - (n_values - chosen.n_small)
