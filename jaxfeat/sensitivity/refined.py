@@ -1,9 +1,9 @@
-"""Spectra of structures from JᵀJ, and their small values once more from rows.
+"""Spectra of structures from JᵀJ, and their small values once more from derivatives along a few displacements.
 
 A singular value σ from JᵀJ is wrong by about eps |J|²/σ: those near the largest are as exact as by QR of J, small ones
 are not. The right singular vectors V of the small ones are known well enough, however, for J V to be as small as they
-are, and QR of J V gives them to eps |J|. J V is a few directional derivatives, and most structures have few
-small values, or none: rows of all of J, and their QR, are left out.
+are, and what is worked out from J V is wrong by eps |J V|. That is a few directional derivatives; most structures have
+few small values, or none. Rows of all of J, and their QR, are left out.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ def singular_spectrum(
 
     Rigid motions (rotations about the fixed center of an environment; translations and rotations of a molecule;
     translations of a crystal) are projected out in closed form; then QR, then an SVD of R. Where directions are not
-    asked for, large values of structures come from JᵀJ, as exact, and small ones from QR of J on their directions.
+    asked for, large values of structures come from JᵀJ, as exact, and small ones from J on their directions.
 
     **Arguments:**
 
