@@ -431,7 +431,6 @@ import gc, sys
 gc.disable()
 import jax
 from jaxfeat.cli import main
-from jaxfeat.cli.output import progress_bar
 looked_up = []
 jax.monitoring.register_event_listener(lambda event, **_: looked_up.append(event.rpartition("/")[2]))
 status = main(sys.argv[1:])

@@ -68,12 +68,12 @@ class AbstractFeaturizer(eqx.Module):
         return gram_matrix(rows), jnp.sqrt(squares), n_features
 
     short_gram: ClassVar[bool] = False
-    """Whether `jacobian_gram` takes a fraction of the time of rows of J, and there is a `differential`."""
+    """Whether `jacobian_gram` and `differential` take a fraction of the time of rows of J."""
 
     def differential(self, env: Environment) -> Callable[[Float[Array, "k n 3"]], Float[Array, "k k"]]:
         """dF of one environment, a pytree: takes k displacements to inner products of the derivatives along them, which
-        it forms."""
-        raise NotImplementedError
+        it forms. Here from the rows of `condensed_jacobian`."""
+        return _Rows(self.condensed_jacobian(env)[0])
 
     def n_condensed(self, n_neighbors: int) -> int:
         """About how many rows `condensed_jacobian` has: sets how many environments are worked on at a time."""
@@ -119,10 +119,16 @@ class AbstractFeaturizer(eqx.Module):
         features where there is a way to have fewer. -1 stands for none."""
         return self
 
-    def subsets(self, present: Bool[np.ndarray, "*batch s"]) -> Int[np.ndarray, "*batch s"]:
-        """Of its species, those that are `present`, in its order, then -1: what `restricted` takes."""
+    def held(
+        self, species: Int[np.ndarray, "*batch n"], mask: Bool[np.ndarray, "*batch n"]
+    ) -> Int[np.ndarray, "*batch s"]:
+        """Of its species, those that there are among atoms, in its order, then -1: what `restricted` takes."""
+        if self.species is None:
+            return np.zeros((*species.shape[:-1], 0), np.int32)
+        told = np.asarray(self.species)
+        present = ((species[..., None] == told) & mask[..., None]).any(-2)
         order = np.argsort(~present, axis=-1, kind="stable")
-        return np.where(np.take_along_axis(present, order, -1), np.asarray(self.species)[order], -1).astype(np.int32)
+        return np.where(np.take_along_axis(present, order, -1), told[order], -1).astype(np.int32)
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -140,6 +146,14 @@ class AbstractFeaturizer(eqx.Module):
         among = jnp.asarray(self.species, env.species.dtype)
         neighbors = (env.species[:, None] == among[None]).any(-1) | ~env.mask
         return neighbors.all() & ((env.center_species == among).any() | (env.center_species == 0))
+
+
+class _Rows(eqx.Module):
+    matrix: Float[Array, "d m"]
+
+    def __call__(self, displacements: Float[Array, "k n 3"]) -> Float[Array, "k k"]:
+        flat = displacements.reshape(len(displacements), self.matrix.shape[1])
+        return gram_matrix(jnp.matmul(self.matrix, flat.T, precision="highest"))
 
 
 @eqx.filter_jit

@@ -7,6 +7,7 @@ from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from jaxfeat.report.benchmark import STAGES, rows
 
@@ -45,6 +46,9 @@ def plot_rates(results: Mapping[str, Any]) -> Figure:
             axes.plot(x, y, "o", ms=6, color=COLORS[stage], label=title)
     axes.axvline(1, color="#000000", lw=0.8)
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_yticks(range(len(pairs)), [name for name, _ in pairs], fontsize=8)
     axes.set_ylim(len(pairs) - 0.5, -0.5)
     axes.grid(axis="x", which="both", lw=0.3)

@@ -75,13 +75,12 @@ def _chosen(reduced: Reduced, at: Structure, *, equilibrated: bool, screened: bo
     seen = projected(reduced, at, equilibrated=equilibrated, squared=True)
     squares, vectors = positive_eigen(seen.matrix, seen.rigid.valid)
     values = jnp.sqrt(squares)
-    n_values = jnp.sum(seen.rigid.valid)
-    listed = jnp.arange(values.shape[0]) < n_values
+    listed = jnp.arange(values.shape[0]) < seen.n_values
     n_small = jnp.sum(listed & (values < SMALL_SHARE * seen.largest(values)))
     wanted = (listed & (values <= seen.floor(values, True))).any() if screened else jnp.asarray(True)
     certified = wanted & seen.sure & (n_small <= ROOMS[-1])
     n_small = jnp.where(certified, n_small, 0)
-    last = n_values - 1 - np.arange(ROOMS[-1])
+    last = seen.n_values - 1 - np.arange(ROOMS[-1])
     small = jnp.where(np.arange(ROOMS[-1])[None] < n_small, vectors[:, jnp.maximum(last, 0)], 0)
     displacements = seen.rigid.lift(small).T.reshape(ROOMS[-1], *at.positions.shape) / seen.scale[None, :, None]
     return _Chosen(seen, values, displacements, n_small, certified)
@@ -134,9 +133,8 @@ def _merged(f: AbstractStructureMap, at: Structure, chosen: _Chosen, products: F
     seen, values = chosen.seen, chosen.values
     found = _small_values(products)
     place = jnp.arange(values.shape[0])
-    n_values = jnp.sum(seen.rigid.valid)
-    ours = place - (n_values - chosen.n_small)
-    values = jnp.where((ours >= 0) & (place < n_values), found[jnp.clip(ours, 0, len(found) - 1)], values)
+    ours = place - (seen.n_values - chosen.n_small)
+    values = jnp.where((ours >= 0) & (place < seen.n_values), found[jnp.clip(ours, 0, len(found) - 1)], values)
     # At the border between the two, rounding errors may exchange neighbors.
     values = -jnp.sort(-values)
     floor = jnp.where(chosen.certified, seen.floor(values, False), seen.floor(values, True))

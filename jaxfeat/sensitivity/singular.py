@@ -38,8 +38,8 @@ def singular_spectrum(
     - `equilibrated`: divide each atom's columns by their joint norm first, which takes out how much the cutoff and
       the radial basis weigh it. No null space changes. Judge blindness by this one, physics by the raw one.
     - `directions`: whether to work out right singular vectors, which takes longer; without, none are listed.
-    - `screened`: take the values from JᵀJ, without directions, and by QR only for those items that have one below the
-      floor of that, about √eps of the largest. `certified` says which, `floor` holds for each.
+    - `screened`: take the values from JᵀJ, without directions, and certified ones only for those items that have one
+      below the floor of that, about √eps of the largest. `certified` says which, `floor` holds for each.
 
     Inside jit, where the shape cannot depend on the positions, k is 3n - 3 for n > 1. A set of n atoms that all lie on
     a line with the center has one direction more, and that null direction is not listed there: `n_values` counts it.
@@ -105,10 +105,8 @@ def _refinable(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | S
 
 def _species_held(f: AbstractStructureMap, at: Structure) -> np.ndarray:
     """The featurizer's species in each structure, then -1; as many as any of them holds."""
-    assert f.featurizer.species is not None
-    species, mask = np.asarray(at.species), np.asarray(at.mask)
-    present = ((species[..., None] == f.featurizer.species) & mask[..., None]).any(-2)
-    return f.featurizer.subsets(present)[..., : max(present.sum(-1).max(initial=0), 1)]
+    numbers = f.featurizer.held(np.asarray(at.species), np.asarray(at.mask))
+    return numbers[..., : max((numbers >= 0).sum(-1).max(initial=0), 1)]
 
 
 @eqx.filter_jit

@@ -100,6 +100,10 @@ class Projected(NamedTuple):
     finite: Bool[Array, ""]
     sure: Bool[Array, ""]
 
+    @property
+    def n_values(self) -> Int[Array, ""]:
+        return jnp.sum(self.rigid.valid)
+
     def largest(self, values: Float[Array, " c"]) -> Float[Array, ""]:
         """The largest singular value, or more where contributions cancel: an atom's three columns have a joint norm of
         at most √3 times it, so that where nothing cancels it is that of the values alone."""
@@ -174,7 +178,7 @@ def concluded(
 ) -> Spectrum:
     """The spectrum of one item, given its values, descending, and right singular vectors as columns."""
     n, rigid = at.positions.shape[0], seen.rigid
-    n_values = jnp.sum(rigid.valid)
+    n_values = seen.n_values
     room = values.shape[0] if every else 3 * n - rigid.n_rigid_generic
     rows = rigid.lift(coordinates).T[:room]
     listed = jnp.arange(room) < n_values

@@ -102,7 +102,7 @@ def checked(
     for one in [f] if isinstance(f, AbstractFeaturizer) else f:
         grid = Grid(one, n_max, l_max)
         one.check(batch)
-        held, counts = species_held(one, batch).n, np.asarray(batch.n_neighbors)
+        held, counts = (species_held(one, batch) >= 0).sum(1), np.asarray(batch.n_neighbors)
         for n_species in np.unique(held).tolist():
             grid.check(n_species, int(counts[held == n_species].max()))
         grids.append(grid)

@@ -264,10 +264,11 @@ def portions(
     held = species_held(f, host)
     rooms = np.asarray([room_for(n) for n in range(host.max_neighbors + 1)])
     # Of environments without any species that the featurizer knows, one is described: none.
-    n_described = held.n if f.species is None else np.maximum(held.n, 1)
+    n_held = (held >= 0).sum(1)
+    n_described = n_held if f.species is None else np.maximum(n_held, 1)
     shapes = np.stack([n_described, rooms[host.mask.sum(-1)]], -1)
     for (n_species, room), members in _merged(shapes, FEW if few is None else few).items():
-        subsets = held.numbers[:, :n_species]
+        subsets = held[:, :n_species]
         narrow = f.restricted(np.arange(1, n_species + 1, dtype=np.int32))
         cached = _cached(_n_features(narrow, host, room), room)
         usual = chunk is None or 2 * len(members) > len(host)
@@ -279,20 +280,11 @@ def portions(
             yield Chunk(indices, subsets[filled], jax.tree.map(np.asarray, host[filled].padded(room)))
 
 
-class Held(NamedTuple):
-    """The featurizer's species in each environment, in its order, then -1: `(b, k)`; and how many: `(b,)`."""
-
-    numbers: np.ndarray
-    n: np.ndarray
-
-
-def species_held(f: AbstractFeaturizer, batch: Environment) -> Held:
-    if f.species is None:
-        return Held(np.zeros((len(batch), 0), np.int32), np.zeros(len(batch), int))
-    species = np.asarray(f.species)
+def species_held(f: AbstractFeaturizer, batch: Environment) -> Int[np.ndarray, "b s"]:
+    """The featurizer's species in each environment, in its order, then -1."""
     neighbors, centers, mask = (np.asarray(x) for x in (batch.species, batch.center_species, batch.mask))
-    present = ((neighbors[:, :, None] == species) & mask[:, :, None]).any(1) | (centers[:, None] == species)
-    return Held(f.subsets(present), present.sum(1))
+    atoms = np.concatenate([neighbors, centers[:, None]], 1)
+    return f.held(atoms, np.concatenate([mask, np.ones((len(mask), 1), bool)], 1))
 
 
 def _merged(shapes: np.ndarray, few: int) -> dict[tuple[int, int], np.ndarray]:

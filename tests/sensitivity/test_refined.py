@@ -79,12 +79,17 @@ def test_crystals_have_neighbors_twice():
     np.testing.assert_allclose(spectrum.values, exact, atol=32 * np.finfo(float).eps * exact[0])
 
 
-@pytest.mark.parametrize("sizes", [(3, 3), (2, 0), (1, 1)], ids=str)
-def test_derivatives_along_displacements_are_those_of_the_jacobian(sizes):
-    f = jaxfeat.PowerSpectrum(("H", "C", "O"), n_max=sizes[0], l_max=sizes[1], sigma=0.4, r_cut=3.5)
-    env = jaxfeat.manifolds.random_environments(jax.random.key(3), 1, ["H", "C", "H"], (0.9, 3.0), 0.5, "C")[0].padded(
-        4
-    )
+@pytest.mark.parametrize(
+    "f",
+    [
+        *(jaxfeat.PowerSpectrum(("H", "C", "O"), n_max=n, l_max=l, r_cut=3.5) for n, l in ((3, 3), (2, 0), (1, 1))),
+        jaxfeat.Bispectrum(("H", "C"), n_max=1, l_max=1, r_cut=3.5),
+    ],
+    ids=lambda f: f"{type(f).__name__} {f.n_max} {f.l_max}",
+)
+def test_derivatives_along_displacements_are_those_of_the_jacobian(f):
+    positions = [[1.0, 0.2, 0.3], [-0.7, 0.9, 0], [-0.2, -1.1, 2.5]]
+    env = jaxfeat.Environment.from_neighbors(positions, ["H", "C", "H"], center_species="C").padded(4)
     along = np.random.default_rng(1).normal(size=(2, 4, 3))
     products = jax.jit(lambda env: f.differential(env)(along))(env)
     rows = np.einsum("dnx,knx->kd", jaxfeat.jacobian(f, env), along)

@@ -34,6 +34,7 @@ def spectrum(f, env, l_max=None):
     if l_max is not None:
         jacobian = jacobian[np.asarray([label[-1] for label in f.labels]) <= l_max]
     _, values, directions = np.linalg.svd(jacobian, full_matrices=False)
+    assert (values[-3:] < 1e-13 * values[0]).all()
     return values[:-3] / values[0], directions
 
 
