@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 from jax.lax.linalg import ormqr
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from jaxfeat.linalg.lanes import lanes
 
@@ -64,16 +64,6 @@ def _side_by_side(shared: tuple[()], matrix: Float[Array, "m c b"]) -> Float[Arr
 
 def _reflected(columns: Float[Array, "c m b"], n: int) -> Float[Array, "c m b"]:
     """The first `n` columns made triangular; a loop, which compiles faster than its unrolling."""
-    index = jnp.arange(columns.shape[1])[:, None]
-
-    def reflector(columns: Array, k: Array) -> tuple[Array, Array]:
-        """v and 2 / |v|² of the reflection that leaves nothing of column `k` below the diagonal."""
-        below = jnp.where(index >= k, jax.lax.dynamic_index_in_dim(columns, k, 0, keepdims=False), 0)
-        length = jnp.sqrt(jnp.sum(below**2, 0))
-        on_diagonal = jax.lax.dynamic_index_in_dim(below, k, 0, keepdims=False)
-        v = below + jnp.where(index == k, jnp.where(on_diagonal < 0, -length, length)[None], 0)
-        half = length * (length + jnp.abs(on_diagonal))
-        return v, jnp.where(half > 0, 1 / jnp.where(half > 0, half, 1), 0)
 
     # The next reflector is part of what a step hands on: XLA would work it out again for every column. The first step
     # has none yet.
@@ -81,6 +71,19 @@ def _reflected(columns: Float[Array, "c m b"], n: int) -> Float[Array, "c m b"]:
         columns, v, factor = carry
         along = factor[None] * jnp.sum(v[None] * columns, 1)
         columns = columns - along[:, None] * v[None]
-        return columns, *reflector(columns, jnp.minimum(k, n - 1))
+        k = jnp.minimum(k, n - 1)
+        return columns, *reflector(jax.lax.dynamic_index_in_dim(columns, k, 0, keepdims=False), k)
 
     return jax.lax.fori_loop(0, n + 1, step, (columns, jnp.zeros_like(columns[0]), jnp.zeros_like(columns[0, 0])))[0]
+
+
+def reflector(column: Float[Array, "m b"], k: Int[Array, ""]) -> tuple[Float[Array, "m b"], Float[Array, " b"]]:
+    """v and 2 / |v|² of the reflection that leaves nothing of a column below its entry `k`, nor changes what is above
+    it."""
+    index = jnp.arange(len(column))[:, None]
+    below = jnp.where(index >= k, column, 0)
+    length = jnp.sqrt(jnp.sum(below**2, 0))
+    first = jax.lax.dynamic_index_in_dim(below, k, 0, keepdims=False)
+    v = below + jnp.where(index == k, jnp.where(first < 0, -length, length)[None], 0)
+    half = length * (length + jnp.abs(first))
+    return v, jnp.where(half > 0, 1 / jnp.where(half > 0, half, 1), 0)

@@ -15,6 +15,7 @@ from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap, feat
 from jaxfeat.geometry.environment import COINCIDENT, Environment, on_host
 from jaxfeat.geometry.rigid import RigidMotions, rigid_motions
 from jaxfeat.geometry.structure import Structure
+from jaxfeat.linalg.eigen import positive_values
 from jaxfeat.linalg.svd import right_svd
 from jaxfeat.sensitivity.reduced import Reduced
 from jaxfeat.sensitivity.status import NAMES, Status
@@ -157,10 +158,11 @@ def spectrum_of(
     direction more that collinear atoms have. `squared`: from JᵀJ, without directions.
     """
     seen = projected(reduced, at, equilibrated=equilibrated, squared=squared)
-    values, coordinates = right_svd(seen.matrix, seen.rigid.valid, directions and not squared)
     if squared:
-        # The singular values of a positive matrix are its eigenvalues.
-        values = jnp.sqrt(values)
+        values = jnp.sqrt(positive_values(seen.matrix, seen.rigid.valid))
+        coordinates = jnp.zeros((len(values), 0), values.dtype)
+    else:
+        values, coordinates = right_svd(seen.matrix, seen.rigid.valid, directions)
     floor = seen.floor(values, squared)
     return concluded(seen, f, at, values, coordinates, floor, jnp.asarray(not squared), every=every)
 

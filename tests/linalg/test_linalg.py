@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxfeat.linalg.eigen import positive_values
 from jaxfeat.linalg.gram import gram_matrix
 from jaxfeat.linalg.lanes import in_chunks, lanes
 from jaxfeat.linalg.svd import right_svd
@@ -57,6 +58,30 @@ def test_small_values_are_right_to_rounding_of_the_largest(c):
         assert np.abs(v[~is_valid]).max(initial=0) < 1e-14 and not v[:, n:].any()
         np.testing.assert_allclose(v[:, :n].T @ v[:, :n], np.eye(n), atol=1e-13)
         np.testing.assert_allclose(np.linalg.norm(matrix @ v, axis=0), s, atol=1e-14)
+
+
+def positive(c):
+    """Graded, as JᵀJ is; one; none; of three different values; in blocks; of rank one."""
+    blocks = np.kron(np.eye(-(-c // 2)), [[2.0, 1], [1, 2]])[:c, :c]
+    turn = np.linalg.qr(np.random.default_rng(2).normal(size=(c, c)))[0]
+    threefold = (turn * np.resize([1, 1e-3, 1e-3, 1e-9], c)) @ turn.T
+    square = graded((c + 3, c))
+    return np.stack([square.T @ square, np.eye(c), np.zeros((c, c)), threefold, 1e90 * blocks, np.ones((c, c))])
+
+
+@pytest.mark.parametrize("c", [0, 1, 2, 3, 6, 10, 16, 20])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_eigenvalues_are_those_of_numpy(c, dtype):
+    matrices = positive(c) if dtype == np.float64 else np.delete(positive(c), 4, 0)
+    matrices = np.concatenate([matrices, matrices])
+    valid = np.ones((len(matrices), c), bool)
+    valid[: len(matrices) // 2, c // 3 : c // 2] = False
+    found = np.asarray(jax.jit(jax.vmap(positive_values))(matrices.astype(dtype), valid))
+    kept = np.where(valid[:, :, None] & valid[:, None], matrices, 0)
+    wanted = np.linalg.eigvalsh(kept)[:, ::-1]
+    assert found.dtype == dtype and (found >= 0).all() and (np.diff(found, axis=1) <= 0).all()
+    error = np.abs(found - wanted) / np.maximum(np.trace(kept, axis1=1, axis2=2), 1e-300)[:, None]
+    assert error.max(initial=0) < 8 * np.finfo(dtype).eps
 
 
 def test_an_item_is_the_same_in_any_company():
