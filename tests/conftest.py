@@ -10,6 +10,8 @@ os.environ.setdefault(
     "XLA_FLAGS",
     "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1",
 )
+# One device, whichever test is the first to run a command, which would take one for each core.
+os.environ.setdefault("JAX_NUM_CPU_DEVICES", "1")
 
 import jax
 import pytest

@@ -424,7 +424,7 @@ def test_the_process_returns_the_status(tmp_path):
     assert run.stdout == ""
 
 
-def test_the_second_run_of_a_command_compiles_nothing(tmp_path):
+def test_the_second_run_of_a_command_compiles_nothing_and_both_take_every_core(tmp_path):
     ase.io.write(tmp_path / "water.xyz", molecule("H2O"))
     code = """
 import gc, sys
@@ -434,7 +434,7 @@ from jaxfeat.cli import main
 looked_up = []
 jax.monitoring.register_event_listener(lambda event, **_: looked_up.append(event.rpartition("/")[2]))
 status = main(sys.argv[1:])
-print(looked_up.count("cache_hits"), looked_up.count("cache_misses"))
+print(jax.device_count(), looked_up.count("cache_hits"), looked_up.count("cache_misses"))
 sys.exit(status)
 """
     words = ["scan", str(tmp_path / "water.xyz"), "--nu", "1", "--centers", "O", *SMALL]
@@ -449,7 +449,9 @@ sys.exit(status)
         )
         assert done.returncode == 0, done.stderr
         counts.append([int(word) for word in done.stdout.splitlines()[-1].split()])
-    assert counts[0][1] > 0 and counts[1][1] == 0 and counts[1][0] > 0, counts
+    devices, hits, misses = zip(*counts, strict=True)
+    assert misses[0] > 0 and misses[1] == 0 and hits[1] > 0, counts
+    assert devices[0] == len(os.sched_getaffinity(0))
     assert (tmp_path / "caches" / "jaxfeat").is_dir()
 
 

@@ -7,6 +7,7 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -30,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         import jax
 
         jax.config.update("jax_enable_x64", True)
+        _share_cores()
         _keep_compilations()
         arguments.run(arguments)
     except (BasisError, GeometryError, ReadError, SpeciesError) as error:
@@ -39,6 +41,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as interrupt:
         return _say(str(interrupt) or "interrupted.", INTERRUPTED)
     return DONE
+
+
+def _share_cores() -> None:
+    """Have each core that this process may use be a device of JAX's: scans and sweeps share their work among them.
+
+    JAX_NUM_CPU_DEVICES, or XLA's flag for it, takes precedence.
+    """
+    import jax
+
+    told = jax.config.values["jax_num_cpu_devices"] >= 0 or "device_count" in os.environ.get("XLA_FLAGS", "")
+    if not told:
+        # A process that has used JAX before keeps the devices it has.
+        with suppress(RuntimeError):
+            jax.config.update("jax_num_cpu_devices", _n_cores())
+
+
+def _n_cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _keep_compilations() -> None:

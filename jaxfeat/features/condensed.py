@@ -34,6 +34,7 @@ from jaxfeat.features.atoms import (
 )
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.linalg.lanes import FEW, lanes
+from jaxfeat.linalg.lapack import qr_triangle
 from jaxfeat.linalg.triangular import r_factor
 from jaxfeat.so3.coupling import coupling
 from jaxfeat.so3.harmonics import solid_harmonics_table
@@ -153,7 +154,7 @@ def _gradients(l_max: int) -> Float[np.ndarray, "l 3 m p"]:
 
 
 def _r_factor(matrix: Float[Array, "r c *b"]) -> Float[Array, "k c *b"]:
-    return jnp.linalg.qr(matrix, mode="r") if matrix.ndim == 2 else jax.vmap(r_factor, -1, -1)(matrix)
+    return qr_triangle(matrix) if matrix.ndim == 2 else jax.vmap(r_factor, -1, -1)(matrix)
 
 
 def _split(matrices: Float[Array, "l r c *b"], *widths: int) -> list[Array]:

@@ -9,6 +9,8 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxfeat.linalg.lapack import eigen
+
 
 class RigidMotions(eqx.Module):
     """The rigid motions of n atoms as k Householder reflectors in 3n coordinates.
@@ -106,7 +108,7 @@ def _principal_rotations(
     if axis is not None:
         # Atoms on a line: keep its axis last whatever the weights leave of the others.
         gram = gram + jnp.trace(gram) * (jnp.eye(3, dtype=r.dtype) * (axis @ axis) - jnp.outer(axis, axis))
-    _, frame = jnp.linalg.eigh(gram)
+    _, frame = eigen(gram)
     frame = frame[:, ::-1]
     # From the tangents themselves: through their Gram matrix, lengths below √eps of the largest would be noise.
     lengths = jnp.stack([jnp.linalg.norm(jnp.cross(jnp.broadcast_to(w, r.shape), r)) for w in frame.T])

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from jaxfeat.linalg.lanes import lanes
+from jaxfeat.linalg.lapack import eigen
 from jaxfeat.linalg.svd import right_svd
 from jaxfeat.linalg.triangular import SMALL, reflector
 
@@ -21,7 +22,7 @@ def positive_eigen(
     matrix = _kept(matrix, valid)
     # Below all others, rather than among the null ones.
     below = -1 - jnp.abs(matrix).sum(1).max(initial=0)
-    values, vectors = jnp.linalg.eigh(matrix + jnp.diag(jnp.where(valid, 0, below)))
+    values, vectors = eigen(matrix + jnp.diag(jnp.where(valid, 0, below)))
     kept = jnp.arange(c) < jnp.sum(valid)
     return jnp.where(kept, jnp.maximum(values[::-1], 0), 0), jnp.where(kept[None], vectors[:, ::-1], 0)
 
@@ -87,5 +88,5 @@ def _bisected(diagonal: Float[Array, "c b"], squares: Float[Array, "d b"]) -> Fl
                 before, minor = before / larger, minor / larger
         return jnp.where(c - n_below > number, x, least), None
 
-    widths = 0.5 ** np.arange(1, info.nmant + 2, dtype=diagonal.dtype)
+    widths = jnp.asarray(0.5 ** np.arange(1, info.nmant + 2), diagonal.dtype)
     return jax.lax.scan(halve, jnp.zeros_like(diagonal), widths)[0]

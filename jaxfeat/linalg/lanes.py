@@ -38,14 +38,14 @@ def lanes(function: Callable[..., Any]) -> Callable[..., Any]:
     def of_one(size: int, mapped: Any, shared: Any, each: Any) -> tuple[Any, Any]:
         if any(jax.tree.leaves(mapped[0])):
             return _mapped(alone, mapped, shared, each)
-        found = batch(shared, _repeated(size, mapped[1], each))
+        found = batch(shared, repeated(size, mapped[1], each))
         return found, jax.tree.map(lambda _: True, found)
 
     @batch.def_vmap
     def of_batch(size: int, mapped: Any, shared: Any, each: Any) -> tuple[Any, Any]:
         if any(jax.tree.leaves(mapped[0])):
             return _mapped(side_by_side, mapped, shared, each)
-        every = jax.tree.map(lambda x: x.reshape(size * x.shape[1], *x.shape[2:]), _repeated(size, mapped[1], each))
+        every = jax.tree.map(lambda x: x.reshape(size * x.shape[1], *x.shape[2:]), repeated(size, mapped[1], each))
         found = jax.tree.map(lambda x: x.reshape(size, x.shape[0] // size, *x.shape[1:]), batch(shared, every))
         return found, jax.tree.map(lambda _: True, found)
 
@@ -109,5 +109,6 @@ def _mapped(function: Callable[..., Any], mapped: Any, shared: Any, each: Any) -
     return found, jax.tree.map(lambda _: True, found)
 
 
-def _repeated(size: int, mapped: Any, each: Any) -> Any:
+def repeated(size: int, mapped: Any, each: Any) -> Any:
+    """Arrays with a batch of `size` first, those that are not `mapped` over as often."""
     return jax.tree.map(lambda m, x: x if m else jnp.broadcast_to(x, (size, *x.shape)), mapped, each)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from jaxfeat.linalg.lanes import lanes
+from jaxfeat.linalg.lapack import right_singular, singular_values
 from jaxfeat.linalg.triangular import SMALL, r_factor
 
 SWEEPS = 40
@@ -38,14 +39,14 @@ def _one_by_one(matrix: Array, valid: Array, vectors: bool) -> tuple[Array, Arra
     if not vectors:
         # Columns of zeros add values of zero, which are the last ones.
         reduced = r_factor(matrix) if len(matrix) > c else matrix
-        values = jnp.linalg.svd(reduced, compute_uv=False)
+        values = singular_values(reduced)
         return jnp.where(kept, jnp.pad(values, (0, c - len(values))), 0), jnp.zeros((c, 0), matrix.dtype)
     # Invalid columns get a singular value of their own above all others. As zeros they would mix with the true null
     # directions; decoupled and on top, they can be taken off.
     on_top = jnp.linalg.norm(matrix)
     marks = jnp.diag(jnp.where(valid, 0, jnp.where(on_top > 0, 2 * on_top, 1)))
     order = (jnp.arange(c) + c - n_valid) % c
-    _, values, rows = jnp.linalg.svd(r_factor(jnp.concatenate([matrix, marks])), full_matrices=False)
+    values, rows = right_singular(r_factor(jnp.concatenate([matrix, marks])))
     return jnp.where(kept, values[order], 0), jnp.where(kept[None], rows[order].T, 0)
 
 

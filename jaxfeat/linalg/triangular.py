@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
-from jax.lax.linalg import ormqr
 from jaxtyping import Array, Float, Int
 
 from jaxfeat.linalg.lanes import lanes
+from jaxfeat.linalg.lapack import qr_triangle, reflected, reflections
 
 SMALL = 16
 """Columns up to which matrices go side by side rather than through LAPACK one by one."""
@@ -30,7 +30,7 @@ def r_factor(matrix: Float[Array, "m c"]) -> Float[Array, "k c"]:
         return jnp.zeros((min(m, c), c), matrix.dtype)
     if c <= SMALL:
         return _side_by_side((), matrix)
-    return jnp.linalg.qr(matrix, mode="r") if c < 2 * PANEL else _by_panels(matrix)
+    return qr_triangle(matrix) if c < 2 * PANEL else _by_panels(matrix)
 
 
 def _by_panels(matrix: Float[Array, "m c"]) -> Float[Array, "k c"]:
@@ -39,9 +39,9 @@ def _by_panels(matrix: Float[Array, "m c"]) -> Float[Array, "k c"]:
     n_panels = matrix.shape[1] // PANEL
     for panel in range(n_panels):
         width = left.shape[1] // (n_panels - panel)
-        reflectors, factors = jnp.linalg.qr(left[:, :width], mode="raw")
-        corner = jnp.triu(reflectors.mT[:width])
-        rest = ormqr(reflectors.mT, factors, left[:, width:], transpose=True)
+        packed, factors = reflections(left[:, :width])
+        corner = jnp.triu(packed[:width])
+        rest = reflected(packed, factors, left[:, width:])
         before = matrix.shape[1] - left.shape[1]
         done.append(jnp.pad(jnp.concatenate([corner, rest[:width]], 1), ((0, 0), (before, 0))))
         left = rest[width:]

@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxfeat.linalg.lapack import backward, qr_triangle
 from jaxfeat.search.product import plain_product
 
 RUNNING, SOLVED, STATIONARY = 0, 1, 2
@@ -114,9 +115,7 @@ def _reduced(rows: Rows) -> tuple[Float[Array, ""], Float[Array, "q q"]]:
     """The residual's norm, and R of the QR decomposition of [A | b]: norms of A z + b, from few rows, to rounding."""
     stacked = jnp.concatenate([rows.by_point, rows.by_direction, rows.value[None]])
     size, height = stacked.shape
-    return jnp.linalg.norm(rows.value), jnp.linalg.qr(
-        jnp.pad(stacked.T, ((0, max(size - height, 0)), (0, 0))), mode="r"
-    )
+    return jnp.linalg.norm(rows.value), qr_triangle(jnp.pad(stacked.T, ((0, max(size - height, 0)), (0, 0))))
 
 
 def _step(residual: Residual, now: Landing, enough: Float[Array, ""] | float) -> Landing:
@@ -124,8 +123,8 @@ def _step(residual: Residual, now: Landing, enough: Float[Array, ""] | float) ->
     norm = jnp.linalg.norm(now.triangle[:, :size])
     damping = jnp.maximum(now.damping * jnp.minimum(now.residual, 1), SMALLEST_DAMPING * norm)
     damped = jnp.concatenate([now.triangle, damping * jnp.eye(size, size + 1, dtype=norm.dtype)])
-    r = jnp.linalg.qr(damped, mode="r")
-    step = -jax.scipy.linalg.solve_triangular(r[:size, :size], r[:size, size])
+    r = qr_triangle(damped)
+    step = -backward(r[:size, :size], r[:size, size])
     longest = jnp.abs(step).max()
     step = step * jnp.minimum(1, LONGEST / jnp.maximum(longest, LONGEST))
     predicted = jnp.linalg.norm(now.triangle[:, :size] @ step + now.triangle[:, size])

@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.rigid import rigid_motions
+from jaxfeat.linalg.lapack import backward, forward, qr_triangle, right_singular
 from jaxfeat.search.invariants import Invariants
 from jaxfeat.search.land import Residual, Rows
 from jaxfeat.search.product import environment_product
@@ -106,10 +107,10 @@ class Problem(eqx.Module):
         # |J v| / |J_ref v| is stationary at the singular vectors of J R⁻¹, with J_ref = Q R.
         seen = jnp.where(valid[None], rigid.project(self.reference.jacobian(env)), 0)
         short = jnp.diag(jnp.where(valid, _SHORT, 1).astype(seen.dtype))
-        r = jnp.linalg.qr(jnp.concatenate([seen, short]), mode="r")
-        weighed = jax.scipy.linalg.solve_triangular(r, jnp.where(valid[None], jacobian, 0).T, trans=1).T
+        r = qr_triangle(jnp.concatenate([seen, short]))
+        weighed = forward(r, jnp.where(valid[None], jacobian, 0).T).T
         values, coordinates = _decomposed(weighed, valid)
-        coordinates = jax.scipy.linalg.solve_triangular(r, coordinates.T).T
+        coordinates = backward(r, coordinates.T).T
         lengths = jnp.linalg.norm(coordinates @ seen.T, axis=1, keepdims=True)
         return values, rigid.lift((coordinates / jnp.where(lengths > 0, lengths, 1)).T).T
 
@@ -139,6 +140,4 @@ def _decomposed(
     """Singular values, descending, and right singular vectors as rows; those of invalid columns come first."""
     matrix = jnp.where(valid[None], matrix, 0)
     top = _ON_TOP * (1 + jnp.linalg.norm(matrix))
-    r = jnp.linalg.qr(jnp.concatenate([matrix, jnp.diag(jnp.where(valid, 0, top))]), mode="r")
-    _, values, rows = jnp.linalg.svd(r, full_matrices=False)
-    return values, rows
+    return right_singular(qr_triangle(jnp.concatenate([matrix, jnp.diag(jnp.where(valid, 0, top))])))

@@ -21,6 +21,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxfeat.features.base import AbstractStructureMap
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.linalg.eigen import positive_eigen
+from jaxfeat.linalg.lapack import eigen, singular_values
 from jaxfeat.sensitivity.reduced import Reduced, gram
 from jaxfeat.sensitivity.spectrum import Projected, Spectrum, concluded, projected
 
@@ -124,9 +125,9 @@ def _small_values(products: Float[Array, "k k"]) -> Float[Array, " k"]:
     """
     lengths = jnp.sqrt(jnp.diagonal(products))
     safe = jnp.where(lengths > 0, lengths, 1)
-    squares, vectors = jnp.linalg.eigh(products / safe[:, None] / safe[None])
+    squares, vectors = eigen(products / safe[:, None] / safe[None])
     rows = jnp.sqrt(jnp.maximum(squares, 0))[:, None] * vectors.T * lengths[None]
-    return jnp.linalg.svd(rows, compute_uv=False)
+    return singular_values(rows)
 
 
 def _merged(f: AbstractStructureMap, at: Structure, chosen: _Chosen, products: Float[Array, "k k"]) -> Spectrum:

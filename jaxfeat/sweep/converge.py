@@ -20,6 +20,7 @@ from jaxfeat.errors import BasisError, GeometryError, PrecisionError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.symmetry import Group
+from jaxfeat.linalg.lapack import qr_triangle
 from jaxfeat.sensitivity.jacobian import single_jacobian
 from jaxfeat.sensitivity.nullspace import TOLERANCE
 from jaxfeat.sensitivity.reduced import Reduced
@@ -251,7 +252,7 @@ def _triangles(
         triangles = [jnp.zeros((size, size), matrix.dtype)]
         for rows in added:
             stacked = jnp.concatenate([triangles[-1], matrix[rows]])
-            triangles.append(jnp.linalg.qr(stacked, mode="r") if len(rows) else triangles[-1])
+            triangles.append(qr_triangle(stacked) if len(rows) else triangles[-1])
         return jnp.stack(triangles[1:]).reshape(-1, size, *jacobian.shape[1:])
 
     return jax.vmap(single)(subsets, batch)

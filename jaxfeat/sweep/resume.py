@@ -19,7 +19,7 @@ from jaxfeat.sweep.chunked import Chunked
 from jaxfeat.sweep.journal import END, SETTINGS, Journal
 from jaxfeat.sweep.refusals import COMPARED, MEND, check_goes_anywhere, check_place, check_same
 from jaxfeat.sweep.run import CHUNK, Progress
-from jaxfeat.sweep.stream import Piece, Place, Stream, content_hash, regrouped
+from jaxfeat.sweep.stream import Piece, Place, Stream, ahead, content_hash, regrouped
 from jaxfeat.sweep.variables import VERSIONS, chunk_arrays, provenance, variables
 from jaxfeat.sweep.work import Crew, Entry, Keep, Order, clear_all_away, put
 
@@ -158,7 +158,8 @@ class _Job:
                 k, place = k + 1, Place(*self.done[k]["after"])
             if self.end is not None and k >= self.end["chunks"]:
                 return
-            for piece in regrouped(self.stream, place, self.length):
+            pieces = regrouped(self.stream, place, self.length)
+            for piece in ahead(pieces) if self.stream.seekable else pieces:
                 if k not in self.done:
                     yield k, piece
                 elif self.stream.seekable:

@@ -210,7 +210,7 @@ def chunks(
     each works on a share of a portion. Singular values are those of one device within some ten eps of the largest.
     """
     doubtful = [np.zeros(0, int)]
-    over = devices()
+    over = devices()[: None if chunk else max(len(batch), 1)]
     for portion in portions(f, batch, ahead=ahead, chunk=chunk, shares=len(over)):
         with one_thread():
             found = shared_out(_spectra, over, f, (portion.species, portion.environments), screened)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple, TypeVar, cast
 
 import jax
 import numpy as np
@@ -12,6 +13,8 @@ import numpy as np
 from jaxfeat.errors import GeometryError, ReadError
 from jaxfeat.geometry.environment import Environment, joined
 from jaxfeat.geometry.frames import Frames
+
+T = TypeVar("T")
 
 SLICE = 4096
 """Environments of a batch in memory that are handed on at a time."""
@@ -32,7 +35,8 @@ class Stream(NamedTuple):
     - `name`: for the reader.
     - `total`: how many there are, where that is known.
     - `blocks`: from a frame on, the frame that each environment belongs to, and the environments; always whole frames.
-    - `seekable`: whether it can start at any frame, any number of times. Otherwise it starts at 0, once.
+    - `seekable`: whether it can start at any frame, any number of times, and in any thread. Otherwise it starts at 0,
+      once.
     """
 
     origin: dict[str, Any]
@@ -124,6 +128,16 @@ def regrouped(stream: Stream, place: Place, length: int) -> Iterator[Piece]:
         yield Piece(_together(parts), place)
     if error is not None:
         raise error
+
+
+def ahead(items: Iterator[T]) -> Iterator[T]:
+    """The items, each of which is made in a thread while the one before it is worked on."""
+    end = object()
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, items, end)
+        while (item := coming.result()) is not end:
+            coming = pool.submit(next, items, end)
+            yield cast(T, item)
 
 
 def _together(parts: list[Environment]) -> Environment:

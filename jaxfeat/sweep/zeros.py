@@ -15,6 +15,7 @@ from scipy.sparse.csgraph import connected_components
 
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
+from jaxfeat.linalg.lapack import solution
 from jaxfeat.manifolds.manifold import AbstractManifold
 from jaxfeat.sensitivity.jacobian import weighed_jacobian
 from jaxfeat.sensitivity.reduced import all_rows
@@ -231,7 +232,7 @@ def _step(f: AbstractFeaturizer, place: Place, batch: Any, cells: Any, bounds: A
             scale = jnp.where(free, cells, 0)
             normal = state.normal * jnp.outer(scale, scale)
             lift = DAMPING * jnp.trace(normal) + jnp.finfo(normal.dtype).tiny
-            return jnp.linalg.solve(normal + lift * jnp.eye(len(cells), dtype=normal.dtype), -state.gradient * scale)
+            return solution(normal + lift * jnp.eye(len(cells), dtype=normal.dtype), -state.gradient * scale)
 
         whole = solve(state.free)
         # At a bound, what would lead outside stays.

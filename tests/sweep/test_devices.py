@@ -40,11 +40,10 @@ for one, other in zip(expected, found):
 @pytest.mark.skipif(os.environ.get("JAX_PLATFORMS", "cpu") != "cpu", reason="virtual devices are the CPU's")
 def test_four_devices_find_what_one_finds():
     """Values within ten eps of the largest, as `chunks` says."""
-    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=4"
     finished = subprocess.run(
         [sys.executable, "-W", "error", "-c", SCRIPT],
         capture_output=True,
         text=True,
-        env={**os.environ, "XLA_FLAGS": flags},
+        env=os.environ | {"JAX_NUM_CPU_DEVICES": "4"},
     )
     assert finished.returncode == 0, finished.stderr
