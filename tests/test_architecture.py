@@ -1,6 +1,7 @@
 """Imports point one way, importing does nothing, and nothing is traced twice."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -114,6 +115,14 @@ def test_imports_point_one_way(name):
         assert any(seen == a or seen.startswith(f"{a}.") for a in allowed), f"{name} imports {module}"
         if room == "report":
             assert inner[0] == "report", f"{name} imports {module}"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_lapack_is_called_in_one_place(name):
+    """Called for a whole batch, it may stop the program: `jaxfeat.linalg.lapack` says why."""
+    text = (PACKAGE / name).read_text()
+    direct = re.findall(r"jnp\.linalg\.(?!norm\b)\w+|lax\.linalg|jax\.scipy\.linalg", text)
+    assert not direct or name == "linalg/lapack.py", direct
 
 
 def test_rooms_are_all_known():

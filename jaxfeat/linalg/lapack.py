@@ -78,6 +78,12 @@ def right_singular(matrix: Float[Array, "m c"]) -> tuple[Float[Array, " k"], Flo
 
 
 @singly
+def pseudo_inverse(matrix: Float[Array, "m c"], smallest: Float[Array, ""]) -> Float[Array, "c m"]:
+    """Of what is above `smallest` times the largest singular value."""
+    return jnp.linalg.pinv(matrix, rtol=smallest)
+
+
+@singly
 def solution(matrix: Float[Array, "c c"], right: Float[Array, "c *d"]) -> Float[Array, "c *d"]:
     """A⁻¹ b."""
     return jnp.linalg.solve(matrix, right)

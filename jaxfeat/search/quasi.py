@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from jaxfeat.errors import GeometryError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.linalg.lapack import qr_triangle, singly
+from jaxfeat.linalg.lapack import pseudo_inverse, qr_triangle
 from jaxfeat.search.path import ACROSS, EASY, SMALLEST, STRAIGHT, Origin, checked, follow
 from jaxfeat.sensitivity.jacobian import weighed_jacobian
 from jaxfeat.sensitivity.reduced import all_rows
@@ -187,12 +187,6 @@ def _looked(f: AbstractFeaturizer, env: Environment, goal: Array, along: np.ndar
     return look._replace(values=look.values[known], axes=look.axes[known], sound=look.sound and known.any())
 
 
-@singly
-def _least(r: Float[Array, "k c"]) -> Float[Array, " d"]:
-    """The shortest z of those that minimise |A z - b|; r = [A | b]."""
-    return jnp.linalg.pinv(r[:, :-1], rtol=CUT) @ r[:, -1]
-
-
 @eqx.filter_jit
 def _look(f: AbstractFeaturizer, env: Environment, goal: Array, along: Float[Array, "n 3"]) -> _Look:
     jacobian, added = weighed_jacobian(f, env)
@@ -206,7 +200,8 @@ def _look(f: AbstractFeaturizer, env: Environment, goal: Array, along: Float[Arr
     turned = axes - 2 * jnp.outer(mirror, mirror @ axes) / jnp.where(square > 0, square, 1)
     across = turned[1:]
     rows = jnp.concatenate([jacobian.reshape(len(jacobian), -1) @ across.T, residual[:, None]], 1)
-    back = -_least(qr_triangle(jnp.pad(rows, ((0, max(rows.shape[1] - len(rows), 0)), (0, 0)))))
+    r = qr_triangle(jnp.pad(rows, ((0, max(rows.shape[1] - len(rows), 0)), (0, 0))))
+    back = -pseudo_inverse(r[:, :-1], jnp.asarray(CUT, r.dtype)) @ r[:, -1]
     return _Look(
         change=jnp.linalg.norm(residual),
         back=(back @ across).reshape(env.positions.shape),
