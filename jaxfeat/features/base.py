@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxfeat.errors import BasisError, SpeciesError
-from jaxfeat.geometry.environment import Environment, concrete
+from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.species import SYMBOLS
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.linalg.gram import gram_matrix
@@ -101,13 +101,11 @@ class AbstractFeaturizer(eqx.Module):
     __hash__ = object.__hash__
     __eq__ = object.__eq__
 
-    def check(self, env: Environment) -> None:
+    def check(self, at: Environment | Structure) -> None:
         """Raise `SpeciesError` for atoms that are not among the featurizer's species (outside jit and vmap)."""
-        found = concrete(env.species)
-        if self.species is None or found is None:
+        present = None if self.species is None else at.occurring()
+        if self.species is None or present is None:
             return
-        centers = np.asarray(env.center_species).ravel()
-        present = np.concatenate([found[np.asarray(env.mask)], centers[centers > 0]])
         unknown = np.setdiff1d(present, self.species)
         if unknown.size:
             names = ", ".join(SYMBOLS[z] for z in unknown)
@@ -218,9 +216,8 @@ class AbstractStructureMap(eqx.Module):
 
     def __call__(self, structure: Structure) -> Float[Array, "*batch n_features"]:
         """Features of a structure, or of each one of a batch. **Raises:** `SpeciesError`, as the featurizer does."""
-        environments = structure.environments()
-        self.featurizer.check(environments)
-        return _collected(self, structure, environments.trimmed())
+        self.featurizer.check(structure)
+        return _collected(self, structure, structure.environments().trimmed())
 
 
 @eqx.filter_jit

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxfeat.errors import GeometryError
-from jaxfeat.geometry.environment import Environment, taken
+from jaxfeat.geometry.environment import Environment, concrete, taken
 
 
 class Structure(eqx.Module):
@@ -52,6 +52,18 @@ class Structure(eqx.Module):
     def with_positions(self, positions: Float[Array, "*batch n 3"]) -> Structure:
         """The same atoms elsewhere, with the neighbors that they had."""
         return eqx.tree_at(lambda structure: structure.positions, self, positions)
+
+    def occurring(self) -> np.ndarray | None:
+        """Atomic numbers of the atoms in the centers' environments, some of them more than once; `None` inside jit and
+        vmap. Without putting those together."""
+        species = concrete(self.species)
+        if species is None:
+            return None
+        centers, held = np.asarray(self.center), np.asarray(self.center_mask)
+        neighbors, present = np.asarray(self.neighbor), np.asarray(self.neighbor_mask) & held[..., None]
+        flat = neighbors.reshape(*neighbors.shape[:-2], -1)
+        around = np.take_along_axis(species, flat, -1)[present.reshape(flat.shape)]
+        return np.concatenate([around, np.take_along_axis(species, centers, -1)[held]])
 
     def environments(self) -> Environment:
         """The centers' environments of one structure, `(c,)`; differentiable in positions and cell."""

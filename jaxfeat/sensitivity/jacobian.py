@@ -31,7 +31,7 @@ def jacobian(f: Any, at: Any) -> Float[Array, "*batch d n 3"]:
     **Raises:** `SpeciesError`, as the featurizer does.
     """
     if isinstance(at, Structure):
-        f.featurizer.check(at.environments())
+        f.featurizer.check(at)
         return _compiled(f, at)
     f.check(at)
     trimmed = _compiled(f, at.trimmed())

@@ -126,7 +126,7 @@ def null_space(f: Any, at: Any, tolerance: float = TOLERANCE) -> Any:
             f"positions are {at.positions.dtype}, and null spaces are a matter of the last digits; "
             "enable jax_enable_x64 and give them in float64."
         )
-    featurizer_of(f).check(at if isinstance(at, Environment) else at.environments())
+    featurizer_of(f).check(at)
     if not at.batch_shape:
         return _single(f, at, tolerance)
     found = []

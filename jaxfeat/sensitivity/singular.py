@@ -49,8 +49,7 @@ def singular_spectrum(
 
     **Raises:** `SpeciesError`, as the featurizer does.
     """
-    environments = at if isinstance(at, Environment) else at.environments()
-    featurizer_of(f).check(environments)
+    featurizer_of(f).check(at)
     if concrete(at.positions) is None:
         return _compiled(f, at, equilibrated, False, directions, screened)
     n = at.max_neighbors if isinstance(at, Environment) else at.positions.shape[-2]
