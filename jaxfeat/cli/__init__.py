@@ -50,16 +50,13 @@ def _share_cores() -> None:
     """
     import jax
 
+    from jaxfeat.sweep.devices import n_cores
+
     told = jax.config.values["jax_num_cpu_devices"] >= 0 or "device_count" in os.environ.get("XLA_FLAGS", "")
     if not told:
         # A process that has used JAX before keeps the devices it has.
         with suppress(RuntimeError):
-            jax.config.update("jax_num_cpu_devices", _n_cores())
-
-
-def _n_cores() -> int:
-    """Those that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+            jax.config.update("jax_num_cpu_devices", n_cores())
 
 
 def _keep_compilations() -> None:

@@ -103,8 +103,10 @@ class AbstractFeaturizer(eqx.Module):
 
     def check(self, at: Environment | Structure) -> None:
         """Raise `SpeciesError` for atoms that are not among the featurizer's species (outside jit and vmap)."""
-        present = None if self.species is None else at.occurring()
-        if self.species is None or present is None:
+        if self.species is None:
+            return
+        present = at.occurring()
+        if present is None:
             return
         unknown = np.setdiff1d(present, self.species)
         if unknown.size:

@@ -19,6 +19,7 @@ import jax
 
 from jaxfeat.errors import ClusterError, GeometryError, ReadError
 from jaxfeat.geometry.environment import Environment
+from jaxfeat.sweep.devices import n_cores
 from jaxfeat.sweep.work import Entry, Keep, Order, clear_away, lay_out, work
 
 try:
@@ -51,7 +52,7 @@ def local_processes() -> int:
     devices = jax.local_devices()
     if devices[0].platform != "cpu":
         return len(devices)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return n_cores()
 
 
 @contextmanager
