@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -24,7 +25,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 
 import jaxfeat  # noqa: E402
-from jaxfeat.bench.timing import measure, pin  # noqa: E402
+from jaxfeat.bench.timing import in_turns, lap, pin  # noqa: E402
 
 pin()
 jax.config.update("jax_enable_x64", True)
@@ -83,9 +84,12 @@ def measured(sizes, repeats):
     key = jax.random.key(0)
     batch = jaxfeat.manifolds.random_environments(key, sizes["batch"], symbols, (1.0, 5.5), 0.0, None)
     calls = (lambda: f(batch), lambda: jaxfeat.jacobian(f, batch), lambda: jaxfeat.singular_spectrum(f, batch).values)
-    options = {"repeats": repeats, "least": 0.1}
-    times = [measure(lambda call=call: jax.block_until_ready(call()), 0.0, **options)["seconds"] for call in calls]
-    return times, f.n_features
+
+    def blocked(call, anew):
+        return lap(lambda: jax.block_until_ready(call()), anew)
+
+    timed = in_turns([partial(blocked, call) for call in calls], repeats=repeats, least=0.1)
+    return [times["seconds"] for times in timed], f.n_features
 
 
 def exponent(x, y):

@@ -14,7 +14,6 @@ from jaxfeat.features.correlations import PowerSpectrum
 from jaxfeat.manifolds.random import random_environments
 from jaxfeat.sensitivity.singular import singular_spectrum
 
-TITLE = "random CH4 one after another, environments of C as in W1e, drawn within the clock"
 BLOCK = 10_000
 """Environments drawn at a time."""
 DECADES = np.arange(-16, 1)

@@ -1,14 +1,13 @@
-"""All works and packages, one process after the other, and what comes of them."""
+"""All works: packages in processes of their own that take turns, and what comes of them."""
 
 from __future__ import annotations
 
 import datetime
-import json
 import os
 import platform
-import subprocess
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -16,25 +15,20 @@ from typing import Any
 import numpy as np
 
 from jaxfeat.bench.peer import PEERS
-from jaxfeat.bench.timing import THREADS
-from jaxfeat.bench.works import ALONE, DATA, MILLION, NO_DATA, WORKS
+from jaxfeat.bench.process import Process
+from jaxfeat.bench.timing import in_turns
+from jaxfeat.bench.works import ALONE, DATA, MILLION, MILLION_TITLE, NO_DATA, WORKS, Work
 from jaxfeat.errors import ReadError
 
 NAMES = (*WORKS, MILLION)
 
+TURNS = (("features",), ("jacobian",), ("values", "screened"), ("vectors",))
+"""Stages that are timed in turns: those whose times are compared."""
+
+ONCE: dict[str, Any] = {"repeats": 1, "least": 0.0}
+
 LISTED = 1e-6
 """Singular values below this share of the largest are compared with the largest alone, not each with its own."""
-
-ENVIRONMENT = {
-    **THREADS,
-    "JAX_PLATFORMS": "cpu",
-    "JAX_ENABLE_X64": "true",
-    # What is compiled is compiled here, not found on disk.
-    "JAX_ENABLE_COMPILATION_CACHE": "false",
-}
-
-SMOKE = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
-"""XLA's flags in a smoke run, nearly all of which is compilation."""
 
 Progress = Callable[[int, int], None]
 
@@ -49,10 +43,10 @@ def run(
     - `names`: among `NAMES`.
     - `smoke`: a few configurations in a small basis, each call once; one process a package instead of one a work.
     - `data`: the file of W6.
-    - `progress`: called with the number of processes done and their total.
+    - `progress`: called with the number of works done and their total.
 
     **Returns:** `machine`, `versions`, `smoke`, and `works`: for each its `title`, `n` items in `unit`, `packages` with
-    their `stages` as `timing.measure` has them (those of jaxfeat by variant), and `differences` of singular values.
+    their `stages` as `timing.in_turns` has them (those of jaxfeat by variant), and `differences` of singular values.
     What was left out has a sentence in its place, `skipped` or `failed`.
 
     **Raises:** `ReadError` for a name that is none, and for data that are not there.
@@ -68,21 +62,27 @@ def run(
         works["W6"]["skipped"] = NO_DATA
     open_works = [name for name, work in works.items() if "skipped" not in work]
     peers = _peers(works, open_works)
-    jobs = _jobs(open_works, peers, together=smoke)
-    for done, (package, group) in enumerate(jobs):
-        job = {
-            "package": package,
-            "works": group,
-            "smoke": smoke,
-            "data": None if data is None else str(data),
-            "peers": peers,
-        }
-        for name, found in _results(job):
-            works[name]["packages"][package] = found
-        if progress is not None:
-            progress(done + 1, len(jobs))
-    for name in open_works:
-        _tidy(works[name])
+    pool: dict[tuple[str, str], Process] = {}
+    with ExitStack() as running:
+        for done, name in enumerate(open_works):
+            if not smoke:
+                # Memory is counted from nothing.
+                running.close()
+                pool.clear()
+            work = None if name == MILLION else WORKS[name](smoke, data)
+            beside = _variants(work, peers)
+            keys = [("jaxfeat", variant) for variant in beside]
+            keys += [(peer, "") for others in beside.values() for peer in others]
+            for key in keys:
+                if key not in pool:
+                    pool[key] = running.enter_context(Process(*key, smoke, None if data is None else str(data)))
+            _measure(name, works[name], [pool[key] for key in keys], beside, smoke)
+            if work is None:
+                works[name]["title"] = MILLION_TITLE
+            else:
+                works[name] |= {"title": work.title, "n": work.n_items, "unit": work.unit}
+            if progress is not None:
+                progress(done + 1, len(open_works))
     return {"machine": _machine(), "versions": _versions(peers), "smoke": smoke, "works": works}
 
 
@@ -96,12 +96,72 @@ def failures(results: dict[str, Any]) -> list[str]:
     ]
 
 
-def _jobs(names: Sequence[str], peers: Sequence[str], together: bool) -> list[tuple[str, list[str]]]:
-    """Packages and the works that each does in one process."""
-    packages = [("jaxfeat", list(names)), *((peer, [name for name in names if name not in ALONE]) for peer in peers)]
-    if together:
-        return [(package, mine) for package, mine in packages if mine]
-    return [(package, [name]) for name in names for package, mine in packages if name in mine]
+def _variants(work: Work | None, peers: Sequence[str]) -> dict[str, list[str]]:
+    """The variants to time a work in, each with the peers that stand beside it; one at least."""
+    beside: dict[str, list[str]] = {}
+    if work is not None and work.name not in ALONE:
+        for peer in peers:
+            beside.setdefault(PEERS[peer].beside(work), []).append(peer)
+    return beside or {"gto": []}
+
+
+def _measure(
+    name: str, result: dict[str, Any], processes: list[Process], beside: dict[str, list[str]], smoke: bool
+) -> None:
+    """Have processes do a work, and put into its result what they found."""
+    opened = [process.ask(open=name) or {"stages": []} for process in processes]
+    stages = _timed(name, processes, [at["stages"] for at in opened], smoke)
+    values, variants, packages = {}, {}, result["packages"]
+    for process, at, times in zip(processes, opened, stages, strict=True):
+        # A peer's values are the measure where it has the same basis.
+        alone = process.package == "jaxfeat" and not any(PEERS[peer].same for peer in beside[process.variant])
+        found = process.ask(found={"reference": alone})
+        if process.failed:
+            packages[process.package] = {"failed": process.failed}
+        elif name == MILLION:
+            packages["jaxfeat"] = {"runs": {n: times[n] | {"decades": found["decades"][n]} for n in times}}
+        elif process.package == "jaxfeat":
+            variants[process.variant] = found | {
+                "stages": times,
+                "lists": at["lists"],
+                "beside": beside[process.variant],
+            }
+        else:
+            packages[process.package], values[process.package] = {"stages": times}, found["values"]
+        result["core"] = at.get("core")
+    if variants:
+        packages["jaxfeat"] = packages.get("jaxfeat", {}) | {"variants": _compared(variants, values)}
+
+
+def _timed(
+    name: str, processes: Sequence[Process], offered: Sequence[Sequence[str]], smoke: bool
+) -> list[dict[str, Any]]:
+    """What each process took for the stages that it offers."""
+    stages: list[dict[str, Any]] = [{} for _ in processes]
+    for turn in [(stage,) for stage in offered[0]] if name == MILLION else TURNS:
+        pairs = [(k, stage) for stage in turn for k, own in enumerate(offered) if stage in own]
+        options = ONCE if smoke else {}
+        if name == MILLION and turn[0] != offered[0][0]:
+            # A million takes long enough to be timed once; the stage before it has compiled everything.
+            options = {**ONCE, "warm": True}
+        timed = in_turns([partial(processes[k].lap, stage) for k, stage in pairs], **options)
+        for (k, stage), times in zip(pairs, timed, strict=True):
+            stages[k][stage] = times
+    return stages
+
+
+def _compared(variants: dict[str, dict[str, Any]], values: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """jaxfeat's variants with the differences of their singular values from the peers', in the place of them all."""
+    for variant in variants.values():
+        screened, certified, reference = (variant.pop(key) for key in ("screened", "values", "reference"))
+        against = {peer: values[peer] for peer in variant["beside"] if values.get(peer)}
+        if reference is not None:
+            against = {"reference": reference}
+        variant["differences"] = {
+            key: {"certified": difference(certified, other), "screened": screened and difference(screened, other)}
+            for key, other in against.items()
+        }
+    return variants
 
 
 def _peers(works: dict[str, dict[str, Any]], names: Sequence[str]) -> list[str]:
@@ -114,43 +174,6 @@ def _peers(works: dict[str, dict[str, Any]], names: Sequence[str]) -> list[str]:
             if not package.installed:
                 works[name]["packages"][key] = {"skipped": package.missing}
     return [key for key, package in PEERS.items() if package.installed]
-
-
-def _results(job: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each work of a job with what its process found, or why it failed."""
-    command = [sys.executable, "-m", "jaxfeat.bench.worker", json.dumps(job)]
-    variables = {**os.environ, **ENVIRONMENT} | ({"XLA_FLAGS": SMOKE} if job["smoke"] else {})
-    finished = subprocess.run(command, capture_output=True, text=True, env=variables)
-    found = {}
-    for line in finished.stdout.splitlines():
-        # Packages print what they like; results are whole lines of JSON.
-        if line.startswith("{") and line.endswith("}"):
-            result = json.loads(line)
-            found[result.pop("work")] = result
-    reason = (finished.stderr.strip().splitlines() or ["no word"])[-1]
-    for name in job["works"]:
-        yield name, found.get(name, {"failed": f"status {finished.returncode}: {reason[:300]}"})
-
-
-def _tidy(work: dict[str, Any]) -> None:
-    """Singular values become their largest differences; what packages agree on moves up."""
-    packages = work["packages"]
-    for found in packages.values():
-        for key in ("title", "n", "unit", "core"):
-            if key in found:
-                work[key] = found.pop(key)
-    variants = packages["jaxfeat"].get("variants", {})
-    values = {key: found.pop("values", None) for key, found in packages.items()}
-    for variant in variants.values():
-        screened, reference = variant.pop("screened"), variant.pop("reference")
-        certified = variant.pop("values")
-        against = {key: values[key] for key in variant["beside"] if values.get(key)}
-        if reference is not None:
-            against = {"reference": reference}
-        variant["differences"] = {
-            key: {"certified": difference(certified, other), "screened": screened and difference(screened, other)}
-            for key, other in against.items()
-        }
 
 
 def difference(ours: list[list[float]], others: list[list[float]]) -> dict[str, float]:

@@ -1,13 +1,13 @@
-"""Seconds and bytes of one call, in a process of its own on one core."""
+"""Seconds and bytes of calls, of one alone or of several that take turns."""
 
 from __future__ import annotations
 
 import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 REPEATS = 5
 LEAST = 1.0
@@ -33,40 +33,61 @@ def resident() -> float:
     return _from_status("VmRSS")
 
 
-def measure(
-    call: Callable[[], Any], baseline: float, repeats: int = REPEATS, least: float = LEAST, warm: bool = False
-) -> dict[str, Any]:
-    """Call once, then for the clock.
+class Lap(NamedTuple):
+    """One call: its `seconds`, those that its process had of the core, and the most MB that this has held."""
 
-    **Arguments:** `call` returns when its work is done. `baseline`: MB that count as nothing. `warm`: whether all is
-    compiled already, so that the first call counts.
+    seconds: float
+    busy: float
+    memory: float
 
-    **Returns:** `seconds`, the median of at least `repeats` calls; `fastest`; `calls`; `compile`, seconds of the first
-    call less the median; `memory`, the most MB in use during all of them, above the baseline; `share` of the core that
-    this process had while the clock ran, below one where it had to wait for others.
+
+def lap(call: Callable[[], Any], anew: bool) -> Lap:
+    """Call, which returns when its work is done. `anew`: count the most memory from now on."""
+    if anew:
+        _forget_peak()
+    busy, start = time.process_time(), time.perf_counter()
+    call()
+    seconds = time.perf_counter() - start
+    return Lap(seconds, time.process_time() - busy, _from_status("VmHWM"))
+
+
+def in_turns(
+    calls: Sequence[Callable[[bool], Lap]], repeats: int = REPEATS, least: float = LEAST, warm: bool = False
+) -> list[dict[str, Any]]:
+    """Each of `calls` once, then one after the other for the clock, again and again: what slows the machine down for a
+    minute slows all of them.
+
+    **Arguments:** a call is told whether it is to count memory anew. `warm`: whether all is compiled already, so that
+    first calls count.
+
+    **Returns:** of each `seconds`, the median of at least `repeats` calls; `fastest`; `calls`; `compile`, seconds of
+    the first call less the median; `memory`, the most MB that its process held during all of them; `share` of the core
+    that it had while the clock ran, below one where it had to wait for others.
     """
-    _forget_peak()
-    first = 0.0 if warm else _timed(call)
-    times: list[float] = []
-    busy = time.process_time()
-    while len(times) < repeats or (sum(times) < least and len(times) < MOST):
-        times.append(_timed(call))
-    busy = time.process_time() - busy
-    median = statistics.median(times)
+    first = [None if warm else call(True) for call in calls]
+    laps: list[list[Lap]] = [[] for _ in calls]
+
+    def short(done: list[Lap]) -> bool:
+        return len(done) < repeats or (sum(one.seconds for one in done) < least and len(done) < MOST)
+
+    while any(map(short, laps)):
+        for call, done in zip(calls, laps, strict=True):
+            if short(done):
+                done.append(call(warm and not done))
+    return [_summary(*both) for both in zip(first, laps, strict=True)]
+
+
+def _summary(first: Lap | None, laps: list[Lap]) -> dict[str, Any]:
+    seconds = [one.seconds for one in laps]
+    median = statistics.median(seconds)
     return {
         "seconds": median,
-        "fastest": min(times),
-        "calls": len(times),
-        "compile": max(first - median, 0.0),
-        "memory": _from_status("VmHWM") - baseline,
-        "share": busy / sum(times),
+        "fastest": min(seconds),
+        "calls": len(laps),
+        "compile": max(first.seconds - median, 0.0) if first else 0.0,
+        "memory": laps[-1].memory,
+        "share": sum(one.busy for one in laps) / sum(seconds),
     }
-
-
-def _timed(call: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
 
 
 def _forget_peak() -> None:

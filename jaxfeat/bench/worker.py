@@ -1,93 +1,98 @@
-"""One package at some works, in a process of its own.
+"""One package in a process of its own, which does what it is asked for.
 
-    python -m jaxfeat.bench.worker '{"package": "dscribe", "works": ["W1"], "smoke": false, "data": null}'
+    python -m jaxfeat.bench.worker '{"package": "dscribe", "variant": "", "smoke": false, "data": null}'
 
-prints one line of JSON for each work.
+reads a question a line and prints an answer a line, both JSON: `{"open": "W1"}` sets a work up and answers with its
+stages; `{"stage": "values", "anew": true}` calls one of them; `{"found": {"reference": false}}` asks for singular
+values.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TextIO
 
 from jaxfeat.bench import million
 from jaxfeat.bench.peer import PEERS, Stages
-from jaxfeat.bench.timing import measure, pin, resident
-from jaxfeat.bench.works import ALONE, MILLION, WORKS, Work
+from jaxfeat.bench.timing import lap, pin, resident
+from jaxfeat.bench.works import MILLION, WORKS, Work
 
-ONCE: dict[str, Any] = {"repeats": 1, "least": 0.0}
+
+class Opened(NamedTuple):
+    """A work of one package: its stages, its singular values (of jaxfeat, told whether by the reference path too), and
+    what there is to say."""
+
+    stages: Stages
+    found: Callable[[bool], dict[str, Any]]
+    note: dict[str, Any]
 
 
 def main(words: list[str]) -> int:
-    job = json.loads(words[0])
-    core = pin()
-    for name in job["works"]:
-        print(json.dumps(_done(name, job) | {"work": name, "core": core}), flush=True)
+    job, answers, core = json.loads(words[0]), _answers(), pin()
+    opened, held = Opened({}, lambda _: {}, {}), 0.0
+    for line in sys.stdin:
+        question = json.loads(line)
+        answer: Any
+        if "open" in question:
+            opened, held = _opened(question["open"], job), resident()
+            answer = opened.note | {"stages": list(opened.stages), "core": core}
+        elif "stage" in question:
+            seconds, busy, memory = lap(opened.stages[question["stage"]], question["anew"])
+            answer = [seconds, busy, memory - held]
+        else:
+            answer = opened.found(question["found"]["reference"])
+        print(json.dumps(answer), file=answers, flush=True)
     return 0
 
 
-def _done(name: str, job: dict[str, Any]) -> dict[str, Any]:
+def _answers() -> TextIO:
+    """Standard output, for answers alone: whatever else is printed goes where errors go. Packages print what they
+    like."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    return answers
+
+
+def _opened(name: str, job: dict[str, Any]) -> Opened:
     if name == MILLION:
-        return _million(job)
+        return _million(job["smoke"])
     work = WORKS[name](job["smoke"], None if job["data"] is None else Path(job["data"]))
-    found = _ours(work, job) if job["package"] == "jaxfeat" else _peer(work, job)
-    return found | {"n": work.n_items, "unit": work.unit, "title": work.title}
+    return _ours(work, job["variant"]) if job["package"] == "jaxfeat" else _peer(work, job["package"])
 
 
-def _measured(stages: Stages, smoke: bool) -> dict[str, Any]:
-    baseline = resident()
-    return {name: measure(call, baseline, **(ONCE if smoke else {})) for name, call in stages.items()}
+def _peer(work: Work, package: str) -> Opened:
+    peer, same = PEERS[package].at(work), PEERS[package].same
+    return Opened(peer.stages(), lambda _: {"values": peer.values() if same else None}, {})
 
 
-def _peer(work: Work, job: dict[str, Any]) -> dict[str, Any]:
-    package = PEERS[job["package"]]
-    peer = package.at(work)
-    return {"stages": _measured(peer.stages(), job["smoke"]), "values": peer.values() if package.same else None}
-
-
-def _ours(work: Work, job: dict[str, Any]) -> dict[str, Any]:
+def _ours(work: Work, variant: str) -> Opened:
     # Only where it is timed: the peers' processes are to hold as little as can be.
     from jaxfeat.bench.ours import Jaxfeat
 
-    variants = {}
-    for variant, beside in _variants(work, job["peers"]).items():
-        start = time.perf_counter()
-        ours = Jaxfeat(work, variant)
-        lists = time.perf_counter() - start
-        variants[variant] = {
-            "lists": lists,
-            "stages": _measured(ours.stages(), job["smoke"]),
-            "values": ours.values(),
-            "screened": ours.values(screened=True),
-            "beside": beside,
-            # A peer's values are the measure where it has the same basis.
-            "reference": None if any(PEERS[peer].same for peer in beside) else ours.reference(),
-        }
-    return {"variants": variants}
+    start = time.perf_counter()
+    ours = Jaxfeat(work, variant)
+    lists = time.perf_counter() - start
+
+    def found(reference: bool) -> dict[str, Any]:
+        every = {"values": ours.values(), "screened": ours.values(screened=True)}
+        return every | {"reference": ours.reference() if reference else None}
+
+    return Opened(ours.stages(), found, {"lists": lists})
 
 
-def _variants(work: Work, peers: list[str]) -> dict[str, list[str]]:
-    """The variants to time a work in, each with the peers that stand beside it; one at least."""
-    beside: dict[str, list[str]] = {}
-    for peer in () if work.name in ALONE else peers:
-        beside.setdefault(PEERS[peer].beside(work), []).append(peer)
-    return beside or {"gto": []}
+def _million(smoke: bool) -> Opened:
+    decades: dict[str, list[int]] = {}
 
+    def kept(n: int) -> Callable[[], None]:
+        run = million.scan(n, smoke)
+        return lambda: decades.update({str(n): run().tolist()})
 
-def _million(job: dict[str, Any]) -> dict[str, Any]:
-    baseline = resident()
-    runs = {}
-    for n in million.counts(job["smoke"]):
-        run = million.scan(n, job["smoke"])
-        found: list[Any] = []
-        # A million takes long enough to be timed once; the run before it has compiled everything.
-        options = {**ONCE, "warm": True} if n > million.BLOCK else ONCE if job["smoke"] else {}
-        runs[str(n)] = measure(lambda run=run, found=found: found.append(run()), baseline, **options)  # type: ignore[misc]
-        runs[str(n)]["decades"] = found[-1].tolist()
-    return {"runs": runs, "title": million.TITLE}
+    return Opened({str(n): kept(n) for n in million.counts(smoke)}, lambda _: {"decades": decades}, {})
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MILLION = "M"
 """The work of `million`, which has no structures."""
+MILLION_TITLE = "random CH4 one after another, environments of C as in W1e, drawn within the clock"
 
 DATA = "JAXFEAT_3BPA"
 """The environment variable that names the frames of W6 where no file is given."""

@@ -14,8 +14,8 @@ def add_bench(commands: Any) -> None:
         "bench",
         help="time jaxfeat beside DScribe, featomic and quippy",
         description="Time features, Jacobians and singular values of a few works, by jaxfeat and by those of DScribe, "
-        "featomic and quippy that are installed (pip install 'jaxfeat[peers]'): each package and work in a process of "
-        "its own, on one core. Minutes for each work.",
+        "featomic and quippy that are installed (pip install 'jaxfeat[peers]'): each package in a process of its own, "
+        "all on one core, one after the other again and again. Minutes for each work.",
     )
     parser.set_defaults(run=_bench)
     parser.add_argument("--works", nargs="+", metavar="W", help="W1, W1e, W2 ... W6, M (default: all)")
@@ -32,7 +32,7 @@ def _bench(arguments: argparse.Namespace) -> None:
     from jaxfeat.report.rates import plot_rates
 
     check_targets(arguments.json, arguments.plot)
-    with progress_bar("packages and works", None) as progress:
+    with progress_bar("works", None) as progress:
         results = run(arguments.works or NAMES, arguments.smoke, arguments.data, progress)
     if arguments.json is not None:
         write_json(arguments.json, results)

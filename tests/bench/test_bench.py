@@ -7,15 +7,16 @@ import math
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from jaxfeat.bench import run as bench
 from jaxfeat.bench.peer import PEERS
-from jaxfeat.bench.timing import measure, resident
+from jaxfeat.bench.process import Process
+from jaxfeat.bench.timing import Lap, in_turns, lap, resident
 from jaxfeat.bench.works import WORKS
 from jaxfeat.cli import main
 from jaxfeat.report.benchmark import STAGES, markdown, rows
@@ -31,7 +32,7 @@ def test_a_smoke_run_times_packages_and_agrees_with_them(tmp_path, capsys):
     captured = capsys.readouterr()
     assert "W1e, W1's environments" in captured.out and "jaxfeat is" in captured.out
     assert "its rates say nothing" in captured.out
-    assert captured.err == "packages and works ...\n"
+    assert captured.err == "works ...\n"
     assert (tmp_path / "b.png").read_bytes().startswith(b"\x89PNG")
     results = json.loads((tmp_path / "b.json").read_text())
     packages = results["works"]["W1e"]["packages"]
@@ -89,22 +90,43 @@ def test_differences_are_relative_to_the_largest_and_to_each():
     assert found["each"] == pytest.approx(0.1)
 
 
-def test_a_stage_is_its_first_call_and_the_median_of_the_others(monkeypatch):
-    takes = [0.2, 0.01, 0.02, 0.03, 0.04, 0.05]
-    ballast = []
-    # A clock that calls alone move on.
-    clock = SimpleNamespace(perf_counter=lambda: sum(takes[: len(ballast)]), process_time=lambda: 0.0)
-    monkeypatch.setattr("jaxfeat.bench.timing.time", clock)
-
-    def call():
-        ballast.append(np.ones((1 if ballast else 40) * 2**17))
-
-    found = measure(call, resident(), repeats=5, least=0.0)
+def test_a_stage_is_its_first_call_and_the_median_of_the_others():
+    seconds = iter([0.2, 0.01, 0.02, 0.03, 0.04, 0.05])
+    (found,) = in_turns([lambda anew: Lap(next(seconds), 0.01, 40.0)], repeats=5, least=0.0)
     assert found["calls"] == 5
     assert found["seconds"] == pytest.approx(0.03)
     assert found["compile"] == pytest.approx(0.17)
+    assert found["memory"] == 40
+    assert found["share"] == pytest.approx(0.05 / 0.15)
+
+
+def test_calls_take_turns_until_each_has_had_its_time():
+    done = []
+
+    def call(name, seconds, anew):
+        done.append(name + "!" * anew)
+        return Lap(seconds, seconds, 0.0)
+
+    in_turns([partial(call, "a", 1.0), partial(call, "b", 0.25)], repeats=2, least=0.75)
+    assert "".join(done) == "a!b!ababb"
+    done.clear()
+    in_turns([partial(call, "a", 1.0)], repeats=1, least=0.0, warm=True)
+    assert done == ["a!"]
+
+
+def test_a_lap_knows_what_its_process_held():
+    before = resident()
+    found = lap(lambda: np.ones(40 * 2**17), anew=True)
     # Other threads of the process give pages back while this one takes 40 MB.
-    assert 30 < found["memory"] < 60 or math.isnan(found["memory"])
+    assert 30 < found.memory - before < 60 or math.isnan(found.memory)
+    assert 0 < found.busy and 0 < found.seconds
+
+
+def test_a_package_that_falls_over_leaves_a_reason_and_no_times():
+    with Process("dscribe", "", True, None) as process:
+        assert process.ask(open="W0") is None
+        assert process.failed == "status 1: KeyError: 'W0'"
+        assert math.isnan(process.lap("features", True).seconds)
 
 
 STAGE = {"compile": 0.0, "memory": 12.0, "fastest": 0.1, "calls": 5, "share": 0.99}
@@ -164,7 +186,7 @@ def test_a_failure_is_listed_and_leaves_the_others():
     ],
 )
 def test_bad_benchmarks_say_so_in_a_sentence(words, message, capsys, monkeypatch):
-    monkeypatch.setattr(bench, "_results", lambda *_: pytest.fail("something was timed"))
+    monkeypatch.setattr(bench, "_measure", lambda *_: pytest.fail("something was timed"))
     assert main(["bench", *words]) == 2
     assert message in " ".join(capsys.readouterr().err.split())
 
