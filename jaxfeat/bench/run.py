@@ -43,7 +43,7 @@ def run(
     - `names`: among `NAMES`.
     - `smoke`: a few configurations in a small basis, each call once; one process a package instead of one a work.
     - `data`: the file of W6.
-    - `progress`: called with the number of works done and their total.
+    - `progress`: called with the number of stages done and their total.
 
     **Returns:** `machine`, `versions`, `smoke`, and `works`: for each its `title`, `n` items in `unit`, `packages` with
     their `stages` as `timing.in_turns` has them (those of jaxfeat by variant), and `differences` of singular values.
@@ -62,9 +62,17 @@ def run(
         works["W6"]["skipped"] = NO_DATA
     open_works = [name for name, work in works.items() if "skipped" not in work]
     peers = _peers(works, open_works)
+    done, total = 0, sum(2 if name == MILLION else len(TURNS) for name in open_works)
+
+    def step() -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(done, total)
+
     pool: dict[tuple[str, str], Process] = {}
     with ExitStack() as running:
-        for done, name in enumerate(open_works):
+        for name in open_works:
             if not smoke:
                 # Memory is counted from nothing.
                 running.close()
@@ -76,13 +84,11 @@ def run(
             for key in keys:
                 if key not in pool:
                     pool[key] = running.enter_context(Process(*key, smoke, None if data is None else str(data)))
-            _measure(name, works[name], [pool[key] for key in keys], beside, smoke)
+            _measure(name, works[name], [pool[key] for key in keys], beside, smoke, step)
             if work is None:
                 works[name]["title"] = MILLION_TITLE
             else:
                 works[name] |= {"title": work.title, "n": work.n_items, "unit": work.unit}
-            if progress is not None:
-                progress(done + 1, len(open_works))
     return {"machine": _machine(), "versions": _versions(peers), "smoke": smoke, "works": works}
 
 
@@ -106,11 +112,16 @@ def _variants(work: Work | None, peers: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _measure(
-    name: str, result: dict[str, Any], processes: list[Process], beside: dict[str, list[str]], smoke: bool
+    name: str,
+    result: dict[str, Any],
+    processes: list[Process],
+    beside: dict[str, list[str]],
+    smoke: bool,
+    step: Callable[[], None],
 ) -> None:
     """Have processes do a work, and put into its result what they found."""
     opened = [process.ask(open=name) or {"stages": []} for process in processes]
-    stages = _timed(name, processes, [at["stages"] for at in opened], smoke)
+    stages = _timed(name, processes, [at["stages"] for at in opened], smoke, step)
     values, variants, packages = {}, {}, result["packages"]
     for process, at, times in zip(processes, opened, stages, strict=True):
         # A peer's values are the measure where it has the same basis.
@@ -134,7 +145,11 @@ def _measure(
 
 
 def _timed(
-    name: str, processes: Sequence[Process], offered: Sequence[Sequence[str]], smoke: bool
+    name: str,
+    processes: Sequence[Process],
+    offered: Sequence[Sequence[str]],
+    smoke: bool,
+    step: Callable[[], None],
 ) -> list[dict[str, Any]]:
     """What each process took for the stages that it offers."""
     stages: list[dict[str, Any]] = [{} for _ in processes]
@@ -147,6 +162,7 @@ def _timed(
         timed = in_turns([partial(processes[k].lap, stage) for k, stage in pairs], **options)
         for (k, stage), times in zip(pairs, timed, strict=True):
             stages[k][stage] = times
+        step()
     return stages
 
 

@@ -32,7 +32,7 @@ def _bench(arguments: argparse.Namespace) -> None:
     from jaxfeat.report.rates import plot_rates
 
     check_targets(arguments.json, arguments.plot)
-    with progress_bar("works", None) as progress:
+    with progress_bar("stages", None) as progress:
         results = run(arguments.works or NAMES, arguments.smoke, arguments.data, progress)
     if arguments.json is not None:
         write_json(arguments.json, results)

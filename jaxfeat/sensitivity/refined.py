@@ -1,16 +1,16 @@
-"""Spectra of structures from JᵀJ, and their small values once more from derivatives along a few displacements.
+"""Spectra from JᵀJ, and their small values once more from derivatives along a few displacements.
 
-A singular value σ from JᵀJ is wrong by about eps |J|²/σ: those near the largest are as exact as by QR of J, small ones
-are not. The right singular vectors V of the small ones are known well enough, however, for J V to be as small as they
-are, and what is worked out from J V is wrong by eps |J V|. That is a few directional derivatives; most structures have
-few small values, or none. Rows of all of J, and their QR, are left out.
+A singular value σ from JᵀJ is wrong by about eps |J|²/σ: far less than the floor of a QR of J where σ is near the
+largest, more where it is small. The right singular vectors V of the small ones are known well enough, however, for J V
+to be as small as they are, and what is worked out from J V is wrong by eps |J V|. That is a few directional
+derivatives. Rows of all of J, and their QR, are left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -18,23 +18,27 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxfeat.features.base import AbstractStructureMap
+from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap
+from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.linalg.eigen import positive_eigen
 from jaxfeat.linalg.lapack import eigen, singular_values
 from jaxfeat.sensitivity.reduced import Reduced, gram
 from jaxfeat.sensitivity.spectrum import Projected, Spectrum, concluded, projected
 
-SMALL_SHARE = 1 / 32
-"""Of the largest value. What is above it is wrong by some 16 times the rounding of JᵀJ, relative to the largest: less
-than the floor of QR, which grows with the number of features."""
+MARGIN = 16
+"""How far below the floor of QR the errors of what comes from JᵀJ are to be: eps to 2 eps times the square of the
+largest value, over 2 σ."""
 
-ROOMS = (4, 8, 12)
-"""How many small values are worked out together; structures that have more are not refined."""
+SMALLEST_SHARE = 1 / 512
+"""Of the largest value. What comes from JᵀJ is then right to ten digits, however high the floor is."""
+
+ROOMS = (4, 8, 16)
+"""How many small values are worked out together; items that have more are not refined."""
 
 
 class _Chosen(NamedTuple):
-    """What is known of one structure from JᵀJ, and what is to be refined.
+    """What is known of one item from JᵀJ, and what is to be refined.
 
     - `values`: descending. `displacements`: `(k, n, 3)`, the right singular vectors of the small ones, smallest first,
       then zeros. `n_small`: how many, 0 where nothing is to be refined.
@@ -49,22 +53,25 @@ class _Chosen(NamedTuple):
 
 
 def refined_spectra(
-    f: AbstractStructureMap,
+    f: AbstractFeaturizer | AbstractStructureMap,
     subsets: Int[Array, "b s"] | np.ndarray,
-    batch: Structure,
+    batch: Environment | Structure,
     equilibrated: bool,
     screened: bool,
 ) -> Spectrum:
-    """Spectra, without directions, of structures `(b,)` whose centers are stacked; of a featurizer with `short_gram`.
+    """Spectra, without directions, of environments, or of structures whose centers are stacked, `(b,)`; of a featurizer
+    with `short_gram`.
 
     `subsets`: the species that each holds, then -1. `screened`: refine those only that have a value below the floor of
     JᵀJ. Those that need it and have too many small values come out with `certified` false.
     """
 
-    def narrow(subset: Int[Array, " s"]) -> AbstractStructureMap:
+    def narrow(subset: Int[Array, " s"]) -> AbstractFeaturizer | AbstractStructureMap:
+        if isinstance(f, AbstractFeaturizer):
+            return f.restricted(subset)
         return eqx.tree_at(lambda f: f.featurizer, f, f.featurizer.restricted(subset))
 
-    # One by one, so that what a structure does not need is left out.
+    # One by one, so that what an item does not need is left out.
     reduced = jax.lax.map(lambda item: gram(narrow(item[0]), item[1]), (subsets, batch))
     chosen = jax.vmap(partial(_chosen, equilibrated=equilibrated, screened=screened))(reduced, batch)
     items = subsets, batch, chosen.displacements, chosen.n_small
@@ -72,12 +79,13 @@ def refined_spectra(
     return jax.vmap(partial(_merged, f))(batch, chosen, products)
 
 
-def _chosen(reduced: Reduced, at: Structure, *, equilibrated: bool, screened: bool) -> _Chosen:
+def _chosen(reduced: Reduced, at: Environment | Structure, *, equilibrated: bool, screened: bool) -> _Chosen:
     seen = projected(reduced, at, equilibrated=equilibrated, squared=True)
     squares, vectors = positive_eigen(seen.matrix, seen.rigid.valid)
     values = jnp.sqrt(squares)
     listed = jnp.arange(values.shape[0]) < seen.n_values
-    n_small = jnp.sum(listed & (values < SMALL_SHARE * seen.largest(values)))
+    share = jnp.maximum(MARGIN * jnp.finfo(values.dtype).eps / seen.rounding, SMALLEST_SHARE)
+    n_small = jnp.sum(listed & (values < share * seen.largest(values)))
     wanted = (listed & (values <= seen.floor(values, True))).any() if screened else jnp.asarray(True)
     certified = wanted & seen.sure & (n_small <= ROOMS[-1])
     n_small = jnp.where(certified, n_small, 0)
@@ -88,32 +96,47 @@ def _chosen(reduced: Reduced, at: Structure, *, equilibrated: bool, screened: bo
 
 
 def _products(
-    f: AbstractStructureMap, at: Structure, displacements: Float[Array, "k n 3"], n_small: Int[Array, ""]
+    f: AbstractFeaturizer | AbstractStructureMap,
+    at: Environment | Structure,
+    displacements: Float[Array, "k n 3"],
+    n_small: Int[Array, ""],
 ) -> Float[Array, "k k"]:
     """(J V)ᵀ J V for the displacements V; zeros where there are none."""
     most = ROOMS[-1]
 
-    def along(differential: Callable[[Array], Array], moves: Array) -> Array:
-        return differential(moves)
-
-    def of_first(room: int, differentials: Callable[[Array], Array]) -> Array:
+    def of_first(room: int, differentials: Any) -> Array:
         first = displacements[:room]
-        moves = (first[:, at.neighbor] - first[:, at.center][:, :, None]).swapaxes(0, 1)
-
-        def add(total: Array, item: tuple[Array, Callable[[Array], Array], Array]) -> tuple[Array, None]:
-            present, *of_one = item
-            return total + jax.lax.cond(present, along, lambda *_: jnp.zeros_like(total), *of_one), None
-
-        start = jnp.zeros((room, room), displacements.dtype)
-        total, _ = jax.lax.scan(add, start, (at.center_mask, differentials, moves))
-        return jnp.pad(total, ((0, most - room), (0, most - room)))
+        added = differentials(first) if isinstance(at, Environment) else _of_centers(differentials, at, first)
+        return jnp.pad(added, ((0, most - room), (0, most - room)))
 
     def of_small() -> Array:
-        differentials = jax.vmap(f.featurizer.differential)(at.environments())
+        if isinstance(f, AbstractFeaturizer):
+            assert isinstance(at, Environment)
+            differentials: Any = f.differential(at)
+        else:
+            assert isinstance(at, Structure)
+            differentials = jax.vmap(f.featurizer.differential)(at.environments())
         which = jnp.sum(n_small > np.asarray(ROOMS[:-1]))
         return jax.lax.switch(which, [partial(of_first, room) for room in ROOMS], differentials)
 
     return jax.lax.cond(n_small > 0, of_small, lambda: jnp.zeros((most, most), displacements.dtype))
+
+
+def _of_centers(
+    differentials: Callable[[Array], Array], at: Structure, displacements: Float[Array, "k n 3"]
+) -> Float[Array, "k k"]:
+    """What the centers' features add, whose neighbors move relative to them."""
+    moves = (displacements[:, at.neighbor] - displacements[:, at.center][:, :, None]).swapaxes(0, 1)
+
+    def along(differential: Callable[[Array], Array], moves: Array) -> Array:
+        return differential(moves)
+
+    def add(total: Array, item: tuple[Array, Callable[[Array], Array], Array]) -> tuple[Array, None]:
+        present, *of_one = item
+        return total + jax.lax.cond(present, along, lambda *_: jnp.zeros_like(total), *of_one), None
+
+    start = jnp.zeros((len(displacements), len(displacements)), displacements.dtype)
+    return jax.lax.scan(add, start, (at.center_mask, differentials, moves))[0]
 
 
 def _small_values(products: Float[Array, "k k"]) -> Float[Array, " k"]:
@@ -130,7 +153,12 @@ def _small_values(products: Float[Array, "k k"]) -> Float[Array, " k"]:
     return singular_values(rows)
 
 
-def _merged(f: AbstractStructureMap, at: Structure, chosen: _Chosen, products: Float[Array, "k k"]) -> Spectrum:
+def _merged(
+    f: AbstractFeaturizer | AbstractStructureMap,
+    at: Environment | Structure,
+    chosen: _Chosen,
+    products: Float[Array, "k k"],
+) -> Spectrum:
     seen, values = chosen.seen, chosen.values
     found = _small_values(products)
     place = jnp.arange(values.shape[0])

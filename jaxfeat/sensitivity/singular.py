@@ -30,7 +30,8 @@ def singular_spectrum(
 
     Rigid motions (rotations about the fixed center of an environment; translations and rotations of a molecule;
     translations of a crystal) are projected out in closed form; then QR, then an SVD of R. Where directions are not
-    asked for, large values of structures come from JᵀJ, as exact, and small ones from J on their directions.
+    asked for, of more than five neighbors, and derivatives along a few directions come cheap: large values from JᵀJ, as
+    far as their errors stay well below the floor, and small ones from J on their directions.
 
     **Arguments:**
 
@@ -55,8 +56,7 @@ def singular_spectrum(
     n = at.max_neighbors if isinstance(at, Environment) else at.positions.shape[-2]
     at = at.trimmed() if isinstance(at, Environment) else at
     if (screened or not directions) and _refinable(f, at):
-        assert isinstance(f, AbstractStructureMap) and isinstance(at, Structure)
-        found = _refined(f, _species_held(f, at), at, equilibrated, screened)
+        found = _refined(f, species_held(featurizer_of(f), at), at, equilibrated, screened)
     else:
         found = _compiled(f, at, equilibrated, True, directions, screened)
     if screened or not np.asarray(found.certified).all():
@@ -93,26 +93,33 @@ def _with_certified(
 
 def _refinable(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure) -> bool:
     """Whether JᵀJ and a few derivatives take less time than rows of J."""
-    return (
-        isinstance(at, Structure)
-        and isinstance(f, AbstractStructureMap)
-        and not f.adds_centers
-        and f.featurizer.short_gram
-        and min(at.neighbor.shape[-1], at.positions.shape[-2] - 1) > FEW
-    )
+    if isinstance(f, AbstractStructureMap) and f.adds_centers:
+        return False
+    n = at.max_neighbors if isinstance(at, Environment) else min(at.neighbor.shape[-1], at.positions.shape[-2] - 1)
+    return featurizer_of(f).short_gram and n > FEW
 
 
-def _species_held(f: AbstractStructureMap, at: Structure) -> np.ndarray:
-    """The featurizer's species in each structure, then -1; as many as any of them holds."""
-    numbers = f.featurizer.held(np.asarray(at.species), np.asarray(at.mask))
+def species_held(f: AbstractFeaturizer, at: Environment | Structure) -> Int[np.ndarray, "*b s"]:
+    """The featurizer's species in each environment, its center among them, or structure, then -1; as many as any of
+    them holds."""
+    species, mask = np.asarray(at.species), np.asarray(at.mask)
+    if isinstance(at, Environment):
+        center = np.asarray(at.center_species)[..., None]
+        species = np.concatenate([species, center], -1)
+        mask = np.concatenate([mask, np.ones_like(center, bool)], -1)
+    numbers = f.held(species, mask)
     return numbers[..., : max((numbers >= 0).sum(-1).max(initial=0), 1)]
 
 
 @eqx.filter_jit
 def _refined(
-    f: AbstractStructureMap, subsets: Int[Array, "*b s"] | np.ndarray, at: Structure, equilibrated: bool, screened: bool
+    f: AbstractFeaturizer | AbstractStructureMap,
+    subsets: Int[Array, "*b s"] | np.ndarray,
+    at: Environment | Structure,
+    equilibrated: bool,
+    screened: bool,
 ) -> Spectrum:
-    def of_batch(batch: tuple[Int[Array, "b s"] | np.ndarray, Structure]) -> Spectrum:
+    def of_batch(batch: tuple[Int[Array, "b s"] | np.ndarray, Environment | Structure]) -> Spectrum:
         return refined_spectra(f, *batch, equilibrated, screened)
 
     return in_portions(of_batch, (subsets, at), len(at.batch_shape))

@@ -18,7 +18,7 @@ from jaxfeat.linalg.lanes import in_chunks
 from jaxfeat.sensitivity.cure import cure
 from jaxfeat.sensitivity.nullspace import NullSpace, null_space
 from jaxfeat.sensitivity.reduced import Reduced, few_rows, gram
-from jaxfeat.sensitivity.singular import chunk_size
+from jaxfeat.sensitivity.singular import chunk_size, species_held
 from jaxfeat.sensitivity.spectrum import Spectrum, spectrum_of
 from jaxfeat.sensitivity.threads import one_thread
 from jaxfeat.sweep.devices import devices, shared_out
@@ -278,13 +278,6 @@ def portions(
             indices = members[start : start + per_chunk]
             filled = np.concatenate([indices, np.full(per_chunk - len(indices), indices[0])])
             yield Chunk(indices, subsets[filled], jax.tree.map(np.asarray, host[filled].padded(room)))
-
-
-def species_held(f: AbstractFeaturizer, batch: Environment) -> Int[np.ndarray, "b s"]:
-    """The featurizer's species in each environment, in its order, then -1."""
-    neighbors, centers, mask = (np.asarray(x) for x in (batch.species, batch.center_species, batch.mask))
-    atoms = np.concatenate([neighbors, centers[:, None]], 1)
-    return f.held(atoms, np.concatenate([mask, np.ones((len(mask), 1), bool)], 1))
 
 
 def _merged(shapes: np.ndarray, few: int) -> dict[tuple[int, int], np.ndarray]:

@@ -32,7 +32,7 @@ def test_a_smoke_run_times_packages_and_agrees_with_them(tmp_path, capsys):
     captured = capsys.readouterr()
     assert "W1e, W1's environments" in captured.out and "jaxfeat is" in captured.out
     assert "its rates say nothing" in captured.out
-    assert captured.err == "works ...\n"
+    assert captured.err == "stages ...\n"
     assert (tmp_path / "b.png").read_bytes().startswith(b"\x89PNG")
     results = json.loads((tmp_path / "b.json").read_text())
     packages = results["works"]["W1e"]["packages"]
