@@ -246,12 +246,17 @@ def chosen_centers(structures: list[Atoms], centers: Any, label: Callable[[int],
             if number not in held:
                 species = ", ".join(SYMBOLS[n] for n in held)
                 raise SpeciesError(f"there is no {SYMBOLS[number]} among the atoms; choose centers among {species}.")
-        return [np.flatnonzero(np.isin(structure.numbers, numbers)) for structure in structures]
+        return [atoms_of_species(structure, wanted) for structure in structures]
     for k, structure in enumerate(structures):
         for index in wanted[[0, -1]]:
             if not 0 <= index < len(structure):
                 raise GeometryError(f"{label(k)}: there is no atom {index}, only 0 to {len(structure) - 1}.")
     return [wanted] * len(structures)
+
+
+def atoms_of_species(structure: Atoms, symbols: np.ndarray) -> np.ndarray:
+    """Indices of the atoms of some species, of which there may be none."""
+    return np.flatnonzero(np.isin(structure.numbers, [atomic_number(str(symbol)) for symbol in symbols]))
 
 
 def wanted_centers(centers: Any) -> np.ndarray | None:

@@ -13,7 +13,15 @@ import equinox as eqx
 import numpy as np
 
 from jaxfeat.errors import GeometryError, SpeciesError
-from jaxfeat.geometry.assemble import ImagesError, assembled, cell_fault, chosen_centers, length, wanted_centers
+from jaxfeat.geometry.assemble import (
+    ImagesError,
+    assembled,
+    atoms_of_species,
+    cell_fault,
+    chosen_centers,
+    length,
+    wanted_centers,
+)
 from jaxfeat.geometry.environment import Environment, coincident_pair, joined
 from jaxfeat.geometry.files import atoms_of, check_file
 from jaxfeat.geometry.read import DRAWN, is_set, methanes_asked, random_hydrogens, read
@@ -184,11 +192,11 @@ def _of_sound(
 
 
 def _chosen(structure: Atoms, centers: Any, label: str) -> np.ndarray:
-    try:
-        return chosen_centers([structure], centers, lambda _: label)[0]
-    except SpeciesError:
+    wanted = wanted_centers(centers)
+    if wanted is not None and wanted.dtype.kind == "U":
         # Other frames may hold what this one does not.
-        return np.zeros(0, int)
+        return atoms_of_species(structure, wanted)
+    return chosen_centers([structure], centers, lambda _: label)[0]
 
 
 def _wrong(structure: Atoms) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:

@@ -84,10 +84,10 @@ def _ratios(ours: Mapping[str, Any], peer: Mapping[str, Any]) -> dict[str, float
 
 
 def cell(stage: Mapping[str, Any] | None, n: int, between: str = " ") -> str:
-    """A rate, then compile time and memory."""
+    """A rate, then compile time and memory, `between` each two of which something stands."""
     if stage is None:
         return "-"
-    compiled = f"{stage['compile']:.1f} s, " if stage["compile"] > 0.1 else ""
+    compiled = f"{stage['compile']:.1f} s,{between}" if stage["compile"] > 0.1 else ""
     # Where the system does not say, there is no number.
     memory = "?" if stage["memory"] is None or np.isnan(stage["memory"]) else f"{max(stage['memory'], 0):.0f}"
     return f"{_digits(stage.get('n', n) / stage['seconds'])}{between}({compiled}{memory})"
@@ -125,7 +125,12 @@ def print_benchmark(results: Mapping[str, Any], console: Console | None = None) 
             continue
         listed = list(rows(work))
         shown = _shown(listed)
-        table = plain_table(heading(name, work), " " * 19, [STAGES[stage].replace(" ", "\n", 1) for stage in shown])
+        console.print(heading(name, work), style="bold", highlight=False)
+        table = plain_table(
+            "",
+            " " * 19,
+            [STAGES[stage].replace(" values", "\nvalues").replace("values, ", "values,\n") for stage in shown],
+        )
         for row in listed:
             if row.stages:
                 cells = (cell(row.stages.get(stage), work.get("n", 0), "\n") for stage in shown)

@@ -8,7 +8,7 @@ derivatives. Rows of all of J, and their QR, are left out.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -18,10 +18,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap
+from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap, featurizer_of
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.linalg.eigen import positive_eigen
+from jaxfeat.linalg.lanes import FEW
 from jaxfeat.linalg.lapack import eigen, singular_values
 from jaxfeat.sensitivity.reduced import Reduced, gram
 from jaxfeat.sensitivity.spectrum import Projected, Spectrum, concluded, projected
@@ -52,15 +53,23 @@ class _Chosen(NamedTuple):
     certified: Bool[Array, ""]
 
 
+def refinable(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure) -> bool:
+    """Whether JᵀJ and a few derivatives take less time than rows of J."""
+    if isinstance(f, AbstractStructureMap) and f.adds_centers:
+        return False
+    n = at.max_neighbors if isinstance(at, Environment) else min(at.neighbor.shape[-1], at.positions.shape[-2] - 1)
+    return featurizer_of(f).short_gram and n > FEW
+
+
 def refined_spectra(
     f: AbstractFeaturizer | AbstractStructureMap,
     subsets: Int[Array, "b s"] | np.ndarray,
     batch: Environment | Structure,
-    equilibrated: bool,
+    equilibrated: Sequence[bool],
     screened: bool,
-) -> Spectrum:
-    """Spectra, without directions, of environments, or of structures whose centers are stacked, `(b,)`; of a featurizer
-    with `short_gram`.
+) -> tuple[Spectrum, ...]:
+    """Spectra, without directions, of environments or structures `(b,)` that are `refinable`: one `equilibrated` or
+    raw one after the other.
 
     `subsets`: the species that each holds, then -1. `screened`: refine those only that have a value below the floor of
     JᵀJ. Those that need it and have too many small values come out with `certified` false.
@@ -73,10 +82,12 @@ def refined_spectra(
 
     # One by one, so that what an item does not need is left out.
     reduced = jax.lax.map(lambda item: gram(narrow(item[0]), item[1]), (subsets, batch))
-    chosen = jax.vmap(partial(_chosen, equilibrated=equilibrated, screened=screened))(reduced, batch)
-    items = subsets, batch, chosen.displacements, chosen.n_small
-    products = jax.lax.map(lambda item: _products(narrow(item[0]), *item[1:]), items)
-    return jax.vmap(partial(_merged, f))(batch, chosen, products)
+    chosen = [
+        jax.vmap(partial(_chosen, equilibrated=scaled, screened=screened))(reduced, batch) for scaled in equilibrated
+    ]
+    moves = [(one.displacements, one.n_small) for one in chosen]
+    products = jax.lax.map(lambda item: _products(narrow(item[0]), *item[1:]), (subsets, batch, moves))
+    return tuple(jax.vmap(partial(_merged, f))(batch, *both) for both in zip(chosen, products, strict=True))
 
 
 def _chosen(reduced: Reduced, at: Environment | Structure, *, equilibrated: bool, screened: bool) -> _Chosen:
@@ -98,28 +109,34 @@ def _chosen(reduced: Reduced, at: Environment | Structure, *, equilibrated: bool
 def _products(
     f: AbstractFeaturizer | AbstractStructureMap,
     at: Environment | Structure,
-    displacements: Float[Array, "k n 3"],
-    n_small: Int[Array, ""],
-) -> Float[Array, "k k"]:
-    """(J V)ᵀ J V for the displacements V; zeros where there are none."""
+    moves: Sequence[tuple[Float[Array, "k n 3"], Int[Array, ""]]],
+) -> list[Float[Array, "k k"]]:
+    """(J V)ᵀ J V for the first few displacements V of some; zeros where there are none at all."""
     most = ROOMS[-1]
 
-    def of_first(room: int, differentials: Any) -> Array:
+    def of_first(room: int, differentials: Any, displacements: Array) -> Array:
         first = displacements[:room]
         added = differentials(first) if isinstance(at, Environment) else _of_centers(differentials, at, first)
         return jnp.pad(added, ((0, most - room), (0, most - room)))
 
-    def of_small() -> Array:
+    def of_small() -> list[Array]:
         if isinstance(f, AbstractFeaturizer):
             assert isinstance(at, Environment)
             differentials: Any = f.differential(at)
         else:
             assert isinstance(at, Structure)
             differentials = jax.vmap(f.featurizer.differential)(at.environments())
-        which = jnp.sum(n_small > np.asarray(ROOMS[:-1]))
-        return jax.lax.switch(which, [partial(of_first, room) for room in ROOMS], differentials)
+        rooms = [partial(of_first, room) for room in ROOMS]
+        which = [jnp.sum(n_small > np.asarray(ROOMS[:-1])) for _, n_small in moves]
+        return [
+            jax.lax.switch(room, rooms, differentials, displacements)
+            for room, (displacements, _) in zip(which, moves, strict=True)
+        ]
 
-    return jax.lax.cond(n_small > 0, of_small, lambda: jnp.zeros((most, most), displacements.dtype))
+    def of_none() -> list[Array]:
+        return [jnp.zeros((most, most), displacements.dtype) for displacements, _ in moves]
+
+    return jax.lax.cond(sum(n_small for _, n_small in moves) > 0, of_small, of_none)
 
 
 def _of_centers(

@@ -15,7 +15,7 @@ from jaxfeat.geometry.environment import Environment, concrete
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.linalg.lanes import FEW, in_chunks, in_portions
 from jaxfeat.sensitivity.reduced import Reduced, few_rows, gram
-from jaxfeat.sensitivity.refined import refined_spectra
+from jaxfeat.sensitivity.refined import refinable, refined_spectra
 from jaxfeat.sensitivity.spectrum import Spectrum, spectrum_of
 
 
@@ -55,7 +55,7 @@ def singular_spectrum(
         return _compiled(f, at, equilibrated, False, directions, screened)
     n = at.max_neighbors if isinstance(at, Environment) else at.positions.shape[-2]
     at = at.trimmed() if isinstance(at, Environment) else at
-    if (screened or not directions) and _refinable(f, at):
+    if (screened or not directions) and refinable(f, at):
         found = _refined(f, species_held(featurizer_of(f), at), at, equilibrated, screened)
     else:
         found = _compiled(f, at, equilibrated, True, directions, screened)
@@ -91,14 +91,6 @@ def _with_certified(
     return jax.tree.map(jnp.asarray, jax.tree.map(put, host, again))
 
 
-def _refinable(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure) -> bool:
-    """Whether JᵀJ and a few derivatives take less time than rows of J."""
-    if isinstance(f, AbstractStructureMap) and f.adds_centers:
-        return False
-    n = at.max_neighbors if isinstance(at, Environment) else min(at.neighbor.shape[-1], at.positions.shape[-2] - 1)
-    return featurizer_of(f).short_gram and n > FEW
-
-
 def species_held(f: AbstractFeaturizer, at: Environment | Structure) -> Int[np.ndarray, "*b s"]:
     """The featurizer's species in each environment, its center among them, or structure, then -1; as many as any of
     them holds."""
@@ -120,7 +112,7 @@ def _refined(
     screened: bool,
 ) -> Spectrum:
     def of_batch(batch: tuple[Int[Array, "b s"] | np.ndarray, Environment | Structure]) -> Spectrum:
-        return refined_spectra(f, *batch, equilibrated, screened)
+        return refined_spectra(f, *batch, [equilibrated], screened)[0]
 
     return in_portions(of_batch, (subsets, at), len(at.batch_shape))
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple, TypeVar, cast
+from concurrent.futures import Future
+from threading import Thread
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import numpy as np
@@ -131,13 +132,26 @@ def regrouped(stream: Stream, place: Place, length: int) -> Iterator[Piece]:
 
 
 def ahead(items: Iterator[T]) -> Iterator[T]:
-    """The items, each of which is made in a thread while the one before it is worked on."""
+    """The items, each of which is made in a thread while the one before it is worked on. Nobody waits for that thread
+    where no more are asked for: an item may take long."""
     end = object()
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(next, items, end)
-        while (item := coming.result()) is not end:
-            coming = pool.submit(next, items, end)
-            yield cast(T, item)
+
+    def begun() -> Future[Any]:
+        coming: Future[Any] = Future()
+
+        def make() -> None:
+            try:
+                coming.set_result(next(items, end))
+            except BaseException as error:
+                coming.set_exception(error)
+
+        Thread(target=make, daemon=True).start()
+        return coming
+
+    coming = begun()
+    while (item := coming.result()) is not end:
+        coming = begun()
+        yield item
 
 
 def _together(parts: list[Environment]) -> Environment:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import io
 import json
 import math
 import re
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from jaxfeat.bench import run as bench
 from jaxfeat.bench.peer import PEERS
@@ -19,7 +21,7 @@ from jaxfeat.bench.process import Process
 from jaxfeat.bench.timing import Lap, in_turns, lap, resident
 from jaxfeat.bench.works import WORKS
 from jaxfeat.cli import main
-from jaxfeat.report.benchmark import STAGES, markdown, rows
+from jaxfeat.report.benchmark import STAGES, markdown, print_benchmark, rows
 from jaxfeat.report.rates import plot_rates
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -168,6 +170,11 @@ def test_tables_have_rates_ratios_and_what_is_missing():
     assert "quippy is not installed; pip install 'jaxfeat[peers]' adds it." in page
     assert "no data." in page
     assert len(plot_rates(measured).axes[0].get_lines()) == len(STAGES) + 1
+    # In a narrow terminal every column is there.
+    found = io.StringIO()
+    print_benchmark(measured, Console(file=found, width=80))
+    for text in ("features", "Jacobian", "singular", "screened", "U, S, V", "W1, some: 100 configurations"):
+        assert text in found.getvalue()
 
 
 def test_a_failure_is_listed_and_leaves_the_others():

@@ -43,6 +43,15 @@ def test_frames_are_environments(tmp_path, monkeypatch, name, centers):
     assert found.species() == [SYMBOLS[number] for number in held]
 
 
+def test_centers_of_several_species_need_not_be_in_every_frame(tmp_path):
+    molecules = [molecule(name) for name in ("CH4", "H2O", "NH3", "CH3OH")]
+    ase.io.write(tmp_path / "many.xyz", molecules)
+    found = gathered(frames(tmp_path / "many.xyz", 3.0, ["C", "N"]))
+    assert [SYMBOLS[number] for number in np.asarray(found.center_species)] == ["C", "N", "C"]
+    np.testing.assert_array_equal(found.structure_index, [0, 2, 3])
+    assert not list(frames(tmp_path / "many.xyz", 3.0, ["F"]).blocks(0))
+
+
 def test_the_first_of_many_random_methanes_are_those_of_few(monkeypatch):
     monkeypatch.setattr("jaxfeat.geometry.read.DRAWN", 16)
     few, many = (jaxfeat.read(f"random-methane:{n}:3").atoms for n in (20, 70))

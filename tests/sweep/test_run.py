@@ -4,10 +4,11 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from ase.build import molecule
+from ase.build import bulk, molecule
 
 import jaxfeat
 from jaxfeat import PowerSpectrum
+from jaxfeat.sensitivity.refined import ROOMS
 from jaxfeat.sweep import run
 
 F = PowerSpectrum(("H", "C", "O", "N"), n_max=2, l_max=2)
@@ -46,6 +47,31 @@ def test_records_are_those_of_single_environments_in_order(batch, monkeypatch):
         )
         assert record["floor"] <= raw.floor[k] * (1 + 1e-12)
     assert {record["status"] for record in records} == {"ok", "empty"}
+
+
+@pytest.mark.parametrize("screened", [False, True])
+def test_many_neighbors_have_the_values_of_all_rows(screened):
+    """From JᵀJ and a few directions; of the perfect crystal, where there are too many, by QR."""
+    perfect = bulk("Si") * (2, 2, 2)
+    frames = [perfect.copy() for _ in range(3)]
+    for seed, atoms in enumerate(frames[1:]):
+        atoms.rattle(0.1, seed=seed)
+    batch = jaxfeat.environments(frames, 4.6, [0])
+    f = PowerSpectrum(("Si",), n_max=8, l_max=8, r_cut=4.6)
+    assert batch.max_neighbors > run.MANY
+    found = run.collect(f, batch, screened=screened)
+    assert found.certified[0] and (screened or found.certified.all())
+    assert found.null[0].sum() > ROOMS[-1] and (found.null[1:].sum(1) == 3).all()
+    for i, jacobian in enumerate(np.asarray(jaxfeat.jacobian(f, batch))):
+        n = int(batch.n_neighbors[i])
+        columns = jacobian[:, :n]
+        scale = np.sqrt((columns**2).sum((0, 2)))
+        for values, floor, rows in (
+            (found.sigma, found.floor, columns),
+            (found.sigma_equilibrated, found.floor_equilibrated, columns / scale[:, None]),
+        ):
+            exact = np.linalg.svd(np.pad(rows.reshape(len(rows), -1), ((0, 3 * n), (0, 0))), compute_uv=False)
+            np.testing.assert_allclose(values[i, : 3 * n - 3], exact[: 3 * n - 3], rtol=0, atol=floor[i])
 
 
 def test_a_broken_environment_does_not_stop_the_others(batch):

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from threading import Event
 
 import ase.io
 import numpy as np
@@ -21,6 +22,7 @@ import jaxfeat
 from jaxfeat import PowerSpectrum, frames, sweep
 from jaxfeat.errors import GeometryError, ReadError
 from jaxfeat.sweep import resume
+from jaxfeat.sweep.stream import ahead
 
 F = PowerSpectrum(("H", "C", "O"), n_max=2, l_max=3)
 METHANES = "random-methane:50:1"
@@ -175,6 +177,34 @@ def test_ctrl_c_keeps_chunks_and_says_how_to_go_on(whole, tmp_path, counted):
     calls = []
     same(sweep(F, frames(METHANES, 4.0), out=path, chunk=8, progress=lambda *c: calls.append(c)), opened(whole))
     assert counted == [16, 24, 32, 40, 48] and calls[0] == (16, 50) and calls[-1] == (50, 50)
+
+
+def test_nobody_waits_for_what_is_read_ahead():
+    slow = Event()
+
+    def items():
+        yield "first"
+        slow.wait()
+        yield "second"
+
+    coming = ahead(items())
+    assert next(coming) == "first"
+    # As Ctrl-C has it.
+    coming.close()
+    assert not slow.is_set()
+    slow.set()
+    assert list(ahead(iter("ab"))) == ["a", "b"]
+
+
+def test_errors_in_what_is_read_ahead_arrive():
+    def items():
+        yield "first"
+        raise ReadError("broken")
+
+    coming = ahead(items())
+    assert next(coming) == "first"
+    with pytest.raises(ReadError, match="broken"):
+        next(coming)
 
 
 def test_a_store_that_is_complete_is_opened_at_once(whole, never):
