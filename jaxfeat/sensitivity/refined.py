@@ -86,8 +86,8 @@ def refined_spectra(
         jax.vmap(partial(_chosen, equilibrated=scaled, screened=screened))(reduced, batch) for scaled in equilibrated
     ]
     moves = [(one.displacements, one.n_small) for one in chosen]
-    products = jax.lax.map(lambda item: _products(narrow(item[0]), *item[1:]), (subsets, batch, moves))
-    return tuple(jax.vmap(partial(_merged, f))(batch, *both) for both in zip(chosen, products, strict=True))
+    small = jax.lax.map(lambda item: _small(narrow(item[0]), *item[1:]), (subsets, batch, moves))
+    return tuple(jax.vmap(partial(_merged, f))(batch, *both) for both in zip(chosen, small, strict=True))
 
 
 def _chosen(reduced: Reduced, at: Environment | Structure, *, equilibrated: bool, screened: bool) -> _Chosen:
@@ -106,18 +106,19 @@ def _chosen(reduced: Reduced, at: Environment | Structure, *, equilibrated: bool
     return _Chosen(seen, values, displacements, n_small, certified)
 
 
-def _products(
+def _small(
     f: AbstractFeaturizer | AbstractStructureMap,
     at: Environment | Structure,
     moves: Sequence[tuple[Float[Array, "k n 3"], Int[Array, ""]]],
-) -> list[Float[Array, "k k"]]:
-    """(J V)ᵀ J V for the first few displacements V of some; zeros where there are none at all."""
+) -> list[Float[Array, " k"]]:
+    """Singular values of J V, descending, then zeros, for each of some displacements V, the first few of which count;
+    zeros where none do."""
     most = ROOMS[-1]
 
     def of_first(room: int, differentials: Any, displacements: Array) -> Array:
         first = displacements[:room]
         added = differentials(first) if isinstance(at, Environment) else _of_centers(differentials, at, first)
-        return jnp.pad(added, ((0, most - room), (0, most - room)))
+        return jnp.pad(_values(added), (0, most - room))
 
     def of_small() -> list[Array]:
         if isinstance(f, AbstractFeaturizer):
@@ -134,7 +135,7 @@ def _products(
         ]
 
     def of_none() -> list[Array]:
-        return [jnp.zeros((most, most), displacements.dtype) for displacements, _ in moves]
+        return [jnp.zeros(most, displacements.dtype) for displacements, _ in moves]
 
     return jax.lax.cond(sum(n_small for _, n_small in moves) > 0, of_small, of_none)
 
@@ -156,12 +157,12 @@ def _of_centers(
     return jax.lax.scan(add, start, (at.center_mask, differentials, moves))[0]
 
 
-def _small_values(products: Float[Array, "k k"]) -> Float[Array, " k"]:
-    """Singular values of J V, descending, then zeros.
+def _values(products: Float[Array, "k k"]) -> Float[Array, " k"]:
+    """Singular values of J V from (J V)ᵀ J V, descending, then zeros.
 
-    Entries of its Gram matrix are wrong by eps times the lengths of two columns. Over those lengths it is close to the
-    unit matrix, and far from singular, for the columns of V come from an eigenvalue problem: what is left small are the
-    lengths (Demmel, Veselić, SIAM J. Matrix Anal. Appl. 13, 1204 (1992)).
+    Entries of that are wrong by eps times the lengths of two columns. Over those lengths it is close to the unit matrix,
+    and far from singular, for the columns of V come from an eigenvalue problem: what is left small are the lengths
+    (Demmel, Veselić, SIAM J. Matrix Anal. Appl. 13, 1204 (1992)).
     """
     lengths = jnp.sqrt(jnp.diagonal(products))
     safe = jnp.where(lengths > 0, lengths, 1)
@@ -174,13 +175,12 @@ def _merged(
     f: AbstractFeaturizer | AbstractStructureMap,
     at: Environment | Structure,
     chosen: _Chosen,
-    products: Float[Array, "k k"],
+    small: Float[Array, " k"],
 ) -> Spectrum:
     seen, values = chosen.seen, chosen.values
-    found = _small_values(products)
     place = jnp.arange(values.shape[0])
     ours = place - (seen.n_values - chosen.n_small)
-    values = jnp.where((ours >= 0) & (place < seen.n_values), found[jnp.clip(ours, 0, len(found) - 1)], values)
+    values = jnp.where((ours >= 0) & (place < seen.n_values), small[jnp.clip(ours, 0, len(small) - 1)], values)
     # At the border between the two, rounding errors may exchange neighbors.
     values = -jnp.sort(-values)
     floor = jnp.where(chosen.certified, seen.floor(values, False), seen.floor(values, True))
