@@ -160,9 +160,9 @@ def _of_centers(
 def _values(products: Float[Array, "k k"]) -> Float[Array, " k"]:
     """Singular values of J V from (J V)ᵀ J V, descending, then zeros.
 
-    Its entries are wrong by eps times the lengths of two columns. Over those lengths it is close to the unit matrix, and
-    far from singular, for the columns of V come from an eigenvalue problem: what is left small are the lengths (Demmel,
-    Veselić, SIAM J. Matrix Anal. Appl. 13, 1204 (1992)).
+    Its entries are wrong by eps times the lengths of two columns. Over those lengths it is close to the unit matrix,
+    and far from singular, for the columns of V come from an eigenvalue problem: what is left small are the lengths
+    (Demmel, Veselić, SIAM J. Matrix Anal. Appl. 13, 1204 (1992)).
     """
     lengths = jnp.sqrt(jnp.diagonal(products))
     safe = jnp.where(lengths > 0, lengths, 1)
