@@ -246,7 +246,7 @@ def chosen_centers(structures: list[Atoms], centers: Any, label: Callable[[int],
             if number not in held:
                 species = ", ".join(SYMBOLS[n] for n in held)
                 raise SpeciesError(f"there is no {SYMBOLS[number]} among the atoms; choose centers among {species}.")
-        return [atoms_of_species(structure, wanted) for structure in structures]
+        return [atoms_of_species(structure, numbers) for structure in structures]
     for k, structure in enumerate(structures):
         for index in wanted[[0, -1]]:
             if not 0 <= index < len(structure):
@@ -254,9 +254,9 @@ def chosen_centers(structures: list[Atoms], centers: Any, label: Callable[[int],
     return [wanted] * len(structures)
 
 
-def atoms_of_species(structure: Atoms, symbols: np.ndarray) -> np.ndarray:
+def atoms_of_species(structure: Atoms, numbers: list[int]) -> np.ndarray:
     """Indices of the atoms of some species, of which there may be none."""
-    return np.flatnonzero(np.isin(structure.numbers, [atomic_number(str(symbol)) for symbol in symbols]))
+    return np.flatnonzero(np.isin(structure.numbers, numbers))
 
 
 def wanted_centers(centers: Any) -> np.ndarray | None:

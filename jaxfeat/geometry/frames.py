@@ -195,7 +195,7 @@ def _chosen(structure: Atoms, centers: Any, label: str) -> np.ndarray:
     wanted = wanted_centers(centers)
     if wanted is not None and wanted.dtype.kind == "U":
         # Other frames may hold what this one does not.
-        return atoms_of_species(structure, wanted)
+        return atoms_of_species(structure, [atomic_number(str(symbol)) for symbol in wanted])
     return chosen_centers([structure], centers, lambda _: label)[0]
 
 

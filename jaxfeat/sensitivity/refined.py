@@ -121,12 +121,8 @@ def _small(
         return jnp.pad(_values(added), (0, most - room))
 
     def of_small() -> list[Array]:
-        if isinstance(f, AbstractFeaturizer):
-            assert isinstance(at, Environment)
-            differentials: Any = f.differential(at)
-        else:
-            assert isinstance(at, Structure)
-            differentials = jax.vmap(f.featurizer.differential)(at.environments())
+        of = featurizer_of(f).differential
+        differentials = of(at) if isinstance(at, Environment) else jax.vmap(of)(at.environments())
         rooms = [partial(of_first, room) for room in ROOMS]
         which = [jnp.sum(n_small > np.asarray(ROOMS[:-1])) for _, n_small in moves]
         return [
