@@ -53,10 +53,10 @@ def _gram(f: DensityFeaturizer, at: Atoms) -> tuple[Float[Array, "m m *b"], Floa
 
     def add(sums: tuple[Array, ...], of_l: tuple[Array, ...]) -> tuple[tuple[Array, ...], None]:
         stretch, mixed, turned = sums
-        gg, dgg, dgdg, gh, dgh, gdh, dgdh, hh, hdh, dhdh = of_l
+        gg, dgg, dgdg, gh, dgh, gdh, dhg, dgdh, hh, hdh, dhdh = of_l
         stretch = stretch + dgdg * hh + dgh * dgh.swapaxes(0, 1)
         mixed = mixed + dgg[:, None] * hdh + dgdh * gh.swapaxes(0, 1)[:, None]
-        turned = turned + gg[None, :, None] * dhdh + gdh[None] * jnp.moveaxis(gdh, 0, 2)[:, :, None]
+        turned = turned + gg[None, :, None] * dhdh + gdh[None] * dhg[:, :, None]
         return (stretch, mixed, turned), None
 
     blank = (jnp.zeros((*shape, *batch), r.dtype) for shape in ((n, 3, n), (3, n, 3, n)))
@@ -83,15 +83,16 @@ def _few(at: Atoms, g: Array, dg: Array, t: Array, dt: Array) -> tuple[Array, ..
         gt, dgt, g, dg = factors
         return alike * product(gt, g), alike * product(dgt, g), alike * product(dgt, dg)
 
-    def with_h(gg: Array, dgg: Array, t: Array, dt: Array) -> tuple[Array, ...]:
-        return product(gg, t), product(dgg, t), product(gg, dt), product(dgg, dt)
+    def with_h(gg: Array, dgg: Array, t: Array, dt: Array, td: Array) -> tuple[Array, ...]:
+        return product(gg, t), product(dgg, t), product(gg, dt), product(td, gg), product(dgg, dt)
 
     def of_h(t: Array, td: Array, gh: Array, gdh: Array) -> tuple[Array, ...]:
         return product(t, gh), product(t, gdh), product(td, gdh)
 
+    td = jnp.moveaxis(dt, 1, 3)
     gg, dgg, dgdg = each_l(at, of_radial, *left, g, dg)
-    gh, dgh, gdh, dgdh = each_l(at, with_h, gg, dgg, t, dt)
-    return gg, dgg, dgdg, gh, dgh, gdh, dgdh, *each_l(at, of_h, t, jnp.moveaxis(dt, 1, 3), gh, gdh)
+    gh, dgh, gdh, dhg, dgdh = each_l(at, with_h, gg, dgg, t, dt, td)
+    return gg, dgg, dgdg, gh, dgh, gdh, dhg, dgdh, *each_l(at, of_h, t, td, gh, gdh)
 
 
 def _many(at: Atoms, g: Array, dg: Array, t: Array, dt: Array) -> tuple[Array, ...]:
@@ -103,8 +104,8 @@ def _many(at: Atoms, g: Array, dg: Array, t: Array, dt: Array) -> tuple[Array, .
 
     def pairs(*factors: Array) -> tuple[Array, ...]:
         gt, dgt, ht, dht, g, dg, h, dh = factors
-        pairs = (gt, g), (dgt, g), (dgt, dg), (gt, h), (dgt, h), (gt, dh), (dgt, dh), (ht, h), (ht, dh), (dht, dh)
-        return tuple(product(a, b) for a, b in pairs)
+        radial, mixed = [(gt, g), (dgt, g), (dgt, dg)], [(gt, h), (dgt, h), (gt, dh), (dht, g), (dgt, dh)]
+        return tuple(product(a, b) for a, b in [*radial, *mixed, (ht, h), (ht, dh), (dht, dh)])
 
     return each_l(at, pairs, *left, g, dg, h, dh)
 
@@ -119,20 +120,20 @@ def _legendre(l_max: int, r: Float[Array, "3 n *b"]) -> tuple[Float[Array, "l n 
     s = jnp.sum(r**2, 0)
     ss, u = s[:, None] * s[None], jnp.sum(r[:, :, None] * r[:, None], 0)
 
-    def following(carry: tuple[Array, Array], factors: tuple[Array, ...]) -> tuple[tuple[Array, Array], Array]:
-        last, before = carry
-        return (factors[0] * u * last - factors[1] * ss * before, last), last
+    def following(
+        carry: tuple[Array, Array], factors: tuple[Array, ...]
+    ) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+        here, below = carry
+        grow, shrink, by_degree, weight = factors
+        gradient = here[:, None] * r.swapaxes(0, 1)[:, :, None] - (s[:, None] * below)[:, None] * r[None]
+        both = by_degree * (u * here - ss * below), weight * gradient
+        return (grow * u * here - shrink * ss * below, here), both
 
     degrees = np.arange(1, l_max + 1)
-    factors = (jnp.asarray(x, r.dtype) for x in ((2 * degrees + 1) / degrees, (degrees + 1) / degrees))
-    _, here = jax.lax.scan(following, (jnp.ones_like(u), jnp.zeros_like(u)), tuple(factors))
-    below = jnp.concatenate([jnp.zeros_like(u)[None], here[:-1]])
-    l = jnp.expand_dims(jnp.asarray(degrees, r.dtype), tuple(range(1, here.ndim)))
-    weight = jnp.sqrt(2 * l + 1) / (4 * pi)
-    here, below = weight * here, weight * below
-    turned = (s[None, :, None] * below)[:, :, None] * r[None, None]
-    gradient = here[:, :, None] * r.swapaxes(0, 1)[None, :, :, None] - turned
-    return (u[None] * here - ss[None] * below) / l, gradient
+    weight = np.sqrt(2 * degrees + 1) / (4 * pi)
+    factors = (2 * degrees + 1) / degrees, (degrees + 1) / degrees, weight / degrees, weight
+    start = jnp.ones_like(u), jnp.zeros_like(u)
+    return jax.lax.scan(following, start, tuple(jnp.asarray(x, r.dtype) for x in factors))[1]
 
 
 def _spherical(
