@@ -56,6 +56,7 @@ def _gram(f: DensityFeaturizer, at: Atoms) -> tuple[Float[Array, "m m *b"], Floa
         gg, dgg, dgdg, gh, dgh, gdh, dhg, dgdh, hh, hdh, dhdh = of_l
         stretch = stretch + dgdg * hh + dgh * dgh.swapaxes(0, 1)
         mixed = mixed + dgg[:, None] * hdh + dgdh * gh.swapaxes(0, 1)[:, None]
+        # dhg is gdh turned round: a product of its own takes less time than reading that against its order.
         turned = turned + gg[None, :, None] * dhdh + gdh[None] * dhg[:, :, None]
         return (stretch, mixed, turned), None
 
@@ -104,8 +105,9 @@ def _many(at: Atoms, g: Array, dg: Array, t: Array, dt: Array) -> tuple[Array, .
 
     def pairs(*factors: Array) -> tuple[Array, ...]:
         gt, dgt, ht, dht, g, dg, h, dh = factors
-        radial, mixed = [(gt, g), (dgt, g), (dgt, dg)], [(gt, h), (dgt, h), (gt, dh), (dht, g), (dgt, dh)]
-        return tuple(product(a, b) for a, b in [*radial, *mixed, (ht, h), (ht, dh), (dht, dh)])
+        of_g, of_h = ((gt, g), (dgt, g), (dgt, dg)), ((ht, h), (ht, dh), (dht, dh))
+        of_both = (gt, h), (dgt, h), (gt, dh), (dht, g), (dgt, dh)
+        return tuple(product(a, b) for a, b in (*of_g, *of_both, *of_h))
 
     return each_l(at, pairs, *left, g, dg, h, dh)
 
@@ -123,6 +125,8 @@ def _legendre(l_max: int, r: Float[Array, "3 n *b"]) -> tuple[Float[Array, "l n 
     def following(
         carry: tuple[Array, Array], factors: tuple[Array, ...]
     ) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+        # All that is read later is worked out in here, in its own shape: outside, XLA puts the reshape for the products
+        # into the same loop, and divides to find each entry.
         here, below = carry
         grow, shrink, by_degree, weight = factors
         gradient = here[:, None] * r.swapaxes(0, 1)[:, :, None] - (s[:, None] * below)[:, None] * r[None]
