@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxfeat.errors import BasisError, SpeciesError
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.species import SYMBOLS
-from jaxfeat.geometry.structure import Structure
+from jaxfeat.geometry.structure import Structure, other_species
 from jaxfeat.linalg.gram import gram_matrix
 
 Label = tuple
@@ -103,14 +103,9 @@ class AbstractFeaturizer(eqx.Module):
 
     def check(self, at: Environment | Structure) -> None:
         """Raise `SpeciesError` for atoms that are not among the featurizer's species (outside jit and vmap)."""
-        if self.species is None:
-            return
-        present = at.occurring()
-        if present is None:
-            return
-        unknown = np.setdiff1d(present, self.species)
-        if unknown.size:
-            names = ", ".join(SYMBOLS[z] for z in unknown)
+        unknown = None if self.species is None else other_species(at, np.asarray(self.species))
+        if unknown is not None and unknown.size:
+            names = ", ".join(SYMBOLS[z] for z in np.unique(unknown))
             known = ", ".join(SYMBOLS[z] for z in self.species)
             raise SpeciesError(f"species {names} not among the featurizer's ({known}); add them to `species`.")
 
@@ -118,17 +113,6 @@ class AbstractFeaturizer(eqx.Module):
         """A featurizer whose Jacobian has the same singular values wherever only these `species` occur, with fewer
         features where there is a way to have fewer. -1 stands for none."""
         return self
-
-    def held(
-        self, species: Int[np.ndarray, "*batch n"], mask: Bool[np.ndarray, "*batch n"]
-    ) -> Int[np.ndarray, "*batch s"]:
-        """Of its species, those that there are among atoms, in its order, then -1: what `restricted` takes."""
-        if self.species is None:
-            return np.zeros((*species.shape[:-1], 0), np.int32)
-        told = np.asarray(self.species)
-        present = ((species[..., None] == told) & mask[..., None]).any(-2)
-        order = np.argsort(~present, axis=-1, kind="stable")
-        return np.where(np.take_along_axis(present, order, -1), told[order], -1).astype(np.int32)
 
     @property
     def sizes(self) -> dict[str, int]:

@@ -54,14 +54,6 @@ class Environment(eqx.Module):
     def n_neighbors(self) -> Int[Array, "*batch"]:
         return self.mask.sum(-1)
 
-    def occurring(self) -> np.ndarray | None:
-        """Atomic numbers of all atoms, some of them more than once; `None` inside jit and vmap."""
-        species = concrete(self.species)
-        if species is None:
-            return None
-        centers = np.asarray(self.center_species).ravel()
-        return np.concatenate([species[np.asarray(self.mask)], centers[centers > 0]])
-
     def __getitem__(self, index: Any) -> Environment:
         """Some environments of a batch, as from an array."""
         if not self.batch_shape:

@@ -53,18 +53,6 @@ class Structure(eqx.Module):
         """The same atoms elsewhere, with the neighbors that they had."""
         return eqx.tree_at(lambda structure: structure.positions, self, positions)
 
-    def occurring(self) -> np.ndarray | None:
-        """Atomic numbers of the atoms in the centers' environments, some of them more than once; `None` inside jit and
-        vmap. Without putting those together."""
-        species = concrete(self.species)
-        if species is None:
-            return None
-        centers, held = np.asarray(self.center), np.asarray(self.center_mask)
-        neighbors, present = np.asarray(self.neighbor), np.asarray(self.neighbor_mask) & held[..., None]
-        flat = neighbors.reshape(*neighbors.shape[:-2], -1)
-        around = np.take_along_axis(species, flat, -1)[present.reshape(flat.shape)]
-        return np.concatenate([around, np.take_along_axis(species, centers, -1)[held]])
-
     def environments(self) -> Environment:
         """The centers' environments of one structure, `(c,)`; differentiable in positions and cell."""
         return _environments(self)
@@ -83,6 +71,31 @@ class Structure(eqx.Module):
             width = [[(0, want - have) for want, have in zip(shape, leaf.shape, strict=True)] for leaf in group]
             padded.append(jnp.asarray(stack([pad(*arguments) for arguments in zip(group, width, strict=True)])))
         return jax.tree.unflatten(jax.tree.structure(structures[0]), padded)
+
+
+def other_species(at: Environment | Structure, known: np.ndarray) -> np.ndarray | None:
+    """Atomic numbers of the atoms in environments, or in those of a structure's centers, that are not among the
+    `known`, some of them more than once; `None` inside jit and vmap."""
+    species = concrete(at.species)
+    if species is None:
+        return None
+    is_other = _is_other(species, known) & np.asarray(at.mask)
+    if isinstance(at, Environment):
+        centers = np.asarray(at.center_species)
+        return np.concatenate([species[is_other], centers[_is_other(centers, known) & (centers > 0)]])
+    if not is_other.any():
+        # Mostly so, and told without a look at the environments.
+        return species[is_other]
+    centers, held = np.asarray(at.center), np.asarray(at.center_mask)
+    neighbors, present = np.asarray(at.neighbor), np.asarray(at.neighbor_mask) & held[..., None]
+    flat = neighbors.reshape(*neighbors.shape[:-2], -1)
+    around = np.take_along_axis(species, flat, -1)[present.reshape(flat.shape)]
+    seen = np.concatenate([around, np.take_along_axis(species, centers, -1)[held]])
+    return seen[_is_other(seen, known)]
+
+
+def _is_other(species: np.ndarray, known: np.ndarray) -> np.ndarray:
+    return (species[..., None] != known).all(-1)
 
 
 @eqx.filter_jit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import prod
 
 import equinox as eqx
@@ -73,10 +74,11 @@ def _with_certified(
 ) -> Spectrum:
     """The spectra, with those that are not certified and should be done again by QR."""
     n_axes, total = len(at.batch_shape), prod(at.batch_shape)
-    host = jax.tree.map(lambda x: np.array(x).reshape(total, *x.shape[n_axes:]), found)
-    doubtful = np.flatnonzero(~host.certified & ((host.n_null > 0) | (not screened)))
+    below = np.asarray(found.values) <= np.asarray(found.floor)[..., None]
+    doubtful = np.flatnonzero(~np.asarray(found.certified) & (below.any(-1) | (not screened)))
     if not doubtful.size:
         return found
+    host = jax.tree.map(lambda x: np.array(x).reshape(total, *x.shape[n_axes:]), found)
     # Few heights, few compilations: powers of two, and one between each pair of them.
     above = 2 ** (int(doubtful.size) - 1).bit_length()
     room = 3 * above // 4 if doubtful.size <= 3 * above // 4 else above
@@ -99,8 +101,13 @@ def species_held(f: AbstractFeaturizer, at: Environment | Structure) -> Int[np.n
         center = np.asarray(at.center_species)[..., None]
         species = np.concatenate([species, center], -1)
         mask = np.concatenate([mask, np.ones_like(center, bool)], -1)
-    numbers = f.held(species, mask)
-    return numbers[..., : max((numbers >= 0).sum(-1).max(initial=0), 1)]
+    if f.species is None:
+        return np.zeros((*species.shape[:-1], 0), np.int32)
+    known = np.asarray(f.species)
+    present = ((species[..., None] == known) & mask[..., None]).any(-2)
+    first = np.sort(np.where(present, np.arange(len(known)), len(known)), -1)
+    most = max(present.sum(-1).max(initial=0), 1)
+    return np.append(known, -1).astype(np.int32)[first[..., :most]]
 
 
 @eqx.filter_jit
@@ -159,7 +166,7 @@ def _fitted(spectrum: Spectrum, n: int) -> Spectrum:
     return spectrum if fits else _resized(spectrum, longest, n)
 
 
-@eqx.filter_jit
+@partial(jax.jit, static_argnames=("longest", "n"))
 def _resized(spectrum: Spectrum, longest: int, n: int) -> Spectrum:
     missing = n - spectrum.scale.shape[-1]
     batch = [(0, 0)] * (spectrum.scale.ndim - 1)
