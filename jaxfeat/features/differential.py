@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from jaxfeat.features.atoms import Y_00, atoms_of, center_in_channels, in_channels, radial_factors
 from jaxfeat.features.condensed import harmonics_and_gradients
@@ -38,19 +38,22 @@ class PowerSpectrumDifferential(eqx.Module):
     gradients: Float[Array, "l n 3 m"]
     vectors: Float[Array, "n 3"]
 
-    def __call__(self, displacements: Float[Array, "k n 3"]) -> Float[Array, "k k"]:
-        """Inner products of the derivatives along `displacements`."""
+    def __call__(self, displacements: Float[Array, "k n 3"], count: Int[Array, ""]) -> Float[Array, "k k"]:
+        """Inner products of the derivatives along the first `count` of `displacements`, and zeros."""
 
-        def along(displacement: Float[Array, "n 3"]) -> Float[Array, "l q q"]:
+        def along(i: Int[Array, ""], found: Float[Array, "k l q q"]) -> Float[Array, "k l q q"]:
+            displacement = displacements[i]
             stretch = 2 * jnp.sum(self.vectors * displacement, 1)
             turned = sum(self.gradients[:, :, x] * displacement[None, :, x, None] for x in range(3))
             changes = jnp.concatenate([turned, stretch[None, :, None] * self.harmonics], 1)
             changes = jnp.matmul(self.factors, changes, precision="highest")
             half = jnp.matmul(changes, self.density.swapaxes(1, 2), precision="highest")
-            return half + half.swapaxes(1, 2)
+            return found.at[i].set(half + half.swapaxes(1, 2))
 
         # One by one: all at once, exchanging the channels of what stands in long rows takes longer than the products.
-        whole = jax.lax.map(along, displacements).reshape(len(displacements), -1)
+        l, q, _ = self.density.shape
+        whole = jnp.zeros((len(displacements), l, q, q), displacements.dtype)
+        whole = jax.lax.fori_loop(0, count, along, whole).reshape(len(displacements), l * q * q)
         return jnp.matmul(whole, whole.T, precision="highest")
 
 

@@ -115,9 +115,9 @@ def _small(
     zeros where none do."""
     most = ROOMS[-1]
 
-    def of_first(room: int, differentials: Any, displacements: Array) -> Array:
-        first = displacements[:room]
-        added = differentials(first) if isinstance(at, Environment) else _of_centers(differentials, at, first)
+    def of_first(room: int, differentials: Any, displacements: Array, count: Array) -> Array:
+        first = displacements[:room], count
+        added = differentials(*first) if isinstance(at, Environment) else _of_centers(differentials, at, *first)
         return jnp.pad(_values(added), (0, most - room))
 
     def of_small() -> list[Array]:
@@ -126,8 +126,7 @@ def _small(
         rooms = [partial(of_first, room) for room in ROOMS]
         which = [jnp.sum(n_small > np.asarray(ROOMS[:-1])) for _, n_small in moves]
         return [
-            jax.lax.switch(room, rooms, differentials, displacements)
-            for room, (displacements, _) in zip(which, moves, strict=True)
+            jax.lax.switch(room, rooms, differentials, *small) for room, small in zip(which, moves, strict=True)
         ]
 
     def of_none() -> list[Array]:
@@ -137,15 +136,18 @@ def _small(
 
 
 def _of_centers(
-    differentials: Callable[[Array], Array], at: Structure, displacements: Float[Array, "k n 3"]
+    differentials: Callable[[Array, Array], Array],
+    at: Structure,
+    displacements: Float[Array, "k n 3"],
+    count: Int[Array, ""],
 ) -> Float[Array, "k k"]:
     """What the centers' features add, whose neighbors move relative to them."""
     moves = (displacements[:, at.neighbor] - displacements[:, at.center][:, :, None]).swapaxes(0, 1)
 
-    def along(differential: Callable[[Array], Array], moves: Array) -> Array:
-        return differential(moves)
+    def along(differential: Callable[[Array, Array], Array], moves: Array) -> Array:
+        return differential(moves, count)
 
-    def add(total: Array, item: tuple[Array, Callable[[Array], Array], Array]) -> tuple[Array, None]:
+    def add(total: Array, item: tuple[Array, Callable[[Array, Array], Array], Array]) -> tuple[Array, None]:
         present, *of_one = item
         return total + jax.lax.cond(present, along, lambda *_: jnp.zeros_like(total), *of_one), None
 
