@@ -103,7 +103,9 @@ class AbstractFeaturizer(eqx.Module):
 
     def check(self, at: Environment | Structure) -> None:
         """Raise `SpeciesError` for atoms that are not among the featurizer's species (outside jit and vmap)."""
-        unknown = None if self.species is None else other_species(at, np.asarray(self.species))
+        if self.species is None:
+            return
+        unknown = other_species(at, self.species)
         if unknown is not None and unknown.size:
             names = ", ".join(SYMBOLS[z] for z in np.unique(unknown))
             known = ", ".join(SYMBOLS[z] for z in self.species)

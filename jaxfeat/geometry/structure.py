@@ -73,12 +73,13 @@ class Structure(eqx.Module):
         return jax.tree.unflatten(jax.tree.structure(structures[0]), padded)
 
 
-def other_species(at: Environment | Structure, known: np.ndarray) -> np.ndarray | None:
+def other_species(at: Environment | Structure, known: Int[Array, " s"] | np.ndarray) -> np.ndarray | None:
     """Atomic numbers of the atoms in environments, or in those of a structure's centers, that are not among the
     `known`, some of them more than once; `None` inside jit and vmap."""
     species = concrete(at.species)
     if species is None:
         return None
+    known = np.asarray(known)
     is_other = _is_other(species, known) & np.asarray(at.mask)
     if isinstance(at, Environment):
         centers = np.asarray(at.center_species)

@@ -125,9 +125,7 @@ def _small(
         differentials = of(at) if isinstance(at, Environment) else jax.vmap(of)(at.environments())
         rooms = [partial(of_first, room) for room in ROOMS]
         which = [jnp.sum(n_small > np.asarray(ROOMS[:-1])) for _, n_small in moves]
-        return [
-            jax.lax.switch(room, rooms, differentials, *small) for room, small in zip(which, moves, strict=True)
-        ]
+        return [jax.lax.switch(room, rooms, differentials, *small) for room, small in zip(which, moves, strict=True)]
 
     def of_none() -> list[Array]:
         return [jnp.zeros(most, displacements.dtype) for displacements, _ in moves]
