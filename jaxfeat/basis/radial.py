@@ -12,6 +12,7 @@ from math import ceil, pi, sqrt
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 from scipy.optimize import brentq
 from scipy.special import gamma, spherical_jn
@@ -35,6 +36,10 @@ class AbstractRadialBasis(eqx.Module):
     @abstractmethod
     def __call__(self, s: Float[Array, "*batch"]) -> Float[Array, "n l *batch"]:
         """G_nl at squared distances `s` (Å²): `(n_max, l_max + 1, ...)`."""
+
+    @abstractmethod
+    def at_origin(self, dtype: DTypeLike) -> Float[Array, " n"]:
+        """G_n0 at s = 0, for atoms at centers: in fewer steps than for any s."""
 
 
 def check_basis(name: str, r_cut: float, n_max: int, l_max: int, sigma: float, *, delta: bool = False) -> None:
@@ -87,6 +92,9 @@ class GTO(AbstractRadialBasis):
         primitives = jnp.exp(-jnp.tensordot(decay, s, 0))
         return jnp.einsum("lnk,kl...->nl...", mixing, primitives, precision="highest")
 
+    def at_origin(self, dtype: DTypeLike) -> Float[Array, " n"]:
+        return jnp.asarray(self.mixing[0], dtype).sum(1)
+
 
 class GTORascal(AbstractRadialBasis):
     """r^n exp(-r²/2σ_n²), σ_n = r_cut max(√n, 1) / n_max, orthonormalised: librascal's and featomic's `Gto`.
@@ -117,6 +125,9 @@ class GTORascal(AbstractRadialBasis):
 
     def __call__(self, s: Float[Array, "*batch"]) -> Float[Array, "n l *batch"]:
         return self.series(s)
+
+    def at_origin(self, dtype: DTypeLike) -> Float[Array, " n"]:
+        return self.series.at_origin(dtype)
 
 
 class Laplacian(AbstractRadialBasis):
@@ -155,6 +166,9 @@ class Laplacian(AbstractRadialBasis):
 
     def __call__(self, s: Float[Array, "*batch"]) -> Float[Array, "n l *batch"]:
         return self.series(s)
+
+    def at_origin(self, dtype: DTypeLike) -> Float[Array, " n"]:
+        return self.series.at_origin(dtype)
 
 
 RADIAL_BASES: dict[str, Callable[[float, int, int, float], AbstractRadialBasis]] = {

@@ -20,6 +20,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 N_ORDERS = 4
@@ -45,6 +46,11 @@ class Series(eqx.Module):
 
     def __call__(self, s: Float[Array, "*batch"]) -> Float[Array, "n l *batch"]:
         return _derivatives(0, self, s)[0]
+
+    def at_origin(self, dtype: DTypeLike) -> Float[Array, " n"]:
+        """G_n0(0), where all T_k are 1 or -1."""
+        of_l0 = jnp.asarray(self.tables[0, :, 0], dtype)
+        return of_l0 @ jnp.asarray((-1.0) ** np.arange(of_l0.shape[1]), dtype)
 
 
 def series(

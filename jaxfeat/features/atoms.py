@@ -59,9 +59,9 @@ def in_channels(at: Atoms, of_neighbors: Float[Array, "n_max *rest n *b"]) -> Fl
 
 def center_in_channels(f: DensityFeaturizer, at: Atoms) -> Float[Array, "q *b"]:
     """What the atom at the center adds to c_{q 0 0}, but for Y_00."""
-    dtype, batch = at.positions.dtype, at.of_center.shape[1:]
-    at_zero = jnp.asarray(f.center_weight, dtype) * f.radial(jnp.zeros((), dtype))[:, 0]
-    return (at.of_center[:, None] * at_zero.reshape(1, -1, *[1] * len(batch))).reshape(-1, *batch)
+    batch = at.of_center.shape[1:]
+    radial = f.center_radial(at.positions.dtype).reshape(1, -1, *[1] * len(batch))
+    return (at.of_center[:, None] * radial).reshape(-1, *batch)
 
 
 def each_l(at: Atoms, function: Callable[..., Any], *arrays: Float[Array, "l *rest"]) -> Any:

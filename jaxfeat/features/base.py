@@ -70,9 +70,9 @@ class AbstractFeaturizer(eqx.Module):
     short_gram: ClassVar[bool] = False
     """Whether `jacobian_gram` and `differential` take a fraction of the time of rows of J."""
 
-    def differential(self, env: Environment) -> Callable[[Float[Array, "k n 3"], Int[Array, ""]], Float[Array, "k k"]]:
-        """dF of one environment, a pytree: takes k displacements, and how many of them count, to inner products of the
-        derivatives along these, which it forms, and zeros. Here from the rows of `condensed_jacobian`."""
+    def differential(self, env: Environment) -> Callable[[Float[Array, "n 3"]], Float[Array, " d"]]:
+        """dF of one environment, a pytree: takes a displacement to the derivative along it, up to an orthogonal matrix.
+        Here from the rows of `condensed_jacobian`."""
         return _Rows(self.condensed_jacobian(env)[0])
 
     def n_condensed(self, n_neighbors: int) -> int:
@@ -137,10 +137,8 @@ class AbstractFeaturizer(eqx.Module):
 class _Rows(eqx.Module):
     matrix: Float[Array, "d m"]
 
-    def __call__(self, displacements: Float[Array, "k n 3"], count: Int[Array, ""]) -> Float[Array, "k k"]:
-        counted = jnp.where(jnp.arange(len(displacements))[:, None, None] < count, displacements, 0)
-        flat = counted.reshape(len(displacements), self.matrix.shape[1])
-        return gram_matrix(jnp.matmul(self.matrix, flat.T, precision="highest"))
+    def __call__(self, displacement: Float[Array, "n 3"]) -> Float[Array, " d"]:
+        return jnp.matmul(self.matrix, displacement.reshape(self.matrix.shape[1]), precision="highest")
 
 
 @eqx.filter_jit

@@ -13,12 +13,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxfeat.basis.cutoff import AbstractCutoff, Smoothstep, Willatt2018
 from jaxfeat.basis.radial import RADIAL_BASES, AbstractRadialBasis
 from jaxfeat.errors import BasisError, SpeciesError
-from jaxfeat.features.atoms import atoms_of, in_channels
+from jaxfeat.features.atoms import Y_00, atoms_of, in_channels
 from jaxfeat.features.base import AbstractAdditiveFeaturizer
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.species import SYMBOLS, atomic_numbers
@@ -118,7 +119,8 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
     def neighbor_density(
         self, position: Float[Array, "3"], species: Int[Array, ""], mask: Bool[Array, ""]
     ) -> Float[Array, "q l m"]:
-        return self._expand(position, self.radial_factor(position @ position, mask), species)
+        radial = self.radial_factor(position @ position, mask)
+        return self.in_channels(radial[:, :, None] * solid_harmonics_table(self.l_max, position)[None], species)
 
     def density(self, env: Environment) -> Float[Array, "q l m"]:
         # Products of radial and angular factors are summed over neighbors without being formed one by one.
@@ -139,15 +141,14 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
         return _kept(jnp.where(mask, weight, 0))[None, None] * self.radial(s)
 
     def center_density(self, species: Int[Array, ""], dtype: jnp.dtype) -> Float[Array, "q l m"]:
-        return self._expand(
-            jnp.zeros(3, dtype), jnp.asarray(self.center_weight, dtype) * self.radial(jnp.zeros((), dtype)), species
-        )
-
-    def _expand(
-        self, position: Float[Array, "3"], radial: Float[Array, "n l"], species: Int[Array, ""]
-    ) -> Float[Array, "q l m"]:
-        single = radial[:, :, None] * solid_harmonics_table(self.radial.l_max, position)[None]
+        # At the origin only l = 0 is left.
+        shape = self.n_max, self.l_max + 1, 2 * self.l_max + 1
+        single = jnp.zeros(shape, dtype).at[:, 0, self.l_max].set(Y_00 * self.center_radial(dtype))
         return self.in_channels(single, species)
+
+    def center_radial(self, dtype: DTypeLike) -> Float[Array, " n"]:
+        """What the atom at the center adds to c_{n 0 0}, but for Y_00."""
+        return jnp.asarray(self.center_weight, dtype) * self.radial.at_origin(dtype)
 
     def in_channels(self, single: Float[Array, "n *rest"], species: Int[Array, ""]) -> Float[Array, "q *rest"]:
         """What belongs to radial functions n, put where the channels of a species are, among zeros."""

@@ -1,4 +1,4 @@
-"""The power spectrum's derivatives along a few displacements of an environment, without its Jacobian.
+"""The power spectrum's derivatives along displacements of an environment, without its Jacobian.
 
 With C_l = G_l S_lᵀ, radial functions of the neighbors times their solid harmonics (`condensed`), a displacement changes
 C_l by D = dG_l S_lᵀ + G_l dS_lᵀ and F_l by D C_lᵀ + C_l Dᵀ: two products for each l. What does not depend on the
@@ -10,9 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from jaxfeat.features.atoms import Y_00, atoms_of, center_in_channels, in_channels, radial_factors
 from jaxfeat.features.condensed import harmonics_and_gradients
@@ -38,23 +37,14 @@ class PowerSpectrumDifferential(eqx.Module):
     gradients: Float[Array, "l n 3 m"]
     vectors: Float[Array, "n 3"]
 
-    def __call__(self, displacements: Float[Array, "k n 3"], count: Int[Array, ""]) -> Float[Array, "k k"]:
-        """Inner products of the derivatives along the first `count` of `displacements`, and zeros."""
-
-        def along(i: Int[Array, ""], found: Float[Array, "k l q q"]) -> Float[Array, "k l q q"]:
-            displacement = displacements[i]
-            stretch = 2 * jnp.sum(self.vectors * displacement, 1)
-            turned = sum(self.gradients[:, :, x] * displacement[None, :, x, None] for x in range(3))
-            changes = jnp.concatenate([turned, stretch[None, :, None] * self.harmonics], 1)
-            changes = jnp.matmul(self.factors, changes, precision="highest")
-            half = jnp.matmul(changes, self.density.swapaxes(1, 2), precision="highest")
-            return found.at[i].set(half + half.swapaxes(1, 2))
-
-        # One by one: all at once, exchanging the channels of what stands in long rows takes longer than the products.
-        l, q, _ = self.density.shape
-        whole = jnp.zeros((len(displacements), l, q, q), displacements.dtype)
-        whole = jax.lax.fori_loop(0, count, along, whole).reshape(len(displacements), l * q * q)
-        return jnp.matmul(whole, whole.T, precision="highest")
+    def __call__(self, displacement: Float[Array, "n 3"]) -> Float[Array, " d"]:
+        """The derivative along `displacement`, with both of two entries that are alike."""
+        stretch = 2 * jnp.sum(self.vectors * displacement, 1)
+        turned = sum(self.gradients[:, :, x] * displacement[None, :, x, None] for x in range(3))
+        changes = jnp.concatenate([turned, stretch[None, :, None] * self.harmonics], 1)
+        changes = jnp.matmul(self.factors, changes, precision="highest")
+        half = jnp.matmul(changes, self.density.swapaxes(1, 2), precision="highest")
+        return (half + half.swapaxes(1, 2)).reshape(-1)
 
 
 def power_spectrum_differential(f: DensityFeaturizer, env: Environment) -> PowerSpectrumDifferential:

@@ -6,6 +6,7 @@ Dropping the smallest singular values afterwards would mix them with the directi
 """
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
@@ -36,16 +37,20 @@ class RigidMotions(eqx.Module):
 
     def project(self, matrix: Float[Array, "rows m"]) -> Float[Array, "rows c"]:
         """`matrix @ Q`, with Q the orthonormal complement; its invalid columns are not zeroed."""
-        for v in self.reflectors:
-            matrix = matrix - 2 * jnp.outer(matrix @ v, v)
-        return matrix[:, self.n_dropped :]
+
+        def reflect(matrix: Array, v: Array) -> tuple[Array, None]:
+            return matrix - 2 * jnp.outer(matrix @ v, v), None
+
+        return jax.lax.scan(reflect, matrix, self.reflectors)[0][:, self.n_dropped :]
 
     def lift(self, coordinates: Float[Array, "c cols"]) -> Float[Array, "m cols"]:
         """`Q @ coordinates`: displacements of all atoms from coordinates in the complement."""
         full = jnp.concatenate([jnp.zeros((self.n_dropped, coordinates.shape[1]), coordinates.dtype), coordinates])
-        for v in self.reflectors[::-1]:
-            full = full - 2 * jnp.outer(v, v @ full)
-        return full
+
+        def reflect(full: Array, v: Array) -> tuple[Array, None]:
+            return full - 2 * jnp.outer(v, v @ full), None
+
+        return jax.lax.scan(reflect, full, self.reflectors, reverse=True)[0]
 
 
 def rigid_motions(
@@ -91,7 +96,7 @@ def rigid_motions(
         free = n - 1 if translations else n
         dropped += 2 if free > 0 else 0
         generic += 3 if free > 1 else 2 if free == 1 else 0
-    reflectors = _reflectors(columns, 3 * n, dtype)
+    reflectors = _reflectors(jnp.stack(columns))
     index = jnp.arange(dropped, 3 * n)
     valid = (index >= rank) & jnp.repeat(mask, 3)[dropped:]
     return RigidMotions(reflectors, valid, rank, clearance, dropped, generic)
@@ -115,15 +120,24 @@ def _principal_rotations(
     return lengths, frame
 
 
-def _reflectors(columns: list[Float[Array, " m"]], m: int, dtype: jnp.dtype) -> Float[Array, "k m"]:
-    reflectors: list[Array] = []
-    for k, column in enumerate(columns[:m]):
-        norm = jnp.linalg.norm(column)
-        x = column / jnp.where(norm > 0, norm, 1)
-        for v in reflectors:
-            x = x - 2 * (v @ x) * v
-        x = jnp.where(jnp.arange(m) < k, 0, x)
-        v = x.at[k].add(jnp.where(x[k] < 0, -1, 1) * jnp.linalg.norm(x))
-        norm = jnp.linalg.norm(v)
-        reflectors.append(jnp.where(norm > 0, v / jnp.where(norm > 0, norm, 1), 0))
-    return jnp.stack(reflectors) if reflectors else jnp.zeros((0, m), dtype)
+def _reflectors(columns: Float[Array, "k m"]) -> Float[Array, "k m"]:
+    """Of as many columns as there are axes: each turned as the ones before say, then sent onto its axis."""
+    m = columns.shape[1]
+    if m == 0:
+        return columns[:0]
+
+    def step(k: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        columns, reflectors = carry
+        x = jnp.where(jnp.arange(m) < k, 0, columns[k])
+        v = x + jnp.where(jnp.arange(m) == k, jnp.where(x[k] < 0, -1, 1) * jnp.linalg.norm(x), 0)
+        v = v / _nonzero(jnp.linalg.norm(v))
+        columns = columns - 2 * (columns @ v)[:, None] * v[None]
+        return columns, reflectors.at[k].set(v)
+
+    lengths = jnp.linalg.norm(columns, axis=1)
+    columns = (columns / _nonzero(lengths)[:, None])[:m]
+    return jax.lax.fori_loop(0, len(columns), step, (columns, jnp.zeros_like(columns)))[1]
+
+
+def _nonzero(length: Float[Array, "*b"]) -> Float[Array, "*b"]:
+    return jnp.where(length > 0, length, 1)

@@ -96,11 +96,23 @@ def _portioned(function: Callable[[Any], Any], batch: Any, size: int) -> Any:
     n_chunks = max(-(-total // size), 1)
     if n_chunks == 1:
         return function(batch)
-    # Of equal length, so that there is one program and little to repeat.
+    # Of equal length, so that there is one program; the last one begins early where it would be short.
     length = -(-total // n_chunks)
-    index = np.minimum(np.arange(n_chunks * length), total - 1).reshape(n_chunks, length)
-    found = jax.lax.map(function, jax.tree.map(lambda x: x[index], batch))
-    return jax.tree.map(lambda x: x.reshape(n_chunks * length, *x.shape[2:])[:total], found)
+    starts = np.minimum(np.arange(n_chunks) * length, total - length)
+
+    def one(start: Array) -> Any:
+        return function(jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, start, length), batch))
+
+    found = jax.lax.map(one, starts)
+    again = n_chunks * length - total
+
+    def joined(x: Array) -> Array:
+        if not again:
+            return x.reshape(total, *x.shape[2:])
+        first = x[:-1].reshape((n_chunks - 1) * length, *x.shape[2:])
+        return jnp.concatenate([first, x[-1, again:]])
+
+    return jax.tree.map(joined, found)
 
 
 def _mapped(function: Callable[..., Any], mapped: Any, shared: Any, each: Any) -> tuple[Any, Any]:

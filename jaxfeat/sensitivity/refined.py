@@ -113,53 +113,80 @@ def _small(
 ) -> list[Float[Array, " k"]]:
     """Singular values of J V, descending, then zeros, for each of some displacements V, the first few of which count;
     zeros where none do."""
-    most = ROOMS[-1]
-
-    def of_first(room: int, differentials: Any, displacements: Array, count: Array) -> Array:
-        first = displacements[:room], count
-        added = differentials(*first) if isinstance(at, Environment) else _of_centers(differentials, at, *first)
-        return jnp.pad(_values(added), (0, most - room))
 
     def of_small() -> list[Array]:
         of = featurizer_of(f).differential
-        differentials = of(at) if isinstance(at, Environment) else jax.vmap(of)(at.environments())
-        rooms = [partial(of_first, room) for room in ROOMS]
-        which = [jnp.sum(n_small > np.asarray(ROOMS[:-1])) for _, n_small in moves]
-        return [jax.lax.switch(room, rooms, differentials, *small) for room, small in zip(which, moves, strict=True)]
+        if isinstance(at, Environment):
+            # A center of its own, at rest.
+            present, differentials = jnp.ones(1, bool), jax.tree.map(lambda x: x[None], of(at))
+        else:
+            present, differentials = at.center_mask, jax.vmap(of)(at.environments())
+        return [
+            _in_room(_values, count, _products(differentials, present, _of_neighbors(at, displacements), count))
+            for displacements, count in moves
+        ]
 
     def of_none() -> list[Array]:
-        return [jnp.zeros(most, displacements.dtype) for displacements, _ in moves]
+        return [jnp.zeros(ROOMS[-1], displacements.dtype) for displacements, _ in moves]
 
-    return jax.lax.cond(sum(n_small for _, n_small in moves) > 0, of_small, of_none)
+    return jax.lax.cond(sum(count for _, count in moves) > 0, of_small, of_none)
 
 
-def _of_centers(
-    differentials: Callable[[Array, Array], Array],
-    at: Structure,
-    displacements: Float[Array, "k n 3"],
+def _of_neighbors(at: Environment | Structure, displacements: Float[Array, "k n 3"]) -> Float[Array, "c k n 3"]:
+    """How the neighbors of each center move relative to it."""
+    if isinstance(at, Environment):
+        return displacements[None]
+    return (displacements[:, at.neighbor] - displacements[:, at.center][:, :, None]).swapaxes(0, 1)
+
+
+def _products(
+    differentials: Callable[[Array], Array],
+    present: Bool[Array, " c"],
+    moves: Float[Array, "c k n 3"],
     count: Int[Array, ""],
 ) -> Float[Array, "k k"]:
-    """What the centers' features add, whose neighbors move relative to them."""
-    moves = (displacements[:, at.neighbor] - displacements[:, at.center][:, :, None]).swapaxes(0, 1)
+    """(J V)ᵀ J V, added up over the centers that are present, of the first `count` displacements; then zeros."""
 
-    def along(differential: Callable[[Array, Array], Array], moves: Array) -> Array:
-        return differential(moves, count)
+    def add(total: Array, item: tuple[Array, Callable[[Array], Array], Array]) -> tuple[Array, None]:
+        here, *of_one = item
+        n = jnp.where(here, count, 0)
+        return total + _in_room(partial(_of_center, n), n, *of_one), None
 
-    def add(total: Array, item: tuple[Array, Callable[[Array, Array], Array], Array]) -> tuple[Array, None]:
-        present, *of_one = item
-        return total + jax.lax.cond(present, along, lambda *_: jnp.zeros_like(total), *of_one), None
-
-    start = jnp.zeros((len(displacements), len(displacements)), displacements.dtype)
-    return jax.lax.scan(add, start, (at.center_mask, differentials, moves))[0]
+    return jax.lax.scan(add, jnp.zeros((ROOMS[-1], ROOMS[-1]), moves.dtype), (present, differentials, moves))[0]
 
 
-def _values(products: Float[Array, "k k"]) -> Float[Array, " k"]:
+def _of_center(
+    count: Int[Array, ""], room: int, differential: Callable[[Array], Array], moves: Float[Array, "m n 3"]
+) -> Float[Array, "k k"]:
+    # One by one: all at once, exchanging the channels of what stands in long rows takes longer than the products.
+    def along(i: Array, rows: Array) -> Array:
+        return jax.lax.dynamic_update_index_in_dim(rows, differential(moves[i]), i, 0)
+
+    shape = room, *jax.eval_shape(differential, moves[0]).shape
+    rows = jax.lax.fori_loop(0, count, along, jnp.zeros(shape, moves.dtype))
+    return jnp.matmul(rows, rows.T, precision="highest")
+
+
+def _in_room(function: Callable[..., Array], count: Int[Array, ""], *of: Any) -> Array:
+    """`function(k, *of)`, which has the length k along all axes, with room for `count`; then zeros, as for none."""
+
+    def in_room(room: int, *of: Any) -> Array:
+        return jnp.pad(function(room, *of), (0, ROOMS[-1] - room))
+
+    rooms = [partial(in_room, room) for room in ROOMS]
+    found = jax.eval_shape(rooms[-1], *of)
+    which = jnp.sum(count > np.asarray((0, *ROOMS[:-1])))
+    return jax.lax.switch(which, [lambda *_: jnp.zeros(found.shape, found.dtype), *rooms], *of)
+
+
+def _values(room: int, products: Float[Array, "m m"]) -> Float[Array, " k"]:
     """Singular values of J V from (J V)ᵀ J V, descending, then zeros.
 
     Its entries are wrong by eps times the lengths of two columns. Over those lengths it is close to the unit matrix,
     and far from singular, for the columns of V come from an eigenvalue problem: what is left small are the lengths
     (Demmel, Veselić, SIAM J. Matrix Anal. Appl. 13, 1204 (1992)).
     """
+    products = products[:room, :room]
     lengths = jnp.sqrt(jnp.diagonal(products))
     safe = jnp.where(lengths > 0, lengths, 1)
     squares, vectors = eigen(products / safe[:, None] / safe[None])
