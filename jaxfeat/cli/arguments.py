@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -157,7 +158,7 @@ def _from_options(arguments: argparse.Namespace, batch: Environment | Frames) ->
     species = arguments.species
     if species is None:
         if isinstance(batch, Frames):
-            species = batch.species()
+            species = _species_of(batch)
         else:
             present = np.unique(np.concatenate([np.asarray(batch.species).ravel(), np.asarray(batch.center_species)]))
             species = [SYMBOLS[number] for number in present if number > 0]
@@ -174,6 +175,25 @@ def _from_options(arguments: argparse.Namespace, batch: Environment | Frames) ->
     if arguments.nu in dedicated:
         return dedicated[arguments.nu](**options)
     return Correlations(nu=arguments.nu, **options)
+
+
+MANY = 500
+"""Frames from which on one would like to see that they are being read."""
+
+
+def _species_of(frames: Frames) -> list[str]:
+    from jaxfeat.cli.output import progress_bar
+
+    with ExitStack() as bar:
+        show: Callable[[int, int | None], None] | None = None
+
+        def progress(k: int) -> None:
+            nonlocal show
+            if k % MANY == 0:
+                show = show or bar.enter_context(progress_bar(f"frames of {frames.name}, for their species", None))
+                show(k, None)
+
+        return frames.species(progress)
 
 
 def title_of(f: AbstractFeaturizer, what: str) -> str:

@@ -48,7 +48,8 @@ class Frames(NamedTuple):
     - `total`: how many environments there are; `None` where that is known only in the end.
     - `blocks`: `blocks(k)` yields the environments of frames k, k + 1 ..., always of whole frames and of a few dozen or
       a few thousand at a time, as host arrays. `structure_index` counts frames from the first.
-    - `species`: a call that goes through everything and returns the symbols that occur, by atomic number.
+    - `species`: a call that goes through everything and returns the symbols that occur, by atomic number; it calls
+      back, if asked to, with the number of frames seen.
     - `label`: what a reader would call a frame, by its index.
     """
 
@@ -58,7 +59,7 @@ class Frames(NamedTuple):
     identity: str
     total: int | None
     blocks: Callable[[int], Iterator[Environment]]
-    species: Callable[[], list[str]]
+    species: Callable[..., list[str]]
     label: Callable[[int], str]
 
 
@@ -110,10 +111,12 @@ def _of_atoms(
             if block is not None:
                 yield block
 
-    def species() -> list[str]:
+    def species(progress: Callable[[int], None] | None = None) -> list[str]:
         held: set[int] = set()
-        for structure in atoms(0):
+        for k, structure in enumerate(atoms(0), 1):
             held |= set(structure.numbers.tolist())
+            if progress is not None:
+                progress(k)
         return [SYMBOLS[number] for number in sorted(held) if 0 < number < len(SYMBOLS)]
 
     return Frames(name, r_cut, centers, _identity(content, centers), None, blocks, species, label)
@@ -256,7 +259,7 @@ def _methanes(name: str, r_cut: float, centers: list[Any]) -> Frames:
 
     content = hashlib.sha256(f"{n} random methanes of seed {seed}, blocks of {DRAWN}".encode()).digest()
     identity, total = _identity(content, centers), n * len(chosen)
-    return Frames(name, r_cut, centers, identity, total, blocks, lambda: ["H", "C"], lambda k: f"random CH4 {k}")
+    return Frames(name, r_cut, centers, identity, total, blocks, lambda _=None: ["H", "C"], lambda k: f"random CH4 {k}")
 
 
 def _of_clusters(atoms: np.ndarray, numbers: np.ndarray, chosen: np.ndarray, r_cut: float, first: int) -> Environment:

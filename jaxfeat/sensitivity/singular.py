@@ -104,7 +104,8 @@ def species_held(f: AbstractFeaturizer, at: Environment | Structure) -> Int[np.n
     if f.species is None:
         return np.zeros((*species.shape[:-1], 0), np.int32)
     known = np.asarray(f.species)
-    present = ((species[..., None] == known) & mask[..., None]).any(-2)
+    # Species by species: NumPy takes ten times as long to reduce an axis that is not the last.
+    present = np.stack([((species == one) & mask).any(-1) for one in known], -1)
     first = np.sort(np.where(present, np.arange(len(known)), len(known)), -1)
     most = max(present.sum(-1).max(initial=0), 1)
     return np.append(known, -1).astype(np.int32)[first[..., :most]]

@@ -323,9 +323,10 @@ def _cached(n_features: int, room: int) -> int:
 
 
 def _n_features(f: AbstractFeaturizer, batch: Environment, room: int) -> int:
-    empty = jax.tree.map(np.zeros_like, batch[0])
-    # Called, a featurizer is one program to JAX, which is traced once for all chunks.
-    return eqx.filter_eval_shape(f, empty.padded(room)).shape[0]
+    if f.short_gram:
+        # Counted without listing them, and quick enough otherwise for a trace to each chunk to be felt.
+        return f.n_features
+    return eqx.filter_eval_shape(f, jax.tree.map(np.zeros_like, batch[0]).padded(room)).shape[0]
 
 
 @eqx.filter_jit

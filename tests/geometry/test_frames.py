@@ -40,7 +40,9 @@ def test_frames_are_environments(tmp_path, monkeypatch, name, centers):
             np.testing.assert_array_equal(a, b)
     assert found.total in (None, len(expected))
     held = np.unique(np.concatenate([atoms.numbers for atoms in source.atoms]))
-    assert found.species() == [SYMBOLS[number] for number in held]
+    seen = []
+    assert found.species(seen.append) == [SYMBOLS[number] for number in held]
+    assert seen == (list(range(1, len(source.atoms) + 1)) if found.total is None else [])
 
 
 def test_centers_of_several_species_need_not_be_in_every_frame(tmp_path):
