@@ -38,7 +38,7 @@ SMALL = {"nu": {"n_max": 3, "l_max": 3}}
 """Other sizes to hold: features of high order are many."""
 VARIED = {
     "neighbors": (4, 8, 16, 32, 64),
-    "n_max": (3, 6, 12, 24),
+    "n_max": (2, 4, 8, 16),
     "l_max": (1, 3, 7, 15),
     "nu": (1, 2, 3, 4),
     "batch": (1, 4, 16, 64, 256),
@@ -73,13 +73,15 @@ SLACK = 0.3
 """What a fit over a factor of four may be above the exponent it tends to: caches overflow on the way."""
 
 
+def featurizer(sizes):
+    of_order = {2: jaxfeat.PowerSpectrum, 3: jaxfeat.Bispectrum}
+    kind = of_order.get(sizes["nu"], partial(jaxfeat.Correlations, nu=sizes["nu"]))
+    return kind(("H",), r_cut=6.0, n_max=sizes["n_max"], l_max=sizes["l_max"], sigma=0.4)
+
+
 def measured(sizes, repeats):
     """Seconds of each stage, and features."""
-    f = jaxfeat.Correlations(("H",), r_cut=6.0, n_max=sizes["n_max"], l_max=sizes["l_max"], sigma=0.4, nu=sizes["nu"])
-    if sizes["nu"] == 2:
-        f = jaxfeat.PowerSpectrum(("H",), r_cut=6.0, n_max=sizes["n_max"], l_max=sizes["l_max"], sigma=0.4)
-    elif sizes["nu"] == 3:
-        f = jaxfeat.Bispectrum(("H",), r_cut=6.0, n_max=sizes["n_max"], l_max=sizes["l_max"], sigma=0.4)
+    f = featurizer(sizes)
     symbols = ["H"] * sizes["neighbors"]
     key = jax.random.key(0)
     batch = jaxfeat.manifolds.random_environments(key, sizes["batch"], symbols, (1.0, 5.5), 0.0, None)
@@ -139,6 +141,10 @@ def main():
     arguments = parser.parse_args()
     folder = arguments.out or (Path("out") / "scaling" if arguments.smoke else HERE / "results")
     folder.mkdir(parents=True, exist_ok=True)
+    for name, values in VARIED.items():
+        for value in values:
+            # Sizes that define no basis stop a run before any clock starts, and a smoke run as well.
+            featurizer(USUAL | SMALL.get(name, {}) | {name: value})
     found = {}
     for name, values in (SMOKE if arguments.smoke else VARIED).items():
         seconds, x = [], []
