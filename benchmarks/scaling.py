@@ -113,10 +113,15 @@ def draw(found, path):
             axes.loglog(x, y, "o-", ms=4, lw=1.4, color=color)
             expected = EXPECTED[name][k]
             axes.loglog(x, y[-1] * (x / x[-1]) ** expected, ":", lw=1, color=color)
-            text = f"  {one['exponents'][k]:.1f} ({expected})"
-            axes.annotate(text, (x[-1], y[-1]), color=color, fontsize=8, va="center")
-        lowest = 1e3 * np.min(one["seconds"])
-        axes.set_ylim(bottom=lowest / 3)
+        times = 1e3 * np.asarray(one["seconds"])
+        axes.set_ylim(bottom=times.min() / 3)
+        # Ends that are closer than text is high are written above each other.
+        low, high = np.log10(axes.get_ylim())
+        below = low
+        for k in np.argsort(times[-1]):
+            below = max(np.log10(times[-1, k]), below + (high - low) / 18)
+            text = f"  {one['exponents'][k]:.1f} ({EXPECTED[name][k]})"
+            axes.annotate(text, (x[-1], 10**below), color=list(STAGES.values())[k], fontsize=8, va="center")
         axes.set_xlim(right=x[-1] * (x[-1] / x[0]) ** 0.3)
         axes.set_xlabel(AXES[name], fontsize=9)
         axes.set_xticks(x, [f"{v:.0f}" for v in x])
