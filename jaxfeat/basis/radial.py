@@ -96,7 +96,19 @@ class GTO(AbstractRadialBasis):
         return jnp.asarray(self.mixing[0], dtype).sum(1)
 
 
-class GTORascal(AbstractRadialBasis):
+class _OfSeries(AbstractRadialBasis):
+    """Radial functions that are kept as series."""
+
+    series: eqx.AbstractVar[Series]
+
+    def __call__(self, s: Float[Array, "*batch"]) -> Float[Array, "n l *batch"]:
+        return self.series(s)
+
+    def at_origin(self, dtype: DTypeLike) -> Float[Array, " n"]:
+        return self.series.at_origin(dtype)
+
+
+class GTORascal(_OfSeries):
     """r^n exp(-r²/2σ_n²), σ_n = r_cut max(√n, 1) / n_max, orthonormalised: librascal's and featomic's `Gto`.
 
     The density is a Gaussian of unit L² norm, as there. Integrals by Gauss-Legendre quadrature to machine precision,
@@ -123,14 +135,8 @@ class GTORascal(AbstractRadialBasis):
         radial = np.repeat((primitives @ mixing.T)[:, :, None], l_max + 1, axis=2)
         self.series = _smeared(nodes, weights, radial, r_cut, sigma, 4 * sigma)
 
-    def __call__(self, s: Float[Array, "*batch"]) -> Float[Array, "n l *batch"]:
-        return self.series(s)
 
-    def at_origin(self, dtype: DTypeLike) -> Float[Array, " n"]:
-        return self.series.at_origin(dtype)
-
-
-class Laplacian(AbstractRadialBasis):
+class Laplacian(_OfSeries):
     """Eigenstates of the Laplacian in the sphere of radius `r_cut`: j_l(z_nl r / r_cut), z_nl the zeros of j_l.
 
     The smoothest basis: Bigi et al., J. Chem. Phys. 157, 234101 (2022). With `sigma` = 0 the density is a sum of
@@ -163,12 +169,6 @@ class Laplacian(AbstractRadialBasis):
         nodes, weights = _shells(r_cut, 1 / sigma, 3 * n_max + 2 * l_max)
         radial = norm * spherical_jn(orders, nodes[:, None, None] * zeros / r_cut)
         self.series = _smeared(nodes, weights, radial, r_cut, sigma, (r_cut + 4 * sigma) / 4)
-
-    def __call__(self, s: Float[Array, "*batch"]) -> Float[Array, "n l *batch"]:
-        return self.series(s)
-
-    def at_origin(self, dtype: DTypeLike) -> Float[Array, " n"]:
-        return self.series.at_origin(dtype)
 
 
 RADIAL_BASES: dict[str, Callable[[float, int, int, float], AbstractRadialBasis]] = {

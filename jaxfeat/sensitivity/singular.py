@@ -74,11 +74,11 @@ def _with_certified(
 ) -> Spectrum:
     """The spectra, with those that are not certified and should be done again by QR."""
     n_axes, total = len(at.batch_shape), prod(at.batch_shape)
-    below = np.asarray(found.values) <= np.asarray(found.floor)[..., None]
-    doubtful = np.flatnonzero(~np.asarray(found.certified) & (below.any(-1) | (not screened)))
+    host = jax.tree.map(np.asarray, found)
+    doubtful = np.flatnonzero(~host.certified & ((host.n_null > 0) | (not screened)))
     if not doubtful.size:
         return found
-    host = jax.tree.map(lambda x: np.array(x).reshape(total, *x.shape[n_axes:]), found)
+    host = jax.tree.map(lambda x: x.copy().reshape(total, *x.shape[n_axes:]), host)
     # Few heights, few compilations: powers of two, and one between each pair of them.
     above = 2 ** (int(doubtful.size) - 1).bit_length()
     room = 3 * above // 4 if doubtful.size <= 3 * above // 4 else above
@@ -101,7 +101,7 @@ def species_held(f: AbstractFeaturizer, at: Environment | Structure) -> Int[np.n
         center = np.asarray(at.center_species)[..., None]
         species = np.concatenate([species, center], -1)
         mask = np.concatenate([mask, np.ones_like(center, bool)], -1)
-    if f.species is None:
+    if f.species is None or not len(f.species):
         return np.zeros((*species.shape[:-1], 0), np.int32)
     known = np.asarray(f.species)
     # Species by species: NumPy takes ten times as long to reduce an axis that is not the last.
