@@ -9,6 +9,7 @@ each l. Neither features nor harmonics appear.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from math import pi
 from typing import TYPE_CHECKING
@@ -50,25 +51,32 @@ def _gram(f: DensityFeaturizer, at: Atoms) -> tuple[Float[Array, "m m *b"], Floa
     ds = 2 * r
     inner = _few if n < f.n_channels else _many
     products = inner(at, radial[:, 1:].swapaxes(0, 1), slope[:, 1:].swapaxes(0, 1), *_legendre(f.radial.l_max, r))
+    gg, dgg, dgdg, gh, dgh, gdh, dhg, dgdh, hh, hdh, dhdh = products
 
-    def add(sums: tuple[Array, ...], of_l: tuple[Array, ...]) -> tuple[tuple[Array, ...], None]:
-        stretch, mixed, turned = sums
-        gg, dgg, dgdg, gh, dgh, gdh, dhg, dgdh, hh, hdh, dhdh = of_l
-        stretch = stretch + dgdg * hh + dgh * dgh.swapaxes(0, 1)
-        mixed = mixed + dgg[:, None] * hdh + dgdh * gh.swapaxes(0, 1)[:, None]
+    # Sums over l are written out: a loop would write over what it has added up, which takes XLA longer.
+    def summed(terms: Iterable[Array], *shape: int) -> Array:
+        return sum(terms, jnp.zeros((*shape, *batch), r.dtype))
+
+    each = range(len(gg))
+    stretch = summed((dgdg[i] * hh[i] + dgh[i] * dgh[i].swapaxes(0, 1) for i in each), n, n)
+    stretch = stretch + _spherical(f, at, radial[:, 0], slope[:, 0])
+    mixed = summed((dgg[i][:, None] * hdh[i] + dgdh[i] * gh[i].swapaxes(0, 1)[:, None] for i in each), n, 3, n)
+    mixed_across = jnp.moveaxis(mixed, 0, 2)
+
+    def row(k: Array) -> Array:
+        def of_atom(x: Array, axis: int) -> Array:
+            return jax.lax.dynamic_index_in_dim(x, k, axis, keepdims=False)
+
         # dhg is gdh turned round: a product of its own takes less time than reading that against its order.
-        turned = turned + gg[None, :, None] * dhdh + gdh[None] * dhg[:, :, None]
-        return (stretch, mixed, turned), None
+        factors = zip(of_atom(gg, 1), of_atom(dhdh, 2), of_atom(gdh, 1), of_atom(dhg, 2), strict=True)
+        turned = summed((gg[None, None] * dhdh + gdh[None] * dhg[:, None] for gg, dhdh, gdh, dhg in factors), 3, 3, n)
+        along = of_atom(ds, 1)[:, None, None] * (ds * of_atom(stretch, 0)[None] + of_atom(mixed, 0))[None]
+        return 2 * (turned + along + ds[None] * of_atom(mixed_across, 1)[:, None])
 
-    blank = (jnp.zeros((*shape, *batch), r.dtype) for shape in ((n, 3, n), (3, n, 3, n)))
-    start = (_spherical(f, at, radial[:, 0], slope[:, 0]), *blank)
-    (stretch, mixed, turned), _ = jax.lax.scan(add, start, products)
+    whole = jax.lax.map(row, np.arange(n))
     k, x = np.arange(n)[:, None], np.arange(3)[None]
-    added = jnp.sum(ds**2, 0) * stretch[k[:, 0], k[:, 0]] + jnp.sum(turned[x, k, x, k], 1)
-    across = ds[:, :, None, None] * mixed[None]
-    whole = turned + ds[:, :, None, None] * ds[None, None] * stretch[None, :, None]
-    whole = whole + across + jnp.moveaxis(across, (2, 3), (0, 1))
-    return 2 * whole.swapaxes(0, 1).swapaxes(2, 3).reshape(3 * n, 3 * n, *batch), jnp.sqrt(2 * added)
+    added = jnp.sum(whole[k, x, x, k] - 4 * ds.swapaxes(0, 1) * mixed[k, x, k], 1)
+    return whole.swapaxes(2, 3).reshape(3 * n, 3 * n, *batch), jnp.sqrt(added)
 
 
 _side_by_side = lanes(_gram)

@@ -55,15 +55,15 @@ def _tridiagonal(matrix: Float[Array, "c c b"]) -> tuple[Float[Array, "c b"], Fl
 
     # The next reflector is part of what a step hands on: XLA would work it out again for every entry. The first step
     # has none yet.
-    def step(k: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        matrix, v, factor = carry
+    def step(k: Array, carry: tuple[Array, ...]) -> tuple[Array, ...]:
+        _, matrix, v, factor = carry
         along = jnp.sum(matrix * v[None], 1)
         w = factor[None] * (along - (factor / 2 * jnp.sum(along * v, 0))[None] * v)
         matrix = matrix - v[:, None] * w[None] - w[:, None] * v[None]
-        return matrix, *reflector(jax.lax.dynamic_index_in_dim(matrix, k, 0, keepdims=False), jnp.minimum(k + 1, c - 1))
+        return matrix, matrix, *reflector(jax.lax.dynamic_index_in_dim(matrix, k, 0, keepdims=False), jnp.minimum(k + 1, c - 1))
 
-    start = matrix, jnp.zeros_like(matrix[0]), jnp.zeros_like(matrix[0, 0])
-    matrix, _, _ = jax.lax.fori_loop(0, c - 1, step, start)
+    start = matrix, matrix, jnp.zeros_like(matrix[0]), jnp.zeros_like(matrix[0, 0])
+    matrix, *_ = jax.lax.fori_loop(0, c - 1, step, start)
     index = np.arange(c)
     return matrix[index, index], matrix[index[1:], index[:-1]] ** 2
 
@@ -75,7 +75,8 @@ def _bisected(diagonal: Float[Array, "c b"], squares: Float[Array, "d b"]) -> Fl
     # None of the factors of a minor is above 1, and that many of them, with one that is left over, do not underflow.
     few = -info.minexp // (info.nmant + 2) - 1
 
-    def halve(least: Array, width: Array) -> tuple[Array, None]:
+    def halve(carry: tuple[Array, Array], width: Array) -> tuple[tuple[Array, Array], None]:
+        _, least = carry
         x = least + width
         before, minor, n_below = jnp.zeros_like(x), jnp.ones_like(x), jnp.zeros_like(x, jnp.int32)
         for i in range(c):
@@ -86,7 +87,8 @@ def _bisected(diagonal: Float[Array, "c b"], squares: Float[Array, "d b"]) -> Fl
             if i % few == few - 1:
                 larger = jnp.maximum(jnp.abs(minor), jnp.abs(before))
                 before, minor = before / larger, minor / larger
-        return jnp.where(c - n_below > number, x, least), None
+        least = jnp.where(c - n_below > number, x, least)
+        return (least, least), None
 
     widths = jnp.asarray(0.5 ** np.arange(1, info.nmant + 2), diagonal.dtype)
-    return jax.lax.scan(halve, jnp.zeros_like(diagonal), widths)[0]
+    return jax.lax.scan(halve, (jnp.zeros_like(diagonal),) * 2, widths)[0][0]

@@ -67,14 +67,15 @@ def _reflected(columns: Float[Array, "c m b"], n: int) -> Float[Array, "c m b"]:
 
     # The next reflector is part of what a step hands on: XLA would work it out again for every column. The first step
     # has none yet.
-    def step(k: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        columns, v, factor = carry
+    def step(k: Array, carry: tuple[Array, ...]) -> tuple[Array, ...]:
+        _, columns, v, factor = carry
         along = factor[None] * jnp.sum(v[None] * columns, 1)
         columns = columns - along[:, None] * v[None]
         k = jnp.minimum(k, n - 1)
-        return columns, *reflector(jax.lax.dynamic_index_in_dim(columns, k, 0, keepdims=False), k)
+        return columns, columns, *reflector(jax.lax.dynamic_index_in_dim(columns, k, 0, keepdims=False), k)
 
-    return jax.lax.fori_loop(0, n + 1, step, (columns, jnp.zeros_like(columns[0]), jnp.zeros_like(columns[0, 0])))[0]
+    start = columns, columns, jnp.zeros_like(columns[0]), jnp.zeros_like(columns[0, 0])
+    return jax.lax.fori_loop(0, n + 1, step, start)[0]
 
 
 def reflector(column: Float[Array, "m b"], k: Int[Array, ""]) -> tuple[Float[Array, "m b"], Float[Array, " b"]]:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, overload
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +14,7 @@ from jaxtyping import Array, Float, Int
 from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
+from jaxfeat.linalg.compiled import compiled
 from jaxfeat.linalg.lanes import FEW, contracted, lanes
 
 
@@ -39,7 +39,7 @@ def jacobian(f: Any, at: Any) -> Float[Array, "*batch d n 3"]:
     return jnp.pad(trimmed, [*[(0, 0)] * (trimmed.ndim - 2), (0, missing), (0, 0)]) if missing else trimmed
 
 
-@eqx.filter_jit
+@compiled
 def _compiled(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure) -> Array:
     many = isinstance(at, Structure) and at.neighbor.shape[-1] > FEW
     call: Callable[[Any, Any], Any] = single_jacobian

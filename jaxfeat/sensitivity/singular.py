@@ -14,6 +14,7 @@ from jaxtyping import Array, Int
 from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap, featurizer_of
 from jaxfeat.geometry.environment import Environment, concrete
 from jaxfeat.geometry.structure import Structure
+from jaxfeat.linalg.compiled import compiled
 from jaxfeat.linalg.lanes import FEW, in_chunks, in_portions
 from jaxfeat.sensitivity.reduced import Reduced, few_rows, gram
 from jaxfeat.sensitivity.refined import refinable, refined_spectra
@@ -111,7 +112,7 @@ def species_held(f: AbstractFeaturizer, at: Environment | Structure) -> Int[np.n
     return np.append(known, -1).astype(np.int32)[first[..., :most]]
 
 
-@eqx.filter_jit
+@compiled
 def _refined(
     f: AbstractFeaturizer | AbstractStructureMap,
     subsets: Int[Array, "*b s"] | np.ndarray,
@@ -129,7 +130,7 @@ LANE_BYTES = 2_000_000
 """Rows of Jacobians that are worked on at a time: about what the caches of a core hold. Measured."""
 
 
-@eqx.filter_jit
+@compiled
 def _compiled(
     f: AbstractFeaturizer | AbstractStructureMap,
     at: Environment | Structure,

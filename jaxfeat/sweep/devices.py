@@ -12,6 +12,8 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from jaxfeat.linalg.compiled import compiled
+
 AXIS = "environment"
 
 
@@ -41,7 +43,7 @@ def shared_out(
     return _shared_out(function, mesh, f, jax.device_put(batch, NamedSharding(mesh, P(AXIS))), settings)
 
 
-@eqx.filter_jit
+@compiled
 def _shared_out(function: Callable[..., Any], mesh: Mesh, f: Any, batch: Any, settings: Any) -> Any:
     arrays, rest = eqx.partition(f, eqx.is_array)
 

@@ -14,6 +14,7 @@ from jaxfeat.errors import BasisError, GeometryError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.species import SYMBOLS
+from jaxfeat.linalg.compiled import compiled
 from jaxfeat.linalg.lanes import in_chunks, in_portions
 from jaxfeat.sensitivity.cure import cure
 from jaxfeat.sensitivity.nullspace import NullSpace, null_space
@@ -329,7 +330,7 @@ def _n_features(f: AbstractFeaturizer, batch: Environment, room: int) -> int:
     return eqx.filter_eval_shape(f, jax.tree.map(np.zeros_like, batch[0]).padded(room)).shape[0]
 
 
-@eqx.filter_jit
+@compiled
 def _spectra(
     f: AbstractFeaturizer, subsets: Int[Array, "b k"] | np.ndarray, batch: Environment, screened: bool, by_rows: bool
 ) -> tuple[Spectrum, ...]:

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxfeat.linalg.compiled import compiled
 from jaxfeat.linalg.eigen import positive_values
 from jaxfeat.linalg.gram import gram_matrix
 from jaxfeat.linalg.lanes import in_chunks, lanes
@@ -109,6 +110,37 @@ def test_nested_maps_make_one_batch_of_lanes():
     np.testing.assert_array_equal(jax.vmap(scaled, (0, None))(np.asarray([1.0, 2.0]), x[0, 0]), wanted[0, 0] / [2, 1])
     by_row = jax.vmap(jax.vmap(scaled, (None, 0)))(np.asarray([1.0, 2.0]), x)
     np.testing.assert_array_equal(by_row, wanted / [[2], [1]])
+
+
+def test_lanes_have_forward_derivatives():
+    def lengths(matrix):
+        return jnp.sum(jnp.abs(r_factor(matrix)) ** 1.5)
+
+    matrices = np.random.default_rng(2).normal(size=(4, 6, 3))
+    found = jax.jit(jax.vmap(jax.jacfwd(lengths)))(matrices)
+    step = 1e-5 * np.eye(18).reshape(18, 6, 3)
+    for matrix, derivative in zip(matrices, found, strict=True):
+        ends = [[lengths(matrix + sign * one) for sign in (1, -1)] for one in step]
+        np.testing.assert_allclose(derivative.ravel(), [(a - b) / 2e-5 for a, b in ends], rtol=1e-7, atol=1e-7)
+
+
+def test_lanes_keep_numbers_that_have_no_derivative():
+    counted = lanes(lambda count, each: (count + each[0].astype(jnp.int32), 2 * each[1]))
+    x = np.arange(6.0).reshape(3, 2)
+    count = np.int32(2)
+    (n, y), (_, change) = jax.vmap(lambda x: jax.jvp(lambda x: counted(count, (x[0], x[1])), (x,), (x,)))(x)
+    np.testing.assert_array_equal(n, 2 + x[:, 0])
+    np.testing.assert_array_equal(y, 2 * x[:, 1])
+    np.testing.assert_array_equal(change, 2 * x[:, 1])
+
+
+def test_compiled_functions_are_the_same_within_others():
+    square = compiled(lambda x: x**2)
+    x = np.arange(3.0)
+    np.testing.assert_array_equal(square(x), x**2)
+    np.testing.assert_array_equal(jax.jit(lambda y: y * square(x))(2.0), 2 * x**2)
+    np.testing.assert_array_equal(jax.jit(jax.vmap(square))(x), x**2)
+    np.testing.assert_array_equal(jax.vmap(jax.grad(square))(x), 2 * x)
 
 
 @pytest.mark.parametrize("size", [1, 4, 6, 100])
