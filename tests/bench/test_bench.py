@@ -232,6 +232,16 @@ def test_every_order_is_timed_and_its_jacobian_checked(tmp_path):
     assert len(differences) == 3 and max(differences) < 1e-12
 
 
+def test_compiling_and_sweeping_are_timed(tmp_path):
+    printed = script("compile.py", tmp_path, "W1", "--rounds", "1")
+    both = re.search(r"^\| W1, gto \| (\S+) s \| (\S+) s \|$", printed, re.MULTILINE)
+    assert both and min(map(float, both.groups())) > 0.1
+    printed = script("throughput.py", tmp_path, "--rounds", "1")
+    alone, after, swept, ratio = re.search(r"alone (\S+) and (\S+), swept (\S+) a second: (\S+)", printed).groups()
+    alone, after, swept = (float(x.replace(",", "")) for x in (alone, after, swept))
+    assert float(ratio) == pytest.approx(2 * swept / (alone + after), abs=0.006)
+
+
 def test_the_page_is_what_was_measured():
     spec = importlib.util.spec_from_file_location("page", BENCHMARKS / "page.py")
     page = importlib.util.module_from_spec(spec)
