@@ -60,7 +60,8 @@ def _tridiagonal(matrix: Float[Array, "c c b"]) -> tuple[Float[Array, "c b"], Fl
         along = jnp.sum(matrix * v[None], 1)
         w = factor[None] * (along - (factor / 2 * jnp.sum(along * v, 0))[None] * v)
         matrix = matrix - v[:, None] * w[None] - w[:, None] * v[None]
-        return matrix, matrix, *reflector(jax.lax.dynamic_index_in_dim(matrix, k, 0, keepdims=False), jnp.minimum(k + 1, c - 1))
+        column = jax.lax.dynamic_index_in_dim(matrix, k, 0, keepdims=False)
+        return matrix, matrix, *reflector(column, jnp.minimum(k + 1, c - 1))
 
     start = matrix, matrix, jnp.zeros_like(matrix[0]), jnp.zeros_like(matrix[0, 0])
     matrix, *_ = jax.lax.fori_loop(0, c - 1, step, start)
