@@ -2,7 +2,7 @@
 
 What the first call for the singular values of a work, certified or screened, takes beyond the second: tracing, lowering
 and compiling, of the largest batch of its environments or molecules, in processes of their own that may use every core
-and take nothing from disk. The median of three.
+and take nothing from disk. The median of the rounds.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("works", nargs="*", choices=[[], *VARIANTS], help="default: all")
     parser.add_argument("--data", metavar="FILE", help=f"3bpa_train_300K.xyz, for W6 (default: ${DATA})")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--smoke", action="store_true", help="small works, once")
+    parser.add_argument("--smoke", action="store_true", help="small works")
     arguments = parser.parse_args()
     if arguments.data:
         os.environ[DATA] = arguments.data

@@ -108,12 +108,12 @@ def draw(found, path):
     FigureCanvasAgg(figure)
     panels = figure.subplots(2, 3).ravel()
     for axes, (name, one) in zip(panels, found.items(), strict=False):
+        x, times = np.asarray(one["x"], float), 1e3 * np.asarray(one["seconds"])
         for k, color in enumerate(STAGES.values()):
-            x, y = np.asarray(one["x"], float), 1e3 * np.asarray(one["seconds"])[:, k]
+            y = times[:, k]
             axes.loglog(x, y, "o-", ms=4, lw=1.4, color=color)
             expected = EXPECTED[name][k]
             axes.loglog(x, y[-1] * (x / x[-1]) ** expected, ":", lw=1, color=color)
-        times = 1e3 * np.asarray(one["seconds"])
         axes.set_ylim(bottom=times.min() / 3)
         # Ends that are closer than text is high are written above each other.
         low, high = np.log10(axes.get_ylim())

@@ -204,8 +204,3 @@ def _portioned(function: Callable[[Any], Any], batch: Any, size: int) -> Any:
         return jnp.concatenate([first, x[-1, again:]])
 
     return jax.tree.map(joined, found)
-
-
-def repeated(size: int, mapped: Any, each: Any) -> Any:
-    """Arrays with a batch of `size` first, those that are not `mapped` over as often."""
-    return jax.tree.map(lambda m, x: x if m else jnp.broadcast_to(x, (size, *x.shape)), mapped, each)

@@ -17,8 +17,6 @@ from jax.custom_batching import custom_vmap
 from jax.lax import linalg
 from jaxtyping import Array, Float
 
-from jaxfeat.linalg.lanes import repeated
-
 
 def singly(function: Callable[..., Any]) -> Callable[..., Any]:
     """The same function of arrays, which `jax.vmap` makes a loop on CPUs; elsewhere libraries take whole batches."""
@@ -29,7 +27,7 @@ def singly(function: Callable[..., Any]) -> Callable[..., Any]:
         def loop(*arrays: Array) -> Any:
             return jax.lax.map(lambda items: one(*items), arrays)
 
-        whole = repeated(size, tuple(mapped), arrays)
+        whole = jax.tree.map(lambda m, x: x if m else jnp.broadcast_to(x, (size, *x.shape)), tuple(mapped), arrays)
         found = jax.lax.platform_dependent(*whole, cpu=loop, default=jax.vmap(function))
         return found, jax.tree.map(lambda _: True, found)
 
