@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
+from math import prod
 from typing import Any, overload
 
 import jax
@@ -15,7 +15,7 @@ from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.linalg.compiled import compiled
-from jaxfeat.linalg.lanes import FEW, contracted, lanes
+from jaxfeat.linalg.lanes import FEW, contracted, in_portions, lanes
 
 
 @overload
@@ -39,18 +39,30 @@ def jacobian(f: Any, at: Any) -> Float[Array, "*batch d n 3"]:
     return jnp.pad(trimmed, [*[(0, 0)] * (trimmed.ndim - 2), (0, missing), (0, 0)]) if missing else trimmed
 
 
+PORTION_BYTES = 4_000_000
+"""Jacobians that are made at a time, where there are more than two such portions: what is made on the way to more of
+them leaves the caches. Measured."""
+
+
 @compiled
 def _compiled(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure) -> Array:
-    many = isinstance(at, Structure) and at.neighbor.shape[-1] > FEW
-    call: Callable[[Any, Any], Any] = single_jacobian
-    for _ in at.batch_shape:
-        # One by one, what structures need on the way stays in the caches.
-        call = _one_by_one(call) if many else jax.vmap(call, in_axes=(None, 0))
-    return call(f, at)
+    if not at.batch_shape:
+        return single_jacobian(f, at)
+    each = jax.vmap(partial(single_jacobian, f))
+    return in_portions(each, at, len(at.batch_shape), _portion(f, at))
 
 
-def _one_by_one(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    return lambda f, items: jax.lax.map(partial(function, f), items)
+def _portion(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure) -> int:
+    """How many of a batch to make the Jacobians of at a time."""
+    total = max(prod(at.batch_shape), 1)
+    if isinstance(at, Structure):
+        # Large ones fill the caches one by one.
+        return 1 if at.neighbor.shape[-1] > FEW else total
+    assert isinstance(f, AbstractFeaturizer)
+    one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[len(at.batch_shape) :], x.dtype), at)
+    n_features = jax.eval_shape(lambda env: f.features(env), one).size
+    held = max(n_features * 3 * at.max_neighbors * at.positions.dtype.itemsize, 1)
+    return total if total * held <= 2 * PORTION_BYTES else max(PORTION_BYTES // held, 1)
 
 
 def single_jacobian(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure) -> Float[Array, "d n 3"]:

@@ -68,6 +68,18 @@ def _neighbors_at_the_cutoff_have_no_columns_and_change_nothing(f, case):
     assert np.abs(jacobian[1] - jacobian[0]).max() < 1e-14 * np.abs(jacobian).max()
 
 
+def test_a_large_batch_has_the_jacobians_of_its_parts():
+    f = jaxfeat.PowerSpectrum(("H",), r_cut=5.0, n_max=8, l_max=6)
+    # 19 MB, in portions that do not come out even; along two axes, and no environment at all.
+    batch = jaxfeat.manifolds.random_environments(jax.random.key(0), 258, ["H"] * 12, (1.0, 4.5), 0.0, None)
+    whole = np.asarray(jaxfeat.jacobian(f, batch))
+    parts = np.concatenate([jaxfeat.jacobian(f, batch[k : k + 43]) for k in range(0, 258, 43)])
+    folded = jax.tree.map(lambda x: x.reshape(6, 43, *x.shape[1:]), batch)
+    for found in (whole, np.asarray(jaxfeat.jacobian(f, folded)).reshape(whole.shape)):
+        np.testing.assert_allclose(found, parts, rtol=0, atol=1e-13 * np.abs(parts).max())
+    assert jaxfeat.jacobian(f, batch[:0]).shape == (0, *whole.shape[1:])
+
+
 def test_a_function_takes_the_generic_way():
     def distances(positions, species, mask):
         s = jnp.sum(positions**2, -1)
