@@ -40,8 +40,11 @@ def jacobian(f: Any, at: Any) -> Float[Array, "*batch d n 3"]:
 
 
 PORTION_BYTES = 4_000_000
-"""Jacobians that are made at a time, where there are more than two such portions: what is made on the way to more of
+"""Jacobians that are made at a time, where there are more than three such portions: what is made on the way to more of
 them leaves the caches. Measured."""
+
+ABREAST = 4
+"""Environments to a portion at least. Measured."""
 
 
 @compiled
@@ -62,7 +65,7 @@ def _portion(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Str
     one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[len(at.batch_shape) :], x.dtype), at)
     n_features = jax.eval_shape(lambda env: f.features(env), one).size
     held = max(n_features * 3 * at.max_neighbors * at.positions.dtype.itemsize, 1)
-    return total if total * held <= 2 * PORTION_BYTES else max(PORTION_BYTES // held, 1)
+    return total if total * held <= 3 * PORTION_BYTES else max(PORTION_BYTES // held, ABREAST)
 
 
 def single_jacobian(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure) -> Float[Array, "d n 3"]:
