@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from math import prod
 from typing import Any, overload
@@ -49,19 +50,19 @@ ABREAST = 4
 
 @compiled
 def _compiled(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure) -> Array:
-    if not at.batch_shape:
-        return single_jacobian(f, at)
-    each = jax.vmap(partial(single_jacobian, f))
-    return in_portions(each, at, len(at.batch_shape), _portion(f, at))
+    call: Callable[[Any], Any] = partial(single_jacobian, f)
+    if isinstance(at, Environment) and at.batch_shape:
+        return in_portions(jax.vmap(call), at, len(at.batch_shape), _portion(f, at))
+    many = isinstance(at, Structure) and at.neighbor.shape[-1] > FEW
+    for _ in at.batch_shape:
+        # One by one, what large structures need on the way stays in the caches.
+        call = partial(jax.lax.map, call) if many else jax.vmap(call)
+    return call(at)
 
 
-def _portion(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure) -> int:
+def _portion(f: Any, at: Environment) -> int:
     """How many of a batch to make the Jacobians of at a time."""
     total = max(prod(at.batch_shape), 1)
-    if isinstance(at, Structure):
-        # Large ones fill the caches one by one.
-        return 1 if at.neighbor.shape[-1] > FEW else total
-    assert isinstance(f, AbstractFeaturizer)
     one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[len(at.batch_shape) :], x.dtype), at)
     n_features = jax.eval_shape(lambda env: f.features(env), one).size
     held = max(n_features * 3 * at.max_neighbors * at.positions.dtype.itemsize, 1)
