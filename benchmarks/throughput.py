@@ -16,6 +16,7 @@ from statistics import median
 import jax
 
 import jaxfeat
+from jaxfeat.geometry.environment import joined
 from jaxfeat.sweep.run import chunks
 
 SETTINGS = {"species": ("C", "H"), "n_max": 8, "l_max": 6, "r_cut": 4.0}
@@ -26,10 +27,10 @@ def main() -> None:
     parser.add_argument("--smoke", action="store_true", help="few environments")
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
-    n, held = (2048, 1024) if arguments.smoke else (262_144, 65_536)
+    n, held = (2048, 1024) if arguments.smoke else (262_144, 32_768)
     jax.config.update("jax_enable_x64", True)
     f = jaxfeat.PowerSpectrum(**SETTINGS)
-    batch = next(iter(jaxfeat.frames(f"random-methane:{held}", f.r_cut, centers=["C"]).blocks(0)))
+    batch = joined(list(jaxfeat.frames(f"random-methane:{held}", f.r_cut, centers=["C"]).blocks(0)))
 
     def alone() -> float:
         begin = time.perf_counter()

@@ -44,8 +44,9 @@ FEW = 48
 MANY = 16
 """Neighbors above which two spectra, raw and equilibrated, take less time from JᵀJ than from rows of J. Measured."""
 
-CHUNK = 8192
-"""Environments of a chunk of a store: half a second's work at best, beside which writing it counts little."""
+CHUNK = 16384
+"""Environments of a chunk of a store: a second's work at best, beside which writing it counts little; at a few hundred
+a second a minute's, which is what a kill may cost."""
 
 Progress = Callable[[int, Any], None]
 
