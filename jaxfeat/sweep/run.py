@@ -31,6 +31,9 @@ CHUNK_BYTES = 8e6
 AHEAD = 16
 """Portions to a call: enough to hide its dispatch."""
 
+FILLED = 3
+"""Calls of a shape that a chunk of a stream fills, or they are smaller: the last one is filled up with repetitions."""
+
 CAUSES = ("rigid", "symmetry", "incompleteness", "truncation")
 COUNTED = (*CAUSES, "locality", "other")
 
@@ -269,8 +272,9 @@ def portions(
     Each environment is to be described in the species that it holds: features of the others are zero, and the singular
     values are the same without them. Shapes of less than `few` members, 48 unless told, join larger ones. A chunk is as
     large as the cache holds Jacobians, or `ahead` times that. Of a batch that is a `chunk` of a stream, as `collect`
-    has it, no chunk is smaller, however few its members: a compilation costs more than working on some twice. All of
-    this is of one share; a chunk is as many `shares`.
+    has it, no chunk is smaller, however few its members: a compilation costs more than working on some twice. There it
+    is 1, 4 or `ahead` times what the cache holds, by how many of its shape there are, so that few are worked on twice.
+    All of this is of one share; a chunk is as many `shares`.
     """
     host = jax.tree.map(np.asarray, batch)
     held = species_held(f, host)
@@ -283,9 +287,10 @@ def portions(
         subsets = held[:, :n_species]
         narrow = f.restricted(np.arange(1, n_species + 1, dtype=np.int32))
         cached = _cached(_n_features(narrow, host, room), room)
-        usual = chunk is None or 2 * len(members) > len(host)
         most = -(-(len(members) if chunk is None else chunk) // shares)
-        per_chunk = shares * min(cached * ahead if usual else cached, 2 ** (most - 1).bit_length())
+        fit = ahead if chunk is None else len(members) // (FILLED * shares * cached)
+        times = max((n for n in (4, ahead) if n <= min(fit, ahead)), default=1)
+        per_chunk = shares * min(cached * times, 2 ** (most - 1).bit_length())
         for start in range(0, len(members), per_chunk):
             indices = members[start : start + per_chunk]
             filled = np.concatenate([indices, np.full(per_chunk - len(indices), indices[0])])

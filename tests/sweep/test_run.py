@@ -1,6 +1,7 @@
 """A scan says of every environment what it would say of it alone."""
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from ase.build import bulk, molecule
 
 import jaxfeat
 from jaxfeat import PowerSpectrum
+from jaxfeat.geometry.environment import joined
 from jaxfeat.sensitivity.refined import ROOMS
 from jaxfeat.sweep import run
 
@@ -106,3 +108,15 @@ def test_shapes_of_few_members_join_larger_ones():
 @pytest.mark.parametrize("n", [0, 1, 3, 5, 9, 17, 26, 33, 70, 200])
 def test_rooms_hold_what_they_must(n):
     assert n <= run.room_for(n) <= 1.5 * n + 1
+
+
+def test_a_stream_works_on_few_environments_twice(monkeypatch):
+    f = PowerSpectrum(("C", "H"), 4.0, n_max=2, l_max=1)
+    monkeypatch.setattr(run, "_cached", lambda *_: 8)
+    few = jaxfeat.manifolds.random_environments(jax.random.key(0), 5, ["H"] * 2, min_distance=0.0)
+    many = jaxfeat.manifolds.random_environments(jax.random.key(1), 110, ["H"] * 4, min_distance=0.0)
+    most = jaxfeat.manifolds.random_environments(jax.random.key(2), 397, ["C"] * 6, min_distance=0.0)
+    batch = joined([part.padded(6) for part in (few, many, most)])
+    calls = [(len(one.indices), len(one.species)) for one in run.portions(f, batch, few=1, ahead=16, chunk=512)]
+    assert calls == [(128, 128)] * 3 + [(13, 128), (5, 8)] + [(32, 32)] * 3 + [(14, 32)]
+    assert sum(n for n, _ in calls) == len(batch)
