@@ -114,9 +114,11 @@ def test_a_stream_works_on_few_environments_twice(monkeypatch):
     f = PowerSpectrum(("C", "H"), 4.0, n_max=2, l_max=1)
     monkeypatch.setattr(run, "_cached", lambda *_: 8)
     few = jaxfeat.manifolds.random_environments(jax.random.key(0), 5, ["H"] * 2, min_distance=0.0)
+    some = jaxfeat.manifolds.random_environments(jax.random.key(3), 90, ["H"] * 3, min_distance=0.0)
     many = jaxfeat.manifolds.random_environments(jax.random.key(1), 110, ["H"] * 4, min_distance=0.0)
     most = jaxfeat.manifolds.random_environments(jax.random.key(2), 397, ["C"] * 6, min_distance=0.0)
-    batch = joined([part.padded(6) for part in (few, many, most)])
+    batch = joined([part.padded(6) for part in (few, some, many, most)])
     calls = [(len(one.indices), len(one.species)) for one in run.portions(f, batch, few=1, ahead=16, chunk=512)]
-    assert calls == [(128, 128)] * 3 + [(13, 128), (5, 8)] + [(32, 32)] * 3 + [(14, 32)]
+    of_some = [(8, 8)] * 11 + [(2, 8)]
+    assert calls == [(128, 128)] * 3 + [(13, 128), (5, 8), *of_some] + [(32, 32)] * 3 + [(14, 32)]
     assert sum(n for n, _ in calls) == len(batch)
