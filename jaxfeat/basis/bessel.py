@@ -3,10 +3,18 @@
 Backward recurrences in (2l+1)!! j_l(x) / x^l, and likewise for i_l, need no division by x, so they hold at x = 0.
 """
 
-from math import ceil, sqrt
+from __future__ import annotations
 
+from collections.abc import Callable
+from math import ceil, sqrt
+from typing import Any
+
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
+
+from jaxfeat.basis.arrays import namespace
 
 
 def bessel_j(x2: Float[np.ndarray, "*batch"], l_max: int) -> Float[np.ndarray, "*batch l"]:
@@ -30,21 +38,46 @@ def bessel_j(x2: Float[np.ndarray, "*batch"], l_max: int) -> Float[np.ndarray, "
     return np.stack(orders[::-1], -1) / (double_factorials * norm_behind[..., None])
 
 
-def smeared_shell(
-    s: Float[np.ndarray, " j"], r: Float[np.ndarray, " q"], a: float, l_max: int
-) -> Float[np.ndarray, "j q l"]:
-    """exp(-a (r² + s)) i_l(2 a r √s) / √s^l, l = 0 ... l_max: a Gaussian at distance √s, seen on shells r."""
-    r = np.asarray(r, np.longdouble)
-    root = np.sqrt(np.asarray(s, np.longdouble))[:, None]
+LARGE = 4
+"""In units of (l_max + 4)²: from where on recurrences of i_l upwards lose no digits."""
+
+
+def smeared_shell(s: Float[Any, " j"], r: Float[Any, " q"], a: Any, l_max: int) -> Float[Any, "l j q"]:
+    """Compute exp(-a (r² + s)) i_l(2 a r √s) / √s^l, l = 0 ... l_max: a Gaussian at distance √s, seen on shells r.
+
+    `s`, `r` and `a` are NumPy's long doubles, or JAX arrays, in which case all of it is differentiable in `a`.
+    """
+    xp = namespace(s)
+    root, r = (s**0.5)[:, None], r[None]
     x = 2 * a * r * root
-    # Ratios of neighboring orders cannot overflow; started far enough out, what they were started with is forgotten.
-    start = l_max + ceil(sqrt(46 * max(x.max(), 1))) + 2
-    ratio, ratios = np.ones_like(x), []
-    for l in range(start, 0, -1):
-        ratio = 1 / (1 + x * x / ((2 * l + 1) * (2 * l + 3)) * ratio)
-        ratios.append(ratio)
-    positive = np.where(x > 0, x, 1)
-    orders = [np.where(x > 0, -np.expm1(-2 * positive) / (2 * positive), 1) * np.exp(-a * (r - root) ** 2)]
+    border = float(LARGE * (l_max + 4) ** 2)
+    small, large = xp.where(x < border, x, border), xp.where(x < border, border, x)
+    # Ratios of neighboring orders cannot overflow. Backwards, started far enough out, what they were started with is
+    # forgotten; that takes longer the larger x is, and upwards they are right there.
+    most = float(small.max()) if isinstance(small, np.ndarray) else border
+    start = l_max + ceil(sqrt(46 * max(most, 1))) + 2
+    ratio = _looped(
+        lambda l, ratio: 1 / (1 + small * small / ((2 * l + 1) * (2 * l + 3)) * ratio), start, l_max, xp.ones_like(x)
+    )
+    backwards = [ratio]
+    for l in range(l_max - 1, 0, -1):
+        backwards.append(1 / (1 + small * small / ((2 * l + 1) * (2 * l + 3)) * backwards[-1]))
+    tail = xp.exp(-2 * large)
+    last, here = (1 - tail) / (2 * large), ((1 + tail) / 2 - (1 - tail) / (2 * large)) / large
+    positive = xp.where(x > 0, x, 1)
+    orders = [xp.where(x > 0, -xp.expm1(-2 * positive) / (2 * positive), 1) * xp.exp(-a * (r - root) ** 2)]
     for l in range(1, l_max + 1):
-        orders.append(orders[-1] * ratios[start - l] * (2 * a * r / (2 * l + 1)))
-    return np.stack(orders, -1)
+        upwards = here / last * ((2 * l + 1) / large)
+        orders.append(orders[-1] * xp.where(x < border, backwards[l_max - l], upwards) * (2 * a * r / (2 * l + 1)))
+        last, here = here, last - (2 * l + 1) / large * here
+    return xp.stack(orders)
+
+
+def _looped(step: Callable[[Any, Any], Any], start: int, end: int, value: Any) -> Any:
+    """`step(l, value)` for l = start ... end, downwards."""
+    if isinstance(value, np.ndarray):
+        for l in range(start, end - 1, -1):
+            value = step(l, value)
+        return value
+    each = jnp.arange(start, end - 1, -1, dtype=value.dtype)
+    return jax.lax.scan(lambda value, l: (step(l, value), None), value, each)[0]

@@ -8,11 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxfeat.basis.arrays import quantity
 from jaxfeat.errors import BasisError
-
-
-def _quantity(value: float) -> np.ndarray:
-    return np.asarray(value, float)
+from jaxfeat.geometry.environment import concrete
 
 
 class AbstractCutoff(eqx.Module):
@@ -52,15 +50,15 @@ class _Window(AbstractCutoff):
         return self.switch(jnp.clip((r_cut - r) / jnp.asarray(self.width, r.dtype), 0, 1))
 
     def check(self, r_cut: float) -> None:
-        width = float(self.width)
-        if not 0 < width <= r_cut:
+        width = concrete(self.width)
+        if width is not None and not 0 < width <= r_cut:
             raise BasisError(f"the cutoff's width is {width:g} Å; it must lie above 0 and within r_cut = {r_cut:g} Å.")
 
 
 class ShiftedCosine(_Window):
     """(1 + cos(pi t)) / 2, t = 0 ... 1 over the last `width` Å: featomic's and librascal's. Once differentiable."""
 
-    width: np.ndarray = eqx.field(default=0.5, converter=_quantity)
+    width: np.ndarray = eqx.field(default=0.5, converter=quantity)
     smoothness: ClassVar[int] = 1
 
     def switch(self, u: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
@@ -74,7 +72,7 @@ class Smoothstep(_Window):
     fourth lets tests see the third as continuous.
     """
 
-    width: np.ndarray = eqx.field(default=1.0, converter=_quantity)
+    width: np.ndarray = eqx.field(default=1.0, converter=quantity)
     smoothness: ClassVar[int] = 4
 
     def switch(self, u: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
@@ -86,15 +84,18 @@ class Willatt2018(eqx.Module):
     with `rate` 0, which featomic does not take, it is (scale / r)^exponent. `scale` in Å.
     """
 
-    scale: np.ndarray = eqx.field(converter=_quantity)
-    rate: np.ndarray = eqx.field(converter=_quantity)
-    exponent: np.ndarray = eqx.field(converter=_quantity)
+    scale: np.ndarray = eqx.field(converter=quantity)
+    rate: np.ndarray = eqx.field(converter=quantity)
+    exponent: np.ndarray = eqx.field(converter=quantity)
 
     def __check_init__(self) -> None:
-        if not (self.scale > 0 and self.rate >= 0 and self.exponent >= 0):
+        scale, rate, exponent = (concrete(x) for x in (self.scale, self.rate, self.exponent))
+        if scale is None or rate is None or exponent is None:
+            return
+        if not (scale > 0 and rate >= 0 and exponent >= 0):
             raise BasisError(
-                f"radial scaling has scale {float(self.scale):g}, rate {float(self.rate):g}, exponent "
-                f"{float(self.exponent):g}; scale must be positive, the others not negative."
+                f"radial scaling has scale {scale:g}, rate {rate:g}, exponent {exponent:g}; "
+                "scale must be positive, the others not negative."
             )
 
     def __call__(self, r: Float[Array, "*batch"]) -> Float[Array, "*batch"]:

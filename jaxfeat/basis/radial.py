@@ -1,60 +1,135 @@
-"""Radial bases, as what a featurizer needs of them: the coefficients of a Gaussian density at distance r.
+"""Radial bases: the coefficients of a Gaussian density at distance r.
 
-Each class gives G_nl(r²), so that a neighbor at r adds G_nl(|r|²) r^l Y_lm(r) to the density coefficient c_nlm.
-Dividing by r^l leaves smooth functions of r², also at the origin.
+Each class gives G_nl, so that a neighbor at r adds G_nl(|r|²) r^l Y_lm(r) to the density coefficient c_nlm. Dividing by
+r^l leaves smooth functions of r², also at the origin.
 """
+
+from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from functools import lru_cache, partial
 from itertools import pairwise
-from math import ceil, pi, sqrt
+from math import ceil, log, pi, sqrt
+from typing import Any, ClassVar
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 from scipy.optimize import brentq
-from scipy.special import gamma, spherical_jn
+from scipy.special import spherical_jn
 
+from jaxfeat.basis.arrays import namespace
 from jaxfeat.basis.bessel import bessel_j, smeared_shell
-from jaxfeat.basis.series import N_ORDERS, Series, series
+from jaxfeat.basis.orthonormal import lowdin
+from jaxfeat.basis.series import N_ORDERS, Functions, Series, host_series, traced_series
 from jaxfeat.errors import BasisError
+from jaxfeat.geometry.environment import concrete
 from jaxfeat.so3.harmonics import L_LIMIT
+
+FINEST = 1 / 64
+"""The narrowest Gaussian, in units of r_cut, that a traced basis resolves."""
+
+WIDEST = 10
+"""Distance in widths from which on a Gaussian is below 1e-21."""
 
 
 class AbstractRadialBasis(eqx.Module):
     """Radial functions R_nl, orthonormal in n under ∫ r² dr, met by Gaussian densities of width `sigma` (Å).
 
-    Built by `Basis(r_cut, n_max, l_max, sigma)`. Constants are worked out in float64 when it is built and take the
-    dtype of the positions when it is called; nothing is differentiable in them.
+    A basis holds sizes alone. Its quantities, `r_cut` and `sigma`, are arguments of `series`.
     """
 
-    n_max: eqx.AbstractVar[int]
-    l_max: eqx.AbstractVar[int]
+    n_max: int = eqx.field(static=True)
+    l_max: int = eqx.field(static=True)
+    name: eqx.AbstractClassVar[str]
 
     @abstractmethod
-    def __call__(self, s: Float[Array, "*batch"]) -> Float[Array, "n l *batch"]:
-        """G_nl at squared distances `s` (Å²): `(n_max, l_max + 1, ...)`."""
+    def functions(self, r_cut: Any, sigma: Any) -> Functions:
+        """r_cut^(l + 2d) d^d G_nl/ds^d at squared distances u = s / r_cut², d = 0 ... 3: `u -> (d, j, n, l)`.
+
+        The quantities are NumPy's long doubles, or traced JAX arrays; `u` is of the same kind.
+        """
 
     @abstractmethod
-    def at_origin(self, dtype: DTypeLike) -> Float[Array, " n"]:
-        """G_n0 at s = 0, for atoms at centers: in fewer steps than for any s."""
+    def width(self, r_cut: Any, sigma: Any) -> Any:
+        """The distance on which G_nl varies, in units of `r_cut`."""
+
+    def origin(self, r_cut: Any, sigma: Any) -> Any:
+        """The distance √c, in units of `r_cut`, in t = √(u + c)."""
+        return 4 * self.width(r_cut, sigma)
+
+    def series(self, r_cut: Any, sigma: Any) -> Series:
+        """Expand G_nl in Chebyshev series of s / r_cut².
+
+        Where the quantities are known the integrals are worked out in long doubles on the host, once for the same
+        values. Inside a transformation they are JAX operations, exactly differentiable in `r_cut` and `sigma`.
+
+        **Arguments:** `r_cut`, `sigma`: numbers or scalar arrays, Å.
+
+        **Raises:** `BasisError` for functions that are linearly dependent.
+        """
+        if concrete(r_cut) is None or concrete(sigma) is None:
+            return _traced(self, jnp.stack([jnp.asarray(r_cut, float), jnp.asarray(sigma, float)]))
+        return _on_host(self, float(r_cut), float(sigma))
+
+    def check(self, r_cut: float, sigma: float) -> None:
+        """Raise `BasisError` for parameters that define no basis."""
+        if not (np.isfinite(r_cut) and r_cut > 0):
+            raise BasisError(f"r_cut is {r_cut}; it must be a positive distance in Å.")
+        if not (np.isfinite(sigma) and sigma >= 0) or (sigma == 0 and not self.delta):
+            only = "" if self.delta else "; only radial='laplacian' takes the delta density, sigma = 0"
+            raise BasisError(f"sigma is {sigma}; radial={self.name!r} needs a positive Gaussian width in Å{only}.")
+
+    delta: ClassVar[bool] = False
+    """Whether `sigma` = 0, a density of delta functions, has coefficients in this basis."""
+
+    def __check_init__(self) -> None:
+        if self.n_max < 1:
+            raise BasisError(f"n_max is {self.n_max}; it counts radial functions and must be at least 1.")
+        if self.l_max < 0:
+            raise BasisError(f"l_max is {self.l_max}; it is the largest angular momentum and must be at least 0.")
+        if self.l_max > L_LIMIT:
+            raise BasisError(
+                f"l_max is {self.l_max}; float64 holds up to l_max = {L_LIMIT} here, so choose that or less."
+            )
 
 
-def check_basis(name: str, r_cut: float, n_max: int, l_max: int, sigma: float, *, delta: bool = False) -> None:
-    """Raise `BasisError` for parameters that define no basis."""
-    if not (np.isfinite(r_cut) and r_cut > 0):
-        raise BasisError(f"r_cut is {r_cut}; it must be a positive distance in Å.")
-    if n_max < 1:
-        raise BasisError(f"n_max is {n_max}; it counts radial functions and must be at least 1.")
-    if l_max < 0:
-        raise BasisError(f"l_max is {l_max}; it is the largest angular momentum and must be at least 0.")
-    if l_max > L_LIMIT:
-        raise BasisError(f"l_max is {l_max}; float64 holds up to l_max = {L_LIMIT} here, so choose that or less.")
-    if not (np.isfinite(sigma) and sigma >= 0) or (sigma == 0 and not delta):
-        only = "" if delta else "; only radial='laplacian' takes the delta density, sigma = 0"
-        raise BasisError(f"sigma is {sigma}; radial={name!r} needs a positive Gaussian width in Å{only}.")
+@lru_cache(maxsize=256)
+def _on_host(basis: AbstractRadialBasis, r_cut: float, sigma: float) -> Series:
+    basis.check(r_cut, sigma)
+    quantities = np.longdouble(r_cut), np.longdouble(sigma)
+    rho = quantities[1] / quantities[0]
+    origin, width = basis.origin(*quantities), float(basis.width(*quantities))
+    found = host_series(basis.functions(*quantities), origin, 1 + 4 * rho, width)
+    return _scaled(found, r_cut)
+
+
+def _expanded(basis: AbstractRadialBasis, quantities: Float[Array, "2"]) -> Series:
+    r_cut, sigma = quantities
+    found = traced_series(basis.functions(r_cut, sigma), basis.origin(r_cut, sigma), 1 + 4 * sigma / r_cut)
+    return _scaled(found, r_cut)
+
+
+def _scaled(series: Series, r_cut: Any) -> Series:
+    """The series without the factor r_cut^l that `AbstractRadialBasis.functions` gives."""
+    powers = r_cut ** -np.arange(series.tables.shape[2], dtype=series.tables.dtype)
+    return eqx.tree_at(lambda g: g.tables, series, series.tables * powers[None, None, :, None])
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _traced(basis: AbstractRadialBasis, quantities: Float[Array, "2"]) -> Series:
+    return _expanded(basis, quantities)
+
+
+@_traced.defjvp
+def _(basis: AbstractRadialBasis, primals: tuple[Array], tangents: tuple[Array]) -> tuple[Series, Series]:
+    # There are two quantities and many integrals: derivatives are taken forwards, so that reverse mode has to keep
+    # nothing of the integration.
+    slopes = jax.jacfwd(partial(_expanded, basis))(primals[0])
+    return _expanded(basis, primals[0]), jax.tree.map(lambda x: x @ tangents[0], slopes)
 
 
 class GTO(AbstractRadialBasis):
@@ -66,49 +141,96 @@ class GTO(AbstractRadialBasis):
 
     n_max: int = eqx.field(static=True)
     l_max: int = eqx.field(static=True)
-    decay: np.ndarray
-    mixing: np.ndarray
+    name: ClassVar[str] = "gto"
 
-    def __init__(self, r_cut: float, n_max: int, l_max: int, sigma: float) -> None:
-        check_basis("gto", r_cut, n_max, l_max, sigma)
-        if r_cut <= 1 and n_max > 1:
+    def check(self, r_cut: float, sigma: float) -> None:
+        super().check(r_cut, sigma)
+        if r_cut <= 1 and self.n_max > 1:
             raise BasisError(
                 f"r_cut is {r_cut:g} Å; radial='gto' spaces its functions from 1 Å to r_cut, so exceed 1 Å."
             )
-        self.n_max, self.l_max = n_max, l_max
-        reach, l = np.linspace(1.0, r_cut, n_max), np.arange(l_max + 1)[:, None]
+
+    def width(self, r_cut: Any, sigma: Any) -> Any:
+        # The sharpest primitive falls to 1e-3 at 1 Å.
+        return (sigma**2 + 1 / (2 * log(1e3))) ** 0.5 / r_cut
+
+    def functions(self, r_cut: Any, sigma: Any) -> Functions:
+        xp, dtype = namespace(r_cut), r_cut.dtype
+        l = np.arange(self.l_max + 1, dtype=dtype)[:, None]
+        steps = np.arange(self.n_max, dtype=dtype)[None] / max(self.n_max - 1, 1)
+        reach = 1 + (r_cut - 1) * steps.astype(dtype)
+        alpha = (np.log(dtype.type(1000)) + l * xp.log(reach)) / reach**2
         a = 1 / (2 * sigma**2)
-        alpha = -np.log(1e-3 / reach**l) / reach**2
-        exponents = alpha.astype(np.longdouble)
-        total = exponents[:, :, None] + exponents[:, None, :]
-        power = np.asarray(l[..., None] + 1.5, np.longdouble)
-        overlap = (gamma(l + 1.5) / 2)[..., None] * total**-power
-        smeared = (8 * pi**2) ** 0.25 * pi**1.5 * a**l / (a + alpha) ** (l + 1.5)
-        self.decay = (a * alpha / (a + alpha)).T
-        self.mixing = inverse_sqrt(overlap) * smeared[:, None, :]
+        decay = a * alpha / (a + alpha)
+        smeared = (8 * pi**2) ** 0.25 * pi**1.5 * (r_cut * a / (a + alpha)) ** l * (a + alpha) ** -1.5
+        # In log r the trapezoidal rule converges exponentially, for all exponents with the same nodes.
+        # Combinations that nearly cancel on the real axis do not in the complex plane, which slows convergence.
+        n_nodes = 200 + 12 * (self.n_max + self.l_max)
+        first, last = log(1e-7), xp.log(3 * r_cut)
+        spacing = (last - first) / n_nodes
+        nodes = xp.exp(first + spacing * (np.arange(n_nodes) + 0.5).astype(dtype))[None, :, None]
+        primitives = xp.exp((l[..., None] + 1.5) * xp.log(nodes) - alpha[:, None] * nodes**2) * spacing**0.5
 
-    def __call__(self, s: Float[Array, "*batch"]) -> Float[Array, "n l *batch"]:
-        decay, mixing = jnp.asarray(self.decay, s.dtype), jnp.asarray(self.mixing, s.dtype)
-        primitives = jnp.exp(-jnp.tensordot(decay, s, 0))
-        return jnp.einsum("lnk,kl...->nl...", mixing, primitives, precision="highest")
+        def primitive(u: Any) -> Any:
+            """The smeared primitives and their derivatives: `(l, d j, n)`."""
+            exponents = -decay * r_cut**2
+            values = smeared[:, None] * xp.exp(exponents[:, None] * u[None, :, None])
+            return xp.concatenate([values * exponents[:, None] ** d for d in range(N_ORDERS)], axis=1)
 
-    def at_origin(self, dtype: DTypeLike) -> Float[Array, " n"]:
-        return jnp.asarray(self.mixing[0], dtype).sum(1)
+        if isinstance(r_cut, np.floating):
+            mixing = lowdin(
+                primitives, np.broadcast_to(np.eye(self.n_max, dtype=dtype), (self.l_max + 1,) + (self.n_max,) * 2)
+            )
+            combined = lambda rows: rows @ mixing  # noqa: E731
+        else:
+            # Mixing coefficients are large, and so are their derivatives: the iteration goes over the rows instead.
+            combined = partial(lowdin, primitives)
+
+        def values(u: Any) -> Any:
+            found = combined(primitive(u)).reshape(self.l_max + 1, N_ORDERS, len(u), self.n_max)
+            return xp.transpose(found, (1, 2, 3, 0))
+
+        return values
 
 
-class _OfSeries(AbstractRadialBasis):
-    """Radial functions that are kept as series."""
+class _Integrated(AbstractRadialBasis):
+    """Radial functions that depend on r / r_cut alone, and are integrated with Gaussians of unit L² norm."""
 
-    series: eqx.AbstractVar[Series]
+    @abstractmethod
+    def shells(self, sharpness: float, outer: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Nodes and weights of a quadrature over r up to `outer`, which resolves Gaussians of an inverse width
+        `sharpness`, and the radial functions there, `(q, n, l)`; all in units of `r_cut`."""
 
-    def __call__(self, s: Float[Array, "*batch"]) -> Float[Array, "n l *batch"]:
-        return self.series(s)
+    def width(self, r_cut: Any, sigma: Any) -> Any:
+        return sigma / r_cut
 
-    def at_origin(self, dtype: DTypeLike) -> Float[Array, " n"]:
-        return self.series.at_origin(dtype)
+    def functions(self, r_cut: Any, sigma: Any) -> Functions:
+        rho = sigma / r_cut
+        known = isinstance(rho, np.floating)
+        sharpness, outer = (float(1 / rho), float(1 + WIDEST * rho)) if known else (1 / FINEST, np.inf)
+        nodes, weights, radial = self.shells(sharpness, outer)
+
+        def values(u: Any) -> Any:
+            q, w, functions = nodes, weights, radial
+            if known:
+                near = (q > u.min() ** 0.5 - WIDEST * rho) & (q < u.max() ** 0.5 + WIDEST * rho)
+                q, w, functions = q[near], w[near], functions[near]
+            a = 1 / (2 * rho**2)
+            q = q.astype(u.dtype)
+            shells = smeared_shell(u, q if known else jnp.asarray(q), a, self.l_max + N_ORDERS - 1)
+            amplitude = 4 * pi * (pi * rho**2) ** -0.75
+            weighed = ((w * q**2)[:, None, None] * functions).transpose(2, 0, 1).astype(u.dtype)
+            found = []
+            for _ in range(N_ORDERS):
+                # d/du of shells of l has those of l + 1.
+                found.append(amplitude * (shells[: self.l_max + 1] @ weighed))
+                shells = a * (q[None, None] * shells[1:] - shells[:-1])
+            return namespace(u).moveaxis(namespace(u).stack(found), 1, 3)
+
+        return values
 
 
-class GTORascal(_OfSeries):
+class GTORascal(_Integrated):
     """r^n exp(-r²/2σ_n²), σ_n = r_cut max(√n, 1) / n_max, orthonormalised: librascal's and featomic's `Gto`.
 
     The density is a Gaussian of unit L² norm, as there. Integrals by Gauss-Legendre quadrature to machine precision,
@@ -117,26 +239,27 @@ class GTORascal(_OfSeries):
 
     n_max: int = eqx.field(static=True)
     l_max: int = eqx.field(static=True)
-    series: Series
+    name: ClassVar[str] = "gto-rascal"
 
-    def __init__(self, r_cut: float, n_max: int, l_max: int, sigma: float) -> None:
-        check_basis("gto-rascal", r_cut, n_max, l_max, sigma)
-        self.n_max, self.l_max = n_max, l_max
-        n = np.arange(n_max)
-        width = r_cut * np.maximum(np.sqrt(n), 1) / n_max
-        power, rate = np.add.outer(n, n) + 3, np.add.outer(1 / width**2, 1 / width**2) / 2
-        norm = gamma(n + 1.5) * width ** (2 * n + 3) / 2
-        overlap = (gamma(power / 2) / (2 * rate ** (power / 2))).astype(np.longdouble)
-        overlap = overlap / np.sqrt(np.outer(norm, norm))
-        mixing = inverse_sqrt(overlap) / np.sqrt(norm)
-        # Beyond r_cut + 12 σ, Gaussians on neighbors within r_cut are below 1e-31.
-        nodes, weights = _shells(r_cut + 12 * sigma, sqrt(1 / sigma**2 + 1 / width.min() ** 2), n_max + l_max)
-        primitives = nodes[:, None] ** n * np.exp(-(nodes[:, None] ** 2) / (2 * width**2))
-        radial = np.repeat((primitives @ mixing.T)[:, :, None], l_max + 1, axis=2)
-        self.series = _smeared(nodes, weights, radial, r_cut, sigma, 4 * sigma)
+    def shells(self, sharpness: float, outer: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        n = np.arange(self.n_max, dtype=np.longdouble)
+        width = np.maximum(np.sqrt(n), 1) / self.n_max
+        # From 10 widths beyond its maximum, at √n widths, on, a function is below 1e-20 of that.
+        end = float((width * (10 + np.sqrt(n))).max())
+        inner = 1 / float(width.min())
+
+        def primitives(r: np.ndarray) -> np.ndarray:
+            return r[:, None] ** n * np.exp(-(r[:, None] ** 2) / (2 * width**2))
+
+        whole, whole_weights = _panels(end, 2 * inner)
+        nodes, weights = _panels(min(outer, end), sqrt(sharpness**2 + inner**2))
+        weighed = np.sqrt(whole_weights)[:, None] * whole[:, None] * primitives(whole)
+        norms = np.sqrt((weighed**2).sum(0))
+        radial = lowdin((weighed / norms)[None], (primitives(nodes) / norms)[None])[0]
+        return nodes, weights, np.repeat(radial[:, :, None], self.l_max + 1, axis=2)
 
 
-class Laplacian(_OfSeries):
+class Laplacian(_Integrated):
     """Eigenstates of the Laplacian in the sphere of radius `r_cut`: j_l(z_nl r / r_cut), z_nl the zeros of j_l.
 
     The smoothest basis: Bigi et al., J. Chem. Phys. 157, 234101 (2022). With `sigma` = 0 the density is a sum of
@@ -146,63 +269,67 @@ class Laplacian(_OfSeries):
 
     n_max: int = eqx.field(static=True)
     l_max: int = eqx.field(static=True)
-    series: Series
+    name: ClassVar[str] = "laplacian"
+    delta: ClassVar[bool] = True
 
-    def __init__(self, r_cut: float, n_max: int, l_max: int, sigma: float) -> None:
-        check_basis("laplacian", r_cut, n_max, l_max, sigma, delta=True)
-        self.n_max, self.l_max = n_max, l_max
-        zeros = bessel_zeros(n_max, l_max)
-        orders = np.arange(l_max + 1)
-        norm = np.sqrt(2 / r_cut**3) / np.abs(spherical_jn(orders + 1, zeros))
-        if sigma == 0:
-            wave_numbers = zeros / r_cut
+    def series(self, r_cut: Any, sigma: Any) -> Series:
+        if concrete(r_cut) is not None or concrete(sigma) != 0:
+            return super().series(r_cut, sigma)
+        # Without Gaussians the functions depend on r / r_cut alone.
+        found = _on_host(self, 1.0, 0.0)
+        return _scaled(eqx.tree_at(lambda g: g.tables, found, found.tables * r_cut**-1.5), r_cut)
 
-            def waves(s: np.ndarray) -> Float[np.ndarray, "d j n l"]:
-                every_order = bessel_j(np.multiply.outer(s, wave_numbers**2), l_max + N_ORDERS - 1)
-                # d/ds j_l(k√s) / (k√s)^l is -k²/2 times the same of l + 1.
-                found = [np.diagonal(every_order[..., d:], axis1=2, axis2=3) for d in range(N_ORDERS)]
-                factors = (-(wave_numbers**2) / 2) ** np.arange(N_ORDERS)[:, None, None, None]
-                return norm * wave_numbers**orders * factors * np.stack(found)
+    def width(self, r_cut: Any, sigma: Any) -> Any:
+        return sigma / r_cut if concrete(sigma) != 0 else 1 / (pi * self.n_max)
 
-            self.series = series(waves, r_cut, r_cut / 4)
-            return
-        nodes, weights = _shells(r_cut, 1 / sigma, 3 * n_max + 2 * l_max)
-        radial = norm * spherical_jn(orders, nodes[:, None, None] * zeros / r_cut)
-        self.series = _smeared(nodes, weights, radial, r_cut, sigma, (r_cut + 4 * sigma) / 4)
+    def origin(self, r_cut: Any, sigma: Any) -> Any:
+        return (1 + 4 * sigma / r_cut) / 4
+
+    def _zeros(self) -> tuple[np.ndarray, np.ndarray]:
+        """Zeros of j_l, and the norms of the functions in the unit sphere."""
+        zeros = bessel_zeros(self.n_max, self.l_max)
+        return zeros, sqrt(2) / np.abs(spherical_jn(np.arange(self.l_max + 1) + 1, zeros))
+
+    def functions(self, r_cut: Any, sigma: Any) -> Functions:
+        if not (isinstance(sigma, np.floating) and sigma == 0):
+            return super().functions(r_cut, sigma)
+        zeros, norm = self._zeros()
+        orders = np.arange(self.l_max + 1)
+
+        def waves(u: np.ndarray) -> Float[np.ndarray, "d j n l"]:
+            every_order = bessel_j(np.multiply.outer(u, zeros**2), self.l_max + N_ORDERS - 1)
+            # d/du j_l(z√u) / (z√u)^l is -z²/2 times the same of l + 1.
+            found = [np.diagonal(every_order[..., d:], axis1=2, axis2=3) for d in range(N_ORDERS)]
+            factors = (-(zeros**2) / 2) ** np.arange(N_ORDERS)[:, None, None, None]
+            return norm * zeros**orders * factors * np.stack(found) / r_cut**1.5
+
+        return waves
+
+    def shells(self, sharpness: float, outer: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        zeros, norm = self._zeros()
+        nodes, weights = _panels(1.0, sqrt(sharpness**2 + zeros.max() ** 2))
+        return (
+            nodes,
+            weights,
+            norm * spherical_jn(np.arange(self.l_max + 1), nodes.astype(float)[:, None, None] * zeros),
+        )
 
 
-RADIAL_BASES: dict[str, Callable[[float, int, int, float], AbstractRadialBasis]] = {
-    "gto": GTO,
-    "gto-rascal": GTORascal,
-    "laplacian": Laplacian,
+RADIAL_BASES: dict[str, Callable[[int, int], AbstractRadialBasis]] = {
+    basis.name: basis for basis in (GTO, GTORascal, Laplacian)
 }
 """Names that featurizers take for `radial`."""
 
 
-def _shells(outer: float, sharpest: float, extra: int) -> tuple[np.ndarray, np.ndarray]:
-    """Gauss-Legendre nodes and weights on (0, `outer`) that resolve Gaussians of inverse width `sharpest`."""
-    # exp(-x²/2σ²) over a length L has Chebyshev coefficients below 1e-16 from order 4.3 L/σ on; Gauss halves that.
-    x, w = np.polynomial.legendre.leggauss(ceil(2.2 * outer * sharpest) + extra + 24)
-    return 0.5 * outer * (x + 1), 0.5 * outer * w
+def _panels(outer: float, sharpness: float) -> tuple[np.ndarray, np.ndarray]:
+    """Gauss-Legendre nodes and weights on (0, `outer`), in panels that resolve Gaussians of inverse width `sharpness`.
 
-
-def _smeared(
-    nodes: np.ndarray, weights: np.ndarray, radial: np.ndarray, r_cut: float, sigma: float, origin: float
-) -> Series:
-    """Integrals of Gaussians of unit L² norm with the functions `radial`, `(nodes, n, l)`."""
-    weights = (4 * pi * (pi * sigma**2) ** -0.75 * weights * nodes**2)[:, None, None] * radial
-
-    def integrals(s: np.ndarray) -> Float[np.ndarray, "d j n l"]:
-        a, n_l = 1 / (2 * sigma**2), radial.shape[2]
-        shells = smeared_shell(s, nodes, a, n_l + N_ORDERS - 2)
-        found = []
-        for _ in range(N_ORDERS):
-            # d/ds of shells of l has those of l + 1.
-            found.append(np.einsum("qnl,jql->jnl", weights, shells[..., :n_l]))
-            shells = a * (nodes[:, None] * shells[..., 1:] - shells[..., :-1])
-        return np.stack(found)
-
-    return series(integrals, r_cut + 4 * sigma, origin)
+    exp(-x²/2σ²) over a length L has Chebyshev coefficients below 1e-20 from order 5 L/σ on, and Gauss halves that.
+    """
+    x, w = np.polynomial.legendre.leggauss(32)
+    edges = np.linspace(0, outer, ceil(outer * sharpness / 8) + 1).astype(np.longdouble)
+    half = np.diff(edges)[:, None] / 2
+    return (edges[:-1, None] + half * (1 + x)).ravel(), (half * w).ravel()
 
 
 def bessel_zeros(n_max: int, l_max: int) -> np.ndarray:
@@ -215,37 +342,3 @@ def bessel_zeros(n_max: int, l_max: int) -> np.ndarray:
         zeros = np.asarray([brentq(function, a, b, xtol=1e-15, rtol=1e-15) for a, b in pairwise(zeros)])
         table.append(zeros[:n_max])
     return np.stack(table, -1)
-
-
-def inverse_sqrt(overlaps: np.ndarray) -> np.ndarray:
-    """S^(-1/2) of symmetric positive matrices of long doubles, `(..., n, n)`, by Jacobi rotations.
-
-    Overlaps of Gaussians reach condition numbers of 1e12, at which float64 leaves a basis orthonormal to 1e-4 only.
-
-    **Raises:** `BasisError` where even long doubles see linearly dependent functions.
-    """
-    s = overlaps.copy()
-    n, eps = s.shape[-1], np.finfo(np.longdouble).eps
-    v = np.broadcast_to(np.eye(n, dtype=np.longdouble), s.shape).copy()
-    for _ in range(40):
-        settled = True
-        for p in range(n):
-            for q in range(p + 1, n):
-                pivot = s[..., p, q]
-                skip = np.abs(pivot) <= eps * np.sqrt(np.abs(s[..., p, p] * s[..., q, q]))
-                if skip.all():
-                    continue
-                settled = False
-                theta = (s[..., q, q] - s[..., p, p]) / (2 * np.where(skip, 1, pivot))
-                t = np.where(skip, 0, np.copysign(1, theta) / (np.abs(theta) + np.sqrt(theta * theta + 1)))
-                c = 1 / np.sqrt(t * t + 1)
-                rotation = np.stack([np.stack([c, t * c], -1), np.stack([-t * c, c], -1)], -2)
-                s[..., [p, q]] = s[..., [p, q]] @ rotation
-                s[..., [p, q], :] = np.swapaxes(rotation, -1, -2) @ s[..., [p, q], :]
-                v[..., [p, q]] = v[..., [p, q]] @ rotation
-        if settled:
-            break
-    values = np.diagonal(s, axis1=-2, axis2=-1)
-    if (values.min(-1) <= n * eps * values.max(-1)).any():
-        raise BasisError(f"{n} radial functions are linearly dependent in float64; choose a smaller n_max or l_max.")
-    return ((v / np.sqrt(values)[..., None, :]) @ np.swapaxes(v, -1, -2)).astype(float)

@@ -22,8 +22,8 @@ Y_00 = 1 / sqrt(4 * pi)
 
 
 class Atoms(NamedTuple):
-    """The neighbors, whether there are such, and which channels' species they and the center are of; `*b`: nothing, or
-    a batch."""
+    """The neighbors, whether there are such, and the weights of their and the center's species in the channels of each
+    species; `*b`: nothing, or a batch."""
 
     positions: Float[Array, "n 3 *b"]
     mask: Bool[Array, "n *b"]
@@ -35,9 +35,11 @@ def atoms_of(f: DensityFeaturizer, env: Environment) -> tuple[DensityFeaturizer,
     """What a function with `lanes` takes: the featurizer, from which the species are gone into the atoms, so that each
     item may have its own; and those, still without a batch."""
     known, dtype = jnp.asarray(f.species, env.species.dtype), env.positions.dtype
-    of_neighbors = (env.species[:, None] == known[None]).astype(dtype)
-    of_center = (env.center_species[None] == known).astype(dtype)
-    shared = eqx.tree_at(lambda f: f.species, f, np.zeros(len(f.species), np.int32))
+    weights = jnp.asarray(f.weights, dtype)
+    of_neighbors = jnp.where(env.species[:, None] == known[None], weights[None], 0)
+    of_center = jnp.where(env.center_species[None] == known, weights, 0)
+    nothing = np.zeros(len(f.species), np.int32), np.ones(len(f.species))
+    shared = eqx.tree_at(lambda f: (f.species, f.weights), f, nothing)
     return shared, Atoms(env.positions, env.mask, of_neighbors, of_center)
 
 

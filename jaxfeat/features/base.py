@@ -95,7 +95,14 @@ class AbstractFeaturizer(eqx.Module):
         cannot be raised, such atoms are not seen, and `singular_spectrum` says so in its status.
         """
         self.check(env)
-        return _features(self, env.trimmed())
+        return _features(self.prepared(), env.trimmed())
+
+    def prepared(self) -> AbstractFeaturizer:
+        """The same featurizer, with all that depends on its quantities alone worked out.
+
+        Whatever compiles a program for a featurizer prepares it first. Otherwise each program works this out again.
+        """
+        return self
 
     # By identity, so that jax.jit takes a featurizer as it takes any function.
     __hash__ = object.__hash__
@@ -197,6 +204,10 @@ class AbstractStructureMap(eqx.Module):
     adds_centers: ClassVar[bool] = False
     featurizer: eqx.AbstractVar[AbstractFeaturizer]
 
+    def prepared(self) -> AbstractStructureMap:
+        """The same map of a prepared featurizer."""
+        return eqx.tree_at(lambda f: f.featurizer, self, self.featurizer.prepared())
+
     @abstractmethod
     def collect(self, rows: Float[Array, "c d *rest"], structure: Structure) -> Float[Array, "n_features *rest"]:
         """Put together what the centers have, features or their derivatives: `(c, d, ...)` -> `(n_features, ...)`."""
@@ -204,7 +215,7 @@ class AbstractStructureMap(eqx.Module):
     def __call__(self, structure: Structure) -> Float[Array, "*batch n_features"]:
         """Features of a structure, or of each one of a batch. **Raises:** `SpeciesError`, as the featurizer does."""
         self.featurizer.check(structure)
-        return _collected(self, structure, structure.environments().trimmed())
+        return _collected(self.prepared(), structure, structure.environments().trimmed())
 
 
 @eqx.filter_jit

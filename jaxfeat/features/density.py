@@ -16,12 +16,14 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxfeat.basis.arrays import namespace, quantity
 from jaxfeat.basis.cutoff import AbstractCutoff, Smoothstep, Willatt2018
 from jaxfeat.basis.radial import RADIAL_BASES, AbstractRadialBasis
+from jaxfeat.basis.series import Series
 from jaxfeat.errors import BasisError, SpeciesError
 from jaxfeat.features.atoms import Y_00, atoms_of, in_channels
 from jaxfeat.features.base import AbstractAdditiveFeaturizer
-from jaxfeat.geometry.environment import Environment
+from jaxfeat.geometry.environment import Environment, concrete
 from jaxfeat.geometry.species import SYMBOLS, atomic_numbers
 from jaxfeat.so3.harmonics import solid_harmonics_table
 
@@ -39,6 +41,11 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
     - `cutoff`: a window from `jaxfeat.cutoffs`; by default four times differentiable over the last Å.
     - `radial_scaling`: a further weight of distance, or `None`.
     - `include_center`: whether the atom at the center adds to the density; a number is its weight.
+    - `weights`: one factor for each species, which its atoms' densities are multiplied by; by default one.
+
+    `r_cut`, `sigma`, the cutoff's width, the radial scaling, `include_center` and `weights` are quantities. They may be
+    traced, differentiated, and replaced by `equinox.tree_at`, inside `jax.jit` too. Where `r_cut` or `sigma` is traced,
+    the radial functions are worked out by the program, in its dtype, and `sigma` / `r_cut` has to be above 1/64.
 
     **Raises:** `BasisError` for parameters that define no basis, `SpeciesError` for what is no element.
     """
@@ -49,7 +56,9 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
     r_cut: np.ndarray
     sigma: np.ndarray
     center_weight: np.ndarray
+    weights: np.ndarray
     species: np.ndarray
+    series: Series | None
 
     def __init__(
         self,
@@ -62,6 +71,7 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
         cutoff: AbstractCutoff | None = None,
         radial_scaling: Willatt2018 | None = None,
         include_center: bool | float = True,
+        weights: tuple[float, ...] | list[float] | None = None,
     ) -> None:
         numbers = atomic_numbers(species)
         if not len(numbers) or len(set(numbers.tolist())) != len(numbers):
@@ -72,16 +82,36 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
             if not isinstance(count, (int, np.integer)):
                 raise BasisError(f"{name} is {count!r}; it must be an integer.")
         self.species = numbers
-        self.radial = RADIAL_BASES[radial](float(r_cut), int(n_max), int(l_max), float(sigma))
-        self.cutoff = Smoothstep(np.minimum(1.0, r_cut)) if cutoff is None else cutoff
-        self.cutoff.check(float(r_cut))
+        self.radial = RADIAL_BASES[radial](int(n_max), int(l_max))
+        self.r_cut, self.sigma = quantity(r_cut), quantity(sigma)
+        self.cutoff = Smoothstep(namespace(self.r_cut).minimum(1.0, self.r_cut)) if cutoff is None else cutoff
         self.radial_scaling = radial_scaling
-        self.r_cut, self.sigma = np.asarray(r_cut, float), np.asarray(sigma, float)
-        self.center_weight = np.asarray(include_center, float)
+        self.center_weight = quantity(include_center)
+        self.weights = quantity(np.ones(len(numbers)) if weights is None else weights)
+        self.series = None
+        if self.weights.shape != numbers.shape:
+            raise SpeciesError(f"weights is {weights!r}; give one weight for each of the {len(numbers)} species.")
+        radius, width = concrete(self.r_cut), concrete(self.sigma)
+        if radius is not None:
+            self.cutoff.check(float(radius))
+        if radius is not None and width is not None:
+            # Parameters that define no basis are refused here, and not when the featurizer is first used.
+            self.radial.series(radius, width)
+
+    def prepared(self) -> DensityFeaturizer:
+        if self.series is not None:
+            return self
+        return eqx.tree_at(lambda f: f.series, self, self.radial_series(), is_leaf=lambda x: x is None)
+
+    def radial_series(self) -> Series:
+        """The radial functions as series, for the quantities that the featurizer now has."""
+        return self.radial.series(self.r_cut, self.sigma) if self.series is None else self.series
 
     def restricted(self, species: Int[Array, " k"] | np.ndarray) -> DensityFeaturizer:
         # Features of absent species are zero, with zero derivatives.
-        return eqx.tree_at(lambda f: f.species, self, species)
+        among = species[:, None] == self.species[None]
+        of_species = (among.astype(self.weights.dtype) * self.weights[None]).sum(1)
+        return eqx.tree_at(lambda f: (f.species, f.weights), self, (species, of_species))
 
     @property
     def n_max(self) -> int:
@@ -92,9 +122,11 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
         return self.radial.l_max
 
     @property
-    def include_center(self) -> bool | float:
-        weight = float(self.center_weight)
-        return bool(weight) if weight in (0, 1) else weight
+    def include_center(self) -> Any:
+        weight = concrete(self.center_weight)
+        if weight is None:
+            return self.center_weight
+        return bool(weight) if weight in (0, 1) else float(weight)
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -103,8 +135,10 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
     def enlarged(self, **sizes: int) -> DensityFeaturizer:
         larger = {"n_max": self.n_max, "l_max": self.l_max, **sizes}
         basis: Any = type(self.radial)
-        radial = basis(float(self.r_cut), sigma=float(self.sigma), **larger)
-        return eqx.tree_at(lambda f: f.radial, self, radial)
+        f = eqx.tree_at(lambda f: f.radial, self, basis(**larger))
+        f = eqx.tree_at(lambda f: f.series, f, None, is_leaf=lambda x: x is None)
+        f.radial_series()
+        return f
 
     @property
     def n_channels(self) -> int:
@@ -138,7 +172,8 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
         weight = self.cutoff(r, jnp.asarray(self.r_cut, s.dtype))
         if self.radial_scaling is not None:
             weight = weight * self.radial_scaling(jnp.where(s > 0, r, 1))
-        return _kept(jnp.where(mask, weight, 0))[None, None] * self.radial(s)
+        of_distance = self.radial_series()(s / jnp.asarray(self.r_cut, s.dtype) ** 2)
+        return _kept(jnp.where(mask, weight, 0))[None, None] * of_distance
 
     def center_density(self, species: Int[Array, ""], dtype: jnp.dtype) -> Float[Array, "q l m"]:
         # At the origin only l = 0 is left.
@@ -148,11 +183,11 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
 
     def center_radial(self, dtype: DTypeLike) -> Float[Array, " n"]:
         """What the atom at the center adds to c_{n 0 0}, but for Y_00."""
-        return jnp.asarray(self.center_weight, dtype) * self.radial.at_origin(dtype)
+        return jnp.asarray(self.center_weight, dtype) * self.radial_series().at_origin(dtype)
 
     def in_channels(self, single: Float[Array, "n *rest"], species: Int[Array, ""]) -> Float[Array, "q *rest"]:
         """What belongs to radial functions n, put where the channels of a species are, among zeros."""
-        at = (species == jnp.asarray(self.species, species.dtype)).astype(single.dtype)
+        at = jnp.where(species == jnp.asarray(self.species, species.dtype), jnp.asarray(self.weights, single.dtype), 0)
         return jnp.tensordot(at, single, 0, precision="highest").reshape(self.n_channels, *single.shape[1:])
 
     def neighbor_factors(self, env: Environment) -> tuple[Array, ...]:

@@ -43,7 +43,7 @@ def spec(f: AbstractFeaturizer | AbstractStructureMap) -> dict[str, Any]:
     **Raises:** `BasisError` where values would not make the same featurizer, as of one that holds a function.
     """
     found = _written(f, "")
-    if not eqx.tree_equal(f, from_spec(found)):
+    if not eqx.tree_equal(f.prepared(), from_spec(found).prepared()):
         raise BasisError(
             f"this {type(f).__name__} is not what its constructor makes of {_listed(found)}; it was changed since, "
             "and no spec tells how."

@@ -143,6 +143,7 @@ def invert(
                 "give them in float64."
             )
     f.check(given)
+    f = f.prepared()
     b = len(points)
     if features.ndim != 2 or len(features) != b:
         raise BasisError(f"features has shape {features.shape}; give one row of features for each of {b} starts.")

@@ -119,6 +119,7 @@ def trace_quasi_constant(
     length that is not positive.
     """
     env = checked(f, start, length)
+    f = f.prepared()
     if sign not in (1, -1):
         raise GeometryError(f"sign is {sign!r}; give 1 or -1, which way to go.")
     goal = f(env)

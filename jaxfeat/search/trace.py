@@ -119,6 +119,7 @@ def trace_singular_set(
     a tangent across the set, and for a length that is not positive.
     """
     env = jax.tree.map(np.asarray, checked(f, start, length))
+    f = f.prepared()
     if not isinstance(constraints, Free | None):
         raise GeometryError("a singular set is followed in all positions: constraints must be a Free(...) or None.")
     wanted = None if tangent is None else np.asarray(tangent, float)

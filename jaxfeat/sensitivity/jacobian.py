@@ -33,8 +33,9 @@ def jacobian(f: Any, at: Any) -> Float[Array, "*batch d n 3"]:
     """
     if isinstance(at, Structure):
         f.featurizer.check(at)
-        return _compiled(f, at)
+        return _compiled(f.prepared(), at)
     f.check(at)
+    f = f.prepared()
     trimmed = _compiled(f, at.trimmed())
     missing = at.max_neighbors - trimmed.shape[-2]
     return jnp.pad(trimmed, [*[(0, 0)] * (trimmed.ndim - 2), (0, missing), (0, 0)]) if missing else trimmed

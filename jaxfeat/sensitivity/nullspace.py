@@ -188,16 +188,19 @@ def _rounding(jacobian: Any) -> float:
 
 
 def narrowed(f: Map, at: Environment | Structure) -> Map:
-    """The map for the species that an item or a batch holds: the same singular values, fewer features."""
-    featurizer = featurizer_of(f)
+    """The prepared map for the species that an item or a batch holds: the same singular values, fewer features."""
+    prepared: Any = f.prepared()
+    featurizer = featurizer_of(prepared)
     if featurizer.species is None:
-        return f
+        return prepared
     held = np.asarray(at.species)[np.asarray(at.mask)]
     if isinstance(at, Environment):
         held = np.append(held, np.asarray(at.center_species))
     present = np.asarray(featurizer.species)[np.isin(featurizer.species, held)].astype(np.int32)
     narrow = featurizer.restricted(present if len(present) else np.asarray([-1], np.int32))
-    widened: Any = narrow if isinstance(f, AbstractFeaturizer) else eqx.tree_at(lambda f: f.featurizer, f, narrow)
+    widened: Any = (
+        narrow if isinstance(f, AbstractFeaturizer) else eqx.tree_at(lambda f: f.featurizer, prepared, narrow)
+    )
     return widened
 
 

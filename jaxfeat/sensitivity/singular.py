@@ -53,6 +53,7 @@ def singular_spectrum(
     **Raises:** `SpeciesError`, as the featurizer does.
     """
     featurizer_of(f).check(at)
+    f = f.prepared()
     if concrete(at.positions) is None:
         return _compiled(f, at, equilibrated, False, directions, screened)
     n = at.max_neighbors if isinstance(at, Environment) else at.positions.shape[-2]

@@ -177,7 +177,7 @@ def _measured(f: AbstractFeaturizer, grid: Grid, chunk: Chunk) -> list[_Seen]:
     with one_thread():
         for n_max in grid.n_max:
             shells = grid.shells(n_max, chunk.species.shape[1])
-            triangles = _triangles(grid.of(n_max), shells.added, chunk.species, chunk.environments)
+            triangles = _triangles(grid.of(n_max).prepared(), shells.added, chunk.species, chunk.environments)
             spectra = _spectra(triangles, shells.n_features, chunk.environments)
             stacks.append(np.asarray(triangles))
             pairs.append([jax.tree.map(np.asarray, spectrum) for spectrum in spectra])

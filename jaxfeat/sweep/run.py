@@ -151,6 +151,7 @@ def collect(
     n, width = len(batch), 3 * batch.max_neighbors
     if chunk is None:
         f.check(batch)
+    f = f.prepared()
     status = np.full(n, "", dtype=object)
     found = Collected(
         sigma=np.full((n, width), np.nan),

@@ -10,7 +10,8 @@ from references import bessel_zeros as reference_zeros
 from references import lowdin_coefficients, radial_integrals
 
 from jaxfeat.basis.bessel import bessel_j, smeared_shell
-from jaxfeat.basis.radial import GTO, RADIAL_BASES, bessel_zeros, inverse_sqrt
+from jaxfeat.basis.orthonormal import lowdin
+from jaxfeat.basis.radial import RADIAL_BASES, bessel_zeros
 from jaxfeat.errors import BasisError
 
 KINDS = [("gto", 0.5), ("gto-rascal", 0.5), ("laplacian", 0.5), ("laplacian", 0.0)]
@@ -25,6 +26,12 @@ def _amplitude(kind, sigma):
     return (8 * np.pi**2) ** 0.25 if kind == "gto" else (np.pi * sigma**2) ** -0.75
 
 
+def _basis(kind, r_cut, n_max, l_max, sigma):
+    """G_nl as a function of the squared distance, Å²."""
+    series = RADIAL_BASES[kind](n_max, l_max).series(r_cut, sigma)
+    return lambda s: series(s / r_cut**2)
+
+
 def _values(basis, s):
     return np.asarray(jax.jit(jax.vmap(basis))(jnp.asarray(s)))
 
@@ -33,7 +40,7 @@ def _values(basis, s):
 @pytest.mark.parametrize("kind, smearing", KINDS)
 def test_coefficients_are_those_of_direct_quadrature(kind, smearing, r_cut, n_max, l_max, sigma):
     sigma = sigma if smearing else 0.0
-    basis = RADIAL_BASES[kind](r_cut, n_max, l_max, sigma)
+    basis = _basis(kind, r_cut, n_max, l_max, sigma)
     radii = np.concatenate([[0.0, 1e-8], np.linspace(0.03, r_cut, 17)])
     found = _values(basis, radii**2)
     assert found.shape == (len(radii), n_max, l_max + 1)
@@ -119,7 +126,7 @@ def _exact_derivatives(kind, n, l, sigma, s):
 
 @pytest.mark.parametrize("kind, sigma", KINDS)
 def test_derivatives_in_squared_distance_are_right_to_third_order(kind, sigma):
-    basis = RADIAL_BASES[kind](3.0, 3, L_MAX, sigma)
+    basis = _basis(kind, 3.0, 3, L_MAX, sigma)
     slope = jax.jacfwd(basis)
     curvature = jax.jacfwd(slope)
     orders = jax.jit(jax.vmap(lambda s: (basis(s), slope(s), curvature(s), jax.jacfwd(curvature)(s))))
@@ -135,27 +142,46 @@ def test_derivatives_in_squared_distance_are_right_to_third_order(kind, sigma):
 # --- orthonormality --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("n_max, l", [(4, 0), (8, 3), (12, 0), (12, 6)])
-def test_gto_functions_are_orthonormal(n_max, l):
+@pytest.mark.parametrize("n_max, l, tolerance", [(4, 0, 1e-15), (8, 3, 1e-14), (12, 6, 1e-12), (15, 0, 1e-9)])
+def test_gto_is_what_lowdin_s_coefficients_make_of_its_primitives(n_max, l, tolerance):
     r_cut, sigma = 5.0, 0.4
-    basis = GTO(r_cut, n_max, l, sigma)
-    reach = np.linspace(1.0, r_cut, n_max)
-    alpha, a = -np.log(1e-3 / reach**l) / reach**2, 1 / (2 * sigma**2)
-    smeared = (8 * np.pi**2) ** 0.25 * np.pi**1.5 * a**l / (a + alpha) ** (l + 1.5)
-    beta = mpmath.matrix((basis.mixing[l] / smeared).tolist())
+    points = np.array([0.0, 0.4, 3.0, 14.0, 25.0])
+    found = _values(_basis("gto", r_cut, n_max, l, sigma), points)[..., l]
+    beta = lowdin_coefficients(("gto", n_max, r_cut), l)
     with mpmath.workdps(50):
-        power = mpmath.mpf(l) + 1.5
-        exact = lowdin_coefficients(("gto", n_max, r_cut), l)
-        overlap = mpmath.matrix(n_max, n_max)
-        for i in range(n_max):
-            for j in range(n_max):
-                overlap[i, j] = mpmath.gamma(power) / (2 * (mpmath.mpf(alpha[i]) + mpmath.mpf(alpha[j])) ** power)
-        gram = beta * overlap * beta.T
-    # Rounding of one digit in the sixteenth grows with the condition number of the overlaps, 1e12 for twelve functions.
-    tolerance = {4: 1e-13, 8: 1e-12, 12: 1e-7}[n_max]
-    assert np.abs(np.array(gram.tolist(), float) - np.eye(n_max)).max() < tolerance
-    exact = np.array(exact.tolist(), float)
-    assert np.abs(basis.mixing[l] / smeared - exact).max() < tolerance * np.abs(exact).max()
+        a = 1 / (2 * mpmath.mpf(sigma) ** 2)
+        reach = [1 + (mpmath.mpf(r_cut) - 1) * i / (n_max - 1) for i in range(n_max)]
+        alpha = [-mpmath.log(mpmath.mpf("1e-3") / r**l) / r**2 for r in reach]
+        factor = (8 * mpmath.pi**2) ** mpmath.mpf("0.25") * mpmath.pi ** mpmath.mpf("1.5") * a**l
+        for k, s in enumerate(points.tolist()):
+            smeared = [factor * (a + b) ** -(l + mpmath.mpf("1.5")) * mpmath.exp(-a * b / (a + b) * s) for b in alpha]
+            exact = np.array((beta * mpmath.matrix(smeared)).tolist(), float).ravel()
+            largest = np.abs(found).max() if l == 0 else np.abs(found).max() * min(1, s ** (-l / 2)) if s else np.inf
+            assert np.abs(found[k] - exact).max() <= 8 * max(tolerance, 1e-15) * largest, (k, s)
+
+
+@pytest.mark.parametrize("xp", [np, jnp])
+def test_lowdin_s_functions_of_nearly_dependent_primitives(xp):
+    """Powers on (0, 1): the overlap is Hilbert's matrix, of condition number 1.5e10."""
+    n = 8
+    x, w = np.polynomial.legendre.leggauss(12)
+    nodes, weights = (1 + x) / 2, w / 2
+    power = np.arange(n)
+    dtype = np.longdouble if xp is np else float
+    primitives = (np.sqrt(weights)[:, None] * nodes[:, None] ** power).astype(dtype)[None]
+    found = np.asarray(lowdin(xp.asarray(primitives), xp.asarray(primitives)))[0]
+    # Errors grow with the condition number of the primitives, the square root of that.
+    eps = np.finfo(found.dtype).eps
+    assert np.abs(found.T @ found - np.eye(n)).max() < 20 * eps
+    with mpmath.workdps(40):
+        exact = mpmath.matrix(n, n)
+        for i in range(n):
+            for j in range(n):
+                exact[i, j] = mpmath.mpf(1) / (i + j + 1)
+        values, vectors = mpmath.eigsy(exact)
+        root = np.array((vectors * mpmath.diag([1 / mpmath.sqrt(v) for v in values]) * vectors.T).tolist(), float)
+    expected = primitives[0].astype(np.longdouble) @ root
+    assert np.abs(found - expected).max() < max(1e5 * 20 * eps, 1e-10)
 
 
 # --- Bessel functions ------------------------------------------------------------------------------------------------
@@ -178,7 +204,8 @@ def test_smeared_shells_neither_overflow_nor_lose_digits():
     l_max, a = 12, 50.0
     r = np.array([0.0, 1e-7, 0.3, 2.0, 5.0, 5.5])
     distances = np.array([0.0, 1e-6, 0.4, 4.9])
-    found = smeared_shell(distances**2, r, a, l_max)
+    long = np.longdouble
+    found = smeared_shell(distances.astype(long) ** 2, r.astype(long), long(a), l_max)
     with mpmath.workdps(40):
         for i, distance in enumerate(distances):
             s = mpmath.mpf(float(distance**2))
@@ -186,7 +213,7 @@ def test_smeared_shells_neither_overflow_nor_lose_digits():
                 for l in range(l_max + 1):
                     gaussian = mpmath.exp(-a * (shell**2 + s)) * (2 * a * shell) ** l / mpmath.fac2(2 * l + 1)
                     exact = float(gaussian * mpmath.hyp0f1(l + 1.5, (a * shell) ** 2 * s))
-                    assert found[i, q, l] == pytest.approx(exact, rel=3e-12, abs=1e-290), (distance, shell, l)
+                    assert float(found[l, i, q]) == pytest.approx(exact, rel=3e-12, abs=1e-290), (distance, shell, l)
 
 
 def test_zeros_of_bessel_functions():
@@ -195,23 +222,6 @@ def test_zeros_of_bessel_functions():
     for l in range(9):
         assert np.allclose(found[:, l], reference_zeros(l, 5), rtol=1e-14, atol=0)
         assert found[4, l] == pytest.approx(float(mpmath.besseljzero(l + 0.5, 5)), rel=1e-14)
-
-
-def test_inverse_square_roots_of_nearly_singular_matrices():
-    n = 8
-    power = np.add.outer(np.arange(n), np.arange(n)) + 1
-    hilbert = 1 / power.astype(np.longdouble)  # condition number 1.5e10
-    root = inverse_sqrt(hilbert)
-    assert root.dtype == np.float64
-    assert np.abs(root - root.T).max() < 1e-12 * np.abs(root).max()
-    with mpmath.workdps(40):
-        exact = mpmath.matrix(n, n)
-        for i in range(n):
-            for j in range(n):
-                exact[i, j] = mpmath.mpf(1) / (i + j + 1)
-        values, vectors = mpmath.eigsy(exact)
-        expected = vectors * mpmath.diag([1 / mpmath.sqrt(v) for v in values]) * vectors.T
-    assert np.abs(root - np.array(expected.tolist(), float)).max() < 1e-8 * np.abs(root).max()
 
 
 # --- what defines no basis -------------------------------------------------------------------------------------------
@@ -234,12 +244,12 @@ def test_inverse_square_roots_of_nearly_singular_matrices():
 )
 def test_parameters_that_define_no_basis_are_refused(kind, parameters, message):
     with pytest.raises(BasisError, match=message):
-        RADIAL_BASES[kind](*parameters)
+        _basis(kind, *parameters)
 
 
 @pytest.mark.parametrize("kind, sigma", KINDS)
 def test_float32_stays_float32(kind, sigma):
-    basis = RADIAL_BASES[kind](3.0, 2, 2, sigma)
+    basis = _basis(kind, 3.0, 2, 2, sigma)
     call = eqx.filter_jit(basis)
     single = call(jnp.asarray(2.3, jnp.float32))
     assert single.dtype == jnp.float32

@@ -1,0 +1,20 @@
+"""One code for NumPy's long doubles on the host and for JAX arrays inside a transformation."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def quantity(value: Any) -> Any:
+    """Return a number or a list of numbers as an array of float64, and a JAX array, traced or not, as it is."""
+    return value if isinstance(value, jax.Array) else np.asarray(value, float)
+
+
+def namespace(x: Any) -> ModuleType:
+    """Return `jax.numpy` for JAX arrays, traced ones included, and `numpy` for others."""
+    return jnp if isinstance(x, jax.Array) else np
