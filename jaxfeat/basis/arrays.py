@@ -1,7 +1,5 @@
 """One code for NumPy's long doubles on the host and for JAX arrays inside a transformation."""
 
-from __future__ import annotations
-
 from types import ModuleType
 from typing import Any
 

@@ -46,6 +46,9 @@ BLOCK = 16
 LENGTHS = 8
 """Series are padded to a multiple of this many terms, so that bases of similar width share their programs."""
 
+N_CELLS = 64
+"""Of distance, in which rounding errors are told apart."""
+
 LENGTH_TRACED = 256
 """Terms of a series whose length cannot depend on the width of the Gaussians, because that is being traced."""
 
@@ -63,11 +66,16 @@ class Series(eqx.Module):
 
     - `tables`: `(N_ORDERS, n, l, k)`, Chebyshev coefficients of t^(l + 2d) d^d G_nl/du^d.
     - `origin`: √c. `reach`: the largest distance. Both are in units of the cutoff radius.
+    - `terms`: `(N_CELLS,)`, in equal cells of distance from 0 to `reach`: how much larger the added terms are than the
+      functions that they add up to, in the norm over n and l. `error`: likewise, the relative error of the functions
+      that their coefficients cause.
     """
 
     tables: Float[Any, "d n l k"]
     origin: Float[Any, ""]
     reach: Float[Any, ""]
+    terms: Float[Any, " c"]
+    error: Float[Any, " c"]
 
     def __call__(self, u: Float[Array, "*batch"]) -> Float[Array, "n l *batch"]:
         """Evaluate all functions at squared distances `u`: `(n_max, l_max + 1, ...)`. Differentiable in `u` and in the
@@ -75,6 +83,12 @@ class Series(eqx.Module):
         tables, origin, reach = (jnp.asarray(x, u.dtype) for x in (self.tables, self.origin, self.reach))
         fixed = jax.lax.stop_gradient((origin, reach))
         return _derivatives(0, tables, fixed, u)[0]
+
+    def roundings(self, u: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
+        """How many rounding errors the functions at squared distances `u` are off by, relative to their norm."""
+        terms, error, reach = (jnp.asarray(x, u.dtype) for x in (self.terms, self.error, self.reach))
+        cell = jnp.clip(jnp.sqrt(u) / reach * N_CELLS, 0, N_CELLS - 1).astype(jnp.int32)
+        return (terms + error / jnp.finfo(u.dtype).eps)[cell]
 
     def at_origin(self, dtype: DTypeLike) -> Float[Array, " n"]:
         """G_n0(0), where all T_k are 1 or -1."""
@@ -96,17 +110,19 @@ def host_series(
         blocks = np.split(t, range(BLOCK, n_terms, BLOCK))
         values = np.concatenate([functions(np.maximum(block**2 - origin**2, 0)) for block in blocks], 1)
         tables = _tables(values, t, cosines)
-        length = _length(tables[0])
+        length, noise = _length(tables[0])
         if length is not None:
             padded = -(-length // LENGTHS) * LENGTHS
             room = np.zeros((*tables.shape[:3], padded))
             room[..., :length] = tables[..., :length]
-            return Series(room, np.asarray(origin, float), np.asarray(reach, float))
+            interval = np.asarray(origin, float), np.asarray(reach, float)
+            return Series(room, *interval, *_roundings(room[0], *interval, noise))
         n_terms += n_terms // 2
 
 
-def _length(tables: Float[np.ndarray, "n l k"]) -> int | None:
-    """How many terms of the series matter; `None` where more of them are needed to tell."""
+def _length(tables: Float[np.ndarray, "n l k"]) -> tuple[int | None, float]:
+    """How many terms of the series matter, `None` where more of them are needed to tell; and the coefficients' error,
+    relative to the largest."""
     largest = np.abs(tables).max(-1, keepdims=True)
     shares = (np.abs(tables) / np.where(largest > 0, largest, 1)).max((0, 1))
     left = np.maximum.accumulate(shares[::-1])[::-1]
@@ -114,7 +130,23 @@ def _length(tables: Float[np.ndarray, "n l k"]) -> int | None:
     # Coefficients of an entire function fall ever faster. Those that no longer do are rounding errors, which nearly
     # dependent primitives enlarge.
     settled = end <= NEGLIGIBLE or (end < PLATEAU and middle < 8 * end)
-    return int(np.flatnonzero(left > max(NEGLIGIBLE, 2 * end))[-1]) + 1 if settled else None
+    length = int(np.flatnonzero(left > max(NEGLIGIBLE, 2 * end))[-1]) + 1 if settled else None
+    return length, float(end)
+
+
+def _roundings(tables: Float[Any, "n l k"], origin: Any, reach: Any, noise: Any) -> tuple[Any, Any]:
+    """`terms` and `error` of a series."""
+    xp = namespace(tables)
+    r = reach * ((np.arange(N_CELLS) + 0.5) / N_CELLS).astype(tables.dtype)
+    t, end = (r**2 + origin**2) ** 0.5, (reach**2 + origin**2) ** 0.5
+    x = xp.clip((2 * t - origin - end) / (end - origin), -1, 1)
+    k = np.arange(tables.shape[-1], dtype=tables.dtype)
+    values = tables @ xp.cos(k[:, None] * xp.arccos(x)[None])
+    powers = (r / t)[None] ** np.arange(tables.shape[1], dtype=tables.dtype)[:, None]
+    size = ((values * powers[None]) ** 2).sum((0, 1)) ** 0.5
+    size = xp.maximum(size, 1e-12 * size.max())
+    added = xp.abs(tables).sum(-1), noise * xp.abs(tables).max(-1)
+    return tuple(((x[..., None] * powers[None]) ** 2).sum((0, 1)) ** 0.5 / size for x in added)
 
 
 def traced_series(functions: Functions, origin: Float[Array, ""], reach: Float[Array, ""]) -> Series:
@@ -134,7 +166,8 @@ def traced_series(functions: Functions, origin: Float[Array, ""], reach: Float[A
         "A traced `sigma` or `r_cut` makes radial functions that are too sharp to be worked out inside jit: keep "
         "sigma / r_cut above 1/64, or build the featurizer outside of the transformation.",
     )
-    return Series(tables, origin, reach)
+    noise = 8 * jnp.finfo(tables.dtype).eps
+    return Series(tables, origin, reach, *_roundings(jax.lax.stop_gradient(tables[0]), origin, reach, noise))
 
 
 def _nodes(n_terms: int, origin: Any, reach: Any) -> tuple[Any, Float[np.ndarray, "k j"]]:

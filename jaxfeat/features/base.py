@@ -67,6 +67,10 @@ class AbstractFeaturizer(eqx.Module):
         squares = jnp.sum(rows**2, 0).reshape(env.max_neighbors, 3).sum(-1)
         return gram_matrix(rows), jnp.sqrt(squares), n_features
 
+    def roundings(self, env: Environment) -> Float[Array, " n"]:
+        """How many rounding errors each neighbor's contribution to one environment is off by, relative to its norm."""
+        return jnp.ones(env.max_neighbors, env.positions.dtype)
+
     short_gram: ClassVar[bool] = False
     """Whether `jacobian_gram` and `differential` take a fraction of the time of rows of J."""
 

@@ -175,6 +175,10 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
         of_distance = self.radial_series()(s / jnp.asarray(self.r_cut, s.dtype) ** 2)
         return _kept(jnp.where(mask, weight, 0))[None, None] * of_distance
 
+    def roundings(self, env: Environment) -> Float[Array, " n"]:
+        s = jnp.sum(env.positions**2, -1) / jnp.asarray(self.r_cut, env.positions.dtype) ** 2
+        return self.radial_series().roundings(s)
+
     def center_density(self, species: Int[Array, ""], dtype: jnp.dtype) -> Float[Array, "q l m"]:
         # At the origin only l = 0 is left.
         shape = self.n_max, self.l_max + 1, 2 * self.l_max + 1

@@ -78,7 +78,8 @@ def single_jacobian(f: AbstractFeaturizer | AbstractStructureMap, at: Environmen
 def weighed_jacobian(
     f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure
 ) -> tuple[Float[Array, "d n 3"], Float[Array, " n"]]:
-    """The Jacobian of one item, and the joint norm of what was added up to each atom's three columns.
+    """The Jacobian of one item, and the joint norm of what was added up to each atom's three columns, times its
+    `cancellation`.
 
     Where symmetry makes contributions cancel, rounding errors are in proportion to the latter, not to the columns.
     """
@@ -87,7 +88,16 @@ def weighed_jacobian(
         return structure_jacobian(f, at)
     assert isinstance(at, Environment)
     whole = f.jacobian(at)
-    return whole, jnp.sqrt(jnp.sum(whole**2, (0, 2)))
+    return whole, jnp.sqrt(jnp.sum(whole**2, (0, 2))) * cancellation(f, at)
+
+
+FEW_ROUNDINGS = 64
+"""Rounding errors of a contribution that the least floor, 256 eps, has room for."""
+
+
+def cancellation(f: AbstractFeaturizer, env: Environment) -> Float[Array, " n"]:
+    """By how much the rounding errors of each neighbor's columns exceed those that every floor has room for."""
+    return jnp.maximum(f.roundings(env) / FEW_ROUNDINGS, 1)
 
 
 def structure_jacobian(

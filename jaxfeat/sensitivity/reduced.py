@@ -20,7 +20,7 @@ from jaxfeat.geometry.structure import Structure
 from jaxfeat.linalg.gram import gram_matrix
 from jaxfeat.linalg.lanes import FEW
 from jaxfeat.linalg.triangular import r_factor
-from jaxfeat.sensitivity.jacobian import added_up, assembled, assembled_gram, structure_jacobian
+from jaxfeat.sensitivity.jacobian import added_up, assembled, assembled_gram, cancellation, structure_jacobian
 
 
 class Reduced(NamedTuple):
@@ -30,7 +30,7 @@ class Reduced(NamedTuple):
 
     - `matrix`: `(k, 3n)`, k <= 3n, the Jacobian up to an orthogonal matrix from the left; or `(3n, 3n)`, JᵀJ, in which
       nothing is left of singular values below √eps of the largest.
-    - `added`: `(n,)`, the joint norm of what was added up to each atom's three columns.
+    - `added`: `(n,)`, the joint norm of what was added up to each atom's three columns, times its `cancellation`.
     - `n_features`: how many rows the Jacobian has.
     """
 
@@ -51,19 +51,19 @@ def few_rows(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Str
         rows, n_features = f.condensed_jacobian(at)
         rows = _shortened(rows)
         squares = jnp.sum(rows**2, 0).reshape(at.max_neighbors, 3).sum(1)
-        return Reduced(rows, jnp.sqrt(squares), n_features)
+        return Reduced(rows, jnp.sqrt(squares) * cancellation(f, at), n_features)
     assert isinstance(f, AbstractStructureMap)
     if f.adds_centers:
         rows, added = structure_jacobian(f, at)
         return Reduced(_shortened(_flat(rows)), added, len(rows))
 
-    def of_center(env: Environment) -> tuple[Array, Array]:
+    def of_center(env: Environment) -> tuple[Array, Array, Array]:
         rows, n_features = f.featurizer.condensed_jacobian(env)
-        return _shortened(rows), jnp.asarray(n_features)
+        return _shortened(rows), cancellation(f.featurizer, env), jnp.asarray(n_features)
 
-    rows, counts = _of_centers(of_center, at)
+    rows, cancelled, counts = _of_centers(of_center, at)
     rows = rows.reshape(*rows.shape[:2], *at.neighbor.shape[1:], 3)
-    whole, added = assembled(f, at, rows, jnp.sqrt(jnp.sum(rows**2, (1, 3))))
+    whole, added = assembled(f, at, rows, jnp.sqrt(jnp.sum(rows**2, (1, 3))) * cancelled)
     return Reduced(_shortened(_flat(whole)), added, counts.sum())
 
 
@@ -71,7 +71,8 @@ def gram(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structu
     """JᵀJ of one item."""
     if isinstance(at, Environment):
         assert isinstance(f, AbstractFeaturizer)
-        return Reduced(*f.jacobian_gram(at))
+        products, added, n_features = f.jacobian_gram(at)
+        return Reduced(products, added * cancellation(f, at), n_features)
     assert isinstance(f, AbstractStructureMap)
     if f.adds_centers:
         rows, added = structure_jacobian(f, at)
@@ -79,7 +80,7 @@ def gram(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structu
 
     def of_center(env: Environment) -> tuple[Array, Array, Array]:
         products, added, n_features = f.featurizer.jacobian_gram(env)
-        return products, added**2, jnp.asarray(n_features)
+        return products, (added * cancellation(f.featurizer, env)) ** 2, jnp.asarray(n_features)
 
     products, squares, counts = _of_centers(of_center, at)
     return Reduced(assembled_gram(at, products), added_up(at, squares), counts.sum())
