@@ -22,7 +22,7 @@ MAY_SEE = {
     "so3": {"errors"},
     "linalg": set(),
     "geometry": {"errors", "linalg"},
-    "basis": {"errors", "so3"},
+    "basis": {"errors", "linalg", "so3"},
     "features": {"errors", "geometry", "linalg", "so3", "basis"},
     "sensitivity": {"errors", "geometry", "linalg", "features.base"},
     "manifolds": {"errors", "geometry"},

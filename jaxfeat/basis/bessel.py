@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from jaxfeat.basis.arrays import namespace
+from jaxfeat.linalg.arrays import namespace
 
 
 def bessel_j(x2: Float[np.ndarray, "*batch"], l_max: int) -> Float[np.ndarray, "*batch l"]:

@@ -8,9 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxfeat.basis.arrays import quantity
 from jaxfeat.errors import BasisError
-from jaxfeat.geometry.environment import concrete
+from jaxfeat.linalg.arrays import concrete, quantity
 
 
 class AbstractCutoff(eqx.Module):

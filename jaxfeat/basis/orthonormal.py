@@ -8,8 +8,8 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from jaxfeat.basis.arrays import namespace
 from jaxfeat.errors import BasisError
+from jaxfeat.linalg.arrays import namespace
 
 STEPS = 38
 """A step lets a small singular value grow by 15/8, so these take 1e-9 to one and leave a few steps to settle."""

@@ -21,12 +21,11 @@ from jaxtyping import Array, Float
 from scipy.optimize import brentq
 from scipy.special import spherical_jn
 
-from jaxfeat.basis.arrays import namespace
 from jaxfeat.basis.bessel import bessel_j, smeared_shell
 from jaxfeat.basis.orthonormal import lowdin
 from jaxfeat.basis.series import N_ORDERS, Functions, Series, host_series, traced_series
 from jaxfeat.errors import BasisError
-from jaxfeat.geometry.environment import concrete
+from jaxfeat.linalg.arrays import concrete, namespace
 from jaxfeat.so3.harmonics import L_LIMIT
 
 FINEST = 1 / 64

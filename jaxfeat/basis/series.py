@@ -28,7 +28,7 @@ from jax.custom_derivatives import SymbolicZero
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from jaxfeat.basis.arrays import namespace
+from jaxfeat.linalg.arrays import namespace
 
 N_ORDERS = 4
 """Values and three derivatives have tables: what searches differentiate. Any after those come from differentiating the

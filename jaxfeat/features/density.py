@@ -16,7 +16,6 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxfeat.basis.arrays import namespace, quantity
 from jaxfeat.basis.cutoff import AbstractCutoff, Smoothstep, Willatt2018
 from jaxfeat.basis.radial import RADIAL_BASES, AbstractRadialBasis
 from jaxfeat.basis.series import Series
@@ -25,6 +24,7 @@ from jaxfeat.features.atoms import Y_00, atoms_of, in_channels
 from jaxfeat.features.base import AbstractAdditiveFeaturizer
 from jaxfeat.geometry.environment import Environment, concrete
 from jaxfeat.geometry.species import SYMBOLS, atomic_numbers
+from jaxfeat.linalg.arrays import namespace, quantity
 from jaxfeat.so3.harmonics import solid_harmonics_table
 
 

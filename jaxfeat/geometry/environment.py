@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxfeat.errors import GeometryError, SpeciesError
 from jaxfeat.geometry.species import atomic_number, atomic_numbers
+from jaxfeat.linalg.arrays import concrete as concrete
 
 Batch = TypeVar("Batch", bound=eqx.Module)
 
@@ -187,14 +188,6 @@ def _stacked(*leaves: Array) -> Array:
 def on_host(tree: Any) -> bool:
     """Whether all arrays are NumPy's: what is done with them then needs no program."""
     return all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(tree))
-
-
-def concrete(array: Any) -> np.ndarray | None:
-    """The array's values, or `None` inside a transformation, where they are not known."""
-    try:
-        return np.asarray(array)
-    except jax.errors.TracerArrayConversionError:
-        return None
 
 
 def check_positions(positions: np.ndarray, what: str, *, center: bool = False) -> None:

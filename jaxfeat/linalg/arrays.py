@@ -16,3 +16,11 @@ def quantity(value: Any) -> Any:
 def namespace(x: Any) -> ModuleType:
     """Return `jax.numpy` for JAX arrays, traced ones included, and `numpy` for others."""
     return jnp if isinstance(x, jax.Array) else np
+
+
+def concrete(array: Any) -> np.ndarray | None:
+    """The array's values, or `None` inside a transformation, where they are not known."""
+    try:
+        return np.asarray(array)
+    except jax.errors.TracerArrayConversionError:
+        return None
