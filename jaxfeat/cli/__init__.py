@@ -63,15 +63,40 @@ def _keep_compilations() -> None:
     """Have JAX keep compiled programs on disk, so that the second run of a command compiles nothing.
 
     In the user's cache folder, unless JAX_COMPILATION_CACHE_DIR names another; JAX_ENABLE_COMPILATION_CACHE=false
-    keeps none. A folder that cannot be written to costs a warning and no more.
+    keeps none. A folder that cannot be written to costs a warning and no more. JAX runs the programs that it finds, so
+    a folder that others may write to is not used.
     """
     import jax
 
+    if not jax.config.values["jax_enable_compilation_cache"]:
+        return
     if jax.config.values["jax_compilation_cache_dir"] is None:
-        caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        jax.config.update("jax_compilation_cache_dir", str(Path(caches) / "jaxfeat"))
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jaxfeat"
+        if others := _others(folder):
+            print(
+                f"jaxfeat: {folder} {others}, and compiled programs in it would be run: none are kept. Remove that "
+                "folder, or name one of your own in JAX_COMPILATION_CACHE_DIR.",
+                file=sys.stderr,
+            )
+            jax.config.update("jax_enable_compilation_cache", False)
+            return
+        jax.config.update("jax_compilation_cache_dir", str(folder))
     # By default only what takes a second: most programs here are smaller, and there are dozens of them.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+def _others(folder: Path) -> str:
+    """Who else may write to a folder, in words; nothing if nobody. A new folder is the user's alone."""
+    with suppress(OSError):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+    try:
+        found = folder.stat()
+    except OSError:
+        return ""
+    if found.st_uid != os.geteuid():
+        return "belongs to another user"
+    return "may be written to by others" if found.st_mode & 0o022 else ""
 
 
 def _say(message: str, status: int) -> int:

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jaxfeat.cli.trust import add_trust, made
 from jaxfeat.errors import BasisError, ReadError
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def add_descriptor(parser: argparse.ArgumentParser) -> None:
     descriptor.add_argument(
         "--spec", type=Path, metavar="FILE", help="all of it from JSON, as jaxfeat.spec gives it, not from options"
     )
+    add_trust(descriptor)
     descriptor.add_argument("--nu", action=_Noted, type=int, default=2, help=f"{ORDERS} (default: %(default)s)")
     descriptor.add_argument(
         "--n-max", action=_Noted, type=int, default=8, help="number of radial functions (default: %(default)s)"
@@ -128,13 +130,12 @@ def featurizer_of(arguments: argparse.Namespace, batch: Environment | Frames) ->
 
 def _specified(arguments: argparse.Namespace) -> AbstractFeaturizer | None:
     from jaxfeat.features.base import AbstractFeaturizer
-    from jaxfeat.features.spec import from_spec
 
     path = getattr(arguments, "spec", None)
     if path is None:
         return None
     try:
-        f = from_spec(json.loads(path.read_text(encoding="utf-8")))
+        f = made(json.loads(path.read_text(encoding="utf-8")), arguments)
     except FileNotFoundError:
         raise ReadError(f"{path}: there is no such file.") from None
     except ValueError as error:

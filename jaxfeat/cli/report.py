@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jaxfeat.cli.output import check_targets, progress_bar, written
+from jaxfeat.cli.trust import add_trust, made
 
 if TYPE_CHECKING:
     from jaxfeat.features.base import AbstractFeaturizer
@@ -40,6 +41,7 @@ def add_report(commands: Any) -> None:
         help="environments to draw at random for the advice on the basis, in proportion to species; 0 for all "
         "(default: %(default)s)",
     )
+    add_trust(parser)
     parser.add_argument("--no-advice", action="store_true", help="leave out which basis to take: faster")
 
 
@@ -55,7 +57,7 @@ def _report(arguments: argparse.Namespace) -> None:
     if arguments.sample < 0:
         raise GeometryError(f"a sample of {arguments.sample} cannot be drawn; draw more, or 0 for all.")
     stored = Stored(arguments.store)
-    f, lacking = _featurizer(stored)
+    f, lacking = _featurizer(stored, arguments)
     tally = Tally(stored.causes)
     with progress_bar(f"{stored.n} environments", stored.n) as progress:
         for columns in stored.portions():
@@ -85,20 +87,21 @@ def _report(arguments: argparse.Namespace) -> None:
     with written(arguments.output) as file:
         file.write(text.encode())
     print(f"{arguments.output}: {tally.done} of {tally.total} environments, {len(exhibits)} of them to look at.")
+    if lacking:
+        print(lacking)
     if f is not None and shown is None:
         print(MISSING)
 
 
-def _featurizer(stored: Stored) -> tuple[AbstractFeaturizer | None, str]:
+def _featurizer(stored: Stored, arguments: argparse.Namespace) -> tuple[AbstractFeaturizer | None, str]:
     """What to compute with, or why nothing can be computed, in a sentence."""
     from jaxfeat.errors import BasisError
     from jaxfeat.features.base import AbstractFeaturizer
-    from jaxfeat.features.spec import from_spec
 
     if not stored.has_positions:
         return None, "This store holds no positions."
     try:
-        f = from_spec(stored.featurizer_spec())
+        f = made(stored.featurizer_spec(), arguments)
     except BasisError as error:
         return None, f"The featurizer of this store cannot be made again: {error}"
     return (f, "") if isinstance(f, AbstractFeaturizer) else (None, "This store is not of environments.")

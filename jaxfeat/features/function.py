@@ -23,6 +23,7 @@ class FunctionFeaturizer(AbstractFeaturizer):
     group: str = eqx.field(static=True)
     species: np.ndarray | None
     names: tuple[Label, ...] | None = eqx.field(static=True)
+    key: str | None = eqx.field(static=True, default=None)
 
     @property
     def labels(self) -> tuple[Label, ...]:
@@ -45,8 +46,9 @@ def function(
     group: str = "O3",
     species: Sequence[str | int] | None = None,
     labels: Sequence[Label | str] | int | None = None,
+    key: str | None = None,
 ) -> FunctionFeaturizer:
-    """A featurizer from `fn(positions, species, mask)`.
+    """Make a featurizer from `fn(positions, species, mask)`.
 
     **Arguments:**
 
@@ -57,15 +59,20 @@ def function(
     - `group`: `"O3"`, or `"SO3"` for features that change under inversion.
     - `species`: those that it accepts; `None` for all.
     - `labels`: a label for each feature, or their number.
+    - `key`: a text that stands for this function in a store, such as `"angles, version 2"`. Nothing in Python says
+      whether two functions are the same, so a sweep into a store goes on only if both sweeps name the same key. Change
+      the key whenever the function, or anything that it closes over, changes.
 
-    **Raises:** `BasisError` for a group or order that is none.
+    **Raises:** `BasisError` for a group or order that is none, and for a key that is no text or empty.
     """
     if group not in ("O3", "SO3"):
         raise BasisError(f"group is {group!r}; choose 'O3' or 'SO3'.")
     if nu is not None and nu < 1:
         raise BasisError(f"nu is {nu!r}; the body order must be at least 1, or None where it is not known.")
+    if key is not None and not (isinstance(key, str) and key.strip()):
+        raise BasisError(f"key is {key!r}; give a text that stands for this function alone, or None.")
     if isinstance(labels, int):
         labels = [(i,) for i in range(labels)]
     names = None if labels is None else tuple(label if isinstance(label, tuple) else (label,) for label in labels)
     numbers = None if species is None else atomic_numbers(list(species))
-    return FunctionFeaturizer(fn=fn, nu=nu, group=group, species=numbers, names=names)
+    return FunctionFeaturizer(fn=fn, nu=nu, group=group, species=numbers, names=names, key=key)

@@ -6,8 +6,13 @@ that a new argument needs nothing here.
 
 from __future__ import annotations
 
-import importlib
+import hashlib
+import importlib.machinery
+import importlib.util
 import inspect
+import json
+import sys
+from collections.abc import Sequence
 from math import isfinite
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -21,12 +26,16 @@ from jaxfeat.basis.radial import RADIAL_BASES, AbstractRadialBasis
 from jaxfeat.errors import BasisError
 from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap
 from jaxfeat.features.correlations import Bispectrum, Correlations, PowerSpectrum, RadialSpectrum
+from jaxfeat.features.function import FunctionFeaturizer
 from jaxfeat.features.lift import Stacked, Summed
 from jaxfeat.geometry.species import SYMBOLS
 
 OURS = (RadialSpectrum, PowerSpectrum, Bispectrum, Correlations, Stacked, Summed)
 PARTS = (NoCutoff, ShiftedCosine, Smoothstep, Willatt2018)
 KINDS: dict[str, type] = {cls.__name__: cls for cls in (*OURS, *PARTS)}
+
+FUNCTION = "function"
+"""The kind of a `jaxfeat.function` in an `identity`. No file holds the function, so no spec has this kind."""
 
 FIT = (AbstractFeaturizer, AbstractStructureMap, AbstractCutoff, Willatt2018)
 """What a spec may stand for: classes that a module of the user's defines are to derive from one of these."""
@@ -43,7 +52,8 @@ def spec(f: AbstractFeaturizer | AbstractStructureMap) -> dict[str, Any]:
     **Raises:** `BasisError` where values would not make the same featurizer, as of one that holds a function.
     """
     found = _written(f, "")
-    if not eqx.tree_equal(f.prepared(), from_spec(found).prepared()):
+    # The class of `f` is loaded, whatever its module is called.
+    if not eqx.tree_equal(f.prepared(), from_spec(found, trust=True).prepared()):
         raise BasisError(
             f"this {type(f).__name__} is not what its constructor makes of {_listed(found)}; it was changed since, "
             "and no spec tells how."
@@ -51,19 +61,72 @@ def spec(f: AbstractFeaturizer | AbstractStructureMap) -> dict[str, Any]:
     return found
 
 
-def from_spec(d: dict[str, Any]) -> Any:
-    """The featurizer or structure map that a spec stands for.
+def from_spec(d: dict[str, Any], trust: bool = False) -> Any:
+    """Make the featurizer or structure map that a spec stands for.
 
-    Arguments with a default may be missing. A `kind` of `"module:Class"` imports that module: specs from elsewhere are
-    to be trusted as code is.
+    Arguments with a default may be missing. A `kind` of `"module:Class"` is a class of yours. Importing its module runs
+    the code of that module, so a module that Python has not loaded yet is imported only for those who trust the spec.
 
-    **Raises:** `BasisError` for a kind that there is not, and for arguments that are unknown, missing or of a wrong
-    type; and what the constructor raises.
+    **Arguments:**
+
+    - `d`: what `jaxfeat.spec` returned, perhaps after a way through a file.
+    - `trust`: whether to import the modules that the spec names.
+
+    **Raises:** `BasisError` for a module that would have to be imported without `trust`, for a kind that there is not,
+    and for arguments that are unknown, missing or of a wrong type; and what the constructor raises.
     """
-    made = _made(d, "")
+    made = _made(d, "", trust)
     if not isinstance(made, (AbstractFeaturizer, AbstractStructureMap)):
         raise BasisError(f"kind is {d['kind']!r}, a part of a featurizer; give the spec of a whole one.")
     return made
+
+
+def identity(f: AbstractFeaturizer | AbstractStructureMap) -> str | None:
+    """Write down as JSON what tells `f` from all others: its spec, or the key of a function.
+
+    **Returns:** a text that two featurizers share only if they compute the same features; `None` for a featurizer of
+    which nothing written tells that.
+    """
+    try:
+        return json.dumps(spec(f))
+    except BasisError:
+        if not isinstance(f, FunctionFeaturizer) or f.key is None:
+            return None
+    species = None if f.species is None else [SYMBOLS[number] for number in f.species]
+    labels = None if f.names is None else [list(map(str, label)) for label in f.names]
+    known = {"kind": FUNCTION, "key": f.key, "nu": f.nu, "group": f.group, "species": species, "labels": labels}
+    # A key that was left as it was does not hide that parameters of the function changed, where these can be seen.
+    digest = hashlib.sha256()
+    for leaf in map(np.asarray, jax.tree.leaves(eqx.filter(f.fn, eqx.is_array))):
+        digest.update(f"{leaf.shape} {leaf.dtype}".encode() + leaf.tobytes())
+    return json.dumps({**known, "parameters": digest.hexdigest()[:16]})
+
+
+def foreign(d: Any) -> list[str]:
+    """List the kinds in a spec whose modules `from_spec` would have to import."""
+    if not isinstance(d, dict):
+        return []
+    kind, inner = d.get("kind"), [found for value in d.values() for found in foreign(value)]
+    outside = isinstance(kind, str) and ":" in kind and kind.partition(":")[0] not in sys.modules
+    return [str(kind), *inner] if outside else inner
+
+
+def origin(kind: str, folders: Sequence[str] = ()) -> str:
+    """Find the file, or the package, that making a foreign kind would import. Nothing is imported for that.
+
+    **Arguments:** `folders`: where to look beside `sys.path`, after it.
+
+    **Returns:** a path; empty where there is no such module.
+    """
+    # Where the modules in a package are, only the package itself can tell.
+    top = kind.partition(":")[0].partition(".")[0]
+    try:
+        found = importlib.util.find_spec(top) or importlib.machinery.PathFinder.find_spec(top, folders)
+    except (ImportError, ValueError):
+        return ""
+    if found is None:
+        return ""
+    return found.origin or ", ".join(found.submodule_search_locations or ())
 
 
 def _written(part: Any, where: str) -> dict[str, Any]:
@@ -127,10 +190,10 @@ def _plain(value: Any, where: str) -> Any:
     )
 
 
-def _made(d: Any, where: str) -> Any:
+def _made(d: Any, where: str, trust: bool) -> Any:
     if not isinstance(d, dict) or not isinstance(d.get("kind"), str):
         raise BasisError(f"{where}a spec names a class as its 'kind', with the arguments beside it; this is {d!r:.80}.")
-    cls = _class(d["kind"], where)
+    cls = _class(d["kind"], where, trust)
     known, given = _arguments(cls), {name: value for name, value in d.items() if name != "kind"}
     for name in given:
         if name not in known:
@@ -138,29 +201,43 @@ def _made(d: Any, where: str) -> Any:
     missing = [name for name, (_, default) in known.items() if default is inspect.Parameter.empty and name not in given]
     if missing:
         raise BasisError(f"{where}{d['kind']} needs {_listed(missing)}; give it beside 'kind'.")
-    return cls(**{name: _read(value, known[name][0], f"{where}{name}") for name, value in given.items()})
+    return cls(**{name: _read(value, known[name][0], f"{where}{name}", trust) for name, value in given.items()})
 
 
-def _class(kind: str, where: str) -> type:
+def _class(kind: str, where: str, trust: bool) -> type:
     if kind in KINDS:
         return KINDS[kind]
     module, colon, name = kind.partition(":")
+    if kind == FUNCTION:
+        raise BasisError(f"{where}this is a function, which no spec holds; make it again with jaxfeat.function.")
     if not colon:
         raise BasisError(f"{where}kind is {kind!r}; choose one of {_listed(KINDS)}, or 'module:Class' for your own.")
+    if module not in sys.modules and not trust:
+        file = origin(kind)
+        if not file:
+            raise BasisError(f"{where}kind is {kind!r}, which cannot be imported here: there is no module {module!r}.")
+        raise BasisError(
+            f"{where}kind is {kind!r}, which would import {module} ({file}) and run its code; import that module "
+            "beforehand, or pass trust=True if you know it."
+        )
     try:
         cls: Any = importlib.import_module(module)
-        for part in name.split("."):
-            cls = getattr(cls, part)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, ValueError) as error:
         raise BasisError(f"{where}kind is {kind!r}, which cannot be imported here: {error}.") from error
+    for part in name.split("."):
+        try:
+            # Not getattr: a module, or a class in it, may run code of its own when it is asked for an attribute.
+            cls = inspect.getattr_static(cls, part)
+        except AttributeError:
+            raise BasisError(f"{where}kind is {kind!r}, which cannot be imported here: there is no {part!r}.") from None
     if not (isinstance(cls, type) and issubclass(cls, FIT)):
         raise BasisError(f"{where}kind is {kind!r}, which is no featurizer, structure map or part of one.")
     return cls
 
 
-def _read(value: Any, hint: Any, where: str) -> Any:
+def _read(value: Any, hint: Any, where: str, trust: bool) -> Any:
     """The value that a constructor takes, of the type that it asks for."""
-    made = _made(value, f"{where}: ") if isinstance(value, dict) else value
+    made = _made(value, f"{where}: ", trust) if isinstance(value, dict) else value
     for choice in _choices(hint):
         if _fits(made, choice):
             return tuple(made) if get_origin(choice) is tuple else made

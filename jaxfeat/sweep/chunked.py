@@ -7,7 +7,7 @@ are for one process to set.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +36,18 @@ class Chunked:
         self.arrays: dict[str, Any] = {}
 
     def create(self, attributes: Mapping[str, Any]) -> None:
-        """Metadata of empty arrays, where there is none that can be read; chunks that are there stay."""
+        """Metadata of empty arrays, where there is none or it is damaged; chunks that are there stay.
+
+        `attributes`: of a group that is new, or whose own are lost. **Raises:** `OSError` where the file system fails:
+        what cannot be read now is neither lost nor damaged.
+        """
         group = _group(self.path)
         # As xarray has it: which of the variables are coordinates. Even an empty update drops what has been
         # consolidated, which may soon be wrong.
         known = "coordinates" in group.attrs
         group.update_attributes({} if known else {**attributes, "coordinates": " ".join(ORIGINS)})
         for name, variable in self.variables.items():
-            if _readable(group, name) is None:
-                (self.path / name / "zarr.json").unlink(missing_ok=True)
+            if _readable(group, self.path, name) is None:
                 group.create_array(
                     name,
                     shape=(0, *(FIXED.get(axis, 0) for axis in variable.axes)),
@@ -55,8 +58,7 @@ class Chunked:
                     dimension_names=("environment", *variable.axes),
                     attributes=variable.attributes,
                 )
-        if _readable(group, "cause") is None:
-            (self.path / "cause" / "zarr.json").unlink(missing_ok=True)
+        if _readable(group, self.path, "cause") is None:
             cause = group.create_array("cause", shape=CAUSES.shape, dtype=str, dimension_names=("cause",))
             cause[:] = CAUSES.astype(object)
 
@@ -118,18 +120,29 @@ def is_group(path: Path) -> bool:
 
 
 def _group(path: Path) -> Any:
-    try:
-        return zarr.open_group(path, mode="r+", use_consolidated=False)
-    except Exception:
-        (path / "zarr.json").unlink(missing_ok=True)
-        return zarr.open_group(path, mode="a")
+    found = _sound(path, lambda: zarr.open_group(path, mode="r+", use_consolidated=False))
+    return zarr.open_group(path, mode="a") if found is None else found
 
 
-def _readable(group: Any, name: str) -> Any:
+def _readable(group: Any, path: Path, name: str) -> Any:
+    return _sound(path / name, lambda: group[name])
+
+
+def _sound(at: Path, read: Callable[[], Any]) -> Any:
+    """What is read, or `None` where metadata is absent or damaged; damaged metadata is removed.
+
+    An error of the file system proves neither, and is raised.
+    """
     try:
-        return group[name]
+        return read()
+    except FileNotFoundError:
+        pass  # zarr's own errors for what is absent, or is no group, are of this kind
+    except OSError:
+        raise
     except Exception:
-        return None
+        pass  # zarr raises many kinds of errors for text that it cannot make sense of
+    (at / "zarr.json").unlink(missing_ok=True)
+    return None
 
 
 def _files(array: Path, k: int) -> list[Path]:

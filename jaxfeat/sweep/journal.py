@@ -63,18 +63,25 @@ class Journal:
         place(self._file(name), json.dumps({"checksum": zlib.crc32(text.encode()), "content": content}).encode())
 
     def read(self, name: str | int) -> dict[str, Any] | None:
-        """An entry, or `None` where there is none that can be relied on."""
+        """Read an entry; `None` where there is none, or one that is damaged.
+
+        **Raises:** `OSError` where the file system fails: an entry that cannot be read now is not gone.
+        """
         try:
             kept = json.loads(self._file(name).read_bytes())
             content: dict[str, Any] = kept["content"]
             return content if zlib.crc32(json.dumps(content).encode()) == kept["checksum"] else None
-        except (OSError, ValueError, KeyError, TypeError):
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 
+    @property
+    def numbers(self) -> list[int]:
+        """Numbers of the chunks that have an entry, sound or not."""
+        return sorted(int(file.stem) for file in self.folder.glob("*.json") if file.stem.isdecimal())
+
     def entries(self) -> dict[int, dict[str, Any]]:
-        """Entries of chunks, by number."""
-        numbers = sorted(int(file.stem) for file in self.folder.glob("*.json") if file.stem.isdecimal())
-        return {k: entry for k in numbers if (entry := self.read(k)) is not None}
+        """Sound entries of chunks, by number."""
+        return {k: entry for k in self.numbers if (entry := self.read(k)) is not None}
 
     def sound(self, entry: dict[str, Any]) -> bool:
         """Whether the files of a chunk are those that were written."""

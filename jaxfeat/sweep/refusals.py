@@ -15,11 +15,15 @@ from jaxfeat.features.spec import spec
 from jaxfeat.geometry.write import check_folder
 from jaxfeat.sweep.chunked import is_group
 from jaxfeat.sweep.journal import Journal
+from jaxfeat.sweep.variables import versions
 
 COMPARED = ("featurizer", "input_hash", "r_cut", "centers", "precision", "screened", "chunk", "positions")
-"""What has to be as it was for a sweep to be gone on with."""
+"""What has to be as it was for a sweep to be gone on with. A featurizer is its identity, `None` where it has none."""
 
 MEND = "overwrite it, or name another store"
+
+IDENTIFY = "give jaxfeat.function a key, or a class of yours a spec,"
+"""What makes a featurizer one that a sweep can be gone on with."""
 
 
 def check_place(path: Path, journal: Journal, overwrite: bool) -> None:
@@ -44,13 +48,29 @@ def check_goes_anywhere(f: AbstractFeaturizer) -> None:
 
 
 def check_same(path: Path, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
-    """Raise `ReadError` where the sweep that a store holds is not the one that is asked for."""
+    """Raise `ReadError` where the sweep that a store holds is not the one that is asked for, or may not be."""
+    for whose, settings in (("this featurizer", ours), ("the featurizer of the sweep that it holds", theirs)):
+        if settings["featurizer"] is None:
+            raise ReadError(
+                f"{path} cannot be gone on with: nothing tells {whose} from others; {IDENTIFY} before the first sweep, "
+                f"and now {MEND}."
+            )
     for name in COMPARED:
         if theirs[name] != ours[name]:
             if name == "input_hash":
                 raise ReadError(f"{path} holds a sweep of another input; {MEND}.")
             what, there, here = _difference(name, theirs[name], ours[name])
             raise ReadError(f"{path} holds a sweep with {what} {there}, not {here}; {MEND}.")
+
+
+def check_versions(path: Path, theirs: Mapping[str, str]) -> None:
+    """Raise `ReadError` where what a store holds was computed by other versions than those that are installed."""
+    for name, ours in versions().items():
+        if theirs.get(name) != ours:
+            raise ReadError(
+                f"{path} was begun with {name} {theirs.get(name, 'of an unknown version')}, and this is {ours}, which "
+                f"may round differently; install that version to go on, or {MEND}."
+            )
 
 
 def _difference(name: str, theirs: Any, ours: Any) -> tuple[str, Any, Any]:

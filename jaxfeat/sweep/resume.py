@@ -14,13 +14,22 @@ import numpy as np
 
 from jaxfeat.errors import ClusterError, GeometryError, ReadError
 from jaxfeat.features.base import AbstractFeaturizer
+from jaxfeat.features.spec import identity
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.sweep.chunked import Chunked
 from jaxfeat.sweep.journal import END, SETTINGS, Journal
-from jaxfeat.sweep.refusals import COMPARED, MEND, check_goes_anywhere, check_place, check_same
+from jaxfeat.sweep.refusals import (
+    COMPARED,
+    IDENTIFY,
+    MEND,
+    check_goes_anywhere,
+    check_place,
+    check_same,
+    check_versions,
+)
 from jaxfeat.sweep.run import CHUNK, Progress
 from jaxfeat.sweep.stream import Piece, Place, Stream, ahead, content_hash, regrouped
-from jaxfeat.sweep.variables import VERSIONS, chunk_arrays, provenance, variables
+from jaxfeat.sweep.variables import VERSIONS, chunk_arrays, provenance, variables, versions
 from jaxfeat.sweep.work import Crew, Entry, Keep, Order, clear_all_away, put
 
 
@@ -45,7 +54,7 @@ def sweep_into(
     origin = {name: stream.origin.get(name) for name in ("input_hash", "r_cut", "centers")}
     attributes = provenance(f) | origin | {"input": stream.name, "command": command, "screened": int(screened)}
     settings = {**attributes, "screened": screened, "chunk": chunk, "positions": positions}
-    settings = {name: settings[name] for name in COMPARED}
+    settings = {name: settings[name] for name in COMPARED} | {"featurizer": identity(f)}
     journal = Journal(path)
     check_place(path, journal, overwrite)
     with _unwritable(path):
@@ -54,12 +63,16 @@ def sweep_into(
         kept = journal.read(SETTINGS)
         if overwrite:
             kept = None
+        elif kept is not None and "attributes" not in kept:
+            raise ReadError(f"{path} was begun by an older jaxfeat, which wrote less of what made it; {MEND}.")
         elif kept is not None:
             check_same(path, kept["compared"], settings)
-        elif journal.entries():
+        elif journal.numbers:
             raise ReadError(f"{path} is damaged: its settings cannot be read; overwrite it, or name another store.")
         if kept is None:
             _empty(path, journal)
+        else:
+            attributes = kept["attributes"]
         job = _Job(path, stream, journal, settings, {**attributes, "complete": 0}, kept, progress)
         job.run(partial(_here, job, f) if cluster is None else partial(_elsewhere, job, cluster))
 
@@ -101,8 +114,7 @@ class _Job:
         arrays = Chunked(self.path, variables(self.settings["positions"]), self.length, widths)
         arrays.create(self.attributes)
         arrays.open()
-        versions = {name: self.attributes[name] for name in VERSIONS}
-        self.order = Order(str(self.path.absolute()), self.settings, dict(widths), versions)
+        self.order = Order(str(self.path.absolute()), self.settings, dict(widths), versions())
         return arrays
 
     @property
@@ -113,6 +125,9 @@ class _Job:
         if self.end is not None and len(self.done) == self.end["chunks"]:
             self._finish()
             return
+        if self.order is not None:
+            # Only now: a store that is complete has nothing computed, and hence nothing mixed.
+            check_versions(self.path, {name: str(self.attributes.get(name)) for name in VERSIONS})
         with hired() as crew:
             try:
                 self._fill(crew)
@@ -124,16 +139,21 @@ class _Job:
                 raise type(error)(f"{str(error).removesuffix('.')}; {self._kept()}.") from error
             except ClusterError as error:
                 self._settle(crew)
-                raise ClusterError(f"{error}; {self._kept()} {_AGAIN}.") from error
+                raise ClusterError(f"{error}; {self._kept()} {self._again()}.") from error
             except OSError as error:
                 self._settle(crew)
-                raise OSError(error.errno, f"{error.strerror}; {self._kept()} {_AGAIN}.") from error
+                raise OSError(error.errno, f"{error.strerror}; {self._kept()} {self._again()}.") from error
             except KeyboardInterrupt:
                 self._settle(crew)
-                raise KeyboardInterrupt(f"interrupted; {self._kept()} {_AGAIN}.") from None
+                raise KeyboardInterrupt(f"interrupted; {self._kept()} {self._again()}.") from None
 
     def _kept(self) -> str:
         return f"{self.n_done} environments are kept in {self.path}"
+
+    def _again(self) -> str:
+        if self.settings["featurizer"] is None:
+            return f"but cannot be gone on with, since nothing tells this featurizer from others; {IDENTIFY} next time"
+        return "and the same sweep, not overwriting, goes on from there"
 
     def _fill(self, crew: Crew) -> None:
         self.show(self.n_done)
@@ -184,7 +204,8 @@ class _Job:
         widths = {"value": 3 * n, "neighbor": n}
         with _unwritable(self.path):
             self.arrays = self._opened(widths)
-            self.journal.write(SETTINGS, {"compared": self.settings, "widths": widths})
+            # Attributes stand in the store as well, where they would be lost with its metadata.
+            self.journal.write(SETTINGS, {"compared": self.settings, "widths": widths, "attributes": self.attributes})
 
     def _keep(self, k: int, after: Place, entry: Entry) -> None:
         entry = {**entry, "after": list(after)}
@@ -275,9 +296,6 @@ def _elsewhere(job: _Job, cluster: Any) -> Iterator[Crew]:
             yield crew
         finally:
             crew.stop()
-
-
-_AGAIN = "and the same sweep, not overwriting, goes on from there"
 
 
 @contextmanager

@@ -47,7 +47,8 @@ def dataset(
 
 def opened(path: Path) -> Any:
     """The data set of a store, read as it is asked for."""
-    return xarray.open_zarr(path, consolidated=False, chunks=None)
+    # No other format: the older one knows codecs that unpickle, which runs whatever code a store holds.
+    return xarray.open_zarr(path, consolidated=False, chunks=None, zarr_format=3)
 
 
 def with_zeros(

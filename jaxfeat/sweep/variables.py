@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxfeat.errors import BasisError
 from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.features.spec import spec
+from jaxfeat.features.spec import identity
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.sweep.run import COUNTED, Collected, collect
 
-VERSIONS = ("jaxfeat", "jax", "numpy")
+VERSIONS = ("jaxfeat", "jax", "jaxlib", "numpy")
 """Packages whose versions say how numbers were rounded."""
 
 
@@ -97,14 +93,13 @@ def chunk_arrays(
 
 
 def described(f: AbstractFeaturizer) -> str:
-    """The spec of a featurizer as JSON; its `repr`, and a hash of its arrays, where it has none."""
-    try:
-        return json.dumps(spec(f))
-    except BasisError:
-        arrays = [np.asarray(leaf) for leaf in jax.tree.leaves(eqx.filter(f, eqx.is_array))]
-        digest = hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
-        text = " ".join(repr(f).split())
-        return f"{text} {digest[:16]}" if arrays else text
+    """Describe a featurizer: its identity, or for the reader alone its `repr` where it has none."""
+    return identity(f) or " ".join(repr(f).split())
+
+
+def versions() -> dict[str, str]:
+    """Look up the installed version of each of `VERSIONS`."""
+    return {name: version(name) for name in VERSIONS}
 
 
 def provenance(f: AbstractFeaturizer) -> dict[str, str]:
@@ -113,7 +108,7 @@ def provenance(f: AbstractFeaturizer) -> dict[str, str]:
         "featurizer": described(f),
         "precision": str(jnp.result_type(float)),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        **{name: version(name) for name in VERSIONS},
+        **versions(),
     }
 
 

@@ -130,7 +130,7 @@ jax.config.update("jax_enable_x64", True)
 import jaxfeat
 def products(positions, species, mask):
     return (positions @ positions.T)[numpy.triu_indices(4)]
-f = jaxfeat.function(products)
+f = jaxfeat.function(products, key="products")
 jaxfeat.sweep(f, jaxfeat.frames(sys.argv[1], 4.0), out=sys.argv[2], chunk=8, screened=True,
               progress=lambda done, total: print(done, flush=True))
 """
@@ -153,7 +153,7 @@ def test_a_sweep_that_is_killed_goes_on_to_the_same_store(tmp_path):
             process.send_signal(signal.SIGKILL)
         assert not (tmp_path / "s.zarr" / "journal" / "end.json").exists()
     assert (tmp_path / "s.zarr" / "journal" / "00000000.json").exists()
-    f = jaxfeat.function(products)
+    f = jaxfeat.function(products, key="products")
     done = [
         sweep(f, frames(METHANES, 4.0), out=tmp_path / name, chunk=8, screened=True) for name in ("s.zarr", "w.zarr")
     ]

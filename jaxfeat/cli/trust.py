@@ -1,0 +1,44 @@
+"""Featurizers of files and stores whose classes are not jaxfeat's: nothing is imported that nobody asked for."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import Any
+
+from jaxfeat.errors import BasisError
+
+
+def add_trust(options: Any) -> None:
+    options.add_argument(
+        "--trust",
+        action="store_true",
+        help="import the modules of classes outside jaxfeat that a spec names, which runs their code; they are looked "
+        "for in the current folder too",
+    )
+
+
+def made(spec: Any, arguments: argparse.Namespace) -> Any:
+    """Make what a spec stands for. With `--trust`, say what is imported for it.
+
+    **Raises:** `BasisError` for a class outside jaxfeat without `--trust`; otherwise as `jaxfeat.from_spec`.
+    """
+    from jaxfeat.features.spec import foreign, from_spec, origin
+
+    folder = os.getcwd()
+    for kind in foreign(spec):
+        module, file = kind.partition(":")[0], origin(kind, [folder])
+        if not file:
+            raise BasisError(
+                f"kind is {kind!r}, and there is no module {module!r}; install it, or name its folder in PYTHONPATH."
+            )
+        if not arguments.trust:
+            raise BasisError(
+                f"kind is {kind!r}, which would import {module} ({file}) and run its code; add --trust if you know it."
+            )
+        print(f"importing {module} ({file}) for {kind}, as --trust has it.", file=sys.stderr)
+        if folder not in sys.path:
+            # Last, so that no file here takes the place of a module that is installed.
+            sys.path.append(folder)
+    return from_spec(spec, arguments.trust)
