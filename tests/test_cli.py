@@ -9,6 +9,7 @@ from pathlib import Path
 
 import ase.io
 import equinox as eqx
+import jax
 import numpy as np
 import pytest
 import xarray
@@ -511,6 +512,11 @@ def test_a_search_tells_kinds_of_singular_points(tmp_path, capsys):
     landed = ds["status"].values == "landed"
     assert f"6 starts: {landed.sum()} landed" in printed
     assert landed.any()
+    # What it was made with can be made again.
+    f = jaxfeat.PowerSpectrum(("H", "C"), n_max=2, l_max=4)
+    assert json.loads(ds.attrs["featurizer"]) == jaxfeat.spec(f)
+    assert ds.attrs["command"].startswith("jaxfeat search --starts 6") and ds.attrs["precision"] == "float64"
+    assert ds.attrs["jax"] == jax.__version__
     assert (ds["sigma_ratio"].values[landed] <= 1e-12).all()
     frames = ase.io.read(tmp_path / "s.nc.xyz", ":")
     assert len(frames) == landed.sum()

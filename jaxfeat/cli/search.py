@@ -59,6 +59,7 @@ def _search(arguments: argparse.Namespace) -> None:
     from jaxfeat.search.find import find_singular_points
     from jaxfeat.search.space import Free
     from jaxfeat.sweep import store
+    from jaxfeat.sweep.variables import provenance
 
     check_targets(None, arguments.plot)
     if arguments.out is not None:
@@ -88,7 +89,8 @@ def _search(arguments: argparse.Namespace) -> None:
     described = [_described(points, kind, symbols) for kind in points.kinds()]
     print_families(described, points.status.tolist())
     if arguments.out is not None:
-        store.write(store.labelled(points.arrays(), {"featurizer": repr(f)}), arguments.out)
+        attributes = provenance(f) | {"command": arguments.command_line}
+        store.write(store.labelled(points.arrays(), attributes), arguments.out)
         landed = np.flatnonzero(points.landed)
         info = [{"start": int(i), "sigma_ratio": float(points.sigma_ratio[i])} for i in landed]
         with written(arguments.out.with_name(f"{arguments.out.name}.xyz")) as file:

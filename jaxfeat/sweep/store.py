@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +72,7 @@ def with_zeros(
 
 def labelled(arrays: dict[str, tuple[tuple[str, ...], np.ndarray]], attributes: dict[str, Any]) -> Any:
     """Arrays with the names of their axes, as a data set."""
-    return xarray.Dataset(arrays, attrs={**attributes, "jaxfeat": version("jaxfeat")})
+    return xarray.Dataset(arrays, attrs=attributes)
 
 
 def _rows(rows: Sequence[Any], width: int) -> np.ndarray:
