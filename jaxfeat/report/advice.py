@@ -11,7 +11,8 @@ WITHIN = 2.0
 
 
 def quantile(record: Record, name: str, *, equilibrated: bool = True) -> Ratio | None:
-    """σ_min/σ_max of one basis; `None` where no environment has a direction to see."""
+    """σ_vis/σ_max of one basis, a quantile over environments: the smallest singular value over the largest, apart from
+    directions that no basis of the order sees. `None` where no environment has a direction to see."""
     found = record["equilibrated" if equilibrated else "raw"].get(name)
     return None if found is None else Ratio(found["known"], found["value"])
 
@@ -66,9 +67,9 @@ def advice(records: Sequence[Record]) -> str:
     if not top["environments"]:
         return "There is nothing to see in this data: no environment has neighbors."
     if take is top:
-        why = "every smaller basis of this grid truncates more, or has less than half its σ_min/σ_max, in the median or"
+        why = "every smaller basis of this grid truncates more, or has less than half its σ_vis/σ_max, in the median or"
     else:
-        why = f"the largest basis of this grid, {named(top)}, has less than twice its σ_min/σ_max, in the median and"
+        why = f"the largest basis of this grid, {named(top)}, has less than twice its σ_vis/σ_max, in the median and"
     why += " for the blindest 1 % of environments"
     if doubted(take):
         why += f", but it {_blocked(take)}"
@@ -93,12 +94,17 @@ def verdicts(records: Sequence[Record]) -> list[str]:
     if top["symmetric"]:
         sentences.append(
             f"{top['symmetric']} of {n} environments have directions that symmetry hides from every basis and order: "
-            "physics, and left out of σ_min/σ_max."
+            "physics, and left out of σ_vis."
         )
     if top["incomplete"]:
         sentences.append(
             f"{top['incomplete']} of {n} environments have directions that ν = {nu} does not see in any basis: only a "
-            "higher order does. They are left out of σ_min/σ_max."
+            "higher order does. They are left out of σ_vis."
+        )
+    if top["nearly"]:
+        sentences.append(
+            f"{top['nearly']} of {n} environments are nearly, but not exactly, symmetric or singular: scans call them "
+            "ambiguous. Directions that exact positions would hide are left out of σ_vis."
         )
     if top["unclassified"]:
         sentences.append(
@@ -148,7 +154,7 @@ def _bottleneck(records: Sequence[Record]) -> list[str]:
             low, high = quantile(worse, "median"), quantile(better, "median")
             if low is not None and high is not None and low.value * WITHIN < high.value:
                 return [
-                    f"{name} is the bottleneck: the median of σ_min/σ_max is {low} with {named(worse)}, {high} with "
+                    f"{name} is the bottleneck: the median of σ_vis/σ_max is {low} with {named(worse)}, {high} with "
                     f"{named(better)}."
                 ]
     return ["Neither n_max nor l_max is the bottleneck: the one limits as much as the other."]

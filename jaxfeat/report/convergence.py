@@ -24,7 +24,8 @@ SMALLEST, SENSITIVE = "*", "+"
 LEGEND = (
     f"{SMALLEST} the fewest features that truncate nothing; {SENSITIVE} the fewest that are as sensitive as the "
     "largest basis to a factor of two (median and 1 %). Ambiguous: null values less than a factor of 100 apart "
-    "from the others."
+    "from the others. σ_vis is the smallest singular value without the directions that no basis of this order "
+    "sees; σ_min of a scan includes those."
 )
 
 HEADERS = (
@@ -42,7 +43,7 @@ def print_convergence(records: Sequence[Record], whose: str, console: Console | 
     """Print a table for each order, what it comes to, and what to do. `whose` names the environments."""
     console = Console() if console is None else console
     for nu, group in by(records, "nu").items():
-        console.print(convergence_table(group, f"ν = {nu}: σ_min/σ_max by basis, {whose}"))
+        console.print(convergence_table(group, f"ν = {nu}: σ_vis/σ_max by basis, {whose}"))
         console.print(LEGEND, style="italic", highlight=False)
         for sentence in verdicts(group):
             console.print(f"- {sentence}", highlight=False)
@@ -95,7 +96,7 @@ def basis_rows(records: Sequence[Record]) -> list[BasisRow]:
 
 
 def heat_map(records: Sequence[Record], title: str | None = None) -> Figure:
-    """Environments with truncation nulls, and the median of the equilibrated σ_min/σ_max, by n_max and l_max: one row
+    """Environments with truncation nulls, and the median of the equilibrated σ_vis/σ_max, by n_max and l_max: one row
     of panels for each order, the smallest basis that truncates nothing and the plateau framed.
 
     **Returns:** a figure 7 in wide, which belongs to nobody's global state: `figure.savefig(path)`.
@@ -116,7 +117,7 @@ def heat_map(records: Sequence[Record], title: str | None = None) -> Figure:
         _panel(left, group, [_share(record) for record in group], "OrRd", PowerNorm(0.4, 0, 100))
         _panel(right, group, [_ratio(record) for record in group], "viridis", sensitivity)
         left.set_title(f"ν = {nu}: environments truncated, %\n(+ too close to the floor to tell)", fontsize=8.5)
-        ratio = "σ$_\\mathrm{min}$/σ$_\\mathrm{max}$"
+        ratio = "σ$_\\mathrm{vis}$/σ$_\\mathrm{max}$"
         right.set_title(f"ν = {nu}: log$_{{10}}$ of equilibrated {ratio}, median\n(1 % quantile)", fontsize=8.5)
     frames = [Rectangle((0, 0), 1, 1, facecolor="none", **style) for style in FRAMES.values()]
     figure.legend(frames, FRAMES, loc="outside lower center", ncols=2, fontsize=8, frameon=False)

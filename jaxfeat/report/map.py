@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from jaxfeat.report.swept import cause_of, label, scaled, swept_ratio
+from jaxfeat.report.swept import cause_of, label, of_others, scaled, swept_ratio
 
 COLORS = {
     "symmetry": "#009E73",
@@ -19,6 +19,8 @@ COLORS = {
     "other": "#FFFFFF",
 }
 """Of causes, apart for every kind of eye and on the color map."""
+
+RATIO = "σ$_\\mathrm{min}$/σ$_\\mathrm{max}$"
 
 
 def plot_sweep(ds: Any, title: str | None = None) -> Figure:
@@ -58,7 +60,7 @@ def _line(axes: Axes, ds: Any, names: Sequence[str]) -> None:
     axes.plot(x, floor, color="black", lw=0.6, ls=(0, (4, 3)), label="floor")
     axes.set_yscale("log")
     axes.set_xlabel(label(ds, names[0]), fontsize=9)
-    axes.set_ylabel("σ$_\\mathrm{min}$/σ$_\\mathrm{max}$", fontsize=9)
+    axes.set_ylabel(f"{RATIO}{of_others(ds)}", fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
     for k in range(ds.sizes["zero"]):
         at = float(scaled(ds, names[0], ds["zero_at"].values[k])[0])
@@ -75,7 +77,7 @@ def _map(axes: Axes, ds: Any, names: Sequence[str]) -> None:
     low = max(float(np.quantile(known, 0.002)), float(known.max()) - 6) if known.size else -1.0
     mesh = axes.pcolormesh(x, y, ratio.T, cmap="cividis", vmin=low, shading="nearest", rasterized=True)
     bar = axes.figure.colorbar(mesh, ax=axes, extend="min")
-    bar.set_label("log$_{10}$ σ$_\\mathrm{min}$/σ$_\\mathrm{max}$, equilibrated", fontsize=8)
+    bar.set_label(f"log$_{{10}}$ {RATIO}, equilibrated{of_others(ds)}", fontsize=8)
     bar.ax.tick_params(labelsize=8)
     axes.set_xlabel(label(ds, names[0]), fontsize=9)
     axes.set_ylabel(label(ds, names[1]), fontsize=9)

@@ -12,7 +12,7 @@ from jaxfeat.report.advice import advice, verdicts
 from jaxfeat.report.convergence import HEADERS, LEGEND, basis_rows
 from jaxfeat.report.distributions import COLORS, named, plot_distributions, svg
 from jaxfeat.report.ratio import Ratio, Record
-from jaxfeat.report.tally import GROUPS, Distribution, Example, Tally
+from jaxfeat.report.tally import AMBIGUOUS, Distribution, Example, Tally
 from jaxfeat.report.viewer import MISSING, Viewer, licence, view
 
 MEANINGS = {
@@ -21,8 +21,10 @@ MEANINGS = {
     "truncation": "A larger n_max or l_max would see them.",
     "locality": "They move neighbors that are out of reach; a larger r_cut would see them.",
     "other": "Their cause could not be told.",
+    "ambiguous": "The environment is nearly symmetric or singular, as of coordinates that were rounded: the cause is not "
+    "certain.",
 }
-"""What a null direction of each cause is, rigid motions apart."""
+"""What a null direction of each kind is, rigid motions apart."""
 
 TITLES = {
     "incompleteness": "incompleteness",
@@ -119,7 +121,6 @@ def _incomplete(tally: Tally) -> str:
 
 
 def _summary(tally: Tally, symbols: Sequence[str]) -> str:
-    groups = [name for name in GROUPS if any(group == name for _, group in tally.equilibrated)]
     seen, raw = tally.distributions()
     species = [f"{_symbol(n, symbols)} ({_n(count)})" for n, count in tally.environments.most_common()]
     rows: list[tuple[str, str]] = [
@@ -127,43 +128,36 @@ def _summary(tally: Tally, symbols: Sequence[str]) -> str:
         ("Structures", _n(tally.structures)),
         ("Species of the centers", ", ".join(species)),
         ("Status", ", ".join(f"{name} ({_n(count)})" for name, count in tally.statuses.most_common())),
-        ("With null directions", _with_share(sum(_blind_by(tally, group) for group in groups), tally.done)),
+        ("With null directions", _with_share(sum(tally.blind.values()), tally.done)),
         ("σ<sub>min</sub>/σ<sub>max</sub>, equilibrated", _median_and_least(seen)),
         ("σ<sub>min</sub>/σ<sub>max</sub>, raw", _median_and_least(raw)),
         ("Floor over σ<sub>max</sub>, equilibrated", _median_and_range(tally.floors["equilibrated"])),
         ("Floor over σ<sub>max</sub>, raw", _median_and_range(tally.floors["raw"])),
         ("Values certified by QR", _with_share(tally.certified, tally.done)),
     ]
-    causes = [cause for cause in MEANINGS if cause in tally.causes]
-    directions = {cause: sum(tally.directions[n, cause] for n in tally.environments) for cause in causes}
-    blind = {cause: sum(tally.blind[n, cause] for n in tally.environments) for cause in causes}
+    kinds = [kind for kind in MEANINGS if kind in tally.kinds]
+    directions = {kind: sum(tally.directions[n, kind] for n in tally.environments) for kind in kinds}
+    blind = {kind: sum(tally.blind[n, kind] for n in tally.environments) for kind in kinds}
+    lines = [
+        (_swatched(kind), _some(blind[kind]), _share(blind[kind], tally.done), _n(directions[kind]), MEANINGS[kind])
+        for kind in kinds
+    ]
+    total = sum(blind.values())
     by_cause = _table(
         ("Cause", "Environments", "Share", "Null directions", "What they are"),
-        [
-            (
-                _swatched(cause),
-                _some(blind[cause]),
-                _share(blind[cause], tally.done),
-                _n(directions[cause]),
-                MEANINGS[cause],
-            )
-            for cause in causes
-        ],
-        caption="Null directions by cause, rigid motions apart. An environment may have several causes.",
+        [*lines, ("all", _some(total), _share(total, tally.done), _n(sum(directions.values())), "")],
+        caption="Null directions by cause: equilibrated singular values at or below their floor, rigid motions apart. "
+        "An environment of several causes counts as one of the worst of them.",
         numbers=(1, 2, 3),
     )
     ambiguous = tally.statuses["ambiguous"]
     note = (
-        f'<p class="note">In {_n(ambiguous)} environments the cause is ambiguous: small values that are not clearly '
-        "apart from the others, as of coordinates that were rounded.</p>"
+        f'<p class="note">{_n(ambiguous)} environments are ambiguous: they are nearly, but not exactly, symmetric or '
+        f"singular. Of these {_n(blind['ambiguous'])} have null directions.</p>"
         if ambiguous
         else ""
     )
     return _table(("", ""), rows, head=False) + by_cause + note
-
-
-def _blind_by(tally: Tally, group: str) -> int:
-    return 0 if group == "none" else sum(d.total for (_, name), d in tally.equilibrated.items() if name == group)
 
 
 def _median_and_least(part: Distribution) -> str:
@@ -182,9 +176,7 @@ def _sensitivity(tally: Tally, symbols: Sequence[str]) -> str:
     if figure is None:
         return "<p>No environment has a direction that is not rigid.</p>"
     drawn = svg(figure, "Histograms of the sensitivity ratio by species of the center; the table below has the medians")
-    causes = [
-        cause for cause in MEANINGS if cause in tally.causes and any(tally.blind[n, cause] for n in tally.environments)
-    ]
+    causes = [kind for kind in MEANINGS if any(tally.blind[n, kind] for n in tally.environments)]
     rows = []
     for number, count in tally.environments.most_common():
         both = tally.distributions(number)
@@ -199,7 +191,7 @@ def _sensitivity(tally: Tally, symbols: Sequence[str]) -> str:
         f"<figure>{drawn}<figcaption>Equilibrated ratio by species of the center, colored by what the environments "
         "suffer from most; each row has a height of its own.</figcaption></figure>"
         + _table(
-            (*heads, *causes), rows, caption="By species of the center; last, how many have null directions by cause",
+            (*heads, *causes), rows, caption="By species of the center; last, how many have null directions, by the worst of their causes",
             numbers=range(1, len(heads) + len(causes)),
         )
     )  # fmt: skip
@@ -232,7 +224,11 @@ def _blind(
     rows, at = [], 0
     for one in exhibits:
         example = one.example
-        counts = [f"{cause} {n}" for cause, n in zip(tally.causes, example.null, strict=True) if n and cause != "rigid"]
+        counts = [
+            f"{AMBIGUOUS if example.status == AMBIGUOUS else cause} {n}"
+            for cause, n in zip(tally.causes, example.null, strict=True)
+            if n and cause != "rigid"
+        ]
         name = f"{_symbol(example.species, symbols)} {example.center}"
         cells = [_swatched(example.group)]
         if shown is not None and scenes:
@@ -274,7 +270,7 @@ def _basis(basis: Advice) -> str:
         + "".join(f"<li>{escape(sentence)}</li>" for sentence in verdicts(basis.records))
         + "</ul>"
         + _table(
-            heads, rows, caption=f"σ<sub>min</sub>/σ<sub>max</sub> by basis: {escape(basis.whose)}",
+            heads, rows, caption=f"σ<sub>vis</sub>/σ<sub>max</sub> by basis: {escape(basis.whose)}",
             numbers=range(len(heads)), marked=marked,
         )
         + f'<p class="note">{escape(legend)}</p>'

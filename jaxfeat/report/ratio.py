@@ -9,7 +9,10 @@ Record = dict[str, Any]
 
 
 class Ratio(NamedTuple):
-    """σ_min/σ_max of an environment, or, where that is not `known`, the floor that it lies below.
+    """A ratio of singular values of an environment, or, where that is not `known`, the floor that it lies below.
+
+    Of tables and pages it is σ_min/σ_max, the smallest value over the largest, of all displacements that are not rigid;
+    where bases are compared it is σ_vis/σ_max, without the directions that no basis of the order sees.
 
     Ratios compare as one would wish: unknown ones are smaller than known ones.
     """
@@ -22,7 +25,7 @@ class Ratio(NamedTuple):
 
 
 def ratio(record: Record, *, equilibrated: bool) -> Ratio | None:
-    """The ratio of one environment; `None` if there is no spectrum or no direction that is not rigid."""
+    """The σ_min/σ_max of one environment; `None` if there is no spectrum or no direction that is not rigid."""
     suffix = "_equilibrated" if equilibrated else ""
     sigma = record[f"sigma{suffix}"]
     if not sigma or not sigma[0] > 0:
@@ -36,9 +39,19 @@ def ratios(records: Sequence[Record], *, equilibrated: bool) -> list[Ratio]:
     return sorted(r for record in records if (r := ratio(record, equilibrated=equilibrated)) is not None)
 
 
+def least(ascending: Sequence[Ratio]) -> Ratio:
+    """Take the smallest of some ratios. Those below their floors have no order: for all of them stands the highest floor
+    that one of them lies below, in the median too."""
+    return _bounded(ascending[0], ascending)
+
+
 def median(ascending: Sequence[Ratio]) -> Ratio:
-    """The median; of an even number the lower of the middle two, so that it is a ratio that occurs."""
-    return ascending[(len(ascending) - 1) // 2]
+    """Take the median; of an even number the lower of the middle two, so that it is a ratio that occurs."""
+    return _bounded(ascending[(len(ascending) - 1) // 2], ascending)
+
+
+def _bounded(one: Ratio, ascending: Sequence[Ratio]) -> Ratio:
+    return one if one.known else Ratio(False, max(r.value for r in ascending if not r.known))
 
 
 def blindness(record: Record) -> tuple[Ratio, int, Ratio]:
@@ -50,7 +63,8 @@ def blindness(record: Record) -> tuple[Ratio, int, Ratio]:
 
 
 def n_null(record: Record) -> int:
-    """Null directions that are not rigid motions."""
+    """Count the null directions of an environment: equilibrated singular values at or below their floor, rigid motions
+    apart. It is the sum of the counts by cause."""
     return sum(count for cause, count in record["null"].items() if cause != "rigid")
 
 

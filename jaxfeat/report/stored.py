@@ -58,4 +58,6 @@ def print_store(
 def _cells(tally: Tally, number: int, total: int) -> list[str]:
     both = tally.distributions(number)
     ratios = [str(found or "-") for part in both for found in (part.median(), part.smallest())]
-    return [str(total), *ratios, *(count(tally.directions[number, cause]) for cause in CAUSES)]
+    counts = {cause: tally.directions[number, cause] for cause in tally.kinds}
+    others = sum(n for cause, n in counts.items() if cause not in CAUSES)
+    return [str(total), *ratios, *(count(counts.get(cause, 0)) for cause in CAUSES), count(others)]

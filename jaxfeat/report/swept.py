@@ -8,10 +8,15 @@ import numpy as np
 
 
 def swept_ratio(ds: Any, name: str) -> np.ndarray:
-    """σ_min/σ_max without the directions that are null everywhere."""
+    """σ_min/σ_max of the directions that are not null everywhere; `of_others` says so where there are others."""
     sigma, n_values = ds[name].values, ds["n_values"].values
     last = np.maximum(n_values - 1 - int(ds.attrs["n_generic"]), 0)
     return np.take_along_axis(sigma, last[..., None], -1)[..., 0] / sigma[..., 0]
+
+
+def of_others(ds: Any) -> str:
+    """What to add to σ_min/σ_max where directions that are null everywhere are left out of it."""
+    return " (of those not null everywhere)" if int(ds.attrs["n_generic"]) else ""
 
 
 def cause_of(ds: Any, k: int) -> str:

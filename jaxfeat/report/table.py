@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from jaxfeat.report.ratio import Ratio, Record, blindness, by, median, n_null, ratio, ratios
+from jaxfeat.report.ratio import Ratio, Record, blindness, by, least, median, n_null, ratio, ratios
 
 MOST_STRUCTURES = 200
 MOST_BLIND_STRUCTURES = 30
@@ -20,6 +20,10 @@ BY_SPECIES = "By species of the center"
 
 CAUSES = {"symmetry": "sym-\nmetry", "incompleteness": "incom-\nplete", "truncation": "trun-\ncated"}
 """Causes of null directions, and the heads of the columns that count them."""
+
+OTHERS = "others"
+"""The head of the column that counts all other null directions, so that a row adds up. It is left out of tables that
+have none."""
 
 
 def print_tables(records: Sequence[Record], causes: Mapping[int, str], console: Console | None = None) -> None:
@@ -37,7 +41,10 @@ def print_tables(records: Sequence[Record], causes: Mapping[int, str], console: 
 
 def print_statuses(doubtful: Counter[str], left_out: Counter[str], console: Console) -> None:
     """How many environments have which status, most frequent first; `left_out`: those without a spectrum."""
-    for what, counts in (("Causes of null directions are not certain", doubtful), ("Without a spectrum", left_out)):
+    for what, counts in (
+        ("Causes of null or nearly null directions are not certain", doubtful),
+        ("Without a spectrum", left_out),
+    ):
         if counts:
             console.print(f"{what}: {', '.join(f'{count} {status}' for status, count in counts.most_common())}.")
 
@@ -104,7 +111,7 @@ def rows_of_blind(rows: Sequence[BlindRow], title: str) -> Table:
 
 def summary_table(title: str, what: str, rows: Iterable[tuple[str, Sequence[str]]]) -> Table:
     """`rows`: a name, and as many cells as there are columns: environments, median and least of the equilibrated and
-    of the raw ratio, and null directions of each of `CAUSES`."""
+    of the raw ratio, and null directions of each of `CAUSES` and of all others."""
     headers = (
         "environ-\nments",
         "equili-\nbrated\nmedian",
@@ -113,9 +120,14 @@ def summary_table(title: str, what: str, rows: Iterable[tuple[str, Sequence[str]
         "least",
         *CAUSES.values(),
     )
-    table = plain_table(f"{title}: σ_min/σ_max, null directions by cause", what, headers)
-    for name, cells in rows:
-        table.add_row(escape(name), *cells)
+    listed = list(rows)
+    others = any(cells[-1] != "0" for _, cells in listed)
+    title = f"{title}: σ_min/σ_max, null directions by cause"
+    table = plain_table(title, what, (*headers, OTHERS) if others else headers)
+    if others:
+        table.caption = "Others: out of reach, or of a cause that cannot be told."
+    for name, cells in listed:
+        table.add_row(escape(name), *(cells if others else cells[:-1]))
     return table
 
 
@@ -133,8 +145,9 @@ def _cells(group: Sequence[Record]) -> list[str]:
     cells = [str(len(group))]
     for equilibrated in (True, False):
         ascending = ratios(group, equilibrated=equilibrated)
-        cells += [str(median(ascending)), str(ascending[0])] if ascending else ["-", "-"]
-    return [*cells, *(count(sum(record["null"].get(cause, 0) for record in group)) for cause in CAUSES)]
+        cells += [str(median(ascending)), str(least(ascending))] if ascending else ["-", "-"]
+    counts = [sum(record["null"].get(cause, 0) for record in group) for cause in CAUSES]
+    return [*cells, *map(count, counts), count(sum(map(n_null, group)) - sum(counts))]
 
 
 def _seen(records: Sequence[Record]) -> list[Record]:

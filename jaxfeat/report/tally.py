@@ -16,8 +16,11 @@ FINE = 1000
 LOWEST = -24
 """Exponent of ten at which histograms begin; no ratio of float64 values gets there."""
 
-GROUPS = ("incompleteness", "truncation", "locality", "other", "ambiguous", "symmetry", "none")
-"""What an environment suffers from most: a blind spot rather than physics, physics rather than nothing."""
+AMBIGUOUS = "ambiguous"
+
+GROUPS = ("incompleteness", "truncation", "locality", "other", AMBIGUOUS, "symmetry", "none")
+"""What an environment suffers from most: a blind spot rather than physics, physics rather than nothing. An environment
+whose status is ambiguous is one of that group, with null directions or nearly so."""
 
 EXAMPLES = 4
 """Environments of each group that are shown."""
@@ -110,11 +113,14 @@ class Tally:
     - `certified`: how many have values by QR.
     - `environments`: by species, those with and without a spectrum.
     - `equilibrated`, `raw`: distributions by species and group; `floors`, of floors over σ_max, by the same two names.
-    - `directions`, `blind`: by species and cause, null directions, and environments that have some.
+    - `kinds`: the causes, rigid motions apart, and "ambiguous", of environments whose status that is.
+    - `directions`: by species and kind, null directions: equilibrated singular values at or below their floor.
+    - `blind`: by species and group, environments that have null directions. Each counts once, so that groups add up.
     """
 
     def __init__(self, causes: Sequence[str]) -> None:
         self.causes = tuple(causes)
+        self.kinds = (*(cause for cause in self.causes if cause != "rigid"), AMBIGUOUS)
         self.total = self.done = self.certified = 0
         self.statuses: Counter[str] = Counter()
         self.doubtful: Counter[str] = Counter()
@@ -150,18 +156,18 @@ class Tally:
             return
         columns = {name: column[seen] for name, column in columns.items()}
         self.doubtful.update({name: n for name, n in _counted(columns["status"]).items() if name != "ok"})
-        species, null = columns["center_species"], columns["null"]
-        group = self._group(columns)
+        species = columns["center_species"]
+        group, kinds = self._group(columns), self._by_kind(columns)
+        null = kinds.sum(1) > 0
         for number in np.unique(species).tolist():
             for k, name in enumerate(GROUPS):
                 among = (species == number) & (group == k)
                 if among.any():
                     for kept, (values, known) in ((self.equilibrated, equilibrated), (self.raw, raw)):
                         kept.setdefault((number, name), Distribution()).add(values[among], known[among])
-            for k, cause in enumerate(self.causes):
-                counts = null[species == number, k]
-                self.directions[number, cause] += int(counts.sum())
-                self.blind[number, cause] += int((counts > 0).sum())
+                    self.blind[number, name] += int(null[among].sum())
+            for name, counts in zip(self.kinds, kinds[species == number].sum(0).tolist(), strict=True):
+                self.directions[number, name] += counts
         for name, suffix in (("equilibrated", "_equilibrated"), ("raw", "")):
             relative = columns[f"floor{suffix}"] / columns[f"sigma{suffix}"][:, 0]
             self.floors[name].add(relative, np.ones(len(relative), bool))
@@ -192,8 +198,14 @@ class Tally:
         for k, name in reversed(list(enumerate(GROUPS))):
             if name in self.causes:
                 group[columns["null"][:, self.causes.index(name)] > 0] = k
-        group[columns["status"] == "ambiguous"] = GROUPS.index("ambiguous")
+        group[columns["status"] == AMBIGUOUS] = GROUPS.index(AMBIGUOUS)
         return group
+
+    def _by_kind(self, columns: Columns) -> np.ndarray:
+        """Null directions of each environment by `kinds`, `(b, kinds)`."""
+        counts = columns["null"][:, [cause != "rigid" for cause in self.causes]]
+        ambiguous = (columns["status"] == AMBIGUOUS)[:, None]
+        return np.concatenate([np.where(ambiguous, 0, counts), np.where(ambiguous, counts.sum(1)[:, None], 0)], 1)
 
     def _pick(self, rows: np.ndarray, columns: Columns, group: np.ndarray, equilibrated: Pair, raw: Pair) -> None:
         counted = np.asarray([cause != "rigid" for cause in self.causes])

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from jaxfeat.report.swept import swept_ratio, unit
+from jaxfeat.report.swept import of_others, swept_ratio, unit
 
 
 def print_sweep(ds: Any, console: Console | None = None) -> None:
@@ -27,7 +27,7 @@ def print_sweep(ds: Any, console: Console | None = None) -> None:
         console.print(f"null everywhere: {n_generic}, at most points {_everywhere(ds)}", highlight=False)
     if known.size:
         console.print(
-            f"σ_min/σ_max, equilibrated{' (of the others)' if n_generic else ''}: "
+            f"σ_min/σ_max, equilibrated{of_others(ds)}: "
             f"{known.min():.1e} to {known.max():.1e}, median {np.median(known):.1e}",
             highlight=False,
         )

@@ -61,9 +61,12 @@ def converge(
     - `truncated`: those that a larger basis of the same order sees more of. `truncation`: their null directions of
       this cause, all together. `ambiguous`: those whose null values are not clearly apart from the others.
       `unclassified`: those with null directions, and too many neighbors to tell why.
-    - `symmetric`, `incomplete`: those with directions that no basis of this order sees, by cause.
-    - `equilibrated`, `raw`: σ_min/σ_max apart from those directions, "least", "1%", "10%" and "median" of the
-      environments: each a `value` that occurs or, where it is not `known`, the floor that it lies below.
+    - `symmetric`, `incomplete`: those with null directions that no basis of this order sees, by cause. `nearly`: those
+      that would have some if their positions were exactly symmetric or singular, which they are within 1e-5 Å; J sees a
+      little of these directions, and a scan calls such environments ambiguous.
+    - `equilibrated`, `raw`: σ_vis/σ_max, "least", "1%", "10%" and "median" of the environments: each a `value` that
+      occurs or, where it is not `known`, the floor that it lies below. σ_vis is the smallest singular value without the
+      directions that no basis of this order sees, or would see at exact positions; σ_min of `scan` includes them.
 
     **Raises:** `BasisError` for an empty grid, sizes that define no basis, Jacobians of more than 80 MB, and
     featurizers without a basis; `PrecisionError` for positions that are not float64; `SpeciesError`, as the featurizer
@@ -160,14 +163,16 @@ class _Seen(NamedTuple):
 
     - `truncation`: null directions beyond those that no basis sees.
     - `doubtful`: whether that many cannot be relied on.
-    - `ratios`: equilibrated and raw, `(2, bases)`: σ_min/σ_max of what some basis sees; `known`: whether it is above
-      the floor, which stands in its place where it is not. NaN where there is nothing to see.
+    - `ratios`: equilibrated and raw, `(2, bases)`: σ_vis/σ_max; `known`: whether it is above the floor, which stands in
+      its place where it is not. NaN where there is nothing to see.
+    - `exact`: whether the largest basis sees nothing of what no basis should see, as it does of rounded positions.
     """
 
     truncation: np.ndarray
     doubtful: np.ndarray
     ratios: np.ndarray
     known: np.ndarray
+    exact: bool
     hidden: _Hidden
 
 
@@ -217,7 +222,7 @@ def _judged(
     moved = np.linalg.norm(jacobians.reshape(*jacobians.shape[:2], -1) @ hidden.directions.T, axis=(1, 2))
     exact = moved <= CLEAR * np.maximum(floors[1], hidden.rounding * largest[1])
     certain = exact | ~(ratios[0] <= DOUBTFUL) | (beyond > 0)
-    return _Seen(beyond, close | ~certain, ratios, known, hidden)
+    return _Seen(beyond, close | ~certain, ratios, known, bool(exact[-1]), hidden)
 
 
 def _hidden(f: AbstractFeaturizer, env: Environment, whole: bool) -> _Hidden:
@@ -290,8 +295,9 @@ def _summary(seen: Sequence[_Seen], basis: int) -> dict[str, Any]:
         "truncation": int(beyond[truncated].sum()),
         "ambiguous": int((doubtful & ~unclassified).sum()),
         "unclassified": int(unclassified.sum()),
-        "symmetric": sum(one.hidden.symmetry > 0 for one in seen),
-        "incomplete": sum(one.hidden.incompleteness > 0 for one in seen),
+        "symmetric": sum(one.exact and one.hidden.symmetry > 0 for one in seen),
+        "incomplete": sum(one.exact and one.hidden.incompleteness > 0 for one in seen),
+        "nearly": sum(not one.exact for one in seen),
         "equilibrated": _quantiles([(bool(one.known[0, basis]), float(one.ratios[0, basis])) for one in seen]),
         "raw": _quantiles([(bool(one.known[1, basis]), float(one.ratios[1, basis])) for one in seen]),
     }

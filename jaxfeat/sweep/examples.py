@@ -10,7 +10,7 @@ import numpy as np
 from jaxfeat.errors import BasisError, GeometryError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.sensitivity.nullspace import null_space
+from jaxfeat.sensitivity.nullspace import TOLERANCE, null_space
 from jaxfeat.sensitivity.singular import singular_spectrum
 from jaxfeat.sweep.run import CAUSES, COUNTED, Progress, sentence
 
@@ -19,7 +19,8 @@ MOST = 3
 
 
 class Direction(NamedTuple):
-    """A displacement that a featurizer does not see, or, where the cause is "least", the one that it sees least.
+    """A displacement that a featurizer does not see, or, where the cause is "least", the one that it sees least. A
+    cause that ends in "within 1e-05 Å" is that of exact positions nearby; at these J sees a little of it.
 
     - `displacement`: `(n, 3)`, of unit norm.
     - `place`, `of`: which of how many directions of this cause, from 1.
@@ -61,8 +62,9 @@ def shown(f: AbstractFeaturizer, batch: Environment, progress: Progress | None =
         except (BasisError, GeometryError):
             null = None
         counted = [cause for cause in COUNTED if cause != CAUSES[0]]
+        nearly = f" within {TOLERANCE:g} Å" if null is not None and null.status == "ambiguous" else ""
         directions = [
-            Direction(cause, k + 1, len(null.directions[cause]), direction)
+            Direction(cause + nearly, k + 1, len(null.directions[cause]), direction)
             for cause in (counted if null is not None else ())
             for k, direction in enumerate(null.directions[cause][:MOST])
         ]

@@ -39,7 +39,7 @@ COUNTED = (*CAUSES, "locality", "other")
 
 DOUBTFUL = 1e-5
 """Equilibrated σ_min/σ_max below which a null space is looked into: well above what rounded coordinates make of an
-exact null direction."""
+exact null direction. That tells which environments are nearly symmetric."""
 
 FEW = 48
 """Environments of one shape that are not worth a compilation of their own."""
@@ -74,14 +74,16 @@ def scan(
     - `screened`: take the values of what is well above its floor from JᵀJ, as `singular_spectrum` does: faster, and
       `certified` says where.
 
-    Null directions are told apart by cause where the equilibrated σ_min/σ_max is below 1e-5; elsewhere there are none.
+    Null directions are those whose equilibrated singular values lie at or below their floor, rigid motions apart. They
+    are told apart by cause, as `null_space` does, and the counts by cause add up to their number. Where the status is
+    not "ok" the cause is not certain, and all of them count as `other`.
 
     **Returns:** dictionaries of plain numbers: `structure` and `center` (where the environment came from), `species`,
     `n_neighbors`, `sigma` and `sigma_equilibrated` (descending, features per Å; empty unless the status is ok),
-    `floor` and `floor_equilibrated`, `certified` (only where screened), `null` (how many directions by cause, as
-    `null_space` has them: `rigid`, `symmetry`, `incompleteness`, `truncation`; where there are any, `locality`, of
-    neighbors out of reach, and `other`, where the cause cannot be told), `status` (that of the
-    spectrum; "ambiguous", as of `null_space`; "unclassified" where there are too many neighbors for it).
+    `floor` and `floor_equilibrated`, `certified` (only where screened), `null` (how many null directions by cause:
+    `rigid`, `symmetry`, `incompleteness`, `truncation`; where there are any, `locality`, of neighbors out of reach, and
+    `other`, where the cause cannot be told), `status` (that of the spectrum; "ambiguous", as of `null_space`;
+    "unclassified" where there are too many neighbors for it).
 
     **Raises:** `SpeciesError`, as the featurizer does.
     """
@@ -178,7 +180,7 @@ def collect(
         found.certified[indices] = raw.certified
         found.null[indices, COUNTED.index("rigid")] = raw.n_rigid
         status[indices] = raw.status.names
-        for row in np.flatnonzero(known & (equilibrated.ratio < DOUBTFUL)):
+        for row in np.flatnonzero(known & ((equilibrated.ratio < DOUBTFUL) | (equilibrated.n_null > 0))):
             i = indices[row]
             found.null[i], status[i] = _classified(f, host[i], found.null[i], int(equilibrated.n_null[row]))
         done += m
@@ -202,13 +204,21 @@ def sentence(f: AbstractFeaturizer, env: Environment, null: NullSpace | None = N
 
 
 def _classified(f: AbstractFeaturizer, env: Environment, rigid: np.ndarray, n_null: int) -> tuple[np.ndarray, str]:
-    """Counts by cause and the status of one environment, which has `n_null` null directions by its spectrum."""
+    """Counts by cause and the status of one environment, which has `n_null` null directions by its spectrum.
+
+    Whatever the causes, they add up to that many.
+    """
+    unknown = rigid + n_null * (np.asarray(COUNTED) == "other")
     try:
         null = null_space(f, env)
     except (BasisError, GeometryError):
         # More neighbors, or a higher order, than the complete kernel can be worked out for.
-        return rigid + n_null * (np.asarray(COUNTED) == "other"), "unclassified" if n_null else "ok"
-    return np.asarray([getattr(null, cause) for cause in COUNTED]), null.status
+        return unknown, "unclassified" if n_null else "ok"
+    counts = np.asarray([getattr(null, cause) for cause in COUNTED])
+    if null.status == "ok" and counts.sum() - null.rigid == n_null:
+        return counts, "ok"
+    # Causes within a tolerance, as of nearly symmetric positions, have more directions than J has null ones.
+    return unknown, "ambiguous" if null.status == "ok" else null.status
 
 
 def chunks(

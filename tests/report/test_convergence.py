@@ -17,7 +17,7 @@ def record(n_max, l_max, nu=2, median=1e-2, least=None, known=True, **counts):
     ratios = {"least": least, "1%": least, "10%": median, "median": median}
     return {
         "nu": nu, "n_max": n_max, "l_max": l_max, "n_features": n_max**nu * (l_max + 1), "environments": 2000,
-        "truncated": 0, "truncation": 0, "ambiguous": 0, "unclassified": 0, "symmetric": 0, "incomplete": 0,
+        "truncated": 0, "truncation": 0, "ambiguous": 0, "unclassified": 0, "symmetric": 0, "incomplete": 0, "nearly": 0,
         "equilibrated": {name: {"value": value, "known": known} for name, value in ratios.items()},
         "raw": {name: {"value": value / 7, "known": True} for name, value in ratios.items()},
         **counts,
@@ -81,7 +81,7 @@ def test_the_verdict_names_the_smallest_basis_and_the_bottleneck():
     )
     grid = [record(2, 2), record(2, 4, median=1e-4), record(4, 2, median=5e-4), record(4, 4)]
     assert (
-        "n_max is the bottleneck: the median of σ_min/σ_max is 1.0e-04 with n_max 2, l_max 4, 5.0e-04"
+        "n_max is the bottleneck: the median of σ_vis/σ_max is 1.0e-04 with n_max 2, l_max 4, 5.0e-04"
         in verdicts(grid)[1]
     )
     assert verdicts([record(2, 2), record(2, 4), record(4, 2), record(4, 4)])[1].startswith("Neither")
@@ -93,15 +93,15 @@ def test_the_verdict_names_the_smallest_basis_and_the_bottleneck():
 
 
 def test_what_no_basis_sees_is_said():
-    sentences = verdicts([record(2, 2, symmetric=5, incomplete=4, unclassified=3)])[1:]
-    for sentence, words in zip(sentences, ("5 of 2000", "4 of 2000", "3 environments"), strict=True):
+    sentences = verdicts([record(2, 2, symmetric=5, incomplete=4, nearly=2, unclassified=3)])[1:]
+    for sentence, words in zip(sentences, ("5 of 2000", "4 of 2000", "2 of 2000", "3 environments"), strict=True):
         assert sentence.startswith(words)
 
 
 def test_the_advice_takes_the_lowest_order_that_leaves_least():
     assert advice(GRID) == (
         "Take n_max 4, l_max 4 (80 features): the largest basis of this grid, n_max 6, l_max 6, has less than twice "
-        "its σ_min/σ_max, in the median and for the blindest 1 % of environments."
+        "its σ_vis/σ_max, in the median and for the blindest 1 % of environments."
     )
     assert advice(ORDERS).startswith("Take ν = 2, n_max 4, l_max 4")
     assert advice(ORDERS[:2]).startswith("Take n_max 2 (2 features)")

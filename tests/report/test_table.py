@@ -6,7 +6,7 @@ import pytest
 from records import many, record
 from rich.console import Console
 
-from jaxfeat.report.ratio import blindness, median, ratio, ratios
+from jaxfeat.report.ratio import Ratio, blindness, least, median, ratio, ratios
 from jaxfeat.report.table import blind_table, print_tables, species_table, structure_table
 
 
@@ -40,6 +40,11 @@ def test_unknown_ratios_are_the_smallest():
     assert [str(r) for r in found] == ["<2e-13", "1.0e-12", "2.5e-01"]
     assert str(median(found)) == "1.0e-12"
     assert str(median(found[:2])) == "<2e-13"
+
+
+def test_below_the_floor_the_highest_floor_stands_for_all():
+    found = [Ratio(False, 1e-14), Ratio(False, 3e-13), Ratio(True, 0.5), Ratio(True, 0.7)]
+    assert (str(least(found)), str(median(found)), str(median(found[1:]))) == ("<3e-13", "<3e-13", "5.0e-01")
 
 
 def test_blindness_orders_by_equilibrated_ratio_then_nulls_then_raw_ratio():
@@ -106,8 +111,9 @@ def test_names_are_not_markup():
 
 
 def test_causes_that_are_not_certain_are_counted():
-    doubtful = record(sigma=NULL) | {"status": "ambiguous"}
+    doubtful = record(sigma=NULL) | {"status": "ambiguous", "null": {"rigid": 3, "symmetry": 0, "other": 1}}
     text = printed([doubtful, doubtful, record()])
+    assert row(printed(species_table([doubtful, doubtful, record()])), "C")[-4:] == ["0", "0", "0", "2"]
     assert "not certain: 2 ambiguous." in text
     assert "3 most blind of 3" in text
 

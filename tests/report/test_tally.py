@@ -6,7 +6,7 @@ from rich.console import Console
 
 from jaxfeat.report import stored
 from jaxfeat.report.ratio import blindness, median, n_null, ratio, ratios
-from jaxfeat.report.tally import EXAMPLES, FINE, Tally
+from jaxfeat.report.tally import AMBIGUOUS, EXAMPLES, FINE, GROUPS, Tally
 from tests.report.records import many, record
 
 CAUSES = ("rigid", "symmetry", "incompleteness", "truncation", "locality", "other")
@@ -40,15 +40,21 @@ def tallied(records, step):
     return tally
 
 
+def worst(record):
+    return next((group for group in GROUPS if record["null"].get(group)), None)
+
+
 @pytest.mark.parametrize("step", [1000, 37])
 def test_a_tally_says_what_sorting_everything_does(step):
     records = [*many(60), record(structure=60, status="empty"), record(structure=60, center=1, status="")]
     for one in records[::9]:
         one["null"]["incompleteness"] = int(one["null"].get("symmetry", 0) > 0)
+    for one in records[5::9]:
+        one["status"] = AMBIGUOUS
     tally = tallied(records, step)
     done = records[:-1]
     assert (tally.total, tally.done, tally.structures, tally.certified) == (302, 301, 61, 300)
-    assert tally.statuses == {"ok": 300, "empty": 1}
+    assert tally.statuses == {"ok": 267, AMBIGUOUS: 33, "empty": 1}
     for name, number in NUMBERS.items():
         own = [r for r in done if r["species"] == name]
         assert tally.environments[number] == len(own)
@@ -62,9 +68,15 @@ def test_a_tally_says_what_sorting_everything_does(step):
             assert together.median().known == median(every).known
             if median(every).known:
                 assert abs(np.log10(together.median().value / median(every).value)) <= 0.5001 / FINE
-        for cause in CAUSES:
-            assert tally.directions[number, cause] == sum(r["null"].get(cause, 0) for r in own if r["sigma"])
-            assert tally.blind[number, cause] == sum(r["null"].get(cause, 0) > 0 for r in own if r["sigma"])
+        for cause in CAUSES[1:]:
+            clear = [r for r in own if r["sigma"] and r["status"] != AMBIGUOUS]
+            assert tally.directions[number, cause] == sum(r["null"].get(cause, 0) for r in clear)
+            assert tally.blind[number, cause] == sum(worst(r) == cause for r in clear)
+        unclear = [r for r in own if r["status"] == AMBIGUOUS]
+        assert tally.directions[number, AMBIGUOUS] == sum(map(n_null, unclear))
+        assert tally.blind[number, AMBIGUOUS] == sum(n_null(r) > 0 for r in unclear)
+    assert sum(tally.directions.values()) == sum(n_null(r) for r in done if r["sigma"])
+    assert sum(tally.blind.values()) == sum(n_null(r) > 0 for r in done if r["sigma"])
 
 
 @pytest.mark.parametrize("step", [1000, 1])

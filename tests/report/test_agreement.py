@@ -1,0 +1,114 @@
+"""One thing has one number: in a scan's records, its tables and picture, a store, its report, and a grid of bases."""
+
+import io
+import re
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import molecule
+from matplotlib.text import Text
+from rich.console import Console
+from test_table import printed, row
+
+import jaxfeat
+from jaxfeat.cli import main, report
+from jaxfeat.report.advice import verdicts
+from jaxfeat.report.plot import plot
+from jaxfeat.report.ratio import n_null
+from jaxfeat.report.stored import print_store
+from jaxfeat.report.table import species_table
+from jaxfeat.report.tally import Tally
+from jaxfeat.sweep.run import scan
+from jaxfeat.sweep.stored import Stored
+
+F = jaxfeat.PowerSpectrum(("H", "P", "C"), n_max=2, l_max=3)
+SYMBOLS = ["X", "H", *"?" * 4, "C", *"?" * 8, "P"]
+
+
+@pytest.fixture(scope="module")
+def batch():
+    """Three neighbors each: symmetric, symmetric but for rounding, not symmetric, and two atoms where the third is not
+    seen; of the rounded ones some have null directions, and some only nearly so."""
+    rounded, generic = molecule("PH3"), molecule("PH3")
+    generic.rattle(0.1, seed=0)
+    angles = 2 * np.pi * np.arange(3) / 3
+    exact = Atoms("PH3", [[0, 0, 0], *np.stack([np.cos(angles), np.sin(angles), np.full(3, 0.5)], -1)])
+    flat = Atoms("CH3", [[0, 0, 0], [1.0, 0.1, 0], [-0.6, 0.9, 0], [-0.7, -0.8, 0]])
+    return jaxfeat.environments([rounded, generic, exact, flat], 4.0)
+
+
+@pytest.fixture(scope="module")
+def records(batch):
+    return [{**record, "name": str(record["structure"])} for record in scan(F, batch)]
+
+
+@pytest.fixture(scope="module")
+def store(batch, tmp_path_factory):
+    path = tmp_path_factory.mktemp("stores") / "s.zarr"
+    jaxfeat.sweep(F, batch, out=path)
+    return path
+
+
+def tallied(store):
+    stored = Stored(store)
+    tally = Tally(stored.causes)
+    for columns in stored.portions():
+        tally.add(columns)
+    return tally
+
+
+def test_causes_add_up_to_the_values_below_the_floor(records):
+    for record in records:
+        below = sum(value <= record["floor_equilibrated"] for value in record["sigma_equilibrated"])
+        assert sum(record["null"].values()) - record["null"]["rigid"] == n_null(record) == below
+        assert record["status"] == "ok" or record["null"]["symmetry"] == 0
+    kinds = {(record["status"], n_null(record) > 0) for record in records}
+    assert kinds == {("ok", True), ("ok", False), ("ambiguous", True), ("ambiguous", False)}
+
+
+def test_tables_and_pictures_count_alike(records, store):
+    directions, blind = sum(map(n_null, records)), sum(n_null(record) > 0 for record in records)
+    tally = tallied(store)
+    text = printed(species_table(records))
+    assert sum(int(n) for name in ("H", "P", "C") for n in row(text, name)[-4:]) == directions
+    console = Console(file=io.StringIO(), width=100)
+    print_store(tally, [""] * len(tally.examples()), str, SYMBOLS, console)
+    for name in ("H", "P", "C"):
+        assert row(console.file.getvalue(), name) == row(text, name)
+    said = " ".join(text.get_text() for text in plot(records).findobj(Text))
+    assert f"{blind} of {len(records)} have null directions" in said
+    assert sum(tally.blind.values()) == blind and sum(tally.directions.values()) == directions
+
+
+def test_a_report_adds_up(records, store, tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "_exhibits", lambda *_: [])
+    assert main(["report", str(store), "--no-advice", "-o", str(tmp_path / "r.html")]) == 0
+    text = re.sub("<caption>.*?</caption>", "", (tmp_path / "r.html").read_text())
+    rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", line) for line in re.findall(r"<tr[^>]*>.*?</tr>", text)]
+    rows = [[re.sub("<[^>]*>", "", cell) for cell in row] for row in rows]
+    (first,) = [k for k, row in enumerate(rows) if row[0] == "Cause"]
+    kinds = {row[0]: (int(row[1]), int(row[3])) for row in rows[first + 1 : first + 8]}
+    total = kinds.pop("all")
+    assert total == tuple(map(sum, zip(*kinds.values(), strict=True)))
+    assert total == (sum(n_null(record) > 0 for record in records), sum(map(n_null, records)))
+    (found,) = [row[1] for row in rows if row[0] == "With null directions"]
+    assert found.split(" ")[0] == str(total[0])
+    ambiguous = [record for record in records if record["status"] == "ambiguous"]
+    assert kinds["ambiguous"] == (sum(n_null(r) > 0 for r in ambiguous), sum(map(n_null, ambiguous)))
+    assert f"{len(ambiguous)} environments are ambiguous" in text
+    by_species = [row for row in rows if row[0] in ("H", "P", "C") and len(row) > 6]
+    assert sum(int(n) for row in by_species for n in row[6:]) == total[0]
+
+
+def test_a_grid_of_bases_calls_symmetric_what_a_scan_does(batch, records):
+    (found,) = jaxfeat.converge(F, batch, [2], [3])
+    ok = [record for record in records if record["status"] == "ok"]
+    assert found["symmetric"] == sum(record["null"]["symmetry"] > 0 for record in ok)
+    assert found["nearly"] == len(records) - len(ok)
+    assert found["truncation"] == sum(record["null"]["truncation"] for record in ok)
+    said = " ".join(verdicts([found]))
+    assert f"{found['symmetric']} of {len(records)} environments have directions that symmetry hides" in said
+    assert f"{found['nearly']} of {len(records)} environments are nearly, but not exactly, symmetric" in said
+    # The two ratios differ where symmetry hides something, and have names of their own.
+    assert found["equilibrated"]["least"]["known"] and "σ_min" not in said and "σ_vis" in said
