@@ -21,8 +21,7 @@ MEANINGS = {
     "truncation": "A larger n_max or l_max would see them.",
     "locality": "They move neighbors that are out of reach; a larger r_cut would see them.",
     "other": "Their cause could not be told.",
-    "ambiguous": "The environment is nearly symmetric or singular, as of coordinates that were rounded: the cause is not "
-    "certain.",
+    "ambiguous": "The environment is nearly symmetric or singular, as rounded ones are: the cause is not certain.",
 }
 """What a null direction of each kind is, rigid motions apart."""
 
@@ -191,8 +190,8 @@ def _sensitivity(tally: Tally, symbols: Sequence[str]) -> str:
         f"<figure>{drawn}<figcaption>Equilibrated ratio by species of the center, colored by what the environments "
         "suffer from most; each row has a height of its own.</figcaption></figure>"
         + _table(
-            (*heads, *causes), rows, caption="By species of the center; last, how many have null directions, by the worst of their causes",
-            numbers=range(1, len(heads) + len(causes)),
+            (*heads, *causes), rows, numbers=range(1, len(heads) + len(causes)),
+            caption="By species of the center; last, how many have null directions, by their worst cause",
         )
     )  # fmt: skip
 

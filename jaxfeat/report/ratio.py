@@ -40,8 +40,8 @@ def ratios(records: Sequence[Record], *, equilibrated: bool) -> list[Ratio]:
 
 
 def least(ascending: Sequence[Ratio]) -> Ratio:
-    """Take the smallest of some ratios. Those below their floors have no order: for all of them stands the highest floor
-    that one of them lies below, in the median too."""
+    """Take the smallest of some ratios. Those below their floors have no order: the highest of these floors stands for
+    all of them, in the median too."""
     return _bounded(ascending[0], ascending)
 
 

@@ -18,10 +18,10 @@ MOST_BLIND_STRUCTURES = 30
 MOST_BLIND_ENVIRONMENTS = 12
 BY_SPECIES = "By species of the center"
 
-CAUSES = {"symmetry": "sym-\nmetry", "incompleteness": "incom-\nplete", "truncation": "trun-\ncated"}
+CAUSES = {"symmetry": "sym-\nmetry", "incompleteness": "in-\ncom-\nplete", "truncation": "trun-\ncated"}
 """Causes of null directions, and the heads of the columns that count them."""
 
-OTHERS = "others"
+OTHERS = "oth-\ners"
 """The head of the column that counts all other null directions, so that a row adds up. It is left out of tables that
 have none."""
 
@@ -113,7 +113,7 @@ def summary_table(title: str, what: str, rows: Iterable[tuple[str, Sequence[str]
     """`rows`: a name, and as many cells as there are columns: environments, median and least of the equilibrated and
     of the raw ratio, and null directions of each of `CAUSES` and of all others."""
     headers = (
-        "environ-\nments",
+        "envi-\nron-\nments",
         "equili-\nbrated\nmedian",
         "least",
         "raw\nmedian",

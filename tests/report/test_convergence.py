@@ -17,8 +17,8 @@ def record(n_max, l_max, nu=2, median=1e-2, least=None, known=True, **counts):
     ratios = {"least": least, "1%": least, "10%": median, "median": median}
     return {
         "nu": nu, "n_max": n_max, "l_max": l_max, "n_features": n_max**nu * (l_max + 1), "environments": 2000,
-        "truncated": 0, "truncation": 0, "ambiguous": 0, "unclassified": 0, "symmetric": 0, "incomplete": 0, "nearly": 0,
-        "equilibrated": {name: {"value": value, "known": known} for name, value in ratios.items()},
+        "truncated": 0, "truncation": 0, "ambiguous": 0, "unclassified": 0, "symmetric": 0, "incomplete": 0,
+        "nearly": 0, "equilibrated": {name: {"value": value, "known": known} for name, value in ratios.items()},
         "raw": {name: {"value": value / 7, "known": True} for name, value in ratios.items()},
         **counts,
     }  # fmt: skip

@@ -118,8 +118,11 @@ def test_causes_that_are_not_certain_are_counted():
     assert "3 most blind of 3" in text
 
 
-def test_eighty_columns_suffice():
-    text = printed([record(k, 25, f"frame {k}, C12H12N2O", sigma=NULL) for k in range(3)], width=80)
+@pytest.mark.parametrize("cause", ["symmetry", "other"])
+def test_eighty_columns_suffice(cause):
+    null = {"rigid": 3, "symmetry": 0, cause: 1234}
+    text = printed([record(k, 25, f"frame {k}, C12H12N2O", sigma=NULL) | {"null": null} for k in range(3)], width=80)
+    assert "1234" in text and "3702" in text
     assert "H12N2O" in text
     assert "…" not in text
     assert all(len(line) <= 80 for line in text.splitlines())
