@@ -52,7 +52,8 @@ def add_scan(commands: Any) -> None:
         "--cluster",
         type=_cluster,
         metavar="dask[=ADDRESS]",
-        help="the workers of a dask scheduler, or processes of this machine; needs jaxfeat[cluster]",
+        help="the workers of a dask scheduler, or processes of this machine, which other users of it can reach; needs "
+        "jaxfeat[cluster]",
     )
     workers.add_argument(
         "--workers", type=int, metavar="N", help="processes of this machine (default: one for each device or core)"

@@ -103,8 +103,11 @@ def _search(arguments: argparse.Namespace) -> None:
 def _described(points: SingularPoints, kind: Kind, symbols: list[str]) -> dict[str, Any]:
     """A kind of singular points as the tables and pictures take it, with its most exact point as the example."""
     example = int(kind.members[0])
+    null = points.null_space[example]
+    # Causes that are not certain count directions within the tolerance; J has fewer.
+    doubtful = {kind.status: null.nullity - null.rigid if null is not None else 1}
     return {
-        "cause": kind.counts or {kind.status: 1},
+        "cause": kind.counts if kind.status == "ok" else doubtful,
         "symmetry": kind.symbol,
         "dimension": kind.dimension,
         "points": len(kind.members),

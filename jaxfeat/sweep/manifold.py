@@ -48,7 +48,7 @@ def sweep(
 
     **Arguments:**
 
-    - `f`: a featurizer.
+    - `f`: a featurizer. A store is gone on with only by one that has a spec, or by a `jaxfeat.function` with a key.
     - `at`: a manifold; a batch of environments; `jaxfeat.frames`; or any iterable of batches, of sizes and shapes as
       they come. An iterable is gone through from its beginning each time.
     - `grid`: of a manifold, ascending values by the names of one or two of its parameters (Å or rad); the others keep
@@ -67,18 +67,19 @@ def sweep(
 
     **Returns:** an `xarray.Dataset`, of a store one that reads as it is asked. Over the parameters of the grid, or over
     `environment`: `sigma` and `sigma_equilibrated` (descending along `value`, NaN where there is none), `floor`,
-    `floor_equilibrated`, `n_values`, `certified`, `null` (null directions along `cause`), `status`; of environments
-    also `center_species`, `n_neighbors`, and `positions` (Å, relative to the center) and `species` along `neighbor`. In
-    a stream, atoms that the featurizer does not know give the status "unknown-species". Of a manifold also `zero_...`:
-    where σ_min vanishes, points and curves, refined in the parameters (`zero_at`, `zero_error`), with the null
-    directions there by cause and a sentence on what lifts them. Null directions that all points have do not count as
-    zeros.
+    `floor_equilibrated`, `n_values`, `certified`, `null` (null directions along `cause`: `rigid` apart, they add up to
+    the number of equilibrated values at or below their floor), `status`; of environments also `center_species`,
+    `n_neighbors`, and `positions` (Å, relative to the center) and `species` along `neighbor`. In a stream, atoms that
+    the featurizer does not know give the status "unknown-species". Of a manifold also `zero_...`: where σ_min vanishes,
+    points and curves, refined in the parameters (`zero_at`, `zero_error`), with the null directions there by cause and
+    a sentence on what lifts them. Null directions that all points have do not count as zeros.
 
     **Raises:** `GeometryError` for a grid that makes no sense, `SpeciesError` as the featurizer does, `ReadError` for
     a place that cannot be written to, has too little room, is being written to, or holds a sweep that differs in the
-    featurizer, the input or a setting; for a frame that cannot be read, once all before it are in the store; and for a
-    cluster that there is not. `BasisError` for a featurizer without a spec there, `ClusterError` where workers or their
-    scheduler are gone; all that was finished is kept.
+    featurizer, the input or a setting, or one that is not complete and was begun by other versions; for a frame that
+    cannot be read, once all before it are in the store; and for a cluster that there is not. `BasisError` for a
+    featurizer without a spec there, `ClusterError` where workers or their scheduler are gone; all that was finished is
+    kept.
     """
     from jaxfeat.sweep import store
 
