@@ -23,9 +23,9 @@ SMALLEST, SENSITIVE = "*", "+"
 
 LEGEND = (
     f"{SMALLEST} the fewest features that truncate nothing; {SENSITIVE} the fewest that are as sensitive as the "
-    "largest basis to a factor of two (median and 1 %). Ambiguous: null values less than a factor of 100 apart "
-    "from the others. σ_vis is the smallest singular value without the directions that no basis of this order "
-    "sees; σ_min of a scan includes those."
+    "largest basis to a factor of two (median and 1 %). Ambiguous: whether the basis truncates cannot be told, since "
+    "null values are less than a factor of 100 apart from the others. σ_vis is the smallest singular value without the "
+    "directions that no basis of this order sees; σ_min of a scan includes those."
 )
 
 HEADERS = (

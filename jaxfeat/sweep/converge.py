@@ -59,8 +59,8 @@ def converge(
 
     - `nu`, `n_max`, `l_max`, `n_features`; `environments`: how many have a spectrum. The following count those.
     - `truncated`: those that a larger basis of the same order sees more of. `truncation`: their null directions of
-      this cause, all together. `ambiguous`: those whose null values are not clearly apart from the others.
-      `unclassified`: those with null directions, and too many neighbors to tell why.
+      this cause, all together. `ambiguous`: those of which this cannot be told, because their null values are
+      not clearly apart from the others. `unclassified`: those with null directions, and too many neighbors to tell why.
     - `symmetric`, `incomplete`: those with null directions that no basis of this order sees, by cause. `nearly`: those
       that would have some if their positions were exactly symmetric or singular, which they are within 1e-5 Å; J sees a
       little of these directions, and a scan calls such environments ambiguous.
