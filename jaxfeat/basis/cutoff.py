@@ -1,7 +1,7 @@
 """Windows that let a neighbor fade out before it leaves the cutoff sphere."""
 
 from abc import abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -10,6 +10,11 @@ from jaxtyping import Array, Float
 
 from jaxfeat.errors import BasisError
 from jaxfeat.linalg.arrays import concrete, quantity
+
+
+def _quantity(value: float) -> Any:
+    # Constructors take the type of an argument from its converter, and specs take it from there: here it is a number.
+    return quantity(value)
 
 
 class AbstractCutoff(eqx.Module):
@@ -57,7 +62,7 @@ class _Window(AbstractCutoff):
 class ShiftedCosine(_Window):
     """(1 + cos(pi t)) / 2, t = 0 ... 1 over the last `width` Å: featomic's and librascal's. Once differentiable."""
 
-    width: np.ndarray = eqx.field(default=0.5, converter=quantity)
+    width: np.ndarray = eqx.field(default=0.5, converter=_quantity)
     smoothness: ClassVar[int] = 1
 
     def switch(self, u: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
@@ -71,7 +76,7 @@ class Smoothstep(_Window):
     fourth lets tests see the third as continuous.
     """
 
-    width: np.ndarray = eqx.field(default=1.0, converter=quantity)
+    width: np.ndarray = eqx.field(default=1.0, converter=_quantity)
     smoothness: ClassVar[int] = 4
 
     def switch(self, u: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
@@ -83,9 +88,9 @@ class Willatt2018(eqx.Module):
     with `rate` 0, which featomic does not take, it is (scale / r)^exponent. `scale` in Å.
     """
 
-    scale: np.ndarray = eqx.field(converter=quantity)
-    rate: np.ndarray = eqx.field(converter=quantity)
-    exponent: np.ndarray = eqx.field(converter=quantity)
+    scale: np.ndarray = eqx.field(converter=_quantity)
+    rate: np.ndarray = eqx.field(converter=_quantity)
+    exponent: np.ndarray = eqx.field(converter=_quantity)
 
     def __check_init__(self) -> None:
         scale, rate, exponent = (concrete(x) for x in (self.scale, self.rate, self.exponent))
