@@ -63,6 +63,7 @@ def test_a_spec_says_what_the_constructor_was_given_with_all_digits():
         "cutoff": {"kind": "ShiftedCosine", "width": 0.1 + 0.2},
         "radial_scaling": {"kind": "Willatt2018", "scale": 1.6, "rate": 0.0, "exponent": third},
         "include_center": third,
+        "weights": [1.0, 1.0],
         "nu": 4,
         "pseudoscalars": True,
     }
@@ -123,7 +124,10 @@ def test_what_no_spec_can_tell_is_said():
     class Local(Moments):
         pass
 
+    # A quantity that was replaced is as good as one that was given, in the type that the constructor makes of it.
     changed = eqx.tree_at(lambda f: f.sigma, CASES[2].build(), np.asarray(0.4))
+    assert eqx.tree_equal(jaxfeat.from_spec(jaxfeat.spec(changed)), changed)
+    changed = eqx.tree_at(lambda f: f.sigma, changed, np.asarray(0.4, np.float32))
     for f, message in [
         (jaxfeat.function(lambda positions, species, mask: positions[0]), "fn is <function.*; a class of your own"),
         (Local((1,)), "Local cannot be imported"),
