@@ -96,6 +96,8 @@ def _fit(positions: np.ndarray, permutations: np.ndarray, signs: np.ndarray) -> 
     """Matrices `(k, 3, 3)` of given determinants that best map atoms onto their images; mismatches `(k,)`, Å."""
     targets = positions[permutations]
     rotations = kabsch(positions, targets, signs)
+    # Of atoms nearly in line, rounding leaves the turn about the line open. The identity's is known.
+    rotations[(permutations == np.arange(len(positions))).all(1) & (signs > 0)] = np.eye(3)
     mismatch = np.linalg.norm(positions @ rotations.transpose(0, 2, 1) - targets, axis=-1).max(-1)
     return rotations, mismatch
 

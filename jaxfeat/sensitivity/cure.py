@@ -12,8 +12,18 @@ from jaxfeat.errors import BasisError, GeometryError
 from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap, featurizer_of
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
+from jaxfeat.sensitivity.doubt import CLEAR
 from jaxfeat.sensitivity.kernel import MAX_NU
-from jaxfeat.sensitivity.nullspace import TOLERANCE, NullSpace, kernel_dimension, measured, narrowed, null_space
+from jaxfeat.sensitivity.nullspace import (
+    TOLERANCE,
+    NullSpace,
+    kernel_dimension,
+    measured,
+    narrowed,
+    null_space,
+    sight_at,
+)
+from jaxfeat.sensitivity.sight import least_seen
 
 STEPS = 6
 """How much larger than a featurizer's own l_max and n_max are tried."""
@@ -74,15 +84,21 @@ def _order(f: Any, at: Any, null: NullSpace, tolerance: float) -> str:
     featurizer = featurizer_of(f)
     nu = int(featurizer.nu or 0)
     complete = null.rigid + null.locality + null.symmetry
+    directions = null.directions["incompleteness"].reshape(null.incompleteness, -1)
+    found = measured(f, at)
     partial: list[str] = []
     tried = nu
     for order in range(nu + 1, MAX_NU + 1):
         try:
-            left = kernel_dimension(f, at, order, tolerance) - complete
+            left = kernel_dimension(f, at, found, order, tolerance) - complete
         except GeometryError:
             break
         tried = order
         if left == 0:
+            seen, known = least_seen(sight_at(f, at, found, order, tolerance), directions)
+            if seen <= CLEAR * max(null.floor["jacobian"], known):
+                partial.append(f"ν = {order} sees {null.incompleteness} by {seen:.0e} only")
+                continue
             return f"ν = {order} lifts it" + (f" ({', '.join(partial)})" if partial else "")
         if left < null.incompleteness:
             partial.append(f"ν = {order} leaves {left} of {null.incompleteness}")
@@ -130,4 +146,4 @@ def _entries(f: Any, at: Any) -> int:
 def _null_or_doubtful(f: Any, at: Any) -> int:
     spectrum = measured(f, at).spectrum
     values = spectrum.values[: int(spectrum.n_values)]
-    return int(spectrum.n_rigid) + int((values <= 100 * spectrum.floor).sum())
+    return int(spectrum.n_rigid) + int((values <= CLEAR * spectrum.floor).sum())

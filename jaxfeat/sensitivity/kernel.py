@@ -21,17 +21,9 @@ from scipy.sparse import coo_array, csr_array, eye_array, vstack
 
 from jaxfeat.errors import BasisError, GeometryError, PrecisionError
 from jaxfeat.geometry.environment import Environment, check_positions
-from jaxfeat.geometry.operations import shells
 from jaxfeat.geometry.species import atomic_numbers
 from jaxfeat.sensitivity.subspaces import svd
-from jaxfeat.sensitivity.tuples import (
-    Coincidences,
-    ascending_tuples,
-    coincidences,
-    differentials,
-    generators,
-    slot_products,
-)
+from jaxfeat.sensitivity.tuples import Coincidences, Edges, differentials, gradient_rows, merged, slot_products
 
 TOLERANCE = 1e-5
 """Å. Above the rounding of coordinates in files (1e-6 Å) and the landing error of a search; far below the 3e-3 Å that
@@ -96,16 +88,13 @@ def complete_kernel(env: Environment, nu: int, pseudoscalars: bool = False, tole
     n = int(np.count_nonzero(env.mask))
     vectors = _float64(env.positions)[:n]
     check_positions(vectors, "neighbor", center=True)
-    return site_kernel(vectors, np.asarray(env.species)[:n], nu, pseudoscalars, tolerance)
+    return kernel_of(site_edges(vectors, np.asarray(env.species)[:n]), nu, pseudoscalars, tolerance)
 
 
-def site_kernel(
-    vectors: np.ndarray, species: np.ndarray, nu: int, pseudoscalars: bool = False, tolerance: float = TOLERANCE
-) -> Kernel:
-    """`complete_kernel` of neighbors `(n, 3)` that are known to be sound, on the host."""
+def site_edges(vectors: np.ndarray, species: np.ndarray) -> Edges:
+    """Neighbors `(n, 3)` about a fixed center, each displaced by itself."""
     n = len(vectors)
-    moves = eye_array(3 * n, format="csr")
-    return _kernel(vectors, np.zeros(n, int), species.astype(np.int64), moves, nu, pseudoscalars, tolerance)
+    return Edges(vectors, np.zeros(n, int), species.astype(np.int64), eye_array(3 * n, format="csr"))
 
 
 def summed_kernel(
@@ -130,6 +119,11 @@ def summed_kernel(
 
     **Raises:** as `complete_kernel`.
     """
+    return kernel_of(summed_edges(vectors, centers, neighbors, species), nu, pseudoscalars, tolerance)
+
+
+def summed_edges(vectors: Any, centers: Any, neighbors: Any, species: Sequence[str | int] | Any) -> Edges:
+    """The edges of a structure, of the kinds that its centers and neighbors make; arguments as of `summed_kernel`."""
     edges = _float64(vectors)
     numbers = atomic_numbers(species).astype(np.int64)
     tails, heads = np.asarray(centers, np.int64), np.asarray(neighbors, np.int64)
@@ -142,7 +136,7 @@ def summed_kernel(
     ends = [(3 * atoms[:, None] + np.arange(3)).ravel() for atoms in (heads, tails)]
     signs = np.repeat([1.0, -1.0], len(rows))
     moves = coo_array((signs, (np.tile(rows, 2), np.concatenate(ends))), shape=(len(rows), 3 * len(numbers)))
-    return _kernel(edges, tails, kinds, moves.tocsr(), nu, pseudoscalars, tolerance)
+    return Edges(edges, tails, kinds, moves.tocsr())
 
 
 def _float64(positions: Any) -> np.ndarray:
@@ -155,27 +149,13 @@ def _float64(positions: Any) -> np.ndarray:
     return array
 
 
-def _kernel(
-    vectors: np.ndarray,
-    centers: np.ndarray,
-    kinds: np.ndarray,
-    moves: csr_array,
-    nu: int,
-    pseudoscalars: bool,
-    tolerance: float,
-) -> Kernel:
-    """Kernel of edges `(e, 3)`; `moves`, `(3 e, 3 n)`, is how displacements of atoms displace them."""
-    _check(centers, nu, tolerance)
-    size = moves.shape[1]
-    scale = float(np.sqrt((vectors**2).sum(1).mean())) if len(vectors) else 1.0
-    shell = shells(kinds, (vectors**2).sum(1) / scale, tolerance)
-    order = np.lexsort((shell, centers))
-    vectors, centers, kinds, shell = vectors[order], centers[order], kinds[order], shell[order]
-    moves = moves[(3 * order[:, None] + np.arange(3)).ravel()]
-    tuples = ascending_tuples(centers, shell, nu)
-    merged = coincidences(tuples, kinds, generators(vectors, tuples, scale, pseudoscalars), tolerance)
+def kernel_of(edges: Edges, nu: int, pseudoscalars: bool, tolerance: float) -> Kernel:
+    """The kernel of edges that are known to be sound, on the host."""
+    _check(edges.centers, nu, tolerance)
+    size, scale = edges.moves.shape[1], edges.scale
+    edges, equal = merged(edges, nu, pseudoscalars, tolerance)
 
-    _, found, right = svd(_triangle(_conditions(vectors, merged, scale, pseudoscalars) @ moves), full_matrices=True)
+    _, found, right = svd(_triangle(_conditions(edges, equal, pseudoscalars) @ edges.moves), full_matrices=True)
     values = np.zeros(size)
     values[: len(found)] = found
     # Rows are means of numbers of order one: if not all of them cancel, as they do between centers of inversion in a
@@ -192,10 +172,10 @@ def _kernel(
         singular_values=values,
         gap=(float(values[null].max(initial=0.0) / largest), float(values[~null].min(initial=np.inf) / largest)),
         floor=floor,
-        n_clusters=merged.n_clusters,
+        n_clusters=equal.n_clusters,
         tolerance=tolerance,
-        spread=merged.spread / tolerance,
-        clearance=merged.clearance / tolerance,
+        spread=equal.spread / tolerance,
+        clearance=equal.clearance / tolerance,
         nu=nu,
         pseudoscalars=pseudoscalars,
     )
@@ -221,36 +201,29 @@ def _check(centers: np.ndarray, nu: int, tolerance: float) -> None:
         )
 
 
-def _conditions(vectors: np.ndarray, merged: Coincidences, scale: float, pseudoscalars: bool) -> csr_array:
+def _conditions(edges: Edges, equal: Coincidences, pseudoscalars: bool) -> csr_array:
     """Rows, on displacements of the edges `(·, 3 e)`, that vanish together exactly where every value is kept.
 
     A tuple alone in its cluster keeps each of its generators, and shares them with other such tuples: written once. A
     cluster of several keeps the mean of theirs, generator by generator.
     """
-    alone = np.bincount(merged.clusters, minlength=1)[merged.clusters] == 1
-    singles, shared = merged.tuples[alone], merged.tuples[~alone]
-    clusters, row, counts = np.unique(merged.clusters[~alone], return_inverse=True, return_counts=True)
+    alone = np.bincount(equal.clusters, minlength=1)[equal.clusters] == 1
+    singles, shared = equal.tuples[alone], equal.tuples[~alone]
+    clusters, row, counts = np.unique(equal.clusters[~alone], return_inverse=True, return_counts=True)
     weight = 1 / counts[row]
-    width = 3 * len(vectors)
+    width = 3 * len(edges.vectors)
     blocks = []
     for n_factors in (2, 3):
-        slots = [s for s in slot_products(merged.tuples.shape[1], pseudoscalars) if len(s) == n_factors]
+        slots = [s for s in slot_products(equal.tuples.shape[1], pseudoscalars) if len(s) == n_factors]
         if not slots:
             continue
         products = np.unique(np.sort(np.concatenate([singles[:, s] for s in slots]), axis=1), axis=0)
-        gradients = differentials(vectors, products, scale)
-        blocks.append(_sparse(np.arange(len(products)), products, gradients, (len(products), width)))
+        gradients = differentials(edges.vectors, products, edges.scale)
+        blocks.append(gradient_rows(np.arange(len(products)), products, gradients, (len(products), width)))
         for slot in slots if len(shared) else []:
-            gradients = weight[:, None, None] * differentials(vectors, shared[:, slot], scale)
-            blocks.append(_sparse(row, shared[:, slot], gradients, (len(clusters), width)))
+            gradients = weight[:, None, None] * differentials(edges.vectors, shared[:, slot], edges.scale)
+            blocks.append(gradient_rows(row, shared[:, slot], gradients, (len(clusters), width)))
     return vstack(blocks, format="csr")
-
-
-def _sparse(rows: np.ndarray, edges: np.ndarray, gradients: np.ndarray, shape: tuple[int, int]) -> csr_array:
-    """Gradients `(t, m, 3)` at edges `(t, m)`, added up over equal rows `(t,)`."""
-    columns = 3 * edges[..., None] + np.arange(3)
-    rows = np.broadcast_to(rows[:, None, None], columns.shape)
-    return coo_array((gradients.ravel(), (rows.ravel(), columns.ravel())), shape=shape).tocsr()
 
 
 def _triangle(rows: csr_array) -> np.ndarray:

@@ -23,12 +23,13 @@ from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap, feat
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.geometry.symmetry import Group, Stabilizer
+from jaxfeat.sensitivity.doubt import CLEAR, doubt, doubtful_truncation
 from jaxfeat.sensitivity.jacobian import assembled, center_jacobians, weighed_jacobian
 from jaxfeat.sensitivity.reduced import all_rows
-from jaxfeat.sensitivity.sites import Spaces, rigid_space, sites_of, spaces_of
+from jaxfeat.sensitivity.sites import Spaces, clearance, rigid_space, sight_of, sites_of, spaces_of
 from jaxfeat.sensitivity.spectrum import Spectrum, spectrum_of
 from jaxfeat.sensitivity.status import MESSAGES
-from jaxfeat.sensitivity.subspaces import Gap, beyond, leading, outside, svd
+from jaxfeat.sensitivity.subspaces import Gap, beyond, leading, svd
 
 TOLERANCE = 1e-5
 """Å, for stabilizer and kernel alike. Coordinates with six digits, as ASE's g2 has them, keep their point groups (none
@@ -37,8 +38,6 @@ of its 846 environments gains another up to 1e-3 Å), and the complete kernel me
 Map = TypeVar("Map", bound=AbstractFeaturizer | AbstractStructureMap)
 
 CLASSES = ("rigid", "locality", "symmetry", "incompleteness", "truncation", "other")
-_CLEAR = 100.0
-_INCLUDED = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,10 +173,13 @@ def _spectrum(jacobian: Any, added: Any, at: Environment | Structure) -> Spectru
 
 
 def kernel_dimension(
-    f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure, nu: int, tolerance: float
+    f: AbstractFeaturizer | AbstractStructureMap,
+    at: Environment | Structure,
+    found: Measured,
+    nu: int,
+    tolerance: float,
 ) -> int:
     """The dimension of N_ν at another order than f's own."""
-    found = measured(f, at)
     kernel = _spaces(f, at, found, nu, tolerance).kernel
     assert kernel is not None
     return len(kernel)
@@ -227,7 +229,13 @@ def _single(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Stru
     gap = {"jacobian": jacobian_gap, "weights": _seen(found, at)[1], **spaces.gap}
     floor = {"jacobian": jacobian_floor, "weights": _rounding(found.jacobian), **spaces.floor}
     raw = _raw(found.jacobian)
-    reason = _doubt(chain, found.jacobian / max(raw.max(initial=0.0), 1e-300), gap, floor)
+    # Next to a line the floor is raised, because a short rotation is known to few digits. N_ν is known to more.
+    in_line = spaces.kernel is not None and clearance(at) < 1 / CLEAR
+    rounding = jacobian_floor * (clearance(at) if in_line else 1)
+    reason = doubt(chain, spaces.aligned, found.jacobian / max(raw.max(initial=0.0), 1e-300), rounding, gap, floor)
+    if not reason and featurizer.nu is not None and len(directions["truncation"]):
+        rows = sight_at(f, at, found, featurizer.nu, tolerance)
+        reason = doubtful_truncation(directions["truncation"], rows, jacobian_floor)
     if status == "ok" and reason:
         status = "ambiguous"
     return NullSpace(
@@ -243,10 +251,24 @@ def _single(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Stru
 
 
 def _spaces(f: Any, at: Any, found: Any, nu: int | None, tolerance: float) -> Spaces:
-    featurizer = featurizer_of(f)
-    group: Group = "SO3" if featurizer.group == "SO3" else "O3"
     sums = isinstance(f, AbstractStructureMap) and f.adds_centers
-    return spaces_of(at, sites_of(at, _seen(found, at)[0]), group, nu, tolerance, sums=sums)
+    return spaces_of(at, sites_of(at, _seen(found, at)[0]), _group(f), nu, tolerance, sums=sums)
+
+
+def sight_at(
+    f: AbstractFeaturizer | AbstractStructureMap,
+    at: Environment | Structure,
+    found: Measured,
+    nu: int,
+    tolerance: float,
+) -> np.ndarray:
+    """What complete features of order ν see of displacements of what f reacts to, as `sight` has it."""
+    group, sums = _group(f), isinstance(f, AbstractStructureMap) and f.adds_centers
+    return sight_of(at, sites_of(at, _seen(found, at)[0]), group, nu, tolerance, sums=sums)
+
+
+def _group(f: AbstractFeaturizer | AbstractStructureMap) -> Group:
+    return "SO3" if featurizer_of(f).group == "SO3" else "O3"
 
 
 def _seen(found: Any, at: Environment | Structure) -> tuple[np.ndarray, Gap]:
@@ -285,34 +307,3 @@ def _sensitivity(spectrum: Any, raw: np.ndarray) -> tuple[float, float]:
     if n_seen == 0:
         return np.nan, np.nan
     return float(raw[n_seen - 1] / raw[0]), float(spectrum.values[n_seen - 1] / spectrum.values[0])
-
-
-def _doubt(chain: dict[str, np.ndarray], jacobian: np.ndarray, gap: dict[str, Gap], floor: dict[str, float]) -> str:
-    """Why the counts cannot be relied on, in a sentence; empty where they can. `jacobian` has norm 1."""
-    for name in ("jacobian", "weights"):
-        if gap[name][1] <= _CLEAR * max(floor[name], gap[name][0]):
-            what = "singular value of J" if name == "jacobian" else "weight of a neighbor"
-            return f"the smallest non-null {what} is {gap[name][1]:.1e}, too close to the floor {floor[name]:.1e}."
-    for name in ("kernel", "locality", "symmetry", "intersection"):
-        low, high = gap.get(name, (0.0, np.inf))
-        if high < _CLEAR * low:
-            return f"null values of the {name} reach {low:.1e} and the others {high:.1e}: the gap is too narrow."
-    *lower, _ = chain.values()
-    names = list(chain)
-    for small, large, name in zip(lower, lower[1:], names[1:], strict=False):
-        if len(small) > len(large) or outside(small, large) > _INCLUDED:
-            return f"{name} does not hold all of the classes before it; choose another tolerance."
-    below, null = lower[-1], list(chain.values())[-1]
-    moved = np.linalg.norm(jacobian.reshape(len(jacobian), -1) @ below.T, 2) if len(below) else 0.0
-    # Directions of the kernel are as good as rounding over its smallest non-null value.
-    rounding = _CLEAR * max(floor["jacobian"], 1e-15 / min(gap.get("kernel", (0.0, 1.0))[1], 1.0))
-    if len(null) < len(below) or moved > rounding:
-        symmetric = len(chain["symmetry"]) == len(below)
-        nearby = (
-            "more symmetric: see jaxfeat.symmetrized" if symmetric else "more singular: a finer tolerance leaves it out"
-        )
-        return (
-            f"{len(below)} directions are null within the tolerance, {len(null)} for J, which sees the others by up to "
-            f"{moved:.0e}; a point nearby is {nearby}."
-        )
-    return ""

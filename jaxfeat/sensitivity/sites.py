@@ -7,7 +7,6 @@ of J vanish is not part of the site: its motion is null for want of reach, which
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,8 +16,10 @@ from scipy.sparse.csgraph import connected_components
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.geometry.symmetry import Group, Stabilizer, point_stabilizer
-from jaxfeat.sensitivity.kernel import Kernel, site_kernel, summed_kernel, too_many
+from jaxfeat.sensitivity.kernel import Kernel, kernel_of, site_edges, summed_edges, too_many
+from jaxfeat.sensitivity.sight import sight
 from jaxfeat.sensitivity.subspaces import Gap, added, common_kernel, leading, orthogonal, widest
+from jaxfeat.sensitivity.tuples import Edges
 
 _ROUNDING = 1e-11
 
@@ -42,6 +43,10 @@ class Site:
     def scale(self) -> float:
         """Root mean square distance, Å."""
         return float(np.sqrt((self.vectors**2).sum(1).mean())) if len(self.vectors) else 1.0
+
+    @property
+    def edges(self) -> Edges:
+        return site_edges(self.vectors, self.species)
 
     def relative(self, rows: np.ndarray) -> np.ndarray:
         """Rows on displacements of the neighbors relative to the center, `(r, 3 k)`, as rows on those of all atoms."""
@@ -70,23 +75,37 @@ def sites_of(at: Environment | Structure, seen: np.ndarray) -> list[Site]:
 
 def rotations(points: np.ndarray) -> np.ndarray:
     """Infinitesimal rotations about the origin, `(3, 2 or 0; 3 n)`; as many as `jaxfeat.geometry.rigid` counts."""
+    tangents, lengths = _turned(points)
+    return leading(tangents, len(lengths))
+
+
+def _turned(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Tangents of rotations about the three axes, and the lengths of those that are not rounding, longest first."""
     tangents = np.stack([np.cross(axis, points).ravel() for axis in np.eye(3)])
     lengths = np.linalg.svd(tangents, compute_uv=False)
-    longest = lengths.max(initial=0.0)
-    return leading(tangents, int(np.sum(lengths > np.sqrt(np.finfo(float).eps) * longest)))
+    return tangents, lengths[lengths > np.sqrt(np.finfo(float).eps) * lengths.max(initial=0.0)]
 
 
 def rigid_space(at: Environment | Structure) -> np.ndarray:
     """The rigid motions of everything, `(k, 3 n)`."""
-    positions, mask = np.asarray(at.positions), np.asarray(at.mask)
-    points = np.where(mask[:, None], positions, 0)
+    mask = np.asarray(at.mask)
     if isinstance(at, Environment):
-        return rotations(points)
+        return rotations(_centered(at))
     translations = np.stack([np.outer(mask, axis).ravel() for axis in np.eye(3)]) / np.sqrt(max(mask.sum(), 1))
-    if at.periodic:
-        return translations
-    center = positions[mask].mean(0)
-    return np.concatenate([translations, rotations(np.where(mask[:, None], positions - center, 0))])
+    return translations if at.periodic else np.concatenate([translations, rotations(_centered(at))])
+
+
+def clearance(at: Environment | Structure) -> float:
+    """The shortest rotation over the longest, by which the floor of a spectrum is raised; 1 where there is none."""
+    lengths = _turned(_centered(at))[1] if isinstance(at, Environment) or not at.periodic else np.zeros(0)
+    return float(lengths[-1] / lengths[0]) if len(lengths) else 1.0
+
+
+def _centered(at: Environment | Structure) -> np.ndarray:
+    """Positions from the point that rotations leave where it is; zero on padding."""
+    positions, mask = np.asarray(at.positions), np.asarray(at.mask)
+    center = np.zeros(3) if isinstance(at, Environment) or not mask.any() else positions[mask].mean(0)
+    return np.where(mask[:, None], positions - center, 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +114,7 @@ class Spaces:
 
     - `locality`: rigid motions of every site. `symmetry`: those and what the stabilizers hide. `kernel`: N_ν.
     - `whole`: whether `symmetry` is all there is of it.
+    - `aligned`: whether stabilizers and rigid motions agree on which sites lie on a line.
     - `gap`, `floor`: by name.
     """
 
@@ -103,6 +123,7 @@ class Spaces:
     kernel: np.ndarray | None
     stabilizer: Stabilizer | tuple[Stabilizer, ...]
     whole: bool
+    aligned: bool
     gap: dict[str, Gap]
     floor: dict[str, float]
 
@@ -122,6 +143,7 @@ def spaces_of(
     turns = [rotations(site.vectors) for site in sites]
     found = [point_stabilizer(site.vectors, site.species, group, tolerance) for site in sites]
     blind = [_blind(s, t) for s, t in zip(found, turns, strict=True)]
+    aligned = all((s.axis is None) == (len(t) != 2) for s, t in zip(found, turns, strict=True))
     # Positions within the tolerance of symmetric ones turn the sites' subspaces by about this much.
     noise = max(_ROUNDING, 10 * tolerance / min((site.scale for site in sites), default=1.0))
 
@@ -141,10 +163,13 @@ def spaces_of(
             symmetry = added(_embedded(_hidden(stabilizers), present), symmetry)
     kernel = None
     if nu is not None and sums:
-        one = _order_nu(sites, nu, len(symmetry), lambda order: _summed(at, sites, order, group, tolerance))
+        one = _order_nu(sites, _summed(at, sites), nu, len(symmetry), group, tolerance)
         kernels, kernel = [one], _embedded(_flat(one), present)
     elif nu is not None:
-        kernels = [_site(site, nu, len(space), group, tolerance) for site, space in zip(sites, blind, strict=True)]
+        kernels = [
+            _order_nu([site], site.edges, nu, len(space), group, tolerance)
+            for site, space in zip(sites, blind, strict=True)
+        ]
         unseen = [_flat(one) for one in kernels]
         kernel, shared_gap = _shared(sites, unseen, present, noise)
         if isinstance(at, Structure):
@@ -152,32 +177,46 @@ def spaces_of(
     if kernel is not None:
         gap["kernel"] = widest([one.gap for one in kernels])
         floor["kernel"] = max((one.floor for one in kernels), default=0.0)
-    return Spaces(locality, symmetry, kernel, stabilizers, whole, gap, floor)
+    return Spaces(locality, symmetry, kernel, stabilizers, whole, aligned, gap, floor)
 
 
 def _flat(kernel: Kernel) -> np.ndarray:
     return kernel.directions.reshape(kernel.nullity, 3 * kernel.directions.shape[1])
 
 
-def _site(site: Site, nu: int, n_symmetry: int, group: Group, tolerance: float) -> Kernel:
-    def of_order(order: int) -> Kernel:
-        return site_kernel(site.vectors, site.species, order, group == "SO3", tolerance)
-
-    return _order_nu([site], nu, n_symmetry, of_order)
-
-
-def _order_nu(sites: list[Site], nu: int, n_symmetry: int, kernel_of: Callable[[int], Kernel]) -> Kernel:
+def _order_nu(sites: list[Site], edges: Edges, nu: int, n_symmetry: int, group: Group, tolerance: float) -> Kernel:
     """The kernel of order ν; where that has too many tuples, of a lower order, if nothing but symmetry is in it.
 
     Symmetry ⊆ N_ν ⊆ N_ν' for ν' < ν: then they are all equal.
     """
-    counts = np.asarray([len(site.vectors) for site in sites])
-    if too_many(counts, nu):
-        lower = [order for order in range(1, nu) if not too_many(counts, order)]
-        kernel = kernel_of(lower[-1]) if lower else None
-        if kernel is not None and kernel.nullity == n_symmetry:
+    highest = _highest(sites, nu)
+    if 0 < highest < nu:
+        kernel = kernel_of(edges, highest, group == "SO3", tolerance)
+        if kernel.nullity == n_symmetry:
             return kernel
-    return kernel_of(nu)
+    return kernel_of(edges, nu, group == "SO3", tolerance)
+
+
+def _highest(sites: list[Site], nu: int) -> int:
+    """The highest order up to ν that does not have too many tuples; 0 where all have."""
+    counts = np.asarray([len(site.vectors) for site in sites])
+    return max((order for order in range(1, nu + 1) if not too_many(counts, order)), default=0)
+
+
+def sight_of(
+    at: Environment | Structure, sites: list[Site], group: Group, nu: int, tolerance: float, *, sums: bool
+) -> np.ndarray:
+    """Rows `(w, 3 n)` whose singular values say how well complete features of order ν see displacements.
+
+    Where order ν has too many tuples, they are of a lower order, which sees less.
+    """
+    chiral = group == "SO3"
+    if sums:
+        return _embedded(
+            sight(_summed(at, sites), _highest(sites, nu), chiral, tolerance), np.repeat(np.asarray(at.mask), 3)
+        )
+    rows = [s.relative(sight(s.edges, _highest([s], nu), chiral, tolerance)) for s in sites if len(s.vectors)]
+    return np.concatenate(rows) if rows else np.zeros((0, at.positions.size))
 
 
 def _blind(found: Stabilizer, turns: np.ndarray) -> np.ndarray:
@@ -226,10 +265,10 @@ def _molecule_stabilizer(at: Structure, sites: list[Site], group: Group, toleran
     return point_stabilizer(points - points.mean(0), kinds[mask], group, tolerance)
 
 
-def _summed(at: Environment | Structure, sites: list[Site], nu: int, group: Group, tolerance: float) -> Kernel:
+def _summed(at: Environment | Structure, sites: list[Site]) -> Edges:
     mask = np.asarray(at.mask)
     present = np.cumsum(mask) - 1
     vectors = np.concatenate([site.vectors for site in sites])
     tails = np.concatenate([np.full(len(site.vectors), present[site.atom]) for site in sites])
     heads = present[np.concatenate([site.neighbors for site in sites])]
-    return summed_kernel(vectors, tails, heads, np.asarray(at.species)[mask], nu, group == "SO3", tolerance)
+    return summed_edges(vectors, tails, heads, np.asarray(at.species)[mask])

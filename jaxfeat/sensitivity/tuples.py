@@ -16,11 +16,32 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import combinations, combinations_with_replacement
+from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import coo_array
+from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
+
+from jaxfeat.geometry.operations import shells
+
+
+class Edges(NamedTuple):
+    """Vectors from centers to neighbors, and how displacements of atoms displace them.
+
+    - `vectors`: `(e, 3)`, Å. `centers`: `(e,)`, the center of each. `kinds`: `(e,)`, equal where the species agree.
+    - `moves`: `(3 e, 3 n)`, by which displacements of n atoms become those of the vectors.
+    """
+
+    vectors: np.ndarray
+    centers: np.ndarray
+    kinds: np.ndarray
+    moves: csr_array
+
+    @property
+    def scale(self) -> float:
+        """Root mean square length, Å."""
+        return float(np.sqrt((self.vectors**2).sum(1).mean())) if len(self.vectors) else 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +64,17 @@ def slot_products(nu: int, pseudoscalars: bool) -> list[tuple[int, ...]]:
     """Slots that enter each generator of ν vectors: two for a dot product, three for a triple product."""
     pairs = list(combinations_with_replacement(range(nu), 2))
     return pairs + (list(combinations(range(nu), 3)) if pseudoscalars else [])
+
+
+def merged(edges: Edges, nu: int, pseudoscalars: bool, tolerance: float) -> tuple[Edges, Coincidences]:
+    """The edges sorted by center and shell, and their ν-tuples, one of each orbit, sorted into clusters."""
+    shell = shells(edges.kinds, (edges.vectors**2).sum(1) / edges.scale, tolerance)
+    order = np.lexsort((shell, edges.centers))
+    moves = edges.moves[(3 * order[:, None] + np.arange(3)).ravel()]
+    edges = Edges(edges.vectors[order], edges.centers[order], edges.kinds[order], moves)
+    tuples = ascending_tuples(edges.centers, shell[order], nu)
+    values = generators(edges.vectors, tuples, edges.scale, pseudoscalars)
+    return edges, coincidences(tuples, edges.kinds, values, tolerance)
 
 
 def ascending_tuples(centers: np.ndarray, shells: np.ndarray, nu: int) -> np.ndarray:
@@ -77,6 +109,13 @@ def differentials(vectors: np.ndarray, products: np.ndarray, scale: float) -> np
         return np.stack([factors[1], factors[0]], axis=1) / scale
     a, b, c = factors
     return np.stack([np.cross(b, c), np.cross(c, a), np.cross(a, b)], axis=1) / scale**2
+
+
+def gradient_rows(rows: np.ndarray, edges: np.ndarray, gradients: np.ndarray, shape: tuple[int, int]) -> csr_array:
+    """Gradients `(t, m, 3)` at edges `(t, m)`, added up over equal rows `(t,)`: a matrix on displacements of edges."""
+    columns = 3 * edges[..., None] + np.arange(3)
+    rows = np.broadcast_to(rows[:, None, None], columns.shape)
+    return coo_array((gradients.ravel(), (rows.ravel(), columns.ravel())), shape=shape).tocsr()
 
 
 def coincidences(tuples: np.ndarray, kinds: np.ndarray, values: np.ndarray, tolerance: float) -> Coincidences:

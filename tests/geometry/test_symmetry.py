@@ -8,7 +8,13 @@ import pytest
 
 from jaxfeat.errors import GeometryError
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.geometry.symmetry import Stabilizer, molecule_stabilizer, stabilizer, tolerance_scan
+from jaxfeat.geometry.symmetry import (
+    Stabilizer,
+    molecule_stabilizer,
+    point_stabilizer,
+    stabilizer,
+    tolerance_scan,
+)
 
 Z = (0.0, 0.0, 1.0)
 X = (1.0, 0.0, 0.0)
@@ -358,3 +364,13 @@ def test_refuses_a_batch():
     env = environment(TETRAHEDRON)
     with pytest.raises(GeometryError, match="batch"):
         stabilizer(Environment.stack([env, env]))
+
+
+@pytest.mark.parametrize("distance", [1e-9, 5e-9, 1e-8, 1e-7])
+def test_atoms_nearly_in_line_have_the_identity_at_any_tolerance(distance):
+    """Rounding leaves their turn about the line open, and with it where a fitted rotation sends them."""
+    rng = np.random.default_rng(0)
+    points = np.outer([0.9, 1.7, -1.2], [0.6, 0.0, 0.8]) + distance * rng.normal(size=(3, 3))
+    found = point_stabilizer(points, np.ones(3, int), "O3", 1e-10)
+    assert found.symbol == "C1" and found.residual < 1e-12
+    np.testing.assert_array_equal(found.rotations, np.eye(3)[None])

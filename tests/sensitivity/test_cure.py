@@ -41,6 +41,16 @@ def test_the_order_that_lifts_incompleteness():
     assert cure(POWER, ring) == {"incompleteness": "incompleteness: ν = 4 lifts it (ν = 3 leaves 1 of 6)"}
 
 
+def test_an_order_that_sees_by_rounding_only_is_no_cure():
+    """Six neighbors on a sphere, 3e-5 Å from an octahedron: no products coincide, but features hardly see that."""
+    f = jaxfeat.RadialSpectrum(("C", "H"), n_max=2)
+    directions = np.concatenate([np.eye(3), -np.eye(3)]) + 3e-5 * np.random.default_rng(0).normal(size=(6, 3))
+    env = environment(1.3 * directions / np.linalg.norm(directions, axis=1, keepdims=True), room=6)
+    assert null_space(f, env).counts["incompleteness"] == 14
+    assert jaxfeat.complete_kernel(env, 3).nullity == 3
+    assert "ν = 4 does not lift it" in cure(f, env)["incompleteness"]
+
+
 def test_symmetry_is_named_and_left_alone():
     assert cure(POWER, environment(TETRAHEDRON)) == {"symmetry": "symmetry (T_d): physics"}
     line = environment([(0, 0, 1.0), (0, 0, -1.2), (0, 0, 1.9)])
