@@ -24,8 +24,10 @@ from jaxfeat.linalg.lapack import qr_triangle
 from jaxfeat.sensitivity.jacobian import single_jacobian
 from jaxfeat.sensitivity.nullspace import TOLERANCE
 from jaxfeat.sensitivity.reduced import Reduced
-from jaxfeat.sensitivity.sites import rigid_space, sites_of, spaces_of
+from jaxfeat.sensitivity.sight import least_seen
+from jaxfeat.sensitivity.sites import rigid_space, sight_of, sites_of, spaces_of
 from jaxfeat.sensitivity.spectrum import Spectrum, spectrum_of
+from jaxfeat.sensitivity.subspaces import orthogonal
 from jaxfeat.sensitivity.threads import one_thread
 from jaxfeat.sweep.grid import Grid
 from jaxfeat.sweep.run import DOUBTFUL, Chunk, Progress, portions, species_held
@@ -222,7 +224,25 @@ def _judged(
     moved = np.linalg.norm(jacobians.reshape(*jacobians.shape[:2], -1) @ hidden.directions.T, axis=(1, 2))
     exact = moved <= CLEAR * np.maximum(floors[1], hidden.rounding * largest[1])
     certain = exact | ~(ratios[0] <= DOUBTFUL) | (beyond > 0)
-    return _Seen(beyond, close | ~certain, ratios, known, bool(exact[-1]), hidden)
+    dim = np.zeros(len(beyond), bool)
+    if beyond.any() and len(hidden.directions):
+        # Next to a symmetric or singular point, not even a complete basis may see more than rounding.
+        seen, rounding = _least_seen(f, env, hidden.directions)
+        dim = seen <= CLEAR * np.maximum(floors[0] / largest[0], rounding)
+    return _Seen(beyond, close | ~certain | (dim & (beyond > 0)), ratios, known, bool(exact[-1]), hidden)
+
+
+def _least_seen(f: AbstractFeaturizer, env: Environment, hidden: np.ndarray) -> tuple[float, float]:
+    """How well a complete basis sees what is not hidden, as `least_seen` has it."""
+    mask = np.asarray(env.mask)
+    present = np.repeat(mask, 3)
+    assert f.nu is not None
+    rows = sight_of(env, sites_of(env, mask), _group(f), f.nu, TOLERANCE, sums=False)
+    return least_seen(rows[:, present], orthogonal(hidden[:, present]))
+
+
+def _group(f: AbstractFeaturizer) -> Group:
+    return "SO3" if f.group == "SO3" else "O3"
 
 
 def _hidden(f: AbstractFeaturizer, env: Environment, whole: bool) -> _Hidden:
@@ -230,9 +250,8 @@ def _hidden(f: AbstractFeaturizer, env: Environment, whole: bool) -> _Hidden:
     nothing = _Hidden(0, 0, np.zeros((0, env.positions.size)), 0.0, whole)
     if whole:
         return nothing
-    group: Group = "SO3" if f.group == "SO3" else "O3"
     try:
-        spaces = spaces_of(env, sites_of(env, np.asarray(env.mask)), group, f.nu, TOLERANCE, sums=False)
+        spaces = spaces_of(env, sites_of(env, np.asarray(env.mask)), _group(f), f.nu, TOLERANCE, sums=False)
     except (BasisError, GeometryError):
         return nothing
     if spaces.kernel is None:

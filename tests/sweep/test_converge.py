@@ -120,6 +120,16 @@ def test_rounded_symmetry_is_no_truncation_and_ambiguous_only_where_all_else_is_
         assert [(r["truncated"], r["ambiguous"]) for r in records] == [(0, ambiguous)] * len(L_MAX)
 
 
+def test_what_no_basis_sees_clearly_is_no_truncation():
+    """Next to an octahedron. A larger basis has to see what a smaller one is said to truncate."""
+    points = 1.3 * np.concatenate([np.eye(3), -np.eye(3)])
+    for distance, truncated in ((3e-5, 0), (1e-2, 1)):
+        moved = points + distance * np.random.default_rng(0).normal(size=(6, 3))
+        env = Environment.from_neighbors(moved, ["H"] * 6, "C")
+        (record,) = converge(F, Environment.stack([env]), (2,), (2,))
+        assert (record["truncated"], record["ambiguous"]) == (truncated, 1 - truncated)
+
+
 def test_too_close_to_the_floor_is_ambiguous_and_too_many_neighbors_are_unclassified(single, monkeypatch):
     from jaxfeat.sweep import converge as module
 
