@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from ase import Atoms
 
+import jaxfeat
 from jaxfeat import Environment, PowerSpectrum, cure, null_space
 
 ROOM = 6
@@ -94,3 +96,18 @@ def test_truncation_next_to_a_symmetric_point_is_still_truncation():
     assert found.status == "ok" and set(counted(found)) == {"rigid", "truncation"}
     assert counted(null_space(POWER, env)) == {"rigid": 3}
     assert null_space(SMALL, disturbed(OCTAHEDRON, 3e-5, 0)).status == "ambiguous"
+
+
+@pytest.mark.parametrize("lift", [jaxfeat.stacked, jaxfeat.summed])
+def test_molecules_are_held_to_the_same_rule(lift):
+    f = lift(PowerSpectrum(("S", "F"), r_cut=6.0, n_max=1, l_max=0))
+    rng = np.random.default_rng(0)
+    octahedral = 1.6 * np.concatenate([np.zeros((1, 3)), np.eye(3), -np.eye(3)])
+    for positions, status in (
+        (octahedral + 0.2 * rng.normal(size=(7, 3)), "ok"),
+        (octahedral + 3e-5 * rng.normal(size=(7, 3)), "ambiguous"),
+    ):
+        at = jaxfeat.structures(Atoms("SF6", positions), 6.0, centers="S")
+        found = null_space(f, at[0] if at.batch_shape else at)
+        assert set(counted(found)) == {"rigid", "truncation"} and found.status == status, found.reason
+    assert "a complete basis sees one by" in found.reason
