@@ -87,6 +87,14 @@ class Free(AbstractSpace):
         radii = np.linalg.norm(starts.positions, axis=-1)[np.asarray(starts.mask)]
         return Free((0.75 * float(radii.min()), 1.25 * float(radii.max())), float(self.min_distance), self.fixed)
 
+    def trimmed(self, given: int, kept: int) -> Free:
+        """The same space for the first `kept` of `given` neighbors, of which the others are padding."""
+        if self.fixed is None:
+            return self
+        self._check_fixed(given)
+        radii = None if self.radii is None else (float(self.radii[0]), float(self.radii[1]))
+        return Free(radii, float(self.min_distance), self.fixed[:kept])
+
     def read(self, starts: Any) -> tuple[np.ndarray, Environment]:
         if not isinstance(starts, Environment) or len(starts.batch_shape) != 1:
             raise GeometryError(
@@ -94,9 +102,12 @@ class Free(AbstractSpace):
                 "env[None] of an array in Python."
             )
         n = starts.max_neighbors
+        self._check_fixed(n)
+        return np.asarray(starts.positions).reshape(len(starts), 3 * n), starts
+
+    def _check_fixed(self, n: int) -> None:
         if self.fixed is not None and self.fixed.shape not in ((n,), (n, 3)):
             raise GeometryError(f"fixed has shape {self.fixed.shape}; give one entry for each of {n} neighbors, or 3.")
-        return np.asarray(starts.positions).reshape(len(starts), 3 * n), starts
 
     def _movable(self, start: Environment) -> Bool[Array, "n 3"]:
         movable = jnp.broadcast_to(start.mask[:, None], start.positions.shape)

@@ -128,7 +128,7 @@ def trace_singular_set(
         if wanted.shape != (3 * env.max_neighbors,) or not np.isfinite(wanted).all():
             raise GeometryError(f"tangent must be finite, of shape {start.positions.shape}, one row for each neighbor.")
     starts = jax.tree.map(lambda leaf: leaf[None], env)
-    space = (constraints or Free()).around(starts)
+    space = (constraints or Free()).trimmed(start.max_neighbors, env.max_neighbors).around(starts)
     points, _ = space.read(starts)
     if violations(space, points, starts, 1)[0] > VIOLATION:
         raise GeometryError(f"no singular point: {LANDINGS['out-of-bounds']}")

@@ -105,6 +105,17 @@ def test_the_other_way_and_the_bounds():
     np.testing.assert_allclose(seen(bounded.environments)[1][-1], -0.1, atol=2e-5)
 
 
+def test_padding_is_trimmed_from_what_is_fixed_too():
+    start = two(RADIUS, 0.0, 0.0)
+    fixed = np.asarray([0, 0, 0, 1], bool)
+    found = trace_singular_set(RING, start.padded(4), 0.02, constraints=Free((0.8, 1.3), fixed=fixed))
+    assert found.status == "length" and found.environments.max_neighbors == 2
+    np.testing.assert_allclose(np.hypot(*seen(found.environments)[:2]), RADIUS, atol=1e-12)
+    for env, n in ((start, 4), (start.padded(4), 2)):
+        with pytest.raises(GeometryError, match=rf"fixed has shape \({n},\)"):
+            trace_singular_set(RING, env, 0.02, constraints=Free((0.8, 1.3), fixed=np.zeros(n, bool)))
+
+
 def test_in_a_surface_the_tangent_chooses():
     f, start = shape(P, Q, CC), two(0.0, 0.05, 0.01)
     along = np.zeros((2, 3))
