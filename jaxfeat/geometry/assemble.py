@@ -205,7 +205,8 @@ def _fault(structure: Atoms) -> GeometryError | SpeciesError | None:
     if unknown.any():
         bad = int(np.argmax(unknown))
         return SpeciesError(
-            f"atom {bad} has atomic number {structure.numbers[bad]}, which is no element; remove dummy atoms."
+            f"atom {bad} has atomic number {structure.numbers[bad]}, which is no element; leave ghosts and dummy atoms "
+            "out (--skip-ghosts of files)."
         )
     try:
         check_positions(structure.positions, "atom")

@@ -3,15 +3,58 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from jaxfeat.errors import ReadError
+from jaxfeat.geometry import cif, lammps, pdb, xyz
+from jaxfeat.geometry.elements import ghost, numbers_of
+from jaxfeat.geometry.reading import Fault, Reading
 
 if TYPE_CHECKING:
     from ase import Atoms
+
+PEEK = 50_000
+"""Bytes by which ASE tells formats."""
+
+
+class _Dialect(NamedTuple):
+    """How frames are told apart, and how atoms are made of one."""
+
+    split: Callable[[Any], Iterator[Any]]
+    parse: Callable[[Any, Reading], Atoms]
+    binary: bool = False
+
+
+def _whole(file: IO[str]) -> Iterator[str]:
+    yield file.read()
+
+
+_DIALECTS = {
+    "extxyz": _Dialect(xyz.split, xyz.parse),
+    "xyz": _Dialect(xyz.split, xyz.parse),
+    "cif": _Dialect(cif.blocks, cif.parse, binary=True),
+    "lammps-data": _Dialect(_whole, lammps.parse_data),
+    "lammps-dump-text": _Dialect(lammps.split_dump, lammps.parse_dump),
+    "proteindatabank": _Dialect(pdb.split, pdb.parse),
+}
+
+_WITHOUT_UNITS = ("extxyz", "xyz", "lammps-data", "lammps-dump-text")
+"""Formats that do not say in which units their lengths are."""
+
+_NAMES = {
+    "dlp-history": lambda atoms: _dlp(atoms),
+    "dlp4": lambda atoms: _dlp(atoms),
+    "gromacs": lambda atoms: atoms.arrays["atomtypes"].tolist(),
+}
+"""Formats that hold names of atoms, which ASE takes for elements by their first letters, and how to have the names."""
+
+_UNNAMED = ("gromos", "lammps-dump-binary")
+"""Formats of which ASE makes elements likewise, and keeps no names."""
 
 
 def check_file(path: Path) -> None:
@@ -22,60 +65,191 @@ def check_file(path: Path) -> None:
         raise ReadError(f"{path} is a folder; give a file of structures.")
 
 
-def atoms_of(path: Path, start: int = 0) -> Iterator[Atoms]:
-    """The frames of a file that ASE reads, from frame `start` on, one at a time.
+def frame_span(path: Path, reading: Reading) -> slice:
+    """Count the bounds of the frames that are meant from the first frame, going through the file where need be."""
+    wanted = reading.frames
+    if all(bound is None or bound >= 0 for bound in (wanted.start, wanted.stop)):
+        return wanted
+    plain = reading._replace(frames=slice(None), ghosts="keep")
+    first, stop, step = wanted.indices(sum(1 for _ in _raw(path, plain, slice(0, None, 1), [0], parsed=False)))
+    return slice(first, stop, step)
+
+
+def atoms_of(path: Path, reading: Reading, start: int = 0) -> Iterator[Atoms]:
+    """Read the frames of a file that are meant, one at a time, from the one of index `start` among them on.
 
     **Raises:** `ReadError`, which names the frame, where one cannot be read; the ones before it have been yielded.
     """
-    from ase import Atoms
-
     check_file(path)
-    count = start
-    try:
-        if path.stat().st_size == 0:
-            raise ReadError(f"{path} is empty; give a file that holds structures.")
-        for frame in _frames(path, start):
-            if not isinstance(frame, Atoms):
-                raise ReadError(f"{path} holds no structures.")
-            yield frame
-            count += 1
-    except ReadError:
-        raise
-    # ASE's readers raise whatever their parsers stumble over, from OSError to KeyError and sqlite3.Error.
-    except Exception as error:
-        place = f" at frame {count}" if count else ""
-        reason = " ".join(str(error).split())[:200]
-        raise ReadError(f"{path} cannot be read{place}: {type(error).__name__}: {reason}") from error
-    if not count:
+    if path.stat().st_size == 0:
+        raise ReadError(f"{path} is empty; give a file that holds structures.")
+    span = frame_span(path, reading)
+    step = span.step or 1
+    at = [(span.start or 0) + start * step]
+    count = 0
+    for frame in _raw(path, reading, slice(at[0], span.stop, step), at):
+        yield frame
+        count += 1
+    if not count and not start:
+        if reading.frames != slice(None):
+            raise ReadError(f"{path} holds no frames of that index; give another one.")
         raise ReadError(f"{path} holds no structures.")
 
 
-def _frames(path: Path, start: int) -> Iterator[Atoms]:
+def _raw(path: Path, reading: Reading, span: slice, at: list[int], parsed: bool = True) -> Iterator[Any]:
+    """Frames of a span; `at` holds the index of the one that is being read."""
+    from ase import Atoms
+    from ase.io.formats import UnknownFileTypeError
+
+    kind = reading.format
+    try:
+        kind = kind or _told(path)
+        _check_options(path, kind, reading)
+        for frame in _frames(path, kind, reading, span, at, parsed):
+            if parsed:
+                if not isinstance(frame, Atoms):
+                    raise ReadError(f"{path} holds no structures.")
+                if kind in _NAMES:
+                    frame.numbers = numbers_of(_NAMES[kind](frame), reading)
+                frame = _finished(frame, reading)
+            yield frame
+            at[0] += span.step
+    except ReadError:
+        raise
+    except Fault as fault:
+        line = "" if fault.line is None else f", line {fault.line}"
+        raise ReadError(f"{path} cannot be read at frame {at[0]}{line}: {fault}") from fault
+    except UnknownFileTypeError as error:
+        hint = "; name it with --format"
+        raise ReadError(f"{path} cannot be read: {_said(error)}{hint}{_suggestion(path)}.") from error
+    # ASE's readers raise whatever their parsers stumble over, from OSError to KeyError and sqlite3.Error.
+    except Exception as error:
+        place = f" at frame {at[0]}" if at[0] else ""
+        reason = f"{path} cannot be read{place}: {type(error).__name__}: {_said(error)}"
+        if isinstance(error, OSError) and error.errno is not None:
+            raise ReadError(f"{reason}.") from error
+        told = "as was asked for" if reading.format else "as its name or beginning tells"
+        raise ReadError(
+            f"{reason}; it was read as {kind}, {told}, so mend it, or name another format with --format"
+            f"{_suggestion(path)}."
+        ) from error
+
+
+def _dlp(atoms: Atoms) -> list[str]:
+    """Names that ASE has split after a letter and small letters; what follows a symbol begins with no letter."""
+    labels = atoms.arrays["dlp4_labels"].tolist()
+    return [symbol + label * label[:1].isalpha() for symbol, label in zip(atoms.symbols, labels, strict=True)]
+
+
+def _said(error: Exception) -> str:
+    return " ".join(str(error).split())[:200].rstrip(".")
+
+
+def _told(path: Path) -> str:
+    """The format that name and content of a file tell.
+
+    **Raises:** `UnknownFileTypeError` where there is none, or where only the name speaks for it, and content against.
+    """
+    from ase.io.formats import UnknownFileTypeError, filetype, ioformats, open_with_compression
+
+    kind = str(filetype(str(path)))
+    known = ioformats.get(kind)
+    if known is None:
+        raise UnknownFileTypeError("its name and beginning tell no format")
+    if known.magic or getattr(known, "magic_regex", None):
+        with open_with_compression(str(path), "rb") as file:
+            start = file.read(PEEK)
+        if not known.match_name(path.name) and not known.match_magic(start):
+            raise UnknownFileTypeError(f"its name ends as one of {kind} does, and its beginning is that of another")
+    return kind
+
+
+def _suggestion(path: Path) -> str:
+    with open(path, "rb") as file:
+        return " lammps-data" if lammps.looks_like_data(file.read(PEEK)) else ""
+
+
+def _check_options(path: Path, kind: str, reading: Reading) -> None:
+    """Raise `ReadError` for options that mean nothing in a format."""
+    if reading.units != "angstrom" and kind not in _WITHOUT_UNITS:
+        raise ReadError(f"{path}: files of {kind} have a unit of length of their own; leave out --units.")
+    if reading.types and kind not in _DIALECTS and kind not in _NAMES:
+        raise ReadError(f"{path}: files of {kind} name elements; leave out --types.")
+    if kind in _UNNAMED:
+        raise ReadError(
+            f"{path}: files of {kind} hold names or types of atoms and no elements; convert it to a format that names "
+            "elements, such as extended xyz."
+        )
+
+
+def _frames(path: Path, kind: str, reading: Reading, span: slice, at: list[int], parsed: bool) -> Iterator[Any]:
     import ase.io
-    from ase.io.formats import filetype, get_ioformat, open_with_compression
+    from ase.io.formats import get_ioformat, open_with_compression
 
-    kind = filetype(str(path))
-    if kind == "extxyz":
-        # ASE goes through the whole file before it reads the first frame, and remembers where each of them is.
-        with open_with_compression(str(path), "r") as file:
-            for text in islice(_xyz(file), start, None):
-                yield from ase.io.iread(io.StringIO(text), ":", format="extxyz")
-    elif not start:
-        yield from ase.io.iread(path, ":", do_not_split_by_at_sign=True)
-    elif not get_ioformat(kind).single:
-        yield from ase.io.iread(path, f"{start}:", do_not_split_by_at_sign=True)
+    dialect = _DIALECTS.get(kind)
+    if dialect is None:
+        if not get_ioformat(kind).single:
+            bounds = ":".join("" if bound is None else str(bound) for bound in (span.start, span.stop, span.step))
+            yield from ase.io.iread(path, bounds, format=kind, do_not_split_by_at_sign=True)
+        elif not span.start and span.stop != 0:
+            yield from ase.io.iread(path, ":", format=kind, do_not_split_by_at_sign=True)
+        return
+    with open_with_compression(str(path), "rb") as binary:
+        file = binary if dialect.binary else _text(binary)
+        for frame in islice(_numbered(dialect.split(file), at, span), span.start, span.stop, span.step):
+            yield dialect.parse(frame, reading) if parsed else frame
 
 
-def _xyz(file: IO[str]) -> Iterator[str]:
-    """The lines of each frame of an extended xyz file."""
-    line = file.readline()
-    while line.strip():
-        n_lines = int(line) + 1
-        body = list(islice(file, n_lines))
-        if len(body) < n_lines:
-            raise EOFError(f"the file ends after {max(len(body) - 1, 0)} of {n_lines - 1} atoms.")
-        frame, line = [line, *body], file.readline()
-        while line.lstrip().startswith("VEC"):
-            frame.append(line)
-            line = file.readline()
-        yield "".join(frame)
+def _numbered(frames: Iterator[Any], at: list[int], span: slice) -> Iterator[Any]:
+    """The same frames; where they cannot be told apart, `at` holds the index of the one that is at fault."""
+    k = 0
+    while True:
+        try:
+            frame = next(frames, None)
+        except Fault:
+            at[0] = k
+            raise
+        if frame is None:
+            return
+        yield frame
+        k += 1
+
+
+def _text(binary: Any) -> IO[str]:
+    """Text of a file, with or without a mark of its byte order; comments may be in any encoding."""
+    start = binary.read(2)
+    if start in (b"\xff\xfe", b"\xfe\xff"):
+        raise Fault("the file is text in UTF-16; save it in UTF-8.", 1)
+    binary.seek(0)
+    return io.TextIOWrapper(binary, encoding="utf-8-sig", errors="surrogateescape")
+
+
+def _finished(atoms: Atoms, reading: Reading) -> Atoms:
+    """Leave out what is to be left out, and have lengths in Å."""
+    from ase.units import Bohr
+
+    ghosts = atoms.numbers == 0
+    if ghosts.any() and reading.ghosts == "refuse":
+        k = int(np.argmax(ghosts))
+        raise Fault(ghost(f"atom {k}"))
+    dropped = np.isin(atoms.numbers, reading.ignored) | (ghosts & (reading.ghosts == "skip"))
+    if dropped.any():
+        atoms = _without(atoms, dropped)
+    if reading.isolated:
+        atoms.set_cell(None)
+        atoms.pbc = False
+    if reading.units == "bohr":
+        atoms.positions *= Bohr
+        atoms.set_cell(atoms.cell.array * Bohr)
+    return atoms
+
+
+def _without(atoms: Atoms, dropped: np.ndarray) -> Atoms:
+    """Other atoms; what a calculator has of each of them is kept as an array."""
+    results = {} if atoms.calc is None else atoms.calc.results
+    arrays = {name: np.asarray(value) for name, value in results.items()}
+    kept = atoms[~dropped]
+    for name, array in arrays.items():
+        if array.shape[:1] == (len(atoms),) and not kept.has(name):
+            kept.set_array(name, array[~dropped])
+    return kept

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,8 +24,9 @@ from jaxfeat.geometry.assemble import (
     wanted_centers,
 )
 from jaxfeat.geometry.environment import Environment, coincident_pair, joined
-from jaxfeat.geometry.files import atoms_of, check_file
-from jaxfeat.geometry.read import DRAWN, is_set, methanes_asked, random_hydrogens, read
+from jaxfeat.geometry.files import atoms_of
+from jaxfeat.geometry.read import DRAWN, frame_label, is_set, methanes_asked, random_hydrogens, read, source_of
+from jaxfeat.geometry.reading import reading
 from jaxfeat.geometry.species import SYMBOLS, atomic_number
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ class Frames(NamedTuple):
     - `name`: what they come from, as it was given.
     - `r_cut`: Å.
     - `centers`: symbols or indices that are centers, `None` for every atom.
-    - `identity`: a hash of the file's content, or of what the set is made of, and of `centers`.
+    - `identity`: a hash of the file's content and of how it is read, or of what the set is made of, and of `centers`.
     - `total`: how many environments there are; `None` where that is known only in the end.
     - `blocks`: `blocks(k)` yields the environments of frames k, k + 1 ..., always of whole frames and of a few dozen or
       a few thousand at a time, as host arrays. `structure_index` counts frames from the first.
@@ -64,14 +66,25 @@ class Frames(NamedTuple):
 
 
 def frames(
-    source: str | Path, r_cut: float, centers: str | int | Sequence[str] | Sequence[int] | None = None
+    source: str | Path,
+    r_cut: float,
+    centers: str | int | Sequence[str] | Sequence[int] | None = None,
+    *,
+    format: str | None = None,
+    index: str | int | slice | None = None,
+    types: Mapping[Any, str] | None = None,
+    units: str = "angstrom",
+    skip_ghosts: bool = False,
+    ignore: str | Sequence[str] = (),
 ) -> Frames:
     """The environments of a file or of a named set, to be swept without ever being held together.
 
     A frame whose positions are not finite, or where atoms coincide, does not stop the others: in place of each of its
-    environments there is one that stands for the fault, which the spectrum's status names.
+    environments there is one that stands for the fault, which the spectrum's status names. Ghosts are atoms of no
+    species that a featurizer knows, unless they are left out.
 
-    **Arguments:** `source` as in `read`; `r_cut` in Å; `centers` as in `environments`, by default those of the set.
+    **Arguments:** `source` and options of files as in `read`; `r_cut` in Å; `centers` as in `environments`, by default
+    those of the set.
 
     **Raises:** `ReadError` where there is nothing to be read, `GeometryError` and `SpeciesError` for an `r_cut` or
     centers that make no sense. While it is read: `ReadError` for a frame that cannot be read, `GeometryError` for one
@@ -83,18 +96,19 @@ def frames(
         for symbol in wanted:
             atomic_number(str(symbol))
     asked: list[Any] | None = None if wanted is None else wanted.tolist()
-    if isinstance(source, str) and text.split(":")[0] == "random-methane":
-        return _methanes(text, r_cut, asked or ["C"])
-    if isinstance(source, str) and is_set(text):
+    place, how = source_of(source, reading(format, index, types, units, skip_ghosts, ignore))
+    if isinstance(place, str):
+        if not is_set(place):
+            return _methanes(text, r_cut, asked or ["C"])
         found = read(text)
         asked = [found.centers] if asked is None and found.centers is not None else asked
         each = [_content(atoms) for atoms in found.atoms]
         return _of_atoms(text, r_cut, asked, _hash(*each), lambda k: iter(found.atoms[k:]), found.names.__getitem__)
-    path = Path(source)
-    check_file(path)
-    with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").digest()
-    return _of_atoms(text, r_cut, asked, digest, lambda k: atoms_of(path, k), lambda k: f"frame {k}")
+    with open(place, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").digest() + how.identity
+    if how.ghosts == "refuse":
+        how = how._replace(ghosts="keep")
+    return _of_atoms(text, r_cut, asked, digest, lambda k: atoms_of(place, how, k), lambda k: frame_label(k, how))
 
 
 def _of_atoms(
@@ -107,7 +121,7 @@ def _of_atoms(
 ) -> Frames:
     def blocks(start: int = 0) -> Iterator[Environment]:
         for first, structures in _together(atoms(start), start):
-            block = _block(structures, first, r_cut, centers, _after(label, first))
+            block = _block(structures, first, r_cut, centers, partial(_place, name, label, first))
             if block is not None:
                 yield block
 
@@ -122,8 +136,9 @@ def _of_atoms(
     return Frames(name, r_cut, centers, _identity(content, centers), None, blocks, species, label)
 
 
-def _after(label: Callable[[int], str], first: int) -> Callable[[int], str]:
-    return lambda k: label(first + k)
+def _place(name: str, label: Callable[[int], str], first: int, k: int) -> str:
+    """What messages call the k-th frame after the first."""
+    return f"{name}: {label(first + k)}"
 
 
 def _together(atoms: Iterator[Atoms], start: int) -> Iterator[tuple[int, list[Atoms]]]:
@@ -191,7 +206,16 @@ def _of_sound(
         (k,), pair = which, np.asarray(error.pair)
         at = structures[k].positions[pair[:1]].repeat(2, 0)
         return [_stand_ins(structures[k], k, chosen[0], at, structures[k].numbers[pair], pair)]
-    return [_at(found, np.asarray(which, np.int32)[found.structure_index])]
+    return [_at(_without_ghosts(found), np.asarray(which, np.int32)[found.structure_index])]
+
+
+def _without_ghosts(found: Environment) -> Environment:
+    """Have the environments of ghosts stand for that fault, as those do which hold one: of atoms of no species.
+
+    An environment whose center is no atom would be one of points in space.
+    """
+    ghosts = np.asarray(found.center_species) == 0
+    return eqx.tree_at(lambda env: env.species, found, np.where(ghosts[:, None], 0, found.species).astype(np.int32))
 
 
 def _chosen(structure: Atoms, centers: Any, label: str) -> np.ndarray:

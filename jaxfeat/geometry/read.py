@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from jaxfeat.errors import ReadError
 from jaxfeat.geometry.assemble import formula
-from jaxfeat.geometry.files import atoms_of
+from jaxfeat.geometry.files import atoms_of, check_file, frame_span
+from jaxfeat.geometry.reading import Reading, located, reading
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -36,36 +37,83 @@ class Source(NamedTuple):
     centers: str | None
 
 
-def read(source: str | Path) -> Source:
-    """Every structure of a file or of a built-in set.
+def read(
+    source: str | Path,
+    *,
+    format: str | None = None,
+    index: str | int | slice | None = None,
+    types: Mapping[Any, str] | None = None,
+    units: str = "angstrom",
+    skip_ghosts: bool = False,
+    ignore: str | Sequence[str] = (),
+) -> Source:
+    """Read every structure of a file or of a built-in set.
+
+    Nothing in a file is guessed at or left out: what is not told, or is not meant for whole atoms, has to be said.
 
     **Arguments:**
 
     - `source`: a path to any file that ASE reads, of one or many frames, or the name of a set: `g2` (148 molecules),
       `s22`, `dcdft` (as ASE ships them), `prl-methane` (162 methanes of PRL 125, 166001: X- first, then X+),
       `random-methane:N[:SEED]` (C at the origin, 4 H uniform in a sphere of 3 Å, no two atoms nearer than 0.5 Å).
-      A file that bears the name of a set is read as `./g2`.
+      A file that bears the name of a set is read as `./g2`. `file@:20` is a file and an index.
+    - `format`: the name that ASE has for the format, such as `"lammps-data"`. By default the name and the beginning of
+      the file tell.
+    - `index`: the frames to read, counted from 0: one, or a range as in `":20"`, `"-5:"` or `"100::10"`. By default
+      all.
+    - `types`: chemical symbols of the words or numbers that stand for atoms in the file, as in `{1: "O", 2: "H"}` of
+      LAMMPS, or `{"D": "H"}`; `"X"` makes ghosts.
+    - `units`: `"angstrom"` or `"bohr"`, of lengths in a format that does not tell (xyz, LAMMPS). Other columns stay.
+    - `skip_ghosts`: if True, leave out ghosts and dummy atoms (X, Bq, Gh ...), which are refused otherwise.
+    - `ignore`: chemical symbols of atoms to leave out; `"occupancies"`, to read sites that are occupied in part as
+      whole atoms, those that share a place as the one that ASE calls dominant; `"cell"`, to read a molecule without
+      its cell. Indices of centers count the atoms that are left.
 
-    **Raises:** `ReadError` where there is no structure to be had.
+    **Raises:** `ReadError`, which names file and frame, and the line where there is one, and says what to do; also for
+    options that make no sense.
     """
-    text = str(source)
-    if isinstance(source, str):
-        if text.split(":")[0] == "random-methane":
-            return _random_methane(text)
-        if is_set(text):
-            return _SETS[text](text)
-    return _file(Path(source))
+    place, how = source_of(source, reading(format, index, types, units, skip_ghosts, ignore))
+    if isinstance(place, Path):
+        return _file(place, how)
+    return _SETS[place](place) if is_set(place) else _random_methane(place)
 
 
-def _file(path: Path) -> Source:
+def source_of(source: str | Path, how: Reading) -> tuple[Path | str, Reading]:
+    """Tell files from sets: the path of a file and how it is read, or the name of a set.
+
+    **Raises:** `ReadError` for options of files that are given for a set, and where there is no file.
+    """
+    path, how = located(source, how)
+    text = str(source) if path == Path(source) else str(source).rpartition("@")[0]
+    if isinstance(source, str) and (text.split(":")[0] == "random-methane" or is_set(text)):
+        if how != Reading():
+            raise ReadError(f"{text} is a built-in set; leave out the options of files.")
+        return text, how
     if not path.exists():
         sets = ", ".join([*_SETS, "random-methane:N[:SEED]"])
         raise ReadError(f"{path}: there is no such file, and the built-in sets are {sets}.")
-    frames = list(atoms_of(path))
+    check_file(path)
+    return path, how._replace(frames=frame_span(path, how))
+
+
+def _file(path: Path, how: Reading) -> Source:
+    frames = list(atoms_of(path, how))
     formulas = [formula(frame) for frame in frames]
-    if len(frames) > 1:
-        formulas = [f"frame {k}, {name}" for k, name in enumerate(formulas)]
+    if len(frames) > 1 or how.frames.start:
+        formulas = [f"{frame_label(k, how)}, {name}" for k, name in enumerate(formulas)]
     return Source(frames, formulas, None)
+
+
+def frame_label(k: int, how: Reading) -> str:
+    """What a reader would call a frame: by its place in the file."""
+    return f"frame {(how.frames.start or 0) + k * (how.frames.step or 1)}"
+
+
+def per_atom(structure: Atoms) -> dict[str, np.ndarray]:
+    """Everything that a file says of each atom, `(n, ...)` by name, whether ASE keeps it as an array or as a result."""
+    n, results = len(structure), {} if structure.calc is None else structure.calc.results
+    found = {name: np.asarray(value) for name, value in results.items()}
+    return {**{name: array for name, array in found.items() if array.shape[:1] == (n,)}, **structure.arrays}
 
 
 def is_set(name: str) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 
 from jaxfeat.errors import ReadError
 from jaxfeat.geometry.environment import Environment
+from jaxfeat.geometry.species import SYMBOLS
 
 
 def check_folder(path: Path) -> None:
@@ -24,28 +25,25 @@ def check_folder(path: Path) -> None:
 def write_extxyz(
     file: IO[bytes], environments: Environment, vectors: np.ndarray, info: Sequence[dict[str, Any]]
 ) -> None:
-    """Environments as molecules, their center first and at the origin, in extended xyz.
+    """Write environments as molecules, their center first and at the origin, in extended xyz.
+
+    Positions have 17 significant digits, so that the same numbers are read again.
 
     **Arguments:**
 
     - `vectors`: `(b, n, 3)`, written as the array `forces`, which viewers draw as arrows; zero at the center.
     - `info`: what the comment line of each says.
     """
-    import io
+    from ase.io.extxyz import key_val_dict_to_str
 
-    import ase.io
-    from ase import Atoms
-    from ase.calculators.singlepoint import SinglePointCalculator
-
-    frames = []
     for env, arrows, words in zip(environments, vectors, info, strict=True):
         mask = np.asarray(env.mask)
         # X, a point where no atom sits, has atomic number 0.
         numbers = np.append(int(env.center_species), np.asarray(env.species)[mask])
-        atoms = Atoms(numbers=numbers, positions=np.vstack([np.zeros(3), np.asarray(env.positions)[mask]]))
-        atoms.calc = SinglePointCalculator(atoms, forces=np.vstack([np.zeros(3), np.asarray(arrows)[mask]]))
-        atoms.info.update(words)
-        frames.append(atoms)
-    text = io.StringIO()
-    ase.io.write(text, frames, format="extxyz")
-    file.write(text.getvalue().encode())
+        columns = np.zeros((len(numbers), 6))
+        columns[1:, :3], columns[1:, 3:] = np.asarray(env.positions)[mask], np.asarray(arrows)[mask]
+        keys = key_val_dict_to_str(words)
+        lines = [str(len(numbers)), f'Properties=species:S:1:pos:R:3:forces:R:3 {keys} pbc="F F F"']
+        for number, row in zip(numbers, columns.tolist(), strict=True):
+            lines.append(f"{SYMBOLS[number]:<2} {' '.join(f'{value:24.17g}' for value in row)}")
+        file.write("".join(f"{line}\n" for line in lines).encode())

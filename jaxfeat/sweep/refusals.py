@@ -58,7 +58,7 @@ def check_same(path: Path, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -
     for name in COMPARED:
         if theirs[name] != ours[name]:
             if name == "input_hash":
-                raise ReadError(f"{path} holds a sweep of another input; {MEND}.")
+                raise ReadError(f"{path} holds a sweep of another input, or of one read in another way; {MEND}.")
             what, there, here = _difference(name, theirs[name], ours[name])
             raise ReadError(f"{path} holds a sweep with {what} {there}, not {here}; {MEND}.")
 

@@ -1,0 +1,183 @@
+"""Data and dump files of LAMMPS, whose atoms have types. ASE takes the number of a type for that of an element."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from jaxfeat.geometry.elements import number_of_mass, numbers_of
+from jaxfeat.geometry.reading import Fault, Reading
+from jaxfeat.geometry.species import SYMBOLS
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+_LOOKS = re.compile(rb"^\s*\d+\s+atoms\b.*^.*\bxlo\s+xhi", re.MULTILINE | re.DOTALL)
+_HEADING = re.compile(r"[A-Z]\w*(?: [A-Z]\w*)*\s*(?:#.*)?")
+
+
+class Snapshot(NamedTuple):
+    """Lines of one time step, and the number of the first."""
+
+    first: int
+    lines: list[str]
+
+
+def looks_like_data(start: bytes) -> bool:
+    """Whether a file that starts so may be a data file."""
+    return _LOOKS.search(start) is not None
+
+
+def split_dump(file: Iterable[str]) -> Iterator[Snapshot]:
+    """Tell the time steps of a dump file apart."""
+    lines: list[str] = []
+    first, begun, listed = 1, False, False
+    for number, line in enumerate(file, 1):
+        item = line.startswith("ITEM: ")
+        # A time step starts with its number, or with the time before that.
+        if item and (listed or (begun and line.startswith("ITEM: TIMESTEP"))):
+            yield Snapshot(first, lines)
+            lines, first, begun, listed = [], number, False, False
+        begun, listed = begun or line.startswith("ITEM: TIMESTEP"), listed or line.startswith("ITEM: ATOMS")
+        lines.append(line)
+    if any(line.strip() for line in lines):
+        yield Snapshot(first, lines)
+
+
+def parse_dump(snapshot: Snapshot, reading: Reading) -> Atoms:
+    """Make atoms of one time step. **Raises:** `Fault` for what is missing or not told."""
+    from ase.io.lammpsrun import read_lammps_dump_text
+
+    items = {line[6:].strip(): k for k, line in enumerate(snapshot.lines) if line.startswith("ITEM: ")}
+    _check_units(snapshot, items, reading)
+    at = next((k for item, k in items.items() if item.split()[0] == "ATOMS"), None)
+    counted = items.get("NUMBER OF ATOMS")
+    if at is None or counted is None:
+        raise Fault("the time step has no atoms; complete or remove it.", snapshot.first)
+    n_atoms, names = int(snapshot.lines[counted + 1]), snapshot.lines[at].split()[2:]
+    rows = [line.split() for line in snapshot.lines[at + 1 :] if line.strip()]
+    if len(rows) != n_atoms:
+        raise Fault(f"there are {len(rows)} of {n_atoms} atoms; complete or remove the time step.", snapshot.first + at)
+    for k, row in enumerate(rows):
+        if len(row) != len(names):
+            raise Fault(f"there are {len(row)} columns and should be {len(names)}.", snapshot.first + at + 1 + k)
+    numbers = _of_columns(names, rows, snapshot.first + at + 1, reading)
+    kept = [k for k, name in enumerate(names) if name != "element"]
+    text = [
+        *snapshot.lines[:at],
+        f"ITEM: ATOMS {' '.join(names[k] for k in kept)} element\n",
+        *(
+            f"{' '.join(row[k] for k in kept)} {SYMBOLS[number]}\n"
+            for row, number in zip(rows, numbers.tolist(), strict=True)
+        ),
+    ]
+    try:
+        return read_lammps_dump_text(io.StringIO("".join(text)), index=0)
+    except (ValueError, KeyError, IndexError, RuntimeError) as error:
+        raise Fault(
+            f"the time step cannot be read ({' '.join(str(error).split())}); mend it.", snapshot.first
+        ) from error
+
+
+def _check_units(snapshot: Snapshot, items: Mapping[str, int], reading: Reading) -> None:
+    """Raise `Fault` for units of length that a user does not know of."""
+    if "UNITS" not in items:
+        return
+    style = snapshot.lines[items["UNITS"] + 1].strip()
+    expected = {"real": "angstrom", "metal": "angstrom", "electron": "bohr"}.get(style)
+    if expected is None:
+        raise Fault(f"lengths in units of the style {style} are not in Å; convert the file to real or metal units.")
+    if expected != reading.units:
+        raise Fault(f"lengths in units of the style {style} are in {expected}; say so with --units {expected}.")
+
+
+def _of_columns(names: list[str], rows: list[list[str]], first: int, reading: Reading) -> np.ndarray:
+    columns = {name: [row[k] for row in rows] for k, name in enumerate(names)}
+    lines = range(first, first + len(rows))
+    kinds = columns.get("type", [])
+    if "element" in columns and not set(kinds) & reading.types.keys():
+        # LAMMPS writes C for every type unless it is told the elements.
+        if set(columns["element"]) == {"C"} and len(set(kinds)) > 1:
+            raise Fault(_asked(dict.fromkeys(kinds, "C")), first)
+        return numbers_of(columns["element"], reading, lines)
+    masses = dict(zip(kinds, columns.get("mass", ()), strict=False))
+    if not kinds and "mass" in columns:
+        kinds = columns["mass"]
+        masses = {mass: mass for mass in kinds}
+    if not kinds:
+        raise Fault("no column tells what the atoms are; dump type or element as well.", first - 1)
+    known = _of_types({kind: f"mass {masses[kind]}" if masses else "" for kind in kinds}, masses, reading.types, first)
+    return np.asarray([known[kind] for kind in kinds])
+
+
+def _of_types(
+    kinds: Mapping[str, str], masses: Mapping[str, str], types: Mapping[str, int], line: int | None
+) -> dict[str, int]:
+    """Atomic numbers of types: as a user says, or as their masses tell."""
+    found = {}
+    for kind in kinds:
+        number = types[kind] if kind in types else number_of_mass(float(masses[kind])) if kind in masses else None
+        if number is None:
+            raise Fault(_asked({kind: said for kind, said in kinds.items() if kind not in types}), line)
+        found[kind] = number
+    return found
+
+
+def _asked(kinds: Mapping[str, str]) -> str:
+    told = ", ".join(f"{kind} ({said})" if said else kind for kind, said in sorted(kinds.items()))
+    cure = " ".join(f"{kind}=SYMBOL" for kind in sorted(kinds))
+    return f"no element is told of the types {told}; say which they are with --types {cure}."
+
+
+def parse_data(text: str, reading: Reading) -> Atoms:
+    """Make atoms of a data file. **Raises:** `Fault` for what is missing or not told."""
+    from ase.io.lammpsdata import read_lammps_data
+
+    lines = text.splitlines()
+    at = next((k for k, line in enumerate(lines) if line.split("#")[0].strip() == "Atoms"), None)
+    counted = re.search(r"^\s*(\d+)\s+atoms\b", text, re.MULTILINE)
+    if at is None or counted is None:
+        raise Fault("there is no number of atoms or no section Atoms; mend the file.")
+    n_rows = sum(1 for _ in _rows(lines, at))
+    if n_rows != int(counted[1]):
+        raise Fault(f"there are {n_rows} of {counted[1]} atoms; complete the section, or mend the number.", at + 1)
+    labels = {row[0]: row[1] for row in _section(lines, "Atom Type Labels")}
+    masses = {row[0]: row[1] for row in _section(lines, "Masses")}
+    n_types = re.search(r"^\s*(\d+)\s+atom\s+types\b", text, re.MULTILINE)
+    kinds = [str(k + 1) for k in range(int(n_types[1]) if n_types else 0)]
+    elements = {kind: SYMBOLS.index(label) for kind, label in labels.items() if label in SYMBOLS[1:]}
+    asked = {kind: reading.types[label] for kind, label in labels.items() if label in reading.types}
+    said = {kind: f"mass {masses[kind]}" if kind in masses else labels.get(kind, "") for kind in kinds}
+    numbers = _of_types(said, masses, {**elements, **asked, **reading.types}, None)
+    try:
+        # ASE sorts atoms by their ids, but not the labels of their types.
+        atoms = read_lammps_data(
+            io.StringIO(text), Z_of_type={int(kind): number for kind, number in numbers.items()}, sort_by_id=False
+        )
+    except (RuntimeError, ValueError) as error:
+        if "tyle" not in str(error):
+            raise
+        raise Fault(f"{error}; name the style of the atoms in that line, as in 'Atoms # charge'.", at + 1) from error
+    for name in ("bonds", "angles", "dihedrals"):
+        # They name atoms by their places before they are sorted.
+        atoms.arrays.pop(name, None)
+    return atoms[np.argsort(atoms.arrays["id"], kind="stable")]
+
+
+def _section(lines: list[str], name: str) -> list[list[str]]:
+    at = next((k for k, line in enumerate(lines) if line.split("#")[0].strip() == name), None)
+    return [] if at is None else list(_rows(lines, at))
+
+
+def _rows(lines: list[str], heading: int) -> Iterator[list[str]]:
+    """Rows of a section, without comments."""
+    for line in lines[heading + 1 :]:
+        if _HEADING.fullmatch(line.strip()):
+            return
+        words = line.split("#")[0].split()
+        if words:
+            yield words
