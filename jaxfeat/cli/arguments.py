@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jaxfeat.cli.trust import add_trust, made
-from jaxfeat.errors import BasisError, ReadError
+from jaxfeat.errors import BasisError, GeometryError, ReadError, SpeciesError
 
 if TYPE_CHECKING:
     from jaxfeat.features.base import AbstractFeaturizer
@@ -23,8 +24,55 @@ def add_input(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "input",
         metavar="INPUT",
-        help="a file that ASE reads, or g2, s22, dcdft, prl-methane, random-methane:N[:SEED]",
+        help="a file that ASE reads, or FILE@INDEX, or g2, s22, dcdft, prl-methane, random-methane:N[:SEED]",
     )
+    add_reading(parser)
+
+
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """How files are read: for every command that reads some."""
+    files = parser.add_argument_group("how a file is read")
+    files.add_argument("--format", metavar="NAME", help="the name that ASE has for its format, such as lammps-data")
+    files.add_argument(
+        "--index",
+        metavar="FRAMES",
+        help="one frame, counted from 0, or some, as in :20, 100::10 or, with an equals sign, --index=-5: (default: "
+        "all)",
+    )
+    files.add_argument(
+        "--types",
+        nargs="+",
+        action="extend",
+        type=_type,
+        metavar="WORD=X",
+        help="which elements its types, or words that are no symbols, stand for, as in 1=O 2=H, or in D=H",
+    )
+    files.add_argument(
+        "--units", default="angstrom", choices=("angstrom", "bohr"), help="of lengths in xyz and LAMMPS files"
+    )
+    files.add_argument("--skip-ghosts", action="store_true", help="leave out ghosts and dummy atoms (X, Bq ...)")
+    files.add_argument(
+        "--ignore",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="X",
+        help="symbols of atoms to leave out; occupancies, to read sites that are occupied in part as whole atoms; "
+        "cell, to leave out cells",
+    )
+
+
+def _type(text: str) -> tuple[str, str]:
+    word, equals, symbol = text.rpartition("=")
+    if not (word and equals and symbol):
+        raise argparse.ArgumentTypeError(f"{text!r} names no element; write WORD=SYMBOL, as in 1=O.")
+    return word, symbol
+
+
+def reading_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Options of `jaxfeat.read` and `jaxfeat.frames`, from those of a command."""
+    names = ("format", "index", "units", "skip_ghosts", "ignore")
+    return {**{name: getattr(arguments, name) for name in names}, "types": dict(arguments.types or ())}
 
 
 def add_centers(parser: argparse.ArgumentParser) -> None:
@@ -100,9 +148,15 @@ def environments_of(arguments: argparse.Namespace) -> tuple[Source, Environment]
     from jaxfeat.geometry.assemble import environments
     from jaxfeat.geometry.read import read
 
-    source = read(arguments.input)
+    source = read(arguments.input, **reading_of(arguments))
     centers = source.centers if arguments.centers is None else _centers(arguments.centers)
-    return source, environments(source.atoms, r_cut_of(arguments), centers, names=source.names)
+    try:
+        return source, environments(source.atoms, r_cut_of(arguments), centers, names=source.names)
+    except (GeometryError, SpeciesError) as error:
+        if str(error).partition(": ")[0] not in source.names:
+            raise
+        kind = SpeciesError if isinstance(error, SpeciesError) else GeometryError
+        raise kind(f"{arguments.input}: {error}") from error
 
 
 def _centers(words: Sequence[str]) -> list[str] | list[int]:
@@ -114,7 +168,7 @@ def frames_of(arguments: argparse.Namespace) -> Frames:
     from jaxfeat.geometry.frames import frames
 
     centers = None if arguments.centers is None else _centers(arguments.centers)
-    return frames(arguments.input, r_cut_of(arguments), centers)
+    return frames(arguments.input, r_cut_of(arguments), centers, **reading_of(arguments))
 
 
 def r_cut_of(arguments: argparse.Namespace) -> float:
@@ -124,8 +178,38 @@ def r_cut_of(arguments: argparse.Namespace) -> float:
 
 def featurizer_of(arguments: argparse.Namespace, batch: Environment | Frames) -> AbstractFeaturizer:
     """The descriptor of a spec, or else of the options, with a channel for each species in the input."""
+    from jaxfeat.geometry.frames import Frames
+
     specified = _specified(arguments)
-    return _from_options(arguments, batch) if specified is None else specified
+    f = _from_options(arguments, batch) if specified is None else specified
+    if isinstance(batch, Frames) and (specified is not None or arguments.species is not None):
+        _check_species(f, batch)
+    return f
+
+
+def _check_species(f: AbstractFeaturizer, frames: Frames) -> None:
+    """Raise `SpeciesError` for atoms that the descriptor does not know, before anything is computed.
+
+    Ghosts are no species, and their environments have a status.
+    """
+    import numpy as np
+
+    from jaxfeat.geometry.species import SYMBOLS
+
+    if f.species is None:
+        return
+    known = [SYMBOLS[number] for number in np.asarray(f.species).tolist()]
+    if set(_species_of(frames)) <= set(known):
+        return
+    # Some may be out of every chosen center's reach.
+    for block in frames.blocks(0):
+        held = np.unique(np.concatenate([block.species[block.mask], block.center_species])).tolist()
+        unknown = [SYMBOLS[number] for number in held if number and SYMBOLS[number] not in known]
+        if unknown:
+            raise SpeciesError(
+                f"{frames.name}: species {', '.join(unknown)} not among the featurizer's ({', '.join(known)}); add "
+                "them to its species, or leave such atoms out with --ignore."
+            )
 
 
 def _specified(arguments: argparse.Namespace) -> AbstractFeaturizer | None:
@@ -134,6 +218,7 @@ def _specified(arguments: argparse.Namespace) -> AbstractFeaturizer | None:
     path = getattr(arguments, "spec", None)
     if path is None:
         return None
+    find_modules_here()
     try:
         f = made(json.loads(path.read_text(encoding="utf-8")), arguments)
     except FileNotFoundError:
@@ -147,6 +232,17 @@ def _specified(arguments: argparse.Namespace) -> AbstractFeaturizer | None:
     if beside:
         raise BasisError(f"--spec says all about the descriptor; leave out {', '.join(beside)}, or change {path}.")
     return f
+
+
+def find_modules_here() -> None:
+    """Have classes of the current folder be found, as Python finds them for a script there.
+
+    An installed command has its own folder on the path instead. The folder comes last, and hides no other module;
+    processes that this one starts take the path over.
+    """
+    here = str(Path.cwd())
+    if not {"", here} & set(sys.path):
+        sys.path.append(here)
 
 
 def _from_options(arguments: argparse.Namespace, batch: Environment | Frames) -> AbstractFeaturizer:

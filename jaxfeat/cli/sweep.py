@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jaxfeat.cli.arguments import add_descriptor, featurizer_of, r_cut_of, title_of
+from jaxfeat.cli.arguments import add_descriptor, add_reading, featurizer_of, r_cut_of, reading_of, title_of
 from jaxfeat.cli.output import PICTURES, check_targets, progress_bar, save_figure
-from jaxfeat.errors import GeometryError, ReadError
+from jaxfeat.errors import GeometryError, ReadError, SpeciesError
 
 if TYPE_CHECKING:
     from jaxfeat.manifolds.manifold import AbstractManifold
@@ -52,6 +52,7 @@ def add_sweep(commands: Any) -> None:
     family.add_argument("--neighbors", type=int, default=4, help="of planar and equal-radii (default: %(default)s)")
     family.add_argument("--center", type=int, default=0, help="index of the center in FILE (default: %(default)s)")
     family.add_argument("--along", metavar="ARRAY", help="array of FILE, one vector an atom, to displace along")
+    add_reading(parser)
     add_descriptor(parser)
     results = parser.add_argument_group("results")
     results.add_argument("--out", type=Path, metavar="FILE", help="write the data set: NetCDF (.nc) or zarr (.zarr)")
@@ -78,10 +79,13 @@ def _sweep(arguments: argparse.Namespace) -> None:
 
 def _manifold(arguments: argparse.Namespace) -> AbstractManifold:
     from jaxfeat import manifolds
+    from jaxfeat.geometry.reading import Reading, reading
 
     named = arguments.family
     if named not in FROM_FILES and arguments.files:
         raise ReadError(f"{named} is made of no file; leave out {', '.join(arguments.files)}.")
+    if named not in FROM_FILES and reading(**reading_of(arguments)) != Reading():
+        raise ReadError(f"{named} is made of no file; leave out the options of files.")
     if named == "prl-methane":
         return manifolds.prl_methane(arguments.sign)
     if named == "pair":
@@ -92,30 +96,34 @@ def _manifold(arguments: argparse.Namespace) -> AbstractManifold:
         return manifolds.planar(arguments.neighbors)
     if named == "equal-radii":
         return manifolds.equal_radii(arguments.neighbors)
-    return _from_files(arguments)
+    try:
+        return _from_files(arguments)
+    except (GeometryError, SpeciesError) as error:
+        raise type(error)(f"{', '.join(arguments.files)}: {error}") from error
 
 
 def _from_files(arguments: argparse.Namespace) -> AbstractManifold:
     from jaxfeat import manifolds
-    from jaxfeat.geometry.read import read
+    from jaxfeat.geometry.read import per_atom, read
     from jaxfeat.geometry.tracked import tracked
 
     if not arguments.files:
         raise ReadError(f"{arguments.family} is made of structures; name a file of them.")
-    frames = [atoms for file in arguments.files for atoms in read(file).atoms]
+    frames = [atoms for file in arguments.files for atoms in read(file, **reading_of(arguments)).atoms]
     if arguments.family == "trajectory":
         return manifolds.trajectory(tracked(frames, r_cut_of(arguments), arguments.center).environments)
     if arguments.family == "interpolation":
         if len(frames) < 2:
             raise ReadError(f"{arguments.files[0]} holds one structure; there is no way from one to itself.")
         return _interpolation(arguments, frames)
-    if arguments.along is None or arguments.along not in frames[0].arrays:
-        arrays = [name for name, array in frames[0].arrays.items() if array.shape == (len(frames[0]), 3)]
-        raise ReadError(f"name an array of {arguments.files[0]} with --along; it holds {', '.join(arrays)}.")
-    found = tracked(frames[:1], r_cut_of(arguments), arguments.center)
-    vectors = frames[0].arrays[arguments.along]
+    arrays = per_atom(frames[0])
+    if arguments.along is None or arguments.along not in arrays:
+        held = ", ".join(name for name, array in arrays.items() if array.shape == (len(frames[0]), 3))
+        raise ReadError(f"name an array of {arguments.files[0]} with --along; it holds {held}.")
+    vectors = arrays[arguments.along]
     if vectors.shape != (len(frames[0]), 3):
         raise ReadError(f"{arguments.along} has shape {vectors.shape}; a direction has three numbers an atom.")
+    found = tracked(frames[:1], r_cut_of(arguments), arguments.center)
     moved = vectors[found.neighbors] - vectors[arguments.center]
     return manifolds.displacement(found.environments[0], {"q": moved})
 
