@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from jaxfeat.errors import ReadError
-from jaxfeat.geometry import cif, lammps, pdb, xyz
+from jaxfeat.geometry import cif, lammps, pdb, poscar, sdf, xyz
 from jaxfeat.geometry.elements import ghost, numbers_of
 from jaxfeat.geometry.reading import Fault, Reading
 
@@ -41,7 +41,12 @@ _DIALECTS = {
     "lammps-data": _Dialect(_whole, lammps.parse_data),
     "lammps-dump-text": _Dialect(lammps.split_dump, lammps.parse_dump),
     "proteindatabank": _Dialect(pdb.split, pdb.parse),
+    "sdf": _Dialect(sdf.split, sdf.parse),
+    "vasp": _Dialect(_whole, poscar.parse),
 }
+
+_COMMON = (".dat", ".data", ".log", ".out")
+"""Endings of names that ASE takes for those of one program, and many programs use."""
 
 _WITHOUT_UNITS = ("extxyz", "xyz", "lammps-data", "lammps-dump-text")
 """Formats that do not say in which units their lengths are."""
@@ -148,19 +153,18 @@ def _said(error: Exception) -> str:
 def _told(path: Path) -> str:
     """The format that name and content of a file tell.
 
-    **Raises:** `UnknownFileTypeError` where there is none, or where only the name speaks for it, and content against.
+    **Raises:** `UnknownFileTypeError` where there is none, or where a name that many programs give is all that tells.
     """
-    from ase.io.formats import UnknownFileTypeError, filetype, ioformats, open_with_compression
+    from ase.io.formats import UnknownFileTypeError, filetype, get_compression, ioformats, open_with_compression
 
     kind = str(filetype(str(path)))
     known = ioformats.get(kind)
-    if known is None:
+    if known is None or not known.can_read:
         raise UnknownFileTypeError("its name and beginning tell no format")
-    if known.magic or getattr(known, "magic_regex", None):
+    if Path(get_compression(path.name)[0]).suffix.lower() in _COMMON:
         with open_with_compression(str(path), "rb") as file:
-            start = file.read(PEEK)
-        if not known.match_name(path.name) and not known.match_magic(start):
-            raise UnknownFileTypeError(f"its name ends as one of {kind} does, and its beginning is that of another")
+            if not known.match_magic(file.read(PEEK)):
+                raise UnknownFileTypeError(f"its name ends as one of {kind} does, and its beginning is that of another")
     return kind
 
 

@@ -23,10 +23,14 @@ if TYPE_CHECKING:
 _VALUE = r"""\s*=\s*("[^"]*"|'[^']*'|\{[^}]*\}|\[.*?\](?=\s|$)|\S+)"""
 _KEYS = re.compile(rf"(?<!\S)(lattice|properties|pbc){_VALUE}", re.IGNORECASE)
 _CELL = re.compile(
-    rf"(?<!\S)(cell|box|unit_?cell|(?:cell|lattice)_?(?:vectors?|parameters?)){_VALUE}|(?<!\w)cell[{{(]\w+[)}}]\s*:",
+    r"(?<!\S)(?:cell|box|unit_?cell|(?:cell|lattice)_?(?:vectors?|parameters?))\s*=\W*(?:[-+.\de]+[\s,]+){2}[-+.\d]"
+    r"|(?<!\w)cell[{(]\w+[)}]\s*:",
     re.IGNORECASE,
 )
 """Cells as other programs write them, i-PI among them, which extended xyz does not know."""
+
+_UNITS = re.compile(r"(?<!\w)positions\{(\w+)\}", re.IGNORECASE)
+"""Units as i-PI writes them."""
 
 _COLUMNS = re.compile(r"([^:]+(?:::[^:]+)*):([RISL]):(\d+)(?::|$)", re.IGNORECASE)
 _ROLES = {"species": "symbols", "symbols": "symbols", "pos": "positions", "positions": "positions", "z": "numbers"}
@@ -92,6 +96,7 @@ def parse(frame: Frame, reading: Reading) -> Atoms:
         cell = _numbers(keys["lattice"], "Lattice", 9).reshape(3, 3) if "lattice" in keys else None
         pbc = _truths(keys["pbc"]) if "pbc" in keys else [cell is not None] * 3
         _check_cell(comment, cell, any(pbc) or "pbc" not in keys, reading)
+        _check_units(comment, reading)
     except Fault as fault:
         raise Fault(str(fault), frame.first + 1) from None
     rows = [line.split() for line in frame.lines[2 : 2 + n_atoms]]
@@ -159,11 +164,20 @@ def _truths(text: str) -> list[bool]:
 def _check_cell(comment: str, cell: np.ndarray | None, periodic: bool, reading: Reading) -> None:
     """Raise `Fault` for a cell that would not be seen."""
     match = _CELL.search(comment) if cell is None and periodic and not reading.isolated else None
-    if match is not None and (match[2] is None or len(re.findall(r"\d[^\s,]*", match[2])) >= 3):
+    if match is not None:
         raise Fault(
             f"{_shown(match[0])} gives a cell in a way that is not that of extended xyz; write Lattice with nine "
             "numbers, or leave the cell out with --ignore cell."
         )
+
+
+def _check_units(comment: str, reading: Reading) -> None:
+    """Raise `Fault` for units that a user does not know of."""
+    match = _UNITS.search(comment)
+    told = {"angstrom": "angstrom", "atomic_unit": "bohr"}.get(match[1].lower()) if match is not None else reading.units
+    if match is not None and told != reading.units:
+        cure = f"say so with --units {told}" if told else "write them in Å"
+        raise Fault(f"the positions are in units of {match[1]}; {cure}.")
 
 
 def _array(column: _Column, rows: list[list[str]], first: int) -> np.ndarray:

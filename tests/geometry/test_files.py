@@ -95,6 +95,21 @@ SHARED = CIF.format(a="Sr1 Sr 0 0 0 0.5", b="La1 La 0 0 0 0.5")
 SPLIT = CIF.format(a="Sr1 Sr 0 0 0 0.5", b="Sr2 Sr 0.01 0 0 0.5")
 WHOLE = CIF.format(a="Sr1 Sr2+ 0 0 0 1", b="La1 La3+ 0.5 0 0 1")
 
+SDF = """water
+
+made by hand
+  3  2  0  0  0  0  0  0  0  0999 V2000
+    0.0000    0.0000    0.1190 O   0  0
+    0.0000    0.7630   -0.4770 H   0  0
+    0.0000   -0.7630   -0.4770 H   0  0
+  1  2  1  0
+  1  3  1  0
+M  END
+$$$$
+"""
+
+POSCAR = "{title}\n1.0\n10 0 0\n0 10 0\n0 0 10\n{names}1 2\nCartesian\n5 5 5.119\n5 5.763 4.523\n5 4.237 4.523\n"
+
 GRO = """glycine, and sodium
     3
     1GLY      N    1   0.000   0.000   0.000
@@ -117,6 +132,7 @@ REFUSED = {
     "deuterium": ("a.xyz", HEAVY, {}, "frame 0, line 4: 'D' is no chemical symbol; deuterium .* --types D=H"),
     "a ghost": ("a.xyz", PLAIN + PLAIN.replace("O ", "Bq "), {}, "frame 1, line 8: Bq is a ghost .* --skip-ghosts"),
     "numbers": ("a.xyz", PLAIN.replace("O ", "8 ").replace("H ", "1 "), {}, "line 3: '8' .* --types 8=O 1=H"),
+    "a picture": ("a.pov", PLAIN, {}, "its name and beginning tell no format; name it with --format"),
     "the names of atoms": ("a.xyz", PLAIN.replace("O ", "OW "), {}, "line 3: 'OW' is no .* --types OW=SYMBOL"),
     "CA": ("a.xyz", PLAIN.replace("O ", "CA "), {}, "line 3: 'CA' may be Ca or the name of an atom"),
     "half a number": ("a.xyz", PLAIN.replace("0.119", "***"), {}, r"line 3: '\*\*\*' in the column pos is no number"),
@@ -135,6 +151,13 @@ REFUSED = {
         WATER.format(comment="# CELL(abcABC): 9 9 9 90 90 90 Step: 0 positions{atomic_unit}"),
         {},
         r"line 2: 'CELL\(abcABC\):' gives a cell in a way that is not that of extended xyz",
+    ),
+    "a box": ("a.xyz", WATER.format(comment="box = 10 10 10"), {}, "line 2: 'box = 10 10 1' gives a cell"),
+    "units of i-PI": (
+        "a.xyz",
+        WATER.format(comment="# CELL(abcABC): 9 9 9 90 90 90 positions{atomic_unit}"),
+        {"ignore": "cell"},
+        "line 2: the positions are in units of atomic_unit; say so with --units bohr",
     ),
     "pbc of words": ("a.xyz", WATER.format(comment='pbc="no no yes"'), {}, "line 2: pbc is 'no no yes'; write T or F"),
     "no positions": ("a.xyz", WATER.format(comment="Properties=species:S:1:xyz:R:3"), {}, "line 2: Properties lacks"),
@@ -213,6 +236,17 @@ REFUSED = {
     "OW": ("s.cif", WHOLE.replace("Sr2+", "OW"), {}, "'OW' is no chemical symbol"),
     "deuterium of a CIF": ("s.cif", WHOLE.replace("Sr2+", "D"), {}, "deuterium is hydrogen"),
     "names of GROMACS": ("g.gro", GRO, {}, "frame 0: 'CA' may be Ca or the name of an atom; .* --types CA=SYMBOL NA="),
+    "a molecule of V3000": ("s.sdf", SDF + SDF.replace("V2000", "V3000"), {}, "frame 1, line 15: .* V2000; convert it"),
+    "a molecule that breaks off": ("s.sdf", SDF + SDF[: SDF.rindex("    0.0000   -0.7630")], {}, "frame 1, line 15: there are 2 of 3 atoms"),
+    "a list of atoms": ("s.sdf", SDF.replace("0.1190 O", "0.1190 L"), {}, "frame 0, line 5: 'L' is no chemical symbol"),
+    "VASP 4": (
+        "POSCAR",
+        POSCAR.format(title="In a box", names=""),
+        {},
+        "frame 0, line 6: .* --types 1=SYMBOL 2=SYMBOL",
+    ),
+    "fewer elements": ("POSCAR", POSCAR.format(title="", names="O\n"), {}, "line 6: there are 1 elements for 2 kinds"),
+    "deuterium of VASP": ("POSCAR", POSCAR.format(title="", names="O D\n"), {}, "line 6: 'D' .* --types D=H"),
     "steps back": ("a.xyz", PLAIN, {"index": slice(None, None, -1)}, "index goes in steps of -1"),
     "no index": ("a.xyz", PLAIN, {"index": "last"}, "index is 'last'; write one frame or a range"),
     "two indices": ("a.xyz@0", None, {"index": 0}, "chooses frames, and so does the index"),
@@ -291,6 +325,7 @@ READ = {
     "cell vectors of ADF": (
         "a.xyz", "1\n\nHe 0 0 0\nVEC1 3 0 0\nVEC2 0 3 0\n", {}, [Atoms("He", cell=[3, 3, 0], pbc=[1, 1, 0])],
     ),
+    "a box that does not matter": ("a.xyz", WATER.format(comment='box="4 4 4" pbc="F F F"'), {}, [H2O]),
     "numbers in Z": ("a.xyz", "1\nProperties=Z:I:1:pos:R:3\n8 1 2 3\n", {}, [Atoms("O", [[1, 2, 3]])]),
     "deuterium that is told": ("a.xyz", HEAVY, {"types": {"D": "H"}}, [H2O]),
     "numbers that are told": (
@@ -349,6 +384,12 @@ READ = {
         SHARED,
         {"ignore": ["La", "occupancies"]},
         [Atoms("SrO", [[0, 0, 0], [2, 2, 2]], cell=[4, 4, 4], pbc=True)],
+    ),
+    "every molecule of a file": ("s.sdf", SDF + SDF, {}, [H2O, H2O]),
+    "potentials of VASP": ("POSCAR", POSCAR.format(title="", names="O_s/12ab H\n"), {}, [IN_A_BOX]),
+    "symbols in a title of VASP 4": ("POSCAR", POSCAR.format(title="O H", names=""), {}, [IN_A_BOX]),
+    "the kinds of VASP 4": (
+        "POSCAR", POSCAR.format(title="H O", names=""), {"types": {1: "O", 2: "H"}}, [IN_A_BOX],
     ),
     "names of GROMACS": (
         "g.gro",

@@ -1,0 +1,53 @@
+"""POSCAR files of VASP, which name no elements in the format of VASP 4: ASE looks for some in words of the title."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+from jaxfeat.geometry.elements import numbers_of
+from jaxfeat.geometry.reading import Fault, Reading
+from jaxfeat.geometry.species import SYMBOLS
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+NAMES = 5
+"""The line of the elements, counted from 0; in VASP 4 that of their numbers of atoms."""
+
+
+def parse(text: str, reading: Reading) -> Atoms:
+    """Make atoms of a file. **Raises:** `Fault` where it names no elements, or not one for each kind of atoms."""
+    from ase.io.vasp import read_vasp
+
+    lines = text.splitlines()
+    words = _words(lines, NAMES)
+    named = not words[:1] or not words[0].isdecimal()
+    # Potentials have names such as Na_pv, and hashes after a slash.
+    names = (
+        [word.split("/")[0].split("_")[0] for word in words] if named else _unnamed(lines[0].split(), words, reading)
+    )
+    counts = _words(lines, NAMES + 1) if named else words
+    if len(names) != len(counts):
+        raise Fault(f"there are {len(names)} elements for {len(counts)} kinds of atoms; mend the line.", NAMES + 1)
+    numbers = numbers_of(names, reading, [NAMES + 1] * len(names))
+    symbols = " ".join(SYMBOLS[number] for number in numbers)
+    return read_vasp(io.StringIO("\n".join([*lines[:NAMES], symbols, *lines[NAMES + named :], ""])))
+
+
+def _words(lines: list[str], k: int) -> list[str]:
+    """Words of a line before its comment."""
+    return lines[k].split("!")[0].split() if k < len(lines) else []
+
+
+def _unnamed(title: list[str], counts: list[str], reading: Reading) -> list[str]:
+    """Words for the kinds of a file of VASP 4: their places, of which a user tells, or a title of symbols alone."""
+    places = [str(k + 1) for k in range(len(counts))]
+    if all(place in reading.types for place in places):
+        return places
+    if len(title) == len(counts) and set(title) <= set(SYMBOLS):
+        return title
+    cure = " ".join(f"{place}=SYMBOL" for place in places)
+    raise Fault(
+        f"no elements are named before the numbers of atoms; name them there, or with --types {cure}.", NAMES + 1
+    )
