@@ -45,6 +45,9 @@ _DIALECTS = {
     "vasp": _Dialect(_whole, poscar.parse),
 }
 
+_ENDINGS = {".cif": "cif", ".extxyz": "extxyz", ".pdb": "proteindatabank", ".sdf": "sdf", ".xyz": "extxyz"}
+"""Formats of endings that mean one thing."""
+
 _COMMON = (".dat", ".data", ".log", ".out")
 """Endings of names that ASE takes for those of one program, and many programs use."""
 
@@ -157,11 +160,15 @@ def _told(path: Path) -> str:
     """
     from ase.io.formats import UnknownFileTypeError, filetype, get_compression, ioformats, open_with_compression
 
+    suffix = Path(get_compression(path.name)[0]).suffix.lower()
+    if suffix in _ENDINGS:
+        # ASE looks for words of many programs first, such as may stand in comments.
+        return _ENDINGS[suffix]
     kind = str(filetype(str(path)))
     known = ioformats.get(kind)
     if known is None or not known.can_read:
         raise UnknownFileTypeError("its name and beginning tell no format")
-    if Path(get_compression(path.name)[0]).suffix.lower() in _COMMON:
+    if suffix in _COMMON:
         with open_with_compression(str(path), "rb") as file:
             if not known.match_magic(file.read(PEEK)):
                 raise UnknownFileTypeError(f"its name ends as one of {kind} does, and its beginning is that of another")

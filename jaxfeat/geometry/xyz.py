@@ -65,11 +65,10 @@ def split(file: Iterable[str]) -> Iterator[Frame]:
         if not line.strip():
             continue
         if not line.strip().isdecimal():
-            raise Fault(
-                f"{_shown(line)} is where the number of atoms of a frame should be; remove what does not belong to "
-                "a frame, or mend the number of the frame before.",
-                number,
-            )
+            cure = "remove what does not belong to a frame, or mend the number of the frame before"
+            if number == 1:
+                cure = "mend the file, or name its format with --format"
+            raise Fault(f"{_shown(line)} is where the number of atoms of a frame should be; {cure}.", number)
         n_atoms = int(line)
         body = list(islice(lines, n_atoms + 1))
         if len(body) < n_atoms + 1:

@@ -142,6 +142,7 @@ REFUSED = {
     "a count too small": ("a.xyz", PLAIN.replace("3", "2", 1), {}, "frame 1, line 5: 'H 0.0 -0.763 -0.477' is where"),
     "a count too large": ("a.xyz", PLAIN.replace("3", "4", 1) + PLAIN, {}, "frame 0, line 6: there are 1 columns and"),
     "too few atoms": ("a.xyz", PLAIN + PLAIN[:-20], {}, "frame 1, line 6: the file ends after 2 of 3 atoms"),
+    "another file": ("a.xyz", DUMP, {}, "frame 0, line 1: 'ITEM: TIMESTEP' is where .* name its format with --format"),
     "UTF-16": ("a.xyz", PLAIN.encode("utf-16"), {"format": "xyz"}, "line 1: the file is text in UTF-16; save it in"),
     "eight numbers": ("a.xyz", SALT.format(cell='LATTICE="4 0 0 0 4 0 0 0"'), {}, "line 2: Lattice is '4 .* nine|9"),
     "two lattices": ("a.xyz", SALT.format(cell="lattice=1 Lattice=2"), {}, "line 2: Lattice is given twice"),
@@ -237,7 +238,12 @@ REFUSED = {
     "deuterium of a CIF": ("s.cif", WHOLE.replace("Sr2+", "D"), {}, "deuterium is hydrogen"),
     "names of GROMACS": ("g.gro", GRO, {}, "frame 0: 'CA' may be Ca or the name of an atom; .* --types CA=SYMBOL NA="),
     "a molecule of V3000": ("s.sdf", SDF + SDF.replace("V2000", "V3000"), {}, "frame 1, line 15: .* V2000; convert it"),
-    "a molecule that breaks off": ("s.sdf", SDF + SDF[: SDF.rindex("    0.0000   -0.7630")], {}, "frame 1, line 15: there are 2 of 3 atoms"),
+    "a molecule that breaks off": (
+        "s.sdf",
+        SDF + SDF[: SDF.rindex("    0.0000   -0.7630")],
+        {},
+        "frame 1, line 15: there are 2 of 3 atoms",
+    ),
     "a list of atoms": ("s.sdf", SDF.replace("0.1190 O", "0.1190 L"), {}, "frame 0, line 5: 'L' is no chemical symbol"),
     "VASP 4": (
         "POSCAR",
@@ -298,6 +304,8 @@ READ = {
     "a comment in Latin": ("a.xyz", WATER.format(comment="1 Å").encode("latin-1"), {}, [H2O]),
     "compressed": ("a.xyz.gz", gzip.compress(PLAIN.encode()), {}, [H2O]),
     "a comment of words": ("a.xyz", WATER.format(comment="stress and virial of the Lattice, pbc"), {}, [H2O]),
+    "words of other programs": ("a.xyz", WATER.format(comment="MOLECULE of GAMESS, Program PWSCF"), {}, [H2O]),
+    "a name of other programs": ("CONFIG_POSCAR.xyz", PLAIN, {}, [H2O]),
     "small letters": ("a.xyz", PLAIN.replace("O ", "o "), {}, [H2O]),
     "columns that are not told": ("a.xyz", PLAIN.replace("0.119\n", "0.119 -0.8 7\n"), {}, [H2O]),
     "two colons": (
