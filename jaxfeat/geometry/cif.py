@@ -23,6 +23,17 @@ if TYPE_CHECKING:
 _SYMBOL = re.compile(r"([A-Z][a-z]?)(?![A-Za-z]).*")
 _PLACES = ("_atom_site_fract_x", "_atom_site_cartn_x")
 
+_OPERATIONS = (
+    "_space_group_symop_operation_xyz",
+    "_space_group_symop.operation_xyz",
+    "_symmetry_equiv_pos_as_xyz",
+)
+_SETTINGS = ("_space_group_crystal_system", "_symmetry_cell_setting")
+_TWO_ORIGINS = {48, 50, 59, 68, 70, 85, 86, 88, 125, 126, 129, 130, 133, 134, 137, 138, 141, 142, 201, 203, 222, 224,
+                227, 228}  # fmt: skip
+_TWO_AXES = {146, 148, 155, 160, 161, 166, 167}
+"""Space groups with two choices of the origin, or of the axes, in International Tables A."""
+
 SAME = 1e-2
 """Å: what a site may be from the atom that it stands for."""
 
@@ -59,6 +70,7 @@ def parse(found: tuple[Any, int | None], reading: Reading) -> Atoms:
     block = CIFBlock(block.name, {**tags, "_atom_site_type_symbol": [SYMBOLS[numbers[k]] for k in kept]})
     if not reading.whole:
         _check_whole(block)
+    _check_setting(block)
     atoms = block.get_atoms()
     _check_kept(block, atoms, reading)
     return atoms
@@ -93,6 +105,20 @@ def _check_whole(block: Any) -> None:
                 f"in data_{block.name} the site {label} is occupied in part ({occupancy:g}); write an ordered "
                 "structure, or read every listed site as a whole atom with --ignore occupancies."
             )
+
+
+def _check_setting(block: Any) -> None:
+    """Raise `Fault` for a space group whose origin or axes are not told: ASE takes the first of two choices."""
+    if any(name in block for name in (*_OPERATIONS, "_symmetry_space_group_setting")) or not block.get_cell().rank:
+        return
+    number = block.get_spacegroup(True).no
+    axes = number in _TWO_AXES and abs(block["_cell_angle_gamma"] - 120) > 1e-3
+    if number in _TWO_ORIGINS or (axes and not any(name in block for name in _SETTINGS)):
+        what = "axes" if axes else "origins"
+        raise Fault(
+            f"data_{block.name} does not tell which of two {what} of space group {number} it means; list the symmetry "
+            "operations."
+        )
 
 
 def _check_kept(block: Any, atoms: Atoms, reading: Reading) -> None:

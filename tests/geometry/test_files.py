@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
+from ase.spacegroup import crystal
 from ase.units import Bohr
 
 from jaxfeat import frames, read
@@ -109,6 +110,22 @@ $$$$
 """
 
 POSCAR = "{title}\n1.0\n10 0 0\n0 10 0\n0 0 10\n{names}1 2\nCartesian\n5 5 5.119\n5 5.763 4.523\n5 4.237 4.523\n"
+
+DIAMOND = """data_d
+_cell_length_a 3.567
+_cell_length_b 3.567
+_cell_length_c 3.567
+_cell_angle_alpha 90
+_cell_angle_beta 90
+_cell_angle_gamma 90
+_symmetry_Int_Tables_number 227
+{loop}loop_
+_atom_site_label
+_atom_site_fract_x
+_atom_site_fract_y
+_atom_site_fract_z
+C1 {x} {x} {x}
+"""
 
 GRO = """glycine, and sodium
     3
@@ -233,6 +250,8 @@ REFUSED = {
     "split sites": ("s.cif", SPLIT, {}, r"data_x the site Sr1 is occupied in part \(0.5\).*--ignore occupancies"),
     "sites on each other": ("s.cif", SHARED.replace("0.5\n", "1\n"), {}, "data_x the site .* sits on another one"),
     "a row too short": ("s.cif", WHOLE.replace(" 0 0 1\nO1", " 0\nO1"), {}, "has 3 sites, of which 2 cannot be read"),
+    "an origin": ("s.cif", DIAMOND.format(x=0.125, loop=""), {}, "which of two origins of space group 227"),
+    "axes": ("s.cif", DIAMOND.replace("227", "166").format(x=0.125, loop=""), {}, "of two axes of space group 166"),
     "FE1": ("s.cif", WHOLE.replace("Sr2+", "FE1"), {}, "'FE1' is no chemical symbol; .* --types FE1=SYMBOL"),
     "OW": ("s.cif", WHOLE.replace("Sr2+", "OW"), {}, "'OW' is no chemical symbol"),
     "deuterium of a CIF": ("s.cif", WHOLE.replace("Sr2+", "D"), {}, "deuterium is hydrogen"),
@@ -380,6 +399,12 @@ READ = {
     "occupancies of 0": ("p.pdb", PDB.replace("1.00  0.00", "0.00  0.00"), {}, [GLY, GLY]),
     "a crystal": (
         "s.cif", WHOLE, {}, [Atoms("SrLaO", [[0, 0, 0], [2, 0, 0], [2, 2, 2]], cell=[4, 4, 4], pbc=True)],
+    ),
+    "an origin that is told": (
+        "s.cif",
+        DIAMOND.format(x=0, loop="_symmetry_space_group_setting 1\n"),
+        {},
+        [crystal("C", [[0, 0, 0]], spacegroup=227, cellpar=[3.567] * 3 + [90] * 3)],
     ),
     "sites read as whole": (
         "s.cif",
