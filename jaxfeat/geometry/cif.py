@@ -28,6 +28,8 @@ _OPERATIONS = (
     "_space_group_symop.operation_xyz",
     "_symmetry_equiv_pos_as_xyz",
 )
+_SITES = ("_atom_site_label", "_atom_site_type_symbol", "_atom_site_occupancy")
+_CELL = [f"_cell_length_{axis}" for axis in "abc"] + [f"_cell_angle_{angle}" for angle in ("alpha", "beta", "gamma")]
 _SETTINGS = ("_space_group_crystal_system", "_symmetry_cell_setting")
 _TWO_ORIGINS = {48, 50, 59, 68, 70, 85, 86, 88, 125, 126, 129, 130, 133, 134, 137, 138, 141, 142, 201, 203, 222, 224,
                 227, 228}  # fmt: skip
@@ -43,7 +45,10 @@ def blocks(file: IO[bytes]) -> Iterator[tuple[Any, int | None]]:
     from ase.io.cif import parse_cif
 
     text = file.read()
-    structures = [block for block in parse_cif(io.BytesIO(text)) if block.has_structure()]
+    try:
+        structures = [block for block in parse_cif(io.BytesIO(text)) if any(place in block for place in _PLACES)]
+    except (AssertionError, IndexError, RuntimeError, ValueError) as error:
+        raise Fault(f"the file is no CIF ({error!r:.100}); mend it, or name its format with --format.") from error
     listed: list[int | None] = [*_listed(text.decode("latin1"))]
     if len(listed) != len(structures):
         listed = [None] * len(structures)
@@ -53,13 +58,11 @@ def blocks(file: IO[bytes]) -> Iterator[tuple[Any, int | None]]:
 def parse(found: tuple[Any, int | None], reading: Reading) -> Atoms:
     """Make atoms of a block. **Raises:** `Fault` for sites that are no atoms, or that would be lost."""
     from ase.io.cif import CIFBlock
+    from ase.spacegroup.spacegroup import SpacegroupError
 
     block, listed = found
     places: Any = next(block[name] for name in _PLACES if name in block)
-    if not isinstance(places, list):
-        raise Fault(f"data_{block.name} lists one site outside a loop; list sites in a loop.")
-    if listed is not None and len(places) != listed:
-        raise Fault(f"data_{block.name} has {listed} sites, of which {listed - len(places)} cannot be read; mend them.")
+    _check_sites(block, places, listed)
     numbers = _numbers(block, reading)
     kept = [k for k, number in enumerate(numbers) if number not in reading.ignored]
     # ASE makes one atom of those that share a place: what is to be left out must go before.
@@ -70,10 +73,36 @@ def parse(found: tuple[Any, int | None], reading: Reading) -> Atoms:
     block = CIFBlock(block.name, {**tags, "_atom_site_type_symbol": [SYMBOLS[numbers[k]] for k in kept]})
     if not reading.whole:
         _check_whole(block)
-    _check_setting(block)
-    atoms = block.get_atoms()
+    try:
+        _check_setting(block)
+        atoms = block.get_atoms()
+    except (AssertionError, AttributeError, KeyError, TypeError, ValueError, SpacegroupError) as error:
+        raise Fault(f"data_{block.name} makes no crystal ({error}); mend its cell or symmetry.") from error
     _check_kept(block, atoms, reading)
     return atoms
+
+
+def _check_sites(block: Any, places: Any, listed: int | None) -> None:
+    """Raise `Fault` for sites that are not all there, or not at numbers, and for a cell that is not."""
+    where = f"data_{block.name}"
+    if not isinstance(places, list):
+        raise Fault(f"{where} lists one site outside a loop; list sites in a loop.")
+    if listed is not None and len(places) != listed:
+        raise Fault(f"{where} has {listed} sites, of which {listed - len(places)} cannot be read; mend them.")
+    given = next((name for name in ("_atom_site_type_symbol", "_atom_site_label") if name in block), None)
+    if given is None:
+        raise Fault(f"{where} does not tell which elements its sites are; add _atom_site_type_symbol.")
+    axes = [name[:-1] + axis for axis in "xyz" for name in _PLACES if name in block][:6]
+    columns = {name: block.get(name, []) for name in (*axes, *_SITES) if name in axes or name in block}
+    if any(len(column) != len(places) for column in columns.values()):
+        raise Fault(f"{where} has columns of sites that are not of one length; mend the loop.")
+    numbers = [block[name] for name in _CELL if name in block]
+    if "_atom_site_fract_x" in block and [isinstance(number, (int, float)) for number in numbers] != [True] * 6:
+        raise Fault(f"{where} has no cell of six numbers; mend the items _cell_length and _cell_angle.")
+    for k, label in enumerate(_labels(block)):
+        for axis in axes:
+            if not isinstance(block[axis][k], (int, float)):
+                raise Fault(f"in {where} the site {label} has {block[axis][k]!r} for {axis}; write a number.")
 
 
 def _of(kept: list[int], n: int, column: Any) -> Any:

@@ -42,10 +42,14 @@ def ghost(what: str) -> str:
     return f"{what} is a ghost or dummy atom and no element; leave such atoms out with --skip-ghosts, or remove it."
 
 
-def number_of_mass(mass: float) -> int | None:
+def number_of_mass(text: str) -> int | None:
     """The element of a mass in u, `None` where that is not certain."""
     from ase.data import atomic_masses
 
+    try:
+        mass = float(text)
+    except ValueError:
+        return None
     apart = np.abs(atomic_masses[1:84] - mass)
     # A mass of exactly 1 is that of every particle in reduced units.
     return int(apart.argmin()) + 1 if apart.min() <= ALIKE and mass != 1 else None

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ase import Atoms
 
 _LOOKS = re.compile(rb"^\s*\d+\s+atoms\b.*^.*\bxlo\s+xhi", re.MULTILINE | re.DOTALL)
+_BOX = re.compile(r"\bavec\b|(?=.*\bxlo\s+xhi)(?=.*\bylo\s+yhi)(?=.*\bzlo\s+zhi)", re.DOTALL)
 _HEADING = re.compile(r"[A-Z]\w*(?: [A-Z]\w*)*\s*(?:#.*)?")
 
 
@@ -54,10 +55,12 @@ def parse_dump(snapshot: Snapshot, reading: Reading) -> Atoms:
 
     items = {line[6:].strip(): k for k, line in enumerate(snapshot.lines) if line.startswith("ITEM: ")}
     _check_units(snapshot, items, reading)
-    at = next((k for item, k in items.items() if item.split()[0] == "ATOMS"), None)
+    at = next((k for item, k in items.items() if item.split()[:1] == ["ATOMS"]), None)
     counted = items.get("NUMBER OF ATOMS")
     if at is None or counted is None:
         raise Fault("the time step has no atoms; complete or remove it.", snapshot.first)
+    if not any(item.startswith("BOX BOUNDS") for item in items) or not snapshot.lines[counted + 1].strip().isdecimal():
+        raise Fault("the time step has no box, or no number of atoms; mend it.", snapshot.first)
     n_atoms, names = int(snapshot.lines[counted + 1]), snapshot.lines[at].split()[2:]
     rows = [line.split() for line in snapshot.lines[at + 1 :] if line.strip()]
     if len(rows) != n_atoms:
@@ -77,7 +80,7 @@ def parse_dump(snapshot: Snapshot, reading: Reading) -> Atoms:
     ]
     try:
         return read_lammps_dump_text(io.StringIO("".join(text)), index=0)
-    except (ValueError, KeyError, IndexError, RuntimeError) as error:
+    except (ValueError, LookupError, NameError, RuntimeError, TypeError, StopIteration) as error:
         raise Fault(
             f"the time step cannot be read ({' '.join(str(error).split())}); mend it.", snapshot.first
         ) from error
@@ -120,7 +123,7 @@ def _of_types(
     """Atomic numbers of types: as a user says, or as their masses tell."""
     found = {}
     for kind in kinds:
-        number = types[kind] if kind in types else number_of_mass(float(masses[kind])) if kind in masses else None
+        number = types[kind] if kind in types else number_of_mass(masses.get(kind, ""))
         if number is None:
             raise Fault(_asked({kind: said for kind, said in kinds.items() if kind not in types}), line)
         found[kind] = number
@@ -142,13 +145,15 @@ def parse_data(text: str, reading: Reading) -> Atoms:
     counted = re.search(r"^\s*(\d+)\s+atoms\b", text, re.MULTILINE)
     if at is None or counted is None:
         raise Fault("there is no number of atoms or no section Atoms; mend the file.")
-    n_rows = sum(1 for _ in _rows(lines, at))
-    if n_rows != int(counted[1]):
-        raise Fault(f"there are {n_rows} of {counted[1]} atoms; complete the section, or mend the number.", at + 1)
+    rows = list(_rows(lines, at))
+    if len(rows) != int(counted[1]):
+        raise Fault(f"there are {len(rows)} of {counted[1]} atoms; complete the section, or mend the number.", at + 1)
     labels = {row[0]: row[1] for row in _section(lines, "Atom Type Labels")}
     masses = {row[0]: row[1] for row in _section(lines, "Masses")}
     n_types = re.search(r"^\s*(\d+)\s+atom\s+types\b", text, re.MULTILINE)
-    kinds = [str(k + 1) for k in range(int(n_types[1]) if n_types else 0)]
+    if n_types is None or not _BOX.search(text):
+        raise Fault("the head has no number of atom types, or no box; mend the file.")
+    kinds = [str(k + 1) for k in range(int(n_types[1]))]
     elements = {kind: SYMBOLS.index(label) for kind, label in labels.items() if label in SYMBOLS[1:]}
     asked = {kind: reading.types[label] for kind, label in labels.items() if label in reading.types}
     said = {kind: f"mass {masses[kind]}" if kind in masses else labels.get(kind, "") for kind in kinds}
@@ -158,10 +163,9 @@ def parse_data(text: str, reading: Reading) -> Atoms:
         atoms = read_lammps_data(
             io.StringIO(text), Z_of_type={int(kind): number for kind, number in numbers.items()}, sort_by_id=False
         )
-    except (RuntimeError, ValueError) as error:
-        if "tyle" not in str(error):
-            raise
-        raise Fault(f"{error}; name the style of the atoms in that line, as in 'Atoms # charge'.", at + 1) from error
+    except (RuntimeError, ValueError, LookupError, AttributeError, StopIteration) as error:
+        cure = "name the style of the atoms in that line, as in 'Atoms # charge'" if "tyle" in str(error) else "mend it"
+        raise Fault(f"the atoms cannot be read ({error}); {cure}.", at + 1) from error
     for name in ("bonds", "angles", "dihedrals"):
         # They name atoms by their places before they are sorted.
         atoms.arrays.pop(name, None)
@@ -170,7 +174,7 @@ def parse_data(text: str, reading: Reading) -> Atoms:
 
 def _section(lines: list[str], name: str) -> list[list[str]]:
     at = next((k for k, line in enumerate(lines) if line.split("#")[0].strip() == name), None)
-    return [] if at is None else list(_rows(lines, at))
+    return [] if at is None else [row for row in _rows(lines, at) if len(row) > 1]
 
 
 def _rows(lines: list[str], heading: int) -> Iterator[list[str]]:

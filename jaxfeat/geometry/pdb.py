@@ -40,7 +40,7 @@ def split(file: Iterable[str]) -> Iterator[Model]:
             cell = [held for held in cell if not held[1].startswith("CRYST1")] + [(number, line)]
         elif line.startswith("ORIGX"):
             cell.append((number, line))
-        elif line.startswith("END") and atoms:
+        elif line.startswith(("END", "MODEL ")) and atoms:
             yield Model(cell, atoms)
             atoms = []
     if atoms:
@@ -71,7 +71,10 @@ def parse(model: Model, reading: Reading) -> Atoms:
     header = [line for number, line in model.cell if not line.startswith("CRYST1") or _is_cell(number, line, reading)]
     told = all(line[54:60].strip() for _, line in model.atoms)
     text = io.StringIO("".join([*header, *atoms, "END\n"]))
-    (found,) = read_proteindatabank(text, index=slice(None), read_arrays=told)
+    try:
+        (found,) = read_proteindatabank(text, index=slice(None), read_arrays=told)
+    except ValueError as error:
+        raise Fault(f"the model cannot be read ({error}); mend it.", model.atoms[0][0]) from error
     found.numbers = numbers
     return found
 
@@ -102,7 +105,11 @@ def _is_cell(number: int, line: str, reading: Reading) -> bool:
     """Whether there is a cell. **Raises:** `Fault` where the atoms are not all that it holds."""
     lengths = [line[6:15].strip(), line[15:24].strip(), line[24:33].strip()]
     # By the standard, cells of 1 Å are those of structures that have none.
-    if reading.isolated or all(float(length) == 1 for length in lengths):
+    try:
+        values = [float(text) for text in (*lengths, line[33:40], line[40:47], line[47:54])]
+    except ValueError:
+        raise Fault("the cell is not one of six numbers in columns 7 to 54; mend it.", number) from None
+    if reading.isolated or values[:3] == [1, 1, 1]:
         return False
     group = line[55:66].strip()
     if group.replace(" ", "") not in ("", "P1"):

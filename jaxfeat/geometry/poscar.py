@@ -30,9 +30,29 @@ def parse(text: str, reading: Reading) -> Atoms:
     counts = _words(lines, NAMES + 1) if named else words
     if len(names) != len(counts):
         raise Fault(f"there are {len(names)} elements for {len(counts)} kinds of atoms; mend the line.", NAMES + 1)
+    _check_numbers(lines, NAMES + named, counts)
     numbers = numbers_of(names, reading, [NAMES + 1] * len(names))
     symbols = " ".join(SYMBOLS[number] for number in numbers)
-    return read_vasp(io.StringIO("\n".join([*lines[:NAMES], symbols, *lines[NAMES + named :], ""])))
+    try:
+        return read_vasp(io.StringIO("\n".join([*lines[:NAMES], symbols, *lines[NAMES + named :], ""])))
+    except (AssertionError, IndexError, RuntimeError, ValueError) as error:
+        raise Fault(f"the file cannot be read ({error!r:.100}); mend it.") from error
+
+
+def _check_numbers(lines: list[str], at: int, counts: list[str]) -> None:
+    """Raise `Fault` for lines of the scale, the cell and the atoms that are not of numbers; counts are in line `at`."""
+    if not counts or not all(count.isdecimal() for count in counts):
+        raise Fault("this is not a line of numbers of atoms; mend the file.", at + 1)
+    selective = at + 1 < len(lines) and lines[at + 1].strip()[:1].lower() == "s"
+    first = at + 2 + selective
+    needed = {1: 1} | dict.fromkeys([2, 3, 4], 3) | dict.fromkeys(range(first, first + sum(map(int, counts))), 3)
+    for k, n in needed.items():
+        words = _words(lines, k)[:n]
+        try:
+            if len([float(word) for word in words]) < n:
+                raise ValueError
+        except ValueError:
+            raise Fault(f"there should be {n} number{'s' * (n > 1)} here; mend the line.", k + 1) from None
 
 
 def _words(lines: list[str], k: int) -> list[str]:

@@ -1,6 +1,7 @@
 """Files say what they hold, or are refused with the place, the reason and the cure: nothing is guessed or left out."""
 
 import gzip
+from random import Random
 
 import ase.io
 import numpy as np
@@ -195,7 +196,7 @@ REFUSED = {
     "a data file": ("w.data", FULL, {}, "its name ends as one of runnerdata does.*name it with --format lammps-data"),
     "a data file of no kind": ("w.lmp", FULL, {}, "tell no format; name it with --format lammps-data"),
     "a log of something": ("w.log", "3\nno output of Gaussian\n", {}, "its name ends as one of gaussian-out does"),
-    "another format": ("w.xyz", PLAIN, {"format": "cif"}, "it was read as cif, as was asked for"),
+    "another format": ("w.xyz", PLAIN, {"format": "cif"}, "the file is no CIF .*, or name its format with --format"),
     "no format": ("w.xyz", PLAIN, {"format": "lammps"}, "'lammps' is no format that ASE reads; .* lammps-data"),
     "types of a data file": ("w.data", BARE, {"format": "lammps-data"}, "types 1, 2; say .* --types 1=SYMBOL 2=SYMBOL"),
     "masses of no element": (
@@ -203,6 +204,13 @@ REFUSED = {
         FULL.replace("15.9994", "15.035"),
         {"format": "lammps-data"},
         r"types 1 \(mass 15.035\), 2 \(mass 1.008\)",
+    ),
+    "no box": ("w.data", FULL.replace("zlo zhi", ""), {"format": "lammps-data"}, "no number of atom types, or no box"),
+    "half an atom": (
+        "w.data",
+        FULL.replace("5.119", "x"),
+        {"format": "lammps-data"},
+        "line 15: the atoms cannot be read",
     ),
     "atoms that are missing": ("w.data", FULL.replace("3 atoms", "4 atoms"), {"format": "lammps-data"}, "are 3 of 4"),
     "more atoms than told": ("w.data", FULL.replace("3 atoms", "2 atoms"), {"format": "lammps-data"}, "are 3 of 2"),
@@ -245,11 +253,21 @@ REFUSED = {
     ),
     "a part of an atom": ("p.pdb", PDB.replace("0.930  1.00", "0.930  0.40"), {}, "line 5: the atom 1HA is there in"),
     "two places": ("p.pdb", PDB.replace(" N   GLY", " CA BGLY"), {}, "line 4: the atom CA is listed at several places"),
+    "no cell of a PDB": ("p.pdb", PDB.replace("20.000", "  none"), {}, "line 1: the cell is not one of six numbers"),
     "a space group": ("p.pdb", PDB.replace(" P 1", " P 21 21 21"), {}, "line 1: .* space group P 21 21 21.* expand it"),
     "shared sites": ("s.cif", SHARED, {}, r"data_x the site Sr1 is occupied in part \(0.5\).*--ignore occupancies"),
     "split sites": ("s.cif", SPLIT, {}, r"data_x the site Sr1 is occupied in part \(0.5\).*--ignore occupancies"),
     "sites on each other": ("s.cif", SHARED.replace("0.5\n", "1\n"), {}, "data_x the site .* sits on another one"),
     "a row too short": ("s.cif", WHOLE.replace(" 0 0 1\nO1", " 0\nO1"), {}, "has 3 sites, of which 2 cannot be read"),
+    "a site that is nowhere": (
+        "s.cif",
+        WHOLE.replace("0.5 0 0 1", "0.5 ? 0 1"),
+        {},
+        "the site La1 has '\\?' for _atom_s",
+    ),
+    "a site of no kind": ("s.cif", WHOLE.replace("La3+", "?"), {}, "'\\?' is no chemical symbol"),
+    "no cell of a CIF": ("s.cif", WHOLE.replace("_cell_length_b 4", ""), {}, "data_x has no cell of six numbers"),
+    "no space group": ("s.cif", DIAMOND.format(x=0, loop="").replace("227", "300"), {}, "data_d makes no crystal"),
     "an origin": ("s.cif", DIAMOND.format(x=0.125, loop=""), {}, "which of two origins of space group 227"),
     "axes": ("s.cif", DIAMOND.replace("227", "166").format(x=0.125, loop=""), {}, "of two axes of space group 166"),
     "FE1": ("s.cif", WHOLE.replace("Sr2+", "FE1"), {}, "'FE1' is no chemical symbol; .* --types FE1=SYMBOL"),
@@ -269,6 +287,12 @@ REFUSED = {
         POSCAR.format(title="In a box", names=""),
         {},
         "frame 0, line 6: .* --types 1=SYMBOL 2=SYMBOL",
+    ),
+    "a row of VASP": (
+        "POSCAR",
+        POSCAR.format(title="", names="O H\n").replace("5.763", "x"),
+        {},
+        "line 10: there should",
     ),
     "fewer elements": ("POSCAR", POSCAR.format(title="", names="O\n"), {}, "line 6: there are 1 elements for 2 kinds"),
     "deuterium of VASP": ("POSCAR", POSCAR.format(title="", names="O D\n"), {}, "line 6: 'D' .* --types D=H"),
@@ -389,6 +413,7 @@ READ = {
         "w.dump", "ITEM: UNITS\nmetal\n" + 2 * f"ITEM: TIME\n0.5\n{DUMP}", {"types": {1: "H", 2: "O"}}, [IN_A_BOX] * 2,
     ),
     "a protein, and the cell of each model": ("p.pdb", PDB, {}, [GLY, GLY]),
+    "models without an end": ("p.pdb", PDB.replace("ENDMDL\n", ""), {}, [GLY, GLY]),
     "a cell that is none": (
         "p.pdb", PDB.replace("20.000", " 1.000"), {"index": 1}, [Atoms("NCH", GLY.positions)],
     ),
@@ -452,12 +477,43 @@ def test_the_index_may_follow_the_name(written):
         frames("random-methane:3", 4.0, units="bohr")
 
 
+GOOD = [("a.xyz", PLAIN * 2, {}), ("a.xyz", SALT.format(cell='Lattice="4 0 0 0 4 0 0 0 4"'), {}), ("p.pdb", PDB, {}),
+        ("w", FULL, {"format": "lammps-data"}), ("w.dump", DUMP * 2, {"types": {1: "H", 2: "O"}}), ("s.cif", WHOLE, {}),
+        ("s.sdf", SDF * 2, {}), ("POSCAR", POSCAR.format(title="", names="O H\n"), {})]  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:.*:UserWarning")
+@pytest.mark.parametrize("name, text, options", GOOD)
+def test_a_file_with_an_error_is_read_or_refused_in_a_sentence(written, name, text, options):
+    random, refused = Random(0), 0
+    for _ in range(60):
+        lines, k = text.split("\n"), random.randrange(text.count("\n"))
+        wrong = [
+            [*lines[:k], *lines[k + 1 :]],
+            [*lines[:k], random.choice(lines), *lines[k:]],
+            [*lines[:k], lines[k][: random.randrange(len(lines[k]) + 1)]],
+            [
+                *lines[:k],
+                lines[k].replace(*random.choice([("0", "x"), (" ", ""), ("1", "nan"), (".", "\t")])),
+                *lines[k + 1 :],
+            ],
+        ]
+        path = written(name, "\n".join(random.choice(wrong)) or "\n")
+        try:
+            read(path, **options)
+        except ReadError as error:
+            refused += 1
+            assert "\n" not in str(error) and str(error).startswith(str(path)) and str(error).endswith(".")
+            assert "it was read as" not in str(error)
+    assert refused > 10
+
+
 def test_masses_name_an_element_or_none():
     rounded = {1: "1.008", 6: "12.0", 7: "14", 8: "16", 17: "35.45", 27: "58.93", 28: "58.69", 83: "208.98", 92: None}
     for number, mass in rounded.items():
-        assert mass is None or number_of_mass(float(mass)) == number
+        assert mass is None or number_of_mass(mass) == number
     # In reduced units, of deuterium, of a united atom, of an atom between two.
-    assert [number_of_mass(mass) for mass in (1.0, 2.014, 15.035, 58.8, 238.03)] == [None] * 5
+    assert [number_of_mass(mass) for mass in ("1.0", "2.014", "15.035", "58.8", "238.03", "C")] == [None] * 6
 
 
 def test_other_columns_are_kept_where_ase_keeps_them(written):
