@@ -41,7 +41,7 @@ SAME = 1e-2
 
 
 def blocks(file: IO[bytes]) -> Iterator[tuple[Any, int | None]]:
-    """Blocks that hold a structure, and how many sites each lists where that can be told."""
+    """Yield blocks that hold a structure, and how many sites each lists where that can be told."""
     from ase.io.cif import parse_cif
 
     text = file.read()
@@ -164,7 +164,7 @@ def _check_kept(block: Any, atoms: Atoms, reading: Reading) -> None:
 
 
 def _listed(text: str) -> Iterator[int]:
-    """Sites of each loop of sites, by the number of its entries: ASE leaves out rows that have more or fewer."""
+    """Count the sites of each loop of sites by its entries, because ASE leaves out rows that have more or fewer."""
     headers: list[str] = []
     entries, looping = 0, False
     for line in [*text.split("\n"), "loop_"]:

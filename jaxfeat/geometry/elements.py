@@ -38,12 +38,12 @@ def numbers_of(words: Sequence[str], reading: Reading, lines: Sequence[int] | No
 
 
 def ghost(what: str) -> str:
-    """What is said of a ghost or dummy atom."""
+    """Say what is wrong with a ghost or dummy atom, and what to do."""
     return f"{what} is a ghost or dummy atom and no element; leave such atoms out with --skip-ghosts, or remove it."
 
 
 def number_of_mass(text: str) -> int | None:
-    """The element of a mass in u, `None` where that is not certain."""
+    """Find the element of a mass in u, `None` where that is not certain."""
     from ase.data import atomic_masses
 
     try:
@@ -84,7 +84,7 @@ def _reason(unknown: Sequence[str]) -> str:
 
 
 def _proposal(word: str) -> str:
-    """What would most likely be said of a word, for the user to judge."""
+    """Propose the element of a word where its spelling has one, for the user to judge."""
     if word in _ISOTOPES:
         return "H"
     if word.isdecimal() and 0 < int(word) < len(SYMBOLS):

@@ -23,7 +23,7 @@ PEEK = 50_000
 
 
 class _Dialect(NamedTuple):
-    """How frames are told apart, and how atoms are made of one."""
+    """A way to tell frames apart, and to make atoms of one."""
 
     split: Callable[[Any], Iterator[Any]]
     parse: Callable[[Any, Reading], Atoms]
@@ -105,7 +105,7 @@ def atoms_of(path: Path, reading: Reading, start: int = 0) -> Iterator[Atoms]:
 
 
 def _raw(path: Path, reading: Reading, span: slice, at: list[int], parsed: bool = True) -> Iterator[Any]:
-    """Frames of a span; `at` holds the index of the one that is being read."""
+    """Yield the frames of a span; `at` holds the index of the one that is being read."""
     from ase import Atoms
     from ase.io.formats import UnknownFileTypeError
 
@@ -144,7 +144,7 @@ def _raw(path: Path, reading: Reading, span: slice, at: list[int], parsed: bool 
 
 
 def _dlp(atoms: Atoms) -> list[str]:
-    """Names that ASE has split after a letter and small letters; what follows a symbol begins with no letter."""
+    """Join names that ASE has split after a letter and small letters; no letter follows a symbol."""
     labels = atoms.arrays["dlp4_labels"].tolist()
     return [symbol + label * label[:1].isalpha() for symbol, label in zip(atoms.symbols, labels, strict=True)]
 
@@ -154,7 +154,7 @@ def _said(error: Exception) -> str:
 
 
 def _told(path: Path) -> str:
-    """The format that name and content of a file tell.
+    """Find the format that name and content of a file tell.
 
     **Raises:** `UnknownFileTypeError` where there is none, or where a name that many programs give is all that tells.
     """
@@ -207,12 +207,12 @@ def _frames(path: Path, kind: str, reading: Reading, span: slice, at: list[int],
         return
     with open_with_compression(str(path), "rb") as binary:
         file = binary if dialect.binary else _text(binary)
-        for frame in islice(_numbered(dialect.split(file), at, span), span.start, span.stop, span.step):
+        for frame in islice(_numbered(dialect.split(file), at), span.start, span.stop, span.step):
             yield dialect.parse(frame, reading) if parsed else frame
 
 
-def _numbered(frames: Iterator[Any], at: list[int], span: slice) -> Iterator[Any]:
-    """The same frames; where they cannot be told apart, `at` holds the index of the one that is at fault."""
+def _numbered(frames: Iterator[Any], at: list[int]) -> Iterator[Any]:
+    """Yield the same frames; `at` is given the index of the one before which they cannot be told apart."""
     k = 0
     while True:
         try:
@@ -227,7 +227,7 @@ def _numbered(frames: Iterator[Any], at: list[int], span: slice) -> Iterator[Any
 
 
 def _text(binary: Any) -> IO[str]:
-    """Text of a file, with or without a mark of its byte order; comments may be in any encoding."""
+    """Open a file as text, with or without a mark of its byte order; comments may be in any encoding."""
     start = binary.read(2)
     if start in (b"\xff\xfe", b"\xfe\xff"):
         raise Fault("the file is text in UTF-16; save it in UTF-8.", 1)
@@ -256,7 +256,7 @@ def _finished(atoms: Atoms, reading: Reading) -> Atoms:
 
 
 def _without(atoms: Atoms, dropped: np.ndarray) -> Atoms:
-    """Other atoms; what a calculator has of each of them is kept as an array."""
+    """Leave atoms out, and keep what a calculator has of each of the others as an array."""
     results = {} if atoms.calc is None else atoms.calc.results
     arrays = {name: np.asarray(value) for name, value in results.items()}
     kept = atoms[~dropped]

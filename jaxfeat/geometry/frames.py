@@ -137,7 +137,7 @@ def _of_atoms(
 
 
 def _place(name: str, label: Callable[[int], str], first: int, k: int) -> str:
-    """What messages call the k-th frame after the first."""
+    """Name the k-th frame after the first, for messages."""
     return f"{name}: {label(first + k)}"
 
 

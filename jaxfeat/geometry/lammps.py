@@ -29,7 +29,7 @@ class Snapshot(NamedTuple):
 
 
 def looks_like_data(start: bytes) -> bool:
-    """Whether a file that starts so may be a data file."""
+    """Tell whether a file that starts so may be a data file."""
     return _LOOKS.search(start) is not None
 
 
@@ -120,7 +120,7 @@ def _of_columns(names: list[str], rows: list[list[str]], first: int, reading: Re
 def _of_types(
     kinds: Mapping[str, str], masses: Mapping[str, str], types: Mapping[str, int], line: int | None
 ) -> dict[str, int]:
-    """Atomic numbers of types: as a user says, or as their masses tell."""
+    """Find the atomic numbers of types, which a user says or their masses tell."""
     found = {}
     for kind in kinds:
         number = types[kind] if kind in types else number_of_mass(masses.get(kind, ""))
@@ -178,7 +178,7 @@ def _section(lines: list[str], name: str) -> list[list[str]]:
 
 
 def _rows(lines: list[str], heading: int) -> Iterator[list[str]]:
-    """Rows of a section, without comments."""
+    """Yield the rows of a section, without comments."""
     for line in lines[heading + 1 :]:
         if _HEADING.fullmatch(line.strip()):
             return

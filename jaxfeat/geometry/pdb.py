@@ -90,7 +90,7 @@ def _check_coordinates(number: int, line: str) -> None:
 
 
 def _word(line: str) -> str:
-    """What a line says that its atom is: an element, or, with a blank before it, a name that does not tell."""
+    """Read the element of an atom, or else its name with a blank before it, where that does not tell."""
     element, name = line[76:78].strip(), line[12:16]
     if element:
         # The standard has capitals.
@@ -102,7 +102,7 @@ def _word(line: str) -> str:
 
 
 def _is_cell(number: int, line: str, reading: Reading) -> bool:
-    """Whether there is a cell. **Raises:** `Fault` where the atoms are not all that it holds."""
+    """Tell whether there is a cell. **Raises:** `Fault` where the atoms are not all that it holds."""
     lengths = [line[6:15].strip(), line[15:24].strip(), line[24:33].strip()]
     # By the standard, cells of 1 Å are those of structures that have none.
     try:

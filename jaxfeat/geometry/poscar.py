@@ -56,12 +56,12 @@ def _check_numbers(lines: list[str], at: int, counts: list[str]) -> None:
 
 
 def _words(lines: list[str], k: int) -> list[str]:
-    """Words of a line before its comment."""
+    """Split a line before its comment."""
     return lines[k].split("!")[0].split() if k < len(lines) else []
 
 
 def _unnamed(title: list[str], counts: list[str], reading: Reading) -> list[str]:
-    """Words for the kinds of a file of VASP 4: their places, of which a user tells, or a title of symbols alone."""
+    """Name the kinds of a file of VASP 4 by their places, where a user tells of these, or by a title of symbols."""
     places = [str(k + 1) for k in range(len(counts))]
     if all(place in reading.types for place in places):
         return places

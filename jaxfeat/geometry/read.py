@@ -105,12 +105,12 @@ def _file(path: Path, how: Reading) -> Source:
 
 
 def frame_label(k: int, how: Reading) -> str:
-    """What a reader would call a frame: by its place in the file."""
+    """Name a frame by its place in the file."""
     return f"frame {(how.frames.start or 0) + k * (how.frames.step or 1)}"
 
 
 def per_atom(structure: Atoms) -> dict[str, np.ndarray]:
-    """Everything that a file says of each atom, `(n, ...)` by name, whether ASE keeps it as an array or as a result."""
+    """Gather everything that a file says of each atom, `(n, ...)` by name, whether ASE keeps it as an array or as a result."""
     n, results = len(structure), {} if structure.calc is None else structure.calc.results
     found = {name: np.asarray(value) for name, value in results.items()}
     return {**{name: array for name, array in found.items() if array.shape[:1] == (n,)}, **structure.arrays}

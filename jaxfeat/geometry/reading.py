@@ -1,4 +1,4 @@
-"""How a file is to be read: its format, its frames, and what it leaves open."""
+"""Options of reading a file: its format, its frames, and the answers to what it leaves open."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from jaxfeat.geometry.species import SYMBOLS
 
 UNITS = ("angstrom", "bohr")
 SITES, CELL = "occupancies", "cell"
-"""What `ignore` may name beside chemical symbols."""
+"""Words that `ignore` may have beside chemical symbols."""
 
 _INDEX = re.compile(r"[+-]?\d+|(?:[+-]?\d+)?:(?:[+-]?\d+)?(?::(?:\d+)?)?")
 
 
 class Fault(Exception):
-    """What is wrong in a frame and what mends it, and the line of the file where that is."""
+    """A fault of a frame: its reason and its cure, and the line of the file where it is."""
 
     def __init__(self, reason: str, line: int | None = None) -> None:
         super().__init__(reason)
@@ -29,7 +29,7 @@ class Fault(Exception):
 
 
 class Reading(NamedTuple):
-    """How a file is read. `reading` makes one of what a user says.
+    """A way to read a file, which `reading` makes of the options that a user gives.
 
     **Attributes:**
 
@@ -54,7 +54,7 @@ class Reading(NamedTuple):
 
     @property
     def identity(self) -> bytes:
-        """What tells two ways to read one file apart; empty where nothing was asked for."""
+        """Bytes that tell two ways to read one file apart; none where nothing was asked for."""
         if self._replace(ghosts="refuse") == Reading() and self.ghosts != "skip":
             return b""
         frames = [self.frames.start or 0, self.frames.stop, self.frames.step or 1]
@@ -120,7 +120,7 @@ def _number(symbol: Any, where: str) -> int:
 
 
 def _frames(index: str | int | slice | None) -> slice:
-    """Frames of an index as ASE takes it. **Raises:** `ReadError` for anything else, and for steps backwards."""
+    """Make a slice of an index as ASE takes it. **Raises:** `ReadError` for anything else, and for steps backwards."""
     if isinstance(index, slice):
         parts = [index.start, index.stop, index.step]
     elif index is None or isinstance(index, int):

@@ -125,7 +125,7 @@ def _keys(comment: str) -> dict[str, str]:
 
 
 def _columns(text: str) -> dict[str, _Column]:
-    """Columns by the names that ASE has for them."""
+    """Find the columns of a frame, by the names that ASE has for them."""
     columns, start, position = {}, 0, 0
     while position < len(text):
         match = _COLUMNS.match(text, position)
@@ -221,7 +221,7 @@ def _species(arrays: dict[str, np.ndarray], rows: list[list[str]], first: int, r
 
 
 def _vectors(lines: list[str], first: int) -> np.ndarray:
-    """Cell vectors after the atoms, as ADF writes them."""
+    """Read cell vectors after the atoms, as ADF writes them."""
     cell = np.zeros((3, 3))
     for k, line in enumerate(lines):
         name, *words = line.split()
@@ -235,7 +235,7 @@ def _vectors(lines: list[str], first: int) -> np.ndarray:
 
 
 def _annotate(atoms: Atoms, comment: str, arrays: dict[str, np.ndarray]) -> None:
-    """Hand on the other columns and keys, as ASE keeps them: what it knows of goes to a calculator."""
+    """Hand on the other columns and keys as ASE does: properties that it knows go to a calculator."""
     from ase.io.extxyz import key_val_str_to_dict, set_calc_and_arrays
 
     try:
