@@ -110,7 +110,7 @@ def frame_label(k: int, how: Reading) -> str:
 
 
 def per_atom(structure: Atoms) -> dict[str, np.ndarray]:
-    """Gather everything that a file says of each atom, `(n, ...)` by name, whether ASE keeps it as an array or as a result."""
+    """Gather everything that a file says of each atom, `(n, ...)` by name: what ASE has as arrays, and as results."""
     n, results = len(structure), {} if structure.calc is None else structure.calc.results
     found = {name: np.asarray(value) for name, value in results.items()}
     return {**{name: array for name, array in found.items() if array.shape[:1] == (n,)}, **structure.arrays}
