@@ -49,6 +49,8 @@ def blocks(file: IO[bytes]) -> Iterator[tuple[Any, int | None]]:
         structures = [block for block in parse_cif(io.BytesIO(text)) if any(place in block for place in _PLACES)]
     except (AssertionError, IndexError, RuntimeError, ValueError) as error:
         raise Fault(f"the file is no CIF ({error!r:.100}); mend it, or name its format with --format.") from error
+    if not structures and re.search(rb"^_atom_site\.", text, re.MULTILINE):
+        raise Fault("the file is mmCIF, which ASE does not read; convert it to PDB or extended xyz.")
     listed: list[int | None] = [*_listed(text.decode("latin1"))]
     if len(listed) != len(structures):
         listed = [None] * len(structures)

@@ -266,6 +266,7 @@ REFUSED = {
         "the site La1 has '\\?' for _atom_s",
     ),
     "a site of no kind": ("s.cif", WHOLE.replace("La3+", "?"), {}, "'\\?' is no chemical symbol"),
+    "mmCIF": ("p.cif", "data_p\nloop_\n_atom_site.id\n_atom_site.Cartn_x\n1 0.5\n", {}, "the file is mmCIF, which"),
     "no cell of a CIF": ("s.cif", WHOLE.replace("_cell_length_b 4", ""), {}, "data_x has no cell of six numbers"),
     "no space group": ("s.cif", DIAMOND.format(x=0, loop="").replace("227", "300"), {}, "data_d makes no crystal"),
     "an origin": ("s.cif", DIAMOND.format(x=0.125, loop=""), {}, "which of two origins of space group 227"),
