@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -218,7 +217,6 @@ def _specified(arguments: argparse.Namespace) -> AbstractFeaturizer | None:
     path = getattr(arguments, "spec", None)
     if path is None:
         return None
-    find_modules_here()
     try:
         f = made(json.loads(path.read_text(encoding="utf-8")), arguments)
     except FileNotFoundError:
@@ -232,17 +230,6 @@ def _specified(arguments: argparse.Namespace) -> AbstractFeaturizer | None:
     if beside:
         raise BasisError(f"--spec says all about the descriptor; leave out {', '.join(beside)}, or change {path}.")
     return f
-
-
-def find_modules_here() -> None:
-    """Have classes of the current folder be found, as Python finds them for a script there.
-
-    An installed command has its own folder on the path instead. The folder comes last, and hides no other module;
-    processes that this one starts take the path over.
-    """
-    here = str(Path.cwd())
-    if not {"", here} & set(sys.path):
-        sys.path.append(here)
 
 
 def _from_options(arguments: argparse.Namespace, batch: Environment | Frames) -> AbstractFeaturizer:

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jaxfeat.cli.arguments import find_modules_here
 from jaxfeat.cli.output import check_targets, progress_bar, written
 from jaxfeat.cli.trust import add_trust, made
 
@@ -101,7 +100,6 @@ def _featurizer(stored: Stored, arguments: argparse.Namespace) -> tuple[Abstract
 
     if not stored.has_positions:
         return None, "This store holds no positions."
-    find_modules_here()
     try:
         f = made(stored.featurizer_spec(), arguments)
     except BasisError as error:

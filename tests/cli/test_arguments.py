@@ -1,7 +1,5 @@
 """Options of files reach every command that reads some, and what is wrong with a file is said in a sentence."""
 
-import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +7,6 @@ import pytest
 import xarray
 from ase.build import molecule
 
-import jaxfeat
 from jaxfeat.cli import main
 from jaxfeat.sweep import converge, manifold, resume, run
 
@@ -151,18 +148,3 @@ import jaxfeat
 class Nearest(jaxfeat.PowerSpectrum):
     pass
 """
-
-
-def test_a_class_of_the_current_folder_is_found(asked, monkeypatch):
-    # As in an installed command, whose path has its own folder and not this one.
-    monkeypatch.setattr(sys, "path", [path for path in sys.path if path not in ("", str(Path.cwd()))])
-    Path("nearest_here.py").write_text(MODULE)
-    Path("json.py").write_text("raise ImportError('hides a module of Python')")
-    Path("f.json").write_text(
-        json.dumps({"kind": "nearest_here:Nearest", "species": ["H", "C"], "n_max": 2, "l_max": 1})
-    )
-    try:
-        assert len(asked("scan", "random-methane:1", "--spec", "f.json")) == 1
-        assert type(jaxfeat.from_spec(json.loads(Path("f.json").read_text()))).__name__ == "Nearest"
-    finally:
-        sys.modules.pop("nearest_here", None)
