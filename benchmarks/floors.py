@@ -80,7 +80,7 @@ def positions(rng: np.random.Generator, case: Case, n: int) -> np.ndarray:
 
 def errors(case: Case, at: np.ndarray, *, screened: bool) -> np.ndarray:
     """The largest error of the raw and of the equilibrated values of each environment, over their floors: `(n, 2)`."""
-    f = _featurizer(case)
+    f = featurizer(case)
     n, k = at.shape[:2]
     batch = jaxfeat.Environment.stack([jaxfeat.Environment.from_neighbors(one, ["H"] * k) for one in at])
     found = np.full((n, 2), np.nan)
@@ -93,7 +93,7 @@ def errors(case: Case, at: np.ndarray, *, screened: bool) -> np.ndarray:
     return found
 
 
-def _featurizer(case: Case) -> jaxfeat.PowerSpectrum:
+def featurizer(case: Case) -> jaxfeat.PowerSpectrum:
     sizes = {"n_max": case.n_max, "l_max": case.l_max}
     return jaxfeat.PowerSpectrum(
         ("H",), case.r_cut, sigma=case.sigma, radial=case.radial, include_center=False, **sizes

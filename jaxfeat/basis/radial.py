@@ -32,7 +32,7 @@ FINEST = 1 / 64
 """The narrowest Gaussian, in units of r_cut, that a traced basis resolves."""
 
 WIDEST = 10
-"""Distance in widths from which on a Gaussian is below 1e-21."""
+"""Distance in widths from its maximum from which on a Gaussian, times any power of distance, is below 1e-21."""
 
 
 class AbstractRadialBasis(eqx.Module):
@@ -206,13 +206,15 @@ class _Integrated(AbstractRadialBasis):
     def functions(self, r_cut: Any, sigma: Any) -> Functions:
         rho = sigma / r_cut
         known = isinstance(rho, np.floating)
-        sharpness, outer = (float(1 / rho), float(1 + WIDEST * rho)) if known else (1 / FINEST, np.inf)
+        # Near the origin a shell is weighed by r^(2l), whose product with a Gaussian is largest √(2l) widths out.
+        beyond = WIDEST + sqrt(2 * (self.l_max + N_ORDERS))
+        sharpness, outer = (float(1 / rho), float(1 + beyond * rho)) if known else (1 / FINEST, np.inf)
         nodes, weights, radial = self.shells(sharpness, outer)
 
         def values(u: Any) -> Any:
             q, w, functions = nodes, weights, radial
             if known:
-                near = (q > u.min() ** 0.5 - WIDEST * rho) & (q < u.max() ** 0.5 + WIDEST * rho)
+                near = (q > u.min() ** 0.5 - beyond * rho) & (q < u.max() ** 0.5 + beyond * rho)
                 q, w, functions = q[near], w[near], functions[near]
             a = 1 / (2 * rho**2)
             q = q.astype(u.dtype)
