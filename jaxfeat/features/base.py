@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -12,8 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxfeat.errors import BasisError, SpeciesError
-from jaxfeat.geometry.environment import Environment
+from jaxfeat.errors import BasisError, GeometryError, SpeciesError
+from jaxfeat.geometry.environment import Environment, concrete
+from jaxfeat.geometry.radius import ROUNDING
 from jaxfeat.geometry.species import SYMBOLS
 from jaxfeat.geometry.structure import Structure, other_species
 from jaxfeat.linalg.gram import gram_matrix
@@ -93,13 +94,16 @@ class AbstractFeaturizer(eqx.Module):
         return len(self.labels)
 
     def __call__(self, env: Environment) -> Float[Array, "*batch n_features"]:
-        """Features of an environment, or of each one of a batch.
+        """Compute the features of an environment, or of each one of a batch.
 
-        **Raises:** `SpeciesError` for a species that is not among the featurizer's. Inside jit and vmap, where that
-        cannot be raised, such atoms are not seen, and `singular_spectrum` says so in its status.
+        Environments of one shape share one program, whatever part of it is padding (`Environment.padded`).
+
+        **Raises:** `SpeciesError` for a species that is not among the featurizer's, `GeometryError` for environments
+        that were cut at the wrong radius (`check`). Inside jit and vmap, where that cannot be raised, such atoms are
+        not seen, and `singular_spectrum` says both in its status.
         """
         self.check(env)
-        return _features(self.prepared(), env.trimmed())
+        return _features(self.prepared(), env)
 
     def prepared(self) -> AbstractFeaturizer:
         """The same featurizer, with all that depends on its quantities alone worked out.
@@ -113,7 +117,17 @@ class AbstractFeaturizer(eqx.Module):
     __eq__ = object.__eq__
 
     def check(self, at: Environment | Structure) -> None:
-        """Raise `SpeciesError` for atoms that are not among the featurizer's species (outside jit and vmap)."""
+        """Raise an error for what the featurizer would get wrong (outside jit and vmap).
+
+        Environments know the radius that they were cut at. A smaller one than the featurizer's `r_cut` is an error,
+        because atoms in between are missing. A larger one is an error for `NoCutoff`, which would count the atoms in
+        between; a window weights them zero, so that environments of one radius serve all smaller `r_cut`. Environments
+        of given neighbors were not cut, and always fit.
+
+        **Raises:** `SpeciesError` for atoms that are not among the featurizer's species, `GeometryError` for
+        environments that were cut at the wrong radius.
+        """
+        self.check_radius(at.r_cut)
         if self.species is None:
             return
         unknown = other_species(at, self.species)
@@ -121,6 +135,32 @@ class AbstractFeaturizer(eqx.Module):
             names = ", ".join(SYMBOLS[z] for z in np.unique(unknown))
             known = ", ".join(SYMBOLS[z] for z in self.species)
             raise SpeciesError(f"species {names} not among the featurizer's ({known}); add them to `species`.")
+
+    @property
+    def radii(self) -> tuple[Any, Any]:
+        """The smallest and the largest radius (Å) at which environments may be cut: here any."""
+        return 0.0, np.inf
+
+    def check_radius(self, r_cut: Any) -> None:
+        """Raise `GeometryError` unless environments that were cut at `r_cut` (Å, any shape) hold the atoms that the
+        featurizer is to see, and no others (outside jit and vmap)."""
+        cut, (least, most) = concrete(r_cut), (concrete(radius) for radius in self.radii)
+        if cut is None or least is None or most is None:
+            return
+        short = (cut < least * (1 - ROUNDING)) & (cut > 0)
+        long = np.isfinite(cut) & (cut > most * (1 + ROUNDING))
+        for wrong, why in ((short, "atoms in between are missing"), (long, "its cutoff would let atoms in between in")):
+            if wrong.any():
+                raise GeometryError(
+                    f"environments were cut at {cut[wrong].flat[0]:g} Å, and r_cut of the featurizer is {least:g} Å: "
+                    f"{why}. Make them with environments(atoms, f), which takes the radius from the featurizer f."
+                )
+
+    def reaches(self, env: Environment) -> Bool[Array, ""]:
+        """Whether one environment was cut at a radius that suits the featurizer, as `check` has it."""
+        least, most = (jnp.asarray(radius, env.r_cut.dtype) for radius in self.radii)
+        short, long = env.r_cut < least * (1 - ROUNDING), env.r_cut > most * (1 + ROUNDING)
+        return ~short & (~long | jnp.isinf(env.r_cut))
 
     def restricted(self, species: Int[Array, " k"] | np.ndarray) -> AbstractFeaturizer:
         """A featurizer whose Jacobian has the same singular values wherever only these `species` occur, with fewer
@@ -217,9 +257,9 @@ class AbstractStructureMap(eqx.Module):
         """Put together what the centers have, features or their derivatives: `(c, d, ...)` -> `(n_features, ...)`."""
 
     def __call__(self, structure: Structure) -> Float[Array, "*batch n_features"]:
-        """Features of a structure, or of each one of a batch. **Raises:** `SpeciesError`, as the featurizer does."""
+        """Compute the features of a structure, or of each one of a batch. **Raises:** as the featurizer does."""
         self.featurizer.check(structure)
-        return _collected(self.prepared(), structure, structure.environments().trimmed())
+        return _collected(self.prepared(), structure, structure.environments())
 
 
 @eqx.filter_jit

@@ -16,7 +16,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxfeat.basis.cutoff import AbstractCutoff, Smoothstep, Willatt2018
+from jaxfeat.basis.cutoff import AbstractCutoff, NoCutoff, Smoothstep, Willatt2018
 from jaxfeat.basis.radial import RADIAL_BASES, AbstractRadialBasis
 from jaxfeat.basis.series import Series
 from jaxfeat.errors import BasisError, SpeciesError
@@ -112,6 +112,10 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
         among = species[:, None] == self.species[None]
         of_species = (among.astype(self.weights.dtype) * self.weights[None]).sum(1)
         return eqx.tree_at(lambda f: (f.species, f.weights), self, (species, of_species))
+
+    @property
+    def radii(self) -> tuple[Any, Any]:
+        return self.r_cut, self.r_cut if isinstance(self.cutoff, NoCutoff) else np.inf
 
     @property
     def n_max(self) -> int:

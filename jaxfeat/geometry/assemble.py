@@ -13,7 +13,9 @@ import jax
 import numpy as np
 
 from jaxfeat.errors import GeometryError, ReadError, SpeciesError
+from jaxfeat.geometry.bounds import BoundsError, bounded
 from jaxfeat.geometry.environment import COINCIDENT, Environment, check_positions
+from jaxfeat.geometry.radius import radius_of
 from jaxfeat.geometry.species import SYMBOLS, atomic_number
 from jaxfeat.geometry.structure import Structure
 
@@ -41,31 +43,41 @@ class ImagesError(GeometryError):
 
 def environments(
     atoms: Atoms | Sequence[Atoms],
-    r_cut: float,
+    within: Any = None,
     centers: str | int | Sequence[str] | Sequence[int] | None = None,
     *,
+    r_cut: float | None = None,
     names: Sequence[str] | None = None,
 ) -> Environment:
     """The environments of atoms in molecules and periodic cells, as one batch.
 
-    Neighbors are the atoms and periodic images nearer to the center than `r_cut`, nearest first; a center without any
-    is kept, all masked. Environments follow the order of structures, then that of `centers`.
+    Neighbors are the atoms and periodic images nearer to the center than the radius, nearest first; a center without
+    any is kept, all masked. Environments follow the order of structures, then that of the indices in `centers`; centers
+    chosen by symbol, and all of them, come in the order of the atoms.
+
+    Environments know their radius, and a featurizer refuses those that were cut at less than its `r_cut`
+    (`AbstractFeaturizer.check`).
 
     **Arguments:**
 
     - `atoms`: one structure or a list of them. Their `pbc` decides which cell vectors count.
-    - `r_cut`: Å.
-    - `centers`: `None` for every atom, indices (the same in every structure), or chemical symbols.
+    - `within`: the radius in Å; or the featurizer or structure map that is to describe the environments, whose `r_cut`
+      is taken.
+    - `centers`: `None` for every atom, indices (the same in every structure), or chemical symbols. What is named twice
+      is a center once.
+    - `r_cut`: the radius in Å, in place of `within`. If both are given, they must agree.
     - `names`: of the structures, for messages about them.
 
     **Returns:** an `Environment` with leading axis `b`: positions `(b, n, 3)` in Å relative to the center, padded to
     the largest `n`, float64 where JAX has it.
 
-    **Raises:** `ReadError` for what is not `ase.Atoms` or an empty list, `GeometryError` for positions, cells, `r_cut`
-    or indices that make no sense, `SpeciesError` for dummy atoms and for symbols that no structure holds.
+    **Raises:** `ReadError` for what is not `ase.Atoms` or an empty list; `GeometryError` for positions, cells, indices
+    or a radius that make no sense, for two radii that differ, for coordinates above 1e5 Å and for more than about 3e7
+    pairs of neighbors; `SpeciesError` for dummy atoms and for symbols that no structure holds.
     """
-    structures, r_cut, label = _checked(atoms, r_cut, names)
-    return jax.device_put(assembled(structures, chosen_centers(structures, centers, label), r_cut, label))
+    radius = radius_of(within, r_cut)
+    structures, label = _checked(atoms, names)
+    return jax.device_put(assembled(structures, chosen_centers(structures, centers, label), radius, label))
 
 
 def assembled(
@@ -73,7 +85,8 @@ def assembled(
 ) -> Environment:
     """Environments of the chosen centers of structures that nothing is wrong with, on the host.
 
-    **Raises:** `ImagesError` for atoms that are at the same point as the image of another.
+    **Raises:** `ImagesError` for atoms that are at the same point as the image of another, `BoundsError` for structures
+    whose neighbors cannot be looked for.
     """
     numbers = np.concatenate([structure.numbers for structure in structures])
     sizes = np.asarray([len(structure) for structure in structures])
@@ -103,18 +116,21 @@ def assembled(
         "center_species": numbers[where].astype(np.int32),
         "structure_index": structure_index.astype(np.int32),
         "center_index": np.concatenate(chosen).astype(np.int32),
+        "r_cut": np.full(len(where), r_cut),
     }
     return Environment(**arrays)
 
 
 def structures(
     atoms: Atoms | Sequence[Atoms],
-    r_cut: float,
+    within: Any = None,
     centers: str | int | Sequence[str] | Sequence[int] | None = None,
+    *,
+    r_cut: float | None = None,
 ) -> Structure:
     """Molecules or crystals with their lists of neighbors, for structure maps.
 
-    The lists hold for displacements that take no atom across `r_cut`, which a smooth cutoff makes harmless.
+    The lists hold for displacements that take no atom across the radius, which a smooth cutoff makes harmless.
 
     **Arguments:** as `environments`.
 
@@ -122,12 +138,13 @@ def structures(
 
     **Raises:** as `environments`, and `GeometryError` where molecules and periodic structures come in one list.
     """
-    many, r_cut, label = _checked(atoms, r_cut, None)
+    radius = radius_of(within, r_cut)
+    many, label = _checked(atoms, None)
     chosen = chosen_centers(many, centers, label)
     built = []
     for k, (structure, center) in enumerate(zip(many, chosen, strict=True)):
         name = label(k)
-        pairs = _pairs([structure], np.zeros(1, int), r_cut, [name].__getitem__)
+        pairs = _pairs([structure], np.zeros(1, int), radius, [name].__getitem__)
         n = len(structure)
         counts = np.bincount(pairs.center, minlength=n)
         order = np.lexsort((*pairs.shift.T, pairs.neighbor, pairs.distance, pairs.center))
@@ -146,14 +163,15 @@ def structures(
             "neighbor": neighbor[center],
             "shift": shift[center],
             "neighbor_mask": mask[center],
+            "r_cut": np.asarray(radius),
         }
         built.append(Structure(**arrays, periodic=bool(structure.pbc.any())))
     return Structure.stack(built) if isinstance(atoms, (list, tuple)) else jax.device_put(built[0])
 
 
-def _checked(atoms: Any, r_cut: Any, names: Sequence[str] | None) -> tuple[list[Atoms], float, Callable[[int], str]]:
-    """The structures, `r_cut` as a number, and what to call each structure, once nothing is wrong with them."""
-    structures, r_cut = _structures(atoms), length(r_cut)
+def _checked(atoms: Any, names: Sequence[str] | None) -> tuple[list[Atoms], Callable[[int], str]]:
+    """The structures, and what to call each of them, once nothing is wrong with them."""
+    structures = _structures(atoms)
 
     def label(k: int) -> str:
         return f"structure {k} ({formula(structures[k])})" if names is None else names[k]
@@ -162,18 +180,7 @@ def _checked(atoms: Any, r_cut: Any, names: Sequence[str] | None) -> tuple[list[
         fault = _fault(structure)
         if fault is not None:
             raise type(fault)(f"{label(k)}: {fault}")
-    return structures, r_cut, label
-
-
-def length(r_cut: Any) -> float:
-    """`r_cut` as a number. **Raises:** `GeometryError` for what is no distance."""
-    try:
-        value = float(r_cut)
-    except (TypeError, ValueError):
-        value = np.nan
-    if not np.isfinite(value) or value <= 0:
-        raise GeometryError(f"r_cut is {r_cut!r}; give a positive number of Å.")
-    return value
+    return structures, label
 
 
 def _structures(atoms: Any) -> list[Atoms]:
@@ -249,7 +256,7 @@ def chosen_centers(structures: list[Atoms], centers: Any, label: Callable[[int],
                 raise SpeciesError(f"there is no {SYMBOLS[number]} among the atoms; choose centers among {species}.")
         return [atoms_of_species(structure, numbers) for structure in structures]
     for k, structure in enumerate(structures):
-        for index in wanted[[0, -1]]:
+        for index in (wanted.min(), wanted.max()):
             if not 0 <= index < len(structure):
                 raise GeometryError(f"{label(k)}: there is no atom {index}, only 0 to {len(structure) - 1}.")
     return [wanted] * len(structures)
@@ -261,10 +268,14 @@ def atoms_of_species(structure: Atoms, numbers: list[int]) -> np.ndarray:
 
 
 def wanted_centers(centers: Any) -> np.ndarray | None:
-    """Symbols or indices without repetition, `None` for every atom. **Raises:** `GeometryError` for anything else."""
+    """Indices in the order given, or symbols in any, without repetition; `None` for every atom. **Raises:**
+    `GeometryError` for anything else."""
     if centers is None:
         return None
-    wanted = np.unique(np.atleast_1d(np.asarray(centers)))
+    wanted = np.atleast_1d(np.asarray(centers)).ravel()
+    symbols_or_indices, first = np.unique(wanted, return_index=True)
+    # The order of symbols means nothing, and must not tell one input from another.
+    wanted = symbols_or_indices if wanted.dtype.kind == "U" else wanted[np.sort(first)]
     if not wanted.size or wanted.dtype.kind not in "iuU":
         raise GeometryError(f"centers is {centers!r}; give indices, chemical symbols, or None for every atom.")
     return wanted
@@ -273,16 +284,22 @@ def wanted_centers(centers: Any) -> np.ndarray | None:
 def _pairs(structures: list[Atoms], starts: np.ndarray, r_cut: float, label: Callable[[int], str]) -> _Pairs:
     from vesin import NeighborList
 
-    search = NeighborList(cutoff=r_cut, full_list=True)
     found = []
     for k, (structure, start) in enumerate(zip(structures, starts, strict=True)):
         # Vectors of directions that do not repeat may hold anything; what completes the others to a cell is safe.
         cell = np.where(structure.pbc[:, None], structure.cell.array, 0.0)
         if structure.pbc.any():
             cell = type(structure.cell)(cell).complete().array
-        i, j, distance, vector, shift = search.compute(
-            points=np.asarray(structure.positions, float), box=cell, periodic=structure.pbc, quantities="ijdDS"
-        )
+        points = np.asarray(structure.positions, float)
+        try:
+            radius, box, periodic = bounded(points, cell, structure.pbc, r_cut)
+        except BoundsError as error:
+            raise BoundsError(f"{label(k)}: {error}") from error
+        search = NeighborList(cutoff=radius, full_list=True)
+        i, j, distance, vector, shift = search.compute(points=points, box=box, periodic=periodic, quantities="ijdDS")
+        if radius > r_cut:
+            near = distance < r_cut
+            i, j, distance, vector, shift = i[near], j[near], distance[near], vector[near], shift[near]
         i, j = i.astype(int), j.astype(int)
         if distance.size and distance.min() < COINCIDENT:
             first, second = sorted((int(i[distance.argmin()]), int(j[distance.argmin()])))

@@ -33,6 +33,8 @@ class Environment(eqx.Module):
     - `mask`: `(..., n)`, true where there is a neighbor.
     - `center_species`: `(...)` atomic number of the center, 0 where no atom sits there.
     - `structure_index`, `center_index`: `(...)`, where the environment was read from; -1 where it was not read.
+    - `r_cut`: `(...)` Å. Every atom nearer to the center than this is among the neighbors. Infinite, which is the
+      default, where the neighbors that are given are all there are; 0 where none could be looked for.
     """
 
     positions: Float[Array, "*batch n 3"]
@@ -41,6 +43,12 @@ class Environment(eqx.Module):
     center_species: Int[Array, "*batch"]
     structure_index: Int[Array, "*batch"]
     center_index: Int[Array, "*batch"]
+    r_cut: Float[Array, "*batch"] = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        given: Any = self.r_cut
+        if given is None:
+            self.r_cut = not_cut(np.shape(self.center_species), self.positions.dtype)
 
     @property
     def batch_shape(self) -> tuple[int, ...]:
@@ -56,10 +64,14 @@ class Environment(eqx.Module):
         return self.mask.sum(-1)
 
     def __getitem__(self, index: Any) -> Environment:
-        """Some environments of a batch, as from an array."""
+        """Take some environments of a batch, as from an array of its shape.
+
+        **Raises:** `GeometryError` for a single environment; `IndexError` for indices out of bounds, and for more of
+        them than the batch has axes. JAX cannot raise for traced indices, and takes the nearest item there is.
+        """
         if not self.batch_shape:
             raise GeometryError("this is one environment, not a batch: it has nothing to index.")
-        return taken(self, index)
+        return taken(self, self.batch_shape, index)
 
     def __iter__(self) -> Iterator[Environment]:
         return (self[index] for index in range(len(self)))
@@ -106,6 +118,7 @@ class Environment(eqx.Module):
             center_species=jax.device_put(np.int32(0 if center_species is None else atomic_number(center_species))),
             structure_index=jax.device_put(np.int32(-1)),
             center_index=jax.device_put(np.int32(-1)),
+            r_cut=jax.device_put(not_cut((), positions.dtype)),
         )
 
     @staticmethod
@@ -120,6 +133,9 @@ class Environment(eqx.Module):
     def padded(self, size: int) -> Environment:
         """The same environments with room for `size` neighbors. Cuts padding, never neighbors.
 
+        Every function of an environment works at the size that it is given. Environments that are padded to one size
+        share one compiled program, and so do the members of a batch.
+
         **Raises:** `GeometryError` if a neighbor would be lost (outside jit).
         """
         mask = concrete(self.mask)
@@ -133,8 +149,8 @@ class Environment(eqx.Module):
     def trimmed(self) -> Environment:
         """The same environments without padding that none of them needs; as they are inside jit.
 
-        XLA rounds differently at another shape. What is computed at the shape of the atoms alone does not depend on
-        padding in any bit.
+        XLA rounds differently at another shape. What is computed of trimmed environments does not depend in any bit on
+        how they were padded before.
         """
         mask = concrete(self.mask)
         return self if mask is None else self.padded(int(mask.sum(-1).max(initial=0)))
@@ -144,11 +160,36 @@ class Environment(eqx.Module):
         return eqx.tree_at(lambda env: env.positions, self, positions)
 
 
-def taken(batch: Batch, index: Any) -> Batch:
-    """Some items of a batch, as from an array."""
+def not_cut(shape: tuple[int, ...], dtype: Any) -> Any:
+    """Make the `r_cut` of environments whose neighbors are all there are."""
+    return np.full(shape, np.inf, dtype)
+
+
+def taken(batch: Batch, shape: tuple[int, ...], index: Any) -> Batch:
+    """Take some items of a batch, whose leading axes have this `shape`."""
+    index = _of_axes(shape, index)
     if isinstance(index, (int, np.integer)) and not on_host(batch):
         return _item(batch, np.asarray(index))
-    return jax.tree.map(lambda leaf: leaf[index], batch)
+    # NumPy makes scalars of what has no axis left, which are no arrays.
+    as_it_is = np.asarray if on_host(batch) else (lambda leaf: leaf)
+    return jax.tree.map(lambda leaf: as_it_is(leaf[index]), batch)
+
+
+def _of_axes(shape: tuple[int, ...], index: Any) -> Any:
+    """Keep an index to the axes of a batch of this `shape`. **Raises:** `IndexError` for one that leaves it."""
+    parts = index if isinstance(index, tuple) else (index,)
+    if any(concrete(part) is None for part in parts):
+        return index
+    # JAX takes the last item in place of one that is out of bounds. NumPy raises, here for an array without memory.
+    try:
+        np.broadcast_to(np.False_, shape)[index]
+    except IndexError as error:
+        raise IndexError(f"{error}; stay within the batch, whose shape is {shape}.") from None
+    if not any(part is Ellipsis for part in parts):
+        return index
+    n_axes = [np.ndim(part) if np.asarray(part).dtype == bool else part is not None for part in parts]
+    between = [slice(None)] * (len(shape) - sum(n_axes) + 1)
+    return tuple(axis for part in parts for axis in (between if part is Ellipsis else [part]))
 
 
 def joined(batches: Sequence[Environment]) -> Environment:

@@ -20,11 +20,12 @@ from jaxfeat.geometry.assemble import (
     atoms_of_species,
     cell_fault,
     chosen_centers,
-    length,
     wanted_centers,
 )
+from jaxfeat.geometry.bounds import BoundsError
 from jaxfeat.geometry.environment import Environment, coincident_pair, joined
 from jaxfeat.geometry.files import atoms_of
+from jaxfeat.geometry.radius import radius_of
 from jaxfeat.geometry.read import DRAWN, frame_label, is_set, methanes_asked, random_hydrogens, read, source_of
 from jaxfeat.geometry.reading import reading
 from jaxfeat.geometry.species import SYMBOLS, atomic_number
@@ -67,9 +68,10 @@ class Frames(NamedTuple):
 
 def frames(
     source: str | Path,
-    r_cut: float,
+    within: Any = None,
     centers: str | int | Sequence[str] | Sequence[int] | None = None,
     *,
+    r_cut: float | None = None,
     format: str | None = None,
     index: str | int | slice | None = None,
     types: Mapping[Any, str] | None = None,
@@ -79,18 +81,18 @@ def frames(
 ) -> Frames:
     """The environments of a file or of a named set, to be swept without ever being held together.
 
-    A frame whose positions are not finite, or where atoms coincide, does not stop the others: in place of each of its
-    environments there is one that stands for the fault, which the spectrum's status names. Ghosts are atoms of no
-    species that a featurizer knows, unless they are left out.
+    A frame whose positions are not finite, where atoms coincide, or whose neighbors cannot be looked for does not stop
+    the others: in place of each of its environments there is one that stands for the fault, which the spectrum's status
+    names. Ghosts are atoms of no species that a featurizer knows, unless they are left out.
 
-    **Arguments:** `source` and options of files as in `read`; `r_cut` in Å; `centers` as in `environments`, by default
-    those of the set.
+    **Arguments:** `source` and options of files as in `read`; `within`, `r_cut` and `centers` as in `environments`,
+    centers by default those of the set.
 
-    **Raises:** `ReadError` where there is nothing to be read, `GeometryError` and `SpeciesError` for an `r_cut` or
+    **Raises:** `ReadError` where there is nothing to be read, `GeometryError` and `SpeciesError` for a radius or for
     centers that make no sense. While it is read: `ReadError` for a frame that cannot be read, `GeometryError` for one
-    whose cell or atoms allow no neighbors to be found; both name it.
+    that does not have the asked centers; both name it.
     """
-    r_cut, text = length(r_cut), str(source)
+    radius, text = radius_of(within, r_cut), str(source)
     wanted = wanted_centers(centers)
     if wanted is not None and wanted.dtype.kind == "U":
         for symbol in wanted:
@@ -99,16 +101,16 @@ def frames(
     place, how = source_of(source, reading(format, index, types, units, skip_ghosts, ignore))
     if isinstance(place, str):
         if not is_set(place):
-            return _methanes(text, r_cut, asked or ["C"])
+            return _methanes(text, radius, asked or ["C"])
         found = read(text)
         asked = [found.centers] if asked is None and found.centers is not None else asked
         each = [_content(atoms) for atoms in found.atoms]
-        return _of_atoms(text, r_cut, asked, _hash(*each), lambda k: iter(found.atoms[k:]), found.names.__getitem__)
+        return _of_atoms(text, radius, asked, _hash(*each), lambda k: iter(found.atoms[k:]), found.names.__getitem__)
     with open(place, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").digest() + how.identity
     if how.ghosts == "refuse":
         how = how._replace(ghosts="keep")
-    return _of_atoms(text, r_cut, asked, digest, lambda k: atoms_of(place, how, k), lambda k: frame_label(k, how))
+    return _of_atoms(text, radius, asked, digest, lambda k: atoms_of(place, how, k), lambda k: frame_label(k, how))
 
 
 def _of_atoms(
@@ -174,11 +176,10 @@ def _block(
     for k, structure in enumerate(structures):
         if not len(structure):
             continue
-        fault = cell_fault(structure)
-        if fault is not None:
-            raise GeometryError(f"{label(k)}: {fault}")
         wrong = _wrong(structure)
-        if wrong is None:
+        if cell_fault(structure) is not None:
+            parts.append(_unsearched(structure, k, _chosen(structure, centers, label(k))))
+        elif wrong is None:
             sound.append(k)
         else:
             parts.append(_stand_ins(structure, k, _chosen(structure, centers, label(k)), *wrong))
@@ -194,16 +195,20 @@ def _block(
 def _of_sound(
     structures: list[Atoms], which: list[int], r_cut: float, centers: Any, label: Callable[[int], str]
 ) -> list[Environment]:
-    """Environments of structures that nothing is wrong with, but perhaps that images of atoms coincide."""
+    """Environments of structures that nothing is wrong with, but perhaps that images of atoms coincide, or that their
+    neighbors cannot be looked for."""
     if not which:
         return []
     chosen = [_chosen(structures[k], centers, label(k)) for k in which]
     try:
         found = assembled([structures[k] for k in which], chosen, r_cut, lambda k: label(which[k]))
-    except ImagesError as error:
+    except (BoundsError, ImagesError) as error:
         if len(which) > 1:
             return [part for k in which for part in _of_sound(structures, [k], r_cut, centers, label)]
-        (k,), pair = which, np.asarray(error.pair)
+        (k,) = which
+        if isinstance(error, BoundsError):
+            return [_unsearched(structures[k], k, chosen[0])]
+        pair = np.asarray(error.pair)
         at = structures[k].positions[pair[:1]].repeat(2, 0)
         return [_stand_ins(structures[k], k, chosen[0], at, structures[k].numbers[pair], pair)]
     return [_at(_without_ghosts(found), np.asarray(which, np.int32)[found.structure_index])]
@@ -262,6 +267,20 @@ def _stand_ins(
     return Environment(**arrays)
 
 
+def _unsearched(structure: Atoms, k: int, chosen: np.ndarray) -> Environment:
+    """In place of the environments of a structure whose neighbors cannot be looked for: centers without any."""
+    arrays: dict[str, Any] = {
+        "positions": np.zeros((len(chosen), 1, 3)),
+        "species": np.zeros((len(chosen), 1), np.int32),
+        "mask": np.zeros((len(chosen), 1), bool),
+        "center_species": structure.numbers[chosen].astype(np.int32),
+        "structure_index": np.full(len(chosen), k, np.int32),
+        "center_index": chosen.astype(np.int32),
+        "r_cut": np.zeros(len(chosen)),
+    }
+    return Environment(**arrays)
+
+
 def _methanes(name: str, r_cut: float, centers: list[Any]) -> Frames:
     """Without ASE: a million structures would take longer to make than their spectra."""
     n, seed = methanes_asked(name)
@@ -273,7 +292,7 @@ def _methanes(name: str, r_cut: float, centers: list[Any]) -> Frames:
         chosen = np.flatnonzero(np.isin(numbers, asked))
     else:
         chosen = np.asarray(centers)
-        if not 0 <= centers[0] <= centers[-1] < len(numbers):
+        if not 0 <= min(centers) <= max(centers) < len(numbers):
             raise GeometryError(f"centers is {centers!r}; a methane has atoms 0 to {len(numbers) - 1}.")
 
     def blocks(start: int = 0) -> Iterator[Environment]:
@@ -304,6 +323,7 @@ def _of_clusters(atoms: np.ndarray, numbers: np.ndarray, chosen: np.ndarray, r_c
         "center_species": np.tile(numbers[chosen], m),
         "structure_index": np.repeat(np.arange(first, first + m, dtype=np.int32), k),
         "center_index": np.tile(chosen.astype(np.int32), m),
+        "r_cut": np.full(m * k, r_cut),
     }
     return Environment(**arrays)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxfeat.errors import GeometryError
-from jaxfeat.geometry.environment import Environment, concrete, taken
+from jaxfeat.geometry.environment import Environment, concrete, not_cut, taken
 
 
 class Structure(eqx.Module):
@@ -26,6 +26,7 @@ class Structure(eqx.Module):
     - `neighbor`: `(..., c, k)` indices of each center's neighbors. `shift`: `(..., c, k, 3)`, the lattice vectors that
       lead to the neighbor's image. `neighbor_mask`: `(..., c, k)`.
     - `periodic`: whether any direction repeats, so that only translations are rigid.
+    - `r_cut`: `(...)` Å, the radius of the centers' environments, as of an `Environment`.
     """
 
     positions: Float[Array, "*batch n 3"]
@@ -38,16 +39,30 @@ class Structure(eqx.Module):
     shift: Float[Array, "*batch c k 3"]
     neighbor_mask: Bool[Array, "*batch c k"]
     periodic: bool = eqx.field(static=True)
+    r_cut: Float[Array, "*batch"] = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        given: Any = self.r_cut
+        if given is None:
+            self.r_cut = not_cut(np.shape(self.positions)[:-2], self.positions.dtype)
 
     @property
     def batch_shape(self) -> tuple[int, ...]:
         return self.positions.shape[:-2]
 
     def __getitem__(self, index: Any) -> Structure:
-        """Some structures of a batch, as from an array."""
+        """Take some structures of a batch, as from an array of its shape. **Raises:** as `Environment` does."""
         if not self.batch_shape:
             raise GeometryError("this is one structure, not a batch: it has nothing to index.")
-        return taken(self, index)
+        return taken(self, self.batch_shape, index)
+
+    def __iter__(self) -> Iterator[Structure]:
+        return (self[index] for index in range(len(self)))
+
+    def __len__(self) -> int:
+        if not self.batch_shape:
+            raise GeometryError("this is one structure, not a batch: it has no length.")
+        return self.batch_shape[0]
 
     def with_positions(self, positions: Float[Array, "*batch n 3"]) -> Structure:
         """The same atoms elsewhere, with the neighbors that they had."""
@@ -69,7 +84,9 @@ class Structure(eqx.Module):
             pad, stack = (np.pad, np.stack) if isinstance(group[0], np.ndarray) else (jnp.pad, jnp.stack)
             shape = tuple(max(sizes) for sizes in zip(*(leaf.shape for leaf in group), strict=True))
             width = [[(0, want - have) for want, have in zip(shape, leaf.shape, strict=True)] for leaf in group]
-            padded.append(jnp.asarray(stack([pad(*arguments) for arguments in zip(group, width, strict=True)])))
+            # NumPy takes no widths for what has no axis.
+            full = [pad(*arguments) for arguments in zip(group, width, strict=True)] if shape else list(group)
+            padded.append(jnp.asarray(stack(full)))
         return jax.tree.unflatten(jax.tree.structure(structures[0]), padded)
 
 
@@ -115,4 +132,5 @@ def _environments(structure: Structure) -> Environment:
         center_species=jnp.where(structure.center_mask, structure.species[structure.center], 0),
         structure_index=jnp.full(structure.center.shape, -1, jnp.int32),
         center_index=structure.center,
+        r_cut=jnp.broadcast_to(structure.r_cut, structure.center.shape),
     )

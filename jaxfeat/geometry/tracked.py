@@ -67,6 +67,7 @@ def tracked(frames: Sequence[Any], r_cut: float, center: int) -> Tracked:
             center_species=jnp.full(len(frames), numbers[center], jnp.int32),
             structure_index=jnp.arange(len(frames), dtype=jnp.int32),
             center_index=jnp.full(len(frames), center % len(numbers), jnp.int32),
+            r_cut=jnp.full(len(frames), r_cut, float),
         ),
         neighbors,
     )

@@ -29,16 +29,13 @@ def jacobian(f: Any, at: Any) -> Float[Array, "*batch d n 3"]:
     Of an environment, with respect to its neighbors; the center is fixed. Of a structure, with respect to all its
     atoms; each center moves with its atom, and images of one atom add up. Padding has zero columns.
 
-    **Raises:** `SpeciesError`, as the featurizer does.
+    **Raises:** `SpeciesError` and `GeometryError`, as the featurizer does.
     """
     if isinstance(at, Structure):
         f.featurizer.check(at)
         return _compiled(f.prepared(), at)
     f.check(at)
-    f = f.prepared()
-    trimmed = _compiled(f, at.trimmed())
-    missing = at.max_neighbors - trimmed.shape[-2]
-    return jnp.pad(trimmed, [*[(0, 0)] * (trimmed.ndim - 2), (0, missing), (0, 0)]) if missing else trimmed
+    return _compiled(f.prepared(), at)
 
 
 PORTION_BYTES = 4_000_000

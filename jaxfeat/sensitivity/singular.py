@@ -50,21 +50,19 @@ def singular_spectrum(
 
     Float32 knows nothing below about 1e-4 of the largest value; `floor` and `status` say so.
 
-    **Raises:** `SpeciesError`, as the featurizer does.
+    **Raises:** `SpeciesError` and `GeometryError`, as the featurizer does.
     """
     featurizer_of(f).check(at)
     f = f.prepared()
     if concrete(at.positions) is None:
         return _compiled(f, at, equilibrated, False, directions, screened)
-    n = at.max_neighbors if isinstance(at, Environment) else at.positions.shape[-2]
-    at = at.trimmed() if isinstance(at, Environment) else at
     if (screened or not directions) and refinable(f, at):
         found = _refined(f, species_held(featurizer_of(f), at), at, equilibrated, screened)
     else:
         found = _compiled(f, at, equilibrated, True, directions, screened)
     if screened or not np.asarray(found.certified).all():
         found = _with_certified(found, f, at, equilibrated, screened)
-    return _fitted(found, n)
+    return _fitted(found)
 
 
 def _with_certified(
@@ -162,23 +160,13 @@ def chunk_size(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | S
     return max(min(max(fit, 8), most) // centers, 1)
 
 
-def _fitted(spectrum: Spectrum, n: int) -> Spectrum:
-    """Outside jit: as many values as there are, and directions on all of `n` atoms though padding was cut."""
+def _fitted(spectrum: Spectrum) -> Spectrum:
+    """Outside jit: as many values as there are."""
     longest = int(np.asarray(spectrum.n_values).max(initial=0))
-    fits = (longest, n) == (spectrum.values.shape[-1], spectrum.scale.shape[-1])
-    return spectrum if fits else _resized(spectrum, longest, n)
+    return spectrum if longest == spectrum.values.shape[-1] else _cut(spectrum, longest)
 
 
-@partial(jax.jit, static_argnames=("longest", "n"))
-def _resized(spectrum: Spectrum, longest: int, n: int) -> Spectrum:
-    missing = n - spectrum.scale.shape[-1]
-    batch = [(0, 0)] * (spectrum.scale.ndim - 1)
-    return eqx.tree_at(
-        lambda s: (s.values, s.directions, s.scale),
-        spectrum,
-        (
-            spectrum.values[..., :longest],
-            jnp.pad(spectrum.directions[..., :longest, :, :], [*batch, (0, 0), (0, missing), (0, 0)]),
-            jnp.pad(spectrum.scale, [*batch, (0, missing)], constant_values=1),
-        ),
-    )
+@partial(jax.jit, static_argnames="longest")
+def _cut(spectrum: Spectrum, longest: int) -> Spectrum:
+    kept = spectrum.values[..., :longest], spectrum.directions[..., :longest, :, :]
+    return eqx.tree_at(lambda s: (s.values, s.directions), spectrum, kept)

@@ -216,10 +216,14 @@ def _status(
 ) -> Status:
     """The first thing that is wrong, in the order of what explains what."""
     environments = at if isinstance(at, Environment) else at.environments()
-    known = (lambda _: jnp.asarray(True)) if f is None else featurizer_of(f).known
-    known = known if isinstance(at, Environment) else jax.vmap(known)
-    coincident = _coincident if isinstance(at, Environment) else jax.vmap(_coincident)
+    sure = lambda _: jnp.asarray(True)  # noqa: E731
+    known, reaches = (sure, sure) if f is None else (featurizer_of(f).known, featurizer_of(f).reaches)
+    coincident = _coincident
+    if not isinstance(at, Environment):
+        known, reaches, coincident = (jax.vmap(of_one) for of_one in (known, reaches, coincident))
     wrong = {
+        "unsearchable": (at.r_cut == 0).any(),
+        "wrong-radius": ~reaches(environments).all(),
         "empty": ~environments.mask.any(),
         "non-finite": ~finite,
         "coincident": coincident(environments).any(),

@@ -15,6 +15,9 @@ MESSAGES = {
     "coincident": "two atoms are at the same point; remove one of them.",
     "unknown-species": "an atom is of none of the featurizer's species and was not seen; add it to `species`.",
     "no-signal": "no displacement moves any feature: neighbors are outside the cutoff, or symmetry cancels everything.",
+    "wrong-radius": "the environment was cut at another radius than the featurizer needs; make it with its r_cut.",
+    "unsearchable": "no neighbors could be looked for: an atom is too far away, or the cell too small or too flat for "
+    "r_cut; mend the structure, or choose a smaller r_cut.",
     "float32-floor": "values below the floor of float32 are not known; enable float64 (jax_enable_x64).",
 }
 """What each status means, in the order of their codes."""

@@ -152,13 +152,16 @@ def test_more_room_batches_jit_and_vmap_give_the_same_values(case):
 
 
 @parametrized(REPRESENTATIVES)
-def test_more_room_changes_no_bit(case):
+def test_more_room_changes_no_more_than_last_digits(case):
+    # At another shape XLA rounds differently. What is trimmed again is what it was, in every bit.
     f, env = case.build(), environment("generic", case.species)
     roomy, n = env.padded(ROOM + 3), env.max_neighbors
-    assert np.array_equal(f(roomy), f(env))
-    jacobian = np.asarray(jaxfeat.jacobian(f, roomy))
-    assert np.array_equal(jacobian[:, :n], jaxfeat.jacobian(f, env))
-    assert jacobian.shape[1] == ROOM + 3 and not jacobian[:, n:].any()
+    values, jacobian = np.asarray(f(env)), np.asarray(jaxfeat.jacobian(f, env))
+    assert np.abs(np.asarray(f(roomy)) - values).max() < 4e-15 * np.abs(values).max()
+    wider = np.asarray(jaxfeat.jacobian(f, roomy))
+    assert np.abs(wider[:, :n] - jacobian).max() < 4e-15 * np.abs(jacobian).max()
+    assert wider.shape[1] == ROOM + 3 and not wider[:, n:].any()
+    assert np.array_equal(f(roomy.trimmed()), values)
 
 
 @parametrized(REPRESENTATIVES)

@@ -141,11 +141,19 @@ def test_equilibrating_divides_each_neighbor_by_its_norm_and_keeps_the_null_spac
 def test_padding_changes_nothing(equilibrated):
     single = hydrogens(5, 4)
     plain = jaxfeat.singular_spectrum(POWER, single, equilibrated=equilibrated)
+    # At another shape XLA rounds differently: by far less than the floor.
     padded = jaxfeat.singular_spectrum(POWER, single.padded(7), equilibrated=equilibrated)
-    for name in ("values", "floor", "n_values", "n_rigid"):
-        assert np.array_equal(getattr(plain, name), getattr(padded, name)), name
-    assert np.array_equal(plain.directions, padded.directions[:, :4])
+    assert (padded.n_values, padded.n_rigid) == (plain.n_values, plain.n_rigid)
+    assert padded.directions.shape == (9, 7, 3) and padded.scale.shape == (7,)
+    np.testing.assert_allclose(padded.values, plain.values, atol=0.1 * float(plain.floor), rtol=0)
+    np.testing.assert_allclose(padded.floor, plain.floor, rtol=1e-13)
+    along = np.einsum("kni,kni->k", plain.directions, padded.directions[:, :4])
+    np.testing.assert_allclose(np.abs(along), 1, rtol=1e-13)
     assert not np.any(padded.directions[:, 4:])
+    # What was padded and trimmed again is what it was, in every bit.
+    again = jaxfeat.singular_spectrum(POWER, single.padded(7).trimmed(), equilibrated=equilibrated)
+    for one, other in zip(jax.tree.leaves(plain), jax.tree.leaves(again), strict=True):
+        np.testing.assert_array_equal(one, other)
     traced = jax.jit(lambda env: jaxfeat.singular_spectrum(POWER, env, equilibrated=equilibrated))(single.padded(7))
     assert traced.n_values == 9 and traced.status == "ok"
     np.testing.assert_allclose(traced.values[:9], plain.values, atol=float(plain.floor), rtol=0)
