@@ -5,6 +5,10 @@ class GeometryError(ValueError):
     """Positions, cells or neighbor counts that describe no set of atoms."""
 
 
+class SizeError(ValueError):
+    """Work that is too large, of input that nothing is wrong with."""
+
+
 class SpeciesError(ValueError):
     """A chemical species that is unknown, missing, or not one of a featurizer's."""
 

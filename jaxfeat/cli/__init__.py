@@ -17,7 +17,7 @@ from jaxfeat.cli.report import add_report
 from jaxfeat.cli.scan import add_scan
 from jaxfeat.cli.search import add_search
 from jaxfeat.cli.sweep import add_sweep
-from jaxfeat.errors import BasisError, GeometryError, ReadError, SpeciesError
+from jaxfeat.errors import BasisError, GeometryError, ReadError, SizeError, SpeciesError
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _share_cores()
         _keep_compilations()
         arguments.run(arguments)
-    except (BasisError, GeometryError, ReadError, SpeciesError) as error:
+    except (BasisError, GeometryError, ReadError, SizeError, SpeciesError) as error:
         return _say(str(error), BAD_INPUT)
     except (MemoryError, OSError, RuntimeError) as error:
         return _say(f"failed: {type(error).__name__}: {' '.join(str(error).split())[:500]}", FAILED)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -124,18 +124,49 @@ def molecule_stabilizer(
     return point_stabilizer(points - points.mean(0) if len(points) else points, numbers, group, tolerance)
 
 
-def symmetrized(at: EnvironmentOrMolecule, found: Stabilizer) -> EnvironmentOrMolecule:
-    """The environment, or molecule, nearby that has the stabilizer `found` exactly, to rounding.
+class WithStabilizer(Protocol):
+    """What `null_space` returns: a stabilizer, the atoms that it is of, and why there may be none."""
 
-    Atoms move by at most `found.residual`. For coordinates that a file rounded: what symmetry cancels, cancels again.
+    @property
+    def stabilizer(self) -> Stabilizer | tuple[Stabilizer, ...] | None: ...
+    @property
+    def atoms(self) -> np.ndarray | None: ...
+    @property
+    def reason(self) -> str: ...
 
-    **Arguments:** `found`: by `stabilizer` of an `Environment`, by `molecule_stabilizer` of a molecular `Structure`.
 
-    **Raises:** `GeometryError` for a batch, a crystal, or the stabilizer of something else.
+def symmetrized(at: EnvironmentOrMolecule, found: Stabilizer | WithStabilizer) -> EnvironmentOrMolecule:
+    """Move atoms to where the environment, or molecule, has the stabilizer `found` exactly, to rounding.
+
+    Atoms move by at most the stabilizer's `residual`. For coordinates that a file rounded: what symmetry cancels,
+    cancels again.
+
+    **Arguments:**
+
+    - `at`: One environment, or one molecule.
+    - `found`: What `null_space` returned for it, or its stabilizer: by `stabilizer` of an `Environment`, by
+      `molecule_stabilizer` of a molecular `Structure`. Neighbors that the features of `null_space` did not react to
+      stay where they are.
+
+    **Returns:** The same atoms at the symmetric positions.
+
+    **Raises:** `GeometryError` for a batch, a crystal, the stabilizer of something else, and for a null space that
+    comes with no stabilizer or, of stacked features, with one for each center.
     """
     if at.batch_shape or (isinstance(at, Structure) and at.periodic):
         raise GeometryError("symmetrized takes one environment or one molecule, no batch and no crystal.")
     mask = np.asarray(at.mask)
+    if not isinstance(found, Stabilizer):
+        if isinstance(found.stabilizer, tuple):
+            raise GeometryError(
+                "this null space has a stabilizer for each center, which no one set of positions need share; give that "
+                "of one environment, or of features summed over a molecule."
+            )
+        if found.stabilizer is None or found.atoms is None:
+            raise GeometryError(f"this null space has no stabilizer to go by: {found.reason}")
+        if found.atoms.shape != mask.shape:
+            raise GeometryError(f"this null space is of {found.atoms.shape[0]} atoms, and here are {len(mask)}.")
+        mask, found = mask & found.atoms, found.stabilizer
     if found.permutations.shape[1] != mask.sum():
         raise GeometryError(f"this stabilizer is of {found.permutations.shape[1]} atoms, and here are {mask.sum()}.")
     positions = np.array(at.positions, np.float64)

@@ -10,7 +10,7 @@ import numpy as np
 import optax
 from jaxtyping import PRNGKeyArray
 
-from jaxfeat.errors import BasisError, GeometryError, PrecisionError
+from jaxfeat.errors import BasisError, GeometryError, PrecisionError, SizeError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.manifolds.manifold import AbstractManifold
@@ -126,8 +126,9 @@ def find_singular_points(
     for i in landed.tolist():
         try:
             null[i] = null_space(f, environments[i])
-        except (BasisError, GeometryError):
-            # More neighbors, or a higher order, than the complete kernel can be worked out for.
+        except (BasisError, GeometryError, SizeError):
+            # More neighbors, or a higher order, than the complete kernel can be worked out for; or neighbors that
+            # nearly meet. `SingularPoints.cure` says which.
             continue
     families = distinct(environments.positions[landed], np.where(host.mask, host.species, 0)[landed])
     return SingularPoints(

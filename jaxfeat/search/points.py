@@ -116,13 +116,13 @@ class SingularPoints:
     def cure(self, index: int) -> dict[str, str]:
         """What would lift the null directions of one landed point, by cause, as `jaxfeat.cure` puts it.
 
-        **Raises:** `GeometryError` where nothing was landed on, or where it could not be classified.
+        **Raises:** `GeometryError` where nothing was landed on; what `null_space` raised where the point could not be
+        classified.
         """
         null = self.null_space[index]
         if not self.landed[index]:
             raise GeometryError(f"start {index} landed on no singular point: {MESSAGES[str(self.status[index])]}")
-        if null is None:
-            raise GeometryError(f"the point of start {index} has too many neighbors for this order to be classified.")
+        # Of a point that could not be classified, this raises once more what stood in the way.
         return cure(self.f, self.environments[index], null)
 
     def arrays(self) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:

@@ -8,7 +8,7 @@ from typing import Any
 import equinox as eqx
 import numpy as np
 
-from jaxfeat.errors import BasisError, GeometryError
+from jaxfeat.errors import BasisError, SizeError
 from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap, featurizer_of
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
@@ -91,7 +91,7 @@ def _order(f: Any, at: Any, null: NullSpace, tolerance: float) -> str:
     for order in range(nu + 1, MAX_NU + 1):
         try:
             left = kernel_dimension(f, at, found, order, tolerance) - complete
-        except GeometryError:
+        except SizeError:
             break
         tried = order
         if left == 0:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import coo_array, csr_array, eye_array, vstack
 
-from jaxfeat.errors import BasisError, GeometryError, PrecisionError
+from jaxfeat.errors import BasisError, GeometryError, PrecisionError, SizeError
 from jaxfeat.geometry.environment import Environment, check_positions
 from jaxfeat.geometry.species import atomic_numbers
 from jaxfeat.sensitivity.subspaces import svd
@@ -80,8 +80,9 @@ def complete_kernel(env: Environment, nu: int, pseudoscalars: bool = False, tole
 
     Padding is left out: atoms are those of `env.positions[:n]`. `pseudoscalars` matters from ν = 3, as for features.
 
-    **Raises:** `BasisError` for `nu` outside 1 ... 4; `GeometryError` for a batch, positions that are not finite, a
-    tolerance that is not positive, or too many neighbors; `PrecisionError` for positions that are not float64.
+    **Raises:** `BasisError` for `nu` outside 1 ... 4; `GeometryError` for a batch, positions that are not finite, or a
+    tolerance that is not positive; `SizeError` for too many neighbors; `PrecisionError` for positions that are not
+    float64.
     """
     if env.batch_shape:
         raise GeometryError(f"complete_kernel takes one environment, got a batch of {env.batch_shape}; index it first.")
@@ -195,7 +196,7 @@ def _check(centers: np.ndarray, nu: int, tolerance: float) -> None:
     n_tuples = int((counts.astype(float) ** nu).sum())
     if too_many(counts, nu):
         limit = int(MAX_TUPLES ** (1 / nu) + 1e-9)
-        raise GeometryError(
+        raise SizeError(
             f"{counts.max()} neighbors and nu = {nu} make {n_tuples} tuples of at most {MAX_TUPLES}, that is {limit} "
             "neighbors of one center; take a smaller cutoff or a lower nu."
         )

@@ -18,7 +18,7 @@ import jax
 import numpy as np
 from jaxtyping import Array
 
-from jaxfeat.errors import GeometryError, PrecisionError
+from jaxfeat.errors import GeometryError, PrecisionError, SizeError
 from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap, featurizer_of
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
@@ -61,6 +61,8 @@ class NullSpace:
     - `sensitivity`: the smallest non-null singular value over the largest, raw and equilibrated; NaN if there is none.
     - `status`: "ok"; "ambiguous"; or what is wrong with the spectrum, as `Spectrum.status` has it. `reason` is a
       sentence.
+    - `atoms`: `(n,)`, which of the displaced atoms `stabilizer` is of: of an environment, the neighbors that J reacts
+      to. `None` where there is no stabilizer, or one for each center.
     """
 
     directions: dict[str, np.ndarray]
@@ -71,6 +73,7 @@ class NullSpace:
     sensitivity: tuple[float, float]
     status: str
     reason: str
+    atoms: np.ndarray | None = None
 
     @property
     def counts(self) -> dict[str, int]:
@@ -117,8 +120,9 @@ def null_space(f: Any, at: Any, tolerance: float = TOLERANCE) -> Any:
       `jaxfeat.symmetrized` takes coordinates that were rounded to the symmetric ones nearby.
 
     **Raises:** `SpeciesError`, as the featurizer does; `PrecisionError` for positions that are not float64;
-    `GeometryError` where the order is too high for so many neighbors (`complete_kernel`), unless a lower one sees all
-    that can be seen, and for like neighbors within two tolerances; `BasisError` likewise for orders above 4.
+    `SizeError` where the order is too high for so many neighbors (`complete_kernel`), unless a lower one sees all that
+    can be seen; `BasisError` likewise for orders above 4; `GeometryError` for like neighbors within two tolerances, and
+    as the featurizer does.
     """
     if np.asarray(at.positions).dtype != np.float64:
         raise PrecisionError(
@@ -132,8 +136,8 @@ def null_space(f: Any, at: Any, tolerance: float = TOLERANCE) -> Any:
     for index in range(at.batch_shape[0]):
         try:
             found.append(null_space(f, at[index], tolerance))
-        except GeometryError as error:
-            raise GeometryError(f"item {index}: {error}") from error
+        except (GeometryError, SizeError) as error:
+            raise type(error)(f"item {index}: {error}") from error
     return found
 
 
@@ -226,7 +230,8 @@ def _single(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Stru
     directions, previous = {}, np.zeros((0, size))
     for name, space in chain.items():
         directions[name], previous = beyond(space, previous), space
-    gap = {"jacobian": jacobian_gap, "weights": _seen(found, at)[1], **spaces.gap}
+    seen, weights_gap = _seen(found, at)
+    gap = {"jacobian": jacobian_gap, "weights": weights_gap, **spaces.gap}
     floor = {"jacobian": jacobian_floor, "weights": _rounding(found.jacobian), **spaces.floor}
     raw = _raw(found.jacobian)
     # Next to a line the floor is raised, because a short rotation is known to few digits. N_ν is known to more.
@@ -247,6 +252,7 @@ def _single(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Stru
         sensitivity=_sensitivity(found.spectrum, raw),
         status=status,
         reason=reason or MESSAGES[status],
+        atoms=None if isinstance(spaces.stabilizer, tuple) else seen if seen.ndim == 1 else np.asarray(at.mask),
     )
 
 

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxfeat.errors import BasisError, GeometryError, PrecisionError
+from jaxfeat.errors import BasisError, GeometryError, PrecisionError, SizeError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.symmetry import Group
@@ -252,7 +252,7 @@ def _hidden(f: AbstractFeaturizer, env: Environment, whole: bool) -> _Hidden:
         return nothing
     try:
         spaces = spaces_of(env, sites_of(env, np.asarray(env.mask)), _group(f), f.nu, TOLERANCE, sums=False)
-    except (BasisError, GeometryError):
+    except (BasisError, GeometryError, SizeError):
         return nothing
     if spaces.kernel is None:
         return nothing

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from jaxfeat.errors import BasisError, GeometryError
+from jaxfeat.errors import BasisError, GeometryError, SizeError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.sensitivity.nullspace import TOLERANCE, null_space
@@ -59,7 +59,8 @@ def shown(f: AbstractFeaturizer, batch: Environment, progress: Progress | None =
         env = jax.tree.map(np.asarray, host[i].trimmed())
         try:
             null = null_space(f, env)
-        except (BasisError, GeometryError):
+        except (BasisError, GeometryError, SizeError):
+            # The sentence below says which.
             null = None
         counted = [cause for cause in COUNTED if cause != CAUSES[0]]
         nearly = f" within {TOLERANCE:g} Å" if null is not None and null.status == "ambiguous" else ""

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Int
 
-from jaxfeat.errors import BasisError, GeometryError
+from jaxfeat.errors import BasisError, GeometryError, SizeError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.species import SYMBOLS
@@ -82,10 +82,11 @@ def scan(
     `n_neighbors`, `sigma` and `sigma_equilibrated` (descending, features per Å; empty unless the status is ok),
     `floor` and `floor_equilibrated`, `certified` (only where screened), `null` (how many null directions by cause:
     `rigid`, `symmetry`, `incompleteness`, `truncation`; where there are any, `locality`, of neighbors out of reach, and
-    `other`, where the cause cannot be told), `status` (that of the spectrum; "ambiguous", as of `null_space`;
+    `other`, where the cause cannot be told), `status` (that of the spectrum; "ambiguous", as of `null_space`, and for
+    like neighbors that its tolerance cannot tell apart;
     "unclassified" where there are too many neighbors for it).
 
-    **Raises:** `SpeciesError`, as the featurizer does.
+    **Raises:** `SpeciesError` and `GeometryError`, as the featurizer does.
     """
     found = collect(f, batch, progress, screened)
     origin = {
@@ -147,7 +148,7 @@ def collect(
     """What `scan` finds, for those who go on to compute with it.
 
     `chunk`: of a stream that comes in batches of that many, the last one perhaps shorter. All of them then share their
-    programs, and atoms that the featurizer does not know give a status rather than an error.
+    programs, and what the featurizer's `check` refuses gives a status rather than an error.
     """
     host = jax.tree.map(np.asarray, batch)
     n, width = len(batch), 3 * batch.max_neighbors
@@ -199,8 +200,10 @@ def sentence(f: AbstractFeaturizer, env: Environment, null: NullSpace | None = N
     """The same for one environment, and what `null_space` says of it, if at hand."""
     try:
         return "; ".join(cure(f, env, null).values())
-    except (BasisError, GeometryError) as error:
+    except (BasisError, SizeError) as error:
         return f"unclassified: {error}"
+    except GeometryError as error:
+        return f"ambiguous: {error}"
 
 
 def _classified(f: AbstractFeaturizer, env: Environment, rigid: np.ndarray, n_null: int) -> tuple[np.ndarray, str]:
@@ -211,9 +214,12 @@ def _classified(f: AbstractFeaturizer, env: Environment, rigid: np.ndarray, n_nu
     unknown = rigid + n_null * (np.asarray(COUNTED) == "other")
     try:
         null = null_space(f, env)
-    except (BasisError, GeometryError):
+    except (BasisError, SizeError):
         # More neighbors, or a higher order, than the complete kernel can be worked out for.
         return unknown, "unclassified" if n_null else "ok"
+    except GeometryError:
+        # Like neighbors are too close for symmetry to tell them apart.
+        return unknown, "ambiguous"
     counts = np.asarray([getattr(null, cause) for cause in COUNTED])
     if null.status == "ok" and counts.sum() - null.rigid == n_null:
         return counts, "ok"

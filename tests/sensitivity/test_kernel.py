@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxfeat.errors import BasisError, GeometryError, PrecisionError
+from jaxfeat.errors import BasisError, GeometryError, PrecisionError, SizeError
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.symmetry import molecule_stabilizer, stabilizer
 from jaxfeat.sensitivity.kernel import complete_kernel, summed_kernel
@@ -413,7 +413,7 @@ def test_refuses_what_it_cannot_answer():
     with pytest.raises(GeometryError, match="positive"):
         complete_kernel(env, 2, tolerance=0.0)
     crowd = environment(np.random.default_rng(0).normal(size=(50, 3)))
-    with pytest.raises(GeometryError, match=r"50 neighbors and nu = 3 .* 46 neighbors"):
+    with pytest.raises(SizeError, match=r"50 neighbors and nu = 3 .* 46 neighbors"):
         complete_kernel(crowd, 3)
     with pytest.raises(GeometryError, match="not finite"):
         summed_kernel(np.array([(np.nan, 0, 0)]), [0], [1], ["H", "H"], 2)

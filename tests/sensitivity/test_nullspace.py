@@ -11,7 +11,7 @@ from reference_nulls import null_counts
 
 import jaxfeat
 from jaxfeat import Bispectrum, Environment, PowerSpectrum, complete_kernel, manifolds, null_space, symmetrized
-from jaxfeat.errors import GeometryError, PrecisionError, SpeciesError
+from jaxfeat.errors import GeometryError, PrecisionError, SizeError, SpeciesError
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.geometry.symmetry import molecule_stabilizer
 from jaxfeat.sensitivity.nullspace import CLASSES, measured
@@ -343,7 +343,9 @@ def test_orders_beyond_the_kernel_are_squeezed_from_below_or_refused(monkeypatch
     assert counted(SCALARS, generic) == {"rigid": 3}
     on = np.where(np.arange(7) == LOCI["cy"], 0.0, PAIR).tolist()
     coalesced = manifolds.pair_family(*on, 1).padded(ROOM)
-    with pytest.raises(GeometryError, match="item 1: 4 neighbors and nu = 3 make 64 tuples"):
+    # Nothing is wrong with the geometry, and whoever handles that is not to handle this.
+    assert not issubclass(SizeError, GeometryError)
+    with pytest.raises(SizeError, match="item 1: 4 neighbors and nu = 3 make 64 tuples"):
         null_space(SCALARS, Environment.stack([generic, coalesced]))
 
 
@@ -489,6 +491,30 @@ def test_symmetrized_molecules():
     assert counted(jaxfeat.summed(SMALL), exact) == {"rigid": 6, "symmetry": 8}
     with pytest.raises(GeometryError, match="of 5 atoms, and here are 4"):
         symmetrized(environment(TETRAHEDRON), molecule_stabilizer(rough.positions, species))
+
+
+def test_symmetrized_takes_what_null_space_returns():
+    rough = np.round(rotated(np.array(TETRAHEDRON), np.random.default_rng(4)), 6)
+    # The last neighbor is out of reach, of no matter to the features and not of the tetrahedron.
+    env = environment([*rough, (0.3, 0.2, 4.5)])
+    found = null_space(POWER, env)
+    assert found.status == "ambiguous" and found.atoms.tolist() == [True] * 4 + [False] * 3
+    exact = symmetrized(env, found)
+    moved = np.linalg.norm(exact.positions - env.positions, axis=-1)
+    assert 0 < moved[:4].max() <= found.stabilizer.residual and not moved[4:].any()
+    assert counted(POWER, exact) == {"rigid": 3, "locality": 3, "symmetry": 8}
+    species = ["C", "H", "H", "H", "H"]
+    methane = molecule(np.concatenate([np.zeros((1, 3)), rough]) + 5, species)
+    whole = symmetrized(methane, null_space(jaxfeat.summed(SMALL), methane))
+    assert counted(jaxfeat.summed(SMALL), whole) == {"rigid": 6, "symmetry": 8}
+    for f, at, message in (
+        (jaxfeat.stacked(SMALL), methane, "has a stabilizer for each center"),
+        (POWER, env.with_positions(env.positions.at[0].set(jnp.nan)), "no stabilizer to go by: .*not finite"),
+    ):
+        with pytest.raises(GeometryError, match=message):
+            symmetrized(at, null_space(f, at))
+    with pytest.raises(GeometryError, match="this null space is of 7 atoms, and here are 5"):
+        symmetrized(env.trimmed(), found)
 
 
 def test_crystals_keep_translations_and_what_is_not_told_apart():

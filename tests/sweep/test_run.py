@@ -90,6 +90,23 @@ def test_chunks_of_a_stream_say_which_atoms_are_not_known(screened):
     assert found.status.tolist() == ["unknown-species"] * 2 and np.isnan(found.sigma).all()
 
 
+def test_what_cannot_be_classified_says_why(monkeypatch):
+    f = jaxfeat.function(lambda r, z, mask: jnp.where(mask, jnp.sum(r**2, -1), 0).sum()[None], nu=1)
+    positions = [[0, 0, 1], [0, 3e-6, 1], [0.9, 0.2, 0.1]], [[0, 0, 1], [0, 1.1, 0], [0.7, 0.8, 0.3]]
+    batch = jaxfeat.Environment.stack([jaxfeat.Environment.from_neighbors(at, ["H"] * 3, "C") for at in positions])
+
+    def found():
+        return [record["status"] for record in run.scan(f, batch)], run.causes(f, batch, [0, 1])
+
+    statuses, sentences = found()
+    assert statuses == ["ambiguous", "ok"]
+    assert sentences[0].startswith("ambiguous: like atoms 0 and 1 are 3e-06 Å apart")
+    monkeypatch.setattr("jaxfeat.sensitivity.kernel.MAX_TUPLES", 2)
+    statuses, sentences = found()
+    assert statuses == ["ambiguous", "unclassified"]
+    assert sentences[1].startswith("unclassified: 3 neighbors and nu = 1 make 3 tuples")
+
+
 def test_functions_are_scanned_too(batch):
     f = jaxfeat.function(lambda r, z, mask: jnp.where(mask, jnp.sum(r**2, -1), 0).sum()[None], nu=1)
     records = run.scan(f, batch[:3])
