@@ -10,7 +10,7 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from jaxfeat.errors import BasisError, GeometryError, ReadError
+from jaxfeat.errors import BasisError, GeometryError, ReadError, SizeError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.frames import Frames
@@ -18,7 +18,7 @@ from jaxfeat.manifolds.manifold import AbstractManifold
 from jaxfeat.sensitivity.cure import cure
 from jaxfeat.sensitivity.nullspace import narrowed, null_space
 from jaxfeat.sweep.run import CHUNK, COUNTED, Progress, collect
-from jaxfeat.sweep.stream import stream_of
+from jaxfeat.sweep.stream import check_input, stream_of
 from jaxfeat.sweep.variables import provenance
 from jaxfeat.sweep.zeros import Place, Zero, zeros
 
@@ -70,12 +70,13 @@ def sweep(
     `floor_equilibrated`, `n_values`, `certified`, `null` (null directions along `cause`: `rigid` apart, they add up to
     the number of equilibrated values at or below their floor), `status`; of environments also `center_species`,
     `n_neighbors`, and `positions` (Å, relative to the center) and `species` along `neighbor`. In a stream, atoms that
-    the featurizer does not know give the status "unknown-species". Of a manifold also `zero_...`: where σ_min vanishes,
+    the featurizer does not know give the status "unknown-species", and environments that were cut at another radius
+    than it needs give "wrong-radius". Of a manifold also `zero_...`: where σ_min vanishes,
     points and curves, refined in the parameters (`zero_at`, `zero_error`), with the null directions there by cause and
     a sentence on what lifts them. Null directions that all points have do not count as zeros.
 
-    **Raises:** `GeometryError` for a grid that makes no sense, `SpeciesError` as the featurizer does, `ReadError` for
-    a place that cannot be written to, has too little room, is being written to, or holds a sweep that differs in the
+    **Raises:** `GeometryError` for a grid that makes no sense, and for frames of another radius than the featurizer
+    needs; `SpeciesError` as the featurizer does; `ReadError` for what is no environments; for a place that cannot be written to, has too little room, is being written to, or holds a sweep that differs in the
     featurizer, the input or a setting, or one that is not complete and was begun by other versions; for a frame that
     cannot be read, once all before it are in the store; and for a cluster that there is not. `BasisError` for a
     featurizer without a spec there, `ClusterError` where workers or their scheduler are gone; all that was finished is
@@ -83,6 +84,9 @@ def sweep(
     """
     from jaxfeat.sweep import store
 
+    check_input(at)
+    if isinstance(at, Frames):
+        f.check_radius(at.r_cut)
     target = None if out is None else Path(out)
     if target is not None and target.suffix == ".zarr" and not isinstance(at, AbstractManifold):
         from jaxfeat.sweep.resume import sweep_into
@@ -177,5 +181,5 @@ def _explained(f: AbstractFeaturizer, place: Place, zero: Zero) -> tuple[list[in
         env = _environments(place, zero.at[None])[0]
         null = null_space(f, env)
         return [getattr(null, cause) for cause in COUNTED], "; ".join(cure(f, env, null).values())
-    except (BasisError, GeometryError) as error:
+    except (BasisError, GeometryError, SizeError) as error:
         return [0] * len(COUNTED), f"unclassified: {error}"

@@ -14,6 +14,7 @@ import numpy as np
 from jaxfeat.errors import GeometryError, ReadError
 from jaxfeat.geometry.environment import Environment, joined
 from jaxfeat.geometry.frames import Frames
+from jaxfeat.geometry.structure import Structure
 
 T = TypeVar("T")
 
@@ -58,6 +59,21 @@ def stream_of(at: Environment | Frames | Iterable[Environment]) -> Stream:
     raise ReadError(f"a sweep goes over environments, frames or a manifold, not over a {type(at).__name__}.")
 
 
+def check_input(at: Any) -> None:
+    """Raise `ReadError` for what is no environments, and says so without being gone through."""
+    for item in at if isinstance(at, (list, tuple)) and not isinstance(at, Frames) else [at]:
+        if isinstance(item, Structure):
+            raise ReadError("a sweep goes over environments, not over structures; structure.environments() has them.")
+        if isinstance(item, Environment) and not item.batch_shape:
+            raise ReadError("a sweep goes over batches, and this is one environment; Environment.stack makes a batch.")
+        # By what they can do: ASE need not be there.
+        if hasattr(item, "get_chemical_formula"):
+            raise ReadError(
+                f"a sweep goes over environments, not over {type(item).__name__}; make them with "
+                "jaxfeat.environments(atoms, f), where f is the featurizer."
+            )
+
+
 def _of_frames(frames: Frames) -> Stream:
     def blocks(start: int) -> Iterator[tuple[np.ndarray, Environment]]:
         return ((np.asarray(block.structure_index), block) for block in frames.blocks(start))
@@ -79,6 +95,7 @@ def _of_iterable(batches: Iterator[Environment]) -> Stream:
     def blocks(start: int) -> Iterator[tuple[np.ndarray, Environment]]:
         first = start
         for batch in batches:
+            check_input(batch)
             if not isinstance(batch, Environment):
                 raise ReadError(f"a stream yields batches of environments, not {type(batch).__name__}.")
             host = jax.tree.map(np.asarray, batch)

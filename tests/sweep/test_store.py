@@ -281,7 +281,7 @@ def test_damaged_metadata_is_made_anew_and_chunks_are_kept(whole, tmp_path, neve
         ),
         (PowerSpectrum(("H", "C"), n_max=2, l_max=3), METHANES, 4.0, {}, "a sweep with species"),
         (F, "random-methane:50:2", 4.0, {}, "a sweep of another input"),
-        (F, METHANES, 3.5, {}, "a sweep with r_cut 4.0, not 3.5"),
+        (F, METHANES, 4.5, {}, "a sweep with r_cut 4.0, not 4.5"),
         (F, METHANES, 4.0, {"screened": True}, "a sweep with screened False, not True"),
         (F, METHANES, 4.0, {"chunk": 16}, "a sweep with chunk 8, not 16"),
         (F, METHANES, 4.0, {"positions": False}, "a sweep with positions True, not False"),
@@ -336,6 +336,20 @@ def test_places_where_no_store_can_be(tmp_path, never, monkeypatch):
             sweep(F, frames(METHANES, 4.0), out=tmp_path / name, **options)
     with pytest.raises(ReadError, match="never held whole"):
         sweep(F, frames(METHANES, 4.0))
+    atoms = molecule("H2O")
+    structure, env = jaxfeat.structures(atoms, F), jaxfeat.environments(atoms, F)[0]
+    for wrong, message in (
+        (atoms, "not over Atoms; make them with jaxfeat.environments"),
+        ([atoms], "not over Atoms; make them with jaxfeat.environments"),
+        (structure, r"not over structures; structure.environments\(\) has them"),
+        (env, "this is one environment; Environment.stack makes a batch"),
+        ([env], "this is one environment; Environment.stack makes a batch"),
+    ):
+        for out in (None, tmp_path / "s.zarr"):
+            with pytest.raises(ReadError, match=message):
+                sweep(F, wrong, out=out)
+    with pytest.raises(ReadError, match="not over Atoms; make them"):
+        sweep(F, iter([atoms]), out=tmp_path / "s.zarr")
     with pytest.raises(GeometryError, match="chunk is 0"):
         sweep(F, frames(METHANES, 4.0), out=tmp_path / "s.zarr", chunk=0)
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
@@ -357,12 +371,17 @@ def test_faulty_frames_have_a_status_and_the_rest_is_done(tmp_path):
     nan, twice, crystal = water.copy(), water.copy(), Atoms("OH", [[0, 0, 0], [0, 0, 3]], cell=[3, 3, 3], pbc=True)
     nan.positions[1, 2] = np.nan
     twice.positions[2] = twice.positions[0]
-    ase.io.write(tmp_path / "m.extxyz", [water, nan, twice, molecule("N2"), crystal, water])
-    ds = sweep(F, frames(tmp_path / "m.extxyz", 4.0), out=tmp_path / "s.zarr", chunk=8).load()
+    far, small = water.copy(), Atoms("O", cell=[0.01] * 3, pbc=True)
+    far.positions[2] = 5e5
+    none = Atoms("C", cell=[3, 3, 0], pbc=True)
+    all_frames = [water, nan, twice, molecule("N2"), crystal, far, small, none, water]
+    ase.io.write(tmp_path / "m.traj", all_frames)
+    ds = sweep(F, frames(tmp_path / "m.traj", F), out=tmp_path / "s.zarr", chunk=8).load()
     expected = ["ok"] * 3 + ["non-finite"] * 3 + ["coincident"] * 3 + ["unknown-species"] * 2 + ["coincident"] * 2
+    expected += ["unsearchable"] * 5
     assert ds["status"].values.tolist() == [*expected, *["ok"] * 3]
-    assert ds["structure_index"].values.tolist() == [0] * 3 + [1] * 3 + [2] * 3 + [3] * 2 + [4] * 2 + [5] * 3
-    assert np.isnan(ds["sigma"].values[3:13]).all() and np.isfinite(ds["floor"].values[[0, -1]]).all()
+    assert ds["structure_index"].values.tolist() == [k for k, atoms in enumerate(all_frames) for _ in atoms]
+    assert np.isnan(ds["sigma"].values[3:18]).all() and np.isfinite(ds["floor"].values[[0, -1]]).all()
     np.testing.assert_allclose(ds["sigma"].values[:3], ds["sigma"].values[-3:], rtol=1e-12)
 
 
@@ -378,9 +397,3 @@ def test_a_file_that_breaks_off_keeps_what_was_read(tmp_path):
             sweep(F, frames(path, 4.0), out=tmp_path / "s.zarr", chunk=8)
     ds = opened(tmp_path / "s.zarr")
     assert ds["status"].values.tolist() == ["ok"] * 18 and ds.attrs["complete"] == 0
-
-
-def test_a_cell_that_is_none_is_named(tmp_path):
-    ase.io.write(tmp_path / "m.traj", [molecule("H2O"), Atoms("C", cell=[3, 3, 0], pbc=True)])
-    with pytest.raises(GeometryError, match="frame 1: cell vector 2 is zero"):
-        list(frames(tmp_path / "m.traj", 4.0).blocks(0))
