@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxfeat.basis.cutoff import AbstractCutoff, NoCutoff, ShiftedCosine
@@ -104,6 +106,9 @@ def _structures(work: Work, variant: str) -> Iterator[Portion]:
     reach = work.settings["r_cut"] + (BEYOND * work.settings["sigma"] if variant == "gto" else 0.0)
     for items in _rooms([len(atoms) for atoms in work.atoms], work.rooms):
         batch = structures([work.atoms[item] for item in items], reach, work.centers)
+        if variant == "gto":
+            # Without a window, atoms beyond r_cut are meant to be seen: all that are listed.
+            batch = eqx.tree_at(lambda one: one.r_cut, batch, jnp.full_like(batch.r_cut, jnp.inf))
         yield Portion(items, batch)
 
 

@@ -122,7 +122,8 @@ class AbstractFeaturizer(eqx.Module):
         Environments know the radius that they were cut at. A smaller one than the featurizer's `r_cut` is an error,
         because atoms in between are missing. A larger one is an error for `NoCutoff`, which would count the atoms in
         between; a window weights them zero, so that environments of one radius serve all smaller `r_cut`. Environments
-        of given neighbors were not cut, and always fit.
+        of given neighbors were not cut, and always fit: their `r_cut` is infinite, and so it may be set where atoms
+        beyond the featurizer's are meant to be seen.
 
         **Raises:** `SpeciesError` for atoms that are not among the featurizer's species, `GeometryError` for
         environments that were cut at the wrong radius.
