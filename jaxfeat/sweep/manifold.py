@@ -71,16 +71,16 @@ def sweep(
     the number of equilibrated values at or below their floor), `status`; of environments also `center_species`,
     `n_neighbors`, and `positions` (Å, relative to the center) and `species` along `neighbor`. In a stream, atoms that
     the featurizer does not know give the status "unknown-species", and environments that were cut at another radius
-    than it needs give "wrong-radius". Of a manifold also `zero_...`: where σ_min vanishes,
-    points and curves, refined in the parameters (`zero_at`, `zero_error`), with the null directions there by cause and
-    a sentence on what lifts them. Null directions that all points have do not count as zeros.
+    than it needs give "wrong-radius". Of a manifold also `zero_...`: where σ_min vanishes, points and curves, refined
+    in the parameters (`zero_at`, `zero_error`), with the null directions there by cause and a sentence on what lifts
+    them. Null directions that all points have do not count as zeros.
 
     **Raises:** `GeometryError` for a grid that makes no sense, and for frames of another radius than the featurizer
-    needs; `SpeciesError` as the featurizer does; `ReadError` for what is no environments; for a place that cannot be written to, has too little room, is being written to, or holds a sweep that differs in the
-    featurizer, the input or a setting, or one that is not complete and was begun by other versions; for a frame that
-    cannot be read, once all before it are in the store; and for a cluster that there is not. `BasisError` for a
-    featurizer without a spec there, `ClusterError` where workers or their scheduler are gone; all that was finished is
-    kept.
+    needs; `SpeciesError` as the featurizer does; `ReadError` for what is no environments; for a place that cannot be
+    written to, has too little room, is being written to, or holds a sweep that differs in the featurizer, the input or
+    a setting, or one that is not complete and was begun by other versions; for a frame that cannot be read, once all
+    before it are in the store; and for a cluster that there is not. `BasisError` for a featurizer without a spec there,
+    `ClusterError` where workers or their scheduler are gone; all that was finished is kept.
     """
     from jaxfeat.sweep import store
 
