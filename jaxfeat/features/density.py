@@ -92,11 +92,11 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
         if self.weights.shape != numbers.shape:
             raise SpeciesError(f"weights is {weights!r}; give one weight for each of the {len(numbers)} species.")
         radius, width = concrete(self.r_cut), concrete(self.sigma)
-        if radius is not None:
-            self.cutoff.check(float(radius))
         if radius is not None and width is not None:
             # Parameters that define no basis are refused here, and not when the featurizer is first used.
             self.radial.series(radius, width)
+        if radius is not None:
+            self.cutoff.check(float(radius))
 
     def prepared(self) -> DensityFeaturizer:
         if self.series is not None:
