@@ -7,10 +7,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from jaxfeat.bench.flags import SHORT, known
+
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 # The gallery's experiments are small: nearly all of their time is compilation.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false")
+if "XLA_FLAGS" not in os.environ:
+    os.environ["XLA_FLAGS"] = known(SHORT)
 
 project = "jaxfeat"
 copyright = "the authors of jaxfeat"

@@ -4,17 +4,21 @@ import gc
 import os
 from pathlib import Path
 
-# Nearly all of a test's time is compilation. How fast a program is is no test's matter; benchmarks see to that.
-# Modules of LLVM that are compiled in parts take longer in all.
-os.environ.setdefault(
-    "XLA_FLAGS",
-    "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1",
-)
-# One device, whichever test is the first to run a command, which would take one for each core.
+# One device, whichever test is the first to run a command, which would take one for each core. JAX reads this variable
+# when it is imported, and XLA its flags only when it is first asked for a device.
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", "1")
 
 import jax
 import pytest
+
+from jaxfeat.bench.flags import SHORT, known
+
+# Nearly all of a test's time is compilation. How fast a program is is no test's matter; benchmarks see to that.
+# Modules of LLVM that are compiled in parts take longer in all.
+# Set but empty, the variable asks for the flags that users run with: so `make test` runs the tests marked `as_shipped`.
+# Workers of pytest-xdist inherit it, so that XLA is asked once.
+if "XLA_FLAGS" not in os.environ:
+    os.environ["XLA_FLAGS"] = known([*SHORT, "--xla_cpu_parallel_codegen_split_count=1"])
 
 # Tracing leaves many objects and few cycles: looking for those every 700 objects takes a tenth of the time.
 gc.set_threshold(100_000, 20, 50)

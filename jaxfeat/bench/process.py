@@ -10,6 +10,7 @@ import tempfile
 from math import nan
 from typing import Any
 
+from jaxfeat.bench.flags import SHORT, known
 from jaxfeat.bench.timing import THREADS, Lap
 
 ENVIRONMENT = {
@@ -19,9 +20,6 @@ ENVIRONMENT = {
     # What is compiled is compiled here, not found on disk.
     "JAX_ENABLE_COMPILATION_CACHE": "false",
 }
-
-SMOKE = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
-"""XLA's flags in a smoke run, nearly all of which is compilation."""
 
 
 class Process:
@@ -40,7 +38,7 @@ class Process:
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,
-            env={**os.environ, **ENVIRONMENT} | ({"XLA_FLAGS": SMOKE} if smoke else {}),
+            env={**os.environ, **ENVIRONMENT} | ({"XLA_FLAGS": known(SHORT)} if smoke else {}),
         )
 
     def __enter__(self) -> Process:

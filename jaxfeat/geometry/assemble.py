@@ -103,7 +103,7 @@ def assembled(
 
     counts = np.bincount(row, minlength=len(where))
     column = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
-    shape = (len(where), max(1, counts.max(initial=0)))
+    shape = (len(where), max(1, int(counts.max(initial=0))))
     positions, species, mask = np.zeros((*shape, 3)), np.zeros(shape, np.int32), np.zeros(shape, bool)
     positions[row, column] = pairs.vector
     species[row, column] = numbers[pairs.neighbor]
@@ -149,7 +149,7 @@ def structures(
         counts = np.bincount(pairs.center, minlength=n)
         order = np.lexsort((*pairs.shift.T, pairs.neighbor, pairs.distance, pairs.center))
         column = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
-        shape = (n, max(1, counts.max(initial=0)))
+        shape = (n, max(1, int(counts.max(initial=0))))
         neighbor, shift, mask = np.zeros(shape, np.int32), np.zeros((*shape, 3)), np.zeros(shape, bool)
         row = pairs.center[order]
         neighbor[row, column], shift[row, column], mask[row, column] = pairs.neighbor[order], pairs.shift[order], True

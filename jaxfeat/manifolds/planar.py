@@ -1,6 +1,7 @@
 """Neighbors in a plane with the center: what symmetry hides."""
 
 from math import pi
+from typing import Any
 
 import jax.numpy as jnp
 
@@ -28,8 +29,8 @@ def planar(n: int = 4, *, species: str | int = "H", center_species: str | int | 
 
     def build(*values: Scalar) -> Environment:
         *flat, z = rows(values)[0]
-        radii, azimuths = flat[:n], [0.0, *flat[n:]]
-        heights = [0.0] * (n - 1) + [z]
+        radii, heights = flat[:n], [0.0] * (n - 1) + [z]
+        azimuths: list[Any] = [0.0, *flat[n:]]
         points = [(r * jnp.cos(p), r * jnp.sin(p), h) for r, p, h in zip(radii, azimuths, heights, strict=True)]
         return Environment.from_neighbors(rows(*points), [species] * n, center_species)
 

@@ -1,6 +1,7 @@
 """Neighbors on a sphere: what a short basis hides."""
 
 from math import acos, pi
+from typing import Any
 
 import jax.numpy as jnp
 
@@ -30,7 +31,8 @@ def equal_radii(n: int = 4, *, species: str | int = "H", center_species: str | i
 
     def build(*values: Scalar) -> Environment:
         r, *angles, dr = rows(values)[0]
-        polar, azimuths = [0.0, *angles[: n - 1]], [0.0, 0.0, *angles[n - 1 :]]
+        polar: list[Any] = [0.0, *angles[: n - 1]]
+        azimuths: list[Any] = [0.0, 0.0, *angles[n - 1 :]]
         radii = [r] * (n - 1) + [r + dr]
         points = [
             (s * jnp.sin(t) * jnp.cos(p), s * jnp.sin(t) * jnp.sin(p), s * jnp.cos(t))

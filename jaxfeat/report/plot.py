@@ -117,7 +117,7 @@ def _distributions(axes: Axes, groups: dict[str, list[Record]], band: tuple[floa
             found = [r for record in group if (r := ratio(record, equilibrated=equilibrated))]
             known = np.asarray([r.value for r in found if r.known])
             counts = np.histogram(known, edges)[0]
-            widths = 0.44 * side * counts / max(counts.max(), 1)
+            widths = 0.44 * side * counts / max(int(counts.max()), 1)
             axes.stairs(k + widths, edges, baseline=k, orientation="horizontal", fill=True, color=color, lw=0)
             if len(known) and len(known) >= len(found) / 2:
                 middle = float(np.median([r.value for r in found]))

@@ -141,7 +141,7 @@ class Within(AbstractSpace):
 
     def read(self, starts: Any) -> tuple[np.ndarray, Environment]:
         names = [parameter.name for parameter in self.manifold.parameters]
-        points = np.asarray(starts, float) if not isinstance(starts, Environment) else np.zeros(0)
+        points: np.ndarray = np.zeros(0) if isinstance(starts, Environment) else np.asarray(starts, float)
         if points.ndim != 2 or points.shape[1] != len(names):
             raise GeometryError(
                 f"on a manifold, a start is a value of each parameter ({', '.join(names)}): give an array "
