@@ -62,7 +62,7 @@ def main():
     print(*(f"{x:.0e}" for x in np.quantile(points.accuracy[landed], (0.5, 0.95, 1))))
     print("steps, median, 90 % and largest:", *np.quantile(points.iterations[landed], (0.5, 0.9, 1)).astype(int))
     print("restarts:", dict(collections.Counter(points.restarts.tolist())))
-    print("classified:", dict(collections.Counter(null.status for null in points.null_space if null is not None)))
+    print("classified:", dict(collections.Counter(str(null.status) for null in points.null_space if null is not None)))
     by_cause = {cause: points.counts(cause) for cause in CAUSES}
     print("with null directions by", {cause: int((counts > 0).sum()) for cause, counts in by_cause.items()})
     for kind in points.kinds()[:10]:

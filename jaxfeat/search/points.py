@@ -104,7 +104,7 @@ class SingularPoints:
             null = self.null_space[i]
             counts = tuple(null.counts.items()) if null is not None else ()
             symbol = null.stabilizer.symbol if null is not None and isinstance(null.stabilizer, Stabilizer) else ""
-            status = null.status if null is not None else "unclassified"
+            status = str(null.status) if null is not None else "unclassified"
             kinds.setdefault((counts, symbol, int(self.dimension[i]), status), []).append(i)
         listed = []
         for (counts, symbol, dimension, status), found in sorted(kinds.items(), key=lambda item: -len(item[1])):

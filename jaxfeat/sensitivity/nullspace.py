@@ -28,7 +28,7 @@ from jaxfeat.sensitivity.jacobian import assembled, center_jacobians, weighed_ja
 from jaxfeat.sensitivity.reduced import all_rows
 from jaxfeat.sensitivity.sites import Spaces, clearance, rigid_space, sight_of, sites_of, spaces_of
 from jaxfeat.sensitivity.spectrum import Spectrum, spectrum_of
-from jaxfeat.sensitivity.status import MESSAGES
+from jaxfeat.sensitivity.status import MESSAGES, StatusName
 from jaxfeat.sensitivity.subspaces import Gap, beyond, leading, svd
 
 TOLERANCE = 1e-5
@@ -59,8 +59,8 @@ class NullSpace:
       the others); for structures also the intersections of sites, "locality", "symmetry", "intersection".
     - `floor`: by the same names, the relative value up to which values are null.
     - `sensitivity`: the smallest non-null singular value over the largest, raw and equilibrated; NaN if there is none.
-    - `status`: "ok"; "ambiguous"; or what is wrong with the spectrum, as `Spectrum.status` has it. `reason` is a
-      sentence.
+    - `status`: "ok"; "ambiguous"; or what is wrong with the spectrum, as `Spectrum.status` has it. Comparing it with a
+      text that names no status raises a `ValueError`. `reason` is a sentence.
     - `atoms`: `(n,)`, which of the displaced atoms `stabilizer` is of: of an environment, the neighbors that J reacts
       to. `None` where there is no stabilizer, or one for each center.
     """
@@ -71,7 +71,7 @@ class NullSpace:
     gap: dict[str, Gap]
     floor: dict[str, float]
     sensitivity: tuple[float, float]
-    status: str
+    status: StatusName
     reason: str
     atoms: np.ndarray | None = None
 
@@ -213,7 +213,7 @@ def narrowed(f: Map, at: Environment | Structure) -> Map:
 def _single(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure, tolerance: float) -> NullSpace:
     size = 3 * at.positions.shape[-2]
     found = measured(f, at)
-    status = str(found.spectrum.status)
+    status = StatusName(str(found.spectrum.status))
     if status not in ("ok", "no-signal") and not (status == "empty" and isinstance(at, Structure) and at.mask.any()):
         nothing = {name: np.zeros((0, size // 3, 3)) for name in CLASSES}
         return NullSpace(nothing, 0, None, {}, {}, (np.nan, np.nan), status, MESSAGES[status])
@@ -242,7 +242,7 @@ def _single(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Stru
         rows = sight_at(f, at, found, featurizer.nu, tolerance)
         reason = doubtful_truncation(directions["truncation"], rows, jacobian_floor)
     if status == "ok" and reason:
-        status = "ambiguous"
+        status = StatusName.AMBIGUOUS
     return NullSpace(
         directions={name: directions.get(name, np.zeros((0, size))).reshape(-1, size // 3, 3) for name in CLASSES},
         nullity=len(null),

@@ -25,7 +25,7 @@ def singular_spectrum(
     f: AbstractFeaturizer | AbstractStructureMap,
     at: Environment | Structure,
     equilibrated: bool = False,
-    directions: bool = True,
+    directions: bool | None = None,
     screened: bool = False,
 ) -> Spectrum:
     """Singular values and right singular vectors of dF/dr on the non-rigid displacements.
@@ -40,7 +40,8 @@ def singular_spectrum(
     - `f`: a featurizer with an `Environment`, or a structure map with a `Structure`; single or batched.
     - `equilibrated`: divide each atom's columns by their joint norm first, which takes out how much the cutoff and
       the radial basis weigh it. No null space changes. Judge blindness by this one, physics by the raw one.
-    - `directions`: whether to work out right singular vectors, which takes longer; without, none are listed.
+    - `directions`: whether to work out right singular vectors, which takes longer; without, none are listed. By default
+      yes, unless `screened`.
     - `screened`: take the values from JᵀJ, without directions, and certified ones only for those items that have one
       below the floor of that, about √eps of the largest. `certified` says which, `floor` holds for each.
 
@@ -50,10 +51,14 @@ def singular_spectrum(
 
     Float32 knows nothing below about 1e-4 of the largest value; `floor` and `status` say so.
 
-    **Raises:** `SpeciesError` and `GeometryError`, as the featurizer does.
+    **Raises:** `SpeciesError` and `GeometryError`, as the featurizer does; `ValueError` for directions of a screened
+    spectrum.
     """
     featurizer_of(f).check(at)
     f = f.prepared()
+    if screened and directions:
+        raise ValueError("a screened spectrum has values alone; leave out screened or directions.")
+    directions = not screened if directions is None else directions
     if concrete(at.positions) is None:
         return _compiled(f, at, equilibrated, False, directions, screened)
     if (screened or not directions) and refinable(f, at):

@@ -224,7 +224,7 @@ def _classified(f: AbstractFeaturizer, env: Environment, rigid: np.ndarray, n_nu
     if null.status == "ok" and counts.sum() - null.rigid == n_null:
         return counts, "ok"
     # Causes within a tolerance, as of nearly symmetric positions, have more directions than J has null ones.
-    return unknown, "ambiguous" if null.status == "ok" else null.status
+    return unknown, "ambiguous" if null.status == "ok" else str(null.status)
 
 
 def chunks(

@@ -1,5 +1,8 @@
 """Spectra of toy maps whose singular values are known, and what padding, scaling and precision do to them."""
 
+import json
+import operator
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -12,7 +15,7 @@ from jaxfeat import Environment
 from jaxfeat.geometry.rigid import rigid_motions
 from jaxfeat.sensitivity.reduced import Reduced
 from jaxfeat.sensitivity.spectrum import spectrum_of
-from jaxfeat.sensitivity.status import MESSAGES
+from jaxfeat.sensitivity.status import MESSAGES, StatusName
 
 from_neighbors = Environment.from_neighbors
 
@@ -252,8 +255,35 @@ def test_what_goes_wrong_inside_jit_has_a_status():
 
 def test_statuses_compare_with_names_and_explain_themselves():
     spectrum = jaxfeat.singular_spectrum(POWER, hydrogens(0, 3))
-    assert spectrum.status == "ok" and not spectrum.status == "empty" and not spectrum.status == "no such status"
+    assert spectrum.status == "ok" and not spectrum.status == "empty" and spectrum.status != "empty"
     assert str(spectrum.status) == "ok" and "floor" in spectrum.status.message
+    assert spectrum.status == StatusName.OK and StatusName.OK == "ok" and StatusName.OK != "empty"
+    assert {"ok": 1}[StatusName.OK] == 1 and json.dumps(StatusName.OK) == '"ok"' and f"{StatusName.OK}" == "ok"
+
+
+def test_a_batch_of_statuses_explains_each():
+    batch = Environment.stack([hydrogens(0, 3), from_neighbors(np.zeros((0, 3)), [])])
+    status = jaxfeat.singular_spectrum(POWER, batch).status
+    assert status.message.tolist() == [MESSAGES["ok"], MESSAGES["empty"]]
+    assert (status != "ok").tolist() == [False, True]
+
+
+@pytest.mark.parametrize("compare", [operator.eq, operator.ne])
+def test_a_misspelt_status_is_an_error(compare):
+    env = hydrogens(0, 3)
+    for status in (jaxfeat.singular_spectrum(POWER, env).status, jaxfeat.null_space(POWER, env).status):
+        assert status == "ok"
+        with pytest.raises(ValueError, match=r"'non-finit' is no status; choose one of 'ok', .*'non-finite'"):
+            compare(status, "non-finit")
+    with pytest.raises(ValueError, match="'okay' is no status"):
+        jax.jit(lambda env: compare(jaxfeat.singular_spectrum(POWER, env).status, "okay"))(env)
+
+
+def test_directions_of_a_screened_spectrum_are_refused():
+    env = hydrogens(0, 3)
+    assert jaxfeat.singular_spectrum(POWER, env, screened=True).directions.shape[0] == 0
+    with pytest.raises(ValueError, match="a screened spectrum has values alone; leave out screened or directions"):
+        jaxfeat.singular_spectrum(POWER, env, directions=True, screened=True)
 
 
 def test_rigid_motions_are_what_the_complement_misses():
