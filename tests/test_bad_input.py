@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from ase import Atoms
 
 import jaxfeat
 from jaxfeat import Bispectrum, Correlations, Environment, PowerSpectrum, RadialSpectrum, cutoffs
 from jaxfeat.errors import BasisError, GeometryError, SpeciesError
+from jaxfeat.sweep import run
 
 TRIANGLE = np.asarray([[0, 0, 1.0], [0, 1.1, 0], [0.9, 0, 0]])
 HYDROGENS = ["H"] * 3
@@ -56,6 +58,9 @@ FEATURIZERS = [
     ({"radial": "chebyshev"}, BasisError, "radial is 'chebyshev'; choose one of 'gto', 'gto-rascal', 'laplacian'"),
     ({"cutoff": cutoffs.Smoothstep(5.0)}, BasisError, "width is 5 Å; it must lie above 0 and within r_cut = 4 Å"),
     ({"cutoff": cutoffs.ShiftedCosine(0.0)}, BasisError, "width is 0 Å"),
+    ({"cutoff": "smooth"}, BasisError, "cutoff is 'smooth'; give a window such as jaxfeat.cutoffs.Smoothstep"),
+    ({"cutoff": cutoffs.Smoothstep}, BasisError, "cutoff is <class .*Smoothstep'>; give a window"),
+    ({"radial_scaling": 2.0}, BasisError, "radial_scaling is 2.0; give a jaxfeat.cutoffs.Willatt2018"),
     ({"species": ()}, SpeciesError, "name each species that occurs once"),
     ({"species": ("H", "H")}, SpeciesError, "name each species that occurs once"),
     ({"species": ("H", "Xx")}, SpeciesError, "'Xx' is not a chemical element"),
@@ -89,6 +94,94 @@ def test_atoms_that_the_featurizer_does_not_know():
         f(Environment.from_neighbors(TRIANGLE, HYDROGENS, "O"))
     with pytest.raises(SpeciesError, match="species O not among"):
         f(Environment.stack([Environment.from_neighbors(TRIANGLE, ["H", "H", "O"]).padded(5)]))
+
+
+SMALL = PowerSpectrum(("H",), n_max=2, l_max=1)
+HERE = Environment.from_neighbors(TRIANGLE, HYDROGENS)
+WATER = Atoms("H3", TRIANGLE)
+MOLECULE = jaxfeat.structures([WATER], 2.0)[0]
+CALLS = {
+    "features": lambda f, at: f(at),
+    "jacobian": jaxfeat.jacobian,
+    "singular_spectrum": jaxfeat.singular_spectrum,
+    "null_space": jaxfeat.null_space,
+    "cure": jaxfeat.cure,
+}
+MISMATCHES = [
+    (
+        SMALL,
+        MOLECULE,
+        "PowerSpectrum describes environments, and the input is of type Structure; take .*stacked or .*summed",
+    ),
+    (
+        SMALL,
+        WATER,
+        "PowerSpectrum describes environments, and the input is of type Atoms; make .* with jaxfeat.environments",
+    ),
+    (SMALL, TRIANGLE, "PowerSpectrum describes environments, and the input is of type ndarray; make"),
+    (
+        SMALL,
+        [HERE, HERE],
+        "PowerSpectrum describes environments, and the input is of type list; make .*Environment.stack",
+    ),
+    (
+        jaxfeat.stacked(SMALL),
+        HERE,
+        "Stacked describes structures, and the input is of type Environment; .* the map.s featurizer",
+    ),
+    (
+        jaxfeat.summed(SMALL),
+        WATER,
+        "Summed describes structures, and the input is of type Atoms; make .* with jaxfeat.structures",
+    ),
+]
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize(("f", "at", "message"), MISMATCHES)
+def test_maps_and_inputs_that_do_not_go_together(call, f, at, message):
+    with pytest.raises(GeometryError, match=message):
+        CALLS[call](f, at)
+
+
+@pytest.mark.parametrize("call", [name for name in CALLS if name != "features"])
+def test_what_is_no_featurizer(call):
+    with pytest.raises(BasisError, match=r"function is no featurizer; .* jaxfeat.function"):
+        CALLS[call](lambda env: env.positions[:, 0], HERE)
+    with pytest.raises(BasisError, match="PowerSpectrum is a class; make a featurizer of it"):
+        CALLS[call](PowerSpectrum, HERE)
+
+
+SEARCHES = {
+    "scan": lambda f, at: run.scan(f, at),
+    "sweep": jaxfeat.sweep,
+    "converge": jaxfeat.converge,
+    "find_singular_points": jaxfeat.find_singular_points,
+    "invert": lambda f, at: jaxfeat.invert(f, np.zeros((1, 9)), at),
+    "trace_singular_set": lambda f, at: jaxfeat.trace_singular_set(f, at[0], length=0.1),
+    "trace_quasi_constant": lambda f, at: jaxfeat.trace_quasi_constant(f, at[0], length=0.1),
+}
+
+
+@pytest.mark.parametrize("call", SEARCHES)
+def test_searches_take_featurizers(call):
+    with pytest.raises(GeometryError, match="Stacked describes structures, and the input is of type Environment"):
+        SEARCHES[call](jaxfeat.stacked(SMALL), Environment.stack([HERE]))
+
+
+@pytest.mark.parametrize("call", ["scan", "converge"])
+def test_scans_take_environments(call):
+    with pytest.raises(GeometryError, match="PowerSpectrum describes environments, and the input is of type Structure"):
+        SEARCHES[call](SMALL, jaxfeat.structures([WATER], 2.0))
+
+
+def test_cures_and_kernels_are_of_one_environment():
+    with pytest.raises(GeometryError, match="cure takes one item, and got a batch of 2; index it first"):
+        jaxfeat.cure(SMALL, Environment.stack([HERE, HERE]))
+    with pytest.raises(
+        GeometryError, match="complete_kernel takes one environment, and the input is of type Structure"
+    ):
+        jaxfeat.complete_kernel(MOLECULE, 2)
 
 
 def test_functions():

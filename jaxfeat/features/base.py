@@ -98,11 +98,11 @@ class AbstractFeaturizer(eqx.Module):
 
         Environments of one shape share one program, whatever part of it is padding (`Environment.padded`).
 
-        **Raises:** `SpeciesError` for a species that is not among the featurizer's, `GeometryError` for environments
-        that were cut at the wrong radius (`check`). Inside jit and vmap, where that cannot be raised, such atoms are
-        not seen, and `singular_spectrum` says both in its status.
+        **Raises:** `SpeciesError` for a species that is not among the featurizer's, `GeometryError` for what is no
+        environment and for environments that were cut at the wrong radius (`check`). Inside jit and vmap, where that
+        cannot be raised, such atoms are not seen, and `singular_spectrum` says both in its status.
         """
-        self.check(env)
+        check_input(self, env)
         return _features(self.prepared(), env)
 
     def prepared(self) -> AbstractFeaturizer:
@@ -258,8 +258,11 @@ class AbstractStructureMap(eqx.Module):
         """Put together what the centers have, features or their derivatives: `(c, d, ...)` -> `(n_features, ...)`."""
 
     def __call__(self, structure: Structure) -> Float[Array, "*batch n_features"]:
-        """Compute the features of a structure, or of each one of a batch. **Raises:** as the featurizer does."""
-        self.featurizer.check(structure)
+        """Compute the features of a structure, or of each one of a batch.
+
+        **Raises:** `GeometryError` for what is no structure; otherwise as the featurizer does.
+        """
+        check_input(self, structure)
         return _collected(self.prepared(), structure, structure.environments())
 
 
@@ -278,3 +281,27 @@ def _collected(
 def featurizer_of(f: AbstractFeaturizer | AbstractStructureMap) -> AbstractFeaturizer:
     """What describes the environments: a featurizer itself, or that of a structure map."""
     return f if isinstance(f, AbstractFeaturizer) else f.featurizer
+
+
+def check_input(f: Any, at: Any) -> None:
+    """Raise an error where `f` does not describe `at`.
+
+    **Raises:** `BasisError` for what is no featurizer or structure map; `GeometryError` for a featurizer with anything
+    but environments, and for a structure map with anything but structures; `SpeciesError`, as the featurizer does.
+    """
+    name, given = type(f).__name__, type(at).__name__
+    if isinstance(f, type):
+        raise BasisError(f"{f.__name__} is a class; make a featurizer of it, as in {f.__name__}(species=...).")
+    if isinstance(f, AbstractFeaturizer) and not isinstance(at, Environment):
+        cure = "make environments of it with jaxfeat.environments, and one of several with Environment.stack"
+        if isinstance(at, Structure):
+            cure = "take jaxfeat.stacked or jaxfeat.summed of the featurizer, or the structure's environments()"
+        raise GeometryError(f"{name} describes environments, and the input is of type {given}; {cure}.")
+    if isinstance(f, AbstractStructureMap) and not isinstance(at, Structure):
+        cure = "make structures of it with jaxfeat.structures"
+        if isinstance(at, Environment):
+            cure = "give the structure that it is of, or take the map's featurizer"
+        raise GeometryError(f"{name} describes structures, and the input is of type {given}; {cure}.")
+    if not isinstance(f, (AbstractFeaturizer, AbstractStructureMap)):
+        raise BasisError(f"{name} is no featurizer; make one of a function of positions with jaxfeat.function.")
+    featurizer_of(f).check(at)

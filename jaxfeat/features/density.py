@@ -7,6 +7,7 @@ for all l, sums over l and m are single contractions.
 from __future__ import annotations
 
 from functools import partial
+from types import NoneType
 from typing import Any
 
 import equinox as eqx
@@ -82,6 +83,10 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
             if not isinstance(count, (int, np.integer)):
                 raise BasisError(f"{name} is {count!r}; it must be an integer.")
         self.species = numbers
+        if not isinstance(cutoff, (AbstractCutoff, NoneType)):
+            raise BasisError(f"cutoff is {cutoff!r}; give a window such as jaxfeat.cutoffs.Smoothstep(1.0).")
+        if not isinstance(radial_scaling, (Willatt2018, NoneType)):
+            raise BasisError(f"radial_scaling is {radial_scaling!r}; give a jaxfeat.cutoffs.Willatt2018, or None.")
         self.radial = RADIAL_BASES[radial](int(n_max), int(l_max))
         self.r_cut, self.sigma = quantity(r_cut), quantity(sigma)
         self.cutoff = Smoothstep(namespace(self.r_cut).minimum(1.0, self.r_cut)) if cutoff is None else cutoff

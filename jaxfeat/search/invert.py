@@ -27,7 +27,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxfeat.errors import BasisError, GeometryError, PrecisionError
-from jaxfeat.features.base import AbstractFeaturizer
+from jaxfeat.features.base import AbstractFeaturizer, check_input
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.manifolds.align import aligned
 from jaxfeat.search.batches import in_chunks, lanes_for
@@ -142,7 +142,7 @@ def invert(
                 f"{name} are {array.dtype}, and σ_min takes digits of what is recovered; enable jax_enable_x64 and "
                 "give them in float64."
             )
-    f.check(given)
+    check_input(f, given)
     f = f.prepared()
     b = len(points)
     if features.ndim != 2 or len(features) != b:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxfeat.errors import GeometryError, PrecisionError
-from jaxfeat.features.base import AbstractFeaturizer
+from jaxfeat.features.base import AbstractFeaturizer, check_input
 from jaxfeat.geometry.environment import Environment, check_positions
 from jaxfeat.search.families import image
 
@@ -42,7 +42,7 @@ def checked(f: AbstractFeaturizer, start: Environment, length: float) -> Environ
             f"positions are {start.positions.dtype}, and paths are a matter of the last digits; "
             "enable jax_enable_x64 and give them in float64."
         )
-    f.check(start)
+    check_input(f, start)
     start = start.trimmed()
     there = np.asarray(start.mask)
     if not there.any():

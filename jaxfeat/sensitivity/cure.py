@@ -8,8 +8,8 @@ from typing import Any
 import equinox as eqx
 import numpy as np
 
-from jaxfeat.errors import BasisError, SizeError
-from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap, featurizer_of
+from jaxfeat.errors import BasisError, GeometryError, SizeError
+from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap, check_input, featurizer_of
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.sensitivity.doubt import CLEAR
@@ -54,8 +54,11 @@ def cure(
 
     **Arguments:** `null`: what `null_space(f, at, tolerance)` returned, if at hand.
     """
+    check_input(f, at)
+    if at.batch_shape:
+        raise GeometryError(f"cure takes one item, and got a batch of {at.batch_shape[0]}; index it first.")
     null = null or null_space(f, at, tolerance)
-    assert isinstance(null, NullSpace), "cure takes one item, not a batch"
+    assert isinstance(null, NullSpace)
     if null.status == "ambiguous":
         return {"ambiguous": f"ambiguous: {null.reason}"}
     cures = {}

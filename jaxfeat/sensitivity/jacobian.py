@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap
+from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap, check_input
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.linalg.compiled import compiled
@@ -29,12 +29,9 @@ def jacobian(f: Any, at: Any) -> Float[Array, "*batch d n 3"]:
     Of an environment, with respect to its neighbors; the center is fixed. Of a structure, with respect to all its
     atoms; each center moves with its atom, and images of one atom add up. Padding has zero columns.
 
-    **Raises:** `SpeciesError` and `GeometryError`, as the featurizer does.
+    **Raises:** `GeometryError` where `f` and `at` do not go together; otherwise as the featurizer does.
     """
-    if isinstance(at, Structure):
-        f.featurizer.check(at)
-        return _compiled(f.prepared(), at)
-    f.check(at)
+    check_input(f, at)
     return _compiled(f.prepared(), at)
 
 

@@ -84,6 +84,10 @@ def complete_kernel(env: Environment, nu: int, pseudoscalars: bool = False, tole
     tolerance that is not positive; `SizeError` for too many neighbors; `PrecisionError` for positions that are not
     float64.
     """
+    if not isinstance(env, Environment):
+        raise GeometryError(
+            f"complete_kernel takes one environment, and the input is of type {type(env).__name__}; make one of it."
+        )
     if env.batch_shape:
         raise GeometryError(f"complete_kernel takes one environment, got a batch of {env.batch_shape}; index it first.")
     n = int(np.count_nonzero(env.mask))

@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Array
 
 from jaxfeat.errors import GeometryError, PrecisionError, SizeError
-from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap, featurizer_of
+from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap, check_input, featurizer_of
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.geometry.symmetry import Group, Stabilizer
@@ -119,17 +119,17 @@ def null_space(f: Any, at: Any, tolerance: float = TOLERANCE) -> Any:
       symmetric or singular point, but not at it, its null space is smaller than those, and the status is "ambiguous".
       `jaxfeat.symmetrized` takes coordinates that were rounded to the symmetric ones nearby.
 
-    **Raises:** `SpeciesError`, as the featurizer does; `PrecisionError` for positions that are not float64;
-    `SizeError` where the order is too high for so many neighbors (`complete_kernel`), unless a lower one sees all that
-    can be seen; `BasisError` likewise for orders above 4; `GeometryError` for like neighbors within two tolerances, and
-    as the featurizer does.
+    **Raises:** `SpeciesError`, as the featurizer does; `PrecisionError` for positions that are not float64; `SizeError`
+    where the order is too high for so many neighbors (`complete_kernel`), unless a lower one sees all that can be seen;
+    `BasisError` likewise for orders above 4; `GeometryError` for like neighbors within two tolerances, where `f` and
+    `at` do not go together, and as the featurizer does.
     """
+    check_input(f, at)
     if np.asarray(at.positions).dtype != np.float64:
         raise PrecisionError(
             f"positions are {at.positions.dtype}, and null spaces are a matter of the last digits; "
             "enable jax_enable_x64 and give them in float64."
         )
-    featurizer_of(f).check(at)
     if not at.batch_shape:
         return _single(f, at, tolerance)
     found = []

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
-from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap, featurizer_of
+from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap, check_input, featurizer_of
 from jaxfeat.geometry.environment import Environment, concrete
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.linalg.compiled import compiled
@@ -51,10 +51,10 @@ def singular_spectrum(
 
     Float32 knows nothing below about 1e-4 of the largest value; `floor` and `status` say so.
 
-    **Raises:** `SpeciesError` and `GeometryError`, as the featurizer does; `ValueError` for directions of a screened
-    spectrum.
+    **Raises:** `GeometryError` where `f` and `at` do not go together, otherwise as the featurizer does;
+    `ValueError` for directions of a screened spectrum.
     """
-    featurizer_of(f).check(at)
+    check_input(f, at)
     f = f.prepared()
     if screened and directions:
         raise ValueError("a screened spectrum has values alone; leave out screened or directions.")

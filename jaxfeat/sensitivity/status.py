@@ -57,8 +57,8 @@ MESSAGES = {
         "the environment was cut at another radius than the featurizer needs; make it with its r_cut."
     ),
     StatusName.UNSEARCHABLE: (
-        "no neighbors could be looked for: an atom is too far away, or the cell too small or too flat for r_cut; mend the "
-        "structure, or choose a smaller r_cut."
+        "no neighbors could be looked for: an atom is too far away, or the cell too small or too flat for r_cut; "
+        "mend the structure, or choose a smaller r_cut."
     ),
     StatusName.FLOAT32_FLOOR: "values below the floor of float32 are not known; enable float64 (jax_enable_x64).",
     StatusName.AMBIGUOUS: "null directions cannot be told apart by cause; the reason of the null space says why.",

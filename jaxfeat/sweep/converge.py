@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxfeat.errors import BasisError, GeometryError, PrecisionError, SizeError
-from jaxfeat.features.base import AbstractFeaturizer
+from jaxfeat.features.base import AbstractFeaturizer, check_input
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.symmetry import Group
 from jaxfeat.linalg.lapack import qr_triangle
@@ -75,7 +75,7 @@ def converge(
     does.
     """
     grids = checked(f, batch, n_max, l_max)
-    featurizers = [f] if isinstance(f, AbstractFeaturizer) else list(f)
+    featurizers = _listed(f)
     host = jax.tree.map(np.asarray, batch)
     records, done = [], 0
     for one, grid in zip(featurizers, grids, strict=True):
@@ -99,20 +99,26 @@ def checked(
 
     **Raises:** as `converge`, which starts with this.
     """
+    featurizers = _listed(f)
+    for one in featurizers:
+        check_input(one, batch)
     if np.asarray(batch.positions).dtype != np.float64:
         raise PrecisionError(
             f"positions are {batch.positions.dtype}, and null directions are a matter of the last digits; "
             "enable jax_enable_x64 and give them in float64."
         )
     grids = []
-    for one in [f] if isinstance(f, AbstractFeaturizer) else f:
+    for one in featurizers:
         grid = Grid(one, n_max, l_max)
-        one.check(batch)
         held, counts = (species_held(one, batch) >= 0).sum(1), np.asarray(batch.n_neighbors)
         for n_species in np.unique(held).tolist():
             grid.check(n_species, int(counts[held == n_species].max()))
         grids.append(grid)
     return grids
+
+
+def _listed(f: AbstractFeaturizer | Sequence[AbstractFeaturizer]) -> list[AbstractFeaturizer]:
+    return list(f) if isinstance(f, Sequence) else [f]
 
 
 def sample(batch: Environment, size: int, seed: int = 0) -> np.ndarray:

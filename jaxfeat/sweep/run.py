@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from jaxfeat.errors import BasisError, GeometryError, SizeError
-from jaxfeat.features.base import AbstractFeaturizer
+from jaxfeat.features.base import AbstractFeaturizer, check_input
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.species import SYMBOLS
 from jaxfeat.linalg.compiled import compiled
@@ -150,10 +150,10 @@ def collect(
     `chunk`: of a stream that comes in batches of that many, the last one perhaps shorter. All of them then share their
     programs, and what the featurizer's `check` refuses gives a status rather than an error.
     """
+    if chunk is None:
+        check_input(f, batch)
     host = jax.tree.map(np.asarray, batch)
     n, width = len(batch), 3 * batch.max_neighbors
-    if chunk is None:
-        f.check(batch)
     f = f.prepared()
     status = np.full(n, "", dtype=object)
     found = Collected(
