@@ -5,10 +5,6 @@ class GeometryError(ValueError):
     """Positions, cells or neighbor counts that describe no set of atoms."""
 
 
-class SizeError(ValueError):
-    """Work that is too large, of input that nothing is wrong with."""
-
-
 class SpeciesError(ValueError):
     """A chemical species that is unknown, missing, or not one of a featurizer's."""
 
@@ -19,6 +15,10 @@ class BasisError(ValueError):
 
 class ReadError(ValueError):
     """An input that holds no structures."""
+
+
+class SizeError(MemoryError):
+    """Work that is too large, of input that nothing is wrong with: for the memory that is free, or for an algorithm."""
 
 
 class PrecisionError(RuntimeError):

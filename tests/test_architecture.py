@@ -19,12 +19,13 @@ PACKAGE = Path(jaxfeat.__file__).parent
 
 MAY_SEE = {
     "errors": set(),
+    "memory": {"errors"},
     "so3": {"errors"},
     "linalg": set(),
     "geometry": {"errors", "linalg"},
     "basis": {"errors", "linalg", "so3"},
-    "features": {"errors", "geometry", "linalg", "so3", "basis"},
-    "sensitivity": {"errors", "geometry", "linalg", "features.base"},
+    "features": {"errors", "memory", "geometry", "linalg", "so3", "basis"},
+    "sensitivity": {"errors", "memory", "geometry", "linalg", "features.base"},
     "manifolds": {"errors", "geometry"},
     "search": {"errors", "geometry", "linalg", "features.base", "sensitivity", "manifolds"},
     "sweep": {"errors", "geometry", "linalg", "features.base", "features.spec", "sensitivity", "manifolds"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from math import prod
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -18,6 +19,7 @@ from jaxfeat.geometry.radius import ROUNDING
 from jaxfeat.geometry.species import SYMBOLS
 from jaxfeat.geometry.structure import Structure, other_species
 from jaxfeat.linalg.gram import gram_matrix
+from jaxfeat.memory import check_memory
 
 Label = tuple
 
@@ -84,6 +86,10 @@ class AbstractFeaturizer(eqx.Module):
         """About how many rows `condensed_jacobian` has: sets how many environments are worked on at a time."""
         return 24 * n_neighbors
 
+    def check_tables(self) -> None:
+        """Raise `SizeError` where the tables that features are put together by do not fit into memory. Here there are
+        none."""
+
     @property
     @abstractmethod
     def labels(self) -> tuple[Label, ...]:
@@ -99,10 +105,12 @@ class AbstractFeaturizer(eqx.Module):
         Environments of one shape share one program, whatever part of it is padding (`Environment.padded`).
 
         **Raises:** `SpeciesError` for a species that is not among the featurizer's, `GeometryError` for what is no
-        environment and for environments that were cut at the wrong radius (`check`). Inside jit and vmap, where that
-        cannot be raised, such atoms are not seen, and `singular_spectrum` says both in its status.
+        environment, `SizeError` where features do not fit into memory, and for environments that were cut at the wrong
+        radius (`check`). Inside jit and vmap, where that cannot be raised, such atoms are not seen, and
+        `singular_spectrum` says both in its status.
         """
         check_input(self, env)
+        check_features(self, env, 1)
         return _features(self.prepared(), env)
 
     def prepared(self) -> AbstractFeaturizer:
@@ -263,6 +271,7 @@ class AbstractStructureMap(eqx.Module):
         **Raises:** `GeometryError` for what is no structure; otherwise as the featurizer does.
         """
         check_input(self, structure)
+        check_features(self.featurizer, structure, structure.center.shape[-1])
         return _collected(self.prepared(), structure, structure.environments())
 
 
@@ -305,3 +314,26 @@ def check_input(f: Any, at: Any) -> None:
     if not isinstance(f, (AbstractFeaturizer, AbstractStructureMap)):
         raise BasisError(f"{name} is no featurizer; make one of a function of positions with jaxfeat.function.")
     featurizer_of(f).check(at)
+
+
+def counted(f: AbstractFeaturizer) -> int | None:
+    """Return how many features there are; `None` for a function's features without labels, which only a call counts.
+
+    **Raises:** `SizeError` where the tables of the features do not fit into memory.
+    """
+    f.check_tables()
+    try:
+        return f.n_features
+    except BasisError:
+        return None
+
+
+def check_features(f: AbstractFeaturizer, at: Environment | Structure, n_centers: int) -> None:
+    """Raise `SizeError` where the features of an item or a batch, of `n_centers` each, do not fit into memory."""
+    n_features, n = counted(f), n_centers * prod(at.batch_shape)
+    if n_features is not None:
+        check_memory(
+            2 * n * n_features * at.positions.dtype.itemsize,
+            f"{n_features:,} features of {n:,} environments",
+            "take fewer environments at a time, or lower n_max, l_max or ν",
+        )

@@ -19,12 +19,16 @@ from jaxtyping import Array, Float
 from jaxfeat.errors import BasisError
 from jaxfeat.features.base import Label
 from jaxfeat.features.density import DensityFeaturizer
-from jaxfeat.features.tuples import Block, Chain, blocks, halves, pairs, triples
+from jaxfeat.features.tuples import Block, Chain, blocks, count, halves, pairs, triples
 from jaxfeat.geometry.environment import Environment
+from jaxfeat.memory import check_memory
 from jaxfeat.so3.coupling import coupling
 
 ROWS = 512
 """Rows of a Jacobian that are worked out at a time."""
+
+TABLE_BYTES = 80
+"""What tables hold of each factor of each feature, while they are made and compiled. Measured."""
 
 
 class _ManyBody(DensityFeaturizer):
@@ -34,6 +38,7 @@ class _ManyBody(DensityFeaturizer):
 
     @property
     def blocks(self) -> tuple[Block, ...]:
+        self.check_tables()
         return blocks(self.nu or 1, *self._basis)
 
     @property
@@ -42,7 +47,20 @@ class _ManyBody(DensityFeaturizer):
 
     @property
     def n_features(self) -> int:
-        return sum(len(block.channels) for block in self.blocks)
+        return count(self.nu or 1, *self._basis)
+
+    def check_tables(self) -> None:
+        nu = self.nu or 1
+        cure = "lower ν, n_max, l_max or the number of species"
+        # All tuples of channels are gone through, those that stand for no feature too.
+        check_memory(
+            nu * 8.0 * self.n_channels**nu, f"the {self.n_channels} channels of each of ν = {nu} factors", cure
+        )
+        # Of lower orders there are fewer, and they are counted faster.
+        for order in range(min(3, nu), nu + 1):
+            n = count(order, *self._basis)
+            at_least = "" if order == nu else "more than "
+            check_memory(TABLE_BYTES * nu * n, f"tables of the {at_least}{n:,} features of ν = {nu}", cure)
 
     @property
     def labels(self) -> tuple[Label, ...]:

@@ -9,11 +9,13 @@ Which rows of which tables a feature is made of is settled here, too, in integer
 """
 
 from functools import lru_cache
-from itertools import combinations_with_replacement, pairwise
-from math import factorial, prod, sqrt
+from itertools import combinations_with_replacement, groupby, pairwise
+from math import comb, factorial, prod, sqrt
 from typing import NamedTuple
 
 import numpy as np
+
+from jaxfeat.so3.coupling import is_coupled
 
 
 class Chain(NamedTuple):
@@ -99,6 +101,61 @@ class Block(NamedTuple):
         """Rows of the two chains, `(n,)` each."""
         n = len(self.left.ls)
         return self.left.rows(self.channels[:, :n], n_channels), self.right.rows(self.channels[:, n:], n_channels)
+
+
+@lru_cache(maxsize=256)
+def count(nu: int, n_channels: int, l_max: int, pseudoscalars: bool) -> int:
+    """Count the features of order `nu` without listing them.
+
+    Angular momenta are gone through one tuple at a time, couplings and channels are counted.
+    """
+    if nu == 1:
+        return n_channels
+    total = 0
+    for ls in combinations_with_replacement(range(l_max + 1), nu):
+        if sum(ls) % 2 and not pseudoscalars:
+            continue
+        runs = [len(list(run)) for _, run in groupby(ls)]
+        for (first, last), chains in _n_chains(ls).items():
+            total += chains * _n_channel_tuples(n_channels, runs, first, last)
+    return total
+
+
+def _n_chains(ls: tuple[int, ...]) -> dict[tuple[bool, bool], int]:
+    """How many chains there are, by whether the first two factors and the last two couple antisymmetrically."""
+    if len(ls) == 2:
+        return {(False, False): int(ls[0] == ls[1])}
+    paths: dict[tuple[int, bool], int] = {(ls[0], False): 1}
+    for k, l in enumerate(ls[1:-2]):
+        longer: dict[tuple[int, bool], int] = {}
+        for (before, odd), chains in paths.items():
+            for L in range(abs(before - l), before + l + 1):
+                key = (L, odd if k else bool((ls[0] + l + L) % 2))
+                longer[key] = longer.get(key, 0) + chains
+        paths = longer
+    found: dict[tuple[bool, bool], int] = {}
+    for (L, odd), chains in paths.items():
+        if is_coupled(L, ls[-2], ls[-1]):
+            last = bool((L + ls[-2] + ls[-1]) % 2)
+            key = (last if len(ls) == 3 else odd, last)
+            found[key] = found.get(key, 0) + chains
+    return found
+
+
+def _n_channel_tuples(n_channels: int, runs: list[int], no_equal_first: bool, no_equal_last: bool) -> int:
+    """How many tuples of channels ascend inside `runs` of equal l, where the first two or the last two may differ."""
+
+    def ascending(length: int) -> int:
+        return comb(n_channels + length - 1, length)
+
+    found = 1
+    for k, length in enumerate(runs):
+        first = no_equal_first and k == 0 and length > 1
+        last = no_equal_last and k == len(runs) - 1 and length > 1
+        # By inclusion and exclusion: factors that are equal count as one.
+        both = ascending(max(length - 2, 1)) if first and last else 0
+        found *= ascending(length) - (first + last) * ascending(length - 1) + both
+    return found
 
 
 @lru_cache(maxsize=64)

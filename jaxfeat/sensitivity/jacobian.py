@@ -17,6 +17,7 @@ from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.linalg.compiled import compiled
 from jaxfeat.linalg.lanes import FEW, contracted, in_portions, lanes
+from jaxfeat.sensitivity.sizes import check_jacobian
 
 
 @overload
@@ -29,9 +30,11 @@ def jacobian(f: Any, at: Any) -> Float[Array, "*batch d n 3"]:
     Of an environment, with respect to its neighbors; the center is fixed. Of a structure, with respect to all its
     atoms; each center moves with its atom, and images of one atom add up. Padding has zero columns.
 
-    **Raises:** `GeometryError` where `f` and `at` do not go together; otherwise as the featurizer does.
+    **Raises:** `GeometryError` where `f` and `at` do not go together, `SizeError` where the Jacobian does not fit into
+    memory; otherwise as the featurizer does.
     """
     check_input(f, at)
+    check_jacobian(f, at)
     return _compiled(f.prepared(), at)
 
 

@@ -27,6 +27,7 @@ from jaxfeat.sensitivity.doubt import CLEAR, doubt, doubtful_truncation
 from jaxfeat.sensitivity.jacobian import assembled, center_jacobians, weighed_jacobian
 from jaxfeat.sensitivity.reduced import all_rows
 from jaxfeat.sensitivity.sites import Spaces, clearance, rigid_space, sight_of, sites_of, spaces_of
+from jaxfeat.sensitivity.sizes import check_null_space
 from jaxfeat.sensitivity.spectrum import Spectrum, spectrum_of
 from jaxfeat.sensitivity.status import MESSAGES, StatusName
 from jaxfeat.sensitivity.subspaces import Gap, beyond, leading, svd
@@ -120,9 +121,9 @@ def null_space(f: Any, at: Any, tolerance: float = TOLERANCE) -> Any:
       `jaxfeat.symmetrized` takes coordinates that were rounded to the symmetric ones nearby.
 
     **Raises:** `SpeciesError`, as the featurizer does; `PrecisionError` for positions that are not float64; `SizeError`
-    where the order is too high for so many neighbors (`complete_kernel`), unless a lower one sees all that can be seen;
-    `BasisError` likewise for orders above 4; `GeometryError` for like neighbors within two tolerances, where `f` and
-    `at` do not go together, and as the featurizer does.
+    where the order is too high for so many neighbors (`complete_kernel`), unless a lower one sees all that can be seen,
+    and where the Jacobian does not fit into memory; `BasisError` likewise for orders above 4; `GeometryError` for like
+    neighbors within two tolerances, where `f` and `at` do not go together, and as the featurizer does.
     """
     check_input(f, at)
     if np.asarray(at.positions).dtype != np.float64:
@@ -151,7 +152,9 @@ class Measured(NamedTuple):
 
 def measured(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure) -> Measured:
     """Jacobian and spectrum of one item, described in the species that it holds; on the host."""
-    jacobian, added, weights = (np.asarray(x) for x in _weighed(narrowed(f, at), at))
+    narrow = narrowed(f, at)
+    check_null_space(narrow, at)
+    jacobian, added, weights = (np.asarray(x) for x in _weighed(narrow, at))
     # What moves features by less than rounding moves them is not seen.
     seen = ~(added <= _rounding(jacobian) * added.max(initial=0))
     jacobian, added = np.where(seen[:, None], jacobian, 0), np.where(seen, added, 0)

@@ -15,9 +15,10 @@ from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap, chec
 from jaxfeat.geometry.environment import Environment, concrete
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.linalg.compiled import compiled
-from jaxfeat.linalg.lanes import FEW, in_chunks, in_portions
+from jaxfeat.linalg.lanes import FEW, LANES, in_chunks, in_portions
 from jaxfeat.sensitivity.reduced import Reduced, few_rows, gram
 from jaxfeat.sensitivity.refined import refinable, refined_spectra
+from jaxfeat.sensitivity.sizes import check_spectra
 from jaxfeat.sensitivity.spectrum import Spectrum, spectrum_of
 
 
@@ -52,7 +53,7 @@ def singular_spectrum(
     Float32 knows nothing below about 1e-4 of the largest value; `floor` and `status` say so.
 
     **Raises:** `GeometryError` where `f` and `at` do not go together, otherwise as the featurizer does;
-    `ValueError` for directions of a screened spectrum.
+    `ValueError` for directions of a screened spectrum, `SizeError` for what does not fit into memory.
     """
     check_input(f, at)
     f = f.prepared()
@@ -61,7 +62,10 @@ def singular_spectrum(
     directions = not screened if directions is None else directions
     if concrete(at.positions) is None:
         return _compiled(f, at, equilibrated, False, directions, screened)
-    if (screened or not directions) and refinable(f, at):
+    refined = (screened or not directions) and refinable(f, at)
+    abreast = LANES if refined else chunk_size(f, at, screened)
+    check_spectra(f, at, abreast=abreast, directions=directions, by_gram=refined or screened)
+    if refined:
         found = _refined(f, species_held(featurizer_of(f), at), at, equilibrated, screened)
     else:
         found = _compiled(f, at, equilibrated, True, directions, screened)
@@ -133,6 +137,9 @@ def _refined(
 LANE_BYTES = 2_000_000
 """Rows of Jacobians that are worked on at a time: about what the caches of a core hold. Measured."""
 
+ALONE_BYTES = 32_000_000
+"""Rows of one Jacobian from which on it is worked on alone: side by side, large ones only take memory."""
+
 
 @compiled
 def _compiled(
@@ -161,8 +168,8 @@ def chunk_size(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | S
         return 1
     # JᵀJ comes from a few matrices of its own size.
     rows, most = (24 * n, 64) if screened else (featurizer_of(f).n_condensed(n), 32)
-    fit = LANE_BYTES // max(at.positions.dtype.itemsize * rows * 3 * n, 1)
-    return max(min(max(fit, 8), most) // centers, 1)
+    one = max(at.positions.dtype.itemsize * rows * 3 * n, 1)
+    return max(min(max(LANE_BYTES // one, 8 if one < ALONE_BYTES else 1), most) // centers, 1)
 
 
 def _fitted(spectrum: Spectrum) -> Spectrum:

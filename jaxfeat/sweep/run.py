@@ -21,6 +21,7 @@ from jaxfeat.sensitivity.nullspace import NullSpace, null_space
 from jaxfeat.sensitivity.reduced import Reduced, few_rows, gram
 from jaxfeat.sensitivity.refined import refinable, refined_spectra
 from jaxfeat.sensitivity.singular import chunk_size, species_held
+from jaxfeat.sensitivity.sizes import check_spectra
 from jaxfeat.sensitivity.spectrum import Spectrum, spectrum_of
 from jaxfeat.sensitivity.threads import one_thread
 from jaxfeat.sweep.devices import devices, shared_out
@@ -300,7 +301,11 @@ def portions(
     n_held = (held >= 0).sum(1)
     n_described = n_held if f.species is None else np.maximum(n_held, 1)
     shapes = np.stack([n_described, rooms[host.mask.sum(-1)]], -1)
-    for (n_species, room), members in _merged(shapes, FEW if few is None else few).items():
+    merged = _merged(shapes, FEW if few is None else few)
+    for (n_species, room), members in merged.items():
+        narrow, one = f.restricted(np.arange(1, n_species + 1, dtype=np.int32)), host[members[:1]].padded(room)
+        check_spectra(narrow, one, abreast=1, by_gram=room > MANY and refinable(narrow, one))
+    for (n_species, room), members in merged.items():
         subsets = held[:, :n_species]
         narrow = f.restricted(np.arange(1, n_species + 1, dtype=np.int32))
         cached = _cached(_n_features(narrow, host, room), room)
