@@ -14,6 +14,7 @@ run: .venv/installed
 
 test: .venv/installed-test lint
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -q
+	XLA_FLAGS= $(BIN)/pytest -m as_shipped -q tests/features tests/sensitivity tests/test_cli.py
 
 lint: .venv/installed-test
 	$(BIN)/ruff check .

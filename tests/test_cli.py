@@ -49,6 +49,7 @@ def never(monkeypatch):
     monkeypatch.setattr(run, "scan", fail)
 
 
+@pytest.mark.as_shipped
 def test_a_screened_scan_says_what_is_certified(tmp_path):
     # One neighbor, of which nothing is hidden: nothing is computed twice.
     ase.io.write(tmp_path / "one.xyz", molecule("CH"))

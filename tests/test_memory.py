@@ -2,6 +2,7 @@
 
 import time
 
+import equinox as eqx
 import numpy as np
 import pytest
 
@@ -159,3 +160,12 @@ def test_limits_of_control_groups_count(tmp_path):
     assert memory._left_in_groups(tmp_path / "groups", own) == [float("inf"), 2500, 3500]
     assert memory._left_in_groups(tmp_path / "groups", tmp_path / "none") == [float("inf")]
     assert 0 < memory.free_bytes() < 1e15
+
+
+def test_sizes_that_are_not_known_inside_jit_are_not_asked_for(monkeypatch):
+    monkeypatch.setattr(memory, "ALWAYS", 0)
+    f, env = jaxfeat.RadialSpectrum(("H",), n_max=2), random_environments(1, 2)[0]
+    unlabelled = jaxfeat.function(lambda positions, species, mask: (positions**2).sum(-1))
+    for g in (f, unlabelled):
+        inside = eqx.filter_jit(lambda g, env: (g(env), jaxfeat.singular_spectrum(g, env).values))(g, env)
+        np.testing.assert_allclose(inside[0], g(env), rtol=1e-12)

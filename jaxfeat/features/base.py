@@ -317,11 +317,14 @@ def check_input(f: Any, at: Any) -> None:
 
 
 def counted(f: AbstractFeaturizer) -> int | None:
-    """Return how many features there are; `None` for a function's features without labels, which only a call counts.
+    """Return how many features there are; `None` where that is not known: of a function without labels, which only a
+    call counts, and inside jit, where labels may have no names of species.
 
     **Raises:** `SizeError` where the tables of the features do not fit into memory.
     """
     f.check_tables()
+    if f.species is not None and concrete(f.species) is None:
+        return None
     try:
         return f.n_features
     except BasisError:

@@ -40,6 +40,10 @@ class RadialSpectrum(DensityFeaturizer):
         return {"n_max": self.radial.n_max}
 
     @property
+    def n_features(self) -> int:
+        return self.n_channels
+
+    @property
     def labels(self) -> tuple[Label, ...]:
         return tuple(self.channel(q) for q in range(self.n_channels))
 

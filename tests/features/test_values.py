@@ -59,6 +59,7 @@ def _from_peer(f, values, labels):
 # --- other packages --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.as_shipped
 def test_power_spectra_of_random_clusters_are_dscribes():
     pytest.importorskip("dscribe")
     f = jaxfeat.PowerSpectrum(("H", "C", "O"), 4.0, n_max=6, l_max=4, sigma=0.5, radial="gto", cutoff=NoCutoff())
@@ -169,6 +170,7 @@ def _channels(label, nu):
     return [("CH".index(a), n, l) for a, n, l in zip(*[iter(label[: 3 * nu])] * 3, strict=True)]
 
 
+@pytest.mark.as_shipped
 @pytest.mark.parametrize(
     "radial, sigma, cutoff, pseudoscalars", [("gto", 0.5, "cosine", True), ("laplacian", 0.0, "smooth", False)]
 )

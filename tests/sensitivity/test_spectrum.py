@@ -108,6 +108,7 @@ def test_rigid_motions_are_counted_and_left_out(positions, n_rigid, equilibrated
         np.testing.assert_allclose(displacements @ turn, 0, atol=1e-13 * max(float(spectrum.scale.max(initial=1)), 1))
 
 
+@pytest.mark.as_shipped
 def test_values_and_directions_are_those_of_numpy():
     env = hydrogens(3, 5)
     jacobian = np.asarray(jaxfeat.jacobian(POWER, env)).reshape(POWER.n_features, 15)
