@@ -58,7 +58,7 @@ LARGE = Bispectrum(("H", "C", "O"), n_max=10)
 WORKS = {
     "a stacked spectrum": (
         lambda: jaxfeat.singular_spectrum(jaxfeat.stacked(POWER), large_structure(22_000, 6), directions=False),
-        r"spectra in 66,000 coordinates, 1 at a time, take about 105 GB of memory, and 16 GB are free; take a smaller",
+        r"spectra in 66,000 coordinates, 1 at a time, take about 209 GB of memory, and 16 GB are free; take a smaller",
     ),
     "by QR": (
         lambda: jaxfeat.singular_spectrum(jaxfeat.stacked(POWER), large_structure(9_000, 6)),
@@ -90,7 +90,7 @@ WORKS = {
     ),
     "many directions": (
         lambda: jaxfeat.singular_spectrum(POWER, random_environments(30_000, 100)),
-        r"spectra in 300 coordinates, .* 21.6 GB .* take fewer at a time, or directions=False",
+        r"spectra in 300 coordinates with directions of 30,000 items take about 21.6 GB .*; or directions=False",
     ),
     "ν = 5": (
         lambda: jaxfeat.jacobian(Correlations(("C", "H"), nu=5), random_environments(1, 4)),

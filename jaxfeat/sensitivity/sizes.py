@@ -18,7 +18,7 @@ COPIES = 1.5
 COPIES_OF_NULL = 6
 """Jacobians that are held on the way to a null space, on the device and on the host."""
 
-COPIES_OF_GRAM = 3
+COPIES_OF_GRAM = 6
 """Matrices of the size of JᵀJ that are held on the way to its spectrum."""
 
 LOWER = "lower n_max, l_max, ν or r_cut"
@@ -58,20 +58,20 @@ def check_spectra(
     - `directions`: whether right singular vectors are kept. `by_gram`: whether values come from JᵀJ.
     """
     featurizer, n_items = featurizer_of(f), prod(at.batch_shape)
-    if counted(featurizer) is None:
-        return
     size, side = at.positions.dtype.itemsize, 3 * at.positions.shape[-2]
     side_by_side = min(n_items, abreast)
     squares = side_by_side * COPIES_OF_GRAM if by_gram else side_by_side
     squares += n_items if directions else 0
-    cure = "take fewer at a time, or directions=False" if directions else "take fewer at a time, or a smaller r_cut"
-    check_memory(
-        squares * size * side**2,
-        f"spectra in {side:,} coordinates, {side_by_side:,} at a time,",
-        cure if isinstance(at, Environment) else FEWER,
-    )
+    what = f"spectra in {side:,} coordinates, {side_by_side:,} at a time,"
+    cure = "take fewer at a time, or a smaller r_cut" if isinstance(at, Environment) else FEWER
+    if n_items > 1 and directions:
+        what, cure = (
+            f"spectra in {side:,} coordinates with directions of {n_items:,} items",
+            f"{cure}; or directions=False",
+        )
+    check_memory(squares * size * side**2, what, cure)
     summed = isinstance(f, AbstractStructureMap) and f.adds_centers
-    if by_gram and featurizer.short_gram and not summed:
+    if counted(featurizer) is None or (by_gram and featurizer.short_gram and not summed):
         return
     cure = LOWER if isinstance(at, Environment) else FEWER
     rows = _n_condensed(f, at)
