@@ -12,6 +12,7 @@ run: .venv/installed
 	mkdir -p out
 	$(BIN)/jaxfeat scan g2 --json out/g2.json --plot out/g2.png
 
+# All tests run with flags of XLA that shorten compilation, and a few of them again with none, as users do.
 test: .venv/installed-test lint
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -q
 	XLA_FLAGS= $(BIN)/pytest -m as_shipped -q tests/features tests/sensitivity tests/test_cli.py
