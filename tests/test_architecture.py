@@ -134,6 +134,16 @@ def test_lapack_is_called_in_one_place(name):
     assert not direct or name == "linalg/lapack.py", direct
 
 
+@pytest.mark.parametrize("name", FILES)
+def test_jax_internals_are_used_in_one_place(name):
+    """They change from version to version."""
+    below = ("jax.core", "jax.extend", "jax.interpreters", "jax._src")
+    text = (PACKAGE / name).read_text()
+    used = {module for module in imports_of(PACKAGE / name) if module.startswith(below)}
+    used |= {module for module in below if re.search(rf"\b{re.escape(module)}\.", text)}
+    assert not used or name == "linalg/primitive.py", used
+
+
 def test_rooms_are_all_known():
     assert {name.split("/")[0].removesuffix(".py") for name in FILES} <= {*MAY_SEE, "cli", "__init__"}
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import equinox as eqx
 import jax
-from jax.core import Tracer
+
+from jaxfeat.linalg.primitive import being_traced
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -23,9 +24,8 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(function)
     def call(*args: Any) -> Any:
-        # Only a whole program takes options. Where one is being traced, so is a plain number.
-        traced = any(isinstance(x, Tracer) for x in (jax.lax.stop_gradient(0), *jax.tree.leaves(args)))
-        return (inside if traced else alone())(*args)
+        # Only a whole program takes options.
+        return (inside if being_traced(args) else alone())(*args)
 
     return call
 

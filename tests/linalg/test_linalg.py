@@ -112,16 +112,59 @@ def test_nested_maps_make_one_batch_of_lanes():
     np.testing.assert_array_equal(by_row, wanted / [[2], [1]])
 
 
-def test_lanes_have_forward_derivatives():
-    def lengths(matrix):
-        return jnp.sum(jnp.abs(r_factor(matrix)) ** 1.5)
+@lanes
+def turned(factor, each):
+    """Nonlinear in all of its arguments, with a loop."""
+    x, shift = each
+    y = jax.lax.fori_loop(0, 2, lambda k, y: jnp.sin(y) * factor[:, None] + x[k] * shift[None], x.sum(0) * shift[None])
+    return y, jnp.sum(y**3, 0)
 
-    matrices = np.random.default_rng(2).normal(size=(4, 6, 3))
-    found = jax.jit(jax.vmap(jax.jacfwd(lengths)))(matrices)
-    step = 1e-5 * np.eye(18).reshape(18, 6, 3)
-    for matrix, derivative in zip(matrices, found, strict=True):
-        ends = [[lengths(matrix + sign * one) for sign in (1, -1)] for one in step]
-        np.testing.assert_allclose(derivative.ravel(), [(a - b) / 2e-5 for a, b in ends], rtol=1e-7, atol=1e-7)
+
+def turned_plainly(factor, x, shift):
+    y = x.sum(0) * shift
+    for k in range(2):
+        y = jnp.sin(y) * factor + x[k] * shift
+    return y, jnp.sum(y**3, 0)
+
+
+DERIVATIVES = {
+    "jacfwd": lambda f: jax.jacfwd(f, (0, 1, 2)),
+    "jacrev": lambda f: jax.jacrev(f, (0, 1, 2)),
+    "forward over reverse": lambda f: jax.jacfwd(jax.jacrev(f, 1), (0, 2)),
+    "reverse over forward": lambda f: jax.jacrev(jax.jacfwd(f, 1), (0, 2)),
+    "reverse over reverse": lambda f: jax.jacrev(jax.jacrev(f, 1), (0, 2)),
+}
+
+
+@pytest.mark.parametrize("name", DERIVATIVES)
+def test_lanes_have_the_derivatives_of_their_function(name):
+    rng = np.random.default_rng(0)
+    factor, x, shift = rng.normal(size=3), rng.normal(size=(2, 4, 2, 3)), rng.normal(size=(2, 4))
+    derivative = DERIVATIVES[name]
+    ours = derivative(lambda factor, x, shift: turned(factor, (x, shift)))
+    plain = derivative(turned_plainly)
+    one = jax.tree.leaves(jax.jit(ours)(factor, x[0, 0], shift[0, 0]))
+    for found, wanted in zip(one, jax.tree.leaves(jax.jit(plain)(factor, x[0, 0], shift[0, 0])), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-12)
+    nested = lambda f: jax.jit(jax.vmap(jax.vmap(f, (None, 0, 0)), (None, 0, 0)))  # noqa: E731
+    together = jax.tree.leaves(nested(ours)(factor, x, shift))
+    for found, wanted in zip(together, jax.tree.leaves(nested(plain)(factor, x, shift)), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-12)
+
+
+def test_lanes_have_the_derivatives_of_sums_over_a_batch():
+    # The other order: what is shared by the lanes has the sum of their cotangents.
+    rng = np.random.default_rng(1)
+    factor, x, shift = rng.normal(size=3), rng.normal(size=(4, 2, 3)), rng.normal(size=4)
+
+    def total(f):
+        both = jax.vmap(f, (None, 0, 0))
+        return jax.jit(jax.hessian(lambda *at: sum(jnp.sum(y) for y in both(*at)), (0, 1, 2)))
+
+    found = total(lambda factor, x, shift: turned(factor, (x, shift)))(factor, x, shift)
+    wanted = total(turned_plainly)(factor, x, shift)
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
 
 
 def test_lanes_keep_numbers_that_have_no_derivative():
