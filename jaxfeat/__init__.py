@@ -25,6 +25,7 @@ from jaxfeat.search.invert import invert as invert
 from jaxfeat.search.quasi import trace_quasi_constant as trace_quasi_constant
 from jaxfeat.search.trace import trace_singular_set as trace_singular_set
 from jaxfeat.sensitivity.cure import cure as cure
+from jaxfeat.sensitivity.envelope import log_sensitivity as log_sensitivity
 from jaxfeat.sensitivity.jacobian import jacobian as jacobian
 from jaxfeat.sensitivity.kernel import complete_kernel as complete_kernel
 from jaxfeat.sensitivity.nullspace import NullSpace as NullSpace

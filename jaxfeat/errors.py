@@ -25,5 +25,9 @@ class PrecisionError(RuntimeError):
     """A question that the floating-point type in use cannot answer."""
 
 
+class DerivativeError(TypeError):
+    """A derivative that does not exist everywhere, and is refused."""
+
+
 class ClusterError(RuntimeError):
     """Workers that keep dying, or that are gone, as their scheduler may be."""

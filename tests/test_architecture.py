@@ -21,7 +21,7 @@ MAY_SEE = {
     "errors": set(),
     "memory": {"errors"},
     "so3": {"errors"},
-    "linalg": set(),
+    "linalg": {"errors"},
     "geometry": {"errors", "linalg"},
     "basis": {"errors", "linalg", "so3"},
     "features": {"errors", "memory", "geometry", "linalg", "so3", "basis"},

@@ -139,10 +139,14 @@ class AbstractFeaturizer(eqx.Module):
         self.check_radius(at.r_cut)
         if self.species is None:
             return
-        unknown = other_species(at, self.species)
+        # A featurizer that jit takes as an argument has traced species, as traced environments have.
+        species = concrete(self.species)
+        if species is None:
+            return
+        unknown = other_species(at, species)
         if unknown is not None and unknown.size:
             names = ", ".join(SYMBOLS[z] for z in np.unique(unknown))
-            known = ", ".join(SYMBOLS[z] for z in self.species)
+            known = ", ".join(SYMBOLS[z] for z in species)
             raise SpeciesError(f"species {names} not among the featurizer's ({known}); add them to `species`.")
 
     @property
@@ -174,6 +178,11 @@ class AbstractFeaturizer(eqx.Module):
     def restricted(self, species: Int[Array, " k"] | np.ndarray) -> AbstractFeaturizer:
         """A featurizer whose Jacobian has the same singular values wherever only these `species` occur, with fewer
         features where there is a way to have fewer. -1 stands for none."""
+        return self
+
+    def lifted(self, env: Environment) -> AbstractFeaturizer:
+        """Return the same featurizer with the arrays that its functions close over among its leaves, where it has such
+        functions. Only shapes and dtypes of one environment are needed."""
         return self
 
     @property

@@ -31,6 +31,11 @@ class FunctionFeaturizer(AbstractFeaturizer):
             raise BasisError("the features of this function are not named; pass `labels` to jaxfeat.function.")
         return self.names
 
+    def lifted(self, env: Environment) -> FunctionFeaturizer:
+        return eqx.tree_at(
+            lambda f: f.fn, self, eqx.filter_closure_convert(self.fn, env.positions, env.species, env.mask)
+        )
+
     def features(self, env: Environment) -> Float[Array, " n_features"]:
         values = self.fn(env.positions, env.species, env.mask)
         if jnp.ndim(values) != 1 or (self.names is not None and values.shape[0] != len(self.names)):

@@ -25,7 +25,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def call(*args: Any) -> Any:
         # Only a whole program takes options.
-        return (inside if being_traced(args) else alone())(*args)
+        return (inside if being_traced() else alone())(*args)
 
     return call
 

@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Float
 
 from jaxfeat.linalg.lanes import lanes
 from jaxfeat.linalg.lapack import eigen
+from jaxfeat.linalg.refused import without_derivative
 from jaxfeat.linalg.svd import right_svd
 from jaxfeat.linalg.triangular import SMALL, reflector
 
@@ -40,6 +41,7 @@ def _kept(matrix: Float[Array, "c c"], valid: Bool[Array, " c"]) -> Float[Array,
     return jnp.where(valid[:, None] & valid[None], matrix, 0)
 
 
+@without_derivative
 @lanes
 def _side_by_side(shared: tuple[()], matrix: Float[Array, "c c b"]) -> Float[Array, "c b"]:
     """By reflections to tridiagonal form, and bisection there (Barth, Martin, Wilkinson, Numer. Math. 9, 386 (1967)):

@@ -17,9 +17,12 @@ from jax.custom_batching import custom_vmap
 from jax.lax import linalg
 from jaxtyping import Array, Float
 
+from jaxfeat.linalg.refused import without_derivative
+
 
 def singly(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function of arrays, which `jax.vmap` makes a loop on CPUs; elsewhere libraries take whole batches."""
+    """The same function of arrays, which `jax.vmap` makes a loop on CPUs; elsewhere libraries take whole batches.
+    Derivatives are refused."""
     one = custom_vmap(function)
 
     @one.def_vmap
@@ -31,7 +34,7 @@ def singly(function: Callable[..., Any]) -> Callable[..., Any]:
         found = jax.lax.platform_dependent(*whole, cpu=loop, default=jax.vmap(function))
         return found, jax.tree.map(lambda _: True, found)
 
-    return wraps(function)(one)
+    return wraps(function)(without_derivative(one))
 
 
 @singly

@@ -1,5 +1,5 @@
 """The one module that reaches below JAX's public functions: a primitive for small problems side by side, and whether
-something is being traced.
+a transformation is at work.
 
 `jax.custom_batching.custom_vmap` would need no primitive, but it has no reverse mode and traces a function three times.
 A primitive is traced once for all batches, and its rules say how each transformation goes on. All of them lead to the
@@ -16,16 +16,22 @@ from typing import Any, Protocol
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import ShapedArray, Tracer
-from jax.extend.core import Primitive
+from jax.core import ShapedArray, eval_context
+from jax.extend.core import Primitive, take_current_trace
 from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array
 
 
-def being_traced(*trees: Any) -> bool:
-    """Tell whether values are unknown: those of a leaf, or of anything that is computed here."""
-    # Inside jit even a plain number is traced, as soon as something is done with it.
-    return any(isinstance(x, Tracer) for x in (jax.lax.stop_gradient(0), *jax.tree.leaves(trees)))
+def being_traced() -> bool:
+    """Tell whether a transformation such as jit, vmap or grad is at work here.
+
+    Leaves of arguments do not tell: a function among them may close over what is traced, and inside jit even a plain
+    number is traced, as soon as something is done with it.
+    """
+    with take_current_trace() as here:
+        pass
+    with eval_context(), take_current_trace() as plain:
+        return here is not plain
 
 
 class AbstractTask(Protocol):

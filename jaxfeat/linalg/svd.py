@@ -8,6 +8,7 @@ from jaxtyping import Array, Bool, Float
 
 from jaxfeat.linalg.lanes import lanes
 from jaxfeat.linalg.lapack import right_singular, singular_values
+from jaxfeat.linalg.refused import without_derivative
 from jaxfeat.linalg.triangular import SMALL, r_factor
 
 SWEEPS = 40
@@ -50,6 +51,7 @@ def _one_by_one(matrix: Array, valid: Array, vectors: bool) -> tuple[Array, Arra
     return jnp.where(kept, values[order], 0), jnp.where(kept[None], rows[order].T, 0)
 
 
+@without_derivative
 @lanes
 def _side_by_side(shared: tuple[()], each: tuple[Array, Array, Array]) -> tuple[Array, Array]:
     """Rotates pairs of columns until all are orthogonal: then they are as long as the singular values (Hestenes, J.

@@ -8,6 +8,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxfeat.linalg.lanes import lanes
 from jaxfeat.linalg.lapack import qr_triangle, reflected, reflections
+from jaxfeat.linalg.refused import without_derivative
 
 SMALL = 16
 """Columns up to which matrices go side by side rather than through LAPACK one by one."""
@@ -48,6 +49,7 @@ def _by_panels(matrix: Float[Array, "m c"]) -> Float[Array, "k c"]:
     return jnp.concatenate(done)
 
 
+@without_derivative
 @lanes
 def _side_by_side(shared: tuple[()], matrix: Float[Array, "m c b"]) -> Float[Array, "k c b"]:
     m, c, b = matrix.shape

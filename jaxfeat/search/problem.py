@@ -15,6 +15,7 @@ from jaxfeat.search.invariants import Invariants
 from jaxfeat.search.land import Residual, Rows
 from jaxfeat.search.product import environment_product
 from jaxfeat.search.space import AbstractSpace
+from jaxfeat.sensitivity.jacobian import velocity
 
 PENALTY = 100.0
 """Of violated constraints in a descent, per Å²: much against a logarithm's slope."""
@@ -123,10 +124,10 @@ class Problem(eqx.Module):
         """
         env = self.space.environment(point, start)
         v = _on_atoms(direction, env)
-        velocity = self.rows @ jax.jvp(lambda x: self.f.features(env.with_positions(x)), (env.positions,), (v,))[1]
+        moved = self.rows @ velocity(self.f, env, v)
         seen = v if self.reference is None else self.reference.velocity(env, v)
         tiny = jnp.finfo(point.dtype).tiny
-        value = (jnp.log(jnp.sum(velocity**2) + tiny) - jnp.log(jnp.sum(seen**2) + tiny)) / 2
+        value = (jnp.log(jnp.sum(moved**2) + tiny) - jnp.log(jnp.sum(seen**2) + tiny)) / 2
         return value + PENALTY / 2 * jnp.sum(jnp.minimum(self.space.slack(point, env), 0) ** 2)
 
 

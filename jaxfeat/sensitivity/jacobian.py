@@ -97,6 +97,14 @@ def cancellation(f: AbstractFeaturizer, env: Environment) -> Float[Array, " n"]:
     return jnp.maximum(f.roundings(env) / FEW_ROUNDINGS, 1)
 
 
+def velocity(
+    f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure, displacement: Float[Array, "n 3"]
+) -> Float[Array, " d"]:
+    """Compute J v of one item, how fast features change along a displacement, by one tangent through the features."""
+    features: Callable[[Any], Array] = f.features if isinstance(f, AbstractFeaturizer) else f
+    return jax.jvp(lambda x: features(at.with_positions(x)), (at.positions,), (displacement,))[1]
+
+
 def structure_jacobian(
     f: AbstractStructureMap, structure: Structure
 ) -> tuple[Float[Array, "d n 3"], Float[Array, " n"]]:

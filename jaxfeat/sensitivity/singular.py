@@ -12,10 +12,11 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap, check_input, featurizer_of
-from jaxfeat.geometry.environment import Environment, concrete
+from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.linalg.compiled import compiled
 from jaxfeat.linalg.lanes import FEW, LANES, in_chunks, in_portions
+from jaxfeat.linalg.primitive import being_traced
 from jaxfeat.sensitivity.reduced import Reduced, few_rows, gram
 from jaxfeat.sensitivity.refined import refinable, refined_spectra
 from jaxfeat.sensitivity.sizes import check_spectra
@@ -52,15 +53,19 @@ def singular_spectrum(
 
     Float32 knows nothing below about 1e-4 of the largest value; `floor` and `status` say so.
 
+    A singular value has no derivative where it equals another one or vanishes, and a direction has none there either.
+    So spectra are not differentiated: `jaxfeat.log_sensitivity` is, in positions and in the featurizer.
+
     **Raises:** `GeometryError` where `f` and `at` do not go together, otherwise as the featurizer does;
-    `ValueError` for directions of a screened spectrum, `SizeError` for what does not fit into memory.
+    `ValueError` for directions of a screened spectrum, `SizeError` for what does not fit into memory,
+    `DerivativeError` under `jax.grad` and its like.
     """
     check_input(f, at)
     f = f.prepared()
     if screened and directions:
         raise ValueError("a screened spectrum has values alone; leave out screened or directions.")
     directions = not screened if directions is None else directions
-    if concrete(at.positions) is None:
+    if being_traced():
         return _compiled(f, at, equilibrated, False, directions, screened)
     refined = (screened or not directions) and refinable(f, at)
     abreast = LANES if refined else chunk_size(f, at, screened)

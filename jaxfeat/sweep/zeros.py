@@ -17,7 +17,7 @@ from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.linalg.lapack import solution
 from jaxfeat.manifolds.manifold import AbstractManifold
-from jaxfeat.sensitivity.jacobian import weighed_jacobian
+from jaxfeat.sensitivity.jacobian import velocity, weighed_jacobian
 from jaxfeat.sensitivity.reduced import all_rows
 from jaxfeat.sensitivity.spectrum import spectrum_of
 from jaxfeat.sensitivity.threads import one_thread
@@ -268,9 +268,7 @@ def _probe(f: AbstractFeaturizer, place: Place, theta: Float[Array, " p"], depth
     displacement = spectrum.directions[which] / spectrum.scale[:, None]
 
     def image(theta: Array) -> Array:
-        env = place(theta)
-        through = lambda positions: f.features(env.with_positions(positions))  # noqa: E731
-        return jax.jvp(through, (env.positions,), (displacement,))[1] / largest
+        return velocity(f, place(theta), displacement) / largest
 
     derivative = jax.jacfwd(image)(theta)
     for _ in range(2):
