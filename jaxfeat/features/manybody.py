@@ -158,7 +158,7 @@ class _ManyBody(DensityFeaturizer):
             ]
             return (terms[0] + terms[2]) * weights[:, None] + terms[1] * swapped[:, None]
 
-        found = jnp.zeros((self.n_features, size), density.dtype)
+        found = jnp.zeros_like(density, shape=(self.n_features, size))
         return _filled(found, 0, rows, plan.factors, plan.others, plan.weights, plan.swapped)
 
     def _by_halves(self, env: Environment) -> Float[Array, "n_features k"]:
@@ -173,7 +173,7 @@ class _ManyBody(DensityFeaturizer):
         neighbors = jax.vmap(jax.jacfwd(self.neighbor_density))(env.positions, env.species, env.mask)
         tangents = jnp.moveaxis(neighbors, 0, -2)
         slopes = jax.vmap(push, -1, -1)(tangents.reshape(*tangents.shape[:-2], size))
-        found, start = jnp.zeros((self.n_features, size), env.positions.dtype), 0
+        found, start = jnp.zeros_like(env.positions, shape=(self.n_features, size)), 0
         for group, value, slope in zip(groups, values, slopes, strict=True):
             found = _filled(found, start, _product_rule(value, slope), group.left, group.right, group.weights)
             start += len(group.weights)

@@ -45,7 +45,9 @@ class RigidMotions(eqx.Module):
 
     def lift(self, coordinates: Float[Array, "c cols"]) -> Float[Array, "m cols"]:
         """`Q @ coordinates`: displacements of all atoms from coordinates in the complement."""
-        full = jnp.concatenate([jnp.zeros((self.n_dropped, coordinates.shape[1]), coordinates.dtype), coordinates])
+        # Like the reflectors: inside shard_map, what a loop hands on varies over devices from its start.
+        dropped = jnp.zeros_like(self.reflectors, coordinates.dtype, (self.n_dropped, coordinates.shape[1]))
+        full = jnp.concatenate([dropped, coordinates])
 
         def reflect(full: Array, v: Array) -> tuple[Array, None]:
             return full - 2 * jnp.outer(v, v @ full), None

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import ShapedArray, eval_context
+from jax.core import eval_context
 from jax.extend.core import Primitive, take_current_trace
 from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array
@@ -99,11 +99,11 @@ class _Tangents:
 @dataclass(frozen=True)
 class _Transposed:
     """The transpose of a task that is linear in some of its arrays: takes the other arrays, then cotangents of the
-    results, to cotangents of the `linear` ones, which have the shapes and dtypes `of_one` in a single item."""
+    results, to cotangents of the `linear` ones, which are of the types `of_one` in a single item."""
 
     task: AbstractTask
     linear: tuple[bool, ...]
-    of_one: tuple[tuple[tuple[int, ...], Any], ...]
+    of_one: tuple[Any, ...]
 
     @property
     def n_shared(self) -> int:
@@ -126,8 +126,8 @@ class _Transposed:
             others, linear = iter(leaves[:n_others]), iter(moved)
             return jax.tree.leaves(function([next(linear if one else others) for one in self.linear]))
 
-        shapes = [jax.ShapeDtypeStruct((*shape, *lanes), dtype) for shape, dtype in self.of_one]
-        return list(jax.linear_transpose(of_linear, *shapes)(list(leaves[n_others:])))
+        types = [x.update(shape=(*x.shape, *lanes)) for x in self.of_one]
+        return list(jax.linear_transpose(of_linear, *types)(list(leaves[n_others:])))
 
 
 def _still(x: Array) -> Any:
@@ -135,10 +135,11 @@ def _still(x: Array) -> Any:
 
 
 @lru_cache(maxsize=1024)
-def _of_one(task: AbstractTask, avals: tuple[Any, ...], widest: Any) -> tuple[list[jax.ShapeDtypeStruct], Any]:
-    """Tell the shapes of one item's results. Traced once for all batches of such, and once more where another
-    type is the `widest` that is enabled."""
-    return jax.tree.flatten(jax.eval_shape(lambda *x: task.alone(x), *avals))
+def _of_one(task: AbstractTask, avals: tuple[Any, ...], widest: Any) -> tuple[Sequence[Any], Any]:
+    """Tell the types of one item's results, and their tree. Traced once for all batches of such, and once more where
+    another type is the `widest` that is enabled."""
+    traced, shapes = jax.make_jaxpr(lambda *x: task.alone(x), return_shape=True)(*avals)
+    return traced.out_avals, jax.tree.structure(shapes)
 
 
 def _run(*leaves: Array, task: AbstractTask, size: int | None) -> list[Array]:
@@ -151,9 +152,9 @@ def _run(*leaves: Array, task: AbstractTask, size: int | None) -> list[Array]:
 def _shapes(*avals: Any, task: AbstractTask, size: int | None) -> list[Any]:
     n = task.n_shared
     one = avals if size is None else (*avals[:n], *(x.update(shape=x.shape[1:]) for x in avals[n:]))
-    batch = () if size is None else (size,)
     found, _ = _of_one(task, one, jnp.result_type(float))
-    return [ShapedArray((*batch, *x.shape), x.dtype, weak_type=x.weak_type) for x in found]
+    # Updated rather than made anew: inside shard_map, types say besides over which devices a result varies.
+    return list(found) if size is None else [x.update(shape=(size, *x.shape)) for x in found]
 
 
 def _batched(leaves: Sequence[Array], axes: Sequence[int | None], *, task: AbstractTask, size: int | None) -> Any:
@@ -192,7 +193,7 @@ def _transposed(cotangents: Sequence[Any], *leaves: Any, task: AbstractTask, siz
     others = [x for x in leaves if not ad.is_undefined_primal(x)]
     shared = [k < task.n_shared for k in range(len(leaves))]
     of_one = tuple(
-        (x.aval.shape if size is None or alike else x.aval.shape[1:], x.aval.dtype)
+        x.aval if size is None or alike else x.aval.update(shape=x.aval.shape[1:])
         for x, alike in zip(leaves, shared, strict=True)
         if ad.is_undefined_primal(x)
     )

@@ -82,9 +82,13 @@ def _side_by_side(shared: tuple[()], each: tuple[Array, Array, Array]) -> tuple[
     def sweep(carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
         x, y, _, n = carry
         # After a whole round everybody is back in place.
-        return *jax.lax.fori_loop(0, 2 * half - 1, turn, (x, y, jnp.asarray(True))), n + 1
+        return *jax.lax.fori_loop(0, 2 * half - 1, turn, (x, y, like(True))), n + 1
 
-    start = (columns[:half], columns[half:], jnp.asarray(False), jnp.asarray(0, jnp.int32))
+    def like(value: bool) -> Array:
+        # Inside shard_map, whatever a loop hands on varies over devices from its start.
+        return jnp.full_like(matrix[0, 0, 0], value, bool)
+
+    start = (columns[:half], columns[half:], like(False), jnp.asarray(0, jnp.int32))
     x, y, *_ = jax.lax.while_loop(lambda carry: ~carry[2] & (carry[3] < SWEEPS), sweep, start)
     columns = jnp.concatenate([x, y])[:c]
     values = jnp.where(valid, jnp.sqrt(jnp.sum(columns[:, :m] ** 2, 1)), -1)

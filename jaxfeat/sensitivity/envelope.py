@@ -7,7 +7,6 @@ decomposition is differentiated.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -67,17 +66,17 @@ def log_sensitivity(
 def _compiled(
     f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure, equilibrated: bool
 ) -> Float[Array, "*batch"]:
-    # A rule of differentiation knows its arguments only, not what a function among them closes over.
-    one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[len(at.batch_shape) :], x.dtype), at)
-    f = (
-        f.lifted(one)
-        if isinstance(f, AbstractFeaturizer)
-        else eqx.tree_at(
-            lambda f: f.featurizer, f, f.featurizer.lifted(jax.eval_shape(lambda at: at.environments()[0], one))
-        )
-    )
-    single = partial(_single, f, equilibrated=equilibrated)
+    def single(at: Any) -> Float[Array, ""]:
+        return _single(_lifted(f, at), at, equilibrated=equilibrated)
+
     return in_portions(jax.vmap(single), at, len(at.batch_shape)) if at.batch_shape else single(at)
+
+
+def _lifted(f: Any, at: Any) -> Any:
+    """A rule of differentiation knows its arguments only, not what a function among them closes over."""
+    if isinstance(f, AbstractFeaturizer):
+        return f.lifted(at)
+    return eqx.tree_at(lambda f: f.featurizer, f, f.featurizer.lifted(at.environments()[0]))
 
 
 @eqx.filter_custom_jvp

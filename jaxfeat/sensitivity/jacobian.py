@@ -197,7 +197,7 @@ def _moved_twice(_: tuple[()], each: tuple[Array, Array]) -> Float[Array, "n 3 n
         once = contracted(bonds.swapaxes(0, 1), products)
         return sums + contracted(bonds.swapaxes(0, 1), jnp.moveaxis(once, 2, 0)), None
 
-    found = jax.lax.scan(add, jnp.zeros((n, n, 3, 3, b), products.dtype), (products, bonds))[0]
+    found = jax.lax.scan(add, jnp.zeros_like(products, shape=(n, n, 3, 3, b)), (products, bonds))[0]
     return found.transpose(0, 3, 1, 2, 4)
 
 

@@ -59,7 +59,7 @@ def few_rows(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Str
 
     def of_center(env: Environment) -> tuple[Array, Array, Array]:
         rows, n_features = f.featurizer.condensed_jacobian(env)
-        return _shortened(rows), cancellation(f.featurizer, env), jnp.asarray(n_features)
+        return _shortened(rows), cancellation(f.featurizer, env), _counted(n_features, env)
 
     rows, cancelled, counts = _of_centers(of_center, at)
     rows = rows.reshape(*rows.shape[:2], *at.neighbor.shape[1:], 3)
@@ -80,7 +80,7 @@ def gram(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structu
 
     def of_center(env: Environment) -> tuple[Array, Array, Array]:
         products, added, n_features = f.featurizer.jacobian_gram(env)
-        return products, (added * cancellation(f.featurizer, env)) ** 2, jnp.asarray(n_features)
+        return products, (added * cancellation(f.featurizer, env)) ** 2, _counted(n_features, env)
 
     products, squares, counts = _of_centers(of_center, at)
     return Reduced(assembled_gram(at, products), added_up(at, squares), counts.sum())
@@ -91,10 +91,19 @@ def _of_centers(function: Callable[[Environment], Any], structure: Structure) ->
     environments = structure.environments()
     if structure.neighbor.shape[1] <= FEW:
         return jax.vmap(function)(environments)
-    of_none = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(function, environments[0]))
+    found = jax.eval_shape(function, environments[0])
+
+    def of_none(env: Environment) -> Any:
+        return jax.tree.map(lambda x: jnp.zeros_like(env.positions, x.dtype, x.shape), found)
+
     return jax.lax.map(
-        lambda item: jax.lax.cond(item[0], function, lambda _: of_none, item[1]), (structure.center_mask, environments)
+        lambda item: jax.lax.cond(item[0], function, of_none, item[1]), (structure.center_mask, environments)
     )
+
+
+def _counted(n_features: int, env: Environment) -> Int[Array, ""]:
+    # Like the positions: inside shard_map, both branches are to vary over devices alike.
+    return jnp.full_like(env.positions, n_features, jnp.int32, ())
 
 
 def _shortened(matrix: Float[Array, "d m"]) -> Float[Array, "k m"]:
