@@ -7,6 +7,7 @@ decomposition is differentiated.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -18,7 +19,7 @@ from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap, feat
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.linalg.compiled import compiled
-from jaxfeat.linalg.lanes import in_portions
+from jaxfeat.linalg.lanes import FEW, in_portions
 from jaxfeat.sensitivity.jacobian import velocity, weighed_jacobian
 from jaxfeat.sensitivity.reduced import few_rows
 from jaxfeat.sensitivity.spectrum import Spectrum, spectrum_of
@@ -69,7 +70,11 @@ def _compiled(
     def single(at: Any) -> Float[Array, ""]:
         return _single(_lifted(f, at), at, equilibrated=equilibrated)
 
-    return in_portions(jax.vmap(single), at, len(at.batch_shape)) if at.batch_shape else single(at)
+    if not at.batch_shape:
+        return single(at)
+    # Large structures one by one, as in `singular_spectrum`: side by side, centers that are padding take time too.
+    alone = isinstance(at, Structure) and at.neighbor.shape[-1] > FEW
+    return in_portions(partial(jax.lax.map, single) if alone else jax.vmap(single), at, len(at.batch_shape))
 
 
 def _lifted(f: Any, at: Any) -> Any:
