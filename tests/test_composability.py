@@ -201,6 +201,29 @@ def test_jacobians_of_structures_have_second_derivatives(n):
     compared("stacked", QUANTITIES["jacobian"], n, {}, second=True)
 
 
+def test_derivatives_by_strain_are_finite_differences():
+    crystal = Atoms("CH", [[0.1, 0, 0], [1.2, 0.8, 1.1]], cell=[[2.2, 0.1, 0], [0, 2.4, 0.2], [0.3, 0, 2.6]], pbc=True)
+    structure = jaxfeat.structures(crystal, 2.5)
+    f = jaxfeat.stacked(jaxfeat.PowerSpectrum(("C", "H"), **{**BASIS, "r_cut": 2.5}))
+    direction = np.asarray([[0.5, 0.2, -0.3], [0.2, -0.4, 0.1], [-0.3, 0.1, 0.7]])
+
+    def strained(quantity):
+        def of_strain(t):
+            stretch = np.eye(3) + t * direction
+            moved = eqx.tree_at(
+                lambda s: (s.positions, s.cell), structure, (structure.positions @ stretch, structure.cell @ stretch)
+            )
+            return quantity(f, moved)
+
+        return of_strain
+
+    for quantity in (lambda f, at: jnp.sum(f(at) ** 2), jaxfeat.log_sensitivity):
+        g = jax.jit(strained(quantity))
+        exact = richardson_derivative(lambda t, g=g: g(jnp.asarray(t)), np.asarray(0.0), np.asarray(1.0), step=0.01)
+        np.testing.assert_allclose(jax.jit(jax.grad(g))(jnp.asarray(0.0)), exact, rtol=1e-7)
+        np.testing.assert_allclose(jax.jit(jax.jacfwd(g))(jnp.asarray(0.0)), exact, rtol=1e-7)
+
+
 # --- what has no derivative, and what has one ------------------------------------------------------------------------
 
 
