@@ -108,7 +108,8 @@ def _on_host(basis: AbstractRadialBasis, r_cut: float, sigma: float) -> Series:
 
 def _expanded(basis: AbstractRadialBasis, quantities: Float[Array, "2"]) -> Series:
     r_cut, sigma = quantities
-    found = traced_series(basis.functions(r_cut, sigma), basis.origin(r_cut, sigma), 1 + 4 * sigma / r_cut)
+    with jax.default_matmul_precision("highest"):
+        found = traced_series(basis.functions(r_cut, sigma), basis.origin(r_cut, sigma), 1 + 4 * sigma / r_cut)
     return _scaled(found, r_cut)
 
 
