@@ -18,6 +18,7 @@ from jaxfeat.geometry.environment import Environment, concrete
 from jaxfeat.geometry.radius import ROUNDING
 from jaxfeat.geometry.species import SYMBOLS
 from jaxfeat.geometry.structure import Structure, other_species
+from jaxfeat.linalg.arrays import canonical
 from jaxfeat.linalg.gram import gram_matrix
 from jaxfeat.memory import check_memory
 
@@ -118,7 +119,7 @@ class AbstractFeaturizer(eqx.Module):
 
         Whatever compiles a program for a featurizer prepares it first. Otherwise each program works this out again.
         """
-        return self
+        return canonical(self)
 
     # By identity, so that jax.jit takes a featurizer as it takes any function.
     __hash__ = object.__hash__

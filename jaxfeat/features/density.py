@@ -25,7 +25,7 @@ from jaxfeat.features.atoms import Y_00, atoms_of, in_channels
 from jaxfeat.features.base import AbstractAdditiveFeaturizer
 from jaxfeat.geometry.environment import Environment, concrete
 from jaxfeat.geometry.species import SYMBOLS, atomic_numbers
-from jaxfeat.linalg.arrays import namespace, quantity
+from jaxfeat.linalg.arrays import canonical, namespace, quantity
 from jaxfeat.so3.harmonics import solid_harmonics_table
 
 
@@ -104,9 +104,8 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
             self.cutoff.check(float(radius))
 
     def prepared(self) -> DensityFeaturizer:
-        if self.series is not None:
-            return self
-        return eqx.tree_at(lambda f: f.series, self, self.radial_series(), is_leaf=lambda x: x is None)
+        prepared = eqx.tree_at(lambda f: f.series, self, self.radial_series(), is_leaf=lambda x: x is None)
+        return canonical(prepared)
 
     def radial_series(self) -> Series:
         """The radial functions as series, for the quantities that the featurizer now has."""

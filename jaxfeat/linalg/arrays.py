@@ -13,6 +13,18 @@ def quantity(value: Any) -> Any:
     return value if isinstance(value, jax.Array) else np.asarray(value, float)
 
 
+def canonical(tree: Any) -> Any:
+    """Have NumPy's arrays of a pytree in the precision that JAX is set to.
+
+    JAX refuses an array of NumPy that it has met with `jax_enable_x64` set the other way.
+    """
+
+    def converted(x: Any) -> Any:
+        return x.astype(jax.dtypes.canonicalize_dtype(x.dtype), copy=False) if isinstance(x, np.ndarray) else x
+
+    return jax.tree.map(converted, tree)
+
+
 def namespace(x: Any) -> ModuleType:
     """Return `jax.numpy` for JAX arrays, traced ones included, and `numpy` for others."""
     return jnp if isinstance(x, jax.Array) else np

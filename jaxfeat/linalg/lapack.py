@@ -23,7 +23,9 @@ from jaxfeat.linalg.refused import without_derivative
 def singly(function: Callable[..., Any]) -> Callable[..., Any]:
     """The same function of arrays, which `jax.vmap` makes a loop on CPUs; elsewhere libraries take whole batches.
     Derivatives are refused."""
-    one = custom_vmap(function)
+    # Inside, since what stands around a custom_vmap has its own rule for batches.
+    refusing = without_derivative(function)
+    one = custom_vmap(refusing)
 
     @one.def_vmap
     def _(size: int, mapped: Any, *arrays: Array) -> tuple[Any, Any]:
@@ -31,10 +33,10 @@ def singly(function: Callable[..., Any]) -> Callable[..., Any]:
             return jax.lax.map(lambda items: one(*items), arrays)
 
         whole = jax.tree.map(lambda m, x: x if m else jnp.broadcast_to(x, (size, *x.shape)), tuple(mapped), arrays)
-        found = jax.lax.platform_dependent(*whole, cpu=loop, default=jax.vmap(function))
+        found = jax.lax.platform_dependent(*whole, cpu=loop, default=jax.vmap(refusing))
         return found, jax.tree.map(lambda _: True, found)
 
-    return wraps(function)(without_derivative(one))
+    return wraps(function)(one)
 
 
 @singly

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxfeat.linalg import lapack
 from jaxfeat.linalg.compiled import compiled
 from jaxfeat.linalg.eigen import positive_values
 from jaxfeat.linalg.gram import gram_matrix
@@ -203,3 +204,12 @@ def test_chunks_of_both_steps_have_sizes_of_their_own(monkeypatch):
     found = in_chunks(lambda y: first((), y), lambda same, y: then((), same + y), x, 1, 2)
     np.testing.assert_array_equal(found, 2 * x)
     assert 2 in sizes[0] and 4 in sizes[1] and 4 not in sizes[0]
+
+
+@pytest.mark.parametrize("name", ["qr_triangle", "eigen", "singular_values", "right_singular"])
+def test_lapack_gets_one_matrix_at_a_time(name):
+    """For batches jaxlib waits for XLA's threads, and several devices then wait for each other for good."""
+    batch = jnp.ones((2, 3, 20, 20))
+    program = jax.jit(jax.vmap(jax.vmap(getattr(lapack, name)))).lower(batch).compile().as_text()
+    (call,) = [line for line in program.splitlines() if 'custom_call_target="lapack' in line]
+    assert "f64[20,20]" in call and "f64[2,3" not in call and "f64[6,20" not in call
