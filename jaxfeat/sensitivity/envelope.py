@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap, featurizer_of
+from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap, check_input
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.linalg.compiled import compiled
@@ -54,13 +54,13 @@ def log_sensitivity(
     - An item without a spectrum, because it is empty or not finite or moves no feature, has the value NaN.
       `singular_spectrum` has its status.
 
-    **Raises:** `SpeciesError`, as the featurizer does; `DerivativeError` for second derivatives, since singular vectors
-    are not differentiated.
+    **Raises:** As the featurizer does, and `GeometryError` where `f` and `at` do not go together; `DerivativeError` for
+    second derivatives, since singular vectors are not differentiated.
 
     **Source:** docs/theory, section 4.
     """
-    featurizer_of(f).check(at)
-    return _compiled(f, at.trimmed() if isinstance(at, Environment) else at, equilibrated)
+    check_input(f, at)
+    return _compiled(f.prepared(), at, equilibrated)
 
 
 @compiled

@@ -25,7 +25,8 @@ QUANTITIES = {
 
 @pytest.fixture(scope="module")
 def env():
-    positions = np.random.default_rng(3).normal(size=(3, 3)) * 1.3
+    # The last atom is in the window.
+    positions = np.random.default_rng(5).normal(size=(3, 3)) * [[1.2], [1.2], [2.2]]
     return Environment.from_neighbors(positions, ["H", "C", "H"], "C")
 
 
@@ -102,6 +103,19 @@ def test_the_gradient_by_a_featurizer_has_the_shape_of_one(env):
     total = lambda sigma: float(jnp.sum(jaxfeat.PowerSpectrum(("C", "H"), 3.4, 3, 2, sigma)(env) ** 2))  # noqa: E731
     assert float(slope.sigma) == pytest.approx((total(0.45 + h) - total(0.45 - h)) / (2 * h), rel=1e-6)
     assert float(slope.center_weight) != 0 and float(slope.cutoff.width) != 0
+
+
+def test_the_sensitivity_has_derivatives_by_quantities(env):
+    """Tuning a descriptor by gradient asks for these."""
+
+    def value(sigma, r_cut):
+        return jaxfeat.log_sensitivity(jaxfeat.PowerSpectrum(("C", "H"), r_cut, 3, 2, sigma), env)
+
+    found = jax.jit(jax.grad(value, (0, 1)))(0.45, 3.4)
+    h = 1e-4
+    by_sigma = (float(value(0.45 + h, 3.4)) - float(value(0.45 - h, 3.4))) / (2 * h)
+    by_radius = (float(value(0.45, 3.4 + h)) - float(value(0.45, 3.4 - h))) / (2 * h)
+    assert [float(x) for x in found] == pytest.approx([by_sigma, by_radius], rel=1e-5)
 
 
 def test_weights_of_species_multiply_their_densities(env):
