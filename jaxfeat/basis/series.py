@@ -164,8 +164,8 @@ def traced_series(functions: Functions, origin: Float[Array, ""], reach: Float[A
         tables,
         sharp,
         "A traced `sigma` or `r_cut` makes radial functions that are too sharp, or too nearly dependent for this "
-        "precision, to be worked out inside jit: keep sigma / r_cut above 1/64, give float64, lower n_max, or build the "
-        "featurizer outside of the transformation.",
+        "precision, to be worked out inside jit: keep sigma / r_cut above 1/64, give float64, lower n_max, or build "
+        "the featurizer outside of the transformation.",
     )
     noise = 8 * jnp.finfo(tables.dtype).eps
     return Series(tables, origin, reach, *_roundings(jax.lax.stop_gradient(tables[0]), origin, reach, noise))
