@@ -3,7 +3,7 @@
 Random and nearly singular environments go through `jaxfeat.scan`'s kernel, and through the same formulas in NumPy's
 long doubles. No error may exceed its floor.
 
-    python benchmarks/floors.py            # 10,000 environments, some ten minutes
+    python benchmarks/floors.py            # 10,000 environments, some twenty minutes of one core
     python benchmarks/floors.py --smoke
 """
 
