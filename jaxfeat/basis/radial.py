@@ -83,7 +83,7 @@ class AbstractRadialBasis(eqx.Module):
             raise BasisError(f"sigma is {sigma}; radial={self.name!r} needs a positive Gaussian width in Å{only}.")
 
     delta: ClassVar[bool] = False
-    """Whether `sigma` = 0, a density of delta functions, has coefficients in this basis."""
+    """True if this basis has coefficients of `sigma` = 0, a density of delta functions."""
 
     def __check_init__(self) -> None:
         if self.n_max < 1:

@@ -47,7 +47,7 @@ LENGTHS = 8
 """Series are padded to a multiple of this many terms, so that bases of similar width share their programs."""
 
 N_CELLS = 64
-"""Of distance, in which rounding errors are told apart."""
+"""Cells of distance; each has a rounding error of its own."""
 
 LENGTH_TRACED = 256
 """Terms of a series whose length cannot depend on the width of the Gaussians, because that is being traced."""

@@ -171,7 +171,7 @@ class AbstractFeaturizer(eqx.Module):
                 )
 
     def reaches(self, env: Environment) -> Bool[Array, ""]:
-        """Whether one environment was cut at a radius that suits the featurizer, as `check` has it."""
+        """Tell whether one environment was cut at a radius that suits the featurizer, as `check` has it."""
         least, most = (jnp.asarray(radius, env.r_cut.dtype) for radius in self.radii)
         short, long = env.r_cut < least * (1 - ROUNDING), env.r_cut > most * (1 + ROUNDING)
         return ~short & (~long | jnp.isinf(env.r_cut))

@@ -104,8 +104,9 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
             self.cutoff.check(float(radius))
 
     def prepared(self) -> DensityFeaturizer:
-        prepared = eqx.tree_at(lambda f: f.series, self, self.radial_series(), is_leaf=lambda x: x is None)
-        return canonical(prepared)
+        if self.series is not None:
+            return canonical(self)
+        return canonical(eqx.tree_at(lambda f: f.series, self, self.radial_series(), is_leaf=lambda x: x is None))
 
     def radial_series(self) -> Series:
         """The radial functions as series, for the quantities that the featurizer now has."""

@@ -28,7 +28,7 @@ ROWS = 512
 """Rows of a Jacobian that are worked out at a time."""
 
 TABLE_BYTES = 80
-"""What tables hold of each factor of each feature, while they are made and compiled. Measured."""
+"""Bytes that tables hold for each factor of each feature, while they are made and compiled. Measured."""
 
 
 class _ManyBody(DensityFeaturizer):
@@ -56,7 +56,7 @@ class _ManyBody(DensityFeaturizer):
         check_memory(
             nu * 8.0 * self.n_channels**nu, f"the {self.n_channels} channels of each of ν = {nu} factors", cure
         )
-        # Of lower orders there are fewer, and they are counted faster.
+        # There are fewer features of lower orders, and counting them is faster.
         for order in range(min(3, nu), nu + 1):
             n = count(order, *self._basis)
             at_least = "" if order == nu else "more than "

@@ -118,7 +118,7 @@ def origin(kind: str, folders: Sequence[str] = ()) -> str:
 
     **Returns:** a path; empty where there is no such module.
     """
-    # Where the modules in a package are, only the package itself can tell.
+    # Only a package itself can tell where its modules are.
     top = kind.partition(":")[0].partition(".")[0]
     try:
         found = importlib.util.find_spec(top) or importlib.machinery.PathFinder.find_spec(top, folders)

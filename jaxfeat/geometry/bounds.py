@@ -1,4 +1,4 @@
-"""What a search for neighbors can cope with, checked before it begins.
+"""Bounds of a search for neighbors, checked before it begins.
 
 The search itself has no bounds: an atom that is far away ends the process, and too many pairs use up the memory.
 """
@@ -30,7 +30,7 @@ class BoundsError(GeometryError):
 
 
 class Search(NamedTuple):
-    """What to ask of vesin.
+    """Arguments of a search by vesin.
 
     - `radius`: Å; `r_cut`, or more where vesin would divide by zero.
     - `box`: `(3, 3)`, Å. `periodic`: `(3,)`.
