@@ -26,7 +26,7 @@ jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_enable_compilation_cache", False)
 from jaxfeat.bench.ours import Jaxfeat
 from jaxfeat.bench.works import DATA, WORKS
-from jaxfeat.sensitivity.singular import singular_spectrum
+from jaxfeat.spectrum.driver import singular_spectrum
 name, variant, smoke, how = json.loads(sys.argv[1])
 data = os.environ.get(DATA)
 ours = Jaxfeat(WORKS[name](smoke, Path(data) if data else None), variant)

@@ -44,7 +44,7 @@ def main():
     if arguments.smoke:
         arguments.n, arguments.n_max, arguments.l_max = WARM_UP, 2, 5
     f = jaxfeat.PowerSpectrum(("H",), n_max=arguments.n_max, l_max=arguments.l_max, sigma=arguments.sigma)
-    options = {"constraints": jaxfeat.search.Free(RADII, MIN_DISTANCE), "exclude": arguments.exclude}
+    options = {"constraints": jaxfeat.Free(RADII, MIN_DISTANCE), "exclude": arguments.exclude}
     begun = time.perf_counter()
     jaxfeat.find_singular_points(f, starts(WARM_UP), **options)
     print(f"warm-up {time.perf_counter() - begun:.0f} s")

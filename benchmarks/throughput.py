@@ -17,7 +17,7 @@ import jax
 
 import jaxfeat
 from jaxfeat.geometry.environment import joined
-from jaxfeat.sweep.run import chunks
+from jaxfeat.spectrum.chunks import chunks
 
 SETTINGS = {"species": ("C", "H"), "n_max": 8, "l_max": 6, "r_cut": 4.0}
 

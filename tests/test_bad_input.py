@@ -7,7 +7,7 @@ from ase import Atoms
 import jaxfeat
 from jaxfeat import Bispectrum, Correlations, Environment, PowerSpectrum, RadialSpectrum, cutoffs
 from jaxfeat.errors import BasisError, GeometryError, SpeciesError
-from jaxfeat.sweep import run
+from jaxfeat.nulls import scan as scanning
 
 TRIANGLE = np.asarray([[0, 0, 1.0], [0, 1.1, 0], [0.9, 0, 0]])
 HYDROGENS = ["H"] * 3
@@ -153,7 +153,7 @@ def test_what_is_no_featurizer(call):
 
 
 SEARCHES = {
-    "scan": lambda f, at: run.scan(f, at),
+    "scan": lambda f, at: scanning.scan(f, at),
     "sweep": jaxfeat.sweep,
     "converge": jaxfeat.converge,
     "find_singular_points": jaxfeat.find_singular_points,

@@ -17,9 +17,13 @@ from ase import Atoms
 from ase.build import bulk, molecule
 
 import jaxfeat
+from jaxfeat.choose import converge
 from jaxfeat.cli import main
 from jaxfeat.cli.output import progress_bar
-from jaxfeat.sweep import converge, manifold, resume, run
+from jaxfeat.nulls import scan as scanning
+from jaxfeat.spectrum import chunks as chunking
+from jaxfeat.store import resume
+from jaxfeat.store import sweep as sweeping
 
 SMALL = ["--n-max", "2", "--l-max", "2"]
 KEYS = ["structure", "center", "name", "species", "n_neighbors", "sigma", "sigma_equilibrated", "floor",
@@ -46,7 +50,7 @@ def never(monkeypatch):
     def fail(*_, **__):
         raise AssertionError("a scan was started")
 
-    monkeypatch.setattr(run, "scan", fail)
+    monkeypatch.setattr(scanning, "scan", fail)
 
 
 @pytest.mark.as_shipped
@@ -101,7 +105,7 @@ def test_ctrl_c_is_not_lost(ctrl_c):
 def test_a_scan_into_a_store_goes_on_and_prints_tables(tmp_path, capsys, monkeypatch, ctrl_c):
     store = tmp_path / "s.zarr"
     # Sixteen at once, as above.
-    monkeypatch.setattr(run, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(chunking, "CHUNK_BYTES", 1)
     assert scan("random-methane:6", "--out", store) == 0
     first = capsys.readouterr().out
     assert "The most blind of 6 environments" in first and "C0 of random CH4 " in first
@@ -141,7 +145,7 @@ def asked(monkeypatch):
         assert main(["scan", *map(str, words)]) == 0
         return calls.pop()
 
-    monkeypatch.setattr(run, "scan", fake)
+    monkeypatch.setattr(scanning, "scan", fake)
     return ask
 
 
@@ -290,7 +294,7 @@ def test_failures_have_a_status_and_leave_no_file(tmp_path, monkeypatch, capsys,
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr(run, "scan", fail)
+    monkeypatch.setattr(scanning, "scan", fail)
     (tmp_path / "s.json").write_text("precious")
     assert scan("random-methane:1", "--json", tmp_path / "s.json") == status
     assert message in capsys.readouterr().err
@@ -487,7 +491,7 @@ def test_bad_sweeps_say_so_in_a_sentence(words, message, capsys):
 
 def test_files_make_manifolds(tmp_path, monkeypatch, capsys):
     # The search compiles a program of its own, and knows nothing of where a manifold comes from.
-    monkeypatch.setattr(manifold, "zeros", lambda *_: [])
+    monkeypatch.setattr(sweeping, "zeros", lambda *_: [])
     path = tmp_path / "mode.xyz"
     water = molecule("H2O")
     water.new_array("mode", np.asarray([[0.0, 0, 0], [0, 0, 1], [0, 0, -1]]))

@@ -65,7 +65,7 @@ def test_the_reference_has_every_public_name():
     listed = set(re.findall(r"^\.\. auto\w+:: (\S+)$", (DOCS / "api.md").read_text(), re.MULTILINE))
     tree = ast.parse(Path(jaxfeat.__file__).read_text())
     public = {alias.asname for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names}
-    public = {f"jaxfeat.{name}" if name in ("errors", "manifolds", "search") else name for name in public if name}
+    public = {f"jaxfeat.{name}" if name in ("errors", "manifolds") else name for name in public if name}
     assert len(public) > 20
     # The windows stand one by one.
     assert public - {"cutoffs"} <= listed

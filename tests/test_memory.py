@@ -10,9 +10,8 @@ import jaxfeat
 from jaxfeat import Bispectrum, Correlations, Environment, PowerSpectrum, Structure, memory
 from jaxfeat.cli import main
 from jaxfeat.errors import SizeError
-from jaxfeat.features import manybody
-from jaxfeat.features.tuples import blocks, count
-from jaxfeat.sweep import run
+from jaxfeat.features.couplings import blocks, count
+from jaxfeat.nulls import scan as scanning
 
 
 def random_environments(b, n, species=(1,)):
@@ -49,8 +48,8 @@ def sixteen(monkeypatch):
     monkeypatch.setattr(memory, "free_bytes", lambda: 16e9)
     monkeypatch.setattr(manybody, "blocks", never)
     monkeypatch.setattr(PowerSpectrum, "contract", never)
-    monkeypatch.setattr("jaxfeat.features.correlations.condensed_power_spectrum", never)
-    monkeypatch.setattr("jaxfeat.features.correlations.power_spectrum_gram", never)
+    monkeypatch.setattr("jaxfeat.features.power_spectrum.featurizer.condensed_power_spectrum", never)
+    monkeypatch.setattr("jaxfeat.features.power_spectrum.featurizer.power_spectrum_gram", never)
 
 
 POWER = PowerSpectrum(("H",))
@@ -85,7 +84,7 @@ WORKS = {
         r"spectra, by way of Jacobians of 486,940 rows by 3,000 coordinates, 1 at a time, take about 17.5 GB",
     ),
     "a scan": (
-        lambda: run.scan(LARGE, random_environments(1, 1_000, (1, 6, 8))),
+        lambda: scanning.scan(LARGE, random_environments(1, 1_000, (1, 6, 8))),
         r"spectra, by way of Jacobians of 486,940 rows by 3,072 coordinates",
     ),
     "many directions": (

@@ -19,7 +19,7 @@ from ase.build import molecule
 import jaxfeat
 from jaxfeat.cli import converge, main
 from jaxfeat.report import viewer
-from jaxfeat.sweep import stored
+from jaxfeat.store import reader
 
 F = jaxfeat.PowerSpectrum(("C", "H"), n_max=2, l_max=6)
 # A pair of degenerate environments where it coalesces, which the power spectrum does not see: theory, section 3.
@@ -206,7 +206,7 @@ def test_bad_input_is_one_sentence(copy, tmp_path, monkeypatch, capsys, name, wo
     shutil.copytree(copy, "empty")
     zarr.open_group("empty", mode="r+")["status"][:] = np.asarray([""] * 3, object)
     if words:
-        monkeypatch.setattr(stored.Stored, "portions", lambda _: pytest.fail("work was begun"))
+        monkeypatch.setattr(reader.Stored, "portions", lambda _: pytest.fail("work was begun"))
     assert main(["report", name, *words]) == 2
     captured = capsys.readouterr()
     assert message in captured.err and captured.err.splitlines()[-1].startswith("jaxfeat: ")

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 import jaxfeat
-from jaxfeat.search.invariants import invariants
+from jaxfeat.singular.invariants import invariants
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -91,7 +91,7 @@ def search(name, nu, n, count):
     # Back to the rings with a descriptor in use: in the metric of the invariants mirror planes are nearer.
     f = jaxfeat.Bispectrum(("H",), n_max=2, l_max=6) if name == "rings" else basis_free(n, nu, np.random.default_rng(0))
     begun = time.perf_counter()
-    constraints = jaxfeat.search.Free(RADII, MIN_DISTANCE)
+    constraints = jaxfeat.Free(RADII, MIN_DISTANCE)
     points = jaxfeat.find_singular_points(f, starts, constraints=constraints)
     families, dimensions = Counter(), {}
     for i in np.flatnonzero(points.landed).tolist():

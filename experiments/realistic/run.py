@@ -16,8 +16,8 @@ from ase.build import bulk
 
 import jaxfeat
 from jaxfeat.errors import ReadError
-from jaxfeat.geometry.read import read
-from jaxfeat.sweep.run import scan
+from jaxfeat.geometry.files.read import read
+from jaxfeat.nulls.scan import scan
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 

@@ -32,7 +32,7 @@ def power_spectrum(n_max, l_max):
 
 def search(f, starts, exclude, restarts):
     begun = time.perf_counter()
-    constraints = jaxfeat.search.Free(RADII, MIN_DISTANCE, None)
+    constraints = jaxfeat.Free(RADII, MIN_DISTANCE, None)
     points = jaxfeat.find_singular_points(f, starts, constraints=constraints, exclude=exclude, restarts=restarts)
     return points, time.perf_counter() - begun
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from jaxfeat.basis.cutoff import NoCutoff
 from jaxfeat.bench.works import METHANE, SMOKE
-from jaxfeat.features.correlations import PowerSpectrum
-from jaxfeat.manifolds.random import random_environments
-from jaxfeat.sensitivity.singular import singular_spectrum
+from jaxfeat.features.power_spectrum.featurizer import PowerSpectrum
+from jaxfeat.geometry.random import random_environments
+from jaxfeat.spectrum.driver import singular_spectrum
 
 BLOCK = 10_000
 """Environments drawn at a time."""

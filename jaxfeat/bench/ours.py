@@ -14,13 +14,13 @@ from jaxfeat.basis.cutoff import AbstractCutoff, NoCutoff, ShiftedCosine
 from jaxfeat.bench.peer import Stages
 from jaxfeat.bench.works import WIDTH, Work
 from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap
-from jaxfeat.features.correlations import Bispectrum, PowerSpectrum
 from jaxfeat.features.lift import stacked
-from jaxfeat.geometry.assemble import environments, structures
+from jaxfeat.features.power_spectrum.featurizer import Bispectrum, PowerSpectrum
 from jaxfeat.geometry.environment import Environment
+from jaxfeat.geometry.neighbors import environments, structures
 from jaxfeat.geometry.structure import Structure
-from jaxfeat.sensitivity.jacobian import jacobian
-from jaxfeat.sensitivity.singular import singular_spectrum
+from jaxfeat.spectrum.driver import singular_spectrum
+from jaxfeat.spectrum.jacobian import jacobian
 
 BEYOND = float(np.sqrt(-2 * np.log(1e-3)))
 """DScribe's reach beyond r_cut, in units of sigma: where a Gaussian has fallen to a thousandth."""

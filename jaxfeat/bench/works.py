@@ -155,7 +155,7 @@ def w5(smoke: bool, _: Path | None) -> Work:
 
 
 def w6(smoke: bool, data: Path | None) -> Work:
-    from jaxfeat.geometry.read import read
+    from jaxfeat.geometry.files.read import read
 
     if data is None:
         raise ReadError(NO_DATA)

@@ -50,7 +50,7 @@ def _share_cores() -> None:
     """
     import jax
 
-    from jaxfeat.sweep.devices import n_cores
+    from jaxfeat.spectrum.devices import n_cores
 
     told = jax.config.values["jax_num_cpu_devices"] >= 0 or "device_count" in os.environ.get("XLA_FLAGS", "")
     if not told:

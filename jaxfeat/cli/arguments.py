@@ -15,8 +15,8 @@ from jaxfeat.errors import BasisError, GeometryError, ReadError, SpeciesError
 if TYPE_CHECKING:
     from jaxfeat.features.base import AbstractFeaturizer
     from jaxfeat.geometry.environment import Environment
-    from jaxfeat.geometry.frames import Frames
-    from jaxfeat.geometry.read import Source
+    from jaxfeat.geometry.files.frames import Frames
+    from jaxfeat.geometry.files.read import Source
 
 
 def add_input(parser: argparse.ArgumentParser) -> None:
@@ -144,8 +144,8 @@ def add_density(descriptor: Any) -> None:
 
 def environments_of(arguments: argparse.Namespace) -> tuple[Source, Environment]:
     """What INPUT holds, and the environments in it of the centers that were asked for."""
-    from jaxfeat.geometry.assemble import environments
-    from jaxfeat.geometry.read import read
+    from jaxfeat.geometry.files.read import read
+    from jaxfeat.geometry.neighbors import environments
 
     source = read(arguments.input, **reading_of(arguments))
     centers = source.centers if arguments.centers is None else _centers(arguments.centers)
@@ -164,7 +164,7 @@ def _centers(words: Sequence[str]) -> list[str] | list[int]:
 
 def frames_of(arguments: argparse.Namespace) -> Frames:
     """The same environments, to be read as they are asked for."""
-    from jaxfeat.geometry.frames import frames
+    from jaxfeat.geometry.files.frames import frames
 
     centers = None if arguments.centers is None else _centers(arguments.centers)
     return frames(arguments.input, r_cut_of(arguments), centers, **reading_of(arguments))
@@ -177,7 +177,7 @@ def r_cut_of(arguments: argparse.Namespace) -> float:
 
 def featurizer_of(arguments: argparse.Namespace, batch: Environment | Frames) -> AbstractFeaturizer:
     """The descriptor of a spec, or else of the options, with a channel for each species in the input."""
-    from jaxfeat.geometry.frames import Frames
+    from jaxfeat.geometry.files.frames import Frames
 
     specified = _specified(arguments)
     f = _from_options(arguments, batch) if specified is None else specified
@@ -235,8 +235,8 @@ def _specified(arguments: argparse.Namespace) -> AbstractFeaturizer | None:
 def _from_options(arguments: argparse.Namespace, batch: Environment | Frames) -> AbstractFeaturizer:
     import numpy as np
 
-    from jaxfeat.features.correlations import Bispectrum, Correlations, PowerSpectrum, RadialSpectrum
-    from jaxfeat.geometry.frames import Frames
+    from jaxfeat.features.power_spectrum.featurizer import Bispectrum, Correlations, PowerSpectrum, RadialSpectrum
+    from jaxfeat.geometry.files.frames import Frames
     from jaxfeat.geometry.species import SYMBOLS
 
     species = arguments.species

@@ -45,8 +45,8 @@ def add_converge(commands: Any) -> None:
 
 
 def _converge(arguments: argparse.Namespace) -> None:
+    from jaxfeat.choose.converge import checked, converge, sample
     from jaxfeat.report.convergence import heat_map, print_convergence
-    from jaxfeat.sweep.converge import checked, converge, sample
 
     check_targets(arguments.json, arguments.plot)
     _, every = environments_of(arguments)

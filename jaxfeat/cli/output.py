@@ -57,7 +57,7 @@ def progress_bar(what: str, total: int | None, resumes: bool = False) -> Iterato
 
 def check_targets(data: Path | None, picture: Path | None) -> None:
     """Raise `ReadError` for files that could not be written once everything is computed."""
-    from jaxfeat.geometry.write import check_folder
+    from jaxfeat.geometry.files.write import check_folder
 
     for target in filter(None, (data, picture)):
         if target.is_dir():

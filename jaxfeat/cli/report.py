@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from jaxfeat.features.base import AbstractFeaturizer
     from jaxfeat.report.page import Advice, Exhibit
     from jaxfeat.report.tally import Example
-    from jaxfeat.sweep.stored import Stored
+    from jaxfeat.store.reader import Stored
 
 SAMPLE = 100
 
@@ -51,7 +51,7 @@ def _report(arguments: argparse.Namespace) -> None:
     from jaxfeat.report.page import Advice, Exhibit, page
     from jaxfeat.report.tally import Tally
     from jaxfeat.report.viewer import MISSING, viewer
-    from jaxfeat.sweep.stored import Stored
+    from jaxfeat.store.reader import Stored
 
     check_targets(arguments.output, None)
     if arguments.sample < 0:
@@ -109,9 +109,9 @@ def _featurizer(stored: Stored, arguments: argparse.Namespace) -> tuple[Abstract
 
 def _exhibits(f: AbstractFeaturizer, stored: Stored, examples: list[Example]) -> list[Exhibit]:
     from jaxfeat.geometry.species import SYMBOLS
+    from jaxfeat.nulls.examples import shown
     from jaxfeat.report.page import Exhibit
     from jaxfeat.report.viewer import scene
-    from jaxfeat.sweep.examples import shown
 
     if not examples:
         return []
@@ -138,10 +138,10 @@ def _name(direction: Any) -> str:
 def _basis(f: AbstractFeaturizer, stored: Stored, size: int) -> Advice:
     import numpy as np
 
+    from jaxfeat.choose.converge import checked, converge, drawn
     from jaxfeat.cli.converge import usual
     from jaxfeat.errors import BasisError, GeometryError
     from jaxfeat.report.page import Advice
-    from jaxfeat.sweep.converge import checked, converge, drawn
 
     done = np.flatnonzero(stored.column("n_values") > 0)
     own = (f.sizes.get("n_max", 0), f.sizes.get("l_max", 0))

@@ -77,9 +77,9 @@ def _scan(arguments: argparse.Namespace) -> None:
     if arguments.cluster is not None or arguments.workers is not None:
         raise ReadError("--cluster and --workers are about who works on a store; name one with --out.")
 
+    from jaxfeat.nulls.scan import causes, scan
     from jaxfeat.report.plot import plot
     from jaxfeat.report.table import most_blind, print_tables
-    from jaxfeat.sweep.run import causes, scan
 
     check_targets(arguments.json, arguments.plot)
     source, batch = environments_of(arguments)
@@ -97,11 +97,11 @@ def _scan(arguments: argparse.Namespace) -> None:
 
 def _scan_into_store(arguments: argparse.Namespace) -> None:
     from jaxfeat.geometry.species import SYMBOLS
+    from jaxfeat.nulls.scan import causes
     from jaxfeat.report.stored import most_blind, print_store
     from jaxfeat.report.tally import Tally
-    from jaxfeat.sweep.manifold import sweep
-    from jaxfeat.sweep.run import causes
-    from jaxfeat.sweep.stored import Stored
+    from jaxfeat.store.reader import Stored
+    from jaxfeat.store.sweep import sweep
 
     if arguments.json is not None or arguments.plot is not None:
         raise ReadError(
@@ -140,7 +140,7 @@ def _cluster_of(arguments: argparse.Namespace) -> str | int | None:
         if arguments.workers is not None:
             raise ReadError("--workers are those of a cluster; add --cluster dask.")
         return None
-    from jaxfeat.sweep.cluster import local_processes
+    from jaxfeat.store.cluster import local_processes
 
     if not arguments.cluster:
         return local_processes() if arguments.workers is None else int(arguments.workers)

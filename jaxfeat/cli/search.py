@@ -11,7 +11,7 @@ from jaxfeat.cli.output import PICTURES, check_targets, progress_bar, save_figur
 from jaxfeat.errors import ReadError
 
 if TYPE_CHECKING:
-    from jaxfeat.search.points import Kind, SingularPoints
+    from jaxfeat.singular.points import Kind, SingularPoints
 
 
 def add_search(commands: Any) -> None:
@@ -53,13 +53,13 @@ def _search(arguments: argparse.Namespace) -> None:
     import jax
     import numpy as np
 
-    from jaxfeat.geometry.write import write_extxyz
-    from jaxfeat.manifolds.random import random_environments
+    from jaxfeat.geometry.files.write import write_extxyz
+    from jaxfeat.geometry.random import random_environments
     from jaxfeat.report.points import plot_families, print_families
-    from jaxfeat.search.find import find_singular_points
-    from jaxfeat.search.space import Free
-    from jaxfeat.sweep import store
-    from jaxfeat.sweep.variables import provenance
+    from jaxfeat.singular.find import find_singular_points
+    from jaxfeat.singular.space import Free
+    from jaxfeat.store import dataset as store
+    from jaxfeat.store.schema import provenance
 
     check_targets(None, arguments.plot)
     if arguments.out is not None:

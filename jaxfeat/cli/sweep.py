@@ -63,7 +63,7 @@ def _sweep(arguments: argparse.Namespace) -> None:
     from jaxfeat.geometry.environment import Environment
     from jaxfeat.report.map import plot_sweep
     from jaxfeat.report.zeros import print_sweep
-    from jaxfeat.sweep.manifold import sweep
+    from jaxfeat.store.sweep import sweep
 
     check_targets(None, arguments.plot)
     manifold = _manifold(arguments)
@@ -79,7 +79,7 @@ def _sweep(arguments: argparse.Namespace) -> None:
 
 def _manifold(arguments: argparse.Namespace) -> AbstractManifold:
     from jaxfeat import manifolds
-    from jaxfeat.geometry.reading import Reading, reading
+    from jaxfeat.geometry.files.options import Reading, reading
 
     named = arguments.family
     if named not in FROM_FILES and arguments.files:
@@ -104,7 +104,7 @@ def _manifold(arguments: argparse.Namespace) -> AbstractManifold:
 
 def _from_files(arguments: argparse.Namespace) -> AbstractManifold:
     from jaxfeat import manifolds
-    from jaxfeat.geometry.read import per_atom, read
+    from jaxfeat.geometry.files.read import per_atom, read
     from jaxfeat.geometry.tracked import tracked
 
     if not arguments.files:
@@ -140,7 +140,7 @@ def _interpolation(arguments: argparse.Namespace, frames: list[Any]) -> Abstract
 def _grid(arguments: argparse.Namespace, manifold: AbstractManifold) -> dict[str, Any] | None:
     import numpy as np
 
-    from jaxfeat.sweep.manifold import POINTS
+    from jaxfeat.store.sweep import POINTS
 
     grid: dict[str, Any] = {}
     for word in arguments.grid:

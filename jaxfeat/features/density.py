@@ -21,7 +21,7 @@ from jaxfeat.basis.cutoff import AbstractCutoff, NoCutoff, Smoothstep, Willatt20
 from jaxfeat.basis.radial import RADIAL_BASES, AbstractRadialBasis
 from jaxfeat.basis.series import Series
 from jaxfeat.errors import BasisError, SpeciesError
-from jaxfeat.features.atoms import Y_00, atoms_of, in_channels
+from jaxfeat.features.atoms import Y_00, Atoms, in_channels
 from jaxfeat.features.base import AbstractAdditiveFeaturizer
 from jaxfeat.geometry.environment import Environment, concrete
 from jaxfeat.geometry.species import SYMBOLS, atomic_numbers
@@ -226,6 +226,33 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
         """The coefficients of each l: `(n_channels, 2 l + 1)`."""
         l_max = self.radial.l_max
         return [density[:, l, l_max - l : l_max + l + 1] for l in range(l_max + 1)]
+
+
+def atoms_of(f: DensityFeaturizer, env: Environment) -> tuple[DensityFeaturizer, Atoms]:
+    """What a function with `lanes` takes: the featurizer, from which the species are gone into the atoms, so that each
+    item may have its own; and those, still without a batch."""
+    known, dtype = jnp.asarray(f.species, env.species.dtype), env.positions.dtype
+    weights = jnp.asarray(f.weights, dtype)
+    of_neighbors = jnp.where(env.species[:, None] == known[None], weights[None], 0)
+    of_center = jnp.where(env.center_species[None] == known, weights, 0)
+    nothing = np.zeros(len(f.species), np.int32), np.ones(len(f.species))
+    shared = eqx.tree_at(lambda f: (f.species, f.weights), f, nothing)
+    return shared, Atoms(env.positions, env.mask, of_neighbors, of_center)
+
+
+def radial_factors(
+    f: DensityFeaturizer, at: Atoms
+) -> tuple[Float[Array, "n_max l n *b"], Float[Array, "n_max l n *b"]]:
+    """What neighbors add to c_{n l m} but for their solid harmonics, and its derivative by squared distance."""
+    s = jnp.sum(at.positions**2, 1)
+    return jax.jvp(lambda s: f.radial_factor(s, at.mask), (s,), (jnp.ones_like(s),))
+
+
+def center_in_channels(f: DensityFeaturizer, at: Atoms) -> Float[Array, "q *b"]:
+    """What the atom at the center adds to c_{q 0 0}, but for Y_00."""
+    batch = at.of_center.shape[1:]
+    radial = f.center_radial(at.positions.dtype).reshape(1, -1, *[1] * len(batch))
+    return (at.of_center[:, None] * radial).reshape(-1, *batch)
 
 
 @jax.custom_jvp

@@ -25,9 +25,9 @@ from jaxfeat.basis.cutoff import AbstractCutoff, NoCutoff, ShiftedCosine, Smooth
 from jaxfeat.basis.radial import RADIAL_BASES, AbstractRadialBasis
 from jaxfeat.errors import BasisError
 from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap
-from jaxfeat.features.correlations import Bispectrum, Correlations, PowerSpectrum, RadialSpectrum
 from jaxfeat.features.function import FunctionFeaturizer
 from jaxfeat.features.lift import Stacked, Summed
+from jaxfeat.features.power_spectrum.featurizer import Bispectrum, Correlations, PowerSpectrum, RadialSpectrum
 from jaxfeat.geometry.species import SYMBOLS
 
 OURS = (RadialSpectrum, PowerSpectrum, Bispectrum, Correlations, Stacked, Summed)

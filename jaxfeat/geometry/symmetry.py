@@ -16,7 +16,7 @@ import numpy as np
 
 from jaxfeat.errors import GeometryError
 from jaxfeat.geometry.environment import Environment, check_positions
-from jaxfeat.geometry.operations import candidates, largest_group, schoenflies, shells
+from jaxfeat.geometry.point_group import candidates, largest_group, schoenflies, shells
 from jaxfeat.geometry.species import atomic_numbers
 from jaxfeat.geometry.structure import Structure
 

@@ -1,0 +1,1 @@
+"""Small dense linear algebra in batches; no atoms, no features."""

@@ -12,8 +12,8 @@ from jaxtyping import Array, Float
 from scipy.interpolate import CubicSpline
 
 from jaxfeat.errors import GeometryError
+from jaxfeat.geometry.align import aligned
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.manifolds.align import aligned
 from jaxfeat.manifolds.manifold import AbstractManifold, Parameter, Scalar
 
 

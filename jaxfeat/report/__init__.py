@@ -1,5 +1,5 @@
 """Tables and pictures of results that are at hand: no JAX in here.
 
-Everything takes records, one dictionary per environment, as `jaxfeat.sweep.run.scan` makes them, with the structure's
+Everything takes records, one dictionary per environment, as `jaxfeat.nulls.scan.scan` makes them, with the structure's
 `name` added.
 """

@@ -1,4 +1,4 @@
-"""Which basis to take: what the records of `jaxfeat.sweep.converge.converge` come to."""
+"""Which basis to take: what the records of `jaxfeat.choose.converge.converge` come to."""
 
 from __future__ import annotations
 

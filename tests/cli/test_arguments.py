@@ -7,8 +7,11 @@ import pytest
 import xarray
 from ase.build import molecule
 
+from jaxfeat.choose import converge
 from jaxfeat.cli import main
-from jaxfeat.sweep import converge, manifold, resume, run
+from jaxfeat.nulls import scan as scanning
+from jaxfeat.store import resume
+from jaxfeat.store import sweep as sweeping
 
 SMALL = ["--n-max", "2", "--l-max", "2"]
 RADIAL = ["--nu", "1", *SMALL]
@@ -40,7 +43,7 @@ def asked(monkeypatch):
             main(list(words))
         return calls.pop()
 
-    for module, name in ((run, "scan"), (converge, "converge"), (manifold, "sweep")):
+    for module, name in ((scanning, "scan"), (converge, "converge"), (sweeping, "sweep")):
         monkeypatch.setattr(module, name, fake)
     return ask
 
@@ -87,7 +90,7 @@ def test_what_is_wrong_with_a_file_is_said_in_a_sentence(monkeypatch, capsys, wo
     Path("g.xyz").write_text(WATER + GHOST)
     Path("w.xyz").write_text(WATER)
     Path("w.data").write_text("LAMMPS\n\n3 atoms\n")
-    for module, name in ((run, "scan"), (converge, "converge"), (resume, "chunk_arrays"), (manifold, "zeros")):
+    for module, name in ((scanning, "scan"), (converge, "converge"), (resume, "chunk_arrays"), (sweeping, "zeros")):
         monkeypatch.setattr(module, name, lambda *_, **__: pytest.fail("something was computed"))
     assert main([*words, *SMALL]) == 2
     captured = capsys.readouterr()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxfeat.cli.search import _described
-from jaxfeat.search.points import Kind
+from jaxfeat.singular.points import Kind
 
 
 @pytest.mark.parametrize(

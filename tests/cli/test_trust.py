@@ -14,8 +14,8 @@ import jaxfeat
 from jaxfeat import cli
 from jaxfeat.cli import main, report
 from jaxfeat.errors import BasisError
-from jaxfeat.sweep import run
-from jaxfeat.sweep.stored import Stored
+from jaxfeat.nulls import scan as scanning
+from jaxfeat.store.reader import Stored
 
 OWN = """
 from pathlib import Path
@@ -52,7 +52,7 @@ def swept(tmp_path_factory):
 
 def test_a_spec_from_a_file_is_imported_only_with_trust(folder, monkeypatch, capsys):
     used = []
-    monkeypatch.setattr(run, "scan", lambda f, batch, **_: used.append(f) or pytest.fail("trusted"))
+    monkeypatch.setattr(scanning, "scan", lambda f, batch, **_: used.append(f) or pytest.fail("trusted"))
     words = ["scan", "random-methane:1", "--spec", "f.json"]
     assert main(words) == 2
     said = capsys.readouterr().err

@@ -11,7 +11,7 @@ from ase.build import molecule
 import jaxfeat
 from jaxfeat import Environment, cutoffs
 from jaxfeat.errors import GeometryError
-from jaxfeat.sweep.run import scan
+from jaxfeat.nulls.scan import scan
 
 ETHANOL = molecule("CH3CH2OH")
 ETHANOL.rattle(0.05, seed=1)

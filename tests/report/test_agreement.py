@@ -8,19 +8,19 @@ import pytest
 from ase import Atoms
 from ase.build import molecule
 from matplotlib.text import Text
+from records import printed, row
 from rich.console import Console
-from test_table import printed, row
 
 import jaxfeat
 from jaxfeat.cli import main, report
+from jaxfeat.nulls.scan import scan
 from jaxfeat.report.advice import verdicts
 from jaxfeat.report.plot import plot
 from jaxfeat.report.ratio import n_null
 from jaxfeat.report.stored import print_store
 from jaxfeat.report.table import species_table
 from jaxfeat.report.tally import Tally
-from jaxfeat.sweep.run import scan
-from jaxfeat.sweep.stored import Stored
+from jaxfeat.store.reader import Stored
 
 F = jaxfeat.PowerSpectrum(("H", "P", "C"), n_max=2, l_max=3)
 SYMBOLS = ["X", "H", *"?" * 4, "C", *"?" * 8, "P"]

@@ -1,28 +1,11 @@
-import io
 import subprocess
 import sys
 
 import pytest
-from records import many, record
-from rich.console import Console
+from records import many, printed, record, row
 
 from jaxfeat.report.ratio import Ratio, blindness, least, median, ratio, ratios
-from jaxfeat.report.table import blind_table, print_tables, species_table, structure_table
-
-
-def printed(what, width=100):
-    console = Console(file=io.StringIO(), width=width)
-    if isinstance(what, list):
-        print_tables(what, {}, console)
-    else:
-        console.print(what)
-    return console.file.getvalue()
-
-
-def row(text, name):
-    (line,) = [line for line in text.splitlines() if f"{line.strip()} ".startswith(f"{name} ")]
-    return line.strip().removeprefix(name).split()
-
+from jaxfeat.report.table import blind_table, species_table, structure_table
 
 NULL = (2.0, 1.0, 1e-16)
 

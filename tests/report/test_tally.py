@@ -2,12 +2,12 @@ import io
 
 import numpy as np
 import pytest
+from records import many, record
 from rich.console import Console
 
 from jaxfeat.report import stored
 from jaxfeat.report.ratio import blindness, median, n_null, ratio, ratios
 from jaxfeat.report.tally import AMBIGUOUS, EXAMPLES, FINE, GROUPS, Tally
-from tests.report.records import many, record
 
 CAUSES = ("rigid", "symmetry", "incompleteness", "truncation", "locality", "other")
 NUMBERS = {"H": 1, "C": 6, "N": 7, "O": 8}

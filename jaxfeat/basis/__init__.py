@@ -1,0 +1,1 @@
+"""Radial functions and cutoff windows."""

@@ -1,0 +1,1 @@
+"""Which descriptor for these data."""

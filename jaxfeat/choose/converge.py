@@ -1,0 +1,337 @@
+"""How large a basis has to be: truncation nulls and sensitivity over a grid of n_max and l_max.
+
+For one n_max, the features of every l_max are among those of the largest: one Jacobian serves all of them, reduced to
+triangles shell by shell. What no basis of an order sees (theory, section 2: symmetry and N_ν) depends on the positions
+alone and is worked out once for an environment; what a basis does not see beyond that is its truncation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from jaxfeat.choose.grid import Grid
+from jaxfeat.errors import BasisError, GeometryError, PrecisionError, SizeError
+from jaxfeat.features.base import AbstractFeaturizer, check_input
+from jaxfeat.geometry.environment import Environment
+from jaxfeat.geometry.symmetry import Group
+from jaxfeat.linalg.lapack import qr_triangle
+from jaxfeat.linalg.subspaces import orthogonal
+from jaxfeat.linalg.threads import one_thread
+from jaxfeat.nulls.classify import TOLERANCE
+from jaxfeat.nulls.scan import DOUBTFUL
+from jaxfeat.nulls.sight import least_seen
+from jaxfeat.nulls.sites import rigid_space, sight_of, sites_of, spaces_of
+from jaxfeat.spectrum.chunks import Chunk, Progress, portions
+from jaxfeat.spectrum.driver import species_held
+from jaxfeat.spectrum.jacobian import single_jacobian
+from jaxfeat.spectrum.reduce import Reduced
+from jaxfeat.spectrum.solve import Spectrum, spectrum_of
+
+FEW = 300
+"""Environments of one shape that are not worth compilations of their own: there is one for each n_max."""
+
+QUANTILES = {"least": 0.0, "1%": 0.01, "10%": 0.1, "median": 0.5}
+
+CLEAR = 100.0
+"""Null values and the others have to be this far apart, as in `null_space`."""
+
+
+def converge(
+    f: AbstractFeaturizer | Sequence[AbstractFeaturizer],
+    batch: Environment,
+    n_max: Sequence[int] = (2, 4, 6, 8),
+    l_max: Sequence[int] = (2, 4, 6, 8),
+    progress: Progress | None = None,
+) -> list[dict[str, Any]]:
+    """What each basis of a grid does not see of some environments: one record per basis, n_max by n_max.
+
+    **Arguments:**
+
+    - `f`: a featurizer with a basis, or several, as of several orders; their own n_max and l_max do not matter.
+    - `batch`: environments, `(b,)`, float64.
+    - `n_max`, `l_max`: the grid. Of features that have no l_max (`RadialSpectrum`), it is 0.
+    - `progress`: called with the number of environments done and their total, over all featurizers.
+
+    **Returns:** dictionaries of plain numbers, featurizer by featurizer:
+
+    - `nu`, `n_max`, `l_max`, `n_features`; `environments`: how many have a spectrum. The following count those.
+    - `truncated`: those that a larger basis of the same order sees more of. `truncation`: their null directions of
+      this cause, all together. `ambiguous`: those of which this cannot be told, because their null values are
+      not clearly apart from the others. `unclassified`: those with null directions, and too many neighbors to tell why.
+    - `symmetric`, `incomplete`: those with null directions that no basis of this order sees, by cause. `nearly`: those
+      that would have some if their positions were exactly symmetric or singular, which they are within 1e-5 Å; J sees a
+      little of these directions, and a scan calls such environments ambiguous.
+    - `equilibrated`, `raw`: σ_vis/σ_max, "least", "1%", "10%" and "median" of the environments: each a `value` that
+      occurs or, where it is not `known`, the floor that it lies below. σ_vis is the smallest singular value without the
+      directions that no basis of this order sees, or would see at exact positions; σ_min of `scan` includes them.
+
+    **Raises:** `BasisError` for an empty grid, sizes that define no basis, Jacobians of more than 80 MB, and
+    featurizers without a basis; `PrecisionError` for positions that are not float64; `SpeciesError`, as the featurizer
+    does.
+    """
+    grids = checked(f, batch, n_max, l_max)
+    featurizers = _listed(f)
+    host = jax.tree.map(np.asarray, batch)
+    records, done = [], 0
+    for one, grid in zip(featurizers, grids, strict=True):
+        found: list[_Seen] = []
+        for chunk in portions(grid.of(grid.n_max[-1]), host, FEW):
+            found += _measured(one, grid, chunk)
+            done += len(chunk.indices)
+            if progress is not None:
+                progress(done, len(batch) * len(grids))
+        n_species = 0 if one.species is None else len(one.species)
+        for k, sizes in enumerate(grid):
+            size = {**sizes._asdict(), "n_features": grid.n_features(sizes, n_species)}
+            records.append({"nu": one.nu, **size, **_summary(found, k)})
+    return records
+
+
+def checked(
+    f: AbstractFeaturizer | Sequence[AbstractFeaturizer], batch: Environment, n_max: Sequence[int], l_max: Sequence[int]
+) -> list[Grid]:
+    """The grid of each featurizer, once nothing is wrong with it for any of the environments.
+
+    **Raises:** as `converge`, which starts with this.
+    """
+    featurizers = _listed(f)
+    for one in featurizers:
+        check_input(one, batch)
+    if np.asarray(batch.positions).dtype != np.float64:
+        raise PrecisionError(
+            f"positions are {batch.positions.dtype}, and null directions are a matter of the last digits; "
+            "enable jax_enable_x64 and give them in float64."
+        )
+    grids = []
+    for one in featurizers:
+        grid = Grid(one, n_max, l_max)
+        held, counts = (species_held(one, batch) >= 0).sum(1), np.asarray(batch.n_neighbors)
+        for n_species in np.unique(held).tolist():
+            grid.check(n_species, int(counts[held == n_species].max()))
+        grids.append(grid)
+    return grids
+
+
+def _listed(f: AbstractFeaturizer | Sequence[AbstractFeaturizer]) -> list[AbstractFeaturizer]:
+    return list(f) if isinstance(f, Sequence) else [f]
+
+
+def sample(batch: Environment, size: int, seed: int = 0) -> np.ndarray:
+    """Indices of `size` environments drawn at random, ascending: of each species of the center in proportion to its
+    share, but at least one. All of them where there are no more, or where `size` is 0.
+
+    **Raises:** `GeometryError` for a size less than the number of species, and for a negative seed.
+    """
+    return drawn(np.asarray(batch.center_species), size, seed)
+
+
+def drawn(center_species: np.ndarray, size: int, seed: int = 0) -> np.ndarray:
+    """`sample` by the species of the centers alone, `(b,)`, of environments that need not be at hand."""
+    total = len(center_species)
+    if seed < 0:
+        raise GeometryError(f"the seed of a sample is {seed}; give a number of at least 0.")
+    _, kind, counts = np.unique(center_species, return_inverse=True, return_counts=True)
+    if size == 0 or size >= total:
+        return np.arange(total)
+    if size < len(counts):
+        raise GeometryError(f"a sample of {size} cannot hold all {len(counts)} species of centers; draw more, or 0.")
+    shares = counts * size / total
+    numbers = np.maximum(np.floor(shares).astype(int), 1)
+    while numbers.sum() < size:
+        numbers[np.argmax(shares - numbers)] += 1
+    while numbers.sum() > size:  # single ones of rare species came on top
+        numbers[np.argmax(np.where(numbers > 1, numbers - shares, -np.inf))] -= 1
+    rng = np.random.default_rng(seed)
+    members = [rng.choice(np.flatnonzero(kind == k), n, replace=False) for k, n in enumerate(numbers)]
+    return np.sort(np.concatenate(members))
+
+
+class _Hidden(NamedTuple):
+    """What no basis sees of one environment.
+
+    - `symmetry`, `incompleteness`: directions by cause, rigid ones apart.
+    - `directions`: all of them, `(k, 3 n)`, orthonormal; they are known to about `rounding`.
+    - `classified`: false where there are too many neighbors to tell.
+    """
+
+    symmetry: int
+    incompleteness: int
+    directions: np.ndarray
+    rounding: float
+    classified: bool
+
+
+class _Seen(NamedTuple):
+    """One environment in all bases, each `(bases,)`; and what it has that none of them sees.
+
+    - `truncation`: null directions beyond those that no basis sees.
+    - `doubtful`: whether that many cannot be relied on.
+    - `ratios`: equilibrated and raw, `(2, bases)`: σ_vis/σ_max; `known`: whether it is above the floor, which stands in
+      its place where it is not. NaN where there is nothing to see.
+    - `exact`: whether the largest basis sees nothing of what no basis should see, as it does of rounded positions.
+    """
+
+    truncation: np.ndarray
+    doubtful: np.ndarray
+    ratios: np.ndarray
+    known: np.ndarray
+    exact: bool
+    hidden: _Hidden
+
+
+def _measured(f: AbstractFeaturizer, grid: Grid, chunk: Chunk) -> list[_Seen]:
+    """The environments of a chunk that have a spectrum."""
+    stacks, pairs = [], []
+    with one_thread():
+        for n_max in grid.n_max:
+            shells = grid.shells(n_max, chunk.species.shape[1])
+            triangles = _triangles(grid.of(n_max).prepared(), shells.added, chunk.species, chunk.environments)
+            spectra = _spectra(triangles, shells.n_features, chunk.environments)
+            stacks.append(np.asarray(triangles))
+            pairs.append([jax.tree.map(np.asarray, spectrum) for spectrum in spectra])
+    # (kind, environment, basis, ...), kind 0 being equilibrated
+    values = np.stack([np.concatenate([pair[kind].values for pair in pairs], 1) for kind in (0, 1)])
+    floors = np.stack([np.concatenate([pair[kind].floor for pair in pairs], 1) for kind in (0, 1)])
+    jacobians = np.concatenate(stacks, 1)
+    first = pairs[0][0]
+    usable = np.isin(first.status.names[:, 0], ("ok", "no-signal"))
+    found = []
+    for row in np.flatnonzero(usable[: len(chunk.indices)]):
+        own = values[:, row, :, : first.n_values[row, 0]]
+        if own.shape[-1]:
+            env = jax.tree.map(lambda leaf, row=row: leaf[row], chunk.environments)
+            found.append(_judged(f, env, jacobians[row], own, floors[:, row]))
+    return found
+
+
+def _judged(
+    f: AbstractFeaturizer, env: Environment, jacobians: np.ndarray, values: np.ndarray, floors: np.ndarray
+) -> _Seen:
+    """What Jacobians `(basis, d, n, 3)` of one environment come to, and their spectra `(kind, basis, k)` with floors
+    `(kind, basis)`."""
+    largest = np.where(values[..., 0] > 0, values[..., 0], 1)
+    hidden = _hidden(f, env, whole=bool((values[0, :, -1] > DOUBTFUL * largest[0]).any()))
+    n_hidden = hidden.symmetry + hidden.incompleteness
+    # What no basis sees is null, or nearly so where positions were rounded, in all of them: the smallest values.
+    rest = values[..., : values.shape[-1] - n_hidden]
+    ratios, known = np.full(floors.shape, np.nan), np.zeros(floors.shape, bool)
+    if rest.shape[-1]:
+        known = rest[..., -1] > floors
+        ratios = np.maximum(rest[..., -1], floors) / largest
+    beyond = np.maximum((values[0] <= floors[0, :, None]).sum(-1) - n_hidden, 0)
+    close = ((rest[0] > floors[0, :, None]) & (rest[0] <= CLEAR * floors[0, :, None])).any(-1)
+    # Where a basis sees a little of what would be hidden but for rounding, its null values may be others, even if not
+    # more than that; unless all the other values are well above what rounding does.
+    moved = np.linalg.norm(jacobians.reshape(*jacobians.shape[:2], -1) @ hidden.directions.T, axis=(1, 2))
+    exact = moved <= CLEAR * np.maximum(floors[1], hidden.rounding * largest[1])
+    certain = exact | ~(ratios[0] <= DOUBTFUL) | (beyond > 0)
+    dim = np.zeros(len(beyond), bool)
+    if beyond.any() and len(hidden.directions):
+        # Next to a symmetric or singular point, not even a complete basis may see more than rounding.
+        seen, rounding = _least_seen(f, env, hidden.directions)
+        dim = seen <= CLEAR * np.maximum(floors[0] / largest[0], rounding)
+    return _Seen(beyond, close | ~certain | (dim & (beyond > 0)), ratios, known, bool(exact[-1]), hidden)
+
+
+def _least_seen(f: AbstractFeaturizer, env: Environment, hidden: np.ndarray) -> tuple[float, float]:
+    """How well a complete basis sees what is not hidden, as `least_seen` has it."""
+    mask = np.asarray(env.mask)
+    present = np.repeat(mask, 3)
+    assert f.nu is not None
+    rows = sight_of(env, sites_of(env, mask), _group(f), f.nu, TOLERANCE, sums=False)
+    return least_seen(rows[:, present], orthogonal(hidden[:, present]))
+
+
+def _group(f: AbstractFeaturizer) -> Group:
+    return "SO3" if f.group == "SO3" else "O3"
+
+
+def _hidden(f: AbstractFeaturizer, env: Environment, whole: bool) -> _Hidden:
+    """`whole`: whether some basis sees all of it, so that nothing can be hidden."""
+    nothing = _Hidden(0, 0, np.zeros((0, env.positions.size)), 0.0, whole)
+    if whole:
+        return nothing
+    try:
+        spaces = spaces_of(env, sites_of(env, np.asarray(env.mask)), _group(f), f.nu, TOLERANCE, sums=False)
+    except (BasisError, GeometryError, SizeError):
+        return nothing
+    if spaces.kernel is None:
+        return nothing
+    # What symmetry hides is in N_ν; that of positions symmetric within the tolerance alone may come out smaller.
+    larger = max(spaces.symmetry, spaces.kernel, key=len)
+    n_symmetry = len(spaces.symmetry)
+    rounding = 1e-15 / min(spaces.gap["kernel"][1], 1.0)
+    return _Hidden(n_symmetry - len(rigid_space(env)), len(larger) - n_symmetry, larger, rounding, True)
+
+
+@eqx.filter_jit
+def _triangles(
+    f: AbstractFeaturizer, added: tuple[np.ndarray, ...], subsets: Int[Array, "b k"] | np.ndarray, batch: Environment
+) -> Float[Array, "b l 3n n 3"]:
+    """Of each environment's Jacobian, for each l_max, a triangle with the same singular values."""
+
+    def single(subset: Int[Array, " k"] | np.ndarray, env: Environment) -> Float[Array, "l 3n n 3"]:
+        jacobian = single_jacobian(f.restricted(subset) if f.species is not None else f, env)
+        size = 3 * jacobian.shape[1]
+        matrix = jacobian.reshape(-1, size)
+        triangles = [jnp.zeros((size, size), matrix.dtype)]
+        for rows in added:
+            stacked = jnp.concatenate([triangles[-1], matrix[rows]])
+            triangles.append(qr_triangle(stacked) if len(rows) else triangles[-1])
+        return jnp.stack(triangles[1:]).reshape(-1, size, *jacobian.shape[1:])
+
+    return jax.vmap(single)(subsets, batch)
+
+
+@eqx.filter_jit
+def _spectra(
+    triangles: Float[Array, "b l 3n n 3"], n_features: Int[Array, " l"] | np.ndarray, batch: Environment
+) -> tuple[Spectrum, Spectrum]:
+    """Equilibrated and raw, `(b, l)`, without directions. One program for all n_max."""
+
+    def single(triangle: Float[Array, "3n n 3"], n_features: Int[Array, ""] | np.ndarray, env: Environment) -> Any:
+        norms = jnp.sqrt(jnp.sum(triangle**2, (0, 2)))
+        return tuple(
+            spectrum_of(
+                Reduced(triangle.reshape(len(triangle), -1), norms, n_features), None, env,
+                equilibrated=scaled, every=True, directions=False,
+            )
+            for scaled in (True, False)
+        )  # fmt: skip
+
+    return jax.vmap(jax.vmap(single, (0, 0, None)), (0, None, 0))(triangles, n_features, batch)
+
+
+def _summary(seen: Sequence[_Seen], basis: int) -> dict[str, Any]:
+    """What a record says of all environments in one basis."""
+    beyond = np.asarray([one.truncation[basis] for one in seen], int)
+    doubtful = np.asarray([one.doubtful[basis] for one in seen], bool)
+    unknown = np.asarray([not one.hidden.classified for one in seen], bool)
+    unclassified = unknown & (beyond > 0)
+    truncated = ~unclassified & ~doubtful & (beyond > 0)
+    return {
+        "environments": len(seen),
+        "truncated": int(truncated.sum()),
+        "truncation": int(beyond[truncated].sum()),
+        "ambiguous": int((doubtful & ~unclassified).sum()),
+        "unclassified": int(unclassified.sum()),
+        "symmetric": sum(one.exact and one.hidden.symmetry > 0 for one in seen),
+        "incomplete": sum(one.exact and one.hidden.incompleteness > 0 for one in seen),
+        "nearly": sum(not one.exact for one in seen),
+        "equilibrated": _quantiles([(bool(one.known[0, basis]), float(one.ratios[0, basis])) for one in seen]),
+        "raw": _quantiles([(bool(one.known[1, basis]), float(one.ratios[1, basis])) for one in seen]),
+    }
+
+
+def _quantiles(ratios: Sequence[tuple[bool, float]]) -> dict[str, dict[str, Any]]:
+    # Those below their floors come first: they are the smaller ones, whatever the floors.
+    ascending = sorted(one for one in ratios if not np.isnan(one[1]))
+    picked = {name: ascending[int(share * (len(ascending) - 1))] for name, share in QUANTILES.items() if ascending}
+    return {name: {"value": value, "known": known} for name, (known, value) in picked.items()}

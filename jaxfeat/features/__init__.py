@@ -1,0 +1,1 @@
+"""Maps from environments and structures to features."""

@@ -1,0 +1,1 @@
+"""Atoms become arrays: environments, structures, neighbors, symmetry."""

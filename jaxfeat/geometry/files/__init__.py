@@ -1,0 +1,1 @@
+"""Structures of files and built-in sets; the only place of ASE."""

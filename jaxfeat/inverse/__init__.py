@@ -1,0 +1,1 @@
+"""From features back to environments."""

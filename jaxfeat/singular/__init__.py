@@ -1,0 +1,1 @@
+"""Singular points: found by search, landed on, classified and followed."""

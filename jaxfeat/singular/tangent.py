@@ -1,0 +1,82 @@
+"""The set of singular points that a point belongs to, to first order: its tangent space and its dimension."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from jaxfeat.geometry.environment import Environment
+from jaxfeat.linalg.subspaces import svd
+from jaxfeat.singular.batches import in_chunks, land_all
+from jaxfeat.singular.equations import Problem
+from jaxfeat.singular.space import AbstractSpace
+
+RANK = 1e-6
+"""Singular values below this, relative to the largest, are zero: landed points make zeros of 1e-12 or so, amplified by
+what whitening amplifies."""
+
+
+class TangentSpace(NamedTuple):
+    """Moves dθ `(dimension, k)`, up to rotations, along a set of singular points, and for each the shortest dv
+    `(dimension, p)` that keeps the linearised equations with it. Constraints apart.
+
+    What the moves do to the atoms, rotations of them apart, is orthonormal.
+    """
+
+    moves: np.ndarray
+    turns: np.ndarray
+
+
+def dimensions(
+    problem: Problem, points: np.ndarray, directions: np.ndarray, starts: Environment, lanes: int
+) -> np.ndarray:
+    """The dimensions, up to rotations, of the sets that landed points belong to: `(b,)`. See `tangent_spaces`."""
+    spaces = tangent_spaces(problem, points, directions, starts, lanes)
+    return np.asarray([len(space.moves) for space in spaces])
+
+
+def tangent_spaces(
+    problem: Problem, points: np.ndarray, directions: np.ndarray, starts: Environment, lanes: int
+) -> list[TangentSpace]:
+    """Of the sets that landed points θ `(b, k)` with null directions `(b, p)` belong to."""
+    triangles = land_all(problem, points, directions, starts, lanes=lanes).triangle
+    moves, rotations = in_chunks(lambda *lane: _moves(problem.space, *lane), points, starts, lanes=lanes)
+    k = points.shape[1]
+    return [_tangent(t[:, :k], t[:, k:-1], *rest) for t, *rest in zip(triangles, moves, rotations, strict=True)]
+
+
+@eqx.filter_jit
+def _moves(space: AbstractSpace, points: Array, starts: Environment) -> tuple[Array, Array]:
+    """Derivatives of the positions by θ, `(b, 3n, k)`, and rotations as displacements, `(b, 3, 3n)`."""
+
+    def one(point: Array, start: Environment) -> tuple[Array, Array]:
+        place = lambda point: space.environment(point, start).positions  # noqa: E731
+        x = place(point)
+        turns = [jnp.cross(jnp.broadcast_to(axis, x.shape), x).reshape(-1) for axis in jnp.eye(3, dtype=x.dtype)]
+        return jax.jacfwd(lambda point: place(point).reshape(-1))(point), jnp.stack(turns)
+
+    return jax.vmap(one)(points, starts)
+
+
+def _tangent(by_point: np.ndarray, by_direction: np.ndarray, moves: np.ndarray, rotations: np.ndarray) -> TangentSpace:
+    # What no dv can make up for must vanish: the rest after projecting out what dv reaches.
+    left, values, back = svd(by_direction)
+    seen = values > RANK * values.max()
+    reached = left[:, seen]
+    rest = by_point - reached @ (reached.T @ by_point)
+    _, sizes, right = svd(rest, full_matrices=True)
+    rank = int((sizes > RANK * np.linalg.norm(by_point, 2)).sum())
+    kernel = right[rank:].T
+    free = moves @ kernel
+    _, sizes, axes = svd(rotations)
+    rigid = axes[sizes > RANK * sizes.max()]
+    # Coordinates that move nothing, such as those of fixed atoms, drop out here too.
+    _, sizes, right = svd(free - rigid.T @ (rigid @ free))
+    found = kernel @ (right[sizes > RANK] / sizes[sizes > RANK, None]).T
+    turns = -(back[seen].T / values[seen]) @ (reached.T @ (by_point @ found))
+    return TangentSpace(found.T, turns.T)

@@ -1,0 +1,1 @@
+"""Harmonics and couplings of the rotation group; no atoms."""

@@ -1,0 +1,189 @@
+"""Singular spectra of featurizers and structure maps, by the shortest way to each."""
+
+from __future__ import annotations
+
+from functools import partial
+from math import prod
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int
+
+from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap, check_input, featurizer_of
+from jaxfeat.geometry.environment import Environment
+from jaxfeat.geometry.structure import Structure
+from jaxfeat.linalg.compiled import compiled
+from jaxfeat.linalg.lanes import FEW, LANES, in_chunks, in_portions
+from jaxfeat.linalg.primitive import being_traced
+from jaxfeat.spectrum.reduce import Reduced, few_rows, gram
+from jaxfeat.spectrum.refine import refinable, refined_spectra
+from jaxfeat.spectrum.sizes import check_spectra
+from jaxfeat.spectrum.solve import Spectrum, spectrum_of
+
+
+def singular_spectrum(
+    f: AbstractFeaturizer | AbstractStructureMap,
+    at: Environment | Structure,
+    equilibrated: bool = False,
+    directions: bool | None = None,
+    screened: bool = False,
+) -> Spectrum:
+    """Singular values and right singular vectors of dF/dr on the non-rigid displacements.
+
+    Rigid motions (rotations about the fixed center of an environment; translations and rotations of a molecule;
+    translations of a crystal) are projected out in closed form; then QR, then an SVD of R. Where directions are not
+    asked for, of more than five neighbors, and derivatives along a few directions come cheap: large values from JᵀJ, as
+    far as their errors stay well below the floor, and small ones from J on their directions.
+
+    **Arguments:**
+
+    - `f`: a featurizer with an `Environment`, or a structure map with a `Structure`; single or batched.
+    - `equilibrated`: divide each atom's columns by their joint norm first, which takes out how much the cutoff and
+      the radial basis weigh it. No null space changes. Judge blindness by this one, physics by the raw one.
+    - `directions`: whether to work out right singular vectors, which takes longer; without, none are listed. By default
+      yes, unless `screened`.
+    - `screened`: take the values from JᵀJ, without directions, and certified ones only for those items that have one
+      below the floor of that, about √eps of the largest. `certified` says which, `floor` holds for each.
+
+    Inside jit, where the shape cannot depend on the positions, k is 3n - 3 for n > 1. A set of n atoms that all lie on
+    a line with the center has one direction more, and that null direction is not listed there: `n_values` counts it.
+    Nor can items be picked there: `screened` certifies none.
+
+    Float32 knows nothing below about 1e-4 of the largest value; `floor` and `status` say so.
+
+    A singular value has no derivative where it equals another one or vanishes, and a direction has none there either.
+    So spectra are not differentiated: `jaxfeat.log_sensitivity` is, in positions and in the featurizer.
+
+    **Raises:** `GeometryError` where `f` and `at` do not go together, otherwise as the featurizer does;
+    `ValueError` for directions of a screened spectrum, `SizeError` for what does not fit into memory,
+    `DerivativeError` under `jax.grad` and its like.
+    """
+    check_input(f, at)
+    f = f.prepared()
+    if screened and directions:
+        raise ValueError("a screened spectrum has values alone; leave out screened or directions.")
+    directions = not screened if directions is None else directions
+    if being_traced():
+        return _compiled(f, at, equilibrated, False, directions, screened)
+    refined = (screened or not directions) and refinable(f, at)
+    abreast = LANES if refined else chunk_size(f, at, screened)
+    check_spectra(f, at, abreast=abreast, directions=directions, by_gram=refined or screened)
+    if refined:
+        found = _refined(f, species_held(featurizer_of(f), at), at, equilibrated, screened)
+    else:
+        found = _compiled(f, at, equilibrated, True, directions, screened)
+    if screened or not np.asarray(found.certified).all():
+        found = _with_certified(found, f, at, equilibrated, screened)
+    return _fitted(found)
+
+
+def _with_certified(
+    found: Spectrum,
+    f: AbstractFeaturizer | AbstractStructureMap,
+    at: Environment | Structure,
+    equilibrated: bool,
+    screened: bool,
+) -> Spectrum:
+    """The spectra, with those that are not certified and should be done again by QR."""
+    n_axes, total = len(at.batch_shape), prod(at.batch_shape)
+    host = jax.tree.map(np.asarray, found)
+    doubtful = np.flatnonzero(~host.certified & ((host.n_null > 0) | (not screened)))
+    if not doubtful.size:
+        return found
+    host = jax.tree.map(lambda x: x.copy().reshape(total, *x.shape[n_axes:]), host)
+    # Few heights, few compilations: powers of two, and one between each pair of them.
+    above = 2 ** (int(doubtful.size) - 1).bit_length()
+    room = 3 * above // 4 if doubtful.size <= 3 * above // 4 else above
+    picked = np.concatenate([doubtful, np.repeat(doubtful[:1], room - doubtful.size)])
+    items = jax.tree.map(lambda x: np.asarray(x).reshape(total, *x.shape[n_axes:])[picked], at)
+    again = jax.tree.map(np.asarray, _compiled(f, items, equilibrated, True, False, False))
+
+    def put(old: np.ndarray, new: np.ndarray) -> np.ndarray:
+        old[doubtful] = new[: doubtful.size]
+        return old.reshape((*at.batch_shape, *old.shape[1:]))
+
+    return jax.tree.map(jnp.asarray, jax.tree.map(put, host, again))
+
+
+def species_held(f: AbstractFeaturizer, at: Environment | Structure) -> Int[np.ndarray, "*b s"]:
+    """The featurizer's species in each environment, its center among them, or structure, then -1; as many as any of
+    them holds."""
+    species, mask = np.asarray(at.species), np.asarray(at.mask)
+    if isinstance(at, Environment):
+        center = np.asarray(at.center_species)[..., None]
+        species = np.concatenate([species, center], -1)
+        mask = np.concatenate([mask, np.ones_like(center, bool)], -1)
+    if f.species is None or not len(f.species):
+        return np.zeros((*species.shape[:-1], 0), np.int32)
+    known = np.asarray(f.species)
+    # Species by species: NumPy takes ten times as long to reduce an axis that is not the last.
+    present = np.stack([((species == one) & mask).any(-1) for one in known], -1)
+    first = np.sort(np.where(present, np.arange(len(known)), len(known)), -1)
+    most = max(present.sum(-1).max(initial=0), 1)
+    return np.append(known, -1).astype(np.int32)[first[..., :most]]
+
+
+@compiled
+def _refined(
+    f: AbstractFeaturizer | AbstractStructureMap,
+    subsets: Int[Array, "*b s"] | np.ndarray,
+    at: Environment | Structure,
+    equilibrated: bool,
+    screened: bool,
+) -> Spectrum:
+    def of_batch(batch: tuple[Int[Array, "b s"] | np.ndarray, Environment | Structure]) -> Spectrum:
+        return refined_spectra(f, *batch, [equilibrated], screened)[0]
+
+    return in_portions(of_batch, (subsets, at), len(at.batch_shape))
+
+
+LANE_BYTES = 2_000_000
+"""Rows of Jacobians that are worked on at a time: about what the caches of a core hold. Measured."""
+
+ALONE_BYTES = 32_000_000
+"""Rows of one Jacobian from which on it is worked on alone: side by side, large ones only take memory."""
+
+
+@compiled
+def _compiled(
+    f: AbstractFeaturizer | AbstractStructureMap,
+    at: Environment | Structure,
+    equilibrated: bool,
+    every: bool,
+    directions: bool,
+    screened: bool,
+) -> Spectrum:
+    def reduce(item: Environment | Structure) -> Reduced:
+        return (gram if screened else few_rows)(f, item)
+
+    def finish(reduced: Reduced, item: Environment | Structure) -> Spectrum:
+        how = {"equilibrated": equilibrated, "every": every, "directions": directions, "squared": screened}
+        return spectrum_of(reduced, f, item, **how)
+
+    return in_chunks(reduce, finish, at, len(at.batch_shape), chunk_size(f, at, screened))
+
+
+def chunk_size(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure, screened: bool) -> int:
+    """Items that are best worked on side by side."""
+    n, centers = (at.max_neighbors, 1) if isinstance(at, Environment) else (at.neighbor.shape[-1], at.center.shape[-1])
+    if isinstance(at, Structure) and n > FEW:
+        # Their centers go one by one.
+        return 1
+    # JᵀJ comes from a few matrices of its own size.
+    rows, most = (24 * n, 64) if screened else (featurizer_of(f).n_condensed(n), 32)
+    one = max(at.positions.dtype.itemsize * rows * 3 * n, 1)
+    return max(min(max(LANE_BYTES // one, 8 if one < ALONE_BYTES else 1), most) // centers, 1)
+
+
+def _fitted(spectrum: Spectrum) -> Spectrum:
+    """Outside jit: as many values as there are."""
+    longest = int(np.asarray(spectrum.n_values).max(initial=0))
+    return spectrum if longest == spectrum.values.shape[-1] else _cut(spectrum, longest)
+
+
+@partial(jax.jit, static_argnames="longest")
+def _cut(spectrum: Spectrum, longest: int) -> Spectrum:
+    kept = spectrum.values[..., :longest], spectrum.directions[..., :longest, :, :]
+    return eqx.tree_at(lambda s: (s.values, s.directions), spectrum, kept)

@@ -1,0 +1,134 @@
+"""The logarithm of a sensitivity ratio, which has derivatives where a singular spectrum has none.
+
+A singular value σ = |J v| is stationary in its singular vectors. With v held fixed, d log σ = (J v)ᵀ d(J v) / σ² is
+therefore its whole derivative: that of an envelope (theory, section 4). J v is one tangent through the features, and no
+decomposition is differentiated.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap, check_input
+from jaxfeat.geometry.environment import Environment
+from jaxfeat.geometry.structure import Structure
+from jaxfeat.linalg.compiled import compiled
+from jaxfeat.linalg.lanes import FEW, in_portions
+from jaxfeat.spectrum.jacobian import velocity, weighed_jacobian
+from jaxfeat.spectrum.reduce import few_rows
+from jaxfeat.spectrum.solve import Spectrum, spectrum_of
+
+
+def log_sensitivity(
+    f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure, equilibrated: bool = False
+) -> Float[Array, "*batch"]:
+    """Compute log(σ_min/σ_max) of dF/dr on the non-rigid displacements, for use under `jax.grad` and its like.
+
+    The value is the logarithm of `singular_spectrum(f, at, equilibrated).ratio`. It has first derivatives of both modes
+    by positions, by a structure's cell, and by all array leaves of the featurizer on which its features depend.
+
+    The derivative is that of the envelope form: with the singular vectors u and v held fixed,
+    d log σ = (uᵀ dJ v) / σ. It is exact where σ_min and σ_max are simple. Where several values are the smallest, or the
+    largest, the ratio has a kink, and the derivative is that of one of them, as at a tie of `jnp.min`.
+
+    **Arguments:**
+
+    - `f`: The featurizer, or a structure map.
+    - `at`: The environment (for a featurizer) or structure (for a map); one item or a batch of any shape.
+    - `equilibrated`: If True, divide the three columns of each atom by their joint norm first. The derivative then
+        includes that of the norms, for which the whole Jacobian is differentiated.
+
+    **Returns:**
+
+    An array of shape `batch`, not above 0, without unit. Its derivative by positions is per Å.
+
+    - Where σ_min is not above the floor of the spectrum, it is null as far as the floating-point type can tell. The
+      value is then -inf, which says that there is no derivative. The derivatives that come with it are zeros, so that
+      a sum over the finite items of a batch keeps its gradient.
+    - An item without a spectrum, because it is empty or not finite or moves no feature, has the value NaN.
+      `singular_spectrum` has its status.
+
+    **Raises:** As the featurizer does, and `GeometryError` where `f` and `at` do not go together; `DerivativeError` for
+    second derivatives, since singular vectors are not differentiated.
+
+    **Source:** docs/theory, section 4.
+    """
+    check_input(f, at)
+    return _compiled(f.prepared(), at, equilibrated)
+
+
+@compiled
+def _compiled(
+    f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure, equilibrated: bool
+) -> Float[Array, "*batch"]:
+    def single(at: Any) -> Float[Array, ""]:
+        return _single(_lifted(f, at), at, equilibrated=equilibrated)
+
+    if not at.batch_shape:
+        return single(at)
+    # Large structures one by one, as in `singular_spectrum`: side by side, centers that are padding take time too.
+    alone = isinstance(at, Structure) and at.neighbor.shape[-1] > FEW
+    return in_portions(partial(jax.lax.map, single) if alone else jax.vmap(single), at, len(at.batch_shape))
+
+
+def _lifted(f: Any, at: Any) -> Any:
+    """A rule of differentiation knows its arguments only, not what a function among them closes over."""
+    if isinstance(f, AbstractFeaturizer):
+        return f.lifted(at)
+    return eqx.tree_at(lambda f: f.featurizer, f, f.featurizer.lifted(at.environments()[0]))
+
+
+@eqx.filter_custom_jvp
+def _single(f: Any, at: Any, *, equilibrated: bool) -> Float[Array, ""]:
+    return _value(_spectrum(f, at, equilibrated))[0]
+
+
+@_single.def_jvp
+def _(primals: Any, tangents: Any, *, equilibrated: bool) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    # Singular vectors are found anew rather than held by `stop_gradient`, which would make second derivatives wrong
+    # without a word.
+    f, at = primals
+    spectrum = _spectrum(f, at, equilibrated)
+    value, null = _value(spectrum)
+    if not len(spectrum.values):
+        return value, jnp.zeros_like(value)
+    extremes = spectrum.directions[
+        jnp.stack([jnp.maximum(spectrum.n_values - 1, 0), jnp.zeros_like(spectrum.n_values)])
+    ]
+
+    def speeds(f: Any, at: Any) -> Float[Array, "2 d"]:
+        moves = extremes / _scale(f, at, spectrum)[None, :, None] if equilibrated else extremes
+        return jax.vmap(lambda move: velocity(f, at, move))(moves)
+
+    speed, change = eqx.filter_jvp(speeds, primals, tangents)
+    squares = jnp.where(null, 1, jnp.sum(speed**2, 1))
+    slopes = jnp.where(null, 0, jnp.sum(speed * change, 1) / squares)
+    return value, slopes[0] - slopes[1]
+
+
+def _spectrum(f: Any, at: Any, equilibrated: bool) -> Spectrum:
+    return spectrum_of(few_rows(f, at), f, at, equilibrated=equilibrated, every=True)
+
+
+def _value(spectrum: Spectrum) -> tuple[Float[Array, ""], Bool[Array, ""]]:
+    """The logarithm, and whether the smallest value is null or there is none."""
+    if not len(spectrum.values):
+        return jnp.asarray(jnp.nan, spectrum.values.dtype), jnp.asarray(True)
+    last = spectrum.values[jnp.maximum(spectrum.n_values - 1, 0)]
+    null = ~(last > spectrum.floor)
+    ratio = jnp.where(null, 1, last) / jnp.where(null, 1, spectrum.values[0])
+    return jnp.where(null, jnp.where(last <= spectrum.floor, -jnp.inf, jnp.nan), jnp.log(ratio)), null
+
+
+def _scale(f: Any, at: Any, spectrum: Spectrum) -> Float[Array, " n"]:
+    """The joint norms of the atoms' columns, as `Spectrum.scale`, in terms of `f` and `at`."""
+    squares = jnp.sum(weighed_jacobian(f, at)[0] ** 2, (0, 2))
+    # Columns that cancel are weighed by what was added up to them, which is held.
+    told = squares > spectrum.scale**2 / 4
+    return jnp.where(told, jnp.sqrt(jnp.where(told, squares, 1)), spectrum.scale)

@@ -1,0 +1,46 @@
+"""What is one environment, and what is not."""
+
+import numpy as np
+
+from jaxfeat import manifolds
+from jaxfeat.geometry.congruence import distinct
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(5, 3))
+Z = np.asarray([1, 1, 1, 8, 8])
+
+
+def turned(x, sign=1.0):
+    q, r = np.linalg.qr(RNG.normal(size=(3, 3)))
+    q = q * np.sign(np.diag(r))
+    return sign * x @ (q * np.sign(np.linalg.det(q))).T
+
+
+def families(positions, species):
+    return [members.tolist() for members in distinct(np.asarray(positions), np.asarray(species))]
+
+
+def test_rotations_inversion_and_permutations_of_like_atoms_change_nothing():
+    shuffled = np.asarray([2, 0, 1, 4, 3])
+    images = [X, turned(X), turned(X, -1), turned(X)[shuffled], RNG.normal(size=(5, 3)), turned(X) + 1e-7]
+    assert families(images, [Z] * 6) == [[0, 1, 2, 3, 5], [4]]
+
+
+def test_unlike_atoms_and_neighbors_at_other_places_do():
+    swapped = X[[3, 1, 2, 0, 4]]
+    moved = X + 1e-3 * np.eye(5, 3)
+    fewer = np.where(np.arange(5)[:, None] == 4, 0, X)
+    assert families([X, swapped, moved, fewer], [Z, Z, Z, np.where(np.arange(5) == 4, 0, Z)]) == [[0], [1], [2], [3]]
+    # All distances agree, and yet no rotation makes one of the other.
+    twins = [manifolds.pair_family(-0.45, 0.95, 0.6, 0.7, 0.5, -0.75, 0.8, sign).positions for sign in (1, -1)]
+    assert families(twins, [[1] * 4] * 2) == [[0], [1]]
+    pair = [np.asarray([(1.0, 0, 0), (0, 1.0, 0)]), np.asarray([(1.0, 0, 0), (0, 0, 1.0)])]
+    assert families(pair, [[1, 8]] * 2) == [[0, 1]] and families(pair, [[1, 8], [8, 1]]) == [[0, 1]]
+    assert families(pair, [[1, 8], [8, 8]]) == [[0], [1]]
+
+
+def test_few_atoms_and_none():
+    assert distinct(np.zeros((0, 4, 3)), np.zeros((0, 4), int)) == ()
+    on_a_line = np.asarray([(0, 0, 1.0), (0, 0, -1.2), (0, 0, 2.0)])
+    assert families([on_a_line, turned(on_a_line), on_a_line * 1.1], [[1, 1, 1]] * 3) == [[0, 1], [2]]
+    assert families(np.zeros((2, 3, 3)), np.zeros((2, 3), int)) == [[0, 1]]

@@ -1,0 +1,142 @@
+"""A scan says of every environment what it would say of it alone."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from ase.build import bulk, molecule
+
+import jaxfeat
+from jaxfeat import PowerSpectrum
+from jaxfeat.geometry.environment import joined
+from jaxfeat.nulls import scan as scanning
+from jaxfeat.spectrum import chunks as chunking
+from jaxfeat.spectrum.refine import ROOMS
+
+F = PowerSpectrum(("H", "C", "O", "N"), n_max=2, l_max=2)
+
+
+@pytest.fixture(scope="module")
+def batch():
+    """Environments of one to eight neighbors and one to three species, a lone atom among them."""
+    molecules = [molecule(name) for name in ("H2O", "CH3OH", "H", "CO2")]
+    return jaxfeat.environments(molecules, 4.0)
+
+
+def test_records_are_those_of_single_environments_in_order(batch, monkeypatch):
+    monkeypatch.setattr(chunking, "FEW", 4)
+    monkeypatch.setattr(chunking, "CHUNK_BYTES", 3e5)
+    calls = []
+    records = scanning.scan(F, batch, lambda done, total: calls.append((done, total)))
+    assert calls[-1] == (len(batch), len(batch)) and len(calls) >= 2
+    assert [done for done, _ in calls] == sorted(done for done, _ in calls)
+    assert [(r["structure"], r["center"]) for r in records] == [
+        (int(env.structure_index), int(env.center_index)) for env in batch
+    ]
+    raw, equilibrated = (jaxfeat.singular_spectrum(F, batch, scaled, directions=False) for scaled in (False, True))
+    for k, record in enumerate(records):
+        assert record["status"] == str(raw.status.names[k])
+        count = int(raw.n_values[k])
+        if record["status"] == "empty":
+            assert record["sigma"] == [] and record["floor"] is None
+            continue
+        assert len(record["sigma"]) == len(record["sigma_equilibrated"]) == count
+        assert record["null"]["rigid"] == raw.n_rigid[k]
+        assert sum(record["null"].values()) - record["null"]["rigid"] == equilibrated.n_null[k]
+        np.testing.assert_allclose(record["sigma"], raw.values[k, :count], rtol=0, atol=float(raw.floor[k]))
+        np.testing.assert_allclose(
+            record["sigma_equilibrated"], equilibrated.values[k, :count], rtol=0, atol=float(equilibrated.floor[k])
+        )
+        assert record["floor"] <= raw.floor[k] * (1 + 1e-12)
+    assert {record["status"] for record in records} == {"ok", "empty"}
+
+
+@pytest.mark.parametrize("screened", [False, True])
+def test_many_neighbors_have_the_values_of_all_rows(screened):
+    """From JᵀJ and a few directions; of the perfect crystal, where there are too many, by QR."""
+    perfect = bulk("Si") * (2, 2, 2)
+    frames = [perfect.copy() for _ in range(3)]
+    for seed, atoms in enumerate(frames[1:]):
+        atoms.rattle(0.1, seed=seed)
+    batch = jaxfeat.environments(frames, 4.6, [0])
+    f = PowerSpectrum(("Si",), n_max=8, l_max=8, r_cut=4.6)
+    assert batch.max_neighbors > chunking.MANY
+    found = scanning.collect(f, batch, screened=screened)
+    assert found.certified[0] and (screened or found.certified.all())
+    assert found.null[0].sum() > ROOMS[-1] and (found.null[1:].sum(1) == 3).all()
+    for i, jacobian in enumerate(np.asarray(jaxfeat.jacobian(f, batch))):
+        n = int(batch.n_neighbors[i])
+        columns = jacobian[:, :n]
+        scale = np.sqrt((columns**2).sum((0, 2)))
+        for values, floor, rows in (
+            (found.sigma, found.floor, columns),
+            (found.sigma_equilibrated, found.floor_equilibrated, columns / scale[:, None]),
+        ):
+            exact = np.linalg.svd(np.pad(rows.reshape(len(rows), -1), ((0, 3 * n), (0, 0))), compute_uv=False)
+            np.testing.assert_allclose(values[i, : 3 * n - 3], exact[: 3 * n - 3], rtol=0, atol=floor[i])
+
+
+def test_a_broken_environment_does_not_stop_the_others(batch):
+    positions = batch.positions.at[4, 0, 0].set(jnp.nan)
+    records = scanning.scan(F, eqx.tree_at(lambda env: env.positions, batch, positions)[:8])
+    statuses = [record["status"] for record in records]
+    assert statuses.count("non-finite") == 1 and statuses[4] == "non-finite" and statuses.count("ok") == 7
+
+
+@pytest.mark.parametrize("screened", [False, True])
+def test_chunks_of_a_stream_say_which_atoms_are_not_known(screened):
+    nitrogen = jaxfeat.environments(molecule("N2"), 4.0)
+    found = scanning.collect(jaxfeat.RadialSpectrum(("H", "C"), n_max=2), nitrogen, screened=screened, chunk=2)
+    assert found.status.tolist() == ["unknown-species"] * 2 and np.isnan(found.sigma).all()
+
+
+def test_what_cannot_be_classified_says_why(monkeypatch):
+    f = jaxfeat.function(lambda r, z, mask: jnp.where(mask, jnp.sum(r**2, -1), 0).sum()[None], nu=1)
+    positions = [[0, 0, 1], [0, 3e-6, 1], [0.9, 0.2, 0.1]], [[0, 0, 1], [0, 1.1, 0], [0.7, 0.8, 0.3]]
+    batch = jaxfeat.Environment.stack([jaxfeat.Environment.from_neighbors(at, ["H"] * 3, "C") for at in positions])
+
+    def found():
+        return [record["status"] for record in scanning.scan(f, batch)], scanning.causes(f, batch, [0, 1])
+
+    statuses, sentences = found()
+    assert statuses == ["ambiguous", "ok"]
+    assert sentences[0].startswith("ambiguous: like atoms 0 and 1 are 3e-06 Å apart")
+    monkeypatch.setattr("jaxfeat.nulls.kernel.MAX_TUPLES", 2)
+    statuses, sentences = found()
+    assert statuses == ["ambiguous", "unclassified"]
+    assert sentences[1].startswith("unclassified: 3 neighbors and nu = 1 make 3 tuples")
+
+
+def test_functions_are_scanned_too(batch):
+    f = jaxfeat.function(lambda r, z, mask: jnp.where(mask, jnp.sum(r**2, -1), 0).sum()[None], nu=1)
+    records = scanning.scan(f, batch[:3])
+    assert [sum(record["null"].values()) - record["null"]["rigid"] for record in records] == [2, 2, 2]
+
+
+def test_shapes_of_few_members_join_larger_ones():
+    shapes = np.asarray([[1, 2]] * 5 + [[2, 2]] + [[2, 4]] * 2 + [[3, 4]] * 4 + [[4, 1]])
+    merged = chunking._merged(shapes, 4)
+    assert {shape: len(members) for shape, members in merged.items()} == {(1, 2): 5, (3, 4): 7, (4, 1): 1}
+    for shape, members in merged.items():
+        assert (shapes[members] <= np.asarray(shape)).all()
+    assert sorted(np.concatenate(list(merged.values())).tolist()) == list(range(len(shapes)))
+
+
+@pytest.mark.parametrize("n", [0, 1, 3, 5, 9, 17, 26, 33, 70, 200])
+def test_rooms_hold_what_they_must(n):
+    assert n <= chunking.room_for(n) <= 1.5 * n + 1
+
+
+def test_a_stream_works_on_few_environments_twice(monkeypatch):
+    f = PowerSpectrum(("C", "H"), 4.0, n_max=2, l_max=1)
+    monkeypatch.setattr(chunking, "_cached", lambda *_: 8)
+    few = jaxfeat.manifolds.random_environments(jax.random.key(0), 5, ["H"] * 2, min_distance=0.0)
+    some = jaxfeat.manifolds.random_environments(jax.random.key(3), 90, ["H"] * 3, min_distance=0.0)
+    many = jaxfeat.manifolds.random_environments(jax.random.key(1), 110, ["H"] * 4, min_distance=0.0)
+    most = jaxfeat.manifolds.random_environments(jax.random.key(2), 397, ["C"] * 6, min_distance=0.0)
+    batch = joined([part.padded(6) for part in (few, some, many, most)])
+    calls = [(len(one.indices), len(one.species)) for one in chunking.portions(f, batch, few=1, ahead=16, chunk=512)]
+    of_some = [(8, 8)] * 11 + [(2, 8)]
+    assert calls == [(128, 128)] * 3 + [(13, 128), (5, 8), *of_some] + [(32, 32)] * 3 + [(14, 32)]
+    assert sum(n for n, _ in calls) == len(batch)

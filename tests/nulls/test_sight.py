@@ -1,0 +1,70 @@
+"""How well a complete basis sees displacements, beside actual features."""
+
+import numpy as np
+import pytest
+
+from jaxfeat import Environment, PowerSpectrum
+from jaxfeat.linalg.subspaces import orthogonal
+from jaxfeat.nulls.classify import measured
+from jaxfeat.nulls.kernel import site_edges, summed_edges
+from jaxfeat.nulls.sight import least_seen, sight
+
+TETRAHEDRON = 0.63 * np.array([(1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1)])
+OCTAHEDRON = 1.3 * np.concatenate([np.eye(3), -np.eye(3)])
+POWER = PowerSpectrum(("H",), n_max=4, l_max=6, radial="laplacian")
+
+
+def turns(points):
+    return np.stack([np.cross(axis, points).ravel() for axis in np.eye(3)])
+
+
+def relative(rows):
+    values = np.linalg.svd(rows, compute_uv=False)
+    return values / values[0]
+
+
+def seen(points, nu=2, pseudoscalars=False):
+    return sight(site_edges(points, np.ones(len(points), int)), nu, pseudoscalars, 1e-5)
+
+
+@pytest.mark.parametrize("distance", [1e-4, 1e-3])
+@pytest.mark.parametrize("points", [TETRAHEDRON, OCTAHEDRON], ids=["tetrahedron", "octahedron"])
+def test_next_to_symmetric_points_it_is_what_features_see(points, distance):
+    """Values range over nine orders of magnitude, and each is that of a power spectrum within a factor of 20."""
+    for seed in range(2):
+        near = points + distance * np.random.default_rng(seed).normal(size=points.shape)
+        env = Environment.from_neighbors(near, ["H"] * len(near), "H").padded(6)
+        jacobian = measured(POWER, env).jacobian.reshape(-1, 18)[:, : near.size]
+        expected, found = relative(jacobian)[:-3], relative(seen(near))[:-3]
+        assert expected[-1] < 1e-6
+        assert np.abs(np.log(found / expected)).max() < np.log(20)
+
+
+@pytest.mark.parametrize(("nu", "pseudoscalars"), [(2, False), (3, False), (3, True)])
+def test_rigid_motions_are_not_seen(nu, pseudoscalars):
+    points = np.random.default_rng(0).normal(size=(5, 3))
+    values = relative(seen(points, nu, pseudoscalars))
+    assert values[-3:].max() < 1e-14 and values[-4] > 1e-3
+
+
+def test_planes_are_seen_through_by_pseudoscalars():
+    planar = np.random.default_rng(1).normal(size=(4, 3)) * [1, 1, 0]
+    assert [(relative(seen(planar, 3, chiral)) > 1e-12).sum() for chiral in (False, True)] == [7, 9]
+
+
+def test_crowds_are_told_apart():
+    """A direction that is only one of many is not one that no basis sees."""
+    points = np.random.default_rng(2).normal(size=(30, 3))
+    radial = np.zeros((30, 30, 3))
+    radial[np.arange(30), np.arange(30)] = points / np.linalg.norm(points, axis=1, keepdims=True)
+    assert least_seen(seen(points, 1), radial.reshape(30, 90))[0] > 1e-8
+    assert least_seen(seen(points, 2), orthogonal(turns(points)))[0] > 1e-3
+
+
+def test_sums_over_centers_move_with_their_centers():
+    """Of two atoms that see each other, the distance is all there is to see."""
+    edges = summed_edges([(0, 0, 1.1), (0, 0, -1.1)], [0, 1], [1, 0], ["H", "H"])
+    rows = sight(edges, 2, False, 1e-5)
+    stretch = np.array([[0, 0, 1.0, 0, 0, -1.0]]) / np.sqrt(2)
+    assert least_seen(rows, stretch)[0] > 0.5
+    assert least_seen(rows, orthogonal(stretch))[0] < 1e-15

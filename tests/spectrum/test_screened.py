@@ -1,0 +1,86 @@
+"""Screened spectra: no value is worse than its floor, and what lies below it is certified."""
+
+import jax
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import molecule
+
+import jaxfeat
+from jaxfeat import Environment
+from jaxfeat.geometry.random import random_environments
+from jaxfeat.nulls.scan import scan
+
+F = jaxfeat.PowerSpectrum(("H", "C"), n_max=2, l_max=3, sigma=0.3, r_cut=3.0)
+
+
+def squeezed(height):
+    """Four neighbors of a carbon, in one plane with it but for `height` (Å)."""
+    positions = [[1.0, 0.2, 0], [-0.7, 0.9, 0], [-0.2, -1.1, 0], [0.8, -0.9, height]]
+    return Environment.from_neighbors(positions, ["H"] * 4, center_species="C")
+
+
+@pytest.fixture(scope="module")
+def batch():
+    heights = [squeezed(h) for h in (1e-1, 1e-2, 1e-4, 1e-6, 1e-8, 1e-12, 0.0)]
+    random = random_environments(jax.random.key(0), 6, ["H"] * 4, (0.8, 1.6), 0.6, "C")
+    return jax.tree.map(lambda *x: np.concatenate([x[0], np.stack(x[1:])]), random, *heights)
+
+
+@pytest.mark.parametrize("equilibrated", [pytest.param(False, marks=pytest.mark.as_shipped), True])
+def test_no_value_is_worse_than_its_floor(batch, equilibrated):
+    certified = jaxfeat.singular_spectrum(F, batch, equilibrated, directions=False)
+    screened = jaxfeat.singular_spectrum(F, batch, equilibrated, screened=True)
+    error = np.abs(np.asarray(screened.values) - np.asarray(certified.values)).max(-1)
+    assert (error <= np.asarray(screened.floor)).all()
+    assert np.asarray(certified.certified).all()
+    known = np.asarray(screened.certified)
+    # Those of JᵀJ have nothing below their floors, and all others have the floor of QR.
+    assert 0 < known.sum() < len(known)
+    assert (np.asarray(screened.values).min(-1) > np.asarray(screened.floor))[~known].all()
+    np.testing.assert_allclose(np.asarray(screened.floor)[known], np.asarray(certified.floor)[known], rtol=1e-12)
+    np.testing.assert_array_equal(screened.n_null, certified.n_null)
+    assert screened.directions.shape[1] == 0
+
+
+def test_inside_jit_nothing_is_certified_and_floors_say_so(batch):
+    screened = jax.jit(jax.vmap(lambda env: jaxfeat.singular_spectrum(F, env, screened=True)))(batch)
+    certified = jaxfeat.singular_spectrum(F, batch, directions=False)
+    assert not np.asarray(screened.certified).any()
+    n = screened.values.shape[-1]
+    error = np.abs(np.asarray(screened.values) - np.asarray(certified.values)[:, :n]).max(-1)
+    assert (error <= np.asarray(screened.floor)).all() and (np.asarray(screened.n_null)[-1:] > 0).all()
+
+
+def test_structures_are_screened_center_by_center():
+    molecules = [molecule(name) for name in ("CH3OH", "CH3CH2OH")]
+    structures = jaxfeat.structures(molecules, 3.0)
+    f = jaxfeat.stacked(jaxfeat.PowerSpectrum(("H", "C", "O"), n_max=2, l_max=3, r_cut=3.0))
+    certified = jaxfeat.singular_spectrum(f, structures, directions=False)
+    screened = jaxfeat.singular_spectrum(f, structures, screened=True)
+    assert not np.asarray(screened.certified).any()
+    jacobian = np.asarray(jaxfeat.jacobian(f, structures))
+    for k, atoms in enumerate(molecules):
+        n = 3 * len(atoms) - 6
+        values, others = (np.asarray(spectrum.values)[k, :n] for spectrum in (certified, screened))
+        assert np.abs(others - values).max() <= screened.floor[k]
+        exact = np.linalg.svd(jacobian[k].reshape(len(jacobian[k]), -1), compute_uv=False)[:n]
+        np.testing.assert_allclose(values, exact, rtol=0, atol=1e-13)
+        assert certified.n_values[k] == screened.n_values[k] == n
+
+
+def test_an_atom_alone_is_no_error():
+    f = jaxfeat.stacked(F)
+    for screened in (False, True):
+        spectrum = jaxfeat.singular_spectrum(f, jaxfeat.structures(Atoms("H"), 3.0), screened=screened)
+        assert np.asarray(spectrum.status.names).ravel().tolist() == ["empty"] and spectrum.values.shape[-1] == 0
+
+
+def test_scans_certify_what_is_doubtful_and_find_the_same_causes(batch):
+    records, screened = scan(F, batch), scan(F, batch, screened=True)
+    assert [r["null"] for r in screened] == [r["null"] for r in records]
+    assert [r["status"] for r in screened] == [r["status"] for r in records]
+    assert {r["certified"] for r in screened} == {True, False} and "certified" not in records[0]
+    for one, other in zip(screened, records, strict=True):
+        assert np.abs(np.subtract(one["sigma"], other["sigma"])).max() <= one["floor"]
+        assert one["certified"] == (one["floor"] < 1.001 * other["floor"])
