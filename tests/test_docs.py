@@ -78,3 +78,9 @@ def test_the_gallery_runs_experiments_that_there_are():
         name = example.stem.removeprefix("plot_")
         assert f'experiment.smoke("{name}")' in example.read_text()
         assert (DOCS.parent / "experiments" / name / "run.py").exists()
+
+
+def test_the_tests_that_hold_promises_exist():
+    named = re.findall(r"`(tests/\S+?\.py)`", (DOCS / "accuracy.md").read_text())
+    assert len(named) > 5
+    assert not [name for name in named if not (DOCS.parent / name).exists()]

@@ -11,8 +11,9 @@ from jaxtyping import Float
 from jaxfeat.errors import BasisError
 from jaxfeat.linalg.arrays import namespace
 
-STEPS = 38
-"""A step lets a small singular value grow by 15/8, so these take 1e-9 to one and leave a few steps to settle."""
+STEPS = 42
+"""A step lets a small singular value grow by 15/8, so these take 1e-10 to one and leave a few steps to settle. Smaller
+values would leave long doubles no better than 1e-9."""
 
 STEPS_ROTATION = 90
 """The same for 1e-23: primitives of a large l differ in size by many orders of magnitude."""

@@ -4,6 +4,7 @@
 """
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -40,3 +41,14 @@ def test_the_reference_is_the_jacobian(floors):
     ours = np.asarray(jaxfeat.jacobian(floors.featurizer(case), env)).reshape(-1, at.size)
     exact = floors.jacobian(case, at.astype(np.longdouble)).astype(float)
     assert np.abs(ours - exact).max() < 1e-13 * np.abs(exact).max()
+
+
+def test_every_descriptor_of_the_benchmark_has_a_basis(floors):
+    for case in (*floors.CASES, *floors.MORE):
+        assert floors.featurizer(case).prepared().n_features
+
+
+def test_the_benchmark_runs(floors, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["floors.py", "--smoke"])
+    floors.main()
+    assert "10 environments" in capsys.readouterr().out
