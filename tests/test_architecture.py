@@ -171,12 +171,55 @@ def test_rooms_are_all_known():
     assert {name.split("/")[0].removesuffix(".py") for name in FILES} <= {*MAY_SEE, "cli", "__init__"}
 
 
+def test_editors_see_the_names_that_are_imported_on_first_use():
+    """The block that type checkers read and the table that `__getattr__` reads agree."""
+    tree = ast.parse((PACKAGE / "__init__.py").read_text())
+    (block,) = [node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    written = {
+        alias.asname: f"{node.module}.{alias.name}".removeprefix("jaxfeat.")
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    homes = {name: f"{module}.{name}" for name, module in jaxfeat._HOMES.items()}
+    assert written == jaxfeat._MODULES | homes
+    assert list(jaxfeat._HOMES) == sorted(jaxfeat._HOMES)
+
+
+def test_every_public_name_is_there():
+    assert all(hasattr(jaxfeat, name) for name in jaxfeat.__all__) and set(jaxfeat.__all__) <= set(dir(jaxfeat))
+    with pytest.raises(AttributeError, match="module 'jaxfeat' has no attribute 'PowerSpectra'"):
+        _ = jaxfeat.PowerSpectra
+
+
+@pytest.mark.parametrize(
+    "words, status", [(None, None), (["--help"], 0), (["scan", "--help"], 0), (["--version"], 0), (["scan"], 2)]
+)
+def test_neither_import_nor_help_nor_wrong_arguments_load_jax(words, status):
+    script = f"""
+import sys
+import jaxfeat
+try:
+    if {words!r} is not None:
+        from jaxfeat.cli import main
+        main({words!r})
+except SystemExit as end:
+    assert end.code == {status!r}, end.code
+heavy = {{"jax", "numpy", "ase", "rich", "xarray"}} & set(sys.modules)
+assert not heavy, heavy
+"""
+    finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr
+
+
 def test_importing_does_nothing():
     """No device is touched, no configuration is set, and neither ASE nor a plotting library is loaded."""
     script = """
 import sys, jax
 before = {name: getattr(jax.config, name) for name in ("jax_enable_x64", "jax_numpy_dtype_promotion")}
 import jaxfeat
+for name in jaxfeat.__all__:
+    getattr(jaxfeat, name)
 assert {name: getattr(jax.config, name) for name in before} == before
 heavy = {"ase", "vesin", "matplotlib", "rich", "xarray", "zarr", "dask", "distributed"} & set(sys.modules)
 assert not heavy, heavy

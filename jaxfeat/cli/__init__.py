@@ -8,9 +8,9 @@ import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from jaxfeat import __version__
 from jaxfeat.cli.bench import add_bench
 from jaxfeat.cli.converge import add_converge
 from jaxfeat.cli.report import add_report
@@ -106,15 +106,8 @@ def _say(message: str, status: int) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="jaxfeat", description="What atomic descriptors cannot see.")
-    parser.add_argument("--version", action="version", version=f"jaxfeat {_version()}")
+    parser.add_argument("--version", action="version", version=f"jaxfeat {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for add in (add_scan, add_converge, add_sweep, add_search, add_report, add_bench):
         add(commands)
     return parser
-
-
-def _version() -> str:
-    try:
-        return version("jaxfeat")
-    except PackageNotFoundError:
-        return "(not installed)"
