@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from jaxfeat.linalg.arrays import namespace
+from jaxfeat.linalg.arrays import array_namespace
 
 
 def bessel_j(x2: Float[np.ndarray, "*batch"], l_max: int) -> Float[np.ndarray, "*batch l"]:
@@ -47,7 +47,7 @@ def smeared_shell(s: Float[Any, " j"], r: Float[Any, " q"], a: Any, l_max: int) 
 
     `s`, `r` and `a` are NumPy's long doubles, or JAX arrays, in which case all of it is differentiable in `a`.
     """
-    xp = namespace(s)
+    xp = array_namespace(s)
     root, r = (s**0.5)[:, None], r[None]
     x = 2 * a * r * root
     border = float(LARGE * (l_max + 4) ** 2)

@@ -9,12 +9,12 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxfeat.errors import BasisError
-from jaxfeat.linalg.arrays import concrete, quantity
+from jaxfeat.linalg.arrays import as_quantity, concrete_values
 
 
 def _quantity(value: float) -> Any:
     # Constructors take the type of an argument from its converter, and specs take it from there: here it is a number.
-    return quantity(value)
+    return as_quantity(value)
 
 
 class AbstractCutoff(eqx.Module):
@@ -54,7 +54,7 @@ class _Window(AbstractCutoff):
         return self.switch(jnp.clip((r_cut - r) / jnp.asarray(self.width, r.dtype), 0, 1))
 
     def check(self, r_cut: float) -> None:
-        width = concrete(self.width)
+        width = concrete_values(self.width)
         if width is not None and not 0 < width <= r_cut:
             raise BasisError(f"the cutoff's width is {width:g} Å; it must lie above 0 and within r_cut = {r_cut:g} Å.")
 
@@ -93,7 +93,7 @@ class Willatt2018(eqx.Module):
     exponent: np.ndarray = eqx.field(converter=_quantity)
 
     def __check_init__(self) -> None:
-        scale, rate, exponent = (concrete(x) for x in (self.scale, self.rate, self.exponent))
+        scale, rate, exponent = (concrete_values(x) for x in (self.scale, self.rate, self.exponent))
         if scale is None or rate is None or exponent is None:
             return
         if not (scale > 0 and rate >= 0 and exponent >= 0):

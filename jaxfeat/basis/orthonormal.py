@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxfeat.errors import BasisError
-from jaxfeat.linalg.arrays import namespace
+from jaxfeat.linalg.arrays import array_namespace
 
 STEPS = 42
 """A step lets a small singular value grow by 15/8, so these take 1e-10 to one and leave a few steps to settle. Smaller
@@ -46,7 +46,7 @@ def lowdin(primitives: Float[Any, "l q n"], rows: Float[Any, "l j n"]) -> Float[
 
 
 def _joined(first: Any, second: Any) -> Any:
-    return namespace(first).concatenate([first, second], axis=1)
+    return array_namespace(first).concatenate([first, second], axis=1)
 
 
 def _polar(x: Float[Any, "l j n"], q: int, n_steps: int) -> Float[Any, "l j n"]:

@@ -25,7 +25,7 @@ from jaxfeat.basis.bessel import bessel_j, smeared_shell
 from jaxfeat.basis.orthonormal import lowdin
 from jaxfeat.basis.series import N_ORDERS, Functions, Series, host_series, traced_series
 from jaxfeat.errors import BasisError
-from jaxfeat.linalg.arrays import concrete, namespace
+from jaxfeat.linalg.arrays import array_namespace, concrete_values
 from jaxfeat.so3.harmonics import L_LIMIT
 
 FINEST = 1 / 64
@@ -70,7 +70,7 @@ class AbstractRadialBasis(eqx.Module):
 
         **Raises:** `BasisError` for functions that are linearly dependent.
         """
-        if concrete(r_cut) is None or concrete(sigma) is None:
+        if concrete_values(r_cut) is None or concrete_values(sigma) is None:
             return _traced(self, jnp.stack([jnp.asarray(r_cut, float), jnp.asarray(sigma, float)]))
         return _on_host(self, float(r_cut), float(sigma))
 
@@ -155,7 +155,7 @@ class GTO(AbstractRadialBasis):
         return (sigma**2 + 1 / (2 * log(1e3))) ** 0.5 / r_cut
 
     def functions(self, r_cut: Any, sigma: Any) -> Functions:
-        xp, dtype = namespace(r_cut), r_cut.dtype
+        xp, dtype = array_namespace(r_cut), r_cut.dtype
         l = np.arange(self.l_max + 1, dtype=dtype)[:, None]
         steps = np.arange(self.n_max, dtype=dtype)[None] / max(self.n_max - 1, 1)
         reach = 1 + (r_cut - 1) * steps.astype(dtype)
@@ -227,7 +227,7 @@ class _Integrated(AbstractRadialBasis):
                 # d/du of shells of l has those of l + 1.
                 found.append(amplitude * (shells[: self.l_max + 1] @ weighed))
                 shells = a * (q[None, None] * shells[1:] - shells[:-1])
-            return namespace(u).moveaxis(namespace(u).stack(found), 1, 3)
+            return array_namespace(u).moveaxis(array_namespace(u).stack(found), 1, 3)
 
         return values
 
@@ -275,14 +275,14 @@ class Laplacian(_Integrated):
     delta: ClassVar[bool] = True
 
     def series(self, r_cut: Any, sigma: Any) -> Series:
-        if concrete(r_cut) is not None or concrete(sigma) != 0:
+        if concrete_values(r_cut) is not None or concrete_values(sigma) != 0:
             return super().series(r_cut, sigma)
         # Without Gaussians the functions depend on r / r_cut alone.
         found = _on_host(self, 1.0, 0.0)
         return _scaled(eqx.tree_at(lambda g: g.tables, found, found.tables * r_cut**-1.5), r_cut)
 
     def width(self, r_cut: Any, sigma: Any) -> Any:
-        return sigma / r_cut if concrete(sigma) != 0 else 1 / (pi * self.n_max)
+        return sigma / r_cut if concrete_values(sigma) != 0 else 1 / (pi * self.n_max)
 
     def origin(self, r_cut: Any, sigma: Any) -> Any:
         return (1 + 4 * sigma / r_cut) / 4

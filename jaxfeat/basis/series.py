@@ -28,7 +28,7 @@ from jax.custom_derivatives import SymbolicZero
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from jaxfeat.linalg.arrays import namespace
+from jaxfeat.linalg.arrays import array_namespace
 
 N_ORDERS = 4
 """Values and three derivatives have tables: what searches differentiate. Any after those come from differentiating the
@@ -136,7 +136,7 @@ def _length(tables: Float[np.ndarray, "n l k"]) -> tuple[int | None, float]:
 
 def _roundings(tables: Float[Any, "n l k"], origin: Any, reach: Any, noise: Any) -> tuple[Any, Any]:
     """`terms` and `error` of a series."""
-    xp = namespace(tables)
+    xp = array_namespace(tables)
     r = reach * ((np.arange(N_CELLS) + 0.5) / N_CELLS).astype(tables.dtype)
     t, end = (r**2 + origin**2) ** 0.5, (reach**2 + origin**2) ** 0.5
     x = xp.clip((2 * t - origin - end) / (end - origin), -1, 1)
@@ -183,7 +183,7 @@ def _nodes(n_terms: int, origin: Any, reach: Any) -> tuple[Any, Float[np.ndarray
 
 def _tables(values: Float[Any, "d j n l"], t: Float[Any, " j"], cosines: np.ndarray) -> Float[Any, "d n l k"]:
     order, _, _, l = np.ogrid[tuple(map(slice, values.shape))]
-    weighed = namespace(values).moveaxis(values * t[None, :, None, None] ** (l + 2 * order).astype(t.dtype), 1, 3)
+    weighed = array_namespace(values).moveaxis(values * t[None, :, None, None] ** (l + 2 * order).astype(t.dtype), 1, 3)
     factors = np.where(np.arange(len(cosines)) > 0, 2, 1).astype(t.dtype) / len(cosines)
     return (weighed @ cosines.T) * factors[None, None, None]
 

@@ -22,8 +22,8 @@ from jaxfeat.features.base import AbstractFeaturizer, check_input
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.symmetry import Group
 from jaxfeat.linalg.lapack import qr_triangle
-from jaxfeat.linalg.subspaces import orthogonal
-from jaxfeat.linalg.threads import one_thread
+from jaxfeat.linalg.subspaces import orthogonal_complement
+from jaxfeat.linalg.threads import one_blas_thread
 from jaxfeat.nulls.classify import TOLERANCE
 from jaxfeat.nulls.scan import DOUBTFUL
 from jaxfeat.nulls.sight import least_seen
@@ -189,7 +189,7 @@ class _Seen(NamedTuple):
 def _measured(f: AbstractFeaturizer, grid: Grid, chunk: Chunk) -> list[_Seen]:
     """The environments of a chunk that have a spectrum."""
     stacks, pairs = [], []
-    with one_thread():
+    with one_blas_thread():
         for n_max in grid.n_max:
             shells = grid.shells(n_max, chunk.species.shape[1])
             triangles = _triangles(grid.of(n_max).prepared(), shells.added, chunk.species, chunk.environments)
@@ -246,7 +246,7 @@ def _least_seen(f: AbstractFeaturizer, env: Environment, hidden: np.ndarray) -> 
     present = np.repeat(mask, 3)
     assert f.nu is not None
     rows = sight_of(env, sites_of(env, mask), _group(f), f.nu, TOLERANCE, sums=False)
-    return least_seen(rows[:, present], orthogonal(hidden[:, present]))
+    return least_seen(rows[:, present], orthogonal_complement(hidden[:, present]))
 
 
 def _group(f: AbstractFeaturizer) -> Group:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxfeat.linalg.lanes import contracted
+from jaxfeat.linalg.lanes import contract_lanes
 
 Y_00 = 1 / sqrt(4 * pi)
 
@@ -41,4 +41,4 @@ def each_l(at: Atoms, function: Callable[..., Any], *arrays: Float[Array, "l *re
 
 def matrix_product(at: Atoms, a: Float[Array, "*i j *b"], b: Float[Array, "j *k *b"]) -> Float[Array, "*i *k *b"]:
     """Σ_j a_j b_j."""
-    return contracted(a, b) if at.mask.ndim > 1 else jnp.tensordot(a, b, 1, precision="highest")
+    return contract_lanes(a, b) if at.mask.ndim > 1 else jnp.tensordot(a, b, 1, precision="highest")

@@ -14,11 +14,11 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxfeat.errors import BasisError, GeometryError, SpeciesError
-from jaxfeat.geometry.environment import Environment, concrete
+from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.radius import ROUNDING
 from jaxfeat.geometry.species import SYMBOLS
 from jaxfeat.geometry.structure import Structure, other_species
-from jaxfeat.linalg.arrays import canonical
+from jaxfeat.linalg.arrays import cast_to_jax_precision, concrete_values
 from jaxfeat.linalg.gram import gram_matrix
 from jaxfeat.memory import check_memory
 
@@ -119,7 +119,7 @@ class AbstractFeaturizer(eqx.Module):
 
         Whatever compiles a program for a featurizer prepares it first. Otherwise each program works this out again.
         """
-        return canonical(self)
+        return cast_to_jax_precision(self)
 
     # By identity, so that jax.jit takes a featurizer as it takes any function.
     __hash__ = object.__hash__
@@ -141,7 +141,7 @@ class AbstractFeaturizer(eqx.Module):
         if self.species is None:
             return
         # A featurizer that jit takes as an argument has traced species, as traced environments have.
-        species = concrete(self.species)
+        species = concrete_values(self.species)
         if species is None:
             return
         unknown = other_species(at, species)
@@ -158,7 +158,7 @@ class AbstractFeaturizer(eqx.Module):
     def check_radius(self, r_cut: Any) -> None:
         """Raise `GeometryError` unless environments that were cut at `r_cut` (Å, any shape) hold the atoms that the
         featurizer is to see, and no others (outside jit and vmap)."""
-        cut, (least, most) = concrete(r_cut), (concrete(radius) for radius in self.radii)
+        cut, (least, most) = concrete_values(r_cut), (concrete_values(radius) for radius in self.radii)
         if cut is None or least is None or most is None:
             return
         short = (cut < least * (1 - ROUNDING)) & (cut > 0)
@@ -333,7 +333,7 @@ def counted(f: AbstractFeaturizer) -> int | None:
     **Raises:** `SizeError` where the tables of the features do not fit into memory.
     """
     f.check_tables()
-    if f.species is not None and concrete(f.species) is None:
+    if f.species is not None and concrete_values(f.species) is None:
         return None
     try:
         return f.n_features

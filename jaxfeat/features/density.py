@@ -23,9 +23,9 @@ from jaxfeat.basis.series import Series
 from jaxfeat.errors import BasisError, SpeciesError
 from jaxfeat.features.atoms import Y_00, Atoms, in_channels
 from jaxfeat.features.base import AbstractAdditiveFeaturizer
-from jaxfeat.geometry.environment import Environment, concrete
+from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.species import SYMBOLS, atomic_numbers
-from jaxfeat.linalg.arrays import canonical, namespace, quantity
+from jaxfeat.linalg.arrays import array_namespace, as_quantity, cast_to_jax_precision, concrete_values
 from jaxfeat.so3.harmonics import solid_harmonics_table
 
 
@@ -88,15 +88,15 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
         if not isinstance(radial_scaling, (Willatt2018, NoneType)):
             raise BasisError(f"radial_scaling is {radial_scaling!r}; give a jaxfeat.cutoffs.Willatt2018, or None.")
         self.radial = RADIAL_BASES[radial](int(n_max), int(l_max))
-        self.r_cut, self.sigma = quantity(r_cut), quantity(sigma)
-        self.cutoff = Smoothstep(namespace(self.r_cut).minimum(1.0, self.r_cut)) if cutoff is None else cutoff
+        self.r_cut, self.sigma = as_quantity(r_cut), as_quantity(sigma)
+        self.cutoff = Smoothstep(array_namespace(self.r_cut).minimum(1.0, self.r_cut)) if cutoff is None else cutoff
         self.radial_scaling = radial_scaling
-        self.center_weight = quantity(include_center)
-        self.weights = quantity(np.ones(len(numbers)) if weights is None else weights)
+        self.center_weight = as_quantity(include_center)
+        self.weights = as_quantity(np.ones(len(numbers)) if weights is None else weights)
         self.series = None
         if self.weights.shape != numbers.shape:
             raise SpeciesError(f"weights is {weights!r}; give one weight for each of the {len(numbers)} species.")
-        radius, width = concrete(self.r_cut), concrete(self.sigma)
+        radius, width = concrete_values(self.r_cut), concrete_values(self.sigma)
         if radius is not None and width is not None:
             # Parameters that define no basis are refused here, and not when the featurizer is first used.
             self.radial.series(radius, width)
@@ -105,8 +105,10 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
 
     def prepared(self) -> DensityFeaturizer:
         if self.series is not None:
-            return canonical(self)
-        return canonical(eqx.tree_at(lambda f: f.series, self, self.radial_series(), is_leaf=lambda x: x is None))
+            return cast_to_jax_precision(self)
+        return cast_to_jax_precision(
+            eqx.tree_at(lambda f: f.series, self, self.radial_series(), is_leaf=lambda x: x is None)
+        )
 
     def radial_series(self) -> Series:
         """The radial functions as series, for the quantities that the featurizer now has."""
@@ -132,7 +134,7 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
 
     @property
     def include_center(self) -> Any:
-        weight = concrete(self.center_weight)
+        weight = concrete_values(self.center_weight)
         if weight is None:
             return self.center_weight
         return bool(weight) if weight in (0, 1) else float(weight)

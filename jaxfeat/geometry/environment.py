@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxfeat.errors import GeometryError, SpeciesError
 from jaxfeat.geometry.species import atomic_number, atomic_numbers
-from jaxfeat.linalg.arrays import concrete as concrete
+from jaxfeat.linalg.arrays import concrete_values
 
 Batch = TypeVar("Batch", bound=eqx.Module)
 
@@ -97,7 +97,7 @@ class Environment(eqx.Module):
         center; `SpeciesError` for what is no element or has not one entry a neighbor.
         """
         numbers = atomic_numbers(species)
-        values = concrete(positions)
+        values = concrete_values(positions)
         if values is not None:
             # `jnp.asarray` would compile a program for each shape.
             floats = values if np.issubdtype(values.dtype, np.floating) else values.astype(float)
@@ -138,7 +138,7 @@ class Environment(eqx.Module):
 
         **Raises:** `GeometryError` if a neighbor would be lost (outside jit).
         """
-        mask = concrete(self.mask)
+        mask = concrete_values(self.mask)
         counts = np.zeros(0, int) if mask is None else mask.sum(-1)
         if counts.size and counts.max() > size:
             raise GeometryError(f"an environment of {counts.max()} neighbors does not fit into {size}.")
@@ -152,7 +152,7 @@ class Environment(eqx.Module):
         XLA rounds differently at another shape. What is computed of trimmed environments does not depend in any bit on
         how they were padded before.
         """
-        mask = concrete(self.mask)
+        mask = concrete_values(self.mask)
         return self if mask is None else self.padded(int(mask.sum(-1).max(initial=0)))
 
     def with_positions(self, positions: Float[Array, "*batch n 3"]) -> Environment:
@@ -178,7 +178,7 @@ def taken(batch: Batch, shape: tuple[int, ...], index: Any) -> Batch:
 def _of_axes(shape: tuple[int, ...], index: Any) -> Any:
     """Keep an index to the axes of a batch of this `shape`. **Raises:** `IndexError` for one that leaves it."""
     parts = index if isinstance(index, tuple) else (index,)
-    if any(concrete(part) is None for part in parts):
+    if any(concrete_values(part) is None for part in parts):
         return index
     # JAX takes the last item in place of one that is out of bounds. NumPy raises, here for an array without memory.
     try:
@@ -221,7 +221,7 @@ _fitted_on_device = eqx.filter_jit(_fitted)
 
 
 def _stacked(*leaves: Array) -> Array:
-    values = [concrete(leaf) for leaf in leaves]
+    values = [concrete_values(leaf) for leaf in leaves]
     known = [value for value in values if value is not None]
     return jax.device_put(np.stack(known)) if len(known) == len(leaves) else jnp.stack(leaves)
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxfeat.linalg.lapack import eigen
+from jaxfeat.linalg.lapack import eigh
 
 
 class RigidMotions(eqx.Module):
@@ -115,7 +115,7 @@ def _principal_rotations(
     if axis is not None:
         # Atoms on a line: keep its axis last whatever the weights leave of the others.
         gram = gram + jnp.trace(gram) * (jnp.eye(3, dtype=r.dtype) * (axis @ axis) - jnp.outer(axis, axis))
-    _, frame = eigen(gram)
+    _, frame = eigh(gram)
     frame = frame[:, ::-1]
     # From the tangents themselves: through their Gram matrix, lengths below √eps of the largest would be noise.
     lengths = jnp.stack([jnp.linalg.norm(jnp.cross(jnp.broadcast_to(w, r.shape), r)) for w in frame.T])

@@ -12,7 +12,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxfeat.errors import GeometryError
-from jaxfeat.geometry.environment import Environment, concrete, not_cut, taken
+from jaxfeat.geometry.environment import Environment, not_cut, taken
+from jaxfeat.linalg.arrays import concrete_values
 
 
 class Structure(eqx.Module):
@@ -93,7 +94,7 @@ class Structure(eqx.Module):
 def other_species(at: Environment | Structure, known: Int[Array, " s"] | np.ndarray) -> np.ndarray | None:
     """Atomic numbers of the atoms in environments, or in those of a structure's centers, that are not among the
     `known`, some of them more than once; `None` inside jit and vmap."""
-    species = concrete(at.species)
+    species = concrete_values(at.species)
     if species is None:
         return None
     known = np.asarray(known)

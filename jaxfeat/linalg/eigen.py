@@ -7,31 +7,29 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from jaxfeat.linalg.lanes import lanes
-from jaxfeat.linalg.lapack import eigen
-from jaxfeat.linalg.refused import without_derivative
+from jaxfeat.linalg.derivatives import refuse_derivatives
+from jaxfeat.linalg.lanes import in_lanes
+from jaxfeat.linalg.lapack import eigh
 from jaxfeat.linalg.svd import right_svd
-from jaxfeat.linalg.triangular import SMALL, reflector
+from jaxfeat.linalg.triangular import MAX_COLUMNS_IN_LANES, reflector
 
 
-def positive_eigen(
-    matrix: Float[Array, "c c"], valid: Bool[Array, " c"]
-) -> tuple[Float[Array, " c"], Float[Array, "c c"]]:
+def psd_eigh(matrix: Float[Array, "c c"], valid: Bool[Array, " c"]) -> tuple[Float[Array, " c"], Float[Array, "c c"]]:
     """Eigenvalues of the `valid` rows and columns of a positive `matrix`, descending, then zeros; eigenvectors as
     columns alike. Rounding errors below zero count as zero."""
     c = matrix.shape[1]
     matrix = _kept(matrix, valid)
     # Below all others, rather than among the null ones.
     below = -1 - jnp.abs(matrix).sum(1).max(initial=0)
-    values, vectors = eigen(matrix + jnp.diag(jnp.where(valid, 0, below)))
+    values, vectors = eigh(matrix + jnp.diag(jnp.where(valid, 0, below)))
     kept = jnp.arange(c) < jnp.sum(valid)
     return jnp.where(kept, jnp.maximum(values[::-1], 0), 0), jnp.where(kept[None], vectors[:, ::-1], 0)
 
 
-def positive_values(matrix: Float[Array, "c c"], valid: Bool[Array, " c"]) -> Float[Array, " c"]:
+def psd_eigenvalues(matrix: Float[Array, "c c"], valid: Bool[Array, " c"]) -> Float[Array, " c"]:
     """The eigenvalues alone, within some ten eps of the trace."""
     matrix = _kept(matrix, valid)
-    if 1 < matrix.shape[1] <= SMALL:
+    if 1 < matrix.shape[1] <= MAX_COLUMNS_IN_LANES:
         return _side_by_side((), matrix)
     # They are the singular values; LAPACK's eigenvalues would come with vectors.
     return right_svd(matrix, valid, False)[0]
@@ -41,8 +39,8 @@ def _kept(matrix: Float[Array, "c c"], valid: Bool[Array, " c"]) -> Float[Array,
     return jnp.where(valid[:, None] & valid[None], matrix, 0)
 
 
-@without_derivative
-@lanes
+@refuse_derivatives
+@in_lanes
 def _side_by_side(shared: tuple[()], matrix: Float[Array, "c c b"]) -> Float[Array, "c b"]:
     """By reflections to tridiagonal form, and bisection there (Barth, Martin, Wilkinson, Numer. Math. 9, 386 (1967)):
     all eigenvalues of all lanes take the same steps."""

@@ -17,14 +17,14 @@ from jax.custom_batching import custom_vmap
 from jax.lax import linalg
 from jaxtyping import Array, Float
 
-from jaxfeat.linalg.refused import without_derivative
+from jaxfeat.linalg.derivatives import refuse_derivatives
 
 
-def singly(function: Callable[..., Any]) -> Callable[..., Any]:
+def one_by_one(function: Callable[..., Any]) -> Callable[..., Any]:
     """The same function of arrays, which `jax.vmap` makes a loop on CPUs; elsewhere libraries take whole batches.
     Derivatives are refused."""
     # Inside, since what stands around a custom_vmap has its own rule for batches.
-    refusing = without_derivative(function)
+    refusing = refuse_derivatives(function)
     one = custom_vmap(refusing)
 
     @one.def_vmap
@@ -39,66 +39,66 @@ def singly(function: Callable[..., Any]) -> Callable[..., Any]:
     return wraps(function)(one)
 
 
-@singly
+@one_by_one
 def qr_triangle(matrix: Float[Array, "m c"]) -> Float[Array, "k c"]:
     """R of a QR decomposition, k = min(m, c)."""
     return jnp.linalg.qr(matrix, mode="r")
 
 
-@singly
-def reflections(matrix: Float[Array, "m c"]) -> tuple[Float[Array, "m c"], Float[Array, " c"]]:
+@one_by_one
+def householder_qr(matrix: Float[Array, "m c"]) -> tuple[Float[Array, "m c"], Float[Array, " c"]]:
     """A QR decomposition as LAPACK keeps it: R, reflectors below it, and their factors."""
     packed, factors = jnp.linalg.qr(matrix, mode="raw")
     return packed.mT, factors
 
 
-@singly
-def reflected(
+@one_by_one
+def apply_q_transposed(
     packed: Float[Array, "m c"], factors: Float[Array, " c"], matrix: Float[Array, "m d"]
 ) -> Float[Array, "m d"]:
     """Qᵀ of `reflections` times a matrix."""
     return linalg.ormqr(packed, factors, matrix, transpose=True)
 
 
-@singly
-def eigen(matrix: Float[Array, "c c"]) -> tuple[Float[Array, " c"], Float[Array, "c c"]]:
+@one_by_one
+def eigh(matrix: Float[Array, "c c"]) -> tuple[Float[Array, " c"], Float[Array, "c c"]]:
     """Eigenvalues of a symmetric matrix, ascending, and eigenvectors as columns."""
     values, vectors = jnp.linalg.eigh(matrix)
     return values, vectors
 
 
-@singly
+@one_by_one
 def singular_values(matrix: Float[Array, "m c"]) -> Float[Array, " k"]:
     """Descending."""
     return jnp.linalg.svd(matrix, compute_uv=False)
 
 
-@singly
-def right_singular(matrix: Float[Array, "m c"]) -> tuple[Float[Array, " k"], Float[Array, "k c"]]:
+@one_by_one
+def right_singular_vectors(matrix: Float[Array, "m c"]) -> tuple[Float[Array, " k"], Float[Array, "k c"]]:
     """Singular values, descending, and right singular vectors as rows."""
     _, values, rows = jnp.linalg.svd(matrix, full_matrices=False)
     return values, rows
 
 
-@singly
+@one_by_one
 def pseudo_inverse(matrix: Float[Array, "m c"], smallest: Float[Array, ""]) -> Float[Array, "c m"]:
     """Of what is above `smallest` times the largest singular value."""
     return jnp.linalg.pinv(matrix, rtol=smallest)
 
 
-@singly
-def solution(matrix: Float[Array, "c c"], right: Float[Array, "c *d"]) -> Float[Array, "c *d"]:
+@one_by_one
+def solve_linear(matrix: Float[Array, "c c"], right: Float[Array, "c *d"]) -> Float[Array, "c *d"]:
     """A⁻¹ b."""
     return jnp.linalg.solve(matrix, right)
 
 
-@singly
-def backward(triangle: Float[Array, "c c"], right: Float[Array, "c *d"]) -> Float[Array, "c *d"]:
+@one_by_one
+def solve_upper(triangle: Float[Array, "c c"], right: Float[Array, "c *d"]) -> Float[Array, "c *d"]:
     """R⁻¹ b."""
     return jax.scipy.linalg.solve_triangular(triangle, right)
 
 
-@singly
-def forward(triangle: Float[Array, "c c"], right: Float[Array, "c *d"]) -> Float[Array, "c *d"]:
+@one_by_one
+def solve_upper_transposed(triangle: Float[Array, "c c"], right: Float[Array, "c *d"]) -> Float[Array, "c *d"]:
     """R⁻ᵀ b."""
     return jax.scipy.linalg.solve_triangular(triangle, right, trans=1)

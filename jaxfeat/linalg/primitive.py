@@ -22,7 +22,7 @@ from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array
 
 
-def being_traced() -> bool:
+def inside_transformation() -> bool:
     """Tell whether a transformation such as jit, vmap or grad is at work here.
 
     Leaves of arguments do not tell: a function among them may close over what is traced, and inside jit even a plain
@@ -45,7 +45,7 @@ class AbstractTask(Protocol):
     def alone(self, leaves: Sequence[Array]) -> Any: ...
 
 
-def bound(task: AbstractTask, leaves: Sequence[Any]) -> Any:
+def bind_lanes(task: AbstractTask, leaves: Sequence[Any]) -> Any:
     """Compute a task of one item, such that `jax.vmap` puts the items into lanes."""
     leaves = [jnp.asarray(x) for x in leaves]
     _, result = _of_one(task, tuple(jax.typeof(x) for x in leaves), jnp.result_type(float))
@@ -53,7 +53,7 @@ def bound(task: AbstractTask, leaves: Sequence[Any]) -> Any:
 
 
 @dataclass(frozen=True)
-class Task:
+class LaneTask:
     """A function `(shared, each)` of two trees, which together flatten to `tree`."""
 
     function: Any

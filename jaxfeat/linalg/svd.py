@@ -6,12 +6,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxfeat.linalg.lanes import lanes
-from jaxfeat.linalg.lapack import right_singular, singular_values
-from jaxfeat.linalg.refused import without_derivative
-from jaxfeat.linalg.triangular import SMALL, r_factor
+from jaxfeat.linalg.derivatives import refuse_derivatives
+from jaxfeat.linalg.lanes import in_lanes
+from jaxfeat.linalg.lapack import right_singular_vectors, singular_values
+from jaxfeat.linalg.triangular import MAX_COLUMNS_IN_LANES, r_factor
 
-SWEEPS = 40
+MAX_SWEEPS = 40
 """One-sided Jacobi rotations converge quadratically; 6 to 9 sweeps are the rule."""
 
 
@@ -24,9 +24,9 @@ def right_svd(
     if c == 0:
         return jnp.zeros(0, matrix.dtype), jnp.zeros((0, 0), matrix.dtype)
     matrix = jnp.where(valid[None], matrix, 0)
-    if c > SMALL:
+    if c > MAX_COLUMNS_IN_LANES:
         return _one_by_one(matrix, valid, vectors)
-    if len(matrix) > SMALL:
+    if len(matrix) > MAX_COLUMNS_IN_LANES:
         matrix = r_factor(matrix)
     start = jnp.eye(c if vectors else 0, c, dtype=matrix.dtype)
     values, turned = _side_by_side((), (matrix, start, valid))
@@ -47,12 +47,12 @@ def _one_by_one(matrix: Array, valid: Array, vectors: bool) -> tuple[Array, Arra
     on_top = jnp.linalg.norm(matrix)
     marks = jnp.diag(jnp.where(valid, 0, jnp.where(on_top > 0, 2 * on_top, 1)))
     order = (jnp.arange(c) + c - n_valid) % c
-    values, rows = right_singular(r_factor(jnp.concatenate([matrix, marks])))
+    values, rows = right_singular_vectors(r_factor(jnp.concatenate([matrix, marks])))
     return jnp.where(kept, values[order], 0), jnp.where(kept[None], rows[order].T, 0)
 
 
-@without_derivative
-@lanes
+@refuse_derivatives
+@in_lanes
 def _side_by_side(shared: tuple[()], each: tuple[Array, Array, Array]) -> tuple[Array, Array]:
     """Rotates pairs of columns until all are orthogonal: then they are as long as the singular values (Hestenes, J.
     SIAM 6, 51 (1958)). Columns of zeros stay where they are."""
@@ -89,7 +89,7 @@ def _side_by_side(shared: tuple[()], each: tuple[Array, Array, Array]) -> tuple[
         return jnp.full_like(matrix[0, 0, 0], value, bool)
 
     start = (columns[:half], columns[half:], like(False), jnp.asarray(0, jnp.int32))
-    x, y, *_ = jax.lax.while_loop(lambda carry: ~carry[2] & (carry[3] < SWEEPS), sweep, start)
+    x, y, *_ = jax.lax.while_loop(lambda carry: ~carry[2] & (carry[3] < MAX_SWEEPS), sweep, start)
     columns = jnp.concatenate([x, y])[:c]
     values = jnp.where(valid, jnp.sqrt(jnp.sum(columns[:, :m] ** 2, 1)), -1)
     # Sorting networks are slow here, counting is not.

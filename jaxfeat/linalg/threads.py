@@ -7,7 +7,7 @@ from typing import Any
 from threadpoolctl import ThreadpoolController
 
 
-def one_thread() -> AbstractContextManager[Any]:
+def one_blas_thread() -> AbstractContextManager[Any]:
     """LAPACK on small matrices: more BLAS threads than one only wait for each other, tenfold on a busy machine."""
     return _libraries().limit(limits=1, user_api="blas")
 

@@ -6,17 +6,17 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxfeat.linalg.lanes import lanes
-from jaxfeat.linalg.lapack import qr_triangle, reflected, reflections
-from jaxfeat.linalg.refused import without_derivative
+from jaxfeat.linalg.derivatives import refuse_derivatives
+from jaxfeat.linalg.lanes import in_lanes
+from jaxfeat.linalg.lapack import apply_q_transposed, householder_qr, qr_triangle
 
-SMALL = 16
+MAX_COLUMNS_IN_LANES = 16
 """Columns up to which matrices go side by side rather than through LAPACK one by one."""
 
-PANEL = 33
+MIN_PANEL_COLUMNS = 33
 """Columns of a panel, at least."""
 
-GROUP = 6
+COLUMNS_PER_REDUCTION = 6
 """Columns that are done between two reductions of what is left."""
 
 
@@ -29,33 +29,33 @@ def r_factor(matrix: Float[Array, "m c"]) -> Float[Array, "k c"]:
     m, c = matrix.shape
     if min(m, c) == 0:
         return jnp.zeros((min(m, c), c), matrix.dtype)
-    if c <= SMALL:
+    if c <= MAX_COLUMNS_IN_LANES:
         return _side_by_side((), matrix)
-    return qr_triangle(matrix) if c < 2 * PANEL else _by_panels(matrix)
+    return qr_triangle(matrix) if c < 2 * MIN_PANEL_COLUMNS else _by_panels(matrix)
 
 
 def _by_panels(matrix: Float[Array, "m c"]) -> Float[Array, "k c"]:
     """LAPACK reflects column by column up to 128 of them, but applies more than 32 reflections as matrix products."""
     left, done = matrix, []
-    n_panels = matrix.shape[1] // PANEL
+    n_panels = matrix.shape[1] // MIN_PANEL_COLUMNS
     for panel in range(n_panels):
         width = left.shape[1] // (n_panels - panel)
-        packed, factors = reflections(left[:, :width])
+        packed, factors = householder_qr(left[:, :width])
         corner = jnp.triu(packed[:width])
-        rest = reflected(packed, factors, left[:, width:])
+        rest = apply_q_transposed(packed, factors, left[:, width:])
         before = matrix.shape[1] - left.shape[1]
         done.append(jnp.pad(jnp.concatenate([corner, rest[:width]], 1), ((0, 0), (before, 0))))
         left = rest[width:]
     return jnp.concatenate(done)
 
 
-@without_derivative
-@lanes
+@refuse_derivatives
+@in_lanes
 def _side_by_side(shared: tuple[()], matrix: Float[Array, "m c b"]) -> Float[Array, "k c b"]:
     m, c, b = matrix.shape
     left, done = jnp.moveaxis(matrix, 1, 0), []
-    for start in range(0, min(m, c), GROUP):
-        n = min(GROUP, min(m, c) - start)
+    for start in range(0, min(m, c), COLUMNS_PER_REDUCTION):
+        n = min(COLUMNS_PER_REDUCTION, min(m, c) - start)
         left = _reflected(left, n)
         done.append(jnp.concatenate([jnp.zeros((start, n, b), matrix.dtype), left[:, :n]]))
         left = left[n:, n:]

@@ -23,7 +23,7 @@ from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap, chec
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.geometry.symmetry import Group, Stabilizer
-from jaxfeat.linalg.subspaces import Gap, beyond, leading, svd
+from jaxfeat.linalg.subspaces import Gap, complement_within, leading_directions, robust_svd
 from jaxfeat.nulls.doubt import CLEAR, doubt, doubtful_truncation
 from jaxfeat.nulls.sites import Spaces, clearance, rigid_space, sight_of, sites_of, spaces_of
 from jaxfeat.spectrum.jacobian import assembled, center_jacobians, weighed_jacobian
@@ -232,7 +232,7 @@ def _single(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Stru
     chain["other" if spaces.kernel is None else "truncation"] = null
     directions, previous = {}, np.zeros((0, size))
     for name, space in chain.items():
-        directions[name], previous = beyond(space, previous), space
+        directions[name], previous = complement_within(space, previous), space
     seen, weights_gap = _seen(found, at)
     gap = {"jacobian": jacobian_gap, "weights": weights_gap, **spaces.gap}
     floor = {"jacobian": jacobian_floor, "weights": _rounding(found.jacobian), **spaces.floor}
@@ -302,13 +302,13 @@ def _null_of(spectrum: Any, rigid: np.ndarray) -> tuple[np.ndarray, Gap, float]:
     both = np.concatenate([rigid, rows])
     unit = largest if largest > 0 else 1.0
     gap = (float(values[null].max(initial=0.0) / unit), float(values[~null].min(initial=np.inf) / unit))
-    return leading(both, len(both)), gap, float(floor / unit)
+    return leading_directions(both, len(both)), gap, float(floor / unit)
 
 
 def _raw(jacobian: np.ndarray) -> np.ndarray:
     """All singular values of J, descending; those of rigid motions are zeros at the end."""
     matrix = jacobian.reshape(len(jacobian), -1)
-    return svd(np.asarray(np.linalg.qr(matrix, mode="r")) if len(matrix) > matrix.shape[1] else matrix)[1]
+    return robust_svd(np.asarray(np.linalg.qr(matrix, mode="r")) if len(matrix) > matrix.shape[1] else matrix)[1]
 
 
 def _sensitivity(spectrum: Any, raw: np.ndarray) -> tuple[float, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from jaxfeat.linalg.subspaces import Gap, outside
+from jaxfeat.linalg.subspaces import Gap, largest_sine
 from jaxfeat.nulls.sight import least_seen
 
 CLEAR = 100.0
@@ -46,7 +46,7 @@ def doubt(
     *lower, _ = chain.values()
     names = list(chain)
     for small, large, name in zip(lower, lower[1:], names[1:], strict=False):
-        if len(small) > len(large) or outside(small, large) > _INCLUDED:
+        if len(small) > len(large) or largest_sine(small, large) > _INCLUDED:
             return f"{name} does not hold all of the classes before it; choose another tolerance."
     below, null = lower[-1], list(chain.values())[-1]
     moved = np.linalg.norm(jacobian.reshape(len(jacobian), -1) @ below.T, 2) if len(below) else 0.0

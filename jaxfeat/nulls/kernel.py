@@ -22,7 +22,7 @@ from scipy.sparse import coo_array, csr_array, eye_array, vstack
 from jaxfeat.errors import BasisError, GeometryError, PrecisionError, SizeError
 from jaxfeat.geometry.environment import Environment, check_positions
 from jaxfeat.geometry.species import atomic_numbers
-from jaxfeat.linalg.subspaces import svd
+from jaxfeat.linalg.subspaces import robust_svd
 from jaxfeat.nulls.coincidences import Coincidences, Edges, differentials, gradient_rows, merged, slot_products
 
 TOLERANCE = 1e-5
@@ -160,7 +160,7 @@ def kernel_of(edges: Edges, nu: int, pseudoscalars: bool, tolerance: float) -> K
     size, scale = edges.moves.shape[1], edges.scale
     edges, equal = merged(edges, nu, pseudoscalars, tolerance)
 
-    _, found, right = svd(_triangle(_conditions(edges, equal, pseudoscalars) @ edges.moves), full_matrices=True)
+    _, found, right = robust_svd(_triangle(_conditions(edges, equal, pseudoscalars) @ edges.moves), full_matrices=True)
     values = np.zeros(size)
     values[: len(found)] = found
     # Rows are means of numbers of order one: if not all of them cancel, as they do between centers of inversion in a

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from jaxfeat.linalg.subspaces import svd
+from jaxfeat.linalg.subspaces import robust_svd
 from jaxfeat.nulls.coincidences import Edges, differentials, generators, gradient_rows, merged, slot_products
 
 NEAR = 3e-2
@@ -63,6 +63,6 @@ def least_seen(rows: np.ndarray, directions: np.ndarray) -> tuple[float, float]:
     **Returns:** what it moves them by, over what the most visible displacement does; and the value up to which that is
     rounding.
     """
-    values = svd(rows @ directions.T)[1]
-    largest = max(svd(rows)[1].max(initial=0.0), np.finfo(float).tiny)
+    values = robust_svd(rows @ directions.T)[1]
+    largest = max(robust_svd(rows)[1].max(initial=0.0), np.finfo(float).tiny)
     return float(values.min(initial=np.inf) / largest), max(rows.shape) * float(np.finfo(float).eps)

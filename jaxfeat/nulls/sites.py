@@ -16,7 +16,14 @@ from scipy.sparse.csgraph import connected_components
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.geometry.symmetry import Group, Stabilizer, point_stabilizer
-from jaxfeat.linalg.subspaces import Gap, added, common_kernel, leading, orthogonal, widest
+from jaxfeat.linalg.subspaces import (
+    Gap,
+    common_kernel,
+    joint_gap,
+    leading_directions,
+    orthogonal_complement,
+    sum_of_subspaces,
+)
 from jaxfeat.nulls.coincidences import Edges
 from jaxfeat.nulls.kernel import Kernel, kernel_of, site_edges, summed_edges, too_many
 from jaxfeat.nulls.sight import sight
@@ -76,7 +83,7 @@ def sites_of(at: Environment | Structure, seen: np.ndarray) -> list[Site]:
 def rotations(points: np.ndarray) -> np.ndarray:
     """Infinitesimal rotations about the origin, `(3, 2 or 0; 3 n)`; as many as `jaxfeat.geometry.rigid` counts."""
     tangents, lengths = _turned(points)
-    return leading(tangents, len(lengths))
+    return leading_directions(tangents, len(lengths))
 
 
 def _turned(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -160,7 +167,7 @@ def spaces_of(
         whole = not at.periodic and _connected(at, sites)
         if whole:
             stabilizers = _molecule_stabilizer(at, sites, group, tolerance)
-            symmetry = added(_embedded(_hidden(stabilizers), present), symmetry)
+            symmetry = sum_of_subspaces(_embedded(_hidden(stabilizers), present), symmetry)
     kernel = None
     if nu is not None and sums:
         one = _order_nu(sites, _summed(at, sites), nu, len(symmetry), group, tolerance)
@@ -175,7 +182,7 @@ def spaces_of(
         if isinstance(at, Structure):
             gap["intersection"], floor["intersection"] = shared_gap, noise
     if kernel is not None:
-        gap["kernel"] = widest([one.gap for one in kernels])
+        gap["kernel"] = joint_gap([one.gap for one in kernels])
         floor["kernel"] = max((one.floor for one in kernels), default=0.0)
     return Spaces(locality, symmetry, kernel, stabilizers, whole, aligned, gap, floor)
 
@@ -221,7 +228,7 @@ def sight_of(
 
 def _blind(found: Stabilizer, turns: np.ndarray) -> np.ndarray:
     """What complete invariants of one site do not see: rigid motions and the complement of Fix(S)."""
-    return added(_hidden(found), turns)
+    return sum_of_subspaces(_hidden(found), turns)
 
 
 def _hidden(found: Stabilizer) -> np.ndarray:
@@ -234,7 +241,11 @@ def _shared(
     sites: list[Site], spaces: list[np.ndarray], present: np.ndarray, threshold: float
 ) -> tuple[np.ndarray, Gap]:
     """∩ B_i⁻¹ W_i, on the displacements of atoms that are `present`."""
-    rows = [site.relative(orthogonal(space)) for site, space in zip(sites, spaces, strict=True) if len(site.vectors)]
+    rows = [
+        site.relative(orthogonal_complement(space))
+        for site, space in zip(sites, spaces, strict=True)
+        if len(site.vectors)
+    ]
     stacked = np.concatenate(rows) if rows else np.zeros((0, len(present)))
     space, gap = common_kernel(stacked[:, present], threshold)
     return _embedded(space, present), gap

@@ -16,7 +16,7 @@ import optax
 from jaxtyping import Array
 
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.linalg.threads import one_thread
+from jaxfeat.linalg.threads import one_blas_thread
 from jaxfeat.singular.descend import descend
 from jaxfeat.singular.equations import Problem
 from jaxfeat.singular.land import RUNNING, STATIONARY, Landing, begin, proceed
@@ -33,7 +33,7 @@ def in_chunks(call: Callable[..., Any], *trees: Any, lanes: int) -> Any:
     """`call` on chunks of batched trees, put together again as NumPy arrays; all chunks have one shape."""
     n = len(jax.tree.leaves(trees)[0])
     parts = []
-    with one_thread():
+    with one_blas_thread():
         for start in range(0, n, lanes):
             rows = np.arange(start, start + lanes) % n
             part = call(*jax.tree.map(lambda leaf, rows=rows: np.asarray(leaf)[rows], trees))
@@ -60,7 +60,7 @@ def land_all(
     state = jax.tree.map(np.array, _begin(points, directions))
     host = jax.tree.map(np.asarray, starts)
     limit = np.asarray(enough, points.dtype)
-    with one_thread():
+    with one_blas_thread():
         while True:
             active = np.flatnonzero((state.code == RUNNING) & (state.iterations < max_iterations))[:lanes]
             if not len(active):

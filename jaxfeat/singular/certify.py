@@ -12,7 +12,7 @@ from jaxtyping import Array
 
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.linalg.subspaces import shortest
+from jaxfeat.linalg.subspaces import least_norm_solutions
 from jaxfeat.singular.batches import in_chunks, land_all
 from jaxfeat.singular.equations import Problem
 from jaxfeat.singular.space import AbstractSpace
@@ -64,7 +64,7 @@ def newton_steps(
     # What is not finite has no step, and is no solution.
     sound = np.isfinite(triangles).all((1, 2))
     triangles[~sound] = 0
-    steps = shortest(triangles[:, :, :-1], triangles[:, :, -1], CUT)
+    steps = least_norm_solutions(triangles[:, :, :-1], triangles[:, :, -1], CUT)
     return np.where(sound, np.abs(steps[:, : points.shape[1]]).max(1), np.inf)
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.rigid import rigid_motions
-from jaxfeat.linalg.lapack import backward, forward, qr_triangle, right_singular
+from jaxfeat.linalg.lapack import qr_triangle, right_singular_vectors, solve_upper, solve_upper_transposed
 from jaxfeat.singular.invariants import Invariants
 from jaxfeat.singular.land import Residual, Rows
 from jaxfeat.singular.product import environment_product
@@ -109,9 +109,9 @@ class Problem(eqx.Module):
         seen = jnp.where(valid[None], rigid.project(self.reference.jacobian(env)), 0)
         short = jnp.diag(jnp.where(valid, _SHORT, 1).astype(seen.dtype))
         r = qr_triangle(jnp.concatenate([seen, short]))
-        weighed = forward(r, jnp.where(valid[None], jacobian, 0).T).T
+        weighed = solve_upper_transposed(r, jnp.where(valid[None], jacobian, 0).T).T
         values, coordinates = _decomposed(weighed, valid)
-        coordinates = backward(r, coordinates.T).T
+        coordinates = solve_upper(r, coordinates.T).T
         lengths = jnp.linalg.norm(coordinates @ seen.T, axis=1, keepdims=True)
         return values, rigid.lift((coordinates / jnp.where(lengths > 0, lengths, 1)).T).T
 
@@ -141,4 +141,4 @@ def _decomposed(
     """Singular values, descending, and right singular vectors as rows; those of invalid columns come first."""
     matrix = jnp.where(valid[None], matrix, 0)
     top = _ON_TOP * (1 + jnp.linalg.norm(matrix))
-    return right_singular(qr_triangle(jnp.concatenate([matrix, jnp.diag(jnp.where(valid, 0, top))])))
+    return right_singular_vectors(qr_triangle(jnp.concatenate([matrix, jnp.diag(jnp.where(valid, 0, top))])))

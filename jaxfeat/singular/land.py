@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxfeat.linalg.lapack import backward, qr_triangle
+from jaxfeat.linalg.lapack import qr_triangle, solve_upper
 from jaxfeat.singular.product import plain_product
 
 RUNNING, SOLVED, STATIONARY = 0, 1, 2
@@ -124,7 +124,7 @@ def _step(residual: Residual, now: Landing, enough: Float[Array, ""] | float) ->
     damping = jnp.maximum(now.damping * jnp.minimum(now.residual, 1), SMALLEST_DAMPING * norm)
     damped = jnp.concatenate([now.triangle, damping * jnp.eye(size, size + 1, dtype=norm.dtype)])
     r = qr_triangle(damped)
-    step = -backward(r[:size, :size], r[:size, size])
+    step = -solve_upper(r[:size, :size], r[:size, size])
     longest = jnp.abs(step).max()
     step = step * jnp.minimum(1, LONGEST / jnp.maximum(longest, LONGEST))
     predicted = jnp.linalg.norm(now.triangle[:, :size] @ step + now.triangle[:, size])

@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.linalg.subspaces import shortest
+from jaxfeat.linalg.subspaces import least_norm_solutions
 from jaxfeat.singular.batches import land_all
 from jaxfeat.singular.equations import Problem
 
@@ -64,5 +64,5 @@ def _steps(
         right[:, row] = (directions[:, i] * directions[:, j]).sum(1)
     lost = ~(np.isfinite(matrix).all((1, 2)) & np.isfinite(right).all(1))
     matrix[lost], right[lost] = 0, 0
-    step = -shortest(matrix, right, CUT)
+    step = -least_norm_solutions(matrix, right, CUT)
     return step[:, :k], step[:, k:].reshape(b, q, p)

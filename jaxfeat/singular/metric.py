@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from jaxfeat.linalg.subspaces import svd
+from jaxfeat.linalg.subspaces import robust_svd
 
 WHITENING = 1e-3
 """Features that vary less than this, relative to those that vary the most, are amplified no further: their rounding
@@ -42,7 +42,7 @@ def metric(jacobians: np.ndarray, rng: np.random.Generator) -> Metric:
     """
     b, d, columns = jacobians.shape
     slopes = np.moveaxis(jacobians, 1, 0).reshape(d, b * columns)
-    left, values, _ = svd(slopes)
+    left, values, _ = robust_svd(slopes)
     whitened = (left / np.sqrt(values**2 + (WHITENING * values.max(initial=0.0)) ** 2)).T if values.any() else left.T
     size = ROWS_PER_COLUMN * columns
     return Metric(*(_scaled(_mixed(rows, size, rng), slopes, b * columns) for rows in (whitened, np.eye(d))))

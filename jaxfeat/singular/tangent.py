@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array
 
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.linalg.subspaces import svd
+from jaxfeat.linalg.subspaces import robust_svd
 from jaxfeat.singular.batches import in_chunks, land_all
 from jaxfeat.singular.equations import Problem
 from jaxfeat.singular.space import AbstractSpace
@@ -65,18 +65,18 @@ def _moves(space: AbstractSpace, points: Array, starts: Environment) -> tuple[Ar
 
 def _tangent(by_point: np.ndarray, by_direction: np.ndarray, moves: np.ndarray, rotations: np.ndarray) -> TangentSpace:
     # What no dv can make up for must vanish: the rest after projecting out what dv reaches.
-    left, values, back = svd(by_direction)
+    left, values, back = robust_svd(by_direction)
     seen = values > RANK * values.max()
     reached = left[:, seen]
     rest = by_point - reached @ (reached.T @ by_point)
-    _, sizes, right = svd(rest, full_matrices=True)
+    _, sizes, right = robust_svd(rest, full_matrices=True)
     rank = int((sizes > RANK * np.linalg.norm(by_point, 2)).sum())
     kernel = right[rank:].T
     free = moves @ kernel
-    _, sizes, axes = svd(rotations)
+    _, sizes, axes = robust_svd(rotations)
     rigid = axes[sizes > RANK * sizes.max()]
     # Coordinates that move nothing, such as those of fixed atoms, drop out here too.
-    _, sizes, right = svd(free - rigid.T @ (rigid @ free))
+    _, sizes, right = robust_svd(free - rigid.T @ (rigid @ free))
     found = kernel @ (right[sizes > RANK] / sizes[sizes > RANK, None]).T
     turns = -(back[seen].T / values[seen]) @ (reached.T @ (by_point @ found))
     return TangentSpace(found.T, turns.T)

@@ -15,8 +15,8 @@ from scipy.sparse.csgraph import connected_components
 
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.linalg.lapack import solution
-from jaxfeat.linalg.threads import one_thread
+from jaxfeat.linalg.lapack import solve_linear
+from jaxfeat.linalg.threads import one_blas_thread
 from jaxfeat.manifolds.manifold import AbstractManifold
 from jaxfeat.spectrum.jacobian import velocity, weighed_jacobian
 from jaxfeat.spectrum.reduce import all_rows
@@ -189,7 +189,7 @@ class _Search(NamedTuple):
                 members = active[first : first + BATCH]
                 filled = members[np.arange(BATCH) % len(members)]
                 batch = _State(*(leaf[filled] for leaf in state))
-                with one_thread():
+                with one_blas_thread():
                     # The depth as an array: one program for all of them.
                     after = _step(self.f, self.place, batch, cells, self.bounds, np.asarray(self.depth))
                 for leaf, new in zip(state, after, strict=True):
@@ -232,7 +232,7 @@ def _step(f: AbstractFeaturizer, place: Place, batch: Any, cells: Any, bounds: A
             scale = jnp.where(free, cells, 0)
             normal = state.normal * jnp.outer(scale, scale)
             lift = DAMPING * jnp.trace(normal) + jnp.finfo(normal.dtype).tiny
-            return solution(normal + lift * jnp.eye(len(cells), dtype=normal.dtype), -state.gradient * scale)
+            return solve_linear(normal + lift * jnp.eye(len(cells), dtype=normal.dtype), -state.gradient * scale)
 
         whole = solve(state.free)
         # At a bound, what would lead outside stays.

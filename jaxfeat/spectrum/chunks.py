@@ -12,9 +12,9 @@ from jaxtyping import Array, Int
 
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.linalg.compiled import compiled
-from jaxfeat.linalg.lanes import in_chunks, in_portions
-from jaxfeat.linalg.threads import one_thread
+from jaxfeat.linalg.batching import map_blocks, map_blocks_in_two_steps
+from jaxfeat.linalg.jit import tuned_jit
+from jaxfeat.linalg.threads import one_blas_thread
 from jaxfeat.spectrum.devices import devices, shared_out
 from jaxfeat.spectrum.driver import chunk_size, species_held
 from jaxfeat.spectrum.reduce import Reduced, few_rows, gram
@@ -68,7 +68,7 @@ def chunks(
     doubtful = [np.zeros(0, int)]
     over = devices()[: None if chunk else max(len(batch), 1)]
     for portion in portions(f, batch, ahead=ahead, chunk=chunk, shares=len(over)):
-        with one_thread():
+        with one_blas_thread():
             found = shared_out(_spectra, over, f, (portion.species, portion.environments), screened, by_rows)
             pair = _taken(Pair(*jax.tree.map(np.asarray, found)), slice(len(portion.indices)))
         below = np.any([~part.certified & ((np.asarray(part.n_null) > 0) | (not screened)) for part in pair], 0)
@@ -181,14 +181,14 @@ def _n_features(f: AbstractFeaturizer, batch: Environment, room: int) -> int:
     return eqx.filter_eval_shape(f, jax.tree.map(np.zeros_like, batch[0]).padded(room)).shape[0]
 
 
-@compiled
+@tuned_jit
 def _spectra(
     f: AbstractFeaturizer, subsets: Int[Array, "b k"] | np.ndarray, batch: Environment, screened: bool, by_rows: bool
 ) -> tuple[Spectrum, ...]:
     Item = tuple[Int[Array, " k"] | np.ndarray, Environment]
     scalings = (False, True)
     if batch.max_neighbors > MANY and refinable(f, batch) and not by_rows:
-        return in_portions(lambda both: refined_spectra(f, both[0], both[1], scalings, screened), (subsets, batch), 1)
+        return map_blocks(lambda both: refined_spectra(f, both[0], both[1], scalings, screened), (subsets, batch), 1)
 
     def reduce(item: Item) -> Reduced:
         subset, env = item
@@ -200,4 +200,4 @@ def _spectra(
         return tuple(spectrum_of(reduced, f, item[1], equilibrated=scaled, **how) for scaled in scalings)
 
     narrowest = f.restricted(subsets[0]) if f.species is not None else f
-    return in_chunks(reduce, finish, (subsets, batch), 1, chunk_size(narrowest, batch, screened))
+    return map_blocks_in_two_steps(reduce, finish, (subsets, batch), 1, chunk_size(narrowest, batch, screened))

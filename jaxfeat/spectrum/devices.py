@@ -12,7 +12,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from jaxfeat.linalg.compiled import compiled
+from jaxfeat.linalg.jit import tuned_jit
 
 AXIS = "environment"
 
@@ -43,7 +43,7 @@ def shared_out(
     return _shared_out(function, mesh, f, jax.device_put(batch, NamedSharding(mesh, P(AXIS))), settings)
 
 
-@compiled
+@tuned_jit
 def _shared_out(function: Callable[..., Any], mesh: Mesh, f: Any, batch: Any, settings: Any) -> Any:
     arrays, rest = eqx.partition(f, eqx.is_array)
 

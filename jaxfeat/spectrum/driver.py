@@ -14,9 +14,10 @@ from jaxtyping import Array, Int
 from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap, check_input, featurizer_of
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
-from jaxfeat.linalg.compiled import compiled
-from jaxfeat.linalg.lanes import FEW, LANES, in_chunks, in_portions
-from jaxfeat.linalg.primitive import being_traced
+from jaxfeat.linalg.batching import BLOCK_ITEMS, map_blocks, map_blocks_in_two_steps
+from jaxfeat.linalg.jit import tuned_jit
+from jaxfeat.linalg.lanes import MAX_NEIGHBORS_IN_LANES
+from jaxfeat.linalg.primitive import inside_transformation
 from jaxfeat.spectrum.reduce import Reduced, few_rows, gram
 from jaxfeat.spectrum.refine import refinable, refined_spectra
 from jaxfeat.spectrum.sizes import check_spectra
@@ -65,10 +66,10 @@ def singular_spectrum(
     if screened and directions:
         raise ValueError("a screened spectrum has values alone; leave out screened or directions.")
     directions = not screened if directions is None else directions
-    if being_traced():
+    if inside_transformation():
         return _compiled(f, at, equilibrated, False, directions, screened)
     refined = (screened or not directions) and refinable(f, at)
-    abreast = LANES if refined else chunk_size(f, at, screened)
+    abreast = BLOCK_ITEMS if refined else chunk_size(f, at, screened)
     check_spectra(f, at, abreast=abreast, directions=directions, by_gram=refined or screened)
     if refined:
         found = _refined(f, species_held(featurizer_of(f), at), at, equilibrated, screened)
@@ -125,7 +126,7 @@ def species_held(f: AbstractFeaturizer, at: Environment | Structure) -> Int[np.n
     return np.append(known, -1).astype(np.int32)[first[..., :most]]
 
 
-@compiled
+@tuned_jit
 def _refined(
     f: AbstractFeaturizer | AbstractStructureMap,
     subsets: Int[Array, "*b s"] | np.ndarray,
@@ -136,7 +137,7 @@ def _refined(
     def of_batch(batch: tuple[Int[Array, "b s"] | np.ndarray, Environment | Structure]) -> Spectrum:
         return refined_spectra(f, *batch, [equilibrated], screened)[0]
 
-    return in_portions(of_batch, (subsets, at), len(at.batch_shape))
+    return map_blocks(of_batch, (subsets, at), len(at.batch_shape))
 
 
 LANE_BYTES = 2_000_000
@@ -146,7 +147,7 @@ ALONE_BYTES = 32_000_000
 """Rows of one Jacobian from which on it is worked on alone: side by side, large ones only take memory."""
 
 
-@compiled
+@tuned_jit
 def _compiled(
     f: AbstractFeaturizer | AbstractStructureMap,
     at: Environment | Structure,
@@ -162,13 +163,13 @@ def _compiled(
         how = {"equilibrated": equilibrated, "every": every, "directions": directions, "squared": screened}
         return spectrum_of(reduced, f, item, **how)
 
-    return in_chunks(reduce, finish, at, len(at.batch_shape), chunk_size(f, at, screened))
+    return map_blocks_in_two_steps(reduce, finish, at, len(at.batch_shape), chunk_size(f, at, screened))
 
 
 def chunk_size(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure, screened: bool) -> int:
     """Items that are best worked on side by side."""
     n, centers = (at.max_neighbors, 1) if isinstance(at, Environment) else (at.neighbor.shape[-1], at.center.shape[-1])
-    if isinstance(at, Structure) and n > FEW:
+    if isinstance(at, Structure) and n > MAX_NEIGHBORS_IN_LANES:
         # Their centers go one by one.
         return 1
     # JᵀJ comes from a few matrices of its own size.

@@ -15,8 +15,9 @@ from jaxtyping import Array, Float, Int
 from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap, check_input
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
-from jaxfeat.linalg.compiled import compiled
-from jaxfeat.linalg.lanes import FEW, contracted, in_portions, lanes
+from jaxfeat.linalg.batching import map_blocks
+from jaxfeat.linalg.jit import tuned_jit
+from jaxfeat.linalg.lanes import MAX_NEIGHBORS_IN_LANES, contract_lanes, in_lanes
 from jaxfeat.spectrum.sizes import check_jacobian
 
 
@@ -46,12 +47,12 @@ ABREAST = 4
 """Environments to a portion at least. Measured."""
 
 
-@compiled
+@tuned_jit
 def _compiled(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure) -> Array:
     call: Callable[[Any], Any] = partial(single_jacobian, f)
     if isinstance(at, Environment) and at.batch_shape:
-        return in_portions(jax.vmap(call), at, len(at.batch_shape), _portion(f, at))
-    many = isinstance(at, Structure) and at.neighbor.shape[-1] > FEW
+        return map_blocks(jax.vmap(call), at, len(at.batch_shape), _portion(f, at))
+    many = isinstance(at, Structure) and at.neighbor.shape[-1] > MAX_NEIGHBORS_IN_LANES
     for _ in at.batch_shape:
         # One by one, what large structures need on the way stays in the caches.
         call = partial(jax.lax.map, call) if many else jax.vmap(call)
@@ -109,7 +110,7 @@ def structure_jacobian(
     f: AbstractStructureMap, structure: Structure
 ) -> tuple[Float[Array, "d n 3"], Float[Array, " n"]]:
     """From the centers' Jacobians: a displacement reaches a center as that of its neighbor less its own."""
-    if structure.neighbor.shape[1] <= FEW:
+    if structure.neighbor.shape[1] <= MAX_NEIGHBORS_IN_LANES:
         return assembled(f, structure, *center_jacobians(f, structure))
     n = structure.positions.shape[0]
 
@@ -141,7 +142,7 @@ def assembled(
     f: AbstractStructureMap, structure: Structure, rows: Float[Array, "c d k 3"], weights: Float[Array, "c k"]
 ) -> tuple[Float[Array, "d n 3"], Float[Array, " n"]]:
     """The Jacobian of the structure from those of its centers."""
-    if rows.shape[2] <= FEW:
+    if rows.shape[2] <= MAX_NEIGHBORS_IN_LANES:
         per_center = _moved((), (rows, _bonds(structure, rows.dtype)))
     else:
         moving = partial(_moving, n=structure.positions.shape[0])
@@ -163,7 +164,7 @@ def assembled_gram(structure: Structure, of_centers: Float[Array, "c j j"]) -> F
     """JᵀJ of the structure from those of its centers, of three columns a neighbor."""
     n, (c, k) = structure.positions.shape[0], structure.neighbor.shape
     products = of_centers.reshape(c, k, 3, k, 3)
-    if k <= FEW:
+    if k <= MAX_NEIGHBORS_IN_LANES:
         return _moved_twice((), (products, _bonds(structure, products.dtype))).reshape(3 * n, 3 * n)
     for axis in (1, 3):
         # A center's own displacement moves all of its neighbors backwards.
@@ -181,21 +182,21 @@ def _bonds(structure: Structure, dtype: Any) -> Float[Array, "c k n"]:
     return ends - (structure.center[:, None, None] == atoms[None, None]).astype(dtype)
 
 
-@lanes
+@in_lanes
 def _moved(_: tuple[()], each: tuple[Array, Array]) -> Float[Array, "c d n 3 b"]:
     rows, bonds = each
-    return jax.lax.map(lambda one: contracted(jnp.moveaxis(one[0], 1, 2), one[1]).swapaxes(1, 2), (rows, bonds))
+    return jax.lax.map(lambda one: contract_lanes(jnp.moveaxis(one[0], 1, 2), one[1]).swapaxes(1, 2), (rows, bonds))
 
 
-@lanes
+@in_lanes
 def _moved_twice(_: tuple[()], each: tuple[Array, Array]) -> Float[Array, "n 3 n 3 b"]:
     products, bonds = each
     n, b = bonds.shape[2:]
 
     def add(sums: Array, of_center: tuple[Array, Array]) -> tuple[Array, None]:
         products, bonds = of_center
-        once = contracted(bonds.swapaxes(0, 1), products)
-        return sums + contracted(bonds.swapaxes(0, 1), jnp.moveaxis(once, 2, 0)), None
+        once = contract_lanes(bonds.swapaxes(0, 1), products)
+        return sums + contract_lanes(bonds.swapaxes(0, 1), jnp.moveaxis(once, 2, 0)), None
 
     found = jax.lax.scan(add, jnp.zeros_like(products, shape=(n, n, 3, 3, b)), (products, bonds))[0]
     return found.transpose(0, 3, 1, 2, 4)

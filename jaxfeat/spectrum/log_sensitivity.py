@@ -18,8 +18,9 @@ from jaxtyping import Array, Bool, Float
 from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap, check_input
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
-from jaxfeat.linalg.compiled import compiled
-from jaxfeat.linalg.lanes import FEW, in_portions
+from jaxfeat.linalg.batching import map_blocks
+from jaxfeat.linalg.jit import tuned_jit
+from jaxfeat.linalg.lanes import MAX_NEIGHBORS_IN_LANES
 from jaxfeat.spectrum.jacobian import velocity, weighed_jacobian
 from jaxfeat.spectrum.reduce import few_rows
 from jaxfeat.spectrum.solve import Spectrum, spectrum_of
@@ -63,7 +64,7 @@ def log_sensitivity(
     return _compiled(f.prepared(), at, equilibrated)
 
 
-@compiled
+@tuned_jit
 def _compiled(
     f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure, equilibrated: bool
 ) -> Float[Array, "*batch"]:
@@ -73,8 +74,8 @@ def _compiled(
     if not at.batch_shape:
         return single(at)
     # Large structures one by one, as in `singular_spectrum`: side by side, centers that are padding take time too.
-    alone = isinstance(at, Structure) and at.neighbor.shape[-1] > FEW
-    return in_portions(partial(jax.lax.map, single) if alone else jax.vmap(single), at, len(at.batch_shape))
+    alone = isinstance(at, Structure) and at.neighbor.shape[-1] > MAX_NEIGHBORS_IN_LANES
+    return map_blocks(partial(jax.lax.map, single) if alone else jax.vmap(single), at, len(at.batch_shape))
 
 
 def _lifted(f: Any, at: Any) -> Any:

@@ -18,7 +18,7 @@ from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.linalg.gram import gram_matrix
-from jaxfeat.linalg.lanes import FEW
+from jaxfeat.linalg.lanes import MAX_NEIGHBORS_IN_LANES
 from jaxfeat.linalg.triangular import r_factor
 from jaxfeat.spectrum.jacobian import added_up, assembled, assembled_gram, cancellation, structure_jacobian
 
@@ -89,7 +89,7 @@ def gram(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structu
 def _of_centers(function: Callable[[Environment], Any], structure: Structure) -> Any:
     """`function` of each center's environment; one by one, and of those that there are, where they fill the caches."""
     environments = structure.environments()
-    if structure.neighbor.shape[1] <= FEW:
+    if structure.neighbor.shape[1] <= MAX_NEIGHBORS_IN_LANES:
         return jax.vmap(function)(environments)
     found = jax.eval_shape(function, environments[0])
 

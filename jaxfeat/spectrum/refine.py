@@ -21,9 +21,9 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap, featurizer_of
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
-from jaxfeat.linalg.eigen import positive_eigen
-from jaxfeat.linalg.lanes import FEW
-from jaxfeat.linalg.lapack import eigen, singular_values
+from jaxfeat.linalg.eigen import psd_eigh
+from jaxfeat.linalg.lanes import MAX_NEIGHBORS_IN_LANES
+from jaxfeat.linalg.lapack import eigh, singular_values
 from jaxfeat.spectrum.reduce import Reduced, gram
 from jaxfeat.spectrum.solve import Projected, Spectrum, concluded, projected
 
@@ -58,7 +58,7 @@ def refinable(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | St
     if isinstance(f, AbstractStructureMap) and f.adds_centers:
         return False
     n = at.max_neighbors if isinstance(at, Environment) else min(at.neighbor.shape[-1], at.positions.shape[-2] - 1)
-    return featurizer_of(f).short_gram and n > FEW
+    return featurizer_of(f).short_gram and n > MAX_NEIGHBORS_IN_LANES
 
 
 def refined_spectra(
@@ -92,7 +92,7 @@ def refined_spectra(
 
 def _chosen(reduced: Reduced, at: Environment | Structure, *, equilibrated: bool, screened: bool) -> _Chosen:
     seen = projected(reduced, at, equilibrated=equilibrated, squared=True)
-    squares, vectors = positive_eigen(seen.matrix, seen.rigid.valid)
+    squares, vectors = psd_eigh(seen.matrix, seen.rigid.valid)
     values = jnp.sqrt(squares)
     listed = jnp.arange(values.shape[0]) < seen.n_values
     share = jnp.maximum(MARGIN * jnp.finfo(values.dtype).eps / seen.rounding, SMALLEST_SHARE)
@@ -189,7 +189,7 @@ def _values(room: int, products: Float[Array, "m m"]) -> Float[Array, " k"]:
     products = products[:room, :room]
     lengths = jnp.sqrt(jnp.diagonal(products))
     safe = jnp.where(lengths > 0, lengths, 1)
-    squares, vectors = eigen(products / safe[:, None] / safe[None])
+    squares, vectors = eigh(products / safe[:, None] / safe[None])
     rows = jnp.sqrt(jnp.maximum(squares, 0))[:, None] * vectors.T * lengths[None]
     return singular_values(rows)
 

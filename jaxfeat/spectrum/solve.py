@@ -15,7 +15,7 @@ from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap, feat
 from jaxfeat.geometry.environment import COINCIDENT, Environment, on_host
 from jaxfeat.geometry.rigid import RigidMotions, rigid_motions
 from jaxfeat.geometry.structure import Structure
-from jaxfeat.linalg.eigen import positive_values
+from jaxfeat.linalg.eigen import psd_eigenvalues
 from jaxfeat.linalg.svd import right_svd
 from jaxfeat.spectrum.reduce import Reduced
 from jaxfeat.spectrum.status import NAMES, Status
@@ -159,7 +159,7 @@ def spectrum_of(
     """
     seen = projected(reduced, at, equilibrated=equilibrated, squared=squared)
     if squared:
-        values = jnp.sqrt(positive_values(seen.matrix, seen.rigid.valid))
+        values = jnp.sqrt(psd_eigenvalues(seen.matrix, seen.rigid.valid))
         coordinates = jnp.zeros((len(values), 0), values.dtype)
     else:
         values, coordinates = right_svd(seen.matrix, seen.rigid.valid, directions)

@@ -8,7 +8,7 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Array, Bool, Int
 
-from jaxfeat.geometry.environment import concrete
+from jaxfeat.linalg.arrays import concrete_values
 
 
 class StatusName(StrEnum):
@@ -95,7 +95,7 @@ class Status(eqx.Module):
         return np.asarray([name.value for name in NAMES])[np.asarray(self.code)]
 
     def __str__(self) -> str:
-        known = concrete(self.code)
+        known = concrete_values(self.code)
         return "traced" if known is None else str(self.names)
 
     @property

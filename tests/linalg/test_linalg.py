@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from jaxfeat.linalg import lapack
-from jaxfeat.linalg.compiled import compiled
-from jaxfeat.linalg.eigen import positive_values
+from jaxfeat.linalg.batching import map_blocks_in_two_steps
+from jaxfeat.linalg.eigen import psd_eigenvalues
 from jaxfeat.linalg.gram import gram_matrix
-from jaxfeat.linalg.lanes import in_chunks, lanes
+from jaxfeat.linalg.jit import tuned_jit
+from jaxfeat.linalg.lanes import in_lanes
 from jaxfeat.linalg.svd import right_svd
 from jaxfeat.linalg.triangular import r_factor
 
@@ -78,7 +79,7 @@ def test_eigenvalues_are_those_of_numpy(c, dtype):
     matrices = np.concatenate([matrices, matrices])
     valid = np.ones((len(matrices), c), bool)
     valid[: len(matrices) // 2, c // 3 : c // 2] = False
-    found = np.asarray(jax.jit(jax.vmap(positive_values))(matrices.astype(dtype), valid))
+    found = np.asarray(jax.jit(jax.vmap(psd_eigenvalues))(matrices.astype(dtype), valid))
     kept = np.where(valid[:, :, None] & valid[:, None], matrices, 0)
     wanted = np.linalg.eigvalsh(kept)[:, ::-1]
     assert found.dtype == dtype and (found >= 0).all() and (np.diff(found, axis=1) <= 0).all()
@@ -97,7 +98,7 @@ def test_an_item_is_the_same_in_any_company():
 def test_nested_maps_make_one_batch_of_lanes():
     seen = []
 
-    @lanes
+    @in_lanes
     def scaled(factor, x):
         seen.append(x.shape)
         return factor * x.sum(0)
@@ -113,7 +114,7 @@ def test_nested_maps_make_one_batch_of_lanes():
     np.testing.assert_array_equal(by_row, wanted / [[2], [1]])
 
 
-@lanes
+@in_lanes
 def turned(factor, each):
     """Nonlinear in all of its arguments, with a loop."""
     x, shift = each
@@ -169,7 +170,7 @@ def test_lanes_have_the_derivatives_of_sums_over_a_batch():
 
 
 def test_lanes_keep_numbers_that_have_no_derivative():
-    counted = lanes(lambda count, each: (count + each[0].astype(jnp.int32), 2 * each[1]))
+    counted = in_lanes(lambda count, each: (count + each[0].astype(jnp.int32), 2 * each[1]))
     x = np.arange(6.0).reshape(3, 2)
     count = np.int32(2)
     (n, y), (_, change) = jax.vmap(lambda x: jax.jvp(lambda x: counted(count, (x[0], x[1])), (x,), (x,)))(x)
@@ -179,7 +180,7 @@ def test_lanes_keep_numbers_that_have_no_derivative():
 
 
 def test_compiled_functions_are_the_same_within_others():
-    square = compiled(lambda x: x**2)
+    square = tuned_jit(lambda x: x**2)
     x = np.arange(3.0)
     np.testing.assert_array_equal(square(x), x**2)
     np.testing.assert_array_equal(jax.jit(lambda y: y * square(x))(2.0), 2 * x**2)
@@ -190,23 +191,23 @@ def test_compiled_functions_are_the_same_within_others():
 @pytest.mark.parametrize("size", [1, 4, 6, 100])
 def test_chunks_give_every_item_in_order(size):
     x = np.arange(14.0).reshape(2, 7)
-    found = in_chunks(jnp.square, lambda square, y: (y, square + y), x, 2, size)
+    found = map_blocks_in_two_steps(jnp.square, lambda square, y: (y, square + y), x, 2, size)
     np.testing.assert_array_equal(found[1], x**2 + x)
-    assert in_chunks(jnp.square, jnp.add, np.zeros((0, 3)), 1, size).shape == (0, 3)
-    assert in_chunks(jnp.square, jnp.add, x[0], 0, size).shape == (7,)
+    assert map_blocks_in_two_steps(jnp.square, jnp.add, np.zeros((0, 3)), 1, size).shape == (0, 3)
+    assert map_blocks_in_two_steps(jnp.square, jnp.add, x[0], 0, size).shape == (7,)
 
 
 def test_chunks_of_both_steps_have_sizes_of_their_own(monkeypatch):
-    monkeypatch.setattr("jaxfeat.linalg.lanes.LANES", 4)
+    monkeypatch.setattr("jaxfeat.linalg.batching.BLOCK_ITEMS", 4)
     sizes = [], []
-    first, then = (lanes(lambda _, each, seen=seen: seen.append(each.shape[-1]) or each) for seen in sizes)
+    first, then = (in_lanes(lambda _, each, seen=seen: seen.append(each.shape[-1]) or each) for seen in sizes)
     x = np.arange(7.0)
-    found = in_chunks(lambda y: first((), y), lambda same, y: then((), same + y), x, 1, 2)
+    found = map_blocks_in_two_steps(lambda y: first((), y), lambda same, y: then((), same + y), x, 1, 2)
     np.testing.assert_array_equal(found, 2 * x)
     assert 2 in sizes[0] and 4 in sizes[1] and 4 not in sizes[0]
 
 
-@pytest.mark.parametrize("name", ["qr_triangle", "eigen", "singular_values", "right_singular"])
+@pytest.mark.parametrize("name", ["qr_triangle", "eigh", "singular_values", "right_singular"])
 def test_lapack_gets_one_matrix_at_a_time(name):
     """For batches jaxlib waits for XLA's threads, and several devices then wait for each other for good."""
     batch = jnp.ones((2, 3, 20, 20))

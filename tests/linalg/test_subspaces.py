@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxfeat.linalg.subspaces import shortest, svd
+from jaxfeat.linalg.subspaces import least_norm_solutions, robust_svd
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def test_what_numpy_gives_up_on_is_decomposed(given_up, full):
     matrices = np.random.default_rng(0).normal(size=(3, 5, 4))
     matrices[1, 0, 0] = 7
     for some in (matrices, matrices[1]):
-        u, values, vt = svd(some, full_matrices=full)
+        u, values, vt = robust_svd(some, full_matrices=full)
         assert u.shape[-1] == (5 if full else 4)
         np.testing.assert_allclose((u[..., :4] * values[..., None, :]) @ vt, some, atol=1e-14)
         assert (np.diff(values, axis=-1) <= 0).all()
@@ -35,7 +35,7 @@ def test_the_shortest_solution(given_up):
     matrices, right = rng.normal(size=(3, 6, 4)), rng.normal(size=(3, 6))
     matrices[1, 0, 0] = 7
     matrices[2, :, 3] = matrices[2, :, 0] + 1e-12
-    found = shortest(matrices, right, 1e-9)
+    found = least_norm_solutions(matrices, right, 1e-9)
     for i in range(3):
         np.testing.assert_allclose(found[i], np.linalg.lstsq(matrices[i], right[i], rcond=1e-9)[0], atol=1e-8)
-    np.testing.assert_array_equal(shortest(np.zeros((1, 2, 3)), np.ones((1, 2)), 1e-9), 0)
+    np.testing.assert_array_equal(least_norm_solutions(np.zeros((1, 2, 3)), np.ones((1, 2)), 1e-9), 0)

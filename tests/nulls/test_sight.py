@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxfeat import Environment, PowerSpectrum
-from jaxfeat.linalg.subspaces import orthogonal
+from jaxfeat.linalg.subspaces import orthogonal_complement
 from jaxfeat.nulls.classify import measured
 from jaxfeat.nulls.kernel import site_edges, summed_edges
 from jaxfeat.nulls.sight import least_seen, sight
@@ -58,7 +58,7 @@ def test_crowds_are_told_apart():
     radial = np.zeros((30, 30, 3))
     radial[np.arange(30), np.arange(30)] = points / np.linalg.norm(points, axis=1, keepdims=True)
     assert least_seen(seen(points, 1), radial.reshape(30, 90))[0] > 1e-8
-    assert least_seen(seen(points, 2), orthogonal(turns(points)))[0] > 1e-3
+    assert least_seen(seen(points, 2), orthogonal_complement(turns(points)))[0] > 1e-3
 
 
 def test_sums_over_centers_move_with_their_centers():
@@ -67,4 +67,4 @@ def test_sums_over_centers_move_with_their_centers():
     rows = sight(edges, 2, False, 1e-5)
     stretch = np.array([[0, 0, 1.0, 0, 0, -1.0]]) / np.sqrt(2)
     assert least_seen(rows, stretch)[0] > 0.5
-    assert least_seen(rows, orthogonal(stretch))[0] < 1e-15
+    assert least_seen(rows, orthogonal_complement(stretch))[0] < 1e-15

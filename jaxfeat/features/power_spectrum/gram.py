@@ -21,14 +21,14 @@ from jaxtyping import Array, Float
 from jaxfeat.features.atoms import Y_00, Atoms, each_l, in_channels, matrix_product
 from jaxfeat.features.density import DensityFeaturizer, atoms_of, center_in_channels, radial_factors
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.linalg.lanes import FEW, lanes
+from jaxfeat.linalg.lanes import MAX_NEIGHBORS_IN_LANES, in_lanes
 
 
 def power_spectrum_gram(f: DensityFeaturizer, env: Environment) -> tuple[Float[Array, "m m"], Float[Array, " n"]]:
     """JᵀJ of one environment and the norms that go with it, as `AbstractFeaturizer.jacobian_gram` has them."""
     if env.max_neighbors == 0:
         return jnp.zeros((0, 0), env.positions.dtype), jnp.zeros(0, env.positions.dtype)
-    return (_side_by_side if env.max_neighbors <= FEW else _gram)(*atoms_of(f, env))
+    return (_side_by_side if env.max_neighbors <= MAX_NEIGHBORS_IN_LANES else _gram)(*atoms_of(f, env))
 
 
 def _gram(f: DensityFeaturizer, at: Atoms) -> tuple[Float[Array, "m m *b"], Float[Array, "n *b"]]:
@@ -67,7 +67,7 @@ def _gram(f: DensityFeaturizer, at: Atoms) -> tuple[Float[Array, "m m *b"], Floa
     return whole.swapaxes(2, 3).reshape(3 * n, 3 * n, *batch), jnp.sqrt(added)
 
 
-_side_by_side = lanes(_gram)
+_side_by_side = in_lanes(_gram)
 
 
 def _few(at: Atoms, g: Array, dg: Array, t: Array, dt: Array) -> tuple[Array, ...]:

@@ -24,7 +24,7 @@ from jaxtyping import Array, Float
 from jaxfeat.features.atoms import Y_00, Atoms, each_l, in_channels, matrix_product
 from jaxfeat.features.density import DensityFeaturizer, atoms_of, center_in_channels, radial_factors
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.linalg.lanes import FEW, lanes
+from jaxfeat.linalg.lanes import MAX_NEIGHBORS_IN_LANES, in_lanes
 from jaxfeat.linalg.lapack import qr_triangle
 from jaxfeat.linalg.triangular import r_factor
 from jaxfeat.so3.coupling import coupling
@@ -38,7 +38,7 @@ def condensed_power_spectrum(f: DensityFeaturizer, env: Environment) -> Float[Ar
     """The rows of one environment, as `AbstractFeaturizer.condensed_jacobian` has them."""
     if env.max_neighbors == 0:
         return jnp.zeros((0, 0), env.positions.dtype)
-    return (_side_by_side if env.max_neighbors <= FEW else _rows)(*atoms_of(f, env))
+    return (_side_by_side if env.max_neighbors <= MAX_NEIGHBORS_IN_LANES else _rows)(*atoms_of(f, env))
 
 
 def _rows(f: DensityFeaturizer, at: Atoms) -> Float[Array, "k m *b"]:
@@ -76,7 +76,7 @@ def _rows(f: DensityFeaturizer, at: Atoms) -> Float[Array, "k m *b"]:
     return jnp.concatenate(rows)
 
 
-_side_by_side = lanes(_rows)
+_side_by_side = in_lanes(_rows)
 
 
 def _by_coordinate(of_neighbors: Float[Array, "l q n *b"]) -> Float[Array, "l q m *b"]:

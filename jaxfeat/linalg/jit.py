@@ -9,10 +9,10 @@ from typing import Any
 import equinox as eqx
 import jax
 
-from jaxfeat.linalg.primitive import being_traced
+from jaxfeat.linalg.primitive import inside_transformation
 
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+def tuned_jit(function: Callable[..., Any]) -> Callable[..., Any]:
     """`equinox.filter_jit`, with the kernels for CPUs written by the elder of XLA's two ways.
 
     Of what is done with Jacobians these are as fast or faster, and take about half as long to compile; of features
@@ -25,7 +25,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def call(*args: Any) -> Any:
         # Only a whole program takes options.
-        return (inside if being_traced() else alone())(*args)
+        return (inside if inside_transformation() else alone())(*args)
 
     return call
 

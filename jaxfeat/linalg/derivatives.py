@@ -11,7 +11,7 @@ import jax
 from jaxfeat.errors import DerivativeError
 
 
-def without_derivative(function: Callable[..., Any]) -> Callable[..., Any]:
+def refuse_derivatives(function: Callable[..., Any]) -> Callable[..., Any]:
     """Refuse both modes of differentiation of a function of arrays, while it is traced.
 
     Derivatives of decompositions do not exist where values repeat or vanish. Symmetric atoms make them do so, and

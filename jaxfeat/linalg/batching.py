@@ -1,0 +1,76 @@
+"""A batch of any size, computed in blocks of a bounded number of items.
+
+A whole batch at once would outgrow the caches, and soon the memory; one item at a time would leave nothing to
+vectorize.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+BLOCK_ITEMS = 128
+"""Items of a block of small matrices. Measured: so many that the time to start a kernel is small beside its work."""
+
+
+def map_blocks(function: Callable[[Any], Any], items: Any, n_axes: int, block_items: int = BLOCK_ITEMS) -> Any:
+    """Apply a function of batches with one leading axis to a batch with any number of them.
+
+    **Arguments:**
+
+    - `function`: Takes a pytree of arrays with one batch axis, and returns another.
+    - `items`: The batch, or a single item.
+    - `n_axes`: The number of leading axes of the batch; 0 for a single item.
+    - `block_items`: About how many items `function` takes at a time.
+    """
+    shape = jax.tree.leaves(items)[0].shape[:n_axes]
+    flat = jax.tree.map(lambda x: x.reshape(prod(shape), *x.shape[n_axes:]), items)
+    return jax.tree.map(lambda x: x.reshape(*shape, *x.shape[1:]), _map_flat_blocks(function, flat, block_items))
+
+
+def map_blocks_in_two_steps(
+    first: Callable[[Any], Any], then: Callable[[Any, Any], Any], items: Any, n_axes: int, block_items: int
+) -> Any:
+    """Compute `then(first(item), item)` for each item, with blocks of different sizes for the two steps.
+
+    `first` needs much memory and runs on `block_items` items at a time; `then` works on what is left of them, and runs
+    on `BLOCK_ITEMS` or more. If `block_items` is 1, then `first` sees single items without a batch axis.
+    """
+    if n_axes == 0:
+        return then(first(items), items)
+
+    def both(batch: Any) -> Any:
+        reduced = (
+            jax.lax.map(first, batch) if block_items == 1 else _map_flat_blocks(jax.vmap(first), batch, block_items)
+        )
+        return jax.vmap(then)(reduced, batch)
+
+    return map_blocks(both, items, n_axes, max(block_items, BLOCK_ITEMS))
+
+
+def _map_flat_blocks(function: Callable[[Any], Any], batch: Any, block_items: int) -> Any:
+    """Apply a function of batches to a batch with one leading axis."""
+    total = jax.tree.leaves(batch)[0].shape[0]
+    n_blocks = max(-(-total // block_items), 1)
+    if n_blocks == 1:
+        return function(batch)
+    # Blocks of equal length share one program, so the last block overlaps the one before if the batch does not divide.
+    length = -(-total // n_blocks)
+    starts = np.minimum(np.arange(n_blocks) * length, total - length)
+    n_twice = n_blocks * length - total
+
+    def one(start: Array) -> Any:
+        return function(jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, start, length), batch))
+
+    def joined(x: Array) -> Array:
+        if not n_twice:
+            return x.reshape(total, *x.shape[2:])
+        return jnp.concatenate([x[:-1].reshape((n_blocks - 1) * length, *x.shape[2:]), x[-1, n_twice:]])
+
+    return jax.tree.map(joined, jax.lax.map(one, starts))
