@@ -207,7 +207,7 @@ def test_chunks_of_both_steps_have_sizes_of_their_own(monkeypatch):
     assert 2 in sizes[0] and 4 in sizes[1] and 4 not in sizes[0]
 
 
-@pytest.mark.parametrize("name", ["qr_triangle", "eigh", "singular_values", "right_singular"])
+@pytest.mark.parametrize("name", ["qr_triangle", "eigh", "singular_values", "right_singular_vectors"])
 def test_lapack_gets_one_matrix_at_a_time(name):
     """For batches jaxlib waits for XLA's threads, and several devices then wait for each other for good."""
     batch = jnp.ones((2, 3, 20, 20))
