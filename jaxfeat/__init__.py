@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from jaxfeat.choose.converge import converge as converge
     from jaxfeat.features.base import AbstractFeaturizer as AbstractFeaturizer
     from jaxfeat.features.function import function as function
-    from jaxfeat.features.lift import stacked as stacked
-    from jaxfeat.features.lift import summed as summed
-    from jaxfeat.features.power_spectrum.featurizer import Bispectrum as Bispectrum
-    from jaxfeat.features.power_spectrum.featurizer import Correlations as Correlations
+    from jaxfeat.features.many_body import Bispectrum as Bispectrum
+    from jaxfeat.features.many_body import Correlations as Correlations
     from jaxfeat.features.power_spectrum.featurizer import PowerSpectrum as PowerSpectrum
-    from jaxfeat.features.power_spectrum.featurizer import RadialSpectrum as RadialSpectrum
+    from jaxfeat.features.radial_spectrum import RadialSpectrum as RadialSpectrum
     from jaxfeat.features.spec import from_spec as from_spec
     from jaxfeat.features.spec import spec as spec
+    from jaxfeat.features.structure_map import stacked as stacked
+    from jaxfeat.features.structure_map import summed as summed
     from jaxfeat.geometry.environment import Environment as Environment
     from jaxfeat.geometry.files.frames import Frames as Frames
     from jaxfeat.geometry.files.frames import frames as frames
@@ -63,8 +63,8 @@ _MODULES = {
 
 _HOMES = {
     "AbstractFeaturizer": "features.base",
-    "Bispectrum": "features.power_spectrum.featurizer",
-    "Correlations": "features.power_spectrum.featurizer",
+    "Bispectrum": "features.many_body",
+    "Correlations": "features.many_body",
     "Environment": "geometry.environment",
     "Frames": "geometry.files.frames",
     "Free": "singular.space",
@@ -73,7 +73,7 @@ _HOMES = {
     "NullSpace": "nulls.classify",
     "PowerSpectrum": "features.power_spectrum.featurizer",
     "QuasiConstantPath": "inverse.quasi_constant",
-    "RadialSpectrum": "features.power_spectrum.featurizer",
+    "RadialSpectrum": "features.radial_spectrum",
     "SingularPath": "singular.trace",
     "SingularPoints": "singular.points",
     "Spectrum": "spectrum.solve",
@@ -96,9 +96,9 @@ _HOMES = {
     "read": "geometry.files.read",
     "singular_spectrum": "spectrum.driver",
     "spec": "features.spec",
-    "stacked": "features.lift",
+    "stacked": "features.structure_map",
     "structures": "geometry.neighbors",
-    "summed": "features.lift",
+    "summed": "features.structure_map",
     "sweep": "store.sweep",
     "symmetrized": "geometry.symmetry",
     "trace_quasi_constant": "inverse.quasi_constant",

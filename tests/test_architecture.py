@@ -17,7 +17,15 @@ from jaxfeat import Environment, PowerSpectrum
 
 PACKAGE = Path(jaxfeat.__file__).parent
 
-BELOW = {"errors", "geometry", "linalg", "features.base"}
+BELOW = {
+    "errors",
+    "geometry",
+    "linalg",
+    "features.base",
+    "features.additive",
+    "features.structure_map",
+    "features.check",
+}
 MAY_SEE = {
     "errors": set(),
     "memory": {"errors"},

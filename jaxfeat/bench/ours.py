@@ -13,9 +13,10 @@ import numpy as np
 from jaxfeat.basis.cutoff import AbstractCutoff, NoCutoff, ShiftedCosine
 from jaxfeat.bench.peer import Stages
 from jaxfeat.bench.works import WIDTH, Work
-from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap
-from jaxfeat.features.lift import stacked
-from jaxfeat.features.power_spectrum.featurizer import Bispectrum, PowerSpectrum
+from jaxfeat.features.base import AbstractFeaturizer
+from jaxfeat.features.many_body import Bispectrum
+from jaxfeat.features.power_spectrum.featurizer import PowerSpectrum
+from jaxfeat.features.structure_map import AbstractStructureMap, stacked
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.neighbors import environments, structures
 from jaxfeat.geometry.structure import Structure

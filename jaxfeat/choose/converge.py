@@ -18,7 +18,8 @@ from jaxtyping import Array, Float, Int
 
 from jaxfeat.choose.grid import Grid
 from jaxfeat.errors import BasisError, GeometryError, PrecisionError, SizeError
-from jaxfeat.features.base import AbstractFeaturizer, check_input
+from jaxfeat.features.base import AbstractFeaturizer
+from jaxfeat.features.check import check_compatible
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.symmetry import Group
 from jaxfeat.linalg.lapack import qr_triangle
@@ -103,7 +104,7 @@ def checked(
     """
     featurizers = _listed(f)
     for one in featurizers:
-        check_input(one, batch)
+        check_compatible(one, batch)
     if np.asarray(batch.positions).dtype != np.float64:
         raise PrecisionError(
             f"positions are {batch.positions.dtype}, and null directions are a matter of the last digits; "
@@ -278,7 +279,7 @@ def _triangles(
     """Of each environment's Jacobian, for each l_max, a triangle with the same singular values."""
 
     def single(subset: Int[Array, " k"] | np.ndarray, env: Environment) -> Float[Array, "l 3n n 3"]:
-        jacobian = single_jacobian(f.restricted(subset) if f.species is not None else f, env)
+        jacobian = single_jacobian(f.restricted_to_species(subset) if f.species is not None else f, env)
         size = 3 * jacobian.shape[1]
         matrix = jacobian.reshape(-1, size)
         triangles = [jnp.zeros((size, size), matrix.dtype)]

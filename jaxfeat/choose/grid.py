@@ -52,7 +52,7 @@ class Grid:
         self.n_max = sorted({int(n) for n in n_max})
         self.l_max = sorted({int(l) for l in l_max}) if angular else [0]
         self._bases = {
-            Sizes(n, l): f.enlarged(n_max=n, l_max=l) if angular else f.enlarged(n_max=n)
+            Sizes(n, l): f.with_sizes(n_max=n, l_max=l) if angular else f.with_sizes(n_max=n)
             for n in self.n_max
             for l in self.l_max
         }
@@ -87,7 +87,10 @@ class Grid:
         # Products of ν channels are a polynomial of degree ν in the number of species, here by its differences at 0:
         # for the many species of a set of crystals they are too many to list.
         known = min(n_species, f.nu) if f.nu is not None else n_species
-        counts = [f.restricted(np.arange(1, k + 1, dtype=np.int32)).n_features if k else 0 for k in range(known + 1)]
+        counts = [
+            f.restricted_to_species(np.arange(1, k + 1, dtype=np.int32)).n_features if k else 0
+            for k in range(known + 1)
+        ]
         if known == n_species:
             return counts[-1]
         return sum(comb(n_species, k) * int(np.diff(counts, k)[0]) for k in range(known + 1))
@@ -95,7 +98,7 @@ class Grid:
     def _shells(self, n_max: int, n_species: int) -> Shells:
         """The shells of one n_max for environments that hold so many species."""
         among = np.arange(1, n_species + 1, dtype=np.int32)
-        labels = [self._bases[Sizes(n_max, l)].restricted(among).labels for l in self.l_max]
+        labels = [self._bases[Sizes(n_max, l)].restricted_to_species(among).labels for l in self.l_max]
         index = {label: k for k, label in enumerate(labels[-1])}
         columns = [np.asarray([index[label] for label in some], int) for some in labels]
         added = [columns[0], *(np.setdiff1d(new, old) for old, new in pairwise(columns))]

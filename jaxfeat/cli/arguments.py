@@ -235,7 +235,9 @@ def _specified(arguments: argparse.Namespace) -> AbstractFeaturizer | None:
 def _from_options(arguments: argparse.Namespace, batch: Environment | Frames) -> AbstractFeaturizer:
     import numpy as np
 
-    from jaxfeat.features.power_spectrum.featurizer import Bispectrum, Correlations, PowerSpectrum, RadialSpectrum
+    from jaxfeat.features.many_body import Bispectrum, Correlations
+    from jaxfeat.features.power_spectrum.featurizer import PowerSpectrum
+    from jaxfeat.features.radial_spectrum import RadialSpectrum
     from jaxfeat.geometry.files.frames import Frames
     from jaxfeat.geometry.species import SYMBOLS
 

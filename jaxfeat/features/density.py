@@ -21,8 +21,8 @@ from jaxfeat.basis.cutoff import AbstractCutoff, NoCutoff, Smoothstep, Willatt20
 from jaxfeat.basis.radial import RADIAL_BASES, AbstractRadialBasis
 from jaxfeat.basis.series import Series
 from jaxfeat.errors import BasisError, SpeciesError
+from jaxfeat.features.additive import AbstractAdditiveFeaturizer
 from jaxfeat.features.atoms import Y_00, Atoms, in_channels
-from jaxfeat.features.base import AbstractAdditiveFeaturizer
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.species import SYMBOLS, atomic_numbers
 from jaxfeat.linalg.arrays import array_namespace, as_quantity, cast_to_jax_precision, concrete_values
@@ -114,14 +114,14 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
         """The radial functions as series, for the quantities that the featurizer now has."""
         return self.radial.series(self.r_cut, self.sigma) if self.series is None else self.series
 
-    def restricted(self, species: Int[Array, " k"] | np.ndarray) -> DensityFeaturizer:
+    def restricted_to_species(self, species: Int[Array, " k"] | np.ndarray) -> DensityFeaturizer:
         # Features of absent species are zero, with zero derivatives.
         among = species[:, None] == self.species[None]
         of_species = (among.astype(self.weights.dtype) * self.weights[None]).sum(1)
         return eqx.tree_at(lambda f: (f.species, f.weights), self, (species, of_species))
 
     @property
-    def radii(self) -> tuple[Any, Any]:
+    def accepted_radii(self) -> tuple[Any, Any]:
         return self.r_cut, self.r_cut if isinstance(self.cutoff, NoCutoff) else np.inf
 
     @property
@@ -143,7 +143,7 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
     def sizes(self) -> dict[str, int]:
         return {"n_max": self.n_max, "l_max": self.l_max}
 
-    def enlarged(self, **sizes: int) -> DensityFeaturizer:
+    def with_sizes(self, **sizes: int) -> DensityFeaturizer:
         larger = {"n_max": self.n_max, "l_max": self.l_max, **sizes}
         basis: Any = type(self.radial)
         f = eqx.tree_at(lambda f: f.radial, self, basis(**larger))

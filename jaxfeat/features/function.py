@@ -31,7 +31,7 @@ class FunctionFeaturizer(AbstractFeaturizer):
             raise BasisError("the features of this function are not named; pass `labels` to jaxfeat.function.")
         return self.names
 
-    def lifted(self, env: Environment) -> FunctionFeaturizer:
+    def closure_converted(self, env: Environment) -> FunctionFeaturizer:
         return eqx.tree_at(
             lambda f: f.fn, self, eqx.filter_closure_convert(self.fn, env.positions, env.species, env.mask)
         )

@@ -38,7 +38,7 @@ class _ManyBody(DensityFeaturizer):
 
     @property
     def blocks(self) -> tuple[Block, ...]:
-        self.check_tables()
+        self.check_table_memory()
         return blocks(self.nu or 1, *self._basis)
 
     @property
@@ -49,7 +49,7 @@ class _ManyBody(DensityFeaturizer):
     def n_features(self) -> int:
         return count(self.nu or 1, *self._basis)
 
-    def check_tables(self) -> None:
+    def check_table_memory(self) -> None:
         nu = self.nu or 1
         cure = "lower ν, n_max, l_max or the number of species"
         # All tuples of channels are gone through, those that stand for no feature too.
@@ -116,7 +116,7 @@ class _ManyBody(DensityFeaturizer):
 
         return {chain: c[chain.L] if len(chain.ls) == 1 else lengthened(chain) for chain in each}
 
-    def n_condensed(self, n_neighbors: int) -> int:
+    def n_compact_rows(self, n_neighbors: int) -> int:
         return self.n_features
 
     def jacobian(self, env: Environment) -> Float[Array, "n_features n 3"]:

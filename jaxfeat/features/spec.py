@@ -24,10 +24,12 @@ import numpy as np
 from jaxfeat.basis.cutoff import AbstractCutoff, NoCutoff, ShiftedCosine, Smoothstep, Willatt2018
 from jaxfeat.basis.radial import RADIAL_BASES, AbstractRadialBasis
 from jaxfeat.errors import BasisError
-from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap
+from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.function import FunctionFeaturizer
-from jaxfeat.features.lift import Stacked, Summed
-from jaxfeat.features.power_spectrum.featurizer import Bispectrum, Correlations, PowerSpectrum, RadialSpectrum
+from jaxfeat.features.many_body import Bispectrum, Correlations
+from jaxfeat.features.power_spectrum.featurizer import PowerSpectrum
+from jaxfeat.features.radial_spectrum import RadialSpectrum
+from jaxfeat.features.structure_map import AbstractStructureMap, Stacked, Summed
 from jaxfeat.geometry.species import SYMBOLS
 
 OURS = (RadialSpectrum, PowerSpectrum, Bispectrum, Correlations, Stacked, Summed)

@@ -27,7 +27,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxfeat.errors import BasisError, GeometryError, PrecisionError
-from jaxfeat.features.base import AbstractFeaturizer, check_input
+from jaxfeat.features.base import AbstractFeaturizer
+from jaxfeat.features.check import check_compatible
 from jaxfeat.geometry.align import aligned
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.singular.batches import in_chunks, lanes_for
@@ -142,7 +143,7 @@ def invert(
                 f"{name} are {array.dtype}, and σ_min takes digits of what is recovered; enable jax_enable_x64 and "
                 "give them in float64."
             )
-    check_input(f, given)
+    check_compatible(f, given)
     f = f.prepared()
     b = len(points)
     if features.ndim != 2 or len(features) != b:

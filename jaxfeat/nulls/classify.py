@@ -19,7 +19,9 @@ import numpy as np
 from jaxtyping import Array
 
 from jaxfeat.errors import GeometryError, PrecisionError, SizeError
-from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap, check_input, featurizer_of
+from jaxfeat.features.base import AbstractFeaturizer
+from jaxfeat.features.check import check_compatible
+from jaxfeat.features.structure_map import AbstractStructureMap
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.geometry.symmetry import Group, Stabilizer
@@ -125,7 +127,7 @@ def null_space(f: Any, at: Any, tolerance: float = TOLERANCE) -> Any:
     and where the Jacobian does not fit into memory; `BasisError` likewise for orders above 4; `GeometryError` for like
     neighbors within two tolerances, where `f` and `at` do not go together, and as the featurizer does.
     """
-    check_input(f, at)
+    check_compatible(f, at)
     if np.asarray(at.positions).dtype != np.float64:
         raise PrecisionError(
             f"positions are {at.positions.dtype}, and null spaces are a matter of the last digits; "
@@ -199,14 +201,14 @@ def _rounding(jacobian: Any) -> float:
 def narrowed(f: Map, at: Environment | Structure) -> Map:
     """The prepared map for the species that an item or a batch holds: the same singular values, fewer features."""
     prepared: Any = f.prepared()
-    featurizer = featurizer_of(prepared)
+    featurizer = prepared.environment_featurizer
     if featurizer.species is None:
         return prepared
     held = np.asarray(at.species)[np.asarray(at.mask)]
     if isinstance(at, Environment):
         held = np.append(held, np.asarray(at.center_species))
     present = np.asarray(featurizer.species)[np.isin(featurizer.species, held)].astype(np.int32)
-    narrow = featurizer.restricted(present if len(present) else np.asarray([-1], np.int32))
+    narrow = featurizer.restricted_to_species(present if len(present) else np.asarray([-1], np.int32))
     widened: Any = (
         narrow if isinstance(f, AbstractFeaturizer) else eqx.tree_at(lambda f: f.featurizer, prepared, narrow)
     )
@@ -221,7 +223,7 @@ def _single(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Stru
         nothing = {name: np.zeros((0, size // 3, 3)) for name in CLASSES}
         return NullSpace(nothing, 0, None, {}, {}, (np.nan, np.nan), status, MESSAGES[status])
 
-    featurizer = featurizer_of(f)
+    featurizer = f.environment_featurizer
     spaces = _spaces(f, at, found, featurizer.nu, tolerance)
     rigid = rigid_space(at)
     null, jacobian_gap, jacobian_floor = _null_of(found.spectrum, rigid)
@@ -277,7 +279,7 @@ def sight_at(
 
 
 def _group(f: AbstractFeaturizer | AbstractStructureMap) -> Group:
-    return "SO3" if featurizer_of(f).group == "SO3" else "O3"
+    return "SO3" if f.environment_featurizer.group == "SO3" else "O3"
 
 
 def _seen(found: Any, at: Environment | Structure) -> tuple[np.ndarray, Gap]:

@@ -9,7 +9,9 @@ import equinox as eqx
 import numpy as np
 
 from jaxfeat.errors import BasisError, GeometryError, SizeError
-from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap, check_input, featurizer_of
+from jaxfeat.features.base import AbstractFeaturizer
+from jaxfeat.features.check import check_compatible
+from jaxfeat.features.structure_map import AbstractStructureMap
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.nulls.classify import (
@@ -54,7 +56,7 @@ def cure(
 
     **Arguments:** `null`: what `null_space(f, at, tolerance)` returned, if at hand.
     """
-    check_input(f, at)
+    check_compatible(f, at)
     if at.batch_shape:
         raise GeometryError(f"cure takes one item, and got a batch of {at.batch_shape[0]}; index it first.")
     null = null or null_space(f, at, tolerance)
@@ -84,7 +86,7 @@ def _symbols(null: NullSpace) -> list[str]:
 
 def _order(f: Any, at: Any, null: NullSpace, tolerance: float) -> str:
     """The order that lifts incompleteness."""
-    featurizer = featurizer_of(f)
+    featurizer = f.environment_featurizer
     nu = int(featurizer.nu or 0)
     complete = null.rigid + null.locality + null.symmetry
     directions = null.directions["incompleteness"].reshape(null.incompleteness, -1)
@@ -112,12 +114,12 @@ def _order(f: Any, at: Any, null: NullSpace, tolerance: float) -> str:
 
 def _basis(f: Any, at: Any, null: NullSpace) -> str:
     """The sizes that lift truncation."""
-    featurizer = featurizer_of(f)
+    featurizer = f.environment_featurizer
     wanted = null.nullity - null.truncation
     tried: dict[str, int] = {}
     for sizes in _larger(featurizer.sizes):
         try:
-            larger = featurizer.enlarged(**sizes)
+            larger = featurizer.with_sizes(**sizes)
         except BasisError:
             continue
         larger = larger if isinstance(f, AbstractFeaturizer) else eqx.tree_at(lambda f: f.featurizer, f, larger)

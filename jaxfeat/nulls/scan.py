@@ -9,7 +9,8 @@ import jax
 import numpy as np
 
 from jaxfeat.errors import BasisError, GeometryError, SizeError
-from jaxfeat.features.base import AbstractFeaturizer, check_input
+from jaxfeat.features.base import AbstractFeaturizer
+from jaxfeat.features.check import check_compatible
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.species import SYMBOLS
 from jaxfeat.nulls.classify import NullSpace, null_space
@@ -115,7 +116,7 @@ def collect(
     programs, and what the featurizer's `check` refuses gives a status rather than an error.
     """
     if chunk is None:
-        check_input(f, batch)
+        check_compatible(f, batch)
     host = jax.tree.map(np.asarray, batch)
     n, width = len(batch), 3 * batch.max_neighbors
     f = f.prepared()

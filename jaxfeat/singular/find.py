@@ -11,7 +11,8 @@ import optax
 from jaxtyping import PRNGKeyArray
 
 from jaxfeat.errors import BasisError, GeometryError, PrecisionError, SizeError
-from jaxfeat.features.base import AbstractFeaturizer, check_input
+from jaxfeat.features.base import AbstractFeaturizer
+from jaxfeat.features.check import check_compatible
 from jaxfeat.geometry.congruence import distinct
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.manifolds.manifold import AbstractManifold
@@ -76,7 +77,7 @@ def find_singular_points(
             f"positions are {given.positions.dtype}, and singular points are a matter of the last digits; "
             "enable jax_enable_x64 and give them in float64."
         )
-    check_input(f, given)
+    check_compatible(f, given)
     host = jax.tree.map(np.asarray, given)
     b = len(points)
     lanes = lanes_for(b)

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxfeat.errors import GeometryError, PrecisionError
-from jaxfeat.features.base import AbstractFeaturizer, check_input
+from jaxfeat.features.base import AbstractFeaturizer
+from jaxfeat.features.check import check_compatible
 from jaxfeat.geometry.congruence import image
 from jaxfeat.geometry.environment import Environment, check_positions
 
@@ -42,7 +43,7 @@ def checked(f: AbstractFeaturizer, start: Environment, length: float) -> Environ
             f"positions are {start.positions.dtype}, and paths are a matter of the last digits; "
             "enable jax_enable_x64 and give them in float64."
         )
-    check_input(f, start)
+    check_compatible(f, start)
     start = start.trimmed()
     there = np.asarray(start.mask)
     if not there.any():

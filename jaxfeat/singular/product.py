@@ -13,7 +13,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxfeat.features.base import AbstractAdditiveFeaturizer, AbstractFeaturizer
+from jaxfeat.features.additive import AbstractAdditiveFeaturizer
+from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
 
 

@@ -126,11 +126,14 @@ def portions(
     shapes = np.stack([n_described, rooms[host.mask.sum(-1)]], -1)
     merged = _merged(shapes, FEW if few is None else few)
     for (n_species, room), members in merged.items():
-        narrow, one = f.restricted(np.arange(1, n_species + 1, dtype=np.int32)), host[members[:1]].padded(room)
+        narrow, one = (
+            f.restricted_to_species(np.arange(1, n_species + 1, dtype=np.int32)),
+            host[members[:1]].padded(room),
+        )
         check_spectra(narrow, one, abreast=1, by_gram=room > MANY and refinable(narrow, one))
     for (n_species, room), members in merged.items():
         subsets = held[:, :n_species]
-        narrow = f.restricted(np.arange(1, n_species + 1, dtype=np.int32))
+        narrow = f.restricted_to_species(np.arange(1, n_species + 1, dtype=np.int32))
         cached = _cached(_n_features(narrow, host, room), room)
         most = -(-(len(members) if chunk is None else chunk) // shares)
         fit = ahead if chunk is None else len(members) // (FILLED * shares * cached)
@@ -175,7 +178,7 @@ def _cached(n_features: int, room: int) -> int:
 
 
 def _n_features(f: AbstractFeaturizer, batch: Environment, room: int) -> int:
-    if f.short_gram:
+    if f.has_fast_gram:
         # Counted without listing them, and quick enough otherwise for a trace to each chunk to be felt.
         return f.n_features
     return eqx.filter_eval_shape(f, jax.tree.map(np.zeros_like, batch[0]).padded(room)).shape[0]
@@ -192,12 +195,12 @@ def _spectra(
 
     def reduce(item: Item) -> Reduced:
         subset, env = item
-        narrow = f.restricted(subset) if f.species is not None else f
+        narrow = f.restricted_to_species(subset) if f.species is not None else f
         return (gram if screened else few_rows)(narrow, env)
 
     def finish(reduced: Reduced, item: Item) -> tuple[Spectrum, ...]:
         how = {"every": True, "directions": False, "squared": screened}
         return tuple(spectrum_of(reduced, f, item[1], equilibrated=scaled, **how) for scaled in scalings)
 
-    narrowest = f.restricted(subsets[0]) if f.species is not None else f
+    narrowest = f.restricted_to_species(subsets[0]) if f.species is not None else f
     return map_blocks_in_two_steps(reduce, finish, (subsets, batch), 1, chunk_size(narrowest, batch, screened))

@@ -11,7 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
-from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap, check_input, featurizer_of
+from jaxfeat.features.base import AbstractFeaturizer
+from jaxfeat.features.check import check_compatible
+from jaxfeat.features.structure_map import AbstractStructureMap
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.linalg.batching import BLOCK_ITEMS, map_blocks, map_blocks_in_two_steps
@@ -61,7 +63,7 @@ def singular_spectrum(
     `ValueError` for directions of a screened spectrum, `SizeError` for what does not fit into memory,
     `DerivativeError` under `jax.grad` and its like.
     """
-    check_input(f, at)
+    check_compatible(f, at)
     f = f.prepared()
     if screened and directions:
         raise ValueError("a screened spectrum has values alone; leave out screened or directions.")
@@ -72,7 +74,7 @@ def singular_spectrum(
     abreast = BLOCK_ITEMS if refined else chunk_size(f, at, screened)
     check_spectra(f, at, abreast=abreast, directions=directions, by_gram=refined or screened)
     if refined:
-        found = _refined(f, species_held(featurizer_of(f), at), at, equilibrated, screened)
+        found = _refined(f, species_held(f.environment_featurizer, at), at, equilibrated, screened)
     else:
         found = _compiled(f, at, equilibrated, True, directions, screened)
     if screened or not np.asarray(found.certified).all():
@@ -173,7 +175,7 @@ def chunk_size(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | S
         # Their centers go one by one.
         return 1
     # JᵀJ comes from a few matrices of its own size.
-    rows, most = (24 * n, 64) if screened else (featurizer_of(f).n_condensed(n), 32)
+    rows, most = (24 * n, 64) if screened else (f.environment_featurizer.n_compact_rows(n), 32)
     one = max(at.positions.dtype.itemsize * rows * 3 * n, 1)
     return max(min(max(LANE_BYTES // one, 8 if one < ALONE_BYTES else 1), most) // centers, 1)
 

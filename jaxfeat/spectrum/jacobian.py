@@ -12,7 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap, check_input
+from jaxfeat.features.base import AbstractFeaturizer
+from jaxfeat.features.check import check_compatible
+from jaxfeat.features.structure_map import AbstractStructureMap
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.linalg.batching import map_blocks
@@ -34,7 +36,7 @@ def jacobian(f: Any, at: Any) -> Float[Array, "*batch d n 3"]:
     **Raises:** `GeometryError` where `f` and `at` do not go together, `SizeError` where the Jacobian does not fit into
     memory; otherwise as the featurizer does.
     """
-    check_input(f, at)
+    check_compatible(f, at)
     check_jacobian(f, at)
     return _compiled(f.prepared(), at)
 

@@ -15,7 +15,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap, check_input
+from jaxfeat.features.base import AbstractFeaturizer
+from jaxfeat.features.check import check_compatible
+from jaxfeat.features.structure_map import AbstractStructureMap
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.linalg.batching import map_blocks
@@ -60,7 +62,7 @@ def log_sensitivity(
 
     **Source:** docs/theory, section 4.
     """
-    check_input(f, at)
+    check_compatible(f, at)
     return _compiled(f.prepared(), at, equilibrated)
 
 
@@ -81,8 +83,8 @@ def _compiled(
 def _lifted(f: Any, at: Any) -> Any:
     """A rule of differentiation knows its arguments only, not what a function among them closes over."""
     if isinstance(f, AbstractFeaturizer):
-        return f.lifted(at)
-    return eqx.tree_at(lambda f: f.featurizer, f, f.featurizer.lifted(at.environments()[0]))
+        return f.closure_converted(at)
+    return eqx.tree_at(lambda f: f.featurizer, f, f.featurizer.closure_converted(at.environments()[0]))
 
 
 @eqx.filter_custom_jvp

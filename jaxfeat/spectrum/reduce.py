@@ -14,7 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap
+from jaxfeat.features.base import AbstractFeaturizer
+from jaxfeat.features.structure_map import AbstractStructureMap
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.linalg.gram import gram_matrix
@@ -48,7 +49,7 @@ def few_rows(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Str
     """One item's Jacobian in no more rows than there are coordinates, by QR."""
     if isinstance(at, Environment):
         assert isinstance(f, AbstractFeaturizer)
-        rows, n_features = f.condensed_jacobian(at)
+        rows, n_features = f.compact_jacobian(at)
         rows = _shortened(rows)
         squares = jnp.sum(rows**2, 0).reshape(at.max_neighbors, 3).sum(1)
         return Reduced(rows, jnp.sqrt(squares) * cancellation(f, at), n_features)
@@ -58,7 +59,7 @@ def few_rows(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Str
         return Reduced(_shortened(_flat(rows)), added, len(rows))
 
     def of_center(env: Environment) -> tuple[Array, Array, Array]:
-        rows, n_features = f.featurizer.condensed_jacobian(env)
+        rows, n_features = f.featurizer.compact_jacobian(env)
         return _shortened(rows), cancellation(f.featurizer, env), _counted(n_features, env)
 
     rows, cancelled, counts = _of_centers(of_center, at)

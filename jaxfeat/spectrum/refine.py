@@ -18,7 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap, featurizer_of
+from jaxfeat.features.base import AbstractFeaturizer
+from jaxfeat.features.structure_map import AbstractStructureMap
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.linalg.eigen import psd_eigh
@@ -58,7 +59,7 @@ def refinable(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | St
     if isinstance(f, AbstractStructureMap) and f.adds_centers:
         return False
     n = at.max_neighbors if isinstance(at, Environment) else min(at.neighbor.shape[-1], at.positions.shape[-2] - 1)
-    return featurizer_of(f).short_gram and n > MAX_NEIGHBORS_IN_LANES
+    return f.environment_featurizer.has_fast_gram and n > MAX_NEIGHBORS_IN_LANES
 
 
 def refined_spectra(
@@ -77,8 +78,8 @@ def refined_spectra(
 
     def narrow(subset: Int[Array, " s"]) -> AbstractFeaturizer | AbstractStructureMap:
         if isinstance(f, AbstractFeaturizer):
-            return f.restricted(subset)
-        return eqx.tree_at(lambda f: f.featurizer, f, f.featurizer.restricted(subset))
+            return f.restricted_to_species(subset)
+        return eqx.tree_at(lambda f: f.featurizer, f, f.featurizer.restricted_to_species(subset))
 
     # One by one, so that what an item does not need is left out.
     reduced = jax.lax.map(lambda item: gram(narrow(item[0]), item[1]), (subsets, batch))
@@ -115,7 +116,7 @@ def _small(
     zeros where none do."""
 
     def of_small() -> list[Array]:
-        of = featurizer_of(f).differential
+        of = f.environment_featurizer.differential
         if isinstance(at, Environment):
             # A center of its own, at rest.
             present, differentials = jnp.ones(1, bool), jax.tree.map(lambda x: x[None], of(at))

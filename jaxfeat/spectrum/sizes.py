@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from math import prod
 
-from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap, counted, featurizer_of
+from jaxfeat.features.base import AbstractFeaturizer
+from jaxfeat.features.structure_map import AbstractStructureMap
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.memory import check_memory
@@ -27,7 +28,7 @@ FEWER = "take a smaller structure or fewer centers, or describe environments (ja
 
 def check_jacobian(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure) -> None:
     """Raise `SizeError` where the Jacobians of an item or a batch do not fit into memory."""
-    n_features = counted(featurizer_of(f))
+    n_features = f.environment_featurizer.n_features_if_known
     if n_features is not None:
         n_items = prod(at.batch_shape)
         cure = f"{LOWER}, or take fewer at a time" if isinstance(at, Environment) else FEWER
@@ -36,7 +37,7 @@ def check_jacobian(f: AbstractFeaturizer | AbstractStructureMap, at: Environment
 
 def check_null_space(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure) -> None:
     """Raise `SizeError` where the null space of one item does not fit into memory."""
-    n_features = counted(featurizer_of(f))
+    n_features = f.environment_featurizer.n_features_if_known
     if n_features is not None:
         cure = LOWER if isinstance(at, Environment) else FEWER
         _check_rows(COPIES_OF_NULL, 1, _n_rows(at, n_features), at, "null spaces", cure)
@@ -57,7 +58,7 @@ def check_spectra(
     - `abreast`: how many items are worked on at a time.
     - `directions`: whether right singular vectors are kept. `by_gram`: whether values come from JᵀJ.
     """
-    featurizer, n_items = featurizer_of(f), prod(at.batch_shape)
+    featurizer, n_items = f.environment_featurizer, prod(at.batch_shape)
     size, side = at.positions.dtype.itemsize, 3 * at.positions.shape[-2]
     side_by_side = min(n_items, abreast)
     squares = side_by_side * COPIES_OF_GRAM if by_gram else side_by_side
@@ -71,7 +72,7 @@ def check_spectra(
         )
     check_memory(squares * size * side**2, what, cure)
     summed = isinstance(f, AbstractStructureMap) and f.adds_centers
-    if counted(featurizer) is None or (by_gram and featurizer.short_gram and not summed):
+    if featurizer.n_features_if_known is None or (by_gram and featurizer.has_fast_gram and not summed):
         return
     cure = LOWER if isinstance(at, Environment) else FEWER
     rows = _n_condensed(f, at)
@@ -85,12 +86,12 @@ def _n_rows(at: Environment | Structure, n_features: int) -> int:
 def _n_condensed(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure) -> int:
     """Rows that a spectrum is worked out from."""
     if isinstance(at, Environment):
-        return featurizer_of(f).n_condensed(at.max_neighbors)
+        return f.environment_featurizer.n_compact_rows(at.max_neighbors)
     n_centers, n_neighbors = at.neighbor.shape[-2:]
     if isinstance(f, AbstractStructureMap) and f.adds_centers:
         return n_centers * f.featurizer.n_features
     # Each center's rows are reduced to a triangle first.
-    return n_centers * min(featurizer_of(f).n_condensed(n_neighbors), 3 * n_neighbors)
+    return n_centers * min(f.environment_featurizer.n_compact_rows(n_neighbors), 3 * n_neighbors)
 
 
 def _check_rows(copies: float, n_items: int, n_rows: int, at: Environment | Structure, what: str, cure: str) -> None:

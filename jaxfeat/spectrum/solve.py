@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxfeat.features.base import AbstractFeaturizer, AbstractStructureMap, featurizer_of
+from jaxfeat.features.base import AbstractFeaturizer
+from jaxfeat.features.structure_map import AbstractStructureMap
 from jaxfeat.geometry.environment import COINCIDENT, Environment, on_host
 from jaxfeat.geometry.rigid import RigidMotions, rigid_motions
 from jaxfeat.geometry.structure import Structure
@@ -217,7 +218,9 @@ def _status(
     """The first thing that is wrong, in the order of what explains what."""
     environments = at if isinstance(at, Environment) else at.environments()
     sure = lambda _: jnp.asarray(True)  # noqa: E731
-    known, reaches = (sure, sure) if f is None else (featurizer_of(f).known, featurizer_of(f).reaches)
+    known, reaches = (sure, sure)
+    if f is not None:
+        known, reaches = f.environment_featurizer.accepts_species, f.environment_featurizer.accepts_radius
     coincident = _coincident
     if not isinstance(at, Environment):
         known, reaches, coincident = (jax.vmap(of_one) for of_one in (known, reaches, coincident))

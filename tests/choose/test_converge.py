@@ -66,7 +66,7 @@ def single():
 def test_causes_are_those_of_null_space_in_each_basis(single, name):
     truncation = []
     for record in single[name]:
-        found = null_space(F.enlarged(n_max=record["n_max"], l_max=record["l_max"]), ENVIRONMENTS[name])
+        found = null_space(F.with_sizes(n_max=record["n_max"], l_max=record["l_max"]), ENVIRONMENTS[name])
         assert found.status == "ok", found.reason
         assert record["ambiguous"] == record["unclassified"] == 0
         assert record["truncation"] == found.truncation
@@ -100,12 +100,12 @@ def test_records_count_environments_and_rank_their_ratios(single):
             values = [ratios[k]["value"] for k in (0, 0, 0, 2)]
             np.testing.assert_allclose([r["value"] for r in picked], values, rtol=1e-9)
     assert [(r["nu"], r["n_max"], r["l_max"]) for r in records] == [(2, 3, l) for l in L_MAX]
-    assert [r["n_features"] for r in records] == [F.enlarged(n_max=3, l_max=l).n_features for l in L_MAX]
+    assert [r["n_features"] for r in records] == [F.with_sizes(n_max=3, l_max=l).n_features for l in L_MAX]
 
 
 def test_rounded_symmetry_is_no_truncation_and_ambiguous_only_where_all_else_is_small(single, monkeypatch):
     rounded = methane(np.round(TETRAHEDRON @ np.linalg.qr(RNG.normal(size=(3, 3)))[0], 6))
-    f = F.enlarged(n_max=3, l_max=5)
+    f = F.with_sizes(n_max=3, l_max=5)
     assert null_space(f, rounded).status == "ambiguous"
     for record, exact in zip(
         converge(F, Environment.stack([rounded]), N_MAX, L_MAX), single["tetrahedral"], strict=True
@@ -180,7 +180,7 @@ def test_features_of_a_smaller_l_max_are_among_those_of_the_largest(f):
     shells, whole = grid.shells(n_max, 2), np.asarray(grid.of(n_max)(env))
     assert sorted(np.concatenate(shells.added)) == list(range(len(whole)))
     for k, l in enumerate(grid.l_max):
-        small = np.asarray(f.enlarged(n_max=n_max, l_max=l)(env)) if "l_max" in f.sizes else whole
+        small = np.asarray(f.with_sizes(n_max=n_max, l_max=l)(env)) if "l_max" in f.sizes else whole
         assert shells.n_features[k] == len(small)
         picked = np.sort(np.concatenate(shells.added[: k + 1]))
         np.testing.assert_allclose(whole[picked], small, rtol=1e-12, atol=1e-14 * np.abs(whole).max())

@@ -74,7 +74,7 @@ def test_a_spec_may_leave_out_what_has_a_default():
 
 
 def test_enlarged_featurizers_have_specs():
-    f = CASES[2].build().enlarged(n_max=3)
+    f = CASES[2].build().with_sizes(n_max=3)
     assert jaxfeat.spec(f)["n_max"] == 3
     assert eqx.tree_equal(f, through_json(f))
 

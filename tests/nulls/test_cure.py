@@ -20,8 +20,8 @@ def test_the_basis_that_lifts_truncation_is_the_smallest_that_does():
     f = PowerSpectrum(("C", "H"), n_max=2, l_max=3)
     directions = np.random.default_rng(7).normal(size=(4, 3))
     env = environment(1.09 * directions / np.linalg.norm(directions, axis=1, keepdims=True))
-    assert null_space(f.enlarged(l_max=4), env).truncation == 1
-    assert null_space(f.enlarged(l_max=5), env).truncation == 0
+    assert null_space(f.with_sizes(l_max=4), env).truncation == 1
+    assert null_space(f.with_sizes(l_max=5), env).truncation == 0
     assert cure(f, env) == {"truncation": "truncation: l_max >= 5 lifts it"}
 
 
@@ -30,7 +30,7 @@ def test_distances_are_lifted_by_radial_functions_alone():
     positions = np.asarray([(0.9, 0.1, 0), (0, 1.2, 0.2), (0.3, 0, 1.5), (-1.1, -1.0, -1.0)])
     env = Environment.from_neighbors(positions, ["H"] * 4)
     null = null_space(f, env)
-    assert null.truncation == 2 and null_space(f.enlarged(n_max=3), env).truncation == 1
+    assert null.truncation == 2 and null_space(f.with_sizes(n_max=3), env).truncation == 1
     assert cure(f, env, null)["truncation"] == "truncation: n_max >= 4 lifts it"
 
 
@@ -70,7 +70,7 @@ def test_what_cannot_be_enlarged_says_so():
     f = jaxfeat.function(lambda x, species, mask: (x * x).sum()[None], nu=1)
     assert f.sizes == {}
     with pytest.raises(BasisError, match="no basis to enlarge"):
-        f.enlarged(l_max=3)
+        f.with_sizes(l_max=3)
     found = cure(f, environment(np.random.default_rng(1).normal(size=(4, 3))))
     assert found["truncation"] == "truncation: no larger basis could be tried"
 
@@ -78,7 +78,7 @@ def test_what_cannot_be_enlarged_says_so():
 def test_larger_featurizers_are_what_they_would_be_if_built():
     options = {"pseudoscalars": True, "sigma": 0.4, "radial": "laplacian", "r_cut": 3.5}
     f, built = (jaxfeat.Bispectrum(("C", "H"), n_max=n, l_max=2, **options) for n in (1, 2))
-    larger = f.enlarged(n_max=2)
+    larger = f.with_sizes(n_max=2)
     assert larger.labels == built.labels and larger.sizes == {"n_max": 2, "l_max": 2} and f.sizes["n_max"] == 1
     env = environment(TETRAHEDRON)
     np.testing.assert_array_equal(larger(env), built(env))

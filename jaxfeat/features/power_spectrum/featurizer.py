@@ -1,9 +1,4 @@
-"""Invariant correlations of the density, of ν neighbors at a time.
-
-ν = 1 and 2 stand here, higher orders in `manybody`. All of them sit in the order of `tuples.blocks` and carry its
-multiplicity weights, so that features of one order are isometric to the rotation average of the density's ν-th tensor
-power.
-"""
+"""The power spectrum, ν = 2."""
 
 from __future__ import annotations
 
@@ -18,37 +13,10 @@ from jaxtyping import Array, Float
 
 from jaxfeat.features.base import Label
 from jaxfeat.features.density import DensityFeaturizer
-from jaxfeat.features.many_body import Bispectrum as Bispectrum
-from jaxfeat.features.many_body import Correlations as Correlations
 from jaxfeat.features.power_spectrum.differential import PowerSpectrumDifferential, power_spectrum_differential
 from jaxfeat.features.power_spectrum.gram import power_spectrum_gram
 from jaxfeat.features.power_spectrum.jacobian import condensed_power_spectrum
 from jaxfeat.geometry.environment import Environment
-
-
-class RadialSpectrum(DensityFeaturizer):
-    """ν = 1: the spherical average c_{a n 0 0}. Of all l only l = 0 enters, whatever `l_max`.
-
-    Labels are (species, n). Sees the distances alone.
-    """
-
-    nu: ClassVar[int] = 1  # type: ignore[misc]
-    group: ClassVar[str] = "O3"  # type: ignore[misc]
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        return {"n_max": self.radial.n_max}
-
-    @property
-    def n_features(self) -> int:
-        return self.n_channels
-
-    @property
-    def labels(self) -> tuple[Label, ...]:
-        return tuple(self.channel(q) for q in range(self.n_channels))
-
-    def contract(self, density: Float[Array, "q l m"]) -> Float[Array, " n_features"]:
-        return density[:, 0, self.radial.l_max]
 
 
 class PowerSpectrum(DensityFeaturizer):
@@ -60,7 +28,7 @@ class PowerSpectrum(DensityFeaturizer):
 
     nu: ClassVar[int] = 2  # type: ignore[misc]
     group: ClassVar[str] = "O3"  # type: ignore[misc]
-    short_gram: ClassVar[bool] = True
+    has_fast_gram: ClassVar[bool] = True
 
     @property
     def n_features(self) -> int:
@@ -93,7 +61,7 @@ class PowerSpectrum(DensityFeaturizer):
         found = jax.lax.map(rows, (g, dg, h, dh, self._weights(g.dtype)))
         return found.reshape(found.shape[0] * found.shape[1], *env.positions.shape)
 
-    def condensed_jacobian(self, env: Environment) -> tuple[Float[Array, "k m"], int]:
+    def compact_jacobian(self, env: Environment) -> tuple[Float[Array, "k m"], int]:
         return condensed_power_spectrum(self, env), self.n_features
 
     def jacobian_gram(self, env: Environment) -> tuple[Float[Array, "m m"], Float[Array, " n"], int]:

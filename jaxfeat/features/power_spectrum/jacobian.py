@@ -35,7 +35,7 @@ WORTHWHILE = 0.25
 
 
 def condensed_power_spectrum(f: DensityFeaturizer, env: Environment) -> Float[Array, "k m"]:
-    """The rows of one environment, as `AbstractFeaturizer.condensed_jacobian` has them."""
+    """The rows of one environment, as `AbstractFeaturizer.compact_jacobian` has them."""
     if env.max_neighbors == 0:
         return jnp.zeros((0, 0), env.positions.dtype)
     return (_side_by_side if env.max_neighbors <= MAX_NEIGHBORS_IN_LANES else _rows)(*atoms_of(f, env))

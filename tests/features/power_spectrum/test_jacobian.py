@@ -44,7 +44,7 @@ BATCHES = {
 @eqx.filter_jit
 def by_every_way(f, batch):
     """The Jacobian, few rows of it, and JᵀJ without it."""
-    return jax.vmap(lambda env: (f.jacobian(env), f.condensed_jacobian(env), f.jacobian_gram(env)))(batch)
+    return jax.vmap(lambda env: (f.jacobian(env), f.compact_jacobian(env), f.jacobian_gram(env)))(batch)
 
 
 def inner_products(rows):
@@ -77,7 +77,7 @@ def test_inner_products_are_kept(neighbors, sizes):
 def test_the_second_rotation_pays_and_is_exact():
     batch = environments(["H", "C", "O"] * 5, "C")
     f = jaxfeat.PowerSpectrum(SPECIES, n_max=6, l_max=2, sigma=0.4)
-    rows, _ = jax.jit(jax.vmap(f.condensed_jacobian))(batch)
+    rows, _ = jax.jit(jax.vmap(f.compact_jacobian))(batch)
     # l = 1: 3 of 15 channels with all, l = 2: 5 of 15; and one row a neighbor for distances.
     assert rows.shape[1] == (3 * 15 - 3) + (5 * 15 - 10) + 15
     wanted = inner_products(jaxfeat.jacobian(f, batch))
@@ -90,8 +90,8 @@ def test_every_item_may_have_species_of_its_own():
     f = jaxfeat.PowerSpectrum(SPECIES, n_max=2, l_max=1)
 
     def reduced(subset, env):
-        narrow = f.restricted(subset)
-        return narrow.condensed_jacobian(env)[0], narrow.jacobian_gram(env)[0]
+        narrow = f.restricted_to_species(subset)
+        return narrow.compact_jacobian(env)[0], narrow.jacobian_gram(env)[0]
 
     rows, gram = jax.jit(jax.vmap(reduced))(subsets, batch)
     wanted = inner_products(jaxfeat.jacobian(f, batch))

@@ -1,0 +1,35 @@
+"""The radial spectrum, ν = 1."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from jaxtyping import Array, Float
+
+from jaxfeat.features.base import Label
+from jaxfeat.features.density import DensityFeaturizer
+
+
+class RadialSpectrum(DensityFeaturizer):
+    """ν = 1: the spherical average c_{a n 0 0}. Of all l only l = 0 enters, whatever `l_max`.
+
+    Labels are (species, n). Sees the distances alone.
+    """
+
+    nu: ClassVar[int] = 1  # type: ignore[misc]
+    group: ClassVar[str] = "O3"  # type: ignore[misc]
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        return {"n_max": self.radial.n_max}
+
+    @property
+    def n_features(self) -> int:
+        return self.n_channels
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        return tuple(self.channel(q) for q in range(self.n_channels))
+
+    def contract(self, density: Float[Array, "q l m"]) -> Float[Array, " n_features"]:
+        return density[:, 0, self.radial.l_max]

@@ -1,0 +1,145 @@
+"""Features of whole structures from the features of their centers."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxfeat.errors import GeometryError, SpeciesError
+from jaxfeat.features.base import AbstractFeaturizer
+from jaxfeat.geometry.environment import Environment
+from jaxfeat.geometry.structure import Structure
+
+
+class AbstractStructureMap(eqx.Module):
+    """A map from a structure to features that is linear in the features of its centers' environments.
+
+    **Attributes:**
+
+    - `featurizer`: The featurizer of each center's environment.
+    - `adds_centers`: Whether the features of several centers are added up.
+    """
+
+    featurizer: eqx.AbstractVar[AbstractFeaturizer]
+    adds_centers: ClassVar[bool] = False
+
+    @abstractmethod
+    def collect(self, rows: Float[Array, "c d *rest"], structure: Structure) -> Float[Array, "n_features *rest"]:
+        """Make the structure's features, or their derivatives, from those of each center: `(c, d, ...)` becomes
+        `(n_features, ...)`."""
+
+    def __call__(self, structure: Structure) -> Float[Array, "*batch n_features"]:
+        """Compute the features of a structure, or of each structure of a batch.
+
+        **Arguments:**
+
+        - `structure`: One structure, or a batch with any number of leading axes.
+
+        **Returns:** the features, shape `(*batch, n_features)`, in the dtype of the positions.
+
+        **Raises:** `GeometryError` if `structure` is no structure; otherwise the errors of the featurizer.
+        """
+        self.check(structure)
+        self.featurizer.check_feature_memory(structure, structure.center.shape[-1])
+        return _features(self.prepared(), structure, structure.environments())
+
+    def prepared(self) -> AbstractStructureMap:
+        """Return the same map with a prepared featurizer."""
+        return eqx.tree_at(lambda f: f.featurizer, self, self.featurizer.prepared())
+
+    def check(self, structure: Any) -> None:
+        """Raise an error if the map cannot describe `structure` correctly (outside jit and vmap).
+
+        **Raises:** `GeometryError` if `structure` is no structure; otherwise as `AbstractFeaturizer.check_atoms`.
+        """
+        if not isinstance(structure, Structure):
+            cure = "make structures of it with jaxfeat.structures"
+            if isinstance(structure, Environment):
+                cure = "give the structure that it is of, or take the map's featurizer"
+            name, given = type(self).__name__, type(structure).__name__
+            raise GeometryError(f"{name} describes structures, and the input is of type {given}; {cure}.")
+        self.featurizer.check_atoms(structure)
+
+    @property
+    def environment_featurizer(self) -> AbstractFeaturizer:
+        """The featurizer of each center's environment."""
+        return self.featurizer
+
+
+class Stacked(AbstractStructureMap):
+    """The features of every center, one after the other. Made by `jaxfeat.stacked`."""
+
+    featurizer: AbstractFeaturizer
+
+    def collect(self, rows: Float[Array, "c d *rest"], structure: Structure) -> Float[Array, "n_features *rest"]:
+        present = structure.center_mask.reshape(-1, *([1] * (rows.ndim - 1)))
+        return jnp.where(present, rows, 0).reshape(-1, *rows.shape[2:])
+
+
+class Summed(AbstractStructureMap):
+    """The sum of the features of all centers of each species. Made by `jaxfeat.summed`."""
+
+    featurizer: AbstractFeaturizer
+    adds_centers: ClassVar[bool] = True
+
+    def __check_init__(self) -> None:
+        if self.featurizer.species is None:
+            raise SpeciesError(
+                "this featurizer declares no species; pass `species` to it so that centers can be summed."
+            )
+
+    def collect(self, rows: Float[Array, "c d *rest"], structure: Structure) -> Float[Array, "n_features *rest"]:
+        of_center = structure.species[structure.center]
+        declared = jnp.asarray(self.featurizer.species, of_center.dtype)
+        member = (of_center[None] == declared[:, None]) & structure.center_mask[None]
+        sums = jnp.einsum("sc,c...->s...", member.astype(rows.dtype), rows, precision="highest")
+        return sums.reshape(-1, *rows.shape[2:])
+
+
+def stacked(featurizer: AbstractFeaturizer) -> Stacked:
+    """Make a structure map that lists the features of every center, center by center.
+
+    A center moves with its atom: derivatives are taken with respect to all atoms of the structure, and the
+    derivatives by periodic images of one atom add up.
+
+    **Arguments:**
+
+    - `featurizer`: The featurizer of each center's environment.
+
+    **Returns:** a map from a structure to `n_centers * n_features` numbers; the features of padded centers are zero.
+    """
+    return Stacked(featurizer)
+
+
+def summed(featurizer: AbstractFeaturizer) -> Summed:
+    """Make a structure map that adds up the features of all centers of one species.
+
+    A center moves with its atom: derivatives are taken with respect to all atoms of the structure, and the
+    derivatives by periodic images of one atom add up.
+
+    **Arguments:**
+
+    - `featurizer`: The featurizer of each center's environment; it must declare its species.
+
+    **Returns:** a map from a structure to `n_species * n_features` numbers, in the order of the featurizer's species.
+
+    **Raises:** `SpeciesError` if the featurizer has no `species` by which to tell centers apart.
+    """
+    return Summed(featurizer)
+
+
+@eqx.filter_jit
+def _features(
+    f: AbstractStructureMap, structure: Structure, environments: Environment
+) -> Float[Array, "*batch n_features"]:
+    def one(structure: Structure, environments: Environment) -> Array:
+        return f.collect(jax.vmap(f.featurizer.features)(environments), structure)
+
+    for _ in structure.batch_shape:
+        one = jax.vmap(one)
+    return one(structure, environments)
