@@ -40,9 +40,9 @@ if TYPE_CHECKING:
     from jaxfeat.nulls.kernel import Kernel as Kernel
     from jaxfeat.nulls.kernel import complete_kernel as complete_kernel
     from jaxfeat.singular.find import find_singular_points as find_singular_points
-    from jaxfeat.singular.points import SingularPoints as SingularPoints
-    from jaxfeat.singular.space import Free as Free
-    from jaxfeat.singular.space import Within as Within
+    from jaxfeat.singular.search_space import Free as Free
+    from jaxfeat.singular.search_space import Within as Within
+    from jaxfeat.singular.singular_points import SingularPoints as SingularPoints
     from jaxfeat.singular.trace import SingularPath as SingularPath
     from jaxfeat.singular.trace import trace_singular_set as trace_singular_set
     from jaxfeat.spectrum.driver import singular_spectrum as singular_spectrum
@@ -67,7 +67,7 @@ _HOMES = {
     "Correlations": "features.many_body",
     "Environment": "geometry.environment",
     "Frames": "geometry.files.frames",
-    "Free": "singular.space",
+    "Free": "singular.search_space",
     "Inverse": "inverse.invert",
     "Kernel": "nulls.kernel",
     "NullSpace": "nulls.classify",
@@ -75,12 +75,12 @@ _HOMES = {
     "QuasiConstantPath": "inverse.quasi_constant",
     "RadialSpectrum": "features.radial_spectrum",
     "SingularPath": "singular.trace",
-    "SingularPoints": "singular.points",
+    "SingularPoints": "singular.singular_points",
     "Spectrum": "spectrum.solve",
     "Stabilizer": "geometry.symmetry",
     "Status": "spectrum.status",
     "Structure": "geometry.structure",
-    "Within": "singular.space",
+    "Within": "singular.search_space",
     "complete_kernel": "nulls.kernel",
     "converge": "choose.converge",
     "cure": "nulls.cure",

@@ -5,7 +5,7 @@ import numpy as np
 
 import jaxfeat
 from jaxfeat import Environment
-from jaxfeat.singular.invariants import invariants
+from jaxfeat.singular.random_invariants import random_invariants
 
 PAIR = (-0.45, 0.95, 0.6, 0.7, 0.5, -0.75, 0.8)
 
@@ -14,7 +14,7 @@ class Complete:
     """Random invariants of order 2: as blind as any features of this order, and no blinder."""
 
     def __init__(self, n=4):
-        self.drawn = invariants(n, 2, "O3", 1.0, np.random.default_rng(7))
+        self.drawn = random_invariants(n, 2, "O3", 1.0, np.random.default_rng(7))
 
     def __call__(self, positions, species, mask):
         zero = jnp.zeros((), jnp.int32)

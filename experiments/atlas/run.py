@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 import jaxfeat
-from jaxfeat.singular.invariants import invariants
+from jaxfeat.singular.random_invariants import random_invariants
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -59,7 +59,7 @@ class Case(NamedTuple):
 def basis_free(n, nu, rng):
     """Random invariants of the tuples of neighbors: a complete basis for this order, as far as it shows, and no other
     cause than symmetry and incompleteness."""
-    drawn = invariants(n, nu, "O3", LENGTH[nu], rng)
+    drawn = random_invariants(n, nu, "O3", LENGTH[nu], rng)
     center = np.int32(0)
 
     def features(positions, species, mask):

@@ -11,7 +11,7 @@ from jaxfeat.cli.output import PICTURES, check_targets, progress_bar, save_figur
 from jaxfeat.errors import ReadError
 
 if TYPE_CHECKING:
-    from jaxfeat.singular.points import Kind, SingularPoints
+    from jaxfeat.singular.singular_points import SingularKind, SingularPoints
 
 
 def add_search(commands: Any) -> None:
@@ -57,7 +57,7 @@ def _search(arguments: argparse.Namespace) -> None:
     from jaxfeat.geometry.random import random_environments
     from jaxfeat.report.points import plot_families, print_families
     from jaxfeat.singular.find import find_singular_points
-    from jaxfeat.singular.space import Free
+    from jaxfeat.singular.search_space import Free
     from jaxfeat.store import dataset as store
     from jaxfeat.store.schema import provenance
 
@@ -100,7 +100,7 @@ def _search(arguments: argparse.Namespace) -> None:
         save_figure(arguments.plot, plot_families(described, title_of(f, what)))
 
 
-def _described(points: SingularPoints, kind: Kind, symbols: list[str]) -> dict[str, Any]:
+def _described(points: SingularPoints, kind: SingularKind, symbols: list[str]) -> dict[str, Any]:
     """A kind of singular points as the tables and pictures take it, with its most exact point as the example."""
     example = int(kind.members[0])
     null = points.null_space[example]

@@ -33,10 +33,10 @@ from jaxfeat.geometry.align import aligned
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.singular.batches import in_chunks, lanes_for
 from jaxfeat.singular.land import RUNNING, Landing, Residual, Rows, land
-from jaxfeat.singular.space import Free, faults
+from jaxfeat.singular.search_space import Free, faults
 from jaxfeat.spectrum.jacobian import weighed_jacobian
 
-MESSAGES = {
+INVERSE_MESSAGES = {
     "recovered": "the environment has the features asked for, to the tolerance.",
     "stationary": "no small step brings the features nearer to those asked for: a local minimum; start elsewhere.",
     "max-iterations": "iterations ran out on the way; allow more of them.",
@@ -57,7 +57,7 @@ class Inverse:
 
     **Attributes:**
 
-    - `status`: `(b,)`, one of `MESSAGES`; `recovered`: `(b,)`, whether it is "recovered".
+    - `status`: `(b,)`, one of `INVERSE_MESSAGES`; `recovered`: `(b,)`, whether it is "recovered".
     - `environments`: a batch, where each start ended; bad starts stay where they are. `positions`: theirs,
       `(b, n, 3)`, Å.
     - `residual`: `(b,)`, |F - F*| / |F*| there; NaN for bad starts.

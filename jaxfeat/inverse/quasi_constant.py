@@ -15,7 +15,7 @@ from jaxfeat.errors import GeometryError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.linalg.lapack import pseudo_inverse, qr_triangle
-from jaxfeat.singular.path import ACROSS, EASY, SMALLEST, STRAIGHT, Origin, checked, follow
+from jaxfeat.singular.continuation import ACROSS, EASY, SMALLEST, STRAIGHT, Origin, checked, follow
 from jaxfeat.spectrum.jacobian import weighed_jacobian
 from jaxfeat.spectrum.reduce import all_rows
 from jaxfeat.spectrum.solve import spectrum_of
@@ -38,7 +38,7 @@ CUT = 1e-10
 RETURNED = 1e-4
 """Å: a path that comes this near its start has closed. It is as constant as features are, no more."""
 
-MESSAGES = {
+QUASI_CONSTANT_MESSAGES = {
     "length": "the path is as long as was asked for.",
     "closed": "the path is back at its start, up to a rotation and a permutation of like atoms.",
     "turned": "the least sensitive direction turns faster than the smallest step can follow.",
@@ -61,7 +61,7 @@ class QuasiConstantPath(NamedTuple):
     - `rank`: `(s,)`, how many singular values are smaller than the one that is followed: 0 until another one crosses.
     - `held`: `(s,)`, whether features were taken back to those of the start as far as may be. Where they have changed
       too much for that, the rest of the path follows the direction alone.
-    - `status`: one of `jaxfeat.inverse.quasi_constant.MESSAGES`.
+    - `status`: one of `jaxfeat.inverse.quasi_constant.QUASI_CONSTANT_MESSAGES`.
     """
 
     environments: Environment

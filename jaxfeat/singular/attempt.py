@@ -16,11 +16,11 @@ from jaxfeat.geometry.environment import Environment
 from jaxfeat.singular.batches import descend_all, in_chunks, land_all
 from jaxfeat.singular.certify import Seen, environments_at, jacobians_at, newton_steps, seen_at
 from jaxfeat.singular.equations import Problem, Reference
-from jaxfeat.singular.invariants import invariants
+from jaxfeat.singular.feature_metric import feature_metric
 from jaxfeat.singular.land import RUNNING
 from jaxfeat.singular.meet import meet
-from jaxfeat.singular.metric import metric
-from jaxfeat.singular.space import AbstractSpace
+from jaxfeat.singular.random_invariants import random_invariants
+from jaxfeat.singular.search_space import AbstractSearchSpace
 
 SINGULAR = 1e-12
 """σ_min/σ_max of an exact singular point, at most."""
@@ -76,7 +76,7 @@ class Tried(NamedTuple):
 
 def problems_of(
     f: AbstractFeaturizer,
-    space: AbstractSpace,
+    space: AbstractSearchSpace,
     points: np.ndarray,
     starts: Environment,
     exclude: str | None,
@@ -88,20 +88,20 @@ def problems_of(
     repeated = np.arange(ENSEMBLE) >= len(points)
     near = points[rows] + repeated[:, None] * jitter(space, starts[rows], rng)
     environments = environments_at(space, near, starts[rows], lanes)
-    found = metric(jacobians_at(f, environments, lanes), rng)
+    found = feature_metric(jacobians_at(f, environments, lanes), rng)
     reference = None
     if exclude is not None:
         order = 4 if f.nu is None else f.nu + 1
         radii = np.linalg.norm(environments.positions, axis=-1)[environments.mask]
-        drawn = invariants(environments.max_neighbors, order, f.group, float(np.sqrt((radii**2).mean())), rng)
+        drawn = random_invariants(environments.max_neighbors, order, f.group, float(np.sqrt((radii**2).mean())), rng)
         unscaled = Reference(drawn, jnp.eye(drawn.phases.shape[0]))
         slopes = in_chunks(lambda env: _slopes(unscaled, env), environments, lanes=lanes)
-        reference = Reference(drawn, jnp.asarray(metric(slopes, rng).whitened))
+        reference = Reference(drawn, jnp.asarray(feature_metric(slopes, rng).whitened))
     whitened, plain = (jnp.asarray(rows) for rows in found)
     return Problems(Problem(f, space, whitened, reference), Problem(f, space, plain, reference))
 
 
-def jitter(space: AbstractSpace, starts: Environment, rng: np.random.Generator) -> np.ndarray:
+def jitter(space: AbstractSearchSpace, starts: Environment, rng: np.random.Generator) -> np.ndarray:
     """Random moves of θ, as far as the space says, `(b, k)`."""
     scale = np.stack([np.asarray(space.scale(start)) for start in starts])
     return scale * rng.normal(size=scale.shape)

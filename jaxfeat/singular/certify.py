@@ -15,7 +15,7 @@ from jaxfeat.geometry.environment import Environment
 from jaxfeat.linalg.subspaces import least_norm_solutions
 from jaxfeat.singular.batches import in_chunks, land_all
 from jaxfeat.singular.equations import Problem
-from jaxfeat.singular.space import AbstractSpace
+from jaxfeat.singular.search_space import AbstractSearchSpace
 from jaxfeat.spectrum.jacobian import weighed_jacobian
 from jaxfeat.spectrum.reduce import all_rows
 from jaxfeat.spectrum.solve import spectrum_of
@@ -74,28 +74,28 @@ def jacobians_at(f: AbstractFeaturizer, environments: Environment, lanes: int) -
     return found.reshape(*found.shape[:2], -1)
 
 
-def environments_at(space: AbstractSpace, points: np.ndarray, starts: Environment, lanes: int) -> Environment:
+def environments_at(space: AbstractSearchSpace, points: np.ndarray, starts: Environment, lanes: int) -> Environment:
     """The environments at θ `(b, k)`, as NumPy arrays."""
     return in_chunks(lambda *lane: _environments(space, *lane), points, starts, lanes=lanes)
 
 
-def violations(space: AbstractSpace, points: np.ndarray, starts: Environment, lanes: int) -> np.ndarray:
+def violations(space: AbstractSearchSpace, points: np.ndarray, starts: Environment, lanes: int) -> np.ndarray:
     """By how much constraints are violated, Å or units of θ, `(b,)`."""
     environments = environments_at(space, points, starts, lanes)
     return in_chunks(lambda *lane: _violations(space, *lane), points, environments, lanes=lanes)
 
 
 @eqx.filter_jit
-def _environments(space: AbstractSpace, points: Array, starts: Environment) -> Environment:
+def _environments(space: AbstractSearchSpace, points: Array, starts: Environment) -> Environment:
     return jax.vmap(space.environment)(points, starts)
 
 
 @eqx.filter_jit
-def _violations(space: AbstractSpace, points: Array, environments: Environment) -> Array:
+def _violations(space: AbstractSearchSpace, points: Array, environments: Environment) -> Array:
     return jax.vmap(lambda point, env: _violation(space, point, env))(points, environments)
 
 
-def _violation(space: AbstractSpace, point: Array, env: Environment) -> Array:
+def _violation(space: AbstractSearchSpace, point: Array, env: Environment) -> Array:
     return -jnp.minimum(space.slack(point, env).min(initial=jnp.inf), 0)
 
 

@@ -11,10 +11,10 @@ from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.rigid import rigid_motions
 from jaxfeat.linalg.lapack import qr_triangle, right_singular_vectors, solve_upper, solve_upper_transposed
-from jaxfeat.singular.invariants import Invariants
 from jaxfeat.singular.land import Residual, Rows
-from jaxfeat.singular.product import environment_product
-from jaxfeat.singular.space import AbstractSpace
+from jaxfeat.singular.random_invariants import RandomInvariants
+from jaxfeat.singular.search_space import AbstractSearchSpace
+from jaxfeat.singular.velocity import environment_velocity
 from jaxfeat.spectrum.jacobian import velocity
 
 PENALTY = 100.0
@@ -28,7 +28,7 @@ _ROUNDING = 1e-10
 class Reference(eqx.Module):
     """What sees more: invariants, and the metric `(k, k)` of their components."""
 
-    invariants: Invariants
+    invariants: RandomInvariants
     rows: Float[Array, "r k"]
 
     def velocity(self, env: Environment, direction: Float[Array, "n 3"]) -> Float[Array, " r"]:
@@ -53,7 +53,7 @@ class Problem(eqx.Module):
     """
 
     f: AbstractFeaturizer
-    space: AbstractSpace
+    space: AbstractSearchSpace
     rows: Float[Array, "r d"]
     reference: Reference | None
 
@@ -79,7 +79,7 @@ class Problem(eqx.Module):
 
         def rows(point: Float[Array, " k"], direction: Float[Array, " p"]) -> Rows:
             env = environment(point)
-            product = environment_product(self.f, env, _on_atoms(direction, env))
+            product = environment_velocity(self.f, env, _on_atoms(direction, env))
             moves = jax.jacfwd(lambda point: environment(point).positions.reshape(-1))(point)
             stacked = jnp.concatenate([product.value[None], product.by_position, product.by_direction]) @ self.rows.T
             by_position, by_direction = stacked[1 : 1 + moves.shape[0]], stacked[1 + moves.shape[0] :]

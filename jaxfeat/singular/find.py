@@ -21,8 +21,8 @@ from jaxfeat.singular.attempt import VIOLATION, Tried, attempt, jitter, problems
 from jaxfeat.singular.batches import lanes_for
 from jaxfeat.singular.certify import environments_at, violations
 from jaxfeat.singular.descend import default_optimizer
-from jaxfeat.singular.points import SingularPoints
-from jaxfeat.singular.space import AbstractSpace, Free, faults, space_of
+from jaxfeat.singular.search_space import AbstractSearchSpace, Free, faults, space_of
+from jaxfeat.singular.singular_points import SingularPoints
 from jaxfeat.singular.tangent import dimensions
 
 DESCEND_FROM = 2
@@ -33,7 +33,7 @@ def find_singular_points(
     f: AbstractFeaturizer,
     starts: Environment | Any,
     *,
-    constraints: AbstractSpace | AbstractManifold | None = None,
+    constraints: AbstractSearchSpace | AbstractManifold | None = None,
     exclude: Literal["symmetric"] | None = None,
     optimizer: optax.GradientTransformation | None = None,
     key: PRNGKeyArray | None = None,
@@ -53,7 +53,7 @@ def find_singular_points(
     - `f`: a featurizer, three times differentiable.
     - `starts`: a batch of environments, float64; on a manifold, values of its parameters, `(b, k)`.
     - `constraints`: a `Free(radii=, min_distance=, fixed=)`, for positions as far as constraints allow; a manifold, for
-      a search in its parameters between their bounds; `Free()` by default. See `jaxfeat.singular.space`.
+      a search in its parameters between their bounds; `Free()` by default. See `jaxfeat.singular.search_space`.
     - `exclude`: `"symmetric"` looks for spurious points only. Directions are then measured by how fast random
       invariants of one order more than f's change along them, instead of by their length. At a symmetric point the
       directions that symmetry hides are hidden from these as well, so no multiple of them has length 1 and J v = 0:

@@ -1,7 +1,7 @@
 """Landing: minimum-norm Gauss-Newton, globalised after Levenberg and Marquardt, on { J(x) v = 0, v·v = 1, ... }.
 
 σ_min has a kink where it vanishes, and its Hessian is not finite where singular values cross. The residual in (x, v) is
-smooth, square-free and zero at every singular point; its Jacobian is in forward mode (`jaxfeat.singular.product`).
+smooth, square-free and zero at every singular point; its Jacobian is in forward mode (`jaxfeat.singular.velocity`).
 
 Singular points are not isolated: they come in families, rotations move along them, and at a point with several null
 directions v turns freely. The solver must then take the shortest step among those that solve the linear problem, and
@@ -23,7 +23,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxfeat.linalg.lapack import qr_triangle, solve_upper
-from jaxfeat.singular.product import plain_product
+from jaxfeat.singular.velocity import function_velocity
 
 RUNNING, SOLVED, STATIONARY = 0, 1, 2
 """Codes of a landing: under way; residual down to what was asked for, or to rounding; no step reduces it any more."""
@@ -70,7 +70,7 @@ def plain_residual(fn: Callable[[Float[Array, " k"]], Float[Array, " m"]]) -> Re
     """The residual [J(x) v, (v·v - 1) / 2] of any smooth function R^k -> R^m: zero at its singular points."""
 
     def residual(x: Float[Array, " k"], v: Float[Array, " k"]) -> Rows:
-        product = plain_product(fn, x, v)
+        product = function_velocity(fn, x, v)
         return Rows(
             value=jnp.append(product.value, (v @ v - 1) / 2),
             by_point=jnp.pad(product.by_position, ((0, 0), (0, 1))),

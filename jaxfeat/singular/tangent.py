@@ -14,7 +14,7 @@ from jaxfeat.geometry.environment import Environment
 from jaxfeat.linalg.subspaces import robust_svd
 from jaxfeat.singular.batches import in_chunks, land_all
 from jaxfeat.singular.equations import Problem
-from jaxfeat.singular.space import AbstractSpace
+from jaxfeat.singular.search_space import AbstractSearchSpace
 
 RANK = 1e-6
 """Singular values below this, relative to the largest, are zero: landed points make zeros of 1e-12 or so, amplified by
@@ -51,7 +51,7 @@ def tangent_spaces(
 
 
 @eqx.filter_jit
-def _moves(space: AbstractSpace, points: Array, starts: Environment) -> tuple[Array, Array]:
+def _moves(space: AbstractSearchSpace, points: Array, starts: Environment) -> tuple[Array, Array]:
     """Derivatives of the positions by θ, `(b, 3n, k)`, and rotations as displacements, `(b, 3, 3n)`."""
 
     def one(point: Array, start: Environment) -> tuple[Array, Array]:

@@ -15,9 +15,9 @@ from jaxfeat.geometry.environment import Environment
 from jaxfeat.nulls.classify import narrowed
 from jaxfeat.singular.attempt import EXACT, VIOLATION, Problems, arrived, attempt, certified, problems_of
 from jaxfeat.singular.certify import newton_steps, violations
-from jaxfeat.singular.path import ACROSS, EASY, STRAIGHT, Origin, checked, follow
-from jaxfeat.singular.points import MESSAGES as LANDINGS
-from jaxfeat.singular.space import Free
+from jaxfeat.singular.continuation import ACROSS, EASY, STRAIGHT, Origin, checked, follow
+from jaxfeat.singular.search_space import Free
+from jaxfeat.singular.singular_points import SEARCH_MESSAGES
 from jaxfeat.singular.tangent import tangent_spaces
 
 LARGEST = 0.05
@@ -35,7 +35,7 @@ NORMAL = 1e-6
 RETURNED = 1e-6
 """Å: a path that comes this near its start has closed."""
 
-MESSAGES = {
+SINGULAR_PATH_MESSAGES = {
     "length": "the path is as long as was asked for.",
     "closed": "the path is back at its start, up to a rotation and a permutation of like atoms.",
     "left-bounds": "the path leads out of bounds.",
@@ -56,7 +56,7 @@ class SingularPath(NamedTuple):
     - `sigma_ratio`: `(s,)`, σ_min/σ_max of the non-rigid spectrum of all features: at most 1e-12. `accuracy`: `(s,)`,
       Å, Newton's estimate of how far the exact point is: at most 1e-6.
     - `dimension`: `(s,)`, of the set at this point, up to rotations; more than nearby where several sets meet.
-    - `status`: one of `jaxfeat.singular.trace.MESSAGES`.
+    - `status`: one of `jaxfeat.singular.trace.SINGULAR_PATH_MESSAGES`.
     """
 
     environments: Environment
@@ -131,7 +131,7 @@ def trace_singular_set(
     space = (constraints or Free()).trimmed(start.max_neighbors, env.max_neighbors).around(starts)
     points, _ = space.read(starts)
     if violations(space, points, starts, 1)[0] > VIOLATION:
-        raise GeometryError(f"no singular point: {LANDINGS['out-of-bounds']}")
+        raise GeometryError(f"no singular point: {SEARCH_MESSAGES['out-of-bounds']}")
     problems = problems_of(narrowed(f, starts), space, points, starts, None, np.random.default_rng(0), 1)
     first = _begun(problems, starts, points, wanted)
     origin = Origin.of(f, env, first.positions)
@@ -152,7 +152,7 @@ def _begun(problems: Problems, starts: Environment, points: np.ndarray, wanted: 
     """The singular point that the start lands on, with the tangent that is nearest to what is wanted."""
     tried = attempt(problems, points, starts, None, ITERATIONS, 1)
     if tried.status[0] != "landed":
-        raise GeometryError(f"no singular point next to the start: {LANDINGS[str(tried.status[0])]}")
+        raise GeometryError(f"no singular point next to the start: {SEARCH_MESSAGES[str(tried.status[0])]}")
     moves, turns = tangent_spaces(problems.whitened, tried.points, tried.directions, starts, 1)[0]
     if not len(moves):
         raise GeometryError("the singular point next to the start is isolated; there is no set of them to follow.")

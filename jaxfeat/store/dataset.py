@@ -15,7 +15,7 @@ from jaxfeat.errors import ReadError
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.files.write import check_folder
 from jaxfeat.nulls.scan import COUNTED, Collected
-from jaxfeat.singular.zeros import Zero
+from jaxfeat.singular.manifold_zeros import ManifoldZero
 from jaxfeat.store.schema import CAUSES, ORIGINS, atoms, spectra, variables
 
 SUFFIXES = (".nc", ".zarr")
@@ -51,7 +51,7 @@ def opened(path: Path) -> Any:
 
 
 def with_zeros(
-    ds: Any, names: Sequence[str], zeros: Sequence[Zero], nulls: Sequence[Sequence[int]], causes: Sequence[str]
+    ds: Any, names: Sequence[str], zeros: Sequence[ManifoldZero], nulls: Sequence[Sequence[int]], causes: Sequence[str]
 ) -> Any:
     """The data set with what was found where σ_min vanishes; `nulls` counts by cause at each zero."""
     points = np.concatenate([np.zeros((0, len(names))), *(zero.points for zero in zeros)])

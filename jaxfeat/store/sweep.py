@@ -18,7 +18,7 @@ from jaxfeat.manifolds.manifold import AbstractManifold
 from jaxfeat.nulls.classify import narrowed, null_space
 from jaxfeat.nulls.cure import cure
 from jaxfeat.nulls.scan import COUNTED, collect
-from jaxfeat.singular.zeros import Place, Zero, zeros
+from jaxfeat.singular.manifold_zeros import ManifoldSlice, ManifoldZero, find_manifold_zeros
 from jaxfeat.spectrum.chunks import CHUNK, Progress
 from jaxfeat.store.schema import provenance
 from jaxfeat.store.stream import check_input, stream_of
@@ -133,9 +133,9 @@ def _over_manifold(
     known = np.isfinite(found.floor)
     null = (found.sigma_equilibrated <= found.floor_equilibrated[:, None]).sum(-1)[known]
     ds.attrs["n_generic"] = int(null.min()) if known.any() else 0
-    vanishing: list[Zero] = []
+    vanishing: list[ManifoldZero] = []
     if known.any():
-        vanishing = zeros(
+        vanishing = find_manifold_zeros(
             narrowed(f, environments[0]),
             place,
             list(axes.values()),
@@ -148,11 +148,11 @@ def _over_manifold(
 
 
 @eqx.filter_jit
-def _environments(place: Place, points: Any) -> Environment:
+def _environments(place: ManifoldSlice, points: Any) -> Environment:
     return jax.vmap(place)(points)
 
 
-def _placed(manifold: AbstractManifold, grid: Mapping[str, Any] | None) -> tuple[dict[str, np.ndarray], Place]:
+def _placed(manifold: AbstractManifold, grid: Mapping[str, Any] | None) -> tuple[dict[str, np.ndarray], ManifoldSlice]:
     """The values of the free parameters, and the manifold with the others held."""
     if grid is None:
         grid = {p.name: np.linspace(p.low, p.high, POINTS) for p in manifold.parameters}
@@ -173,10 +173,10 @@ def _placed(manifold: AbstractManifold, grid: Mapping[str, Any] | None) -> tuple
         raise GeometryError(f"a grid has one or two parameters, not {len(axes)}; choose among {names}.")
     fixed = manifold.values(**{name: float(axis[0]) for name, axis in held.items()})
     free = tuple(manifold.names.index(name) for name in axes)
-    return axes, Place(manifold, np.asarray(fixed, float), free)
+    return axes, ManifoldSlice(manifold, np.asarray(fixed, float), free)
 
 
-def _explained(f: AbstractFeaturizer, place: Place, zero: Zero) -> tuple[list[int], str]:
+def _explained(f: AbstractFeaturizer, place: ManifoldSlice, zero: ManifoldZero) -> tuple[list[int], str]:
     """Null directions by cause at a zero, and what would lift them."""
     try:
         env = _environments(place, zero.at[None])[0]

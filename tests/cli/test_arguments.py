@@ -90,7 +90,12 @@ def test_what_is_wrong_with_a_file_is_said_in_a_sentence(monkeypatch, capsys, wo
     Path("g.xyz").write_text(WATER + GHOST)
     Path("w.xyz").write_text(WATER)
     Path("w.data").write_text("LAMMPS\n\n3 atoms\n")
-    for module, name in ((scanning, "scan"), (converge, "converge"), (resume, "chunk_arrays"), (sweeping, "zeros")):
+    for module, name in (
+        (scanning, "scan"),
+        (converge, "converge"),
+        (resume, "chunk_arrays"),
+        (sweeping, "find_manifold_zeros"),
+    ):
         monkeypatch.setattr(module, name, lambda *_, **__: pytest.fail("something was computed"))
     assert main([*words, *SMALL]) == 2
     captured = capsys.readouterr()

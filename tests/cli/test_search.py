@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxfeat.cli.search import _described
-from jaxfeat.singular.points import Kind
+from jaxfeat.singular.singular_points import SingularKind
 
 
 @pytest.mark.parametrize(
@@ -23,5 +23,5 @@ def test_null_directions_are_those_of_the_jacobian(status, counts, null, shown):
         null_space=[null], positions=np.zeros((1, 2, 3)), directions=np.zeros((1, 2, 3)), sigma_ratio=[1e-16],
         cure=lambda index: {"cause": "why"},
     )  # fmt: skip
-    kind = Kind(counts, "C_1", 3, status, np.asarray([0]), 1)
+    kind = SingularKind(counts, "C_1", 3, status, np.asarray([0]), 1)
     assert _described(points, kind, ["H", "H"])["cause"] == shown

@@ -12,7 +12,7 @@ from jaxfeat.singular.attempt import problems_of
 from jaxfeat.singular.certify import newton_steps, seen_at
 from jaxfeat.singular.descend import descend
 from jaxfeat.singular.meet import meet
-from jaxfeat.singular.space import Free
+from jaxfeat.singular.search_space import Free
 from jaxfeat.spectrum.jacobian import single_jacobian
 
 SPACE = Free(radii=(0.3, 2.5), min_distance=0.3)

@@ -15,7 +15,7 @@ from jaxfeat import Environment, PowerSpectrum, find_singular_points, manifolds,
 from jaxfeat.errors import BasisError, GeometryError, PrecisionError
 from jaxfeat.manifolds.coordinates import rows
 from jaxfeat.manifolds.manifold import AbstractManifold, Parameter
-from jaxfeat.singular.space import Free
+from jaxfeat.singular.search_space import Free
 
 POWER = PowerSpectrum(("C", "H"), n_max=3, l_max=6, sigma=0.4)
 BOUNDS = Free(radii=(0.6, 2.0), min_distance=0.4)

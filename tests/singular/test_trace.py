@@ -9,7 +9,7 @@ from toy_features import COMPLETE, pairs
 import jaxfeat
 from jaxfeat import Environment, trace_quasi_constant, trace_singular_set
 from jaxfeat.errors import GeometryError, PrecisionError, SpeciesError
-from jaxfeat.singular.space import Free
+from jaxfeat.singular.search_space import Free
 
 RADIUS = 0.2
 

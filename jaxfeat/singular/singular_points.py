@@ -14,7 +14,7 @@ from jaxfeat.geometry.symmetry import Stabilizer
 from jaxfeat.nulls.classify import NullSpace
 from jaxfeat.nulls.cure import cure
 
-MESSAGES = {
+SEARCH_MESSAGES = {
     "landed": "a singular point: σ_min/σ_max is at most 1e-12, and Newton's next step below 1e-6 Å.",
     "stalled": "iterations, or digits, ran out on the way to a singular point; allow more iterations or restarts.",
     "left-bounds": "the way leads out of bounds: no singular point was reached within the constraints.",
@@ -27,7 +27,7 @@ MESSAGES = {
 """What each status of a start means."""
 
 
-class Kind(NamedTuple):
+class SingularKind(NamedTuple):
     """Landed points that are alike.
 
     **Attributes:** `counts`: null directions by cause, none where points could not be classified; `symbol` of the point
@@ -49,7 +49,7 @@ class SingularPoints:
 
     **Attributes:**
 
-    - `status`: `(b,)`, one of `MESSAGES`; `landed`: `(b,)`, whether it is "landed".
+    - `status`: `(b,)`, one of `SEARCH_MESSAGES`; `landed`: `(b,)`, whether it is "landed".
     - `environments`: a batch, of the landed points; where nothing was landed on, of the last try, or of the start if
       that was bad. `positions`: theirs, `(b, n, 3)`, Å.
     - `parameters`: `(b, k)`, of a search on a manifold, otherwise `None`.
@@ -97,7 +97,7 @@ class SingularPoints:
         """Null directions of one cause ("symmetry", "incompleteness", "truncation", ...), `(b,)`."""
         return np.asarray([0 if null is None else null.counts[cause] for null in self.null_space])
 
-    def kinds(self) -> list[Kind]:
+    def kinds(self) -> list[SingularKind]:
         """The landed points by null directions, point group and dimension, the most frequent kind first."""
         kinds: dict[tuple[Any, ...], list[int]] = {}
         for i in np.flatnonzero(self.landed).tolist():
@@ -110,7 +110,7 @@ class SingularPoints:
         for (counts, symbol, dimension, status), found in sorted(kinds.items(), key=lambda item: -len(item[1])):
             members = np.asarray(found)[np.argsort(self.sigma_ratio[found], kind="stable")]
             distinct = sum(bool(np.isin(family, members).any()) for family in self.distinct)
-            listed.append(Kind(dict(counts), symbol, dimension, status, members, distinct))
+            listed.append(SingularKind(dict(counts), symbol, dimension, status, members, distinct))
         return listed
 
     def cure(self, index: int) -> dict[str, str]:
@@ -121,7 +121,9 @@ class SingularPoints:
         """
         null = self.null_space[index]
         if not self.landed[index]:
-            raise GeometryError(f"start {index} landed on no singular point: {MESSAGES[str(self.status[index])]}")
+            raise GeometryError(
+                f"start {index} landed on no singular point: {SEARCH_MESSAGES[str(self.status[index])]}"
+            )
         # Of a point that could not be classified, this raises once more what stood in the way.
         return cure(self.f, self.environments[index], null)
 

@@ -24,7 +24,7 @@ errors would be."""
 ROWS_PER_COLUMN = 5
 
 
-class Metric(NamedTuple):
+class FeatureMetric(NamedTuple):
     """Linear maps `(rows, n_features)` of features: to take the way in, and to finish with.
 
     Where the whitened rows vanish to their rounding errors, which are amplified, the plain ones vanish but for fewer
@@ -35,7 +35,7 @@ class Metric(NamedTuple):
     plain: Float[np.ndarray, "r d"]
 
 
-def metric(jacobians: np.ndarray, rng: np.random.Generator) -> Metric:
+def feature_metric(jacobians: np.ndarray, rng: np.random.Generator) -> FeatureMetric:
     """The metric from an ensemble of Jacobians `(b, n_features, columns)`. On the host.
 
     Rows are scaled so that a unit displacement moves them by about 1.
@@ -45,7 +45,7 @@ def metric(jacobians: np.ndarray, rng: np.random.Generator) -> Metric:
     left, values, _ = robust_svd(slopes)
     whitened = (left / np.sqrt(values**2 + (WHITENING * values.max(initial=0.0)) ** 2)).T if values.any() else left.T
     size = ROWS_PER_COLUMN * columns
-    return Metric(*(_scaled(_mixed(rows, size, rng), slopes, b * columns) for rows in (whitened, np.eye(d))))
+    return FeatureMetric(*(_scaled(_mixed(rows, size, rng), slopes, b * columns) for rows in (whitened, np.eye(d))))
 
 
 def _mixed(rows: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:

@@ -18,7 +18,7 @@ from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
 
 
-class Product(NamedTuple):
+class FeatureVelocity(NamedTuple):
     """J(x) v and its derivatives, transposed: `value` `(m,)`, `by_position` `(k, m)`, `by_direction` `(p, m)`.
 
     `by_direction` is J(x) transposed.
@@ -29,27 +29,29 @@ class Product(NamedTuple):
     by_direction: Float[Array, "p m"]
 
 
-def plain_product(
+def function_velocity(
     fn: Callable[[Float[Array, " k"]], Float[Array, " m"]], x: Float[Array, " k"], v: Float[Array, " k"]
-) -> Product:
+) -> FeatureVelocity:
     """The product for any smooth function R^k -> R^m."""
     along = lambda x: jax.jvp(fn, (x,), (v,))[1]  # noqa: E731
     basis = jnp.eye(x.shape[0], dtype=x.dtype)
     by_position = jax.vmap(lambda e: jax.jvp(along, (x,), (e,))[1])(basis)
     by_direction = jax.vmap(lambda e: jax.jvp(fn, (x,), (e,))[1])(basis)
-    return Product(along(x), by_position, by_direction)
+    return FeatureVelocity(along(x), by_position, by_direction)
 
 
-def environment_product(f: AbstractFeaturizer, env: Environment, direction: Float[Array, "n 3"]) -> Product:
+def environment_velocity(f: AbstractFeaturizer, env: Environment, direction: Float[Array, "n 3"]) -> FeatureVelocity:
     """The product for a featurizer at one environment; `k = p = 3 n`, features per Å and per Å²."""
     if isinstance(f, AbstractAdditiveFeaturizer):
-        return _additive_product(f, env, direction)
+        return _additive_velocity(f, env, direction)
     shape = env.positions.shape
     features = lambda x: f.features(env.with_positions(x.reshape(shape)))  # noqa: E731
-    return plain_product(features, env.positions.reshape(-1), direction.reshape(-1))
+    return function_velocity(features, env.positions.reshape(-1), direction.reshape(-1))
 
 
-def _additive_product(f: AbstractAdditiveFeaturizer, env: Environment, direction: Float[Array, "n 3"]) -> Product:
+def _additive_velocity(
+    f: AbstractAdditiveFeaturizer, env: Environment, direction: Float[Array, "n 3"]
+) -> FeatureVelocity:
     """Three tangents a neighbor through the density and its velocity; only the contraction sees every coordinate."""
 
     def one(
@@ -70,4 +72,4 @@ def _additive_product(f: AbstractAdditiveFeaturizer, env: Environment, direction
         return jax.jvp(f.contract, (density,), (velocity,))[1]
 
     by_position = jax.vmap(lambda d, v: jax.jvp(push, (density, velocity), (d, v))[1])(slopes, curvatures)
-    return Product(push(density, velocity), by_position, jax.vmap(lambda d: push(density, d))(slopes))
+    return FeatureVelocity(push(density, velocity), by_position, jax.vmap(lambda d: push(density, d))(slopes))

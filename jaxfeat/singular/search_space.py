@@ -22,7 +22,7 @@ SMALLEST_DISTANCE = 0.5
 """Å, between two neighbors, unless another is asked for. Features are blind where atoms meet, which is no discovery."""
 
 
-class AbstractSpace(eqx.Module):
+class AbstractSearchSpace(eqx.Module):
     """Coordinates θ `(k,)` of environments, with constraints.
 
     `environment` is smooth in θ and takes the environment of the start besides, which says what does not move; `slack`
@@ -49,7 +49,7 @@ class AbstractSpace(eqx.Module):
         """How far to go, in each coordinate, for another try nearby: 0.2 Å or as much of a parameter's interval."""
 
 
-class Free(AbstractSpace):
+class Free(AbstractSearchSpace):
     """All positions of the neighbors, as far as constraints allow.
 
     **Arguments:**
@@ -130,7 +130,7 @@ class Free(AbstractSpace):
         return 0.2 * self._movable(start).reshape(-1).astype(start.positions.dtype)
 
 
-class Within(AbstractSpace):
+class Within(AbstractSearchSpace):
     """A manifold, between the bounds of its parameters. Starts are values of these, `(b, k)`.
 
     **Arguments:** the `manifold`; `min_distance` between two neighbors, Å.
@@ -176,7 +176,7 @@ class Within(AbstractSpace):
         return jnp.asarray(np.minimum(0.1 * (high - low), 0.2))
 
 
-def space_of(constraints: AbstractSpace | AbstractManifold | None) -> AbstractSpace:
+def space_of(constraints: AbstractSearchSpace | AbstractManifold | None) -> AbstractSearchSpace:
     """A search space from what a user gives."""
     if constraints is None:
         return Free()

@@ -50,7 +50,7 @@ STRIDES = 64
 BATCH = 8
 
 
-class Zero(NamedTuple):
+class ManifoldZero(NamedTuple):
     """A connected set of parameters where one more singular value vanishes than around it.
 
     **Attributes:**
@@ -72,7 +72,7 @@ class Zero(NamedTuple):
     points: np.ndarray
 
 
-class Place(eqx.Module):
+class ManifoldSlice(eqx.Module):
     """A manifold with some parameters free and the others fixed."""
 
     manifold: AbstractManifold
@@ -83,7 +83,9 @@ class Place(eqx.Module):
         return self.manifold(*jnp.asarray(self.fixed).at[np.asarray(self.free)].set(free))
 
 
-def zeros(f: AbstractFeaturizer, place: Place, axes: list[np.ndarray], sigma: np.ndarray, n_generic: int) -> list[Zero]:
+def find_manifold_zeros(
+    f: AbstractFeaturizer, place: ManifoldSlice, axes: list[np.ndarray], sigma: np.ndarray, n_generic: int
+) -> list[ManifoldZero]:
     """All zeros on a grid of one or two parameters, points first.
 
     **Arguments:**
@@ -99,7 +101,7 @@ def zeros(f: AbstractFeaturizer, place: Place, axes: list[np.ndarray], sigma: np
     """
     cells = np.asarray([np.diff(axis).max() for axis in axes])
     bounds = np.asarray([[axis[0], axis[-1]] for axis in axes])
-    found: list[Zero] = []
+    found: list[ManifoldZero] = []
     for depth in range(n_generic, sigma.shape[-1]):
         search = _Search(f, place, bounds, depth)
         landed = search.refined(_starts(axes, _smallest(sigma, depth)), cells)
@@ -111,7 +113,7 @@ def zeros(f: AbstractFeaturizer, place: Place, axes: list[np.ndarray], sigma: np
     return sorted(found, key=lambda zero: (zero.dimension, *zero.at))
 
 
-def _one_point(zero: Zero, other: Zero) -> bool:
+def _one_point(zero: ManifoldZero, other: ManifoldZero) -> bool:
     return zero.dimension == other.dimension == 0 and bool(np.abs(zero.at - other.at).max() < SAME)
 
 
@@ -160,7 +162,7 @@ class _Landed(NamedTuple):
 
 class _Search(NamedTuple):
     f: Any
-    place: Place
+    place: ManifoldSlice
     bounds: np.ndarray
     depth: int
 
@@ -224,7 +226,7 @@ class _State(NamedTuple):
 
 
 @eqx.filter_jit
-def _step(f: AbstractFeaturizer, place: Place, batch: Any, cells: Any, bounds: Any, depth: Any) -> Any:
+def _step(f: AbstractFeaturizer, place: ManifoldSlice, batch: Any, cells: Any, bounds: Any, depth: Any) -> Any:
     """A step of Gauss and Newton, of at most one cell; from a start, whose ratio is infinite, none."""
 
     def single(state: _State) -> _State:
@@ -254,7 +256,7 @@ def _step(f: AbstractFeaturizer, place: Place, batch: Any, cells: Any, bounds: A
     return jax.vmap(single)(_State(*batch))
 
 
-def _probe(f: AbstractFeaturizer, place: Place, theta: Float[Array, " p"], depth: Int[Array, ""]) -> _Probe:
+def _probe(f: AbstractFeaturizer, place: ManifoldSlice, theta: Float[Array, " p"], depth: Int[Array, ""]) -> _Probe:
     env = place(theta)
     jacobian, added = weighed_jacobian(f, env)
     spectrum = spectrum_of(all_rows(jacobian, added), f, env, equilibrated=True, every=True)
@@ -283,7 +285,7 @@ def _probe(f: AbstractFeaturizer, place: Place, theta: Float[Array, " p"], depth
     )
 
 
-def _gathered(search: _Search, landed: _Landed) -> Iterator[Zero]:
+def _gathered(search: _Search, landed: _Landed) -> Iterator[ManifoldZero]:
     """Curves, and the points that are on none of them."""
     reach = np.ptp(search.bounds, axis=1)
     curves: list[np.ndarray] = []
@@ -354,9 +356,9 @@ def _middle(search: _Search, curve: _Landed, reach: np.ndarray) -> _Landed:
     return exact if len(exact.theta) else curve.of(nearest)
 
 
-def _zero(landed: _Landed, best: _Landed, dimension: int) -> Zero:
+def _zero(landed: _Landed, best: _Landed, dimension: int) -> ManifoldZero:
     at, ratio, slope = best.theta[0], float(best.ratio[0]), float(best.slopes[0, -1 - dimension])
     # Rounding over the slope across the set; where there is none, σ grows with the square of the distance.
     error = max(ratio, ROUNDING) / slope if slope > TRANSVERSAL else float(np.sqrt(best.floor[0]))
     low, high = (landed.theta.min(0), landed.theta.max(0)) if dimension else (at, at)
-    return Zero(low, high, at, error, dimension, ratio, landed.theta)
+    return ManifoldZero(low, high, at, error, dimension, ratio, landed.theta)

@@ -23,10 +23,10 @@ PER_COORDINATE = 4
 MAX_TUPLES = 20_000
 
 
-class Invariants(eqx.Module):
+class RandomInvariants(eqx.Module):
     """Environment -> `(n_components,)`, invariant under permutations of like neighbors and under rotations.
 
-    Made by `invariants`. Lengths are in units of `length` (Å).
+    Made by `random_invariants`. Lengths are in units of `length` (Å).
     """
 
     frequencies: Float[Array, "g k"]
@@ -53,7 +53,7 @@ class Invariants(eqx.Module):
         return jnp.sum(jnp.where(there[:, None], jnp.sin(angles), 0), 0)
 
 
-def invariants(n: int, order: int, group: str, length: float, rng: np.random.Generator) -> Invariants:
+def random_invariants(n: int, order: int, group: str, length: float, rng: np.random.Generator) -> RandomInvariants:
     """Random invariants of `order` of n neighbors.
 
     **Raises:** `BasisError` where there are too many tuples.
@@ -66,7 +66,7 @@ def invariants(n: int, order: int, group: str, length: float, rng: np.random.Gen
     pseudoscalars = group == "SO3"
     n_generators = order * (order + 1) // 2 + (len(list(combinations(range(order), 3))) if pseudoscalars else 0)
     k = max(PER_COORDINATE * 3 * n, 32)
-    return Invariants(
+    return RandomInvariants(
         frequencies=jnp.asarray(rng.normal(size=(n_generators, k))),
         phases=jnp.asarray(rng.uniform(0, 2 * np.pi, k)),
         species_phases=jnp.asarray(rng.uniform(0, 2 * np.pi, (order, k))),
