@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from jaxfeat.inverse.invert import invert as invert
     from jaxfeat.inverse.quasi_constant import QuasiConstantPath as QuasiConstantPath
     from jaxfeat.inverse.quasi_constant import trace_quasi_constant as trace_quasi_constant
-    from jaxfeat.nulls.classify import NullSpace as NullSpace
+    from jaxfeat.nulls.causes import NullSpace as NullSpace
     from jaxfeat.nulls.classify import null_space as null_space
     from jaxfeat.nulls.cure import cure as cure
     from jaxfeat.nulls.kernel import Kernel as Kernel
@@ -70,7 +70,7 @@ _HOMES = {
     "Free": "singular.search_space",
     "Inverse": "inverse.invert",
     "Kernel": "nulls.kernel",
-    "NullSpace": "nulls.classify",
+    "NullSpace": "nulls.causes",
     "PowerSpectrum": "features.power_spectrum.featurizer",
     "QuasiConstantPath": "inverse.quasi_constant",
     "RadialSpectrum": "features.radial_spectrum",

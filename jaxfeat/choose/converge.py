@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
+from numpy.typing import ArrayLike
 
 from jaxfeat.choose.grid import Grid
 from jaxfeat.errors import BasisError, GeometryError, PrecisionError, SizeError
@@ -25,23 +26,21 @@ from jaxfeat.geometry.symmetry import Group
 from jaxfeat.linalg.lapack import qr_triangle
 from jaxfeat.linalg.subspaces import orthogonal_complement
 from jaxfeat.linalg.threads import one_blas_thread
-from jaxfeat.nulls.classify import TOLERANCE
-from jaxfeat.nulls.scan import DOUBTFUL
-from jaxfeat.nulls.sight import least_seen
-from jaxfeat.nulls.sites import rigid_space, sight_of, sites_of, spaces_of
+from jaxfeat.nulls.ambiguity import CLEAR_RATIO
+from jaxfeat.nulls.classify import POSITION_TOLERANCE
+from jaxfeat.nulls.scan import CLASSIFY_BELOW
+from jaxfeat.nulls.sites import build_filtration, list_sites, rigid_space, wave_gradients_at_sites
+from jaxfeat.nulls.visibility import least_visibility
 from jaxfeat.spectrum.chunks import Chunk, Progress, portions
 from jaxfeat.spectrum.driver import species_held
 from jaxfeat.spectrum.jacobian import single_jacobian
 from jaxfeat.spectrum.reduce import Reduced
 from jaxfeat.spectrum.solve import Spectrum, spectrum_of
 
-FEW = 300
+MIN_PER_PROGRAM = 300
 """Environments of one shape that are not worth compilations of their own: there is one for each n_max."""
 
 QUANTILES = {"least": 0.0, "1%": 0.01, "10%": 0.1, "median": 0.5}
-
-CLEAR = 100.0
-"""Null values and the others have to be this far apart, as in `null_space`."""
 
 
 def converge(
@@ -77,13 +76,13 @@ def converge(
     featurizers without a basis; `PrecisionError` for positions that are not float64; `SpeciesError`, as the featurizer
     does.
     """
-    grids = checked(f, batch, n_max, l_max)
+    grids = make_grids(f, batch, n_max, l_max)
     featurizers = _listed(f)
     host = jax.tree.map(np.asarray, batch)
     records, done = [], 0
     for one, grid in zip(featurizers, grids, strict=True):
         found: list[_Seen] = []
-        for chunk in portions(grid.of(grid.n_max[-1]), host, FEW):
+        for chunk in portions(grid.of(grid.n_max[-1]), host, MIN_PER_PROGRAM):
             found += _measured(one, grid, chunk)
             done += len(chunk.indices)
             if progress is not None:
@@ -95,7 +94,7 @@ def converge(
     return records
 
 
-def checked(
+def make_grids(
     f: AbstractFeaturizer | Sequence[AbstractFeaturizer], batch: Environment, n_max: Sequence[int], l_max: Sequence[int]
 ) -> list[Grid]:
     """The grid of each featurizer, once nothing is wrong with it for any of the environments.
@@ -124,17 +123,17 @@ def _listed(f: AbstractFeaturizer | Sequence[AbstractFeaturizer]) -> list[Abstra
     return list(f) if isinstance(f, Sequence) else [f]
 
 
-def sample(batch: Environment, size: int, seed: int = 0) -> np.ndarray:
-    """Indices of `size` environments drawn at random, ascending: of each species of the center in proportion to its
-    share, but at least one. All of them where there are no more, or where `size` is 0.
+def draw_sample(center_species: ArrayLike, size: int, seed: int = 0) -> np.ndarray:
+    """Draw indices of `size` environments at random, each species of the center in proportion to its share.
 
-    **Raises:** `GeometryError` for a size less than the number of species, and for a negative seed.
+    **Arguments:** `center_species`: `(b,)`, the species of all centers. `size`: at least one environment of each
+    species is drawn; all of them if there are no more, or if `size` is 0.
+
+    **Returns:** ascending indices, `(size,)`.
+
+    **Raises:** `GeometryError` if `size` is less than the number of species, or if the seed is negative.
     """
-    return drawn(np.asarray(batch.center_species), size, seed)
-
-
-def drawn(center_species: np.ndarray, size: int, seed: int = 0) -> np.ndarray:
-    """`sample` by the species of the centers alone, `(b,)`, of environments that need not be at hand."""
+    center_species = np.asarray(center_species)
     total = len(center_species)
     if seed < 0:
         raise GeometryError(f"the seed of a sample is {seed}; give a number of at least 0.")
@@ -218,7 +217,7 @@ def _judged(
     """What Jacobians `(basis, d, n, 3)` of one environment come to, and their spectra `(kind, basis, k)` with floors
     `(kind, basis)`."""
     largest = np.where(values[..., 0] > 0, values[..., 0], 1)
-    hidden = _hidden(f, env, whole=bool((values[0, :, -1] > DOUBTFUL * largest[0]).any()))
+    hidden = _hidden(f, env, whole=bool((values[0, :, -1] > CLASSIFY_BELOW * largest[0]).any()))
     n_hidden = hidden.symmetry + hidden.incompleteness
     # What no basis sees is null, or nearly so where positions were rounded, in all of them: the smallest values.
     rest = values[..., : values.shape[-1] - n_hidden]
@@ -227,27 +226,27 @@ def _judged(
         known = rest[..., -1] > floors
         ratios = np.maximum(rest[..., -1], floors) / largest
     beyond = np.maximum((values[0] <= floors[0, :, None]).sum(-1) - n_hidden, 0)
-    close = ((rest[0] > floors[0, :, None]) & (rest[0] <= CLEAR * floors[0, :, None])).any(-1)
+    close = ((rest[0] > floors[0, :, None]) & (rest[0] <= CLEAR_RATIO * floors[0, :, None])).any(-1)
     # Where a basis sees a little of what would be hidden but for rounding, its null values may be others, even if not
     # more than that; unless all the other values are well above what rounding does.
     moved = np.linalg.norm(jacobians.reshape(*jacobians.shape[:2], -1) @ hidden.directions.T, axis=(1, 2))
-    exact = moved <= CLEAR * np.maximum(floors[1], hidden.rounding * largest[1])
-    certain = exact | ~(ratios[0] <= DOUBTFUL) | (beyond > 0)
+    exact = moved <= CLEAR_RATIO * np.maximum(floors[1], hidden.rounding * largest[1])
+    certain = exact | ~(ratios[0] <= CLASSIFY_BELOW) | (beyond > 0)
     dim = np.zeros(len(beyond), bool)
     if beyond.any() and len(hidden.directions):
         # Next to a symmetric or singular point, not even a complete basis may see more than rounding.
         seen, rounding = _least_seen(f, env, hidden.directions)
-        dim = seen <= CLEAR * np.maximum(floors[0] / largest[0], rounding)
+        dim = seen <= CLEAR_RATIO * np.maximum(floors[0] / largest[0], rounding)
     return _Seen(beyond, close | ~certain | (dim & (beyond > 0)), ratios, known, bool(exact[-1]), hidden)
 
 
 def _least_seen(f: AbstractFeaturizer, env: Environment, hidden: np.ndarray) -> tuple[float, float]:
-    """How well a complete basis sees what is not hidden, as `least_seen` has it."""
+    """How well a complete basis sees what is not hidden, as `least_visibility` has it."""
     mask = np.asarray(env.mask)
     present = np.repeat(mask, 3)
     assert f.nu is not None
-    rows = sight_of(env, sites_of(env, mask), _group(f), f.nu, TOLERANCE, sums=False)
-    return least_seen(rows[:, present], orthogonal_complement(hidden[:, present]))
+    rows = wave_gradients_at_sites(env, list_sites(env, mask), _group(f), f.nu, POSITION_TOLERANCE, sums=False)
+    return least_visibility(rows[:, present], orthogonal_complement(hidden[:, present]))
 
 
 def _group(f: AbstractFeaturizer) -> Group:
@@ -260,7 +259,9 @@ def _hidden(f: AbstractFeaturizer, env: Environment, whole: bool) -> _Hidden:
     if whole:
         return nothing
     try:
-        spaces = spaces_of(env, sites_of(env, np.asarray(env.mask)), _group(f), f.nu, TOLERANCE, sums=False)
+        spaces = build_filtration(
+            env, list_sites(env, np.asarray(env.mask)), _group(f), f.nu, POSITION_TOLERANCE, sums=False
+        )
     except (BasisError, GeometryError, SizeError):
         return nothing
     if spaces.kernel is None:

@@ -13,7 +13,7 @@ import numpy as np
 from jaxfeat.errors import BasisError
 from jaxfeat.features.base import AbstractFeaturizer
 
-LARGEST = 10_000_000
+MAX_GRID_ENTRIES = 10_000_000
 """Entries of the largest Jacobian of one environment: 80 MB."""
 
 
@@ -73,7 +73,7 @@ class Grid:
         """Raise `BasisError` where the Jacobian of such an environment is too large."""
         for sizes in self:  # ascending: the first that is too large is not yet beyond counting
             n_features = self.n_features(sizes, n_species)
-            if 3 * n_neighbors * n_features > LARGEST:
+            if 3 * n_neighbors * n_features > MAX_GRID_ENTRIES:
                 raise BasisError(
                     f"n_max = {sizes.n_max}, l_max = {sizes.l_max} make {n_features} features of {n_species} species "
                     f"and derivatives by {n_neighbors} neighbors, more than fits; choose smaller sizes or r_cut."

@@ -45,12 +45,12 @@ def add_converge(commands: Any) -> None:
 
 
 def _converge(arguments: argparse.Namespace) -> None:
-    from jaxfeat.choose.converge import checked, converge, sample
+    from jaxfeat.choose.converge import converge, draw_sample, make_grids
     from jaxfeat.report.convergence import heat_map, print_convergence
 
     check_targets(arguments.json, arguments.plot)
     _, every = environments_of(arguments)
-    drawn = sample(every, arguments.sample, arguments.seed)
+    drawn = draw_sample(every.center_species, arguments.sample, arguments.seed)
     batch = every[drawn]
     orders = sorted(set(arguments.nu))
     n_max, l_max = arguments.n_max or usual(orders), arguments.l_max or usual(orders)
@@ -59,7 +59,7 @@ def _converge(arguments: argparse.Namespace) -> None:
         featurizer_of(argparse.Namespace(**{**vars(arguments), "nu": nu, "n_max": n_max[0], "l_max": l_max[0]}), every)
         for nu in orders
     ]
-    n_bases = sum(map(len, checked(featurizers, batch, n_max, l_max)))
+    n_bases = sum(map(len, make_grids(featurizers, batch, n_max, l_max)))
     share = f"{len(batch)} environments"
     with progress_bar(f"{share}, {n_bases} bases", len(batch) * len(orders)) as progress:
         records = converge(featurizers, batch, n_max, l_max, progress)

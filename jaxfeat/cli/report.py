@@ -109,7 +109,7 @@ def _featurizer(stored: Stored, arguments: argparse.Namespace) -> tuple[Abstract
 
 def _exhibits(f: AbstractFeaturizer, stored: Stored, examples: list[Example]) -> list[Exhibit]:
     from jaxfeat.geometry.species import SYMBOLS
-    from jaxfeat.nulls.examples import shown
+    from jaxfeat.nulls.examples import make_examples
     from jaxfeat.report.page import Exhibit
     from jaxfeat.report.viewer import scene
 
@@ -117,7 +117,7 @@ def _exhibits(f: AbstractFeaturizer, stored: Stored, examples: list[Example]) ->
         return []
     batch = stored.environments([example.row for example in examples])
     with progress_bar(f"null directions of {len(examples)} environments", len(examples)) as progress:
-        found = shown(f, batch, progress)
+        found = make_examples(f, batch, progress)
     exhibits = []
     for example, one in zip(examples, found, strict=True):
         symbols = [SYMBOLS[number] for number in one.species]
@@ -138,7 +138,7 @@ def _name(direction: Any) -> str:
 def _basis(f: AbstractFeaturizer, stored: Stored, size: int) -> Advice:
     import numpy as np
 
-    from jaxfeat.choose.converge import checked, converge, drawn
+    from jaxfeat.choose.converge import converge, draw_sample, make_grids
     from jaxfeat.cli.converge import usual
     from jaxfeat.errors import BasisError, GeometryError
     from jaxfeat.report.page import Advice
@@ -146,10 +146,10 @@ def _basis(f: AbstractFeaturizer, stored: Stored, size: int) -> Advice:
     done = np.flatnonzero(stored.column("n_values") > 0)
     own = (f.sizes.get("n_max", 0), f.sizes.get("l_max", 0))
     try:
-        rows = done[drawn(stored.column("center_species")[done], size)]
+        rows = done[draw_sample(stored.column("center_species")[done], size)]
         batch = stored.environments(rows)
         n_max, l_max = (sorted({*usual([f.nu or 1]), mine}) for mine in own)
-        n_bases = sum(map(len, checked([f], batch, n_max, l_max)))
+        n_bases = sum(map(len, make_grids([f], batch, n_max, l_max)))
     except (BasisError, GeometryError) as error:
         return Advice(missing=f"This could not be worked out: {error}")
     whose = f"{len(rows)} environments" + (

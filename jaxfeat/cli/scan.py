@@ -77,7 +77,7 @@ def _scan(arguments: argparse.Namespace) -> None:
     if arguments.cluster is not None or arguments.workers is not None:
         raise ReadError("--cluster and --workers are about who works on a store; name one with --out.")
 
-    from jaxfeat.nulls.scan import causes, scan
+    from jaxfeat.nulls.scan import explain_environments, scan
     from jaxfeat.report.plot import plot
     from jaxfeat.report.table import most_blind, print_tables
 
@@ -92,12 +92,12 @@ def _scan(arguments: argparse.Namespace) -> None:
     if arguments.plot is not None:
         save_figure(arguments.plot, plot(records, title_of(f, Path(arguments.input).name)))
     blind = most_blind(records)
-    print_tables(records, dict(zip(blind, causes(f, batch, blind), strict=True)))
+    print_tables(records, dict(zip(blind, explain_environments(f, batch, blind), strict=True)))
 
 
 def _scan_into_store(arguments: argparse.Namespace) -> None:
     from jaxfeat.geometry.species import SYMBOLS
-    from jaxfeat.nulls.scan import causes
+    from jaxfeat.nulls.scan import explain_environments
     from jaxfeat.report.stored import most_blind, print_store
     from jaxfeat.report.tally import Tally
     from jaxfeat.store.reader import Stored
@@ -130,7 +130,11 @@ def _scan_into_store(arguments: argparse.Namespace) -> None:
     for columns in stored.portions():
         tally.add(columns)
     blind = [one.row for one in most_blind(tally)]
-    why = causes(f, stored.environments(blind), range(len(blind))) if stored.has_positions else [""] * len(blind)
+    why = (
+        explain_environments(f, stored.environments(blind), range(len(blind)))
+        if stored.has_positions
+        else [""] * len(blind)
+    )
     print_store(tally, why, frames.label, SYMBOLS)
 
 

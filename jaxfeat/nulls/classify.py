@@ -10,7 +10,6 @@ then "ambiguous".
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
 import equinox as eqx
@@ -24,94 +23,32 @@ from jaxfeat.features.check import check_compatible
 from jaxfeat.features.structure_map import AbstractStructureMap
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
-from jaxfeat.geometry.symmetry import Group, Stabilizer
+from jaxfeat.geometry.symmetry import Group
 from jaxfeat.linalg.subspaces import Gap, complement_within, leading_directions, robust_svd
-from jaxfeat.nulls.doubt import CLEAR, doubt, doubtful_truncation
-from jaxfeat.nulls.sites import Spaces, clearance, rigid_space, sight_of, sites_of, spaces_of
+from jaxfeat.nulls.ambiguity import CLEAR_RATIO, find_ambiguity, find_truncation_ambiguity
+from jaxfeat.nulls.causes import CAUSES, NullSpace
+from jaxfeat.nulls.sites import (
+    Filtration,
+    build_filtration,
+    clearance,
+    list_sites,
+    rigid_space,
+    wave_gradients_at_sites,
+)
 from jaxfeat.spectrum.jacobian import assembled, center_jacobians, weighed_jacobian
 from jaxfeat.spectrum.reduce import all_rows
 from jaxfeat.spectrum.sizes import check_null_space
 from jaxfeat.spectrum.solve import Spectrum, spectrum_of
 from jaxfeat.spectrum.status import MESSAGES, StatusName
 
-TOLERANCE = 1e-5
+POSITION_TOLERANCE = 1e-5
 """Å, for stabilizer and kernel alike. Coordinates with six digits, as ASE's g2 has them, keep their point groups (none
 of its 846 environments gains another up to 1e-3 Å), and the complete kernel merges next to nothing by chance."""
 
 Map = TypeVar("Map", bound=AbstractFeaturizer | AbstractStructureMap)
 
-CLASSES = ("rigid", "locality", "symmetry", "incompleteness", "truncation", "other")
 
-
-@dataclass(frozen=True, eq=False)
-class NullSpace:
-    """The null directions of J = dF/dr at one environment or structure, by cause.
-
-    **Attributes:**
-
-    - `rigid`, `locality`, `symmetry`, `incompleteness`, `truncation`, `other`: how many have that cause; `counts` has
-      them all. Locality is what lies out of every center's reach; other is what cannot be told apart, for features of
-      undeclared order, and beyond symmetry for sums over crystals or over parts out of each other's reach.
-    - `directions`: for each of these, `(k, n, 3)`: orthonormal displacements, zero on padding, orthogonal to the
-      classes before.
-    - `nullity`: of J. The sum of the counts where `status` is "ok".
-    - `stabilizer`: the `Stabilizer` that `symmetry` rests on; of stacked features, one for each center, and of
-      features summed over crystals too.
-    - `gap`: for each thing that was counted, the largest null value and the smallest not, relative to the largest:
-      "jacobian" (equilibrated, non-rigid), "kernel" (of N_ν), "weights" (of neighbors that J does not react to, and of
-      the others); for structures also the intersections of sites, "locality", "symmetry", "intersection".
-    - `floor`: by the same names, the relative value up to which values are null.
-    - `sensitivity`: the smallest non-null singular value over the largest, raw and equilibrated; NaN if there is none.
-    - `status`: "ok"; "ambiguous"; or what is wrong with the spectrum, as `Spectrum.status` has it. Comparing it with a
-      text that names no status raises a `ValueError`. `reason` is a sentence.
-    - `atoms`: `(n,)`, which of the displaced atoms `stabilizer` is of: of an environment, the neighbors that J reacts
-      to. `None` where there is no stabilizer, or one for each center.
-    """
-
-    directions: dict[str, np.ndarray]
-    nullity: int
-    stabilizer: Stabilizer | tuple[Stabilizer, ...] | None
-    gap: dict[str, Gap]
-    floor: dict[str, float]
-    sensitivity: tuple[float, float]
-    status: StatusName
-    reason: str
-    atoms: np.ndarray | None = None
-
-    @property
-    def counts(self) -> dict[str, int]:
-        return {name: len(self.directions[name]) for name in CLASSES}
-
-    @property
-    def rigid(self) -> int:
-        return len(self.directions["rigid"])
-
-    @property
-    def locality(self) -> int:
-        return len(self.directions["locality"])
-
-    @property
-    def symmetry(self) -> int:
-        return len(self.directions["symmetry"])
-
-    @property
-    def incompleteness(self) -> int:
-        return len(self.directions["incompleteness"])
-
-    @property
-    def truncation(self) -> int:
-        return len(self.directions["truncation"])
-
-    @property
-    def other(self) -> int:
-        return len(self.directions["other"])
-
-    def __repr__(self) -> str:
-        counts = ", ".join(f"{name}={count}" for name, count in self.counts.items() if count)
-        return f"NullSpace({counts or 'nullity=0'}; {self.status})"
-
-
-def null_space(f: Any, at: Any, tolerance: float = TOLERANCE) -> Any:
+def null_space(f: Any, at: Any, tolerance: float = POSITION_TOLERANCE) -> Any:
     """Null directions of dF/dr, by cause.
 
     **Arguments:**
@@ -144,7 +81,7 @@ def null_space(f: Any, at: Any, tolerance: float = TOLERANCE) -> Any:
     return found
 
 
-class Measured(NamedTuple):
+class DecomposedJacobian(NamedTuple):
     """One item's Jacobian, its equilibrated spectrum, and the norm of its columns for each center's neighbors."""
 
     jacobian: np.ndarray
@@ -152,9 +89,9 @@ class Measured(NamedTuple):
     weights: np.ndarray
 
 
-def measured(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure) -> Measured:
+def decompose_jacobian(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure) -> DecomposedJacobian:
     """Jacobian and spectrum of one item, described in the species that it holds; on the host."""
-    narrow = narrowed(f, at)
+    narrow = restrict_species(f, at)
     check_null_space(narrow, at)
     jacobian, added, weights = (np.asarray(x) for x in _weighed(narrow, at))
     # What moves features by less than rounding moves them is not seen.
@@ -163,7 +100,7 @@ def measured(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Str
     # Rows of zeros change no singular value. With few heights, featurizers share the program that decomposes them.
     missing = 2 ** int(np.ceil(np.log2(max(len(jacobian), 64)))) - len(jacobian)
     spectrum = _spectrum(np.pad(jacobian, ((0, missing), (0, 0), (0, 0))), added, at)
-    return Measured(jacobian, jax.tree.map(np.asarray, spectrum), weights)
+    return DecomposedJacobian(jacobian, jax.tree.map(np.asarray, spectrum), weights)
 
 
 @eqx.filter_jit
@@ -184,7 +121,7 @@ def _spectrum(jacobian: Any, added: Any, at: Environment | Structure) -> Spectru
 def kernel_dimension(
     f: AbstractFeaturizer | AbstractStructureMap,
     at: Environment | Structure,
-    found: Measured,
+    found: DecomposedJacobian,
     nu: int,
     tolerance: float,
 ) -> int:
@@ -198,7 +135,7 @@ def _rounding(jacobian: Any) -> float:
     return float(max(jacobian.shape[0], jacobian.shape[1] * 3) * np.finfo(jacobian.dtype).eps)
 
 
-def narrowed(f: Map, at: Environment | Structure) -> Map:
+def restrict_species(f: Map, at: Environment | Structure) -> Map:
     """The prepared map for the species that an item or a batch holds: the same singular values, fewer features."""
     prepared: Any = f.prepared()
     featurizer = prepared.environment_featurizer
@@ -217,10 +154,10 @@ def narrowed(f: Map, at: Environment | Structure) -> Map:
 
 def _single(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure, tolerance: float) -> NullSpace:
     size = 3 * at.positions.shape[-2]
-    found = measured(f, at)
+    found = decompose_jacobian(f, at)
     status = StatusName(str(found.spectrum.status))
     if status not in ("ok", "no-signal") and not (status == "empty" and isinstance(at, Structure) and at.mask.any()):
-        nothing = {name: np.zeros((0, size // 3, 3)) for name in CLASSES}
+        nothing = {name: np.zeros((0, size // 3, 3)) for name in CAUSES}
         return NullSpace(nothing, 0, None, {}, {}, (np.nan, np.nan), status, MESSAGES[status])
 
     featurizer = f.environment_featurizer
@@ -240,16 +177,18 @@ def _single(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Stru
     floor = {"jacobian": jacobian_floor, "weights": _rounding(found.jacobian), **spaces.floor}
     raw = _raw(found.jacobian)
     # Next to a line the floor is raised, because a short rotation is known to few digits. N_ν is known to more.
-    in_line = spaces.kernel is not None and clearance(at) < 1 / CLEAR
+    in_line = spaces.kernel is not None and clearance(at) < 1 / CLEAR_RATIO
     rounding = jacobian_floor * (clearance(at) if in_line else 1)
-    reason = doubt(chain, spaces.aligned, found.jacobian / max(raw.max(initial=0.0), 1e-300), rounding, gap, floor)
+    reason = find_ambiguity(
+        chain, spaces.aligned, found.jacobian / max(raw.max(initial=0.0), 1e-300), rounding, gap, floor
+    )
     if not reason and featurizer.nu is not None and len(directions["truncation"]):
-        rows = sight_at(f, at, found, featurizer.nu, tolerance)
-        reason = doubtful_truncation(directions["truncation"], rows, jacobian_floor)
+        rows = wave_gradients_seen_by(f, at, found, featurizer.nu, tolerance)
+        reason = find_truncation_ambiguity(directions["truncation"], rows, jacobian_floor)
     if status == "ok" and reason:
         status = StatusName.AMBIGUOUS
     return NullSpace(
-        directions={name: directions.get(name, np.zeros((0, size))).reshape(-1, size // 3, 3) for name in CLASSES},
+        directions={name: directions.get(name, np.zeros((0, size))).reshape(-1, size // 3, 3) for name in CAUSES},
         nullity=len(null),
         stabilizer=spaces.stabilizer,
         gap=gap,
@@ -261,21 +200,21 @@ def _single(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Stru
     )
 
 
-def _spaces(f: Any, at: Any, found: Any, nu: int | None, tolerance: float) -> Spaces:
+def _spaces(f: Any, at: Any, found: Any, nu: int | None, tolerance: float) -> Filtration:
     sums = isinstance(f, AbstractStructureMap) and f.adds_centers
-    return spaces_of(at, sites_of(at, _seen(found, at)[0]), _group(f), nu, tolerance, sums=sums)
+    return build_filtration(at, list_sites(at, _seen(found, at)[0]), _group(f), nu, tolerance, sums=sums)
 
 
-def sight_at(
+def wave_gradients_seen_by(
     f: AbstractFeaturizer | AbstractStructureMap,
     at: Environment | Structure,
-    found: Measured,
+    found: DecomposedJacobian,
     nu: int,
     tolerance: float,
 ) -> np.ndarray:
     """What complete features of order ν see of displacements of what f reacts to, as `sight` has it."""
     group, sums = _group(f), isinstance(f, AbstractStructureMap) and f.adds_centers
-    return sight_of(at, sites_of(at, _seen(found, at)[0]), group, nu, tolerance, sums=sums)
+    return wave_gradients_at_sites(at, list_sites(at, _seen(found, at)[0]), group, nu, tolerance, sums=sums)
 
 
 def _group(f: AbstractFeaturizer | AbstractStructureMap) -> Group:

@@ -14,36 +14,36 @@ from jaxfeat.features.check import check_compatible
 from jaxfeat.features.structure_map import AbstractStructureMap
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
+from jaxfeat.nulls.ambiguity import CLEAR_RATIO
+from jaxfeat.nulls.causes import NullSpace
 from jaxfeat.nulls.classify import (
-    TOLERANCE,
-    NullSpace,
+    POSITION_TOLERANCE,
+    decompose_jacobian,
     kernel_dimension,
-    measured,
-    narrowed,
     null_space,
-    sight_at,
+    restrict_species,
+    wave_gradients_seen_by,
 )
-from jaxfeat.nulls.doubt import CLEAR
 from jaxfeat.nulls.kernel import MAX_NU
-from jaxfeat.nulls.sight import least_seen
+from jaxfeat.nulls.visibility import least_visibility
 
-STEPS = 6
+MAX_STEPS = 6
 """How much larger than a featurizer's own l_max and n_max are tried."""
 
-LARGEST = 20_000_000
+MAX_CURE_ENTRIES = 20_000_000
 """Entries of the largest Jacobian that is tried: 160 MB."""
 
-HARDLY = 1e-5
-"""A raw σ_min/σ_max below this is small; it is the cutoff's doing where the equilibrated one is `MUCH` larger."""
+SMALL_SENSITIVITY = 1e-5
+"""A raw σ_min/σ_max below this is small. The cutoff makes it small if the equilibrated one is `CUTOFF_RATIO` larger."""
 
-MUCH = 100.0
+CUTOFF_RATIO = 100.0
 
 
 def cure(
     f: AbstractFeaturizer | AbstractStructureMap,
     at: Environment | Structure,
     null: NullSpace | None = None,
-    tolerance: float = TOLERANCE,
+    tolerance: float = POSITION_TOLERANCE,
 ) -> dict[str, str]:
     """A sentence for each class of null directions that one environment or structure has, rigid motions apart.
 
@@ -73,7 +73,7 @@ def cure(
     if null.truncation:
         cures["truncation"] = f"truncation: {_basis(f, at, null)}"
     raw, equilibrated = null.sensitivity
-    if raw < HARDLY and equilibrated > MUCH * raw:
+    if raw < SMALL_SENSITIVITY and equilibrated > CUTOFF_RATIO * raw:
         cures["cutoff"] = f"cutoff: σ_min/σ_max is {raw:.0e}, and {equilibrated:.0e} with all neighbors weighted alike"
     return cures
 
@@ -90,7 +90,7 @@ def _order(f: Any, at: Any, null: NullSpace, tolerance: float) -> str:
     nu = int(featurizer.nu or 0)
     complete = null.rigid + null.locality + null.symmetry
     directions = null.directions["incompleteness"].reshape(null.incompleteness, -1)
-    found = measured(f, at)
+    found = decompose_jacobian(f, at)
     partial: list[str] = []
     tried = nu
     for order in range(nu + 1, MAX_NU + 1):
@@ -100,8 +100,8 @@ def _order(f: Any, at: Any, null: NullSpace, tolerance: float) -> str:
             break
         tried = order
         if left == 0:
-            seen, known = least_seen(sight_at(f, at, found, order, tolerance), directions)
-            if seen <= CLEAR * max(null.floor["jacobian"], known):
+            seen, known = least_visibility(wave_gradients_seen_by(f, at, found, order, tolerance), directions)
+            if seen <= CLEAR_RATIO * max(null.floor["jacobian"], known):
                 partial.append(f"ν = {order} sees {null.incompleteness} by {seen:.0e} only")
                 continue
             return f"ν = {order} lifts it" + (f" ({', '.join(partial)})" if partial else "")
@@ -123,7 +123,7 @@ def _basis(f: Any, at: Any, null: NullSpace) -> str:
         except BasisError:
             continue
         larger = larger if isinstance(f, AbstractFeaturizer) else eqx.tree_at(lambda f: f.featurizer, f, larger)
-        if _entries(larger, at) > LARGEST:
+        if _entries(larger, at) > MAX_CURE_ENTRIES:
             continue
         if _null_or_doubtful(larger, at) == wanted:
             changed = [f"{name} >= {size}" for name, size in sizes.items() if size != featurizer.sizes[name]]
@@ -138,17 +138,17 @@ def _larger(sizes: dict[str, int]) -> Iterator[dict[str, int]]:
     """One size at a time, angular ones first, then all together."""
     names = sorted(sizes)
     for name in names:
-        for step in range(1, STEPS + 1):
+        for step in range(1, MAX_STEPS + 1):
             yield {**sizes, name: sizes[name] + step}
-    for step in range(1, STEPS + 1) if len(names) > 1 else ():
+    for step in range(1, MAX_STEPS + 1) if len(names) > 1 else ():
         yield {name: size + step for name, size in sizes.items()}
 
 
 def _entries(f: Any, at: Any) -> int:
-    return eqx.filter_eval_shape(narrowed(f, at), at).shape[0] * int(np.prod(at.positions.shape))
+    return eqx.filter_eval_shape(restrict_species(f, at), at).shape[0] * int(np.prod(at.positions.shape))
 
 
 def _null_or_doubtful(f: Any, at: Any) -> int:
-    spectrum = measured(f, at).spectrum
+    spectrum = decompose_jacobian(f, at).spectrum
     values = spectrum.values[: int(spectrum.n_values)]
-    return int(spectrum.n_rigid) + int((values <= CLEAR * spectrum.floor).sum())
+    return int(spectrum.n_rigid) + int((values <= CLEAR_RATIO * spectrum.floor).sum())

@@ -10,16 +10,17 @@ import numpy as np
 from jaxfeat.errors import BasisError, GeometryError, SizeError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.nulls.classify import TOLERANCE, null_space
-from jaxfeat.nulls.scan import CAUSES, COUNTED, sentence
+from jaxfeat.nulls.causes import CAUSES
+from jaxfeat.nulls.classify import POSITION_TOLERANCE, null_space
+from jaxfeat.nulls.scan import explain_null_space
 from jaxfeat.spectrum.chunks import Progress
 from jaxfeat.spectrum.driver import singular_spectrum
 
-MOST = 3
+MAX_PER_CAUSE = 3
 """Directions of one cause that are listed."""
 
 
-class Direction(NamedTuple):
+class ExampleDirection(NamedTuple):
     """A displacement that a featurizer does not see, or, where the cause is "least", the one that it sees least. A
     cause that ends in "within 1e-05 Å" is that of exact positions nearby; at these J sees a little of it.
 
@@ -33,7 +34,7 @@ class Direction(NamedTuple):
     displacement: np.ndarray
 
 
-class Shown(NamedTuple):
+class NullExample(NamedTuple):
     """An environment to look at.
 
     - `positions`: `(n, 3)`, Å relative to the center; `species`: `(n,)` atomic numbers.
@@ -44,11 +45,11 @@ class Shown(NamedTuple):
     positions: np.ndarray
     species: np.ndarray
     center_species: int
-    directions: list[Direction]
+    directions: list[ExampleDirection]
     cause: str
 
 
-def shown(f: AbstractFeaturizer, batch: Environment, progress: Progress | None = None) -> list[Shown]:
+def make_examples(f: AbstractFeaturizer, batch: Environment, progress: Progress | None = None) -> list[NullExample]:
     """What there is to see of each environment of a batch.
 
     **Raises:** `SpeciesError`, as the featurizer does; `PrecisionError` for positions that are not float64.
@@ -63,20 +64,20 @@ def shown(f: AbstractFeaturizer, batch: Environment, progress: Progress | None =
         except (BasisError, GeometryError, SizeError):
             # The sentence below says which.
             null = None
-        counted = [cause for cause in COUNTED if cause != CAUSES[0]]
-        nearly = f" within {TOLERANCE:g} Å" if null is not None and null.status == "ambiguous" else ""
+        counted = [cause for cause in CAUSES if cause != CAUSES[0]]
+        nearly = f" within {POSITION_TOLERANCE:g} Å" if null is not None and null.status == "ambiguous" else ""
         directions = [
-            Direction(cause + nearly, k + 1, len(null.directions[cause]), direction)
+            ExampleDirection(cause + nearly, k + 1, len(null.directions[cause]), direction)
             for cause in (counted if null is not None else ())
-            for k, direction in enumerate(null.directions[cause][:MOST])
+            for k, direction in enumerate(null.directions[cause][:MAX_PER_CAUSE])
         ]
         found.append(
-            Shown(
+            NullExample(
                 env.positions[env.mask],
                 env.species[env.mask],
                 int(env.center_species),
                 [one._replace(displacement=one.displacement[env.mask]) for one in directions or _least(f, env)],
-                sentence(f, env, null),
+                explain_null_space(f, env, null),
             )
         )
         if progress is not None:
@@ -84,7 +85,7 @@ def shown(f: AbstractFeaturizer, batch: Environment, progress: Progress | None =
     return found
 
 
-def _least(f: AbstractFeaturizer, env: Environment) -> list[Direction]:
+def _least(f: AbstractFeaturizer, env: Environment) -> list[ExampleDirection]:
     """The direction of the smallest equilibrated singular value, as a displacement."""
     spectrum = jax.tree.map(np.asarray, singular_spectrum(f, env, equilibrated=True))
     if str(spectrum.status) != "ok" or not spectrum.n_values:
@@ -92,4 +93,4 @@ def _least(f: AbstractFeaturizer, env: Environment) -> list[Direction]:
     last = int(spectrum.n_values) - 1
     scaled = spectrum.directions[last] / np.where(spectrum.scale > 0, spectrum.scale, 1.0)[:, None]
     null = spectrum.values[last] <= spectrum.floor
-    return [Direction("other" if null else "least", 1, 1, scaled / np.linalg.norm(scaled))]
+    return [ExampleDirection("other" if null else "least", 1, 1, scaled / np.linalg.norm(scaled))]

@@ -25,7 +25,7 @@ from jaxfeat.geometry.species import atomic_numbers
 from jaxfeat.linalg.subspaces import robust_svd
 from jaxfeat.nulls.coincidences import Coincidences, Edges, differentials, gradient_rows, merged, slot_products
 
-TOLERANCE = 1e-5
+COINCIDENCE_TOLERANCE = 1e-5
 """Å. Above the rounding of coordinates in files (1e-6 Å) and the landing error of a search; far below the 3e-3 Å that
 are to be expected between the two closest of thirty radii, so that chance mergers stay rare for ν = 1. For ν > 1 there
 are more values to collide, but a chance merger then loses one condition among many. Finer than the tolerance of
@@ -75,7 +75,9 @@ class Kernel:
     pseudoscalars: bool
 
 
-def complete_kernel(env: Environment, nu: int, pseudoscalars: bool = False, tolerance: float = TOLERANCE) -> Kernel:
+def complete_kernel(
+    env: Environment, nu: int, pseudoscalars: bool = False, tolerance: float = COINCIDENCE_TOLERANCE
+) -> Kernel:
     """Kernel N_ν of one environment: the displacements of its n neighbors about a fixed center that order ν cannot see.
 
     Padding is left out: atoms are those of `env.positions[:n]`. `pseudoscalars` matters from ν = 3, as for features.
@@ -93,7 +95,7 @@ def complete_kernel(env: Environment, nu: int, pseudoscalars: bool = False, tole
     n = int(np.count_nonzero(env.mask))
     vectors = _float64(env.positions)[:n]
     check_positions(vectors, "neighbor", center=True)
-    return kernel_of(site_edges(vectors, np.asarray(env.species)[:n]), nu, pseudoscalars, tolerance)
+    return kernel_of_edges(site_edges(vectors, np.asarray(env.species)[:n]), nu, pseudoscalars, tolerance)
 
 
 def site_edges(vectors: np.ndarray, species: np.ndarray) -> Edges:
@@ -109,7 +111,7 @@ def summed_kernel(
     species: Sequence[str | int] | Any,
     nu: int,
     pseudoscalars: bool = False,
-    tolerance: float = TOLERANCE,
+    tolerance: float = COINCIDENCE_TOLERANCE,
 ) -> Kernel:
     """Kernel of features of order ν that are summed over a structure's centers of each species: n atoms displaced.
 
@@ -124,7 +126,7 @@ def summed_kernel(
 
     **Raises:** as `complete_kernel`.
     """
-    return kernel_of(summed_edges(vectors, centers, neighbors, species), nu, pseudoscalars, tolerance)
+    return kernel_of_edges(summed_edges(vectors, centers, neighbors, species), nu, pseudoscalars, tolerance)
 
 
 def summed_edges(vectors: Any, centers: Any, neighbors: Any, species: Sequence[str | int] | Any) -> Edges:
@@ -154,7 +156,7 @@ def _float64(positions: Any) -> np.ndarray:
     return array
 
 
-def kernel_of(edges: Edges, nu: int, pseudoscalars: bool, tolerance: float) -> Kernel:
+def kernel_of_edges(edges: Edges, nu: int, pseudoscalars: bool, tolerance: float) -> Kernel:
     """The kernel of edges that are known to be sound, on the host."""
     _check(edges.centers, nu, tolerance)
     size, scale = edges.moves.shape[1], edges.scale

@@ -13,15 +13,15 @@ from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.check import check_compatible
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.species import SYMBOLS
-from jaxfeat.nulls.classify import NullSpace, null_space
+from jaxfeat.nulls.causes import CAUSES, NullSpace
+from jaxfeat.nulls.classify import null_space
 from jaxfeat.nulls.cure import cure
 from jaxfeat.spectrum.chunks import Progress, chunks
 
-CAUSES = ("rigid", "symmetry", "incompleteness", "truncation")
+RARE = ("locality", "other")
+"""Causes that a record lists only where there are null directions of them."""
 
-COUNTED = (*CAUSES, "locality", "other")
-
-DOUBTFUL = 1e-5
+CLASSIFY_BELOW = 1e-5
 """Equilibrated σ_min/σ_max below which a null space is looked into: well above what rounded coordinates make of an
 exact null direction. That tells which environments are nearly symmetric."""
 
@@ -53,7 +53,7 @@ def scan(
 
     **Raises:** `SpeciesError` and `GeometryError`, as the featurizer does.
     """
-    found = collect(f, batch, progress, screened)
+    found = scan_arrays(f, batch, progress, screened)
     origin = {
         "structure": np.asarray(batch.structure_index),
         "center": np.asarray(batch.center_index),
@@ -64,7 +64,7 @@ def scan(
     for i, status in enumerate(found.status.tolist()):
         known = bool(np.isfinite(found.floor[i]))
         listed = slice(int(found.n_values[i]) if known else 0)
-        null = {cause: int(n) for cause, n in zip(COUNTED, found.null[i], strict=True) if n or cause in CAUSES}
+        null = {cause: int(n) for cause, n in zip(CAUSES, found.null[i], strict=True) if n or cause not in RARE}
         records.append(
             {
                 "structure": int(origin["structure"][i]),
@@ -83,13 +83,13 @@ def scan(
     return records
 
 
-class Collected(NamedTuple):
+class ScanArrays(NamedTuple):
     """Spectra and null counts of `b` environments, as arrays.
 
     **Attributes:** `sigma` and `sigma_equilibrated`, `(b, k)`, NaN past `n_values`; `floor`, `floor_equilibrated`,
     `n_values`, `n_rigid`, `(b,)`, floors NaN unless the spectrum's status is ok; `certified`, `(b,)`, as of a
     `Spectrum`; `null`, `(b, 6)`, null directions by
-    the causes of `COUNTED`; `status`, `(b,)`, names as in `scan`.
+    the causes of `CAUSES`; `status`, `(b,)`, names as in `scan`.
     """
 
     sigma: np.ndarray
@@ -103,13 +103,13 @@ class Collected(NamedTuple):
     status: np.ndarray
 
 
-def collect(
+def scan_arrays(
     f: AbstractFeaturizer,
     batch: Environment,
     progress: Progress | None = None,
     screened: bool = False,
     chunk: int | None = None,
-) -> Collected:
+) -> ScanArrays:
     """What `scan` finds, for those who go on to compute with it.
 
     `chunk`: of a stream that comes in batches of that many, the last one perhaps shorter. All of them then share their
@@ -121,7 +121,7 @@ def collect(
     n, width = len(batch), 3 * batch.max_neighbors
     f = f.prepared()
     status = np.full(n, "", dtype=object)
-    found = Collected(
+    found = ScanArrays(
         sigma=np.full((n, width), np.nan),
         sigma_equilibrated=np.full((n, width), np.nan),
         floor=np.full(n, np.nan),
@@ -129,7 +129,7 @@ def collect(
         n_values=np.zeros(n, int),
         n_rigid=np.zeros(n, int),
         certified=np.zeros(n, bool),
-        null=np.zeros((n, len(COUNTED)), int),
+        null=np.zeros((n, len(CAUSES)), int),
         status=status,
     )
     done = 0
@@ -144,9 +144,9 @@ def collect(
         found.floor_equilibrated[indices] = np.where(known, equilibrated.floor, np.nan)
         found.n_values[indices], found.n_rigid[indices] = raw.n_values, raw.n_rigid
         found.certified[indices] = raw.certified
-        found.null[indices, COUNTED.index("rigid")] = raw.n_rigid
+        found.null[indices, CAUSES.index("rigid")] = raw.n_rigid
         status[indices] = raw.status.names
-        for row in np.flatnonzero(known & ((equilibrated.ratio < DOUBTFUL) | (equilibrated.n_null > 0))):
+        for row in np.flatnonzero(known & ((equilibrated.ratio < CLASSIFY_BELOW) | (equilibrated.n_null > 0))):
             i = indices[row]
             found.null[i], status[i] = _classified(f, host[i], found.null[i], int(equilibrated.n_null[row]))
         done += m
@@ -155,13 +155,13 @@ def collect(
     return found
 
 
-def causes(f: AbstractFeaturizer, batch: Environment, indices: Iterable[int]) -> list[str]:
+def explain_environments(f: AbstractFeaturizer, batch: Environment, indices: Iterable[int]) -> list[str]:
     """Why some environments of a batch have null directions or little sensitivity, and what would lift that, in a
     sentence each."""
-    return [sentence(f, jax.tree.map(np.asarray, batch[i])) for i in indices]
+    return [explain_null_space(f, jax.tree.map(np.asarray, batch[i])) for i in indices]
 
 
-def sentence(f: AbstractFeaturizer, env: Environment, null: NullSpace | None = None) -> str:
+def explain_null_space(f: AbstractFeaturizer, env: Environment, null: NullSpace | None = None) -> str:
     """The same for one environment, and what `null_space` says of it, if at hand."""
     try:
         return "; ".join(cure(f, env, null).values())
@@ -176,7 +176,7 @@ def _classified(f: AbstractFeaturizer, env: Environment, rigid: np.ndarray, n_nu
 
     Whatever the causes, they add up to that many.
     """
-    unknown = rigid + n_null * (np.asarray(COUNTED) == "other")
+    unknown = rigid + n_null * (np.asarray(CAUSES) == "other")
     try:
         null = null_space(f, env)
     except (BasisError, SizeError):
@@ -185,7 +185,7 @@ def _classified(f: AbstractFeaturizer, env: Environment, rigid: np.ndarray, n_nu
     except GeometryError:
         # Like neighbors are too close for symmetry to tell them apart.
         return unknown, "ambiguous"
-    counts = np.asarray([getattr(null, cause) for cause in COUNTED])
+    counts = np.asarray([getattr(null, cause) for cause in CAUSES])
     if null.status == "ok" and counts.sum() - null.rigid == n_null:
         return counts, "ok"
     # Causes within a tolerance, as of nearly symmetric positions, have more directions than J has null ones.

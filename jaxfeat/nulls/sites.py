@@ -25,8 +25,8 @@ from jaxfeat.linalg.subspaces import (
     sum_of_subspaces,
 )
 from jaxfeat.nulls.coincidences import Edges
-from jaxfeat.nulls.kernel import Kernel, kernel_of, site_edges, summed_edges, too_many
-from jaxfeat.nulls.sight import sight
+from jaxfeat.nulls.kernel import Kernel, kernel_of_edges, site_edges, summed_edges, too_many
+from jaxfeat.nulls.visibility import wave_gradients
 
 _ROUNDING = 1e-11
 
@@ -66,7 +66,7 @@ class Site:
         return moved.reshape(len(rows), -1)
 
 
-def sites_of(at: Environment | Structure, seen: np.ndarray) -> list[Site]:
+def list_sites(at: Environment | Structure, seen: np.ndarray) -> list[Site]:
     """The sites of one environment or structure; `seen`, `(n,)` or `(c, k)`, are neighbors that features react to."""
     n = at.positions.shape[-2]
     if isinstance(at, Environment):
@@ -116,7 +116,7 @@ def _centered(at: Environment | Structure) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class Spaces:
+class Filtration:
     """The nested subspaces below the null space of an actual J, `(k, 3 n)` each; `None` where not known.
 
     - `locality`: rigid motions of every site. `symmetry`: those and what the stabilizers hide. `kernel`: N_ν.
@@ -135,7 +135,7 @@ class Spaces:
     floor: dict[str, float]
 
 
-def spaces_of(
+def build_filtration(
     at: Environment | Structure,
     sites: list[Site],
     group: Group,
@@ -143,7 +143,7 @@ def spaces_of(
     tolerance: float,
     *,
     sums: bool,
-) -> Spaces:
+) -> Filtration:
     """Locality, symmetry and N_ν of one environment or structure, whose `sites` are given. `sums`: whether features
     of the sites are added up, per species of the center."""
     present = np.repeat(np.asarray(at.mask), 3)
@@ -184,7 +184,7 @@ def spaces_of(
     if kernel is not None:
         gap["kernel"] = joint_gap([one.gap for one in kernels])
         floor["kernel"] = max((one.floor for one in kernels), default=0.0)
-    return Spaces(locality, symmetry, kernel, stabilizers, whole, aligned, gap, floor)
+    return Filtration(locality, symmetry, kernel, stabilizers, whole, aligned, gap, floor)
 
 
 def _flat(kernel: Kernel) -> np.ndarray:
@@ -198,10 +198,10 @@ def _order_nu(sites: list[Site], edges: Edges, nu: int, n_symmetry: int, group: 
     """
     highest = _highest(sites, nu)
     if 0 < highest < nu:
-        kernel = kernel_of(edges, highest, group == "SO3", tolerance)
+        kernel = kernel_of_edges(edges, highest, group == "SO3", tolerance)
         if kernel.nullity == n_symmetry:
             return kernel
-    return kernel_of(edges, nu, group == "SO3", tolerance)
+    return kernel_of_edges(edges, nu, group == "SO3", tolerance)
 
 
 def _highest(sites: list[Site], nu: int) -> int:
@@ -210,7 +210,7 @@ def _highest(sites: list[Site], nu: int) -> int:
     return max((order for order in range(1, nu + 1) if not too_many(counts, order)), default=0)
 
 
-def sight_of(
+def wave_gradients_at_sites(
     at: Environment | Structure, sites: list[Site], group: Group, nu: int, tolerance: float, *, sums: bool
 ) -> np.ndarray:
     """Rows `(w, 3 n)` whose singular values say how well complete features of order ν see displacements.
@@ -220,9 +220,10 @@ def sight_of(
     chiral = group == "SO3"
     if sums:
         return _embedded(
-            sight(_summed(at, sites), _highest(sites, nu), chiral, tolerance), np.repeat(np.asarray(at.mask), 3)
+            wave_gradients(_summed(at, sites), _highest(sites, nu), chiral, tolerance),
+            np.repeat(np.asarray(at.mask), 3),
         )
-    rows = [s.relative(sight(s.edges, _highest([s], nu), chiral, tolerance)) for s in sites if len(s.vectors)]
+    rows = [s.relative(wave_gradients(s.edges, _highest([s], nu), chiral, tolerance)) for s in sites if len(s.vectors)]
     return np.concatenate(rows) if rows else np.zeros((0, at.positions.size))
 
 

@@ -16,7 +16,8 @@ from jaxfeat.features.check import check_compatible
 from jaxfeat.geometry.congruence import distinct
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.manifolds.manifold import AbstractManifold
-from jaxfeat.nulls.classify import NullSpace, narrowed, null_space
+from jaxfeat.nulls.causes import NullSpace
+from jaxfeat.nulls.classify import null_space, restrict_species
 from jaxfeat.singular.attempt import VIOLATION, Tried, attempt, jitter, problems_of
 from jaxfeat.singular.batches import lanes_for
 from jaxfeat.singular.certify import environments_at, violations
@@ -96,7 +97,7 @@ def find_singular_points(
     if len(todo):
         key = jax.random.key(0) if key is None else key
         rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
-        problems = problems_of(narrowed(f, host), space, points[todo], host[todo], exclude, rng, lanes)
+        problems = problems_of(restrict_species(f, host), space, points[todo], host[todo], exclude, rng, lanes)
         for count in range(restarts + 1):
             lane, here, descent = host[todo], points[todo], None
             if count:

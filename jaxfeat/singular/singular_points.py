@@ -11,7 +11,7 @@ from jaxfeat.errors import GeometryError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.symmetry import Stabilizer
-from jaxfeat.nulls.classify import NullSpace
+from jaxfeat.nulls.causes import NullSpace
 from jaxfeat.nulls.cure import cure
 
 SEARCH_MESSAGES = {

@@ -12,7 +12,7 @@ import numpy as np
 from jaxfeat.errors import GeometryError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.nulls.classify import narrowed
+from jaxfeat.nulls.classify import restrict_species
 from jaxfeat.singular.attempt import EXACT, VIOLATION, Problems, arrived, attempt, certified, problems_of
 from jaxfeat.singular.certify import newton_steps, violations
 from jaxfeat.singular.continuation import ACROSS, EASY, STRAIGHT, Origin, checked, follow
@@ -132,7 +132,7 @@ def trace_singular_set(
     points, _ = space.read(starts)
     if violations(space, points, starts, 1)[0] > VIOLATION:
         raise GeometryError(f"no singular point: {SEARCH_MESSAGES['out-of-bounds']}")
-    problems = problems_of(narrowed(f, starts), space, points, starts, None, np.random.default_rng(0), 1)
+    problems = problems_of(restrict_species(f, starts), space, points, starts, None, np.random.default_rng(0), 1)
     first = _begun(problems, starts, points, wanted)
     origin = Origin.of(f, env, first.positions)
     way = follow(partial(_advanced, problems, starts), first, origin, length, LARGEST, RETURNED)

@@ -59,7 +59,7 @@ def chunks(
     ahead: int = AHEAD,
     by_rows: bool = False,
 ) -> Iterator[tuple[np.ndarray, Pair]]:
-    """Indices into `batch` and their spectra, a portion at a time; `chunk` as in `collect`.
+    """Indices into `batch` and their spectra, a portion at a time; `chunk` as in `scan_arrays`.
 
     Those that JᵀJ tells too little of, where `screened` those that have a value below its floor, come in the end, by
     QR; all of them `by_rows`. Where there are several devices, each works on a share of a portion. Singular values are
@@ -112,10 +112,10 @@ def portions(
 
     Each environment is to be described in the species that it holds: features of the others are zero, and the singular
     values are the same without them. Shapes of less than `few` members, 48 unless told, join larger ones. A chunk is as
-    large as the cache holds Jacobians, or `ahead` times that. Of a batch that is a `chunk` of a stream, as `collect`
-    has it, no chunk is smaller, however few its members: a compilation costs more than working on some twice. There it
-    is 1, 4 or `ahead` times what the cache holds, by how many of its shape there are, so that few are worked on twice.
-    All of this is of one share; a chunk is as many `shares`.
+    large as the cache holds Jacobians, or `ahead` times that. Of a batch that is a `chunk` of a stream, as
+    `scan_arrays` has it, no chunk is smaller, however few its members: a compilation costs more than working on some
+    twice. There it is 1, 4 or `ahead` times what the cache holds, by how many of its shape there are, so that few are
+    worked on twice. All of this is of one share; a chunk is as many `shares`.
     """
     host = jax.tree.map(np.asarray, batch)
     held = species_held(f, host)

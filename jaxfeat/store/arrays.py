@@ -16,12 +16,12 @@ import zarr
 from zarr.codecs import ZstdCodec
 
 from jaxfeat.store.journal import place
-from jaxfeat.store.schema import CAUSES, ORIGINS, Variable
+from jaxfeat.store.schema import CAUSE_NAMES, ORIGINS, Variable
 
 AXES = ("value", "neighbor")
 """Axes that grow beside `environment`."""
 
-FIXED = {"cause": len(CAUSES), "xyz": 3}
+FIXED = {"cause": len(CAUSE_NAMES), "xyz": 3}
 
 
 class Chunked:
@@ -59,8 +59,8 @@ class Chunked:
                     attributes=variable.attributes,
                 )
         if _readable(group, self.path, "cause") is None:
-            cause = group.create_array("cause", shape=CAUSES.shape, dtype=str, dimension_names=("cause",))
-            cause[:] = CAUSES.astype(object)
+            cause = group.create_array("cause", shape=CAUSE_NAMES.shape, dtype=str, dimension_names=("cause",))
+            cause[:] = CAUSE_NAMES.astype(object)
 
     def open(self) -> None:
         """Take up what `create` made, perhaps in another process."""

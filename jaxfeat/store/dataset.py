@@ -14,15 +14,16 @@ import xarray
 from jaxfeat.errors import ReadError
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.files.write import check_folder
-from jaxfeat.nulls.scan import COUNTED, Collected
+from jaxfeat.nulls.causes import CAUSES
+from jaxfeat.nulls.scan import ScanArrays
 from jaxfeat.singular.manifold_zeros import ManifoldZero
-from jaxfeat.store.schema import CAUSES, ORIGINS, atoms, spectra, variables
+from jaxfeat.store.schema import CAUSE_NAMES, ORIGINS, atoms, spectra, variables
 
 SUFFIXES = (".nc", ".zarr")
 
 
 def dataset(
-    found: Collected,
+    found: ScanArrays,
     dims: Sequence[str],
     coords: dict[str, Any],
     attributes: dict[str, Any],
@@ -39,7 +40,7 @@ def dataset(
     for name, values in arrays.items():
         v = known[name]
         held[name] = (*dims, *v.axes), values.astype(v.dtype).reshape(*shape, *values.shape[1:]), v.attributes
-    return xarray.Dataset(held, coords={**coords, "cause": CAUSES}, attrs=attributes).set_coords(
+    return xarray.Dataset(held, coords={**coords, "cause": CAUSE_NAMES}, attrs=attributes).set_coords(
         [name for name in ORIGINS if name in held]
     )
 
@@ -63,7 +64,7 @@ def with_zeros(
         zero_error=("zero", np.asarray([zero.error for zero in zeros], float)),
         zero_dimension=("zero", np.asarray([zero.dimension for zero in zeros], int)),
         zero_ratio=("zero", np.asarray([zero.ratio for zero in zeros], float)),
-        zero_null=(("zero", "cause"), _rows(nulls, len(COUNTED)).astype(int)),
+        zero_null=(("zero", "cause"), _rows(nulls, len(CAUSES)).astype(int)),
         zero_cause=("zero", np.asarray(causes, dtype=str)),
         zero_point=(("point", "parameter"), points),
         zero_of_point=("point", np.repeat(np.arange(len(zeros)), [len(zero.points) for zero in zeros])),

@@ -13,7 +13,8 @@ import numpy as np
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.spec import identity
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.nulls.scan import COUNTED, Collected, collect
+from jaxfeat.nulls.causes import CAUSES
+from jaxfeat.nulls.scan import ScanArrays, scan_arrays
 
 VERSIONS = ("jaxfeat", "jax", "jaxlib", "numpy")
 """Packages whose versions say how numbers were rounded."""
@@ -65,7 +66,7 @@ def variables(positions: bool) -> dict[str, Variable]:
     return VARIABLES | ORIGINS | ATOMS | (PLACES if positions else {})
 
 
-def spectra(found: Collected) -> dict[str, np.ndarray]:
+def spectra(found: ScanArrays) -> dict[str, np.ndarray]:
     """The arrays of `VARIABLES`, environments first."""
     k = int(found.n_values.max(initial=0))
     cut = {"sigma": found.sigma[:, :k], "sigma_equilibrated": found.sigma_equilibrated[:, :k]}
@@ -86,7 +87,7 @@ def chunk_arrays(
     f: AbstractFeaturizer, environments: Environment, screened: bool, chunk: int, positions: bool, progress: Any = None
 ) -> dict[str, np.ndarray]:
     """All arrays of one chunk of a sweep: a function of its arguments alone, whoever calls it."""
-    found = collect(f, environments, progress, screened, chunk)
+    found = scan_arrays(f, environments, progress, screened, chunk)
     arrays = spectra(found) | atoms(environments, positions)
     kinds = {name: object if v.dtype is str else v.dtype for name, v in variables(positions).items()}
     return {name: arrays[name].astype(kind, copy=False) for name, kind in kinds.items()}
@@ -112,4 +113,4 @@ def provenance(f: AbstractFeaturizer) -> dict[str, str]:
     }
 
 
-CAUSES = np.asarray(COUNTED)
+CAUSE_NAMES = np.asarray(CAUSES)

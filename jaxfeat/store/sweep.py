@@ -15,9 +15,10 @@ from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.files.frames import Frames
 from jaxfeat.manifolds.manifold import AbstractManifold
-from jaxfeat.nulls.classify import narrowed, null_space
+from jaxfeat.nulls.causes import CAUSES
+from jaxfeat.nulls.classify import null_space, restrict_species
 from jaxfeat.nulls.cure import cure
-from jaxfeat.nulls.scan import COUNTED, collect
+from jaxfeat.nulls.scan import scan_arrays
 from jaxfeat.singular.manifold_zeros import ManifoldSlice, ManifoldZero, find_manifold_zeros
 from jaxfeat.spectrum.chunks import CHUNK, Progress
 from jaxfeat.store.schema import provenance
@@ -103,7 +104,7 @@ def sweep(
         store.check_target(target)
     if isinstance(at, Environment):
         attributes = provenance(f) | {"input": "environments in memory", "screened": int(screened)}
-        found = collect(f, at, progress, screened)
+        found = scan_arrays(f, at, progress, screened)
         ds = store.dataset(found, ["environment"], {}, attributes, at)
     elif isinstance(at, AbstractManifold):
         ds = _over_manifold(f, at, grid, progress, screened)
@@ -126,7 +127,7 @@ def _over_manifold(
     axes, place = _placed(at, grid)
     points = np.stack(np.meshgrid(*axes.values(), indexing="ij"), -1).reshape(-1, len(axes))
     environments = _environments(place, points)
-    found = collect(f, environments, progress, screened)
+    found = scan_arrays(f, environments, progress, screened)
     coords = {name: (name, axis, {"units": at.parameter(name).unit}) for name, axis in axes.items()}
     fixed = {p.name: float(v) for p, v in zip(at.parameters, place.fixed, strict=True) if p.name not in axes}
     ds = store.dataset(found, list(axes), coords, provenance(f) | fixed)
@@ -136,7 +137,7 @@ def _over_manifold(
     vanishing: list[ManifoldZero] = []
     if known.any():
         vanishing = find_manifold_zeros(
-            narrowed(f, environments[0]),
+            restrict_species(f, environments[0]),
             place,
             list(axes.values()),
             ds["sigma_equilibrated"].values,
@@ -181,6 +182,6 @@ def _explained(f: AbstractFeaturizer, place: ManifoldSlice, zero: ManifoldZero) 
     try:
         env = _environments(place, zero.at[None])[0]
         null = null_space(f, env)
-        return [getattr(null, cause) for cause in COUNTED], "; ".join(cure(f, env, null).values())
+        return [getattr(null, cause) for cause in CAUSES], "; ".join(cure(f, env, null).values())
     except (BasisError, GeometryError, SizeError) as error:
-        return [0] * len(COUNTED), f"unclassified: {error}"
+        return [0] * len(CAUSES), f"unclassified: {error}"

@@ -18,7 +18,7 @@ from jaxfeat import (
     manifolds,
     null_space,
 )
-from jaxfeat.choose.converge import sample
+from jaxfeat.choose.converge import draw_sample
 from jaxfeat.choose.grid import Grid, Sizes
 from jaxfeat.errors import BasisError, GeometryError, PrecisionError, SpeciesError
 from jaxfeat.spectrum import chunks as chunking
@@ -114,7 +114,7 @@ def test_rounded_symmetry_is_no_truncation_and_ambiguous_only_where_all_else_is_
         assert [(r["symmetric"], r["nearly"]) for r in (record, exact)] == [(0, 1), (1, 0)]
         values = [r["equilibrated"]["least"]["value"] for r in (record, exact)]
         np.testing.assert_allclose(*values, rtol=1e-4)
-    monkeypatch.setattr(sys.modules["jaxfeat.choose.converge"], "DOUBTFUL", 2.0)
+    monkeypatch.setattr(sys.modules["jaxfeat.choose.converge"], "CLASSIFY_BELOW", 2.0)
     for env, ambiguous in ((ENVIRONMENTS["tetrahedral"], 0), (rounded, 1)):
         records = converge(F, Environment.stack([env]), N_MAX, L_MAX)
         assert [(r["truncated"], r["ambiguous"]) for r in records] == [(0, ambiguous)] * len(L_MAX)
@@ -133,7 +133,7 @@ def test_what_no_basis_sees_clearly_is_no_truncation():
 def test_too_close_to_the_floor_is_ambiguous_and_too_many_neighbors_are_unclassified(single, monkeypatch):
     from jaxfeat.choose import converge as module
 
-    monkeypatch.setattr(module, "CLEAR", 1e12)
+    monkeypatch.setattr(module, "CLEAR_RATIO", 1e12)
     (record, *_) = converge(F, Environment.stack([ENVIRONMENTS["generic"]]), N_MAX, L_MAX)
     assert (record["truncated"], record["ambiguous"]) == (0, 1)
     monkeypatch.undo()
@@ -143,7 +143,7 @@ def test_too_close_to_the_floor_is_ambiguous_and_too_many_neighbors_are_unclassi
     (blind, *_) = converge(F, Environment.stack([ENVIRONMENTS["incomplete"]]), N_MAX, L_MAX)
     assert (blind["unclassified"], blind["truncated"], blind["incomplete"]) == (1, 0, 0)
     # What has no null direction needs no cause for it.
-    monkeypatch.setattr(module, "DOUBTFUL", 2.0)
+    monkeypatch.setattr(module, "CLASSIFY_BELOW", 2.0)
     (seen, *_) = converge(F, Environment.stack([ENVIRONMENTS["generic"]]), N_MAX, L_MAX)
     assert (seen["unclassified"], seen["truncated"]) == (0, 0)
 
@@ -208,7 +208,7 @@ def test_what_is_wrong_is_said_before_anything_is_computed(monkeypatch, change, 
     monkeypatch.setattr(
         sys.modules["jaxfeat.choose.converge"], "_measured", lambda *_: pytest.fail("something was computed")
     )
-    monkeypatch.setattr(sys.modules["jaxfeat.choose.grid"], "LARGEST", 12 * 300)
+    monkeypatch.setattr(sys.modules["jaxfeat.choose.grid"], "MAX_GRID_ENTRIES", 12 * 300)
     batch = Environment.stack([ENVIRONMENTS["generic"]])
     with pytest.raises(error, match=message):
         converge(**{"f": F, "batch": batch, "n_max": (2,), "l_max": (9,), **change})
@@ -225,13 +225,15 @@ def test_samples_keep_the_shares_of_species_and_the_rare_ones():
     empty = jnp.zeros((100, 1, 3))
     nothing = jnp.zeros(100, jnp.int32)
     batch = Environment(empty, nothing[:, None], nothing[:, None] > 0, jnp.asarray(species), nothing, nothing)
-    drawn = sample(batch, 21, seed=1)
+    drawn = draw_sample(batch.center_species, 21, seed=1)
     assert (np.diff(drawn) > 0).all()
     assert np.unique(species[drawn], return_counts=True)[1].tolist() == [12, 8, 1]
-    assert (drawn == sample(batch, 21, seed=1)).all() and (drawn != sample(batch, 21, seed=2)).any()
-    assert np.unique(species[sample(batch, 3)]).tolist() == [1, 6, 8]
+    assert (drawn == draw_sample(batch.center_species, 21, seed=1)).all() and (
+        drawn != draw_sample(batch.center_species, 21, seed=2)
+    ).any()
+    assert np.unique(species[draw_sample(batch.center_species, 3)]).tolist() == [1, 6, 8]
     for size in (0, 100, 1000):
-        assert sample(batch, size).tolist() == list(range(100))
+        assert draw_sample(batch.center_species, size).tolist() == list(range(100))
     for size, seed in ((2, 0), (-1, 0), (10, -1)):
         with pytest.raises(GeometryError, match="sample"):
-            sample(batch, size, seed)
+            draw_sample(batch.center_species, size, seed)

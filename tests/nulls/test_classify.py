@@ -14,7 +14,8 @@ from jaxfeat import Bispectrum, Environment, PowerSpectrum, complete_kernel, man
 from jaxfeat.errors import GeometryError, PrecisionError, SizeError, SpeciesError
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.geometry.symmetry import molecule_stabilizer
-from jaxfeat.nulls.classify import CLASSES, measured
+from jaxfeat.nulls.causes import CAUSES
+from jaxfeat.nulls.classify import decompose_jacobian
 
 ROOM = 7
 """Neighbors that environments are padded to, so that each featurizer is compiled once."""
@@ -61,13 +62,13 @@ def counted(f, at, **options):
 
 def check(found, f, at):
     assert sum(found.counts.values()) == found.nullity
-    assert found.counts == {name: getattr(found, name) for name in CLASSES}
+    assert found.counts == {name: getattr(found, name) for name in CAUSES}
     n = at.positions.shape[-2]
-    rows = np.concatenate([found.directions[name] for name in CLASSES]).reshape(-1, 3 * n)
+    rows = np.concatenate([found.directions[name] for name in CAUSES]).reshape(-1, 3 * n)
     np.testing.assert_allclose(rows @ rows.T, np.eye(found.nullity), atol=1e-9)
     assert not np.any(rows.reshape(-1, n, 3)[:, ~np.asarray(at.mask)])
     # That this is the Jacobian is a test of its own; another program for each featurizer would double what is compiled.
-    jacobian = measured(f, at).jacobian.reshape(-1, 3 * n)
+    jacobian = decompose_jacobian(f, at).jacobian.reshape(-1, 3 * n)
     assert np.abs(jacobian @ rows.T).max(initial=0) < 1e-9 * max(np.abs(jacobian).max(), 1)
     for low, high in found.gap.values():
         assert high >= 100 * low
@@ -100,7 +101,7 @@ def test_what_is_taken_apart_is_the_jacobian_of_all_features(f):
     """Less the rows of species that are not there, and of padding."""
     env = environment(TETRAHEDRON, room=4)
     whole = np.asarray(jaxfeat.jacobian(f, env)).reshape(-1, 12)
-    rows = measured(f, env).jacobian.reshape(-1, 12)
+    rows = decompose_jacobian(f, env).jacobian.reshape(-1, 12)
     np.testing.assert_allclose(rows.T @ rows, whole.T @ whole, rtol=0, atol=1e-13 * np.abs(whole.T @ whole).max())
     assert np.abs(whole @ np.concatenate(list(null_space(f, env).directions.values())).reshape(-1, 12).T).max() < 1e-9
 
@@ -251,7 +252,7 @@ def test_classes_are_the_quotients_of_the_filtration(seed):
     found = null_space(POWER, env.padded(ROOM))
     upto = {}
     rows = np.zeros((0, 3 * n))
-    for name in CLASSES:
+    for name in CAUSES:
         rows = np.concatenate([rows, found.directions[name][:, :n].reshape(-1, 3 * n)])
         upto[name] = rows
     for nu in (1, 2, 3, 4):
@@ -449,7 +450,7 @@ def test_molecules(name, molecules):
     # What stacked features do not see, their sums do not.
     n = 3 * molecules[name].positions.shape[0]
     sites = null_space(jaxfeat.stacked(SMALL), molecules[name])
-    some, all_ = (np.concatenate([x.directions[c] for c in CLASSES]).reshape(-1, n) for x in (sites, summed))
+    some, all_ = (np.concatenate([x.directions[c] for c in CAUSES]).reshape(-1, n) for x in (sites, summed))
     assert np.abs(some - some @ all_.T @ all_).max() < 1e-9
 
 
@@ -475,7 +476,7 @@ def test_hinges_and_parts_out_of_reach_are_a_matter_of_locality():
     two = molecule(np.concatenate([WATER, rotated(np.asarray(WATER), rng) + 20]), ["O", "H", "H"] * 2, r_cut=1.6)
     # Summed, they are congruent and each is symmetric, of which the group of the whole says nothing.
     apart = null_space(jaxfeat.summed(f), two)
-    assert apart.counts == {**dict.fromkeys(CLASSES, 0), "rigid": 6, "locality": 6, "other": 4}
+    assert apart.counts == {**dict.fromkeys(CAUSES, 0), "rigid": 6, "locality": 6, "other": 4}
 
 
 def test_centers_of_some_atoms_only(molecules):

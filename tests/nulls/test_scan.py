@@ -62,7 +62,7 @@ def test_many_neighbors_have_the_values_of_all_rows(screened):
     batch = jaxfeat.environments(frames, 4.6, [0])
     f = PowerSpectrum(("Si",), n_max=8, l_max=8, r_cut=4.6)
     assert batch.max_neighbors > chunking.MANY
-    found = scanning.collect(f, batch, screened=screened)
+    found = scanning.scan_arrays(f, batch, screened=screened)
     assert found.certified[0] and (screened or found.certified.all())
     assert found.null[0].sum() > ROOMS[-1] and (found.null[1:].sum(1) == 3).all()
     for i, jacobian in enumerate(np.asarray(jaxfeat.jacobian(f, batch))):
@@ -87,7 +87,7 @@ def test_a_broken_environment_does_not_stop_the_others(batch):
 @pytest.mark.parametrize("screened", [False, True])
 def test_chunks_of_a_stream_say_which_atoms_are_not_known(screened):
     nitrogen = jaxfeat.environments(molecule("N2"), 4.0)
-    found = scanning.collect(jaxfeat.RadialSpectrum(("H", "C"), n_max=2), nitrogen, screened=screened, chunk=2)
+    found = scanning.scan_arrays(jaxfeat.RadialSpectrum(("H", "C"), n_max=2), nitrogen, screened=screened, chunk=2)
     assert found.status.tolist() == ["unknown-species"] * 2 and np.isnan(found.sigma).all()
 
 
@@ -97,7 +97,7 @@ def test_what_cannot_be_classified_says_why(monkeypatch):
     batch = jaxfeat.Environment.stack([jaxfeat.Environment.from_neighbors(at, ["H"] * 3, "C") for at in positions])
 
     def found():
-        return [record["status"] for record in scanning.scan(f, batch)], scanning.causes(f, batch, [0, 1])
+        return [record["status"] for record in scanning.scan(f, batch)], scanning.explain_environments(f, batch, [0, 1])
 
     statuses, sentences = found()
     assert statuses == ["ambiguous", "ok"]

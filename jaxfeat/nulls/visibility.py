@@ -16,7 +16,7 @@ import numpy as np
 from jaxfeat.linalg.subspaces import robust_svd
 from jaxfeat.nulls.coincidences import Edges, differentials, generators, gradient_rows, merged, slot_products
 
-NEAR = 3e-2
+SMOOTHING_LENGTH = 3e-2
 """Å. Values closer than this are nearly equal. Eight radii that 1e-2 Å part are then one cluster, because no basis
 tells them apart. Of 80 random neighbors every displacement is still seen: at order 1 by 1e-9 or more, at order 2 by
 1e-2."""
@@ -28,12 +28,12 @@ then come out as power spectra of n_max 8, l_max 9, σ 0.3 Å see them, within a
 _ENTRIES = 2_000_000
 
 
-def sight(edges: Edges, nu: int, pseudoscalars: bool, tolerance: float) -> np.ndarray:
+def wave_gradients(edges: Edges, nu: int, pseudoscalars: bool, tolerance: float) -> np.ndarray:
     """Derivatives of random waves in the values of ν-tuples, `(w, 3 n)`, with more waves than coordinates.
 
     Their singular values, relative to the largest, say how well a complete basis of order ν sees displacements.
     """
-    edges, near = merged(edges, nu, pseudoscalars, max(NEAR, tolerance))
+    edges, near = merged(edges, nu, pseudoscalars, max(SMOOTHING_LENGTH, tolerance))
     slots = slot_products(nu, pseudoscalars)
     values = generators(edges.vectors, near.tuples, edges.scale, pseudoscalars)
     each, shape = np.arange(len(values)), (len(values), 3 * len(edges.vectors))
@@ -57,7 +57,7 @@ def sight(edges: Edges, nu: int, pseudoscalars: bool, tolerance: float) -> np.nd
     return np.concatenate(rows)
 
 
-def least_seen(rows: np.ndarray, directions: np.ndarray) -> tuple[float, float]:
+def least_visibility(rows: np.ndarray, directions: np.ndarray) -> tuple[float, float]:
     """How well the rows of `sight` see the least visible combination of orthonormal directions, `(k, 3 n)`.
 
     **Returns:** what it moves them by, over what the most visible displacement does; and the value up to which that is

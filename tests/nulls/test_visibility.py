@@ -5,9 +5,9 @@ import pytest
 
 from jaxfeat import Environment, PowerSpectrum
 from jaxfeat.linalg.subspaces import orthogonal_complement
-from jaxfeat.nulls.classify import measured
+from jaxfeat.nulls.classify import decompose_jacobian
 from jaxfeat.nulls.kernel import site_edges, summed_edges
-from jaxfeat.nulls.sight import least_seen, sight
+from jaxfeat.nulls.visibility import least_visibility, wave_gradients
 
 TETRAHEDRON = 0.63 * np.array([(1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1)])
 OCTAHEDRON = 1.3 * np.concatenate([np.eye(3), -np.eye(3)])
@@ -24,7 +24,7 @@ def relative(rows):
 
 
 def seen(points, nu=2, pseudoscalars=False):
-    return sight(site_edges(points, np.ones(len(points), int)), nu, pseudoscalars, 1e-5)
+    return wave_gradients(site_edges(points, np.ones(len(points), int)), nu, pseudoscalars, 1e-5)
 
 
 @pytest.mark.parametrize("distance", [1e-4, 1e-3])
@@ -34,7 +34,7 @@ def test_next_to_symmetric_points_it_is_what_features_see(points, distance):
     for seed in range(2):
         near = points + distance * np.random.default_rng(seed).normal(size=points.shape)
         env = Environment.from_neighbors(near, ["H"] * len(near), "H").padded(6)
-        jacobian = measured(POWER, env).jacobian.reshape(-1, 18)[:, : near.size]
+        jacobian = decompose_jacobian(POWER, env).jacobian.reshape(-1, 18)[:, : near.size]
         expected, found = relative(jacobian)[:-3], relative(seen(near))[:-3]
         assert expected[-1] < 1e-6
         assert np.abs(np.log(found / expected)).max() < np.log(20)
@@ -57,14 +57,14 @@ def test_crowds_are_told_apart():
     points = np.random.default_rng(2).normal(size=(30, 3))
     radial = np.zeros((30, 30, 3))
     radial[np.arange(30), np.arange(30)] = points / np.linalg.norm(points, axis=1, keepdims=True)
-    assert least_seen(seen(points, 1), radial.reshape(30, 90))[0] > 1e-8
-    assert least_seen(seen(points, 2), orthogonal_complement(turns(points)))[0] > 1e-3
+    assert least_visibility(seen(points, 1), radial.reshape(30, 90))[0] > 1e-8
+    assert least_visibility(seen(points, 2), orthogonal_complement(turns(points)))[0] > 1e-3
 
 
 def test_sums_over_centers_move_with_their_centers():
     """Of two atoms that see each other, the distance is all there is to see."""
     edges = summed_edges([(0, 0, 1.1), (0, 0, -1.1)], [0, 1], [1, 0], ["H", "H"])
-    rows = sight(edges, 2, False, 1e-5)
+    rows = wave_gradients(edges, 2, False, 1e-5)
     stretch = np.array([[0, 0, 1.0, 0, 0, -1.0]]) / np.sqrt(2)
-    assert least_seen(rows, stretch)[0] > 0.5
-    assert least_seen(rows, orthogonal_complement(stretch))[0] < 1e-15
+    assert least_visibility(rows, stretch)[0] > 0.5
+    assert least_visibility(rows, orthogonal_complement(stretch))[0] < 1e-15

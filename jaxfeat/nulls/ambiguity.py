@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from jaxfeat.linalg.subspaces import Gap, largest_sine
-from jaxfeat.nulls.sight import least_seen
+from jaxfeat.nulls.visibility import least_visibility
 
-CLEAR = 100.0
+CLEAR_RATIO = 100.0
 """Two values are clearly apart where one is this many times the other."""
 
 _INCLUDED = 1e-3
 
 
-def doubt(
+def find_ambiguity(
     chain: dict[str, np.ndarray],
     aligned: bool,
     jacobian: np.ndarray,
@@ -36,12 +36,12 @@ def doubt(
             "round: the number of rigid rotations is open; see jaxfeat.symmetrized, or choose another tolerance."
         )
     for name in ("jacobian", "weights"):
-        if gap[name][1] <= CLEAR * max(floor[name], gap[name][0]):
+        if gap[name][1] <= CLEAR_RATIO * max(floor[name], gap[name][0]):
             what = "singular value of J" if name == "jacobian" else "weight of a neighbor"
             return f"the smallest non-null {what} is {gap[name][1]:.1e}, too close to the floor {floor[name]:.1e}."
     for name in ("kernel", "locality", "symmetry", "intersection"):
         low, high = gap.get(name, (0.0, np.inf))
-        if high < CLEAR * low:
+        if high < CLEAR_RATIO * low:
             return f"null values of the {name} reach {low:.1e} and the others {high:.1e}: the gap is too narrow."
     *lower, _ = chain.values()
     names = list(chain)
@@ -52,7 +52,7 @@ def doubt(
     moved = np.linalg.norm(jacobian.reshape(len(jacobian), -1) @ below.T, 2) if len(below) else 0.0
     # Directions of the kernel are as good as rounding over its smallest non-null value.
     known = max(rounding, 1e-15 / min(gap.get("kernel", (0.0, 1.0))[1], 1.0))
-    if len(null) < len(below) or moved > CLEAR * known:
+    if len(null) < len(below) or moved > CLEAR_RATIO * known:
         symmetric = len(chain["symmetry"]) == len(below)
         nearby = (
             "more symmetric: see jaxfeat.symmetrized" if symmetric else "more singular: a finer tolerance leaves it out"
@@ -64,7 +64,7 @@ def doubt(
     return ""
 
 
-def doubtful_truncation(directions: np.ndarray, rows: np.ndarray, floor: float) -> str:
+def find_truncation_ambiguity(directions: np.ndarray, rows: np.ndarray, floor: float) -> str:
     """Say in a sentence why null directions of J that N_ν does not hold may not be due to truncation.
 
     Larger bases approach a complete one. What that sees no better than rounding, no larger basis lifts.
@@ -74,8 +74,8 @@ def doubtful_truncation(directions: np.ndarray, rows: np.ndarray, floor: float) 
 
     **Returns:** the sentence; empty where a complete basis sees all of the directions clearly.
     """
-    seen, known = least_seen(rows, directions)
-    if seen > CLEAR * max(floor, known):
+    seen, known = least_visibility(rows, directions)
+    if seen > CLEAR_RATIO * max(floor, known):
         return ""
     return (
         f"of {len(directions)} directions that J does not see, a complete basis sees one by {max(seen, known):.0e} at "
