@@ -17,8 +17,8 @@ from pathlib import Path
 
 from jaxfeat.bench.run import NAMES, failures, run
 from jaxfeat.cli.output import progress_bar, save_figure, write_json
-from jaxfeat.report.benchmark import LEGEND, machine, markdown
-from jaxfeat.report.rates import plot_rates
+from jaxfeat.report.benchmark_plot import plot_rates
+from jaxfeat.report.benchmark_table import LEGEND, machine, markdown
 
 HERE = Path(__file__).resolve().parent
 PAGE, WORKS, SCALING = HERE / "README.md", HERE / "results" / "works.json", HERE / "results" / "scaling.json"

@@ -14,7 +14,7 @@ import pytest
 from jaxfeat.bench.ours import Jaxfeat
 from jaxfeat.bench.peer import PEERS
 from jaxfeat.bench.works import ALONE, DATA, NO_DATA, WORKS
-from jaxfeat.report.benchmark import STAGES
+from jaxfeat.report.benchmark_table import STAGES
 
 REPEATS = 5
 

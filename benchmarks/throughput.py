@@ -30,7 +30,7 @@ def main() -> None:
     n, held = (2048, 1024) if arguments.smoke else (262_144, 32_768)
     jax.config.update("jax_enable_x64", True)
     f = jaxfeat.PowerSpectrum(**SETTINGS)
-    batch = joined(list(jaxfeat.frames(f"random-methane:{held}", f.r_cut, centers=["C"]).blocks(0)))
+    batch = joined(list(jaxfeat.frames(f"random-methane:{held}", f.r_cut, centers=["C"]).batches(0)))
 
     def alone() -> float:
         begin = time.perf_counter()

@@ -5,7 +5,7 @@ import io
 import numpy as np
 from rich.console import Console
 
-from jaxfeat.report.table import print_tables
+from jaxfeat.report.scan_table import print_scan
 
 FLOOR = 2e-13
 
@@ -51,7 +51,7 @@ def printed(what, width=100):
     """What a terminal of this width shows of records or of a table."""
     console = Console(file=io.StringIO(), width=width)
     if isinstance(what, list):
-        print_tables(what, {}, console)
+        print_scan(what, {}, console)
     else:
         console.print(what)
     return console.file.getvalue()

@@ -4,7 +4,7 @@ import numpy as np
 from common import BLUE, GREY, ORANGE, PINK, SKY, VERMILION, new_figure
 from matplotlib.patches import Patch
 
-from jaxfeat.report.ratio import ratio
+from jaxfeat.report.sensitivity import sensitivity
 
 CAUSES = {"symmetry": BLUE, "incompleteness": VERMILION, "truncation": ORANGE, "ambiguous": PINK}
 FLOOR = 1e-13
@@ -21,7 +21,7 @@ def cause(record):
 
 def ratios(records, *, equilibrated):
     """σ_min/σ_max of records that have any, null ones as their floor, and which of them are not null: `(b,)` each."""
-    found = [r for record in records if (r := ratio(record, equilibrated=equilibrated)) is not None]
+    found = [r for record in records if (r := sensitivity(record, equilibrated=equilibrated)) is not None]
     return np.array([r.value for r in found]), np.array([r.known for r in found], bool)
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from jaxfeat.features.base import AbstractFeaturizer
     from jaxfeat.geometry.environment import Environment
     from jaxfeat.geometry.files.frames import Frames
-    from jaxfeat.geometry.files.read import Source
+    from jaxfeat.geometry.files.read import StructureSet
 
 
 def add_input(parser: argparse.ArgumentParser) -> None:
@@ -142,7 +142,7 @@ def add_density(descriptor: Any) -> None:
     )
 
 
-def environments_of(arguments: argparse.Namespace) -> tuple[Source, Environment]:
+def environments_of(arguments: argparse.Namespace) -> tuple[StructureSet, Environment]:
     """What INPUT holds, and the environments in it of the centers that were asked for."""
     from jaxfeat.geometry.files.read import read
     from jaxfeat.geometry.neighbors import environments
@@ -201,7 +201,7 @@ def _check_species(f: AbstractFeaturizer, frames: Frames) -> None:
     if set(_species_of(frames)) <= set(known):
         return
     # Some may be out of every chosen center's reach.
-    for block in frames.blocks(0):
+    for block in frames.batches(0):
         held = np.unique(np.concatenate([block.species[block.mask], block.center_species])).tolist()
         unknown = [SYMBOLS[number] for number in held if number and SYMBOLS[number] not in known]
         if unknown:

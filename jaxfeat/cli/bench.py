@@ -28,8 +28,8 @@ def add_bench(commands: Any) -> None:
 
 def _bench(arguments: argparse.Namespace) -> None:
     from jaxfeat.bench.run import NAMES, failures, run
-    from jaxfeat.report.benchmark import print_benchmark
-    from jaxfeat.report.rates import plot_rates
+    from jaxfeat.report.benchmark_plot import plot_rates
+    from jaxfeat.report.benchmark_table import print_benchmark
 
     check_targets(arguments.json, arguments.plot)
     with progress_bar("stages", None) as progress:

@@ -83,7 +83,7 @@ def usual(orders: Sequence[int]) -> list[int]:
 
 def _result(arguments: argparse.Namespace, records: list[dict[str, Any]], total: int, drawn: int) -> dict[str, Any]:
     from jaxfeat.report.advice import advice, plateau, smallest
-    from jaxfeat.report.ratio import by
+    from jaxfeat.report.sensitivity import by
 
     def sizes(record: dict[str, Any] | None) -> dict[str, int] | None:
         return None if record is None else {name: record[name] for name in ("n_max", "l_max", "n_features")}

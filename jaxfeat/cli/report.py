@@ -14,7 +14,7 @@ from jaxfeat.cli.trust import add_trust, made
 if TYPE_CHECKING:
     from jaxfeat.features.base import AbstractFeaturizer
     from jaxfeat.report.page import Advice, Exhibit
-    from jaxfeat.report.tally import Example
+    from jaxfeat.report.store_summary import Example
     from jaxfeat.store.reader import Stored
 
 SAMPLE = 100
@@ -49,7 +49,7 @@ def _report(arguments: argparse.Namespace) -> None:
     from jaxfeat.errors import GeometryError, ReadError
     from jaxfeat.geometry.species import SYMBOLS
     from jaxfeat.report.page import Advice, Exhibit, page
-    from jaxfeat.report.tally import Tally
+    from jaxfeat.report.store_summary import StoreSummary
     from jaxfeat.report.viewer import MISSING, viewer
     from jaxfeat.store.reader import Stored
 
@@ -58,7 +58,7 @@ def _report(arguments: argparse.Namespace) -> None:
         raise GeometryError(f"a sample of {arguments.sample} cannot be drawn; draw more, or 0 for all.")
     stored = Stored(arguments.store)
     f, lacking = _featurizer(stored, arguments)
-    tally = Tally(stored.causes)
+    tally = StoreSummary(stored.causes)
     with progress_bar(f"{stored.n} environments", stored.n) as progress:
         for columns in stored.portions():
             tally.add(columns)

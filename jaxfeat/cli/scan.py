@@ -78,8 +78,8 @@ def _scan(arguments: argparse.Namespace) -> None:
         raise ReadError("--cluster and --workers are about who works on a store; name one with --out.")
 
     from jaxfeat.nulls.scan import explain_environments, scan
-    from jaxfeat.report.plot import plot
-    from jaxfeat.report.table import most_blind, print_tables
+    from jaxfeat.report.scan_plot import plot
+    from jaxfeat.report.scan_table import most_blind, print_scan
 
     check_targets(arguments.json, arguments.plot)
     source, batch = environments_of(arguments)
@@ -92,14 +92,14 @@ def _scan(arguments: argparse.Namespace) -> None:
     if arguments.plot is not None:
         save_figure(arguments.plot, plot(records, title_of(f, Path(arguments.input).name)))
     blind = most_blind(records)
-    print_tables(records, dict(zip(blind, explain_environments(f, batch, blind), strict=True)))
+    print_scan(records, dict(zip(blind, explain_environments(f, batch, blind), strict=True)))
 
 
 def _scan_into_store(arguments: argparse.Namespace) -> None:
     from jaxfeat.geometry.species import SYMBOLS
     from jaxfeat.nulls.scan import explain_environments
-    from jaxfeat.report.stored import most_blind, print_store
-    from jaxfeat.report.tally import Tally
+    from jaxfeat.report.store_summary import StoreSummary
+    from jaxfeat.report.store_table import most_blind, print_store
     from jaxfeat.store.reader import Stored
     from jaxfeat.store.sweep import sweep
 
@@ -126,7 +126,7 @@ def _scan_into_store(arguments: argparse.Namespace) -> None:
             cluster=cluster,
         )
     stored = Stored(arguments.out)
-    tally = Tally(stored.causes)
+    tally = StoreSummary(stored.causes)
     for columns in stored.portions():
         tally.add(columns)
     blind = [one.row for one in most_blind(tally)]

@@ -55,7 +55,7 @@ def _search(arguments: argparse.Namespace) -> None:
 
     from jaxfeat.geometry.files.write import write_extxyz
     from jaxfeat.geometry.random import random_environments
-    from jaxfeat.report.points import plot_families, print_families
+    from jaxfeat.report.families import plot_families, print_families
     from jaxfeat.singular.find import find_singular_points
     from jaxfeat.singular.search_space import Free
     from jaxfeat.store import dataset as store

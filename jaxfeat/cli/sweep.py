@@ -61,8 +61,8 @@ def add_sweep(commands: Any) -> None:
 
 def _sweep(arguments: argparse.Namespace) -> None:
     from jaxfeat.geometry.environment import Environment
-    from jaxfeat.report.map import plot_sweep
-    from jaxfeat.report.zeros import print_sweep
+    from jaxfeat.report.sweep_plot import plot_sweep
+    from jaxfeat.report.sweep_table import print_sweep
     from jaxfeat.store.sweep import sweep
 
     check_targets(None, arguments.plot)
@@ -79,12 +79,12 @@ def _sweep(arguments: argparse.Namespace) -> None:
 
 def _manifold(arguments: argparse.Namespace) -> AbstractManifold:
     from jaxfeat import manifolds
-    from jaxfeat.geometry.files.options import Reading, reading
+    from jaxfeat.geometry.files.options import ReadOptions, parse_read_options
 
     named = arguments.family
     if named not in FROM_FILES and arguments.files:
         raise ReadError(f"{named} is made of no file; leave out {', '.join(arguments.files)}.")
-    if named not in FROM_FILES and reading(**reading_of(arguments)) != Reading():
+    if named not in FROM_FILES and parse_read_options(**reading_of(arguments)) != ReadOptions():
         raise ReadError(f"{named} is made of no file; leave out the options of files.")
     if named == "prl-methane":
         return manifolds.prl_methane(arguments.sign)
@@ -104,7 +104,7 @@ def _manifold(arguments: argparse.Namespace) -> AbstractManifold:
 
 def _from_files(arguments: argparse.Namespace) -> AbstractManifold:
     from jaxfeat import manifolds
-    from jaxfeat.geometry.files.read import per_atom, read
+    from jaxfeat.geometry.files.read import per_atom_arrays, read
     from jaxfeat.geometry.tracked import tracked
 
     if not arguments.files:
@@ -116,7 +116,7 @@ def _from_files(arguments: argparse.Namespace) -> AbstractManifold:
         if len(frames) < 2:
             raise ReadError(f"{arguments.files[0]} holds one structure; there is no way from one to itself.")
         return _interpolation(arguments, frames)
-    arrays = per_atom(frames[0])
+    arrays = per_atom_arrays(frames[0])
     if arguments.along is None or arguments.along not in arrays:
         held = ", ".join(name for name, array in arrays.items() if array.shape == (len(frames[0]), 3))
         raise ReadError(f"name an array of {arguments.files[0]} with --along; it holds {held}.")

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jaxfeat.report.ratio import Ratio, Record, by
+from jaxfeat.report.sensitivity import Record, Sensitivity, by
 
 WITHIN = 2.0
 """Sensitivity has stopped to grow where it is this near to that of the largest basis."""
 
 
-def quantile(record: Record, name: str, *, equilibrated: bool = True) -> Ratio | None:
+def quantile(record: Record, name: str, *, equilibrated: bool = True) -> Sensitivity | None:
     """σ_vis/σ_max of one basis, a quantile over environments: the smallest singular value over the largest, apart from
     directions that no basis of the order sees. `None` where no environment has a direction to see."""
     found = record["equilibrated" if equilibrated else "raw"].get(name)
-    return None if found is None else Ratio(found["known"], found["value"])
+    return None if found is None else Sensitivity(found["known"], found["value"])
 
 
 def doubted(record: Record) -> int:

@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxfeat.report.advice import advice, plateau, quantile, smallest, verdicts
-from jaxfeat.report.ratio import Record, by
-from jaxfeat.report.table import plain_table
+from jaxfeat.report.scan_table import plain_table
+from jaxfeat.report.sensitivity import Record, by
 
 SMALLEST, SENSITIVE = "*", "+"
 """Marks of the two bases to look at."""

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 from jaxfeat.report.advice import advice, verdicts
 from jaxfeat.report.convergence import HEADERS, LEGEND, basis_rows
-from jaxfeat.report.distributions import COLORS, named, plot_distributions, svg
-from jaxfeat.report.ratio import Ratio, Record
-from jaxfeat.report.tally import AMBIGUOUS, Distribution, Example, Tally
+from jaxfeat.report.distribution_plot import COLORS, named, plot_distributions, svg
+from jaxfeat.report.sensitivity import Record, Sensitivity
+from jaxfeat.report.store_summary import AMBIGUOUS, Distribution, Example, StoreSummary
 from jaxfeat.report.viewer import MISSING, Viewer, licence, view
 
 MEANINGS = {
@@ -69,7 +69,7 @@ def page(
     title: str,
     descriptor: Mapping[str, Any],
     attributes: Mapping[str, Any],
-    tally: Tally,
+    tally: StoreSummary,
     exhibits: Sequence[Exhibit],
     basis: Advice,
     symbols: Sequence[str],
@@ -112,14 +112,14 @@ def _section(title: str, content: str) -> str:
     return f"<section>\n<h2>{title}</h2>\n{content}\n</section>"
 
 
-def _incomplete(tally: Tally) -> str:
+def _incomplete(tally: StoreSummary) -> str:
     return (
         f'<p class="incomplete" role="status"><strong>This sweep is not complete.</strong> {_n(tally.done)} of '
         f"{_n(tally.total)} environments in the store are done; everything below is about those.</p>"
     )
 
 
-def _summary(tally: Tally, symbols: Sequence[str]) -> str:
+def _summary(tally: StoreSummary, symbols: Sequence[str]) -> str:
     seen, raw = tally.distributions()
     species = [f"{_symbol(n, symbols)} ({_n(count)})" for n, count in tally.environments.most_common()]
     rows: list[tuple[str, str]] = [
@@ -170,7 +170,7 @@ def _median_and_range(part: Distribution) -> str:
     return f"median {_ratio(part.median())}, from {part.least:.1e} to {part.most:.1e}"
 
 
-def _sensitivity(tally: Tally, symbols: Sequence[str]) -> str:
+def _sensitivity(tally: StoreSummary, symbols: Sequence[str]) -> str:
     figure = plot_distributions(tally, symbols)
     if figure is None:
         return "<p>No environment has a direction that is not rigid.</p>"
@@ -197,7 +197,7 @@ def _sensitivity(tally: Tally, symbols: Sequence[str]) -> str:
 
 
 def _blind(
-    exhibits: Sequence[Exhibit], tally: Tally, symbols: Sequence[str], lacking: str, shown: Viewer | None
+    exhibits: Sequence[Exhibit], tally: StoreSummary, symbols: Sequence[str], lacking: str, shown: Viewer | None
 ) -> str:
     if not exhibits:
         return "<p>There is none: no environment has a direction that is not rigid.</p>"
@@ -348,7 +348,7 @@ def _with_share(n: int, total: int) -> str:
     return f"{_n(n)} ({_share(n, total)})"
 
 
-def _ratio(ratio: Ratio | None) -> str:
+def _ratio(ratio: Sensitivity | None) -> str:
     return "-" if ratio is None else escape(str(ratio))
 
 

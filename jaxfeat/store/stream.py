@@ -76,7 +76,7 @@ def check_input(at: Any) -> None:
 
 def _of_frames(frames: Frames) -> Stream:
     def blocks(start: int) -> Iterator[tuple[np.ndarray, Environment]]:
-        return ((np.asarray(block.structure_index), block) for block in frames.blocks(start))
+        return ((np.asarray(block.structure_index), block) for block in frames.batches(start))
 
     origin = {"input_hash": frames.identity, "r_cut": frames.r_cut, "centers": frames.centers}
     return Stream(origin, frames.name, frames.total, blocks, True)

@@ -21,8 +21,8 @@ from jaxfeat.bench.process import Process
 from jaxfeat.bench.timing import Lap, in_turns, lap, resident
 from jaxfeat.bench.works import WORKS
 from jaxfeat.cli import main
-from jaxfeat.report.benchmark import STAGES, markdown, print_benchmark, rows
-from jaxfeat.report.rates import plot_rates
+from jaxfeat.report.benchmark_plot import plot_rates
+from jaxfeat.report.benchmark_table import STAGES, markdown, print_benchmark, rows
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 

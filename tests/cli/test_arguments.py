@@ -61,7 +61,7 @@ def test_options_of_files_reach_every_command(asked):
         )
         np.testing.assert_allclose(near, far * 0.529177, rtol=1e-5)
     stream = asked("scan", "w.xyz", *told, *SMALL, "--index", "1:", "--out", "s.zarr")
-    assert [block.species.shape for block in stream.blocks(0)] == [(6, 2)]
+    assert [block.species.shape for block in stream.batches(0)] == [(6, 2)]
     way = asked("sweep", "trajectory", "w.xyz", *told, *SMALL, "--index=-2:")
     assert way(0.0).species.tolist() == [1, 1]
 

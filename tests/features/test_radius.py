@@ -86,7 +86,7 @@ def test_the_radius_is_taken_from_the_featurizer(tmp_path):
     ):  # fmt: skip
         same(jaxfeat.environments(ethanol, *arguments, **options), expected)
     same(jaxfeat.structures(ethanol, jaxfeat.stacked(F)), jaxfeat.structures(ethanol, r_cut=3.0))
-    (block,) = jaxfeat.frames(tmp_path / "m.xyz", F, "C").blocks(0)
+    (block,) = jaxfeat.frames(tmp_path / "m.xyz", F, "C").batches(0)
     same(block, expected)
     assert jaxfeat.frames("random-methane:2", r_cut=3.0).r_cut == 3.0
 

@@ -95,7 +95,7 @@ def test_frames_that_cannot_be_searched_stand_among_the_others(tmp_path):
     methane = molecule("CH4")
     atoms = [methane, *(case for case, _ in REFUSED.values()), Atoms("C", cell=[3, 3, 0], pbc=True), methane]
     ase.io.write(tmp_path / "m.traj", atoms)
-    (block,) = jaxfeat.frames(tmp_path / "m.traj", 4.0, "C").blocks(0)
+    (block,) = jaxfeat.frames(tmp_path / "m.traj", 4.0, "C").batches(0)
     assert set(block.structure_index.tolist()) == set(range(len(atoms)))
     sound = np.isin(block.structure_index, [0, len(atoms) - 1])
     assert sound[[0, -1]].all() and sound.sum() == 2

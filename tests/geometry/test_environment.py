@@ -111,7 +111,7 @@ def test_centers_come_in_the_order_asked_for(centers, tmp_path):
     for k, center in enumerate(expected):
         np.testing.assert_array_equal(np.asarray(found.positions)[k, :n], np.asarray(every.positions)[center])
     assert jaxfeat.structures(atoms, 3.0, centers).center.tolist() == 2 * [expected]
-    (block,) = jaxfeat.frames(tmp_path / "two.xyz", 3.0, centers).blocks(0)
+    (block,) = jaxfeat.frames(tmp_path / "two.xyz", 3.0, centers).batches(0)
     assert block.center_index.tolist() == 2 * expected
-    (block,) = jaxfeat.frames("random-methane:2", 3.0, centers).blocks(0)
+    (block,) = jaxfeat.frames("random-methane:2", 3.0, centers).batches(0)
     assert block.center_index.tolist() == 2 * expected

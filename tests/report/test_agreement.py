@@ -15,11 +15,11 @@ import jaxfeat
 from jaxfeat.cli import main, report
 from jaxfeat.nulls.scan import scan
 from jaxfeat.report.advice import verdicts
-from jaxfeat.report.plot import plot
-from jaxfeat.report.ratio import n_null
-from jaxfeat.report.stored import print_store
-from jaxfeat.report.table import species_table
-from jaxfeat.report.tally import Tally
+from jaxfeat.report.scan_plot import plot
+from jaxfeat.report.scan_table import species_table
+from jaxfeat.report.sensitivity import n_null
+from jaxfeat.report.store_summary import StoreSummary
+from jaxfeat.report.store_table import print_store
 from jaxfeat.store.reader import Stored
 
 F = jaxfeat.PowerSpectrum(("H", "P", "C"), n_max=2, l_max=3)
@@ -52,7 +52,7 @@ def store(batch, tmp_path_factory):
 
 def tallied(store):
     stored = Stored(store)
-    tally = Tally(stored.causes)
+    tally = StoreSummary(stored.causes)
     for columns in stored.portions():
         tally.add(columns)
     return tally

@@ -7,9 +7,9 @@ import pytest
 import xarray
 from rich.console import Console
 
-from jaxfeat.report.map import plot_sweep
-from jaxfeat.report.points import plot_families, print_families
-from jaxfeat.report.zeros import print_sweep
+from jaxfeat.report.families import plot_families, print_families
+from jaxfeat.report.sweep_plot import plot_sweep
+from jaxfeat.report.sweep_table import print_sweep
 
 CAUSES = ["rigid", "symmetry", "incompleteness", "truncation", "other"]
 

@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from jaxfeat.geometry.files.elements import numbers_of
-from jaxfeat.geometry.files.options import Fault, Reading
+from jaxfeat.geometry.files.options import ParseError, ReadOptions
 from jaxfeat.geometry.species import SYMBOLS
 
 if TYPE_CHECKING:
@@ -48,17 +48,17 @@ def blocks(file: IO[bytes]) -> Iterator[tuple[Any, int | None]]:
     try:
         structures = [block for block in parse_cif(io.BytesIO(text)) if any(place in block for place in _PLACES)]
     except (AssertionError, IndexError, RuntimeError, ValueError) as error:
-        raise Fault(f"the file is no CIF ({error!r:.100}); mend it, or name its format with --format.") from error
+        raise ParseError(f"the file is no CIF ({error!r:.100}); mend it, or name its format with --format.") from error
     if not structures and re.search(rb"^_atom_site\.", text, re.MULTILINE):
-        raise Fault("the file is mmCIF, which ASE does not read; convert it to PDB or extended xyz.")
+        raise ParseError("the file is mmCIF, which ASE does not read; convert it to PDB or extended xyz.")
     listed: list[int | None] = [*_listed(text.decode("latin1"))]
     if len(listed) != len(structures):
         listed = [None] * len(structures)
     yield from zip(structures, listed, strict=True)
 
 
-def parse(found: tuple[Any, int | None], reading: Reading) -> Atoms:
-    """Make atoms of a block. **Raises:** `Fault` for sites that are no atoms, or that would be lost."""
+def parse(found: tuple[Any, int | None], reading: ReadOptions) -> Atoms:
+    """Make atoms of a block. **Raises:** `ParseError` for sites that are no atoms, or that would be lost."""
     from ase.io.cif import CIFBlock
     from ase.spacegroup.spacegroup import SpacegroupError
 
@@ -79,32 +79,32 @@ def parse(found: tuple[Any, int | None], reading: Reading) -> Atoms:
         _check_setting(block)
         atoms = block.get_atoms()
     except (AssertionError, AttributeError, KeyError, TypeError, ValueError, SpacegroupError) as error:
-        raise Fault(f"data_{block.name} makes no crystal ({error}); mend its cell or symmetry.") from error
+        raise ParseError(f"data_{block.name} makes no crystal ({error}); mend its cell or symmetry.") from error
     _check_kept(block, atoms, reading)
     return atoms
 
 
 def _check_sites(block: Any, places: Any, listed: int | None) -> None:
-    """Raise `Fault` for sites that are not all there, or not at numbers, and for a cell that is not."""
+    """Raise `ParseError` for sites that are not all there, or not at numbers, and for a cell that is not."""
     where = f"data_{block.name}"
     if not isinstance(places, list):
-        raise Fault(f"{where} lists one site outside a loop; list sites in a loop.")
+        raise ParseError(f"{where} lists one site outside a loop; list sites in a loop.")
     if listed is not None and len(places) != listed:
-        raise Fault(f"{where} has {listed} sites, of which {listed - len(places)} cannot be read; mend them.")
+        raise ParseError(f"{where} has {listed} sites, of which {listed - len(places)} cannot be read; mend them.")
     given = next((name for name in ("_atom_site_type_symbol", "_atom_site_label") if name in block), None)
     if given is None:
-        raise Fault(f"{where} does not tell which elements its sites are; add _atom_site_type_symbol.")
+        raise ParseError(f"{where} does not tell which elements its sites are; add _atom_site_type_symbol.")
     axes = [name[:-1] + axis for axis in "xyz" for name in _PLACES if name in block][:6]
     columns = {name: block.get(name, []) for name in (*axes, *_SITES) if name in axes or name in block}
     if any(len(column) != len(places) for column in columns.values()):
-        raise Fault(f"{where} has columns of sites that are not of one length; mend the loop.")
+        raise ParseError(f"{where} has columns of sites that are not of one length; mend the loop.")
     numbers = [block[name] for name in _CELL if name in block]
     if "_atom_site_fract_x" in block and [isinstance(number, (int, float)) for number in numbers] != [True] * 6:
-        raise Fault(f"{where} has no cell of six numbers; mend the items _cell_length and _cell_angle.")
+        raise ParseError(f"{where} has no cell of six numbers; mend the items _cell_length and _cell_angle.")
     for k, label in enumerate(_labels(block)):
         for axis in axes:
             if not isinstance(block[axis][k], (int, float)):
-                raise Fault(f"in {where} the site {label} has {block[axis][k]!r} for {axis}; write a number.")
+                raise ParseError(f"in {where} the site {label} has {block[axis][k]!r} for {axis}; write a number.")
 
 
 def _of(kept: list[int], n: int, column: Any) -> Any:
@@ -115,7 +115,7 @@ def _labels(block: Any) -> list[str]:
     return [str(label) for label in block.get("_atom_site_label", block.get("_atom_site_type_symbol"))]
 
 
-def _numbers(block: Any, reading: Reading) -> list[int]:
+def _numbers(block: Any, reading: ReadOptions) -> list[int]:
     words, labels = [], _labels(block)
     for label, kind in zip(labels, block.get("_atom_site_type_symbol", labels), strict=True):
         match = _SYMBOL.fullmatch(str(kind))
@@ -123,37 +123,37 @@ def _numbers(block: Any, reading: Reading) -> list[int]:
         words.append(told or (match[1] if match is not None else str(kind)))
     try:
         return numbers_of(words, reading).tolist()
-    except Fault as fault:
-        raise Fault(f"in data_{block.name}, {fault}") from None
+    except ParseError as fault:
+        raise ParseError(f"in data_{block.name}, {fault}") from None
 
 
 def _check_whole(block: Any) -> None:
-    """Raise `Fault` for sites that are occupied in part."""
+    """Raise `ParseError` for sites that are occupied in part."""
     labels = _labels(block)
     for label, occupancy in zip(labels, block.get("_atom_site_occupancy", [1] * len(labels)), strict=True):
         if isinstance(occupancy, (int, float)) and occupancy < 0.999:
-            raise Fault(
+            raise ParseError(
                 f"in data_{block.name} the site {label} is occupied in part ({occupancy:g}); write an ordered "
                 "structure, or read every listed site as a whole atom with --ignore occupancies."
             )
 
 
 def _check_setting(block: Any) -> None:
-    """Raise `Fault` for a space group whose origin or axes are not told: ASE takes the first of two choices."""
+    """Raise `ParseError` for a space group whose origin or axes are not told: ASE takes the first of two choices."""
     if any(name in block for name in (*_OPERATIONS, "_symmetry_space_group_setting")) or not block.get_cell().rank:
         return
     number = block.get_spacegroup(True).no
     axes = number in _TWO_AXES and abs(block["_cell_angle_gamma"] - 120) > 1e-3
     if number in _TWO_ORIGINS or (axes and not any(name in block for name in _SETTINGS)):
         what = "axes" if axes else "origins"
-        raise Fault(
+        raise ParseError(
             f"data_{block.name} does not tell which of two {what} of space group {number} it means; list the symmetry "
             "operations."
         )
 
 
-def _check_kept(block: Any, atoms: Atoms, reading: Reading) -> None:
-    """Raise `Fault` for a site that is none of the atoms: ASE leaves out one that sits on another."""
+def _check_kept(block: Any, atoms: Atoms, reading: ReadOptions) -> None:
+    """Raise `ParseError` for a site that is none of the atoms: ASE leaves out one that sits on another."""
     if reading.whole or not atoms.cell.rank:
         return
     sites = block.get_unsymmetrized_structure()
@@ -162,7 +162,7 @@ def _check_kept(block: Any, atoms: Atoms, reading: Reading) -> None:
         apart = of_atoms[atoms.numbers == number] - site
         apart -= np.rint(apart)
         if not (np.linalg.norm(apart @ atoms.cell.array, axis=-1) < SAME).any():
-            raise Fault(f"in data_{block.name} the site {label} sits on another one; remove one of them.")
+            raise ParseError(f"in data_{block.name} the site {label} sits on another one; remove one of them.")
 
 
 def _listed(text: str) -> Iterator[int]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from jaxfeat.geometry.files.options import Fault, Reading
+from jaxfeat.geometry.files.options import ParseError, ReadOptions
 from jaxfeat.geometry.species import SYMBOLS
 
 _GHOST = re.compile(r"x\d*|xx|du|gh\d*|gh\(.*\)|bq.*|@.+|.+-bq|.+:", re.IGNORECASE)
@@ -20,12 +20,12 @@ ALIKE = 0.05
 """u: the mass of an element as files round it. No two elements up to bismuth are as near to each other."""
 
 
-def numbers_of(words: Sequence[str], reading: Reading, lines: Sequence[int] | None = None) -> np.ndarray:
+def numbers_of(words: Sequence[str], reading: ReadOptions, lines: Sequence[int] | None = None) -> np.ndarray:
     """Find the atomic numbers `(n,)` of the words for atoms, 0 for ghosts.
 
     **Arguments:** `lines`: of the file, one for each word.
 
-    **Raises:** `Fault` for a word that is no chemical symbol, with the option that says what it is, and for a ghost
+    **Raises:** `ParseError` for a word that is no chemical symbol, with the option that names it, and for a ghost
     that is neither to stay nor to be left out.
     """
     known = {word: _number(word, reading.types) for word in dict.fromkeys(words)}
@@ -33,7 +33,7 @@ def numbers_of(words: Sequence[str], reading: Reading, lines: Sequence[int] | No
     ghosts = [word for word, number in known.items() if number == 0 and reading.ghosts == "refuse"]
     if unknown or ghosts:
         first = list(words).index((unknown or ghosts)[0])
-        raise Fault(_reason(unknown) if unknown else ghost(ghosts[0]), None if lines is None else lines[first])
+        raise ParseError(_reason(unknown) if unknown else ghost(ghosts[0]), None if lines is None else lines[first])
     return np.asarray([known[word] for word in words], int)
 
 

@@ -16,9 +16,17 @@ import numpy as np
 from jaxfeat.errors import GeometryError, SpeciesError
 from jaxfeat.geometry.bounds import BoundsError
 from jaxfeat.geometry.environment import Environment, coincident_pair, joined
-from jaxfeat.geometry.files.dialects import atoms_of
-from jaxfeat.geometry.files.options import reading
-from jaxfeat.geometry.files.read import DRAWN, frame_label, is_set, methanes_asked, random_hydrogens, read, source_of
+from jaxfeat.geometry.files.options import parse_read_options
+from jaxfeat.geometry.files.read import (
+    METHANES_PER_STREAM,
+    draw_methanes,
+    is_builtin,
+    label_frame,
+    locate_source,
+    parse_random_methane,
+    read,
+)
+from jaxfeat.geometry.files.trajectory import iterate_frames
 from jaxfeat.geometry.neighbors import (
     ImagesError,
     assembled,
@@ -49,7 +57,7 @@ class Frames(NamedTuple):
     - `centers`: symbols or indices that are centers, `None` for every atom.
     - `identity`: a hash of the file's content and of how it is read, or of what the set is made of, and of `centers`.
     - `total`: how many environments there are; `None` where that is known only in the end.
-    - `blocks`: `blocks(k)` yields the environments of frames k, k + 1 ..., always of whole frames and of a few dozen or
+    - `batches`: `batches(k)` yields the environments of frames k, k + 1 ..., always of whole frames, a few dozen or
       a few thousand at a time, as host arrays. `structure_index` counts frames from the first.
     - `species`: a call that goes through everything and returns the symbols that occur, by atomic number; it calls
       back, if asked to, with the number of frames seen.
@@ -61,7 +69,7 @@ class Frames(NamedTuple):
     centers: list[Any] | None
     identity: str
     total: int | None
-    blocks: Callable[[int], Iterator[Environment]]
+    batches: Callable[[int], Iterator[Environment]]
     species: Callable[..., list[str]]
     label: Callable[[int], str]
 
@@ -98,9 +106,9 @@ def frames(
         for symbol in wanted:
             atomic_number(str(symbol))
     asked: list[Any] | None = None if wanted is None else wanted.tolist()
-    place, how = source_of(source, reading(format, index, types, units, skip_ghosts, ignore))
+    place, how = locate_source(source, parse_read_options(format, index, types, units, skip_ghosts, ignore))
     if isinstance(place, str):
-        if not is_set(place):
+        if not is_builtin(place):
             return _methanes(text, radius, asked or ["C"])
         found = read(text)
         asked = [found.centers] if asked is None and found.centers is not None else asked
@@ -110,7 +118,9 @@ def frames(
         digest = hashlib.file_digest(file, "sha256").digest() + how.identity
     if how.ghosts == "refuse":
         how = how._replace(ghosts="keep")
-    return _of_atoms(text, radius, asked, digest, lambda k: atoms_of(place, how, k), lambda k: frame_label(k, how))
+    return _of_atoms(
+        text, radius, asked, digest, lambda k: iterate_frames(place, how, k), lambda k: label_frame(k, how)
+    )
 
 
 def _of_atoms(
@@ -121,7 +131,7 @@ def _of_atoms(
     atoms: Callable[[int], Iterator[Atoms]],
     label: Callable[[int], str],
 ) -> Frames:
-    def blocks(start: int = 0) -> Iterator[Environment]:
+    def batches(start: int = 0) -> Iterator[Environment]:
         for first, structures in _together(atoms(start), start):
             block = _block(structures, first, r_cut, centers, partial(_place, name, label, first))
             if block is not None:
@@ -135,7 +145,7 @@ def _of_atoms(
                 progress(k)
         return [SYMBOLS[number] for number in sorted(held) if 0 < number < len(SYMBOLS)]
 
-    return Frames(name, r_cut, centers, _identity(content, centers), None, blocks, species, label)
+    return Frames(name, r_cut, centers, _identity(content, centers), None, batches, species, label)
 
 
 def _place(name: str, label: Callable[[int], str], first: int, k: int) -> str:
@@ -283,7 +293,7 @@ def _unsearched(structure: Atoms, k: int, chosen: np.ndarray) -> Environment:
 
 def _methanes(name: str, r_cut: float, centers: list[Any]) -> Frames:
     """Without ASE: a million structures would take longer to make than their spectra."""
-    n, seed = methanes_asked(name)
+    n, seed = parse_random_methane(name)
     numbers = np.asarray([6, 1, 1, 1, 1], np.int32)
     if isinstance(centers[0], str):
         asked = [atomic_number(symbol) for symbol in centers]
@@ -295,14 +305,16 @@ def _methanes(name: str, r_cut: float, centers: list[Any]) -> Frames:
         if not 0 <= min(centers) <= max(centers) < len(numbers):
             raise GeometryError(f"centers is {centers!r}; a methane has atoms 0 to {len(numbers) - 1}.")
 
-    def blocks(start: int = 0) -> Iterator[Environment]:
-        for first, hydrogens in random_hydrogens(n, seed, start):
+    def batches(start: int = 0) -> Iterator[Environment]:
+        for first, hydrogens in draw_methanes(n, seed, start):
             atoms = np.concatenate([np.zeros((len(hydrogens), 1, 3)), hydrogens], 1)
             yield _of_clusters(atoms, numbers, chosen, r_cut, first)
 
-    content = hashlib.sha256(f"{n} random methanes of seed {seed}, blocks of {DRAWN}".encode()).digest()
+    content = hashlib.sha256(f"{n} random methanes of seed {seed}, blocks of {METHANES_PER_STREAM}".encode()).digest()
     identity, total = _identity(content, centers), n * len(chosen)
-    return Frames(name, r_cut, centers, identity, total, blocks, lambda _=None: ["H", "C"], lambda k: f"random CH4 {k}")
+    return Frames(
+        name, r_cut, centers, identity, total, batches, lambda _=None: ["H", "C"], lambda k: f"random CH4 {k}"
+    )
 
 
 def _of_clusters(atoms: np.ndarray, numbers: np.ndarray, chosen: np.ndarray, r_cut: float, first: int) -> Environment:

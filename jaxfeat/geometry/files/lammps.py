@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from jaxfeat.geometry.files.elements import number_of_mass, numbers_of
-from jaxfeat.geometry.files.options import Fault, Reading
+from jaxfeat.geometry.files.options import ParseError, ReadOptions
 from jaxfeat.geometry.species import SYMBOLS
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ def split_dump(file: Iterable[str]) -> Iterator[Snapshot]:
         yield Snapshot(first, lines)
 
 
-def parse_dump(snapshot: Snapshot, reading: Reading) -> Atoms:
-    """Make atoms of one time step. **Raises:** `Fault` for what is missing or not told."""
+def parse_dump(snapshot: Snapshot, reading: ReadOptions) -> Atoms:
+    """Make atoms of one time step. **Raises:** `ParseError` for what is missing or not told."""
     from ase.io.lammpsrun import read_lammps_dump_text
 
     items = {line[6:].strip(): k for k, line in enumerate(snapshot.lines) if line.startswith("ITEM: ")}
@@ -58,16 +58,18 @@ def parse_dump(snapshot: Snapshot, reading: Reading) -> Atoms:
     at = next((k for item, k in items.items() if item.split()[:1] == ["ATOMS"]), None)
     counted = items.get("NUMBER OF ATOMS")
     if at is None or counted is None:
-        raise Fault("the time step has no atoms; complete or remove it.", snapshot.first)
+        raise ParseError("the time step has no atoms; complete or remove it.", snapshot.first)
     if not any(item.startswith("BOX BOUNDS") for item in items) or not snapshot.lines[counted + 1].strip().isdecimal():
-        raise Fault("the time step has no box, or no number of atoms; mend it.", snapshot.first)
+        raise ParseError("the time step has no box, or no number of atoms; mend it.", snapshot.first)
     n_atoms, names = int(snapshot.lines[counted + 1]), snapshot.lines[at].split()[2:]
     rows = [line.split() for line in snapshot.lines[at + 1 :] if line.strip()]
     if len(rows) != n_atoms:
-        raise Fault(f"there are {len(rows)} of {n_atoms} atoms; complete or remove the time step.", snapshot.first + at)
+        raise ParseError(
+            f"there are {len(rows)} of {n_atoms} atoms; complete or remove the time step.", snapshot.first + at
+        )
     for k, row in enumerate(rows):
         if len(row) != len(names):
-            raise Fault(f"there are {len(row)} columns and should be {len(names)}.", snapshot.first + at + 1 + k)
+            raise ParseError(f"there are {len(row)} columns and should be {len(names)}.", snapshot.first + at + 1 + k)
     numbers = _of_columns(names, rows, snapshot.first + at + 1, reading)
     kept = [k for k, name in enumerate(names) if name != "element"]
     text = [
@@ -81,38 +83,40 @@ def parse_dump(snapshot: Snapshot, reading: Reading) -> Atoms:
     try:
         return read_lammps_dump_text(io.StringIO("".join(text)), index=0)
     except (ValueError, LookupError, NameError, RuntimeError, TypeError, StopIteration) as error:
-        raise Fault(
+        raise ParseError(
             f"the time step cannot be read ({' '.join(str(error).split())}); mend it.", snapshot.first
         ) from error
 
 
-def _check_units(snapshot: Snapshot, items: Mapping[str, int], reading: Reading) -> None:
-    """Raise `Fault` for units of length that a user does not know of."""
+def _check_units(snapshot: Snapshot, items: Mapping[str, int], reading: ReadOptions) -> None:
+    """Raise `ParseError` for units of length that a user does not know of."""
     if "UNITS" not in items:
         return
     style = snapshot.lines[items["UNITS"] + 1].strip()
     expected = {"real": "angstrom", "metal": "angstrom", "electron": "bohr"}.get(style)
     if expected is None:
-        raise Fault(f"lengths in units of the style {style} are not in Å; convert the file to real or metal units.")
+        raise ParseError(
+            f"lengths in units of the style {style} are not in Å; convert the file to real or metal units."
+        )
     if expected != reading.units:
-        raise Fault(f"lengths in units of the style {style} are in {expected}; say so with --units {expected}.")
+        raise ParseError(f"lengths in units of the style {style} are in {expected}; say so with --units {expected}.")
 
 
-def _of_columns(names: list[str], rows: list[list[str]], first: int, reading: Reading) -> np.ndarray:
+def _of_columns(names: list[str], rows: list[list[str]], first: int, reading: ReadOptions) -> np.ndarray:
     columns = {name: [row[k] for row in rows] for k, name in enumerate(names)}
     lines = range(first, first + len(rows))
     kinds = columns.get("type", [])
     if "element" in columns and not set(kinds) & reading.types.keys():
         # LAMMPS writes C for every type unless it is told the elements.
         if set(columns["element"]) == {"C"} and len(set(kinds)) > 1:
-            raise Fault(_asked(dict.fromkeys(kinds, "C")), first)
+            raise ParseError(_asked(dict.fromkeys(kinds, "C")), first)
         return numbers_of(columns["element"], reading, lines)
     masses = dict(zip(kinds, columns.get("mass", ()), strict=False))
     if not kinds and "mass" in columns:
         kinds = columns["mass"]
         masses = {mass: mass for mass in kinds}
     if not kinds:
-        raise Fault("no column tells what the atoms are; dump type or element as well.", first - 1)
+        raise ParseError("no column tells what the atoms are; dump type or element as well.", first - 1)
     known = _of_types({kind: f"mass {masses[kind]}" if masses else "" for kind in kinds}, masses, reading.types, first)
     return np.asarray([known[kind] for kind in kinds])
 
@@ -125,7 +129,7 @@ def _of_types(
     for kind in kinds:
         number = types[kind] if kind in types else number_of_mass(masses.get(kind, ""))
         if number is None:
-            raise Fault(_asked({kind: said for kind, said in kinds.items() if kind not in types}), line)
+            raise ParseError(_asked({kind: said for kind, said in kinds.items() if kind not in types}), line)
         found[kind] = number
     return found
 
@@ -136,23 +140,25 @@ def _asked(kinds: Mapping[str, str]) -> str:
     return f"no element is told of the types {told}; say which they are with --types {cure}."
 
 
-def parse_data(text: str, reading: Reading) -> Atoms:
-    """Make atoms of a data file. **Raises:** `Fault` for what is missing or not told."""
+def parse_data(text: str, reading: ReadOptions) -> Atoms:
+    """Make atoms of a data file. **Raises:** `ParseError` for what is missing or not told."""
     from ase.io.lammpsdata import read_lammps_data
 
     lines = text.splitlines()
     at = next((k for k, line in enumerate(lines) if line.split("#")[0].strip() == "Atoms"), None)
     counted = re.search(r"^\s*(\d+)\s+atoms\b", text, re.MULTILINE)
     if at is None or counted is None:
-        raise Fault("there is no number of atoms or no section Atoms; mend the file.")
+        raise ParseError("there is no number of atoms or no section Atoms; mend the file.")
     rows = list(_rows(lines, at))
     if len(rows) != int(counted[1]):
-        raise Fault(f"there are {len(rows)} of {counted[1]} atoms; complete the section, or mend the number.", at + 1)
+        raise ParseError(
+            f"there are {len(rows)} of {counted[1]} atoms; complete the section, or mend the number.", at + 1
+        )
     labels = {row[0]: row[1] for row in _section(lines, "Atom Type Labels")}
     masses = {row[0]: row[1] for row in _section(lines, "Masses")}
     n_types = re.search(r"^\s*(\d+)\s+atom\s+types\b", text, re.MULTILINE)
     if n_types is None or not _BOX.search(text):
-        raise Fault("the head has no number of atom types, or no box; mend the file.")
+        raise ParseError("the head has no number of atom types, or no box; mend the file.")
     kinds = [str(k + 1) for k in range(int(n_types[1]))]
     elements = {kind: SYMBOLS.index(label) for kind, label in labels.items() if label in SYMBOLS[1:]}
     asked = {kind: reading.types[label] for kind, label in labels.items() if label in reading.types}
@@ -165,7 +171,7 @@ def parse_data(text: str, reading: Reading) -> Atoms:
         )
     except (RuntimeError, ValueError, LookupError, AttributeError, StopIteration) as error:
         cure = "name the style of the atoms in that line, as in 'Atoms # charge'" if "tyle" in str(error) else "mend it"
-        raise Fault(f"the atoms cannot be read ({error}); {cure}.", at + 1) from error
+        raise ParseError(f"the atoms cannot be read ({error}); {cure}.", at + 1) from error
     for name in ("bonds", "angles", "dihedrals"):
         # They name atoms by their places before they are sorted.
         atoms.arrays.pop(name, None)

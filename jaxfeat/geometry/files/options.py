@@ -20,7 +20,7 @@ SITES, CELL = "occupancies", "cell"
 _INDEX = re.compile(r"[+-]?\d+|(?:[+-]?\d+)?:(?:[+-]?\d+)?(?::(?:\d+)?)?")
 
 
-class Fault(Exception):
+class ParseError(Exception):
     """A fault of a frame: its reason and its cure, and the line of the file where it is."""
 
     def __init__(self, reason: str, line: int | None = None) -> None:
@@ -28,7 +28,7 @@ class Fault(Exception):
         self.line = line
 
 
-class Reading(NamedTuple):
+class ReadOptions(NamedTuple):
     """A way to read a file, which `reading` makes of the options that a user gives.
 
     **Attributes:**
@@ -55,20 +55,20 @@ class Reading(NamedTuple):
     @property
     def identity(self) -> bytes:
         """Bytes that tell two ways to read one file apart; none where nothing was asked for."""
-        if self._replace(ghosts="refuse") == Reading() and self.ghosts != "skip":
+        if self._replace(ghosts="refuse") == ReadOptions() and self.ghosts != "skip":
             return b""
         frames = [self.frames.start or 0, self.frames.stop, self.frames.step or 1]
         return json.dumps([frames, sorted(self.types.items()), self.ghosts == "skip", *self[3:4], *self[5:]]).encode()
 
 
-def reading(
+def parse_read_options(
     format: str | None = None,
     index: str | int | slice | None = None,
     types: Mapping[Any, str] | None = None,
     units: str = "angstrom",
     skip_ghosts: bool = False,
     ignore: str | Sequence[str] = (),
-) -> Reading:
+) -> ReadOptions:
     """Check options of `jaxfeat.read`, which describes them. **Raises:** `ReadError` for one that makes no sense."""
     if format is not None:
         _check_format(format)
@@ -77,7 +77,7 @@ def reading(
     known = {str(word): _number(symbol, f"types has {word}={symbol}") for word, symbol in (types or {}).items()}
     words = (ignore,) if isinstance(ignore, str) else tuple(ignore)
     ignored = {_number(word, f"ignore has {word!r}") for word in words if word not in (SITES, CELL)}
-    return Reading(
+    return ReadOptions(
         format=format,
         frames=_frames(index),
         types=known,
@@ -89,7 +89,7 @@ def reading(
     )
 
 
-def located(source: str | Path, how: Reading) -> tuple[Path, Reading]:
+def split_frame_index(source: str | Path, how: ReadOptions) -> tuple[Path, ReadOptions]:
     """Tell file and index of `file@index` apart, unless there is a file of that whole name.
 
     **Raises:** `ReadError` for two indices.

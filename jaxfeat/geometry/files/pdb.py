@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from jaxfeat.geometry.files.elements import numbers_of
-from jaxfeat.geometry.files.options import Fault, Reading
+from jaxfeat.geometry.files.options import ParseError, ReadOptions
 from jaxfeat.geometry.species import SYMBOLS
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ def split(file: Iterable[str]) -> Iterator[Model]:
         yield Model(cell, atoms)
 
 
-def parse(model: Model, reading: Reading) -> Atoms:
-    """Make atoms of a model. **Raises:** `Fault` for what is not told, or told of a part of a structure only."""
+def parse(model: Model, reading: ReadOptions) -> Atoms:
+    """Make atoms of a model. **Raises:** `ParseError` for what is not told, or told of a part of a structure only."""
     from ase.io.proteindatabank import read_proteindatabank
 
     if not reading.whole:
@@ -60,7 +60,7 @@ def parse(model: Model, reading: Reading) -> Atoms:
     if unknown:
         names = [word.strip() for word in unknown]
         cure = " ".join(f"{name}=SYMBOL" for name in names[:12])
-        raise Fault(
+        raise ParseError(
             f"the atom {names[0]} has no element in columns 77 and 78, and its name does not tell; write elements "
             f"there, or say which they are with --types {cure}.",
             model.atoms[words.index(next(iter(unknown)))][0],
@@ -74,7 +74,7 @@ def parse(model: Model, reading: Reading) -> Atoms:
     try:
         (found,) = read_proteindatabank(text, index=slice(None), read_arrays=told)
     except ValueError as error:
-        raise Fault(f"the model cannot be read ({error}); mend it.", model.atoms[0][0]) from error
+        raise ParseError(f"the model cannot be read ({error}); mend it.", model.atoms[0][0]) from error
     found.numbers = numbers
     return found
 
@@ -84,7 +84,7 @@ def _check_coordinates(number: int, line: str) -> None:
         try:
             float(text)
         except ValueError:
-            raise Fault(
+            raise ParseError(
                 f"{text.strip()!r} in the columns of the coordinates, 31 to 54, is no number; mend it.", number
             ) from None
 
@@ -101,19 +101,19 @@ def _word(line: str) -> str:
     return f" {name.strip()}"
 
 
-def _is_cell(number: int, line: str, reading: Reading) -> bool:
-    """Tell whether there is a cell. **Raises:** `Fault` where the atoms are not all that it holds."""
+def _is_cell(number: int, line: str, reading: ReadOptions) -> bool:
+    """Tell whether there is a cell. **Raises:** `ParseError` where the atoms are not all that it holds."""
     lengths = [line[6:15].strip(), line[15:24].strip(), line[24:33].strip()]
     # By the standard, cells of 1 Å are those of structures that have none.
     try:
         values = [float(text) for text in (*lengths, line[33:40], line[40:47], line[47:54])]
     except ValueError:
-        raise Fault("the cell is not one of six numbers in columns 7 to 54; mend it.", number) from None
+        raise ParseError("the cell is not one of six numbers in columns 7 to 54; mend it.", number) from None
     if reading.isolated or values[:3] == [1, 1, 1]:
         return False
     group = line[55:66].strip()
     if group.replace(" ", "") not in ("", "P1"):
-        raise Fault(
+        raise ParseError(
             f"the cell is one of space group {group}, and only a part of its atoms is listed; expand it to P 1, or "
             "leave the cell out with --ignore cell.",
             number,
@@ -122,7 +122,7 @@ def _is_cell(number: int, line: str, reading: Reading) -> bool:
 
 
 def _check_whole(model: Model) -> None:
-    """Raise `Fault` for atoms that are there in part, or in one of several places."""
+    """Raise `ParseError` for atoms that are there in part, or in one of several places."""
     occupancies = [_occupancy(line) for _, line in model.atoms]
     # Programs that know of no occupancies write 0 for all.
     unused = not any(occupancies)
@@ -130,9 +130,9 @@ def _check_whole(model: Model) -> None:
     for (number, line), occupancy in zip(model.atoms, occupancies, strict=True):
         name, atom = line[12:16].strip(), line[12:16] + line[17:27]
         if places.setdefault(atom, line[16]) != line[16]:
-            raise Fault(_partial(f"the atom {name} is listed at several places"), number)
+            raise ParseError(_partial(f"the atom {name} is listed at several places"), number)
         if not unused and occupancy < 1:
-            raise Fault(_partial(f"the atom {name} is there in part, with an occupancy of {occupancy:g}"), number)
+            raise ParseError(_partial(f"the atom {name} is there in part, with an occupancy of {occupancy:g}"), number)
 
 
 def _partial(what: str) -> str:

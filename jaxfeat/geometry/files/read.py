@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from jaxfeat.errors import ReadError
-from jaxfeat.geometry.files.dialects import atoms_of, check_file, frame_span
-from jaxfeat.geometry.files.options import Reading, located, reading
+from jaxfeat.geometry.files.options import ReadOptions, parse_read_options, split_frame_index
+from jaxfeat.geometry.files.trajectory import check_file, iterate_frames, resolve_frames
 from jaxfeat.geometry.neighbors import formula
 
 if TYPE_CHECKING:
@@ -20,11 +20,11 @@ SMALLEST_DISTANCE = 0.5
 SPHERE = 3.0
 """Å, of the random methanes: no two atoms nearer than the one, hydrogens no farther from the carbon than the other."""
 
-DRAWN = 4096
+METHANES_PER_STREAM = 4096
 """Random methanes of one block."""
 
 
-class Source(NamedTuple):
+class StructureSet(NamedTuple):
     """Structures that belong together.
 
     - `atoms`: the `ase.Atoms`.
@@ -46,7 +46,7 @@ def read(
     units: str = "angstrom",
     skip_ghosts: bool = False,
     ignore: str | Sequence[str] = (),
-) -> Source:
+) -> StructureSet:
     """Read every structure of a file or of a built-in set.
 
     Nothing in a file is guessed at or left out: what is not told, or is not meant for whole atoms, has to be said.
@@ -72,65 +72,65 @@ def read(
     **Raises:** `ReadError`, which names file and frame, and the line where there is one, and says what to do; also for
     options that make no sense.
     """
-    place, how = source_of(source, reading(format, index, types, units, skip_ghosts, ignore))
+    place, how = locate_source(source, parse_read_options(format, index, types, units, skip_ghosts, ignore))
     if isinstance(place, Path):
         return _file(place, how)
-    return _SETS[place](place) if is_set(place) else _random_methane(place)
+    return _SETS[place](place) if is_builtin(place) else _random_methane(place)
 
 
-def source_of(source: str | Path, how: Reading) -> tuple[Path | str, Reading]:
+def locate_source(source: str | Path, how: ReadOptions) -> tuple[Path | str, ReadOptions]:
     """Tell files from sets: the path of a file and how it is read, or the name of a set.
 
     **Raises:** `ReadError` for options of files that are given for a set, and where there is no file.
     """
-    path, how = located(source, how)
+    path, how = split_frame_index(source, how)
     text = str(source) if path == Path(source) else str(source).rpartition("@")[0]
-    if isinstance(source, str) and (text.split(":")[0] == "random-methane" or is_set(text)):
-        if how != Reading():
+    if isinstance(source, str) and (text.split(":")[0] == "random-methane" or is_builtin(text)):
+        if how != ReadOptions():
             raise ReadError(f"{text} is a built-in set; leave out the options of files.")
         return text, how
     if not path.exists():
         sets = ", ".join([*_SETS, "random-methane:N[:SEED]"])
         raise ReadError(f"{path}: there is no such file, and the built-in sets are {sets}.")
     check_file(path)
-    return path, how._replace(frames=frame_span(path, how))
+    return path, how._replace(frames=resolve_frames(path, how))
 
 
-def _file(path: Path, how: Reading) -> Source:
-    frames = list(atoms_of(path, how))
+def _file(path: Path, how: ReadOptions) -> StructureSet:
+    frames = list(iterate_frames(path, how))
     formulas = [formula(frame) for frame in frames]
     if len(frames) > 1 or how.frames.start:
-        formulas = [f"{frame_label(k, how)}, {name}" for k, name in enumerate(formulas)]
-    return Source(frames, formulas, None)
+        formulas = [f"{label_frame(k, how)}, {name}" for k, name in enumerate(formulas)]
+    return StructureSet(frames, formulas, None)
 
 
-def frame_label(k: int, how: Reading) -> str:
+def label_frame(k: int, how: ReadOptions) -> str:
     """Name a frame by its place in the file."""
     return f"frame {(how.frames.start or 0) + k * (how.frames.step or 1)}"
 
 
-def per_atom(structure: Atoms) -> dict[str, np.ndarray]:
+def per_atom_arrays(structure: Atoms) -> dict[str, np.ndarray]:
     """Gather everything that a file says of each atom, `(n, ...)` by name: what ASE has as arrays, and as results."""
     n, results = len(structure), {} if structure.calc is None else structure.calc.results
     found = {name: np.asarray(value) for name, value in results.items()}
     return {**{name: array for name, array in found.items() if array.shape[:1] == (n,)}, **structure.arrays}
 
 
-def is_set(name: str) -> bool:
+def is_builtin(name: str) -> bool:
     """Whether this names a built-in set that is always the same."""
     return name in _SETS
 
 
-def _collection(name: str) -> Source:
+def _collection(name: str) -> StructureSet:
     import ase.collections
 
     collection = getattr(ase.collections, name)
     # ASE's g2 holds single atoms, for atomization energies, beside the 148 molecules of the set's name.
     kept = [(key, atoms) for key in collection.names if len(atoms := collection[key]) > 1 or name != "g2"]
-    return Source([atoms for _, atoms in kept], [key for key, _ in kept], None)
+    return StructureSet([atoms for _, atoms in kept], [key for key, _ in kept], None)
 
 
-def _prl_methane(_: str) -> Source:
+def _prl_methane(_: str) -> StructureSet:
     names, hydrogens = [], []
     for sign, (i, j) in ((sign, ij) for sign in (-1, 1) for ij in np.ndindex(9, 9)):
         a, b = 0.7 + 0.025 * i, 0.1 - 0.025 * j
@@ -144,16 +144,16 @@ def _prl_methane(_: str) -> Source:
                 [np.cos(l) * np.cos(f), sign * np.cos(l) * np.sin(f), np.sin(l)],
             ]
         )
-    return Source(list(_methanes(1.09 * np.asarray(hydrogens))), names, "C")
+    return StructureSet(list(_methanes(1.09 * np.asarray(hydrogens))), names, "C")
 
 
-def _random_methane(text: str) -> Source:
-    n, seed = methanes_asked(text)
-    hydrogens = np.concatenate([block for _, block in random_hydrogens(n, seed)])
-    return Source(list(_methanes(hydrogens)), [f"random CH4 {k}" for k in range(n)], "C")
+def _random_methane(text: str) -> StructureSet:
+    n, seed = parse_random_methane(text)
+    hydrogens = np.concatenate([block for _, block in draw_methanes(n, seed)])
+    return StructureSet(list(_methanes(hydrogens)), [f"random CH4 {k}" for k in range(n)], "C")
 
 
-def methanes_asked(text: str) -> tuple[int, int]:
+def parse_random_methane(text: str) -> tuple[int, int]:
     """N and SEED of random-methane:N[:SEED]. **Raises:** `ReadError` for anything else."""
     options = text.split(":")[1:]
     if not 1 <= len(options) <= 2 or not all(option.isdecimal() for option in options) or int(options[0]) < 1:
@@ -161,24 +161,24 @@ def methanes_asked(text: str) -> tuple[int, int]:
     return int(options[0]), int(options[1]) if len(options) == 2 else 0
 
 
-def random_hydrogens(n: int, seed: int, start: int = 0) -> Iterator[tuple[int, np.ndarray]]:
+def draw_methanes(n: int, seed: int, start: int = 0) -> Iterator[tuple[int, np.ndarray]]:
     """Hydrogens of the random methanes from `start` to `n`, block by block: the first one's index, `(m, 4, 3)` in Å.
 
     Each block has a stream of random numbers of its own, so that any of them can be drawn without those before it.
     """
     first, second = np.triu_indices(5, 1)
-    drawn = DRAWN * 9 // 8  # one in 23 has atoms too near to each other
-    for block in range(start // DRAWN, -(-n // DRAWN)):
+    drawn = METHANES_PER_STREAM * 9 // 8  # one in 23 has atoms too near to each other
+    for block in range(start // METHANES_PER_STREAM, -(-n // METHANES_PER_STREAM)):
         rng = np.random.default_rng([seed, block])
         kept = np.zeros((0, 4, 3))
-        while len(kept) < DRAWN:
+        while len(kept) < METHANES_PER_STREAM:
             hydrogens = rng.normal(size=(4, 3, drawn))
             hydrogens *= SPHERE * np.cbrt(rng.uniform(size=(4, 1, drawn))) / np.sqrt((hydrogens**2).sum(1))[:, None]
             atoms = np.concatenate([np.zeros((1, 3, drawn)), hydrogens])
             apart = ((atoms[first] - atoms[second]) ** 2).sum(1).min(0) >= SMALLEST_DISTANCE**2
             kept = np.concatenate([kept, hydrogens[:, :, apart].transpose(2, 0, 1)])
-        low = max(start - block * DRAWN, 0)
-        yield block * DRAWN + low, kept[low : min(DRAWN, n - block * DRAWN)]
+        low = max(start - block * METHANES_PER_STREAM, 0)
+        yield block * METHANES_PER_STREAM + low, kept[low : min(METHANES_PER_STREAM, n - block * METHANES_PER_STREAM)]
 
 
 def _methanes(hydrogens: np.ndarray) -> Iterator[Atoms]:
@@ -188,7 +188,7 @@ def _methanes(hydrogens: np.ndarray) -> Iterator[Atoms]:
         yield Atoms(numbers=[6, 1, 1, 1, 1], positions=np.concatenate([np.zeros((1, 3)), positions]))
 
 
-_SETS: dict[str, Callable[[str], Source]] = {
+_SETS: dict[str, Callable[[str], StructureSet]] = {
     "g2": _collection,
     "s22": _collection,
     "dcdft": _collection,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from jaxfeat.geometry.files.elements import numbers_of
-from jaxfeat.geometry.files.options import Fault, Reading
+from jaxfeat.geometry.files.options import ParseError, ReadOptions
 from jaxfeat.geometry.species import SYMBOLS
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class _Column(NamedTuple):
 
 
 def split(file: Iterable[str]) -> Iterator[Frame]:
-    """Tell frames apart. Blank lines between them count for nothing. **Raises:** `Fault` for anything else there."""
+    """Tell frames apart. Blank lines between them are skipped. **Raises:** `ParseError` for anything else there."""
     lines = iter(file)
     number = 0
     held: list[str] = []
@@ -68,12 +68,14 @@ def split(file: Iterable[str]) -> Iterator[Frame]:
             cure = "remove what does not belong to a frame, or mend the number of the frame before"
             if number == 1:
                 cure = "mend the file, or name its format with --format"
-            raise Fault(f"{_shown(line)} is where the number of atoms of a frame should be; {cure}.", number)
+            raise ParseError(f"{_shown(line)} is where the number of atoms of a frame should be; {cure}.", number)
         n_atoms = int(line)
         body = list(islice(lines, n_atoms + 1))
         if len(body) < n_atoms + 1:
             found = max(len(body) - 1, 0)
-            raise Fault(f"the file ends after {found} of {n_atoms} atoms; complete or remove the last frame.", number)
+            raise ParseError(
+                f"the file ends after {found} of {n_atoms} atoms; complete or remove the last frame.", number
+            )
         first, frame = number, [line, *body]
         while (following := next(lines, None)) is not None:
             if not following.lstrip().startswith("VEC"):
@@ -84,8 +86,8 @@ def split(file: Iterable[str]) -> Iterator[Frame]:
         yield Frame(first, frame)
 
 
-def parse(frame: Frame, reading: Reading) -> Atoms:
-    """Make atoms of a frame. **Raises:** `Fault` for what is missing or makes no sense."""
+def parse(frame: Frame, reading: ReadOptions) -> Atoms:
+    """Make atoms of a frame. **Raises:** `ParseError` for what is missing or makes no sense."""
     from ase import Atoms
 
     comment, n_atoms = frame.lines[1].strip(), int(frame.lines[0])
@@ -96,15 +98,17 @@ def parse(frame: Frame, reading: Reading) -> Atoms:
         pbc = _truths(keys["pbc"]) if "pbc" in keys else [cell is not None] * 3
         _check_cell(comment, cell, any(pbc) or "pbc" not in keys, reading)
         _check_units(comment, reading)
-    except Fault as fault:
-        raise Fault(str(fault), frame.first + 1) from None
+    except ParseError as fault:
+        raise ParseError(str(fault), frame.first + 1) from None
     rows = [line.split() for line in frame.lines[2 : 2 + n_atoms]]
     first = frame.first + 2
     width = max(column.where.stop for column in columns.values())
     for k, row in enumerate(rows):
         # A plain file may have more columns, as of charges; one that lists its columns has those.
         if len(row) < width or (len(row) > width and "properties" in keys):
-            raise Fault(f"there are {len(row)} columns and should be {width}; mend the line or the count.", first + k)
+            raise ParseError(
+                f"there are {len(row)} columns and should be {width}; mend the line or the count.", first + k
+            )
     arrays = {name: _array(column, rows, first) for name, column in columns.items()}
     if n_vectors := len(frame.lines) - n_atoms - 2:
         cell, pbc = _vectors(frame.lines[-n_vectors:], first + n_atoms), [k < n_vectors for k in range(3)]
@@ -120,7 +124,7 @@ def _keys(comment: str) -> dict[str, str]:
         key, value = match[1].lower(), match[2]
         value = value[1:-1] if value[0] in "\"'{[" and len(value) > 1 else value
         if found.setdefault(key, value) != value:
-            raise Fault(f"{match[1]} is given twice, with different values; remove one of them.")
+            raise ParseError(f"{match[1]} is given twice, with different values; remove one of them.")
     return found
 
 
@@ -130,15 +134,15 @@ def _columns(text: str) -> dict[str, _Column]:
     while position < len(text):
         match = _COLUMNS.match(text, position)
         if match is None:
-            raise Fault(f"Properties has {text[position:]!r}; write NAME:TYPE:COLUMNS, with type S, R, I or L.")
+            raise ParseError(f"Properties has {text[position:]!r}; write NAME:TYPE:COLUMNS, with type S, R, I or L.")
         name, n = _ROLES.get(match[1].lower(), match[1]), int(match[3])
         if name in columns:
-            raise Fault(f"Properties names {match[1]} twice; give each column a name of its own.")
+            raise ParseError(f"Properties names {match[1]} twice; give each column a name of its own.")
         columns[name] = _Column(match[1], match[2].upper(), slice(start, start + n))
         start, position = start + n, match.end()
     sizes = {name: column.where.stop - column.where.start for name, column in columns.items()}
     if sizes.get("positions") != 3 or 1 not in (sizes.get("symbols"), sizes.get("numbers")):
-        raise Fault("Properties lacks species or positions; name them species:S:1 (or Z:I:1) and pos:R:3.")
+        raise ParseError("Properties lacks species or positions; name them species:S:1 (or Z:I:1) and pos:R:3.")
     return columns
 
 
@@ -149,34 +153,34 @@ def _numbers(text: str, what: str, n: int) -> np.ndarray:
     except ValueError:
         values = np.zeros(0)
     if len(values) != n:
-        raise Fault(f"{what} is {_shown(text)}; give {n} numbers.")
+        raise ParseError(f"{what} is {_shown(text)}; give {n} numbers.")
     return values
 
 
 def _truths(text: str) -> list[bool]:
     words = text.upper().replace(",", " ").split()
     if len(words) not in (1, 3) or not set(words) <= _TRUTH.keys():
-        raise Fault(f"pbc is {_shown(text)}; write T or F for each of the three cell vectors.")
+        raise ParseError(f"pbc is {_shown(text)}; write T or F for each of the three cell vectors.")
     return [_TRUTH[word] for word in words] * (3 // len(words))
 
 
-def _check_cell(comment: str, cell: np.ndarray | None, periodic: bool, reading: Reading) -> None:
-    """Raise `Fault` for a cell that would not be seen."""
+def _check_cell(comment: str, cell: np.ndarray | None, periodic: bool, reading: ReadOptions) -> None:
+    """Raise `ParseError` for a cell that would not be seen."""
     match = _CELL.search(comment) if cell is None and periodic and not reading.isolated else None
     if match is not None:
-        raise Fault(
+        raise ParseError(
             f"{_shown(match[0])} gives a cell in a way that is not that of extended xyz; write Lattice with nine "
             "numbers, or leave the cell out with --ignore cell."
         )
 
 
-def _check_units(comment: str, reading: Reading) -> None:
-    """Raise `Fault` for units that a user does not know of."""
+def _check_units(comment: str, reading: ReadOptions) -> None:
+    """Raise `ParseError` for units that a user does not know of."""
     match = _UNITS.search(comment)
     told = {"angstrom": "angstrom", "atomic_unit": "bohr"}.get(match[1].lower()) if match is not None else reading.units
     if match is not None and told != reading.units:
         cure = f"say so with --units {told}" if told else "write them in Å"
-        raise Fault(f"the positions are in units of {match[1]}; {cure}.")
+        raise ParseError(f"the positions are in units of {match[1]}; {cure}.")
 
 
 def _array(column: _Column, rows: list[list[str]], first: int) -> np.ndarray:
@@ -192,7 +196,7 @@ def _array(column: _Column, rows: list[list[str]], first: int) -> np.ndarray:
     return array[:, 0] if shape[1] == 1 else array
 
 
-def _wrong_word(column: _Column, words: list[list[str]], convert: Any, first: int) -> Fault:
+def _wrong_word(column: _Column, words: list[list[str]], convert: Any, first: int) -> ParseError:
     for k, row in enumerate(words):
         for word in row:
             try:
@@ -201,11 +205,11 @@ def _wrong_word(column: _Column, words: list[list[str]], convert: Any, first: in
                 what = {"R": "number", "I": "whole number", "L": "T or F"}[column.kind]
                 number = re.sub(r"\*\^|[dD]", "e", word)
                 cure = f"write {number}" if re.fullmatch(r"[-+.\d]+e[-+]?\d+", number) else "mend it"
-                return Fault(f"{_shown(word)} in the column {column.name} is no {what}; {cure}.", first + k)
+                return ParseError(f"{_shown(word)} in the column {column.name} is no {what}; {cure}.", first + k)
     raise AssertionError("one of the words could not be converted.")
 
 
-def _species(arrays: dict[str, np.ndarray], rows: list[list[str]], first: int, reading: Reading) -> np.ndarray:
+def _species(arrays: dict[str, np.ndarray], rows: list[list[str]], first: int, reading: ReadOptions) -> np.ndarray:
     lines = range(first, first + len(rows))
     symbols, numbers = arrays.pop("symbols", None), arrays.pop("numbers", None)
     if symbols is None:
@@ -216,7 +220,7 @@ def _species(arrays: dict[str, np.ndarray], rows: list[list[str]], first: int, r
     found = numbers_of(symbols.tolist(), reading, lines)
     if numbers is not None and (found != numbers).any():
         k = int(np.argmax(found != numbers))
-        raise Fault(f"{symbols[k]} is not the element of number {numbers[k]}; mend species or Z.", first + k)
+        raise ParseError(f"{symbols[k]} is not the element of number {numbers[k]}; mend species or Z.", first + k)
     return found
 
 
@@ -227,10 +231,10 @@ def _vectors(lines: list[str], first: int) -> np.ndarray:
         name, *words = line.split()
         try:
             if name != f"VEC{k + 1}" or k > 2:
-                raise Fault(f"{name} is not the next of VEC1, VEC2 and VEC3; mend it.")
+                raise ParseError(f"{name} is not the next of VEC1, VEC2 and VEC3; mend it.")
             cell[k] = _numbers(" ".join(words), name, 3)
-        except Fault as fault:
-            raise Fault(str(fault), first + k) from None
+        except ParseError as fault:
+            raise ParseError(str(fault), first + k) from None
     return cell
 
 

@@ -14,7 +14,7 @@ from ase.units import Bohr
 from jaxfeat import frames, read
 from jaxfeat.errors import ReadError
 from jaxfeat.geometry.files.elements import number_of_mass
-from jaxfeat.geometry.files.read import per_atom
+from jaxfeat.geometry.files.read import per_atom_arrays
 
 WATER = "3\n{comment}\nO 0.0 0.0 0.119\nH 0.0 0.763 -0.477\nH 0.0 -0.763 -0.477\n"
 PLAIN = WATER.format(comment="water")
@@ -521,7 +521,7 @@ def test_other_columns_are_kept_where_ase_keeps_them(written):
     text = "2\nProperties=species:S:1:pos:R:3:forces:R:3:tag:I:1:REF_forces:R:3 energy=-14.2\n"
     text += "X 0 0 3 0 0 9 3 0 0 9\nO 0 0 0 0 0 1 7 0 0 2\n"
     atoms = read(written("a.xyz", text), skip_ghosts=True).atoms[0]
-    held = per_atom(atoms)
+    held = per_atom_arrays(atoms)
     assert (held["forces"].tolist(), held["REF_forces"].tolist(), held["tag"].tolist()) == (
         [[0, 0, 1]],
         [[0, 0, 2]],
@@ -529,7 +529,7 @@ def test_other_columns_are_kept_where_ase_keeps_them(written):
     )
     atoms = read(written("a.xyz", text.replace("X", "H"))).atoms[0]
     assert atoms.get_potential_energy() == -14.2 and atoms.get_forces().tolist() == [[0, 0, 9], [0, 0, 1]]
-    assert per_atom(atoms)["forces"].tolist() == atoms.get_forces().tolist()
+    assert per_atom_arrays(atoms)["forces"].tolist() == atoms.get_forces().tolist()
 
 
 @pytest.mark.parametrize("name", ["many.extxyz", "many.traj", "many.pdb", "many.cif", "many.dump"])
@@ -554,7 +554,7 @@ def test_frames_of_an_index_are_labelled_by_their_places(tmp_path, name):
             assert [one.split(",")[0] for one in found.names] == [f"frame {k}" for k in expected]
         source = frames(tmp_path / name, 3.0, index=index, **options)
         assert [source.label(k) for k in range(len(expected))] == [f"frame {k}" for k in expected]
-        blocks = list(source.blocks(1))
+        blocks = list(source.batches(1))
         assert sum(map(len, blocks)) == len(every[0]) * (len(expected) - 1)
         assert not blocks or blocks[0].structure_index[0] == 1
 
@@ -564,7 +564,7 @@ def test_a_frame_is_named_by_its_place_where_it_is_at_fault(written):
     assert len(read(path, index=":3").atoms) == 3
     with pytest.raises(ReadError, match="at frame 3, line 19: 'D'"):
         read(path, index="1::2")
-    blocks = frames(path, 3.0, index="1::2").blocks(0)
+    blocks = frames(path, 3.0, index="1::2").batches(0)
     assert len(next(blocks)) == 3
     with pytest.raises(ReadError, match="at frame 3, line 19: 'D'"):
         next(blocks)

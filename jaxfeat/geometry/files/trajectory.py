@@ -13,7 +13,7 @@ import numpy as np
 from jaxfeat.errors import ReadError
 from jaxfeat.geometry.files import cif, lammps, pdb, poscar, sdf, xyz
 from jaxfeat.geometry.files.elements import ghost, numbers_of
-from jaxfeat.geometry.files.options import Fault, Reading
+from jaxfeat.geometry.files.options import ParseError, ReadOptions
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -26,7 +26,7 @@ class _Dialect(NamedTuple):
     """A way to tell frames apart, and to make atoms of one."""
 
     split: Callable[[Any], Iterator[Any]]
-    parse: Callable[[Any, Reading], Atoms]
+    parse: Callable[[Any, ReadOptions], Atoms]
     binary: bool = False
 
 
@@ -73,7 +73,7 @@ def check_file(path: Path) -> None:
         raise ReadError(f"{path} is a folder; give a file of structures.")
 
 
-def frame_span(path: Path, reading: Reading) -> slice:
+def resolve_frames(path: Path, reading: ReadOptions) -> slice:
     """Count the bounds of the frames that are meant from the first frame, going through the file where need be."""
     wanted = reading.frames
     if all(bound is None or bound >= 0 for bound in (wanted.start, wanted.stop)):
@@ -83,7 +83,7 @@ def frame_span(path: Path, reading: Reading) -> slice:
     return slice(first, stop, step)
 
 
-def atoms_of(path: Path, reading: Reading, start: int = 0) -> Iterator[Atoms]:
+def iterate_frames(path: Path, reading: ReadOptions, start: int = 0) -> Iterator[Atoms]:
     """Read the frames of a file that are meant, one at a time, from the one of index `start` among them on.
 
     **Raises:** `ReadError`, which names the frame, where one cannot be read; the ones before it have been yielded.
@@ -91,7 +91,7 @@ def atoms_of(path: Path, reading: Reading, start: int = 0) -> Iterator[Atoms]:
     check_file(path)
     if path.stat().st_size == 0:
         raise ReadError(f"{path} is empty; give a file that holds structures.")
-    span = frame_span(path, reading)
+    span = resolve_frames(path, reading)
     step = span.step or 1
     at = [(span.start or 0) + start * step]
     count = 0
@@ -104,7 +104,7 @@ def atoms_of(path: Path, reading: Reading, start: int = 0) -> Iterator[Atoms]:
         raise ReadError(f"{path} holds no structures.")
 
 
-def _raw(path: Path, reading: Reading, span: slice, at: list[int], parsed: bool = True) -> Iterator[Any]:
+def _raw(path: Path, reading: ReadOptions, span: slice, at: list[int], parsed: bool = True) -> Iterator[Any]:
     """Yield the frames of a span; `at` holds the index of the one that is being read."""
     from ase import Atoms
     from ase.io.formats import UnknownFileTypeError
@@ -124,7 +124,7 @@ def _raw(path: Path, reading: Reading, span: slice, at: list[int], parsed: bool 
             at[0] += span.step
     except ReadError:
         raise
-    except Fault as fault:
+    except ParseError as fault:
         line = "" if fault.line is None else f", line {fault.line}"
         raise ReadError(f"{path} cannot be read at frame {at[0]}{line}: {fault}") from fault
     except UnknownFileTypeError as error:
@@ -180,7 +180,7 @@ def _suggestion(path: Path) -> str:
         return " lammps-data" if lammps.looks_like_data(file.read(PEEK)) else ""
 
 
-def _check_options(path: Path, kind: str, reading: Reading) -> None:
+def _check_options(path: Path, kind: str, reading: ReadOptions) -> None:
     """Raise `ReadError` for options that mean nothing in a format."""
     if reading.units != "angstrom" and kind not in _WITHOUT_UNITS:
         raise ReadError(f"{path}: files of {kind} have a unit of length of their own; leave out --units.")
@@ -193,7 +193,7 @@ def _check_options(path: Path, kind: str, reading: Reading) -> None:
         )
 
 
-def _frames(path: Path, kind: str, reading: Reading, span: slice, at: list[int], parsed: bool) -> Iterator[Any]:
+def _frames(path: Path, kind: str, reading: ReadOptions, span: slice, at: list[int], parsed: bool) -> Iterator[Any]:
     import ase.io
     from ase.io.formats import get_ioformat, open_with_compression
 
@@ -217,7 +217,7 @@ def _numbered(frames: Iterator[Any], at: list[int]) -> Iterator[Any]:
     while True:
         try:
             frame = next(frames, None)
-        except Fault:
+        except ParseError:
             at[0] = k
             raise
         if frame is None:
@@ -230,19 +230,19 @@ def _text(binary: Any) -> IO[str]:
     """Open a file as text, with or without a mark of its byte order; comments may be in any encoding."""
     start = binary.read(2)
     if start in (b"\xff\xfe", b"\xfe\xff"):
-        raise Fault("the file is text in UTF-16; save it in UTF-8.", 1)
+        raise ParseError("the file is text in UTF-16; save it in UTF-8.", 1)
     binary.seek(0)
     return io.TextIOWrapper(binary, encoding="utf-8-sig", errors="surrogateescape")
 
 
-def _finished(atoms: Atoms, reading: Reading) -> Atoms:
+def _finished(atoms: Atoms, reading: ReadOptions) -> Atoms:
     """Leave out what is to be left out, and have lengths in Å."""
     from ase.units import Bohr
 
     ghosts = atoms.numbers == 0
     if ghosts.any() and reading.ghosts == "refuse":
         k = int(np.argmax(ghosts))
-        raise Fault(ghost(f"atom {k}"))
+        raise ParseError(ghost(f"atom {k}"))
     dropped = np.isin(atoms.numbers, reading.ignored) | (ghosts & (reading.ghosts == "skip"))
     if dropped.any():
         atoms = _without(atoms, dropped)

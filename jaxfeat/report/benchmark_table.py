@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from rich.console import Console
 
-from jaxfeat.report.table import plain_table
+from jaxfeat.report.scan_table import plain_table
 
 STAGES = {
     "features": "features",

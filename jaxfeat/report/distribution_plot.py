@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, NullFormatter
 
-from jaxfeat.report.tally import GROUPS, LOWEST, Distribution, Tally
+from jaxfeat.report.store_summary import GROUPS, LOWEST, Distribution, StoreSummary
 
 COLORS = {
     "incompleteness": "#D55E00",
@@ -31,7 +31,7 @@ MOST_SPECIES = 8
 PER_DECADE = 5
 
 
-def plot_distributions(tally: Tally, symbols: Sequence[str]) -> Figure | None:
+def plot_distributions(tally: StoreSummary, symbols: Sequence[str]) -> Figure | None:
     """For each species of the center, the share of environments below their floor, and a histogram of the equilibrated
     σ_min/σ_max of the others, by cause; the raw one as an outline. `None` where there is nothing to draw.
 
@@ -140,7 +140,7 @@ def _together(kept: Mapping[tuple[int, str], Distribution], numbers: Sequence[in
     return sum((kept[n, group] for n in numbers if (n, group) in kept), Distribution())
 
 
-def _range(tally: Tally) -> tuple[int, int]:
+def _range(tally: StoreSummary) -> tuple[int, int]:
     """Exponents of ten between which all ratios lie."""
     every = sum((*tally.equilibrated.values(), *tally.raw.values()), Distribution()).coarse
     held = np.flatnonzero(every(LOWEST, 0, 1))

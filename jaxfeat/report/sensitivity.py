@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 Record = dict[str, Any]
 
 
-class Ratio(NamedTuple):
+class Sensitivity(NamedTuple):
     """A ratio of singular values of an environment, or, where that is not `known`, the floor that it lies below.
 
     Of tables and pages it is σ_min/σ_max, the smallest value over the largest, of all displacements that are not rigid;
@@ -24,42 +24,42 @@ class Ratio(NamedTuple):
         return f"{self.value:.1e}" if self.known else f"<{self.value:.0e}"
 
 
-def ratio(record: Record, *, equilibrated: bool) -> Ratio | None:
+def sensitivity(record: Record, *, equilibrated: bool) -> Sensitivity | None:
     """The σ_min/σ_max of one environment; `None` if there is no spectrum or no direction that is not rigid."""
     suffix = "_equilibrated" if equilibrated else ""
     sigma = record[f"sigma{suffix}"]
     if not sigma or not sigma[0] > 0:
         return None
     smallest, floor = sigma[-1], record[f"floor{suffix}"]
-    return Ratio(smallest > floor, max(smallest, floor) / sigma[0])
+    return Sensitivity(smallest > floor, max(smallest, floor) / sigma[0])
 
 
-def ratios(records: Sequence[Record], *, equilibrated: bool) -> list[Ratio]:
+def sensitivities(records: Sequence[Record], *, equilibrated: bool) -> list[Sensitivity]:
     """The ratios that there are, in ascending order."""
-    return sorted(r for record in records if (r := ratio(record, equilibrated=equilibrated)) is not None)
+    return sorted(r for record in records if (r := sensitivity(record, equilibrated=equilibrated)) is not None)
 
 
-def least(ascending: Sequence[Ratio]) -> Ratio:
+def least(ascending: Sequence[Sensitivity]) -> Sensitivity:
     """Take the smallest of some ratios. Those below their floors have no order: the highest of these floors stands for
     all of them, in the median too."""
     return _bounded(ascending[0], ascending)
 
 
-def median(ascending: Sequence[Ratio]) -> Ratio:
+def median(ascending: Sequence[Sensitivity]) -> Sensitivity:
     """Take the median; of an even number the lower of the middle two, so that it is a ratio that occurs."""
     return _bounded(ascending[(len(ascending) - 1) // 2], ascending)
 
 
-def _bounded(one: Ratio, ascending: Sequence[Ratio]) -> Ratio:
-    return one if one.known else Ratio(False, max(r.value for r in ascending if not r.known))
+def _bounded(one: Sensitivity, ascending: Sequence[Sensitivity]) -> Sensitivity:
+    return one if one.known else Sensitivity(False, max(r.value for r in ascending if not r.known))
 
 
-def blindness(record: Record) -> tuple[Ratio, int, Ratio]:
+def blindness(record: Record) -> tuple[Sensitivity, int, Sensitivity]:
     """What to sort by to have the most blind environments first. They must have ratios."""
-    equilibrated, raw = ratio(record, equilibrated=True), ratio(record, equilibrated=False)
+    equilibrated, raw = sensitivity(record, equilibrated=True), sensitivity(record, equilibrated=False)
     assert equilibrated is not None and raw is not None
     # Of two ratios below the floor neither is the smaller one: then the number of null directions decides.
-    return (equilibrated if equilibrated.known else Ratio(False, 0.0)), -n_null(record), raw
+    return (equilibrated if equilibrated.known else Sensitivity(False, 0.0)), -n_null(record), raw
 
 
 def n_null(record: Record) -> int:

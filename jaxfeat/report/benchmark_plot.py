@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from jaxfeat.report.benchmark import STAGES, rows
+from jaxfeat.report.benchmark_table import STAGES, rows
 
 COLORS = {
     "features": "#999999",

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from jaxfeat.report.swept import cause_of, label, of_others, scaled, swept_ratio
+from jaxfeat.report.sweep_data import cause_of, label, of_others, scaled, sweep_sensitivity
 
 COLORS = {
     "symmetry": "#009E73",
@@ -56,7 +56,9 @@ def _line(axes: Axes, ds: Any, names: Sequence[str]) -> None:
     for what, style, name in styles:
         floor = ds["floor" if what == "sigma" else "floor_equilibrated"].values / ds[what].values[:, 0]
         lowest = np.full(len(zeros), np.nanmedian(floor))
-        axes.plot(np.insert(x, where, zeros), np.insert(swept_ratio(ds, what), where, lowest), label=name, **style)
+        axes.plot(
+            np.insert(x, where, zeros), np.insert(sweep_sensitivity(ds, what), where, lowest), label=name, **style
+        )
     axes.plot(x, floor, color="black", lw=0.6, ls=(0, (4, 3)), label="floor")
     axes.set_yscale("log")
     axes.set_xlabel(label(ds, names[0]), fontsize=9)
@@ -72,7 +74,7 @@ def _line(axes: Axes, ds: Any, names: Sequence[str]) -> None:
 
 def _map(axes: Axes, ds: Any, names: Sequence[str]) -> None:
     x, y = (scaled(ds, name, ds[name].values) for name in names)
-    ratio = np.log10(np.maximum(swept_ratio(ds, "sigma_equilibrated"), 1e-300))
+    ratio = np.log10(np.maximum(sweep_sensitivity(ds, "sigma_equilibrated"), 1e-300))
     known = ratio[np.isfinite(ratio)]
     low = max(float(np.quantile(known, 0.002)), float(known.max()) - 6) if known.size else -1.0
     mesh = axes.pcolormesh(x, y, ratio.T, cmap="cividis", vmin=low, shading="nearest", rasterized=True)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 
-def swept_ratio(ds: Any, name: str) -> np.ndarray:
+def sweep_sensitivity(ds: Any, name: str) -> np.ndarray:
     """σ_min/σ_max of the directions that are not null everywhere; `of_others` says so where there are others."""
     sigma, n_values = ds[name].values, ds["n_values"].values
     last = np.maximum(n_values - 1 - int(ds.attrs["n_generic"]), 0)

@@ -10,14 +10,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from jaxfeat.report.swept import of_others, swept_ratio, unit
+from jaxfeat.report.sweep_data import of_others, sweep_sensitivity, unit
 
 
 def print_sweep(ds: Any, console: Console | None = None) -> None:
     """Print what is null everywhere, and the list of zeros."""
     console = console or Console()
     names = [str(name) for name in ds["parameter"].values]
-    ratios, status = swept_ratio(ds, "sigma_equilibrated"), ds["status"].values
+    ratios, status = sweep_sensitivity(ds, "sigma_equilibrated"), ds["status"].values
     n_generic = int(ds.attrs["n_generic"])
     known = ratios[np.isfinite(ratios)]
     console.print(f"{status.size} environments over {' and '.join(names)}", highlight=False)

@@ -4,7 +4,7 @@ import pytest
 from matplotlib.image import imread
 from records import many, record
 
-from jaxfeat.report.plot import plot
+from jaxfeat.report.scan_plot import plot
 
 CASES = {
     "usual": many(60),

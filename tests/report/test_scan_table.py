@@ -4,29 +4,29 @@ import sys
 import pytest
 from records import many, printed, record, row
 
-from jaxfeat.report.ratio import Ratio, blindness, least, median, ratio, ratios
-from jaxfeat.report.table import blind_table, species_table, structure_table
+from jaxfeat.report.scan_table import blind_table, species_table, structure_table
+from jaxfeat.report.sensitivity import Sensitivity, blindness, least, median, sensitivities, sensitivity
 
 NULL = (2.0, 1.0, 1e-16)
 
 
 def test_a_ratio_below_the_floor_is_a_bound():
-    assert str(ratio(record(sigma=(2.0, 1.0, 0.5)), equilibrated=True)) == "2.5e-01"
-    assert str(ratio(record(sigma=NULL), equilibrated=True)) == "<2e-13"
-    assert str(ratio(record(sigma=(2.0, 0.5), raw=(1.0, 1e-15)), equilibrated=False)) == "<2e-13"
-    assert ratio(record(sigma=()), equilibrated=True) is None
-    assert ratio(record(status="empty"), equilibrated=True) is None
+    assert str(sensitivity(record(sigma=(2.0, 1.0, 0.5)), equilibrated=True)) == "2.5e-01"
+    assert str(sensitivity(record(sigma=NULL), equilibrated=True)) == "<2e-13"
+    assert str(sensitivity(record(sigma=(2.0, 0.5), raw=(1.0, 1e-15)), equilibrated=False)) == "<2e-13"
+    assert sensitivity(record(sigma=()), equilibrated=True) is None
+    assert sensitivity(record(status="empty"), equilibrated=True) is None
 
 
 def test_unknown_ratios_are_the_smallest():
-    found = ratios([record(), record(sigma=NULL), record(sigma=(1.0, 1e-12))], equilibrated=True)
+    found = sensitivities([record(), record(sigma=NULL), record(sigma=(1.0, 1e-12))], equilibrated=True)
     assert [str(r) for r in found] == ["<2e-13", "1.0e-12", "2.5e-01"]
     assert str(median(found)) == "1.0e-12"
     assert str(median(found[:2])) == "<2e-13"
 
 
 def test_below_the_floor_the_highest_floor_stands_for_all():
-    found = [Ratio(False, 1e-14), Ratio(False, 3e-13), Ratio(True, 0.5), Ratio(True, 0.7)]
+    found = [Sensitivity(False, 1e-14), Sensitivity(False, 3e-13), Sensitivity(True, 0.5), Sensitivity(True, 0.7)]
     assert (str(least(found)), str(median(found)), str(median(found[1:]))) == ("<3e-13", "<3e-13", "5.0e-01")
 
 
@@ -119,7 +119,7 @@ def test_reports_do_not_need_jax():
     # The package's own __init__ imports JAX; what is tested is that reports do not.
     code = (
         "import sys, types; package = types.ModuleType('jaxfeat'); package.__path__ = ['jaxfeat']; "
-        "sys.modules['jaxfeat'] = package; import jaxfeat.report.plot, jaxfeat.report.table; "
+        "sys.modules['jaxfeat'] = package; import jaxfeat.report.scan_plot, jaxfeat.report.scan_table; "
         "assert 'jax' not in sys.modules and 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

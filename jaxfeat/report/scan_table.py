@@ -11,7 +11,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from jaxfeat.report.ratio import Ratio, Record, blindness, by, least, median, n_null, ratio, ratios
+from jaxfeat.report.sensitivity import (
+    Record,
+    Sensitivity,
+    blindness,
+    by,
+    least,
+    median,
+    n_null,
+    sensitivities,
+    sensitivity,
+)
 
 MOST_STRUCTURES = 200
 MOST_BLIND_STRUCTURES = 30
@@ -26,7 +36,7 @@ OTHERS = "oth-\ners"
 have none."""
 
 
-def print_tables(records: Sequence[Record], causes: Mapping[int, str], console: Console | None = None) -> None:
+def print_scan(records: Sequence[Record], causes: Mapping[int, str], console: Console | None = None) -> None:
     """Print what a scan found: by structure, by species, and the most blind environments.
 
     `causes` says why, for the `most_blind` of the records, by their index.
@@ -78,7 +88,7 @@ def blind_table(records: Sequence[Record], causes: Mapping[int, str]) -> Table:
     rows = []
     for k in most_blind(records):
         record = records[k]
-        equilibrated, raw = ratio(record, equilibrated=True), ratio(record, equilibrated=False)
+        equilibrated, raw = sensitivity(record, equilibrated=True), sensitivity(record, equilibrated=False)
         name = f"{record['species']}{record['center']} of {record['name']}"
         rows.append(BlindRow(name, record["n_neighbors"], equilibrated, raw, n_null(record), causes.get(k, "")))
     return rows_of_blind(rows, f"The {len(rows)} most blind of {len(_seen(records))} environments")
@@ -89,8 +99,8 @@ class BlindRow(NamedTuple):
 
     name: str
     n_neighbors: int
-    equilibrated: Ratio | None
-    raw: Ratio | None
+    equilibrated: Sensitivity | None
+    raw: Sensitivity | None
     n_null: int
     cause: str
 
@@ -144,14 +154,18 @@ def plain_table(title: str, what: str, headers: Sequence[str]) -> Table:
 def _cells(group: Sequence[Record]) -> list[str]:
     cells = [str(len(group))]
     for equilibrated in (True, False):
-        ascending = ratios(group, equilibrated=equilibrated)
+        ascending = sensitivities(group, equilibrated=equilibrated)
         cells += [str(median(ascending)), str(least(ascending))] if ascending else ["-", "-"]
     counts = [sum(record["null"].get(cause, 0) for record in group) for cause in CAUSES]
     return [*cells, *map(count, counts), count(sum(map(n_null, group)) - sum(counts))]
 
 
 def _seen(records: Sequence[Record]) -> list[Record]:
-    return [record for record in records if ratio(record, equilibrated=True) and ratio(record, equilibrated=False)]
+    return [
+        record
+        for record in records
+        if sensitivity(record, equilibrated=True) and sensitivity(record, equilibrated=False)
+    ]
 
 
 def count(n: int) -> str:

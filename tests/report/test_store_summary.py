@@ -5,9 +5,9 @@ import pytest
 from records import many, record
 from rich.console import Console
 
-from jaxfeat.report import stored
-from jaxfeat.report.ratio import blindness, median, n_null, ratio, ratios
-from jaxfeat.report.tally import AMBIGUOUS, EXAMPLES, FINE, GROUPS, Tally
+from jaxfeat.report import store_table
+from jaxfeat.report.sensitivity import blindness, median, n_null, sensitivities, sensitivity
+from jaxfeat.report.store_summary import AMBIGUOUS, EXAMPLES, FINE, GROUPS, StoreSummary
 
 CAUSES = ("rigid", "symmetry", "incompleteness", "truncation", "locality", "other")
 NUMBERS = {"H": 1, "C": 6, "N": 7, "O": 8}
@@ -34,7 +34,7 @@ def columns(records):
 
 
 def tallied(records, step):
-    whole, tally = columns(records), Tally(CAUSES)
+    whole, tally = columns(records), StoreSummary(CAUSES)
     for start in range(0, len(records), step):
         tally.add({name: column[start : start + step] for name, column in whole.items()})
     return tally
@@ -61,7 +61,7 @@ def test_a_tally_says_what_sorting_everything_does(step):
         for kept, equilibrated in ((tally.equilibrated, True), (tally.raw, False)):
             parts = [part for (n, _), part in kept.items() if n == number]
             together = sum(parts[1:], parts[0])
-            every = ratios(own, equilibrated=equilibrated)
+            every = sensitivities(own, equilibrated=equilibrated)
             assert together.total == len(every)
             assert together.smallest().known == every[0].known
             assert together.least == min(r.value for r in every if r.known)
@@ -94,7 +94,7 @@ def test_examples_are_the_most_blind_of_each_kind(step):
         for e in shown:
             r = records[e.row]
             assert (r["structure"], r["center"], r["n_neighbors"]) == (e.structure, e.center, e.n_neighbors)
-            assert (e.equilibrated, e.raw) == (ratio(r, equilibrated=True), ratio(r, equilibrated=False))
+            assert (e.equilibrated, e.raw) == (sensitivity(r, equilibrated=True), sensitivity(r, equilibrated=False))
     assert len(examples) == 2 * EXAMPLES
 
 
@@ -103,8 +103,8 @@ def test_a_tally_is_printed_as_tables():
     records[0]["status"] = "ambiguous"
     tally, text = tallied(records, 3), io.StringIO()
     symbols = {number: name for name, number in NUMBERS.items()}
-    assert [one.structure for one in stored.most_blind(tally)] == [3, 2, 1]
-    stored.print_store(tally, ["why", "", ""], "molecule {}".format, symbols, Console(file=text, width=100))
+    assert [one.structure for one in store_table.most_blind(tally)] == [3, 2, 1]
+    store_table.print_store(tally, ["why", "", ""], "molecule {}".format, symbols, Console(file=text, width=100))
     found = text.getvalue()
     assert "The most blind of 3 environments" in found and "of molecule 3" in found and "why" in found
     assert "1.0e-03" in found and "certain: 1 ambiguous." in found and "Without a spectrum: 1 empty." in found

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
-from jaxfeat.report.table import (
+from jaxfeat.report.scan_table import (
     BY_SPECIES,
     CAUSES,
     MOST_BLIND_ENVIRONMENTS,
@@ -17,16 +17,16 @@ from jaxfeat.report.table import (
     rows_of_blind,
     summary_table,
 )
-from jaxfeat.report.tally import Example, Tally
+from jaxfeat.report.store_summary import Example, StoreSummary
 
 
-def most_blind(tally: Tally) -> list[Example]:
+def most_blind(tally: StoreSummary) -> list[Example]:
     """Worst first; of each species in a structure only one."""
     return sorted(tally.examples())[:MOST_BLIND_ENVIRONMENTS]
 
 
 def print_store(
-    tally: Tally,
+    tally: StoreSummary,
     causes: Sequence[str],
     structure: Callable[[int], str],
     symbols: Sequence[str],
@@ -55,7 +55,7 @@ def print_store(
     print_statuses(tally.doubtful, tally.statuses - tally.doubtful - Counter(ok=tally.statuses["ok"]), console)
 
 
-def _cells(tally: Tally, number: int, total: int) -> list[str]:
+def _cells(tally: StoreSummary, number: int, total: int) -> list[str]:
     both = tally.distributions(number)
     ratios = [str(found or "-") for part in both for found in (part.median(), part.smallest())]
     counts = {cause: tally.directions[number, cause] for cause in tally.kinds}

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter
 from matplotlib.transforms import blended_transform_factory
 
-from jaxfeat.report.ratio import Ratio, Record, blindness, by, ratio
+from jaxfeat.report.sensitivity import Record, Sensitivity, blindness, by, sensitivity
 
 # Okabe and Ito's colors, told apart by every kind of eye, each with a marker of its own.
 STYLES = [
@@ -41,7 +41,11 @@ def plot(records: Sequence[Record], title: str | None = None) -> Figure:
 
     **Returns:** a figure 7 in wide, which belongs to nobody's global state: `figure.savefig(path)`.
     """
-    seen = [record for record in records if ratio(record, equilibrated=True) and ratio(record, equilibrated=False)]
+    seen = [
+        record
+        for record in records
+        if sensitivity(record, equilibrated=True) and sensitivity(record, equilibrated=False)
+    ]
     figure = Figure(figsize=(7.0, 4.0), dpi=200, layout="constrained")
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1.25, 1))
@@ -85,7 +89,7 @@ def _style(k: int) -> tuple[str, str]:
 
 def _scale(axes: Axes, seen: Sequence[Record], top: float | None) -> tuple[float, float]:
     """Set up the common axis of ratios. Returns the band where null environments stand; its upper end is the floor."""
-    both = [ratio(record, equilibrated=equilibrated) for record in seen for equilibrated in (True, False)]
+    both = [sensitivity(record, equilibrated=equilibrated) for record in seen for equilibrated in (True, False)]
     floors = [record["floor_equilibrated"] / record["sigma_equilibrated"][0] for record in seen]
     known = [r.value for r in both if r is not None and r.known]
     floor = float(np.median(floors))
@@ -114,7 +118,7 @@ def _distributions(axes: Axes, groups: dict[str, list[Record]], band: tuple[floa
     for k, (_, group) in enumerate(groups.items()):
         for equilibrated, side in ((False, -1), (True, 1)):
             color = _style(k)[0] if equilibrated else RAW
-            found = [r for record in group if (r := ratio(record, equilibrated=equilibrated))]
+            found = [r for record in group if (r := sensitivity(record, equilibrated=equilibrated))]
             known = np.asarray([r.value for r in found if r.known])
             counts = np.histogram(known, edges)[0]
             widths = 0.44 * side * counts / max(int(counts.max()), 1)
@@ -237,8 +241,8 @@ def _name(record: Record) -> str:
     return name if len(name) <= 40 else f"{name[:39]}…"
 
 
-def _equilibrated(record: Record) -> Ratio:
-    found = ratio(record, equilibrated=True)
+def _equilibrated(record: Record) -> Sensitivity:
+    found = sensitivity(record, equilibrated=True)
     assert found is not None
     return found
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxfeat.report.ratio import Ratio
+from jaxfeat.report.sensitivity import Sensitivity
 
 FINE = 1000
 """Bins of a histogram in a factor of ten: medians are right to 0.12 %, more than is printed of them."""
@@ -55,20 +55,22 @@ class Distribution:
     def total(self) -> int:
         return self.below + int(self.counts.sum())
 
-    def smallest(self) -> Ratio | None:
+    def smallest(self) -> Sensitivity | None:
         """The smallest ratio, or the highest of the floors that some lie below."""
         if self.below:
-            return Ratio(False, self.highest_floor)
-        return Ratio(True, self.least) if self.total else None
+            return Sensitivity(False, self.highest_floor)
+        return Sensitivity(True, self.least) if self.total else None
 
-    def median(self) -> Ratio | None:
+    def median(self) -> Sensitivity | None:
         """The median; of an even number the lower of the middle two."""
         if not self.total:
             return None
         place = (self.total - 1) // 2 - self.below
         if place < 0:
-            return Ratio(False, self.highest_floor)
-        return Ratio(True, 10 ** (LOWEST + (int(np.searchsorted(np.cumsum(self.counts), place + 1)) + 0.5) / FINE))
+            return Sensitivity(False, self.highest_floor)
+        return Sensitivity(
+            True, 10 ** (LOWEST + (int(np.searchsorted(np.cumsum(self.counts), place + 1)) + 0.5) / FINE)
+        )
 
     def coarse(self, low: int, high: int, per_decade: int) -> np.ndarray:
         """Counts in `per_decade` bins a factor of ten, between two exponents of ten."""
@@ -96,13 +98,13 @@ class Example(NamedTuple):
     center: int
     species: int
     n_neighbors: int
-    equilibrated: Ratio
-    raw: Ratio
+    equilibrated: Sensitivity
+    raw: Sensitivity
     null: tuple[int, ...]
     status: str
 
 
-class Tally:
+class StoreSummary:
     """Everything that a report says of a sweep, but for what has to be computed anew.
 
     **Attributes:**
@@ -229,8 +231,8 @@ class Tally:
                     int(columns["center_index"][i]),
                     int(columns["center_species"][i]),
                     int(columns["n_neighbors"][i]),
-                    Ratio(bool(equilibrated[1][i]), float(equilibrated[0][i])),
-                    Ratio(bool(raw[1][i]), float(raw[0][i])),
+                    Sensitivity(bool(equilibrated[1][i]), float(equilibrated[0][i])),
+                    Sensitivity(bool(raw[1][i]), float(raw[0][i])),
                     tuple(columns["null"][i].tolist()),
                     str(columns["status"][i]),
                 )
