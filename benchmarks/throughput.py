@@ -16,7 +16,7 @@ from statistics import median
 import jax
 
 import jaxfeat
-from jaxfeat.geometry.environment import joined
+from jaxfeat.geometry.environment import concatenate_on_host
 from jaxfeat.spectrum.chunks import chunks
 
 SETTINGS = {"species": ("C", "H"), "n_max": 8, "l_max": 6, "r_cut": 4.0}
@@ -30,7 +30,7 @@ def main() -> None:
     n, held = (2048, 1024) if arguments.smoke else (262_144, 32_768)
     jax.config.update("jax_enable_x64", True)
     f = jaxfeat.PowerSpectrum(**SETTINGS)
-    batch = joined(list(jaxfeat.frames(f"random-methane:{held}", f.r_cut, centers=["C"]).batches(0)))
+    batch = concatenate_on_host(list(jaxfeat.frames(f"random-methane:{held}", f.r_cut, centers=["C"]).batches(0)))
 
     def alone() -> float:
         begin = time.perf_counter()

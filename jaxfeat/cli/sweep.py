@@ -105,13 +105,13 @@ def _manifold(arguments: argparse.Namespace) -> AbstractManifold:
 def _from_files(arguments: argparse.Namespace) -> AbstractManifold:
     from jaxfeat import manifolds
     from jaxfeat.geometry.files.read import per_atom_arrays, read
-    from jaxfeat.geometry.tracked import tracked
+    from jaxfeat.geometry.follow import follow_center
 
     if not arguments.files:
         raise ReadError(f"{arguments.family} is made of structures; name a file of them.")
     frames = [atoms for file in arguments.files for atoms in read(file, **reading_of(arguments)).atoms]
     if arguments.family == "trajectory":
-        return manifolds.trajectory(tracked(frames, r_cut_of(arguments), arguments.center).environments)
+        return manifolds.trajectory(follow_center(frames, r_cut_of(arguments), arguments.center).environments)
     if arguments.family == "interpolation":
         if len(frames) < 2:
             raise ReadError(f"{arguments.files[0]} holds one structure; there is no way from one to itself.")
@@ -123,17 +123,17 @@ def _from_files(arguments: argparse.Namespace) -> AbstractManifold:
     vectors = arrays[arguments.along]
     if vectors.shape != (len(frames[0]), 3):
         raise ReadError(f"{arguments.along} has shape {vectors.shape}; a direction has three numbers an atom.")
-    found = tracked(frames[:1], r_cut_of(arguments), arguments.center)
+    found = follow_center(frames[:1], r_cut_of(arguments), arguments.center)
     moved = vectors[found.neighbors] - vectors[arguments.center]
     return manifolds.displacement(found.environments[0], {"q": moved})
 
 
 def _interpolation(arguments: argparse.Namespace, frames: list[Any]) -> AbstractManifold:
     from jaxfeat import manifolds
-    from jaxfeat.geometry.tracked import tracked
+    from jaxfeat.geometry.follow import follow_center
 
     # All atoms of both ends, near or far: which of them are in reach on the way is the cutoff's matter.
-    ends = [tracked([frame], float("inf"), arguments.center).environments[0] for frame in (frames[0], frames[-1])]
+    ends = [follow_center([frame], float("inf"), arguments.center).environments[0] for frame in (frames[0], frames[-1])]
     return manifolds.interpolation(*ends)
 
 
@@ -146,7 +146,7 @@ def _grid(arguments: argparse.Namespace, manifold: AbstractManifold) -> dict[str
     for word in arguments.grid:
         name, _, rest = word.partition("=")
         parts = rest.split(":")
-        scale = manifold.parameter(name).shown[0]
+        scale = manifold.parameter(name).display_unit[0]
         try:
             first, last, n = float(parts[0]), float(parts[1]), int(parts[2])
         except (ValueError, IndexError):
@@ -156,7 +156,7 @@ def _grid(arguments: argparse.Namespace, manifold: AbstractManifold) -> dict[str
         grid[name] = scale * np.linspace(first, last, n)
     for word in arguments.set:
         name, _, rest = word.partition("=")
-        scale = manifold.parameter(name).shown[0]
+        scale = manifold.parameter(name).display_unit[0]
         try:
             grid[name] = scale * float(rest)
         except ValueError:
@@ -165,7 +165,7 @@ def _grid(arguments: argparse.Namespace, manifold: AbstractManifold) -> dict[str
         listed = ", ".join(
             f"{p.name} ({p.low / scale:g} to {p.high / scale:g}{unit}; {p.default / scale:.3g})"
             for p in manifold.parameters
-            for scale, unit in [p.shown]
+            for scale, unit in [p.display_unit]
         )
         raise GeometryError(f"choose one or two parameters with --grid NAME=FROM:TO:N; there are {listed}.")
     if not arguments.grid:

@@ -15,9 +15,9 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxfeat.errors import BasisError, GeometryError, SpeciesError
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.geometry.radius import ROUNDING
+from jaxfeat.geometry.radius import RADIUS_ROUNDING
 from jaxfeat.geometry.species import SYMBOLS
-from jaxfeat.geometry.structure import Structure, other_species
+from jaxfeat.geometry.structure import Structure, find_unknown_species
 from jaxfeat.linalg.arrays import cast_to_jax_precision, concrete_values
 from jaxfeat.linalg.gram import gram_matrix
 from jaxfeat.memory import check_memory
@@ -159,7 +159,7 @@ class AbstractFeaturizer(eqx.Module):
         self.check_radius(at.r_cut)
         # The species are traced if jit took the featurizer as an argument.
         species = None if self.species is None else concrete_values(self.species)
-        unknown = None if species is None else other_species(at, species)
+        unknown = None if species is None else find_unknown_species(at, species)
         if species is not None and unknown is not None and unknown.size:
             names = ", ".join(SYMBOLS[z] for z in np.unique(unknown))
             declared = ", ".join(SYMBOLS[z] for z in species)
@@ -186,8 +186,8 @@ class AbstractFeaturizer(eqx.Module):
         cut, (least, most) = concrete_values(r_cut), (concrete_values(radius) for radius in self.accepted_radii)
         if cut is None or least is None or most is None:
             return
-        short = (cut < least * (1 - ROUNDING)) & (cut > 0)
-        long = np.isfinite(cut) & (cut > most * (1 + ROUNDING))
+        short = (cut < least * (1 - RADIUS_ROUNDING)) & (cut > 0)
+        long = np.isfinite(cut) & (cut > most * (1 + RADIUS_ROUNDING))
         for wrong, why in ((short, "atoms in between are missing"), (long, "its cutoff would let atoms in between in")):
             if wrong.any():
                 raise GeometryError(
@@ -198,7 +198,7 @@ class AbstractFeaturizer(eqx.Module):
     def accepts_radius(self, env: Environment) -> Bool[Array, ""]:
         """Tell whether one environment was cut at a radius that `check_radius` accepts, inside jit and vmap too."""
         least, most = (jnp.asarray(radius, env.r_cut.dtype) for radius in self.accepted_radii)
-        short, long = env.r_cut < least * (1 - ROUNDING), env.r_cut > most * (1 + ROUNDING)
+        short, long = env.r_cut < least * (1 - RADIUS_ROUNDING), env.r_cut > most * (1 + RADIUS_ROUNDING)
         return ~short & (~long | jnp.isinf(env.r_cut))
 
     def accepts_species(self, env: Environment) -> Bool[Array, ""]:

@@ -8,7 +8,7 @@ from scipy.optimize import linear_sum_assignment
 
 from jaxfeat.errors import GeometryError
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.geometry.point_group import frames, kabsch
+from jaxfeat.geometry.point_group import kabsch, orthonormal_axes
 
 KEPT = 12
 """Rotations from which matching and rotating are repeated in turn: the best of those tried."""
@@ -51,9 +51,9 @@ def _seeds(moving: np.ndarray, kinds: np.ndarray, fixed: np.ndarray, target: np.
     first, second = np.unravel_index(int(spread.argmax()), spread.shape)
     if spread.max() < 1e-8:
         return [_turn(point, fixed[0]) for point in moving[kinds == target[0]]]
-    goal = frames(fixed[first], fixed[second])
+    goal = orthonormal_axes(fixed[first], fixed[second])
     return [
-        goal @ frames(moving[i], moving[j]).T
+        goal @ orthonormal_axes(moving[i], moving[j]).T
         for i in np.flatnonzero(kinds == target[first])
         for j in np.flatnonzero(kinds == target[second])
         if i != j and np.linalg.norm(np.cross(moving[i], moving[j])) > 1e-8
@@ -64,7 +64,7 @@ def _turn(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """A rotation that takes the direction of `a` to that of `b`."""
     other = np.eye(3)[int(np.abs(np.cross(np.eye(3), a)).sum(-1).argmax())]
     across = np.cross(a, b) if np.linalg.norm(np.cross(a, b)) > 1e-8 else np.cross(a, other)
-    return frames(b, np.cross(across, b)) @ frames(a, np.cross(across, a)).T
+    return orthonormal_axes(b, np.cross(across, b)) @ orthonormal_axes(a, np.cross(across, a)).T
 
 
 def _match(moved: np.ndarray, fixed: np.ndarray, forbidden: np.ndarray) -> tuple[np.ndarray, float]:

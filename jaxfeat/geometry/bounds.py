@@ -11,17 +11,17 @@ import numpy as np
 
 from jaxfeat.errors import GeometryError
 
-LARGEST = 1e5
+MAX_LENGTH = 1e5
 """Å. No coordinate, and no cell vector, may be larger: ten times as long as the largest simulations are. Integers that
 count the cells of the search overflow beyond it."""
 
-MOST_PAIRS = 3e7
+MAX_PAIRS = 3e7
 """Pairs of neighbors of one structure, about. Each takes up to 180 bytes on the way: 5 GB in all."""
 
-CELLS = 1e5
+VESIN_CELLS = 1e5
 """Cells of the search, above which vesin takes fewer and larger ones, in proportion."""
 
-FEWEST = 4
+MIN_CELLS = 4
 """Cells along an axis. Rounding leaves vesin without any where the proportion asks for hardly one."""
 
 
@@ -29,7 +29,7 @@ class BoundsError(GeometryError):
     """A structure whose neighbors cannot be looked for."""
 
 
-class Search(NamedTuple):
+class SearchPlan(NamedTuple):
     """Arguments of a search by vesin.
 
     - `radius`: Å; `r_cut`, or more where vesin would divide by zero.
@@ -41,7 +41,7 @@ class Search(NamedTuple):
     periodic: np.ndarray
 
 
-def bounded(positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, r_cut: float) -> Search:
+def plan_search(positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, r_cut: float) -> SearchPlan:
     """Set up a search for all neighbors within `r_cut` (Å) that vesin can do.
 
     **Arguments:**
@@ -54,17 +54,17 @@ def bounded(positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, r_cut: flo
     **Raises:** `BoundsError` for coordinates and cell vectors above 1e5 Å, and for more than about 3e7 pairs.
     """
     far = np.abs(positions).max(1)
-    if far.max() > LARGEST:
+    if far.max() > MAX_LENGTH:
         bad = int(far.argmax())
         where = ", ".join(f"{x:.6g}" for x in positions[bad])
         raise BoundsError(
-            f"atom {bad} is at ({where}), farther than {LARGEST:.0e} Å from the origin; mend its coordinates."
+            f"atom {bad} is at ({where}), farther than {MAX_LENGTH:.0e} Å from the origin; mend its coordinates."
         )
     long = np.where(pbc, np.linalg.norm(cell, axis=1), 0)
-    if long.max() > LARGEST:
+    if long.max() > MAX_LENGTH:
         axis = int(long.argmax())
         raise BoundsError(
-            f"cell vector {axis} is {long[axis]:.1e} Å long, above {LARGEST:.0e} Å; mend it or unset its pbc."
+            f"cell vector {axis} is {long[axis]:.1e} Å long, above {MAX_LENGTH:.0e} Å; mend it or unset its pbc."
         )
     heights = np.ones(3)
     along = positions
@@ -76,10 +76,10 @@ def bounded(positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, r_cut: flo
     extent = np.where(pbc, heights, along.max(0) - low)
     radius = _without_thin_axes(extent, r_cut)
     pairs = _estimate(along - low, extent, pbc, radius)
-    if pairs > MOST_PAIRS:
+    if pairs > MAX_PAIRS:
         thin = f", or mend the cell, whose opposite faces are {heights[pbc].min():.2g} Å apart" if pbc.any() else ""
         raise BoundsError(
-            f"about {pairs:.0e} pairs of atoms are within {radius:.4g} Å, more than {MOST_PAIRS:.0e}; "
+            f"about {pairs:.0e} pairs of atoms are within {radius:.4g} Å, more than {MAX_PAIRS:.0e}; "
             f"choose a smaller r_cut{thin}."
         )
     if pbc.any() and not pbc.all():
@@ -87,7 +87,7 @@ def bounded(positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, r_cut: flo
         # images that is wider than the radius leaves the same pairs.
         cell = cell * np.where(pbc, 1, extent + 2 * radius)[:, None]
         pbc = np.ones(3, bool)
-    return Search(radius, cell, pbc)
+    return SearchPlan(radius, cell, pbc)
 
 
 def _without_thin_axes(extent: np.ndarray, r_cut: float) -> float:
@@ -95,7 +95,7 @@ def _without_thin_axes(extent: np.ndarray, r_cut: float) -> float:
     while True:
         cells = np.maximum(extent // r_cut, 1)
         total = cells.prod()
-        if total <= CELLS or cells.min() * (CELLS / total) ** (1 / 3) >= FEWEST:
+        if total <= VESIN_CELLS or cells.min() * (VESIN_CELLS / total) ** (1 / 3) >= MIN_CELLS:
             return r_cut
         r_cut *= 1.25
 
@@ -113,7 +113,7 @@ def _estimate(along: np.ndarray, extent: np.ndarray, pbc: np.ndarray, r_cut: flo
     # Of a cube that reaches to the radius, the sphere is a part.
     seen = bins_seen.prod() * (np.pi / 6 if (bins_seen > 1).all() else 1)
     n = len(along)
-    if n * n * seen <= MOST_PAIRS:
+    if n * n * seen <= MAX_PAIRS:
         return float(n * n * seen)
     bins = np.floor(along / np.where(side > 0, side, 1))
     bins = np.where(pbc, bins % n_bins, np.minimum(bins, n_bins - 1))

@@ -9,11 +9,13 @@ from scipy.spatial import cKDTree
 
 from jaxfeat.geometry.point_group import kabsch
 
-TOLERANCE = 1e-5
+CONGRUENCE_TOLERANCE = 1e-5
 """Å, by which atoms may miss each other."""
 
 
-def distinct(positions: np.ndarray, species: np.ndarray, tolerance: float = TOLERANCE) -> tuple[np.ndarray, ...]:
+def group_congruent(
+    positions: np.ndarray, species: np.ndarray, tolerance: float = CONGRUENCE_TOLERANCE
+) -> tuple[np.ndarray, ...]:
     """Indices of environments `(b, n, 3)` with atomic numbers `(b, n)` (0 for padding), one array for each family.
 
     Families are in the order of their first member. Sorted distances single out pairs to look at; those are congruent
@@ -51,10 +53,10 @@ def congruent(a: np.ndarray, b: np.ndarray, kinds_a: np.ndarray, kinds_b: np.nda
     """Whether some rotation, or rotation with inversion, and some permutation of like atoms take `a` to `b`."""
     a, kinds_a = a[kinds_a > 0], kinds_a[kinds_a > 0]
     b, kinds_b = b[kinds_b > 0], kinds_b[kinds_b > 0]
-    return len(a) == len(b) and image(a, b, kinds_a, kinds_b, tolerance) is not None
+    return len(a) == len(b) and congruent_image(a, b, kinds_a, kinds_b, tolerance) is not None
 
 
-def image(
+def congruent_image(
     a: np.ndarray,
     b: np.ndarray,
     kinds_a: np.ndarray,

@@ -17,7 +17,7 @@ from jaxfeat.linalg.arrays import concrete_values
 
 Batch = TypeVar("Batch", bound=eqx.Module)
 
-COINCIDENT = 1e-6
+COINCIDENCE_DISTANCE = 1e-6
 """Atoms nearer to each other than this (Å) are one atom given twice."""
 
 
@@ -48,7 +48,7 @@ class Environment(eqx.Module):
     def __post_init__(self) -> None:
         given: Any = self.r_cut
         if given is None:
-            self.r_cut = not_cut(np.shape(self.center_species), self.positions.dtype)
+            self.r_cut = infinite_r_cut(np.shape(self.center_species), self.positions.dtype)
 
     @property
     def batch_shape(self) -> tuple[int, ...]:
@@ -71,7 +71,7 @@ class Environment(eqx.Module):
         """
         if not self.batch_shape:
             raise GeometryError("this is one environment, not a batch: it has nothing to index.")
-        return taken(self, self.batch_shape, index)
+        return take_items(self, self.batch_shape, index)
 
     def __iter__(self) -> Iterator[Environment]:
         return (self[index] for index in range(len(self)))
@@ -118,7 +118,7 @@ class Environment(eqx.Module):
             center_species=jax.device_put(np.int32(0 if center_species is None else atomic_number(center_species))),
             structure_index=jax.device_put(np.int32(-1)),
             center_index=jax.device_put(np.int32(-1)),
-            r_cut=jax.device_put(not_cut((), positions.dtype)),
+            r_cut=jax.device_put(infinite_r_cut((), positions.dtype)),
         )
 
     @staticmethod
@@ -160,12 +160,12 @@ class Environment(eqx.Module):
         return eqx.tree_at(lambda env: env.positions, self, positions)
 
 
-def not_cut(shape: tuple[int, ...], dtype: Any) -> Any:
+def infinite_r_cut(shape: tuple[int, ...], dtype: Any) -> Any:
     """Make the `r_cut` of environments whose neighbors are all there are."""
     return np.full(shape, np.inf, dtype)
 
 
-def taken(batch: Batch, shape: tuple[int, ...], index: Any) -> Batch:
+def take_items(batch: Batch, shape: tuple[int, ...], index: Any) -> Batch:
     """Take some items of a batch, whose leading axes have this `shape`."""
     index = _of_axes(shape, index)
     if isinstance(index, (int, np.integer)) and not on_host(batch):
@@ -192,7 +192,7 @@ def _of_axes(shape: tuple[int, ...], index: Any) -> Any:
     return tuple(axis for part in parts for axis in (between if part is Ellipsis else [part]))
 
 
-def joined(batches: Sequence[Environment]) -> Environment:
+def concatenate_on_host(batches: Sequence[Environment]) -> Environment:
     """Batches of one padded size on the host, one after the other."""
     return batches[0] if len(batches) == 1 else jax.tree.map(lambda *leaves: np.concatenate(leaves), *batches)
 
@@ -239,7 +239,7 @@ def check_positions(positions: np.ndarray, what: str, *, center: bool = False) -
         raise GeometryError(f"{what} {bad} is at {positions[bad].tolist()}, which is not finite; mend its coordinates.")
     if center and len(positions):
         radii = np.linalg.norm(positions, axis=-1)
-        if radii.min() < COINCIDENT:
+        if radii.min() < COINCIDENCE_DISTANCE:
             raise GeometryError(
                 f"{what} {int(radii.argmin())} sits on the center; the center is not among its own neighbors."
             )
@@ -250,15 +250,15 @@ def check_positions(positions: np.ndarray, what: str, *, center: bool = False) -
 
 def coincident_pair(positions: np.ndarray) -> tuple[int, int] | None:
     """Indices of two of the positions `(n, 3)` that are one point, if there are any."""
-    # Sorted by x, a pair within COINCIDENT lies within a short run: linear memory where a distance matrix is not.
+    # Sorted by x, coincident positions lie within a short run: linear memory where a distance matrix is not.
     order = np.argsort(positions[:, 0], kind="stable")
     ordered = positions[order]
     for gap in range(1, len(ordered)):
         step = ordered[gap:] - ordered[:-gap]
-        near = step[:, 0] < COINCIDENT
+        near = step[:, 0] < COINCIDENCE_DISTANCE
         if not near.any():
             return None
-        hit = near & (np.abs(step) < COINCIDENT).all(-1)
+        hit = near & (np.abs(step) < COINCIDENCE_DISTANCE).all(-1)
         if hit.any():
             first = int(np.argmax(hit))
             low, high = sorted((int(order[first]), int(order[first + gap])))

@@ -13,9 +13,9 @@ import jax
 import numpy as np
 
 from jaxfeat.errors import GeometryError, ReadError, SpeciesError
-from jaxfeat.geometry.bounds import BoundsError, bounded
-from jaxfeat.geometry.environment import COINCIDENT, Environment, check_positions
-from jaxfeat.geometry.radius import radius_of
+from jaxfeat.geometry.bounds import BoundsError, plan_search
+from jaxfeat.geometry.environment import COINCIDENCE_DISTANCE, Environment, check_positions
+from jaxfeat.geometry.radius import resolve_r_cut
 from jaxfeat.geometry.species import SYMBOLS, atomic_number
 from jaxfeat.geometry.structure import Structure
 
@@ -75,12 +75,12 @@ def environments(
     or a radius that make no sense, for two radii that differ, for coordinates above 1e5 Å and for more than about 3e7
     pairs of neighbors; `SpeciesError` for dummy atoms and for symbols that no structure holds.
     """
-    radius = radius_of(within, r_cut)
+    radius = resolve_r_cut(within, r_cut)
     structures, label = _checked(atoms, names)
-    return jax.device_put(assembled(structures, chosen_centers(structures, centers, label), radius, label))
+    return jax.device_put(cut_environments(structures, find_centers(structures, centers, label), radius, label))
 
 
-def assembled(
+def cut_environments(
     structures: list[Atoms], chosen: list[np.ndarray], r_cut: float, label: Callable[[int], str]
 ) -> Environment:
     """Environments of the chosen centers of structures that nothing is wrong with, on the host.
@@ -138,9 +138,9 @@ def structures(
 
     **Raises:** as `environments`, and `GeometryError` where molecules and periodic structures come in one list.
     """
-    radius = radius_of(within, r_cut)
+    radius = resolve_r_cut(within, r_cut)
     many, label = _checked(atoms, None)
-    chosen = chosen_centers(many, centers, label)
+    chosen = find_centers(many, centers, label)
     built = []
     for k, (structure, center) in enumerate(zip(many, chosen, strict=True)):
         name = label(k)
@@ -222,10 +222,10 @@ def _fault(structure: Atoms) -> GeometryError | SpeciesError | None:
     cell = structure.cell.array[structure.pbc]
     if not np.isfinite(cell).all():
         return GeometryError(f"the cell {cell.tolist()} is not finite; mend it.")
-    return cell_fault(structure)
+    return find_cell_fault(structure)
 
 
-def cell_fault(structure: Atoms) -> GeometryError | None:
+def find_cell_fault(structure: Atoms) -> GeometryError | None:
     """Periodic cell vectors that span no cell."""
     cell = structure.cell.array[structure.pbc]
     if not len(cell) or not np.isfinite(cell).all():
@@ -239,12 +239,12 @@ def cell_fault(structure: Atoms) -> GeometryError | None:
     return None
 
 
-def chosen_centers(structures: list[Atoms], centers: Any, label: Callable[[int], str]) -> list[np.ndarray]:
+def find_centers(structures: list[Atoms], centers: Any, label: Callable[[int], str]) -> list[np.ndarray]:
     """Indices of the centers in each structure.
 
     **Raises:** `SpeciesError` for symbols that no structure holds, `GeometryError` for indices that one does not have.
     """
-    wanted = wanted_centers(centers)
+    wanted = parse_centers(centers)
     if wanted is None:
         return [np.arange(len(structure)) for structure in structures]
     if wanted.dtype.kind == "U":
@@ -254,7 +254,7 @@ def chosen_centers(structures: list[Atoms], centers: Any, label: Callable[[int],
             if number not in held:
                 species = ", ".join(SYMBOLS[n] for n in held)
                 raise SpeciesError(f"there is no {SYMBOLS[number]} among the atoms; choose centers among {species}.")
-        return [atoms_of_species(structure, numbers) for structure in structures]
+        return [indices_of_species(structure, numbers) for structure in structures]
     for k, structure in enumerate(structures):
         for index in (wanted.min(), wanted.max()):
             if not 0 <= index < len(structure):
@@ -262,12 +262,12 @@ def chosen_centers(structures: list[Atoms], centers: Any, label: Callable[[int],
     return [wanted] * len(structures)
 
 
-def atoms_of_species(structure: Atoms, numbers: list[int]) -> np.ndarray:
+def indices_of_species(structure: Atoms, numbers: list[int]) -> np.ndarray:
     """Indices of the atoms of some species, of which there may be none."""
     return np.flatnonzero(np.isin(structure.numbers, numbers))
 
 
-def wanted_centers(centers: Any) -> np.ndarray | None:
+def parse_centers(centers: Any) -> np.ndarray | None:
     """Indices in the order given, or symbols in any, without repetition; `None` for every atom. **Raises:**
     `GeometryError` for anything else."""
     if centers is None:
@@ -292,7 +292,7 @@ def _pairs(structures: list[Atoms], starts: np.ndarray, r_cut: float, label: Cal
             cell = type(structure.cell)(cell).complete().array
         points = np.asarray(structure.positions, float)
         try:
-            radius, box, periodic = bounded(points, cell, structure.pbc, r_cut)
+            radius, box, periodic = plan_search(points, cell, structure.pbc, r_cut)
         except BoundsError as error:
             raise BoundsError(f"{label(k)}: {error}") from error
         search = NeighborList(cutoff=radius, full_list=True)
@@ -301,7 +301,7 @@ def _pairs(structures: list[Atoms], starts: np.ndarray, r_cut: float, label: Cal
             near = distance < r_cut
             i, j, distance, vector, shift = i[near], j[near], distance[near], vector[near], shift[near]
         i, j = i.astype(int), j.astype(int)
-        if distance.size and distance.min() < COINCIDENT:
+        if distance.size and distance.min() < COINCIDENCE_DISTANCE:
             first, second = sorted((int(i[distance.argmin()]), int(j[distance.argmin()])))
             message = f"atoms {first} and {second} are periodic images of each other; remove one of them."
             raise ImagesError(f"{label(k)}: {message}", (first, second))

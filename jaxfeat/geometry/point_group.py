@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 
-def shells(species: np.ndarray, radii: np.ndarray, tolerance: float) -> np.ndarray:
+def label_shells(species: np.ndarray, radii: np.ndarray, tolerance: float) -> np.ndarray:
     """Labels `(n,)` of like atoms at like radii: no operation within the tolerance leads from one label to another."""
     order = np.lexsort((radii, species))
     step = (np.diff(species[order]) != 0) | (np.diff(radii[order]) > tolerance)
@@ -22,7 +22,7 @@ def shells(species: np.ndarray, radii: np.ndarray, tolerance: float) -> np.ndarr
 def candidates(positions: np.ndarray, labels: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
     """Permutations `(k, n)` and determinants `(k,)` among which all operations are; distinct, not yet verified."""
     first, second = _images_of_rarest_pair(positions, labels, tolerance)
-    turned = frames(positions[first], positions[second])
+    turned = orthonormal_axes(positions[first], positions[second])
     proper = turned @ turned[0].T
     normals = turned[:, :, 2]
     # The improper operation with the same images of the pair: reflect in the plane of the images afterwards.
@@ -74,7 +74,7 @@ def _images_of_rarest_pair(
     return matches // n, matches % n
 
 
-def frames(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+def orthonormal_axes(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Right-handed orthonormal frames `(..., 3, 3)`, in columns, of pairs of vectors `(..., 3)`; their normal last."""
     x = first / np.linalg.norm(first, axis=-1, keepdims=True)
     z = np.cross(x, second)

@@ -8,11 +8,11 @@ import numpy as np
 
 from jaxfeat.errors import GeometryError
 
-ROUNDING = 1e-6
+RADIUS_ROUNDING = 1e-6
 """Radii that differ by less than this part of themselves are one radius, which float32 may have rounded."""
 
 
-def radius_of(within: Any, r_cut: Any) -> float:
+def resolve_r_cut(within: Any, r_cut: Any) -> float:
     """Return the radius in Å that `within` and `r_cut` name.
 
     **Arguments:**
@@ -33,7 +33,7 @@ def radius_of(within: Any, r_cut: Any) -> float:
 
 def same_radius(a: Any, b: Any) -> Any:
     """Tell whether radii (Å) are equal to the rounding of float32."""
-    return np.abs(np.subtract(a, b)) <= ROUNDING * np.maximum(a, b)
+    return np.abs(np.subtract(a, b)) <= RADIUS_ROUNDING * np.maximum(a, b)
 
 
 def length(r_cut: Any) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxfeat.errors import GeometryError
-from jaxfeat.geometry.environment import Environment, not_cut, taken
+from jaxfeat.geometry.environment import Environment, infinite_r_cut, take_items
 from jaxfeat.linalg.arrays import concrete_values
 
 
@@ -45,7 +45,7 @@ class Structure(eqx.Module):
     def __post_init__(self) -> None:
         given: Any = self.r_cut
         if given is None:
-            self.r_cut = not_cut(np.shape(self.positions)[:-2], self.positions.dtype)
+            self.r_cut = infinite_r_cut(np.shape(self.positions)[:-2], self.positions.dtype)
 
     @property
     def batch_shape(self) -> tuple[int, ...]:
@@ -55,7 +55,7 @@ class Structure(eqx.Module):
         """Take some structures of a batch, as from an array of its shape. **Raises:** as `Environment` does."""
         if not self.batch_shape:
             raise GeometryError("this is one structure, not a batch: it has nothing to index.")
-        return taken(self, self.batch_shape, index)
+        return take_items(self, self.batch_shape, index)
 
     def __iter__(self) -> Iterator[Structure]:
         return (self[index] for index in range(len(self)))
@@ -91,7 +91,7 @@ class Structure(eqx.Module):
         return jax.tree.unflatten(jax.tree.structure(structures[0]), padded)
 
 
-def other_species(at: Environment | Structure, known: Int[Array, " s"] | np.ndarray) -> np.ndarray | None:
+def find_unknown_species(at: Environment | Structure, known: Int[Array, " s"] | np.ndarray) -> np.ndarray | None:
     """Atomic numbers of the atoms in environments, or in those of a structure's centers, that are not among the
     `known`, some of them more than once; `None` inside jit and vmap."""
     species = concrete_values(at.species)

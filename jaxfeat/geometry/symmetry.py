@@ -16,14 +16,14 @@ import numpy as np
 
 from jaxfeat.errors import GeometryError
 from jaxfeat.geometry.environment import Environment, check_positions
-from jaxfeat.geometry.point_group import candidates, largest_group, schoenflies, shells
+from jaxfeat.geometry.point_group import candidates, label_shells, largest_group, schoenflies
 from jaxfeat.geometry.species import atomic_numbers
 from jaxfeat.geometry.structure import Structure
 
 Group = Literal["O3", "SO3"]
 EnvironmentOrMolecule = TypeVar("EnvironmentOrMolecule", Environment, Structure)
 
-TOLERANCE = 1e-3
+SYMMETRY_TOLERANCE = 1e-3
 """Å. Files round coordinates to 1e-6 ... 1e-4 Å, which makes mismatches up to twice that, and zero-point motion is
 0.03 ... 0.1 Å. In between, molecules from files keep their point group and snapshots of molecular dynamics get none."""
 
@@ -82,7 +82,7 @@ class Stabilizer:
         return (projector + projector.T) / 2
 
 
-def stabilizer(env: Environment, group: Group = "O3", tolerance: float = TOLERANCE) -> Stabilizer:
+def stabilizer(env: Environment, group: Group = "O3", tolerance: float = SYMMETRY_TOLERANCE) -> Stabilizer:
     """Stabilizer of one environment, in O(3) or SO(3) about its center x permutations of like neighbors.
 
     Every operation that maps the n neighbors onto each other within `tolerance` is found, as long as they lie several
@@ -103,7 +103,7 @@ def stabilizer(env: Environment, group: Group = "O3", tolerance: float = TOLERAN
 
 
 def molecule_stabilizer(
-    positions: Any, species: Sequence[str | int] | Any, group: Group = "O3", tolerance: float = TOLERANCE
+    positions: Any, species: Sequence[str | int] | Any, group: Group = "O3", tolerance: float = SYMMETRY_TOLERANCE
 ) -> Stabilizer:
     """Stabilizer of a whole molecule in E(3) x permutations of like atoms: that of features summed over its atoms.
 
@@ -201,7 +201,7 @@ def point_stabilizer(positions: np.ndarray, species: np.ndarray, group: Group, t
     if 2 * off_axis <= tolerance:
         return _about_a_line(positions, species, axis, 2 * float(off_axis), group, tolerance)
 
-    permutations, signs = candidates(positions, shells(species, radii, tolerance), tolerance)
+    permutations, signs = candidates(positions, label_shells(species, radii, tolerance), tolerance)
     if group == "SO3":
         permutations, signs = permutations[signs > 0], signs[signs > 0]
     rotations, permutations, residual = largest_group(positions, permutations, signs, tolerance)

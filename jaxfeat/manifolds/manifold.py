@@ -1,13 +1,14 @@
-"""What makes a family of environments a manifold: parameters with names and bounds."""
+"""The interface of a manifold of environments, and helpers that its families share."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
-from math import pi
+from collections.abc import Callable, Sequence
+from math import pi, sqrt
 from typing import Any, NamedTuple
 
 import equinox as eqx
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxfeat.errors import GeometryError
@@ -15,12 +16,19 @@ from jaxfeat.geometry.environment import Environment
 
 Scalar = Float[Array, ""] | float
 
+GOLDEN_ANGLE = pi * (3 - sqrt(5))
+"""rad; the angle between successive points of a spiral that never closes."""
+
 
 class Parameter(NamedTuple):
     """One coordinate of a manifold.
 
-    **Attributes:** `name`; `low` and `high`, the bounds; `default`, a value in between that is generic; `unit`: "Å",
-    "rad", or empty.
+    **Attributes:**
+
+    - `name`: The name by which users set the parameter.
+    - `low`, `high`: Its bounds.
+    - `default`: A generic value between the bounds.
+    - `unit`: "Å", "rad", or an empty string.
     """
 
     name: str
@@ -30,38 +38,43 @@ class Parameter(NamedTuple):
     unit: str = "Å"
 
     @property
-    def shown(self) -> tuple[float, str]:
-        """What to divide values by for people to read, and what to put behind them: angles are in units of π."""
+    def display_unit(self) -> tuple[float, str]:
+        """The divisor and the suffix of displayed values. Angles are displayed in units of π."""
         return (pi, " π") if self.unit == "rad" else (1.0, f" {self.unit}".rstrip())
 
 
 class AbstractManifold(eqx.Module):
-    """A smooth map from parameters to one environment, of the same atoms everywhere.
+    """A smooth map from parameters to one environment, which holds the same atoms everywhere.
 
-    **Attributes:** `parameters`, a `Parameter` for each argument, in order.
+    **Attributes:**
+
+    - `parameters`: One `Parameter` for each argument, in order.
     """
 
     parameters: eqx.AbstractVar[tuple[Parameter, ...]]
 
     @abstractmethod
     def __call__(self, *values: Scalar) -> Environment:
-        """The environment at these parameters, in the order of `parameters`; they may be traced."""
+        """Build the environment at parameters in the order of `parameters`; they may be traced."""
 
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(parameter.name for parameter in self.parameters)
 
     def values(self, **named: Any) -> tuple[Any, ...]:
-        """All parameters in order: those `named`, and the defaults of the others.
+        """List all parameters in order: the named values, and defaults for the others.
 
-        **Raises:** `GeometryError` for a name that is no parameter's.
+        **Raises:** `GeometryError` if a name belongs to no parameter.
         """
         for name in named:
             self.parameter(name)
         return tuple(named.get(parameter.name, parameter.default) for parameter in self.parameters)
 
     def parameter(self, name: str) -> Parameter:
-        """**Raises:** `GeometryError` for a name that is no parameter's."""
+        """Find a parameter by its name.
+
+        **Raises:** `GeometryError` if the name belongs to no parameter.
+        """
         for parameter in self.parameters:
             if parameter.name == name:
                 return parameter
@@ -69,7 +82,13 @@ class AbstractManifold(eqx.Module):
 
 
 class Family(AbstractManifold):
-    """A manifold made of a function of the parameters."""
+    """A manifold that a function of the parameters defines.
+
+    **Attributes:**
+
+    - `parameters`: One `Parameter` for each argument of `build`.
+    - `build`: A function from the parameters to an `Environment`.
+    """
 
     parameters: tuple[Parameter, ...] = eqx.field(static=True)
     build: Callable[..., Environment]
@@ -78,3 +97,16 @@ class Family(AbstractManifold):
         if len(values) != len(self.parameters):
             raise GeometryError(f"{len(values)} values were given for the parameters {', '.join(self.names)}.")
         return self.build(*values)
+
+
+def rows(*points: Sequence[Any]) -> Float[Array, "n d"]:
+    """Stack points as rows of a float array. Their coordinates are Python numbers or scalars, which may be traced."""
+    # `float` is weak: float32 parameters stay float32, Python numbers and integers become the default float.
+    dtype = jnp.result_type(float, *(x for point in points for x in point))
+    return jnp.stack([jnp.stack([jnp.asarray(x, dtype) for x in point]) for point in points])
+
+
+def check_sign(sign: int) -> None:
+    """Raise `GeometryError` unless `sign` is 1 or -1."""
+    if sign not in (1, -1):
+        raise GeometryError(f"sign is {sign!r}; the members of a pair are 1 and -1.")

@@ -23,7 +23,7 @@ from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from jaxfeat.geometry.point_group import shells
+from jaxfeat.geometry.point_group import label_shells
 
 
 class Edges(NamedTuple):
@@ -68,7 +68,7 @@ def slot_products(nu: int, pseudoscalars: bool) -> list[tuple[int, ...]]:
 
 def merged(edges: Edges, nu: int, pseudoscalars: bool, tolerance: float) -> tuple[Edges, Coincidences]:
     """The edges sorted by center and shell, and their ν-tuples, one of each orbit, sorted into clusters."""
-    shell = shells(edges.kinds, (edges.vectors**2).sum(1) / edges.scale, tolerance)
+    shell = label_shells(edges.kinds, (edges.vectors**2).sum(1) / edges.scale, tolerance)
     order = np.lexsort((shell, edges.centers))
     moves = edges.moves[(3 * order[:, None] + np.arange(3)).ravel()]
     edges = Edges(edges.vectors[order], edges.centers[order], edges.kinds[order], moves)

@@ -10,7 +10,7 @@ import numpy as np
 from jaxfeat.errors import GeometryError, PrecisionError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.check import check_compatible
-from jaxfeat.geometry.congruence import image
+from jaxfeat.geometry.congruence import congruent_image
 from jaxfeat.geometry.environment import Environment, check_positions
 
 STRAIGHT, EASY = 0.97, 0.995
@@ -69,7 +69,7 @@ class Origin(NamedTuple):
         """The origin as it looks from `(n, 3)` positions, if each of its atoms is within reach (Å) of one of these."""
         there = self.kinds > 0
         kinds = self.kinds[there]
-        found = image(self.positions[there], positions[there], kinds, kinds, reach, self.signs)
+        found = congruent_image(self.positions[there], positions[there], kinds, kinds, reach, self.signs)
         if found is None:
             return None
         whole = positions.copy()

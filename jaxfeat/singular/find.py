@@ -13,7 +13,7 @@ from jaxtyping import PRNGKeyArray
 from jaxfeat.errors import BasisError, GeometryError, PrecisionError, SizeError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.check import check_compatible
-from jaxfeat.geometry.congruence import distinct
+from jaxfeat.geometry.congruence import group_congruent
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.manifolds.manifold import AbstractManifold
 from jaxfeat.nulls.causes import NullSpace
@@ -132,7 +132,7 @@ def find_singular_points(
             # More neighbors, or a higher order, than the complete kernel can be worked out for; or neighbors that
             # nearly meet. `SingularPoints.cure` says which.
             continue
-    families = distinct(environments.positions[landed], np.where(host.mask, host.species, 0)[landed])
+    families = group_congruent(environments.positions[landed], np.where(host.mask, host.species, 0)[landed])
     return SingularPoints(
         f=f,
         environments=environments,

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from jaxfeat.errors import GeometryError
-from jaxfeat.geometry.environment import COINCIDENT, Environment
+from jaxfeat.geometry.environment import COINCIDENCE_DISTANCE, Environment
 from jaxfeat.manifolds.manifold import AbstractManifold
 
 SMALLEST_DISTANCE = 0.5
@@ -188,7 +188,7 @@ def faults(points: np.ndarray, host: Environment) -> np.ndarray:
     finite = np.isfinite(points).all(1) & np.isfinite(host.positions).all((1, 2))
     mask = np.concatenate([np.ones((len(points), 1), bool), host.mask], 1)
     atoms = np.concatenate([np.zeros((len(points), 1, 3)), np.where(finite[:, None, None], host.positions, 0)], 1)
-    near = np.abs(atoms[:, :, None] - atoms[:, None]).max(-1) < COINCIDENT
+    near = np.abs(atoms[:, :, None] - atoms[:, None]).max(-1) < COINCIDENCE_DISTANCE
     near &= mask[:, :, None] & mask[:, None] & ~np.eye(mask.shape[1], dtype=bool)
     wrong = {"non-finite": ~finite, "empty": ~host.mask.any(1), "coincident": near.any((1, 2))}
     return np.select(list(wrong.values()), list(wrong), "")

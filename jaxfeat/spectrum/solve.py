@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.structure_map import AbstractStructureMap
-from jaxfeat.geometry.environment import COINCIDENT, Environment, on_host
+from jaxfeat.geometry.environment import COINCIDENCE_DISTANCE, Environment, on_host
 from jaxfeat.geometry.rigid import RigidMotions, rigid_motions
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.linalg.eigen import psd_eigenvalues
@@ -246,5 +246,5 @@ def _coincident(env: Environment) -> Array:
         return jnp.asarray(False)
     points = jnp.concatenate([jnp.zeros((1, 3), env.positions.dtype), env.positions])
     present = jnp.concatenate([jnp.ones(1, bool), env.mask])
-    near = (jnp.abs(points[:, None] - points[None]).max(-1) < COINCIDENT) & present[:, None] & present[None]
+    near = (jnp.abs(points[:, None] - points[None]).max(-1) < COINCIDENCE_DISTANCE) & present[:, None] & present[None]
     return near.sum() > present.sum()

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from jaxfeat.errors import GeometryError, ReadError
-from jaxfeat.geometry.environment import Environment, joined
+from jaxfeat.geometry.environment import Environment, concatenate_on_host
 from jaxfeat.geometry.files.frames import Frames
 from jaxfeat.geometry.structure import Structure
 
@@ -173,7 +173,7 @@ def ahead(items: Iterator[T]) -> Iterator[T]:
 
 def _together(parts: list[Environment]) -> Environment:
     size = max(part.max_neighbors for part in parts)
-    return joined([part.padded(size) for part in parts]).trimmed()
+    return concatenate_on_host([part.padded(size) for part in parts]).trimmed()
 
 
 def content_hash(host: Environment) -> str:

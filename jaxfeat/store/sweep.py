@@ -165,7 +165,7 @@ def _placed(manifold: AbstractManifold, grid: Mapping[str, Any] | None) -> tuple
         if axis.ndim != 1 or not len(axis) or not np.isfinite(axis).all() or (np.diff(axis) <= 0).any():
             raise GeometryError(f"the grid of {name} is {values!r}; give finite, ascending values.")
         if axis[0] < parameter.low - 1e-9 or axis[-1] > parameter.high + 1e-9:
-            scale, unit = parameter.shown
+            scale, unit = parameter.display_unit
             runs, bounds = (f"{a / scale:g} to {b / scale:g}" for a, b in ((axis[0], axis[-1]), parameter[1:3]))
             raise GeometryError(f"{name} runs from {runs}{unit}; stay within its bounds, {bounds}{unit}.")
         (axes if len(axis) > 1 else held)[name] = axis

@@ -84,7 +84,7 @@ ESTIMATED = {
 def test_pairs_are_estimated(name, monkeypatch):
     atoms, r_cut = ESTIMATED[name]
     true = int(np.asarray(jaxfeat.environments(atoms, r_cut).mask).sum())
-    monkeypatch.setattr(bounds, "MOST_PAIRS", 0)
+    monkeypatch.setattr(bounds, "MAX_PAIRS", 0)
     with pytest.raises(GeometryError, match="pairs") as caught:
         jaxfeat.environments(atoms, r_cut)
     estimate = float(str(caught.value).split("about ")[1].split(" ")[0])

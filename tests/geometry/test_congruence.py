@@ -3,7 +3,7 @@
 import numpy as np
 
 from jaxfeat import manifolds
-from jaxfeat.geometry.congruence import distinct
+from jaxfeat.geometry.congruence import group_congruent
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(5, 3))
@@ -17,7 +17,7 @@ def turned(x, sign=1.0):
 
 
 def families(positions, species):
-    return [members.tolist() for members in distinct(np.asarray(positions), np.asarray(species))]
+    return [members.tolist() for members in group_congruent(np.asarray(positions), np.asarray(species))]
 
 
 def test_rotations_inversion_and_permutations_of_like_atoms_change_nothing():
@@ -40,7 +40,7 @@ def test_unlike_atoms_and_neighbors_at_other_places_do():
 
 
 def test_few_atoms_and_none():
-    assert distinct(np.zeros((0, 4, 3)), np.zeros((0, 4), int)) == ()
+    assert group_congruent(np.zeros((0, 4, 3)), np.zeros((0, 4), int)) == ()
     on_a_line = np.asarray([(0, 0, 1.0), (0, 0, -1.2), (0, 0, 2.0)])
     assert families([on_a_line, turned(on_a_line), on_a_line * 1.1], [[1, 1, 1]] * 3) == [[0, 1], [2]]
     assert families(np.zeros((2, 3, 3)), np.zeros((2, 3), int)) == [[0, 1]]

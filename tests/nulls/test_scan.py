@@ -9,7 +9,7 @@ from ase.build import bulk, molecule
 
 import jaxfeat
 from jaxfeat import PowerSpectrum
-from jaxfeat.geometry.environment import joined
+from jaxfeat.geometry.environment import concatenate_on_host
 from jaxfeat.nulls import scan as scanning
 from jaxfeat.spectrum import chunks as chunking
 from jaxfeat.spectrum.refine import ROOMS
@@ -135,7 +135,7 @@ def test_a_stream_works_on_few_environments_twice(monkeypatch):
     some = jaxfeat.manifolds.random_environments(jax.random.key(3), 90, ["H"] * 3, min_distance=0.0)
     many = jaxfeat.manifolds.random_environments(jax.random.key(1), 110, ["H"] * 4, min_distance=0.0)
     most = jaxfeat.manifolds.random_environments(jax.random.key(2), 397, ["C"] * 6, min_distance=0.0)
-    batch = joined([part.padded(6) for part in (few, some, many, most)])
+    batch = concatenate_on_host([part.padded(6) for part in (few, some, many, most)])
     calls = [(len(one.indices), len(one.species)) for one in chunking.portions(f, batch, few=1, ahead=16, chunk=512)]
     of_some = [(8, 8)] * 11 + [(2, 8)]
     assert calls == [(128, 128)] * 3 + [(13, 128), (5, 8), *of_some] + [(32, 32)] * 3 + [(14, 32)]

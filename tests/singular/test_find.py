@@ -13,8 +13,7 @@ from toy_features import COMPLETE, PAIR, batch, pairs
 import jaxfeat
 from jaxfeat import Environment, PowerSpectrum, find_singular_points, manifolds, null_space
 from jaxfeat.errors import BasisError, GeometryError, PrecisionError
-from jaxfeat.manifolds.coordinates import rows
-from jaxfeat.manifolds.manifold import AbstractManifold, Parameter
+from jaxfeat.manifolds.manifold import AbstractManifold, Parameter, rows
 from jaxfeat.singular.search_space import Free
 
 POWER = PowerSpectrum(("C", "H"), n_max=3, l_max=6, sigma=0.4)

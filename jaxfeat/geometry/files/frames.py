@@ -15,11 +15,9 @@ import numpy as np
 
 from jaxfeat.errors import GeometryError, SpeciesError
 from jaxfeat.geometry.bounds import BoundsError
-from jaxfeat.geometry.environment import Environment, coincident_pair, joined
+from jaxfeat.geometry.environment import Environment, coincident_pair, concatenate_on_host
 from jaxfeat.geometry.files.options import parse_read_options
 from jaxfeat.geometry.files.read import (
-    METHANES_PER_STREAM,
-    draw_methanes,
     is_builtin,
     label_frame,
     locate_source,
@@ -29,13 +27,14 @@ from jaxfeat.geometry.files.read import (
 from jaxfeat.geometry.files.trajectory import iterate_frames
 from jaxfeat.geometry.neighbors import (
     ImagesError,
-    assembled,
-    atoms_of_species,
-    cell_fault,
-    chosen_centers,
-    wanted_centers,
+    cut_environments,
+    find_cell_fault,
+    find_centers,
+    indices_of_species,
+    parse_centers,
 )
-from jaxfeat.geometry.radius import radius_of
+from jaxfeat.geometry.radius import resolve_r_cut
+from jaxfeat.geometry.random import METHANES_PER_STREAM, draw_methanes
 from jaxfeat.geometry.species import SYMBOLS, atomic_number
 
 if TYPE_CHECKING:
@@ -100,8 +99,8 @@ def frames(
     centers that make no sense. While it is read: `ReadError` for a frame that cannot be read, `GeometryError` for one
     that does not have the asked centers; both name it.
     """
-    radius, text = radius_of(within, r_cut), str(source)
-    wanted = wanted_centers(centers)
+    radius, text = resolve_r_cut(within, r_cut), str(source)
+    wanted = parse_centers(centers)
     if wanted is not None and wanted.dtype.kind == "U":
         for symbol in wanted:
             atomic_number(str(symbol))
@@ -187,7 +186,7 @@ def _block(
         if not len(structure):
             continue
         wrong = _wrong(structure)
-        if cell_fault(structure) is not None:
+        if find_cell_fault(structure) is not None:
             parts.append(_unsearched(structure, k, _chosen(structure, centers, label(k))))
         elif wrong is None:
             sound.append(k)
@@ -197,7 +196,7 @@ def _block(
     if not sum(map(len, parts)):
         return None
     size = max(part.max_neighbors for part in parts)
-    together = joined([part.padded(size) for part in parts])
+    together = concatenate_on_host([part.padded(size) for part in parts])
     together = together[np.argsort(together.structure_index, kind="stable")]
     return _at(together, together.structure_index + np.int32(first))
 
@@ -211,7 +210,7 @@ def _of_sound(
         return []
     chosen = [_chosen(structures[k], centers, label(k)) for k in which]
     try:
-        found = assembled([structures[k] for k in which], chosen, r_cut, lambda k: label(which[k]))
+        found = cut_environments([structures[k] for k in which], chosen, r_cut, lambda k: label(which[k]))
     except (BoundsError, ImagesError) as error:
         if len(which) > 1:
             return [part for k in which for part in _of_sound(structures, [k], r_cut, centers, label)]
@@ -234,11 +233,11 @@ def _without_ghosts(found: Environment) -> Environment:
 
 
 def _chosen(structure: Atoms, centers: Any, label: str) -> np.ndarray:
-    wanted = wanted_centers(centers)
+    wanted = parse_centers(centers)
     if wanted is not None and wanted.dtype.kind == "U":
         # Other frames may hold what this one does not.
-        return atoms_of_species(structure, [atomic_number(str(symbol)) for symbol in wanted])
-    return chosen_centers([structure], centers, lambda _: label)[0]
+        return indices_of_species(structure, [atomic_number(str(symbol)) for symbol in wanted])
+    return find_centers([structure], centers, lambda _: label)[0]
 
 
 def _wrong(structure: Atoms) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:

@@ -12,16 +12,10 @@ from jaxfeat.errors import ReadError
 from jaxfeat.geometry.files.options import ReadOptions, parse_read_options, split_frame_index
 from jaxfeat.geometry.files.trajectory import check_file, iterate_frames, resolve_frames
 from jaxfeat.geometry.neighbors import formula
+from jaxfeat.geometry.random import draw_methanes
 
 if TYPE_CHECKING:
     from ase import Atoms
-
-SMALLEST_DISTANCE = 0.5
-SPHERE = 3.0
-"""Å, of the random methanes: no two atoms nearer than the one, hydrogens no farther from the carbon than the other."""
-
-METHANES_PER_STREAM = 4096
-"""Random methanes of one block."""
 
 
 class StructureSet(NamedTuple):
@@ -159,26 +153,6 @@ def parse_random_methane(text: str) -> tuple[int, int]:
     if not 1 <= len(options) <= 2 or not all(option.isdecimal() for option in options) or int(options[0]) < 1:
         raise ReadError(f"{text}: write random-methane:N or random-methane:N:SEED with whole numbers, N at least 1.")
     return int(options[0]), int(options[1]) if len(options) == 2 else 0
-
-
-def draw_methanes(n: int, seed: int, start: int = 0) -> Iterator[tuple[int, np.ndarray]]:
-    """Hydrogens of the random methanes from `start` to `n`, block by block: the first one's index, `(m, 4, 3)` in Å.
-
-    Each block has a stream of random numbers of its own, so that any of them can be drawn without those before it.
-    """
-    first, second = np.triu_indices(5, 1)
-    drawn = METHANES_PER_STREAM * 9 // 8  # one in 23 has atoms too near to each other
-    for block in range(start // METHANES_PER_STREAM, -(-n // METHANES_PER_STREAM)):
-        rng = np.random.default_rng([seed, block])
-        kept = np.zeros((0, 4, 3))
-        while len(kept) < METHANES_PER_STREAM:
-            hydrogens = rng.normal(size=(4, 3, drawn))
-            hydrogens *= SPHERE * np.cbrt(rng.uniform(size=(4, 1, drawn))) / np.sqrt((hydrogens**2).sum(1))[:, None]
-            atoms = np.concatenate([np.zeros((1, 3, drawn)), hydrogens])
-            apart = ((atoms[first] - atoms[second]) ** 2).sum(1).min(0) >= SMALLEST_DISTANCE**2
-            kept = np.concatenate([kept, hydrogens[:, :, apart].transpose(2, 0, 1)])
-        low = max(start - block * METHANES_PER_STREAM, 0)
-        yield block * METHANES_PER_STREAM + low, kept[low : min(METHANES_PER_STREAM, n - block * METHANES_PER_STREAM)]
 
 
 def _methanes(hydrogens: np.ndarray) -> Iterator[Atoms]:

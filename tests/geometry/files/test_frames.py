@@ -9,21 +9,21 @@ from ase.build import bulk, molecule
 import jaxfeat
 from jaxfeat import frames
 from jaxfeat.errors import GeometryError, ReadError, SpeciesError
-from jaxfeat.geometry.environment import joined
+from jaxfeat.geometry.environment import concatenate_on_host
 from jaxfeat.geometry.species import SYMBOLS
 
 
 def gathered(source, start=0):
     blocks = list(source.batches(start))
     size = max(block.max_neighbors for block in blocks)
-    return joined([block.padded(size) for block in blocks])
+    return concatenate_on_host([block.padded(size) for block in blocks])
 
 
 @pytest.mark.parametrize("centers", [None, "H", [0, 2]])
 @pytest.mark.parametrize("name", ["random-methane:40:5", "many.xyz", "many.traj", "one.cif", "s22"])
 def test_frames_are_environments(tmp_path, monkeypatch, name, centers):
     monkeypatch.setattr("jaxfeat.geometry.files.frames.TOGETHER", 3)
-    monkeypatch.setattr("jaxfeat.geometry.files.read.METHANES_PER_STREAM", 16)
+    monkeypatch.setattr("jaxfeat.geometry.random.METHANES_PER_STREAM", 16)
     monkeypatch.chdir(tmp_path)
     molecules = [molecule(name) for name in ("CH4", "H2O", "C2H6", "CH3OH", "C2H6", "NH3", "C2H4")]
     if "many" in name:
@@ -55,7 +55,7 @@ def test_centers_of_several_species_need_not_be_in_every_frame(tmp_path):
 
 
 def test_the_first_of_many_random_methanes_are_those_of_few(monkeypatch):
-    monkeypatch.setattr("jaxfeat.geometry.files.read.METHANES_PER_STREAM", 16)
+    monkeypatch.setattr("jaxfeat.geometry.random.METHANES_PER_STREAM", 16)
     few, many = (jaxfeat.read(f"random-methane:{n}:3").atoms for n in (20, 70))
     for a, b in zip(few, many, strict=False):
         np.testing.assert_array_equal(a.positions, b.positions)

@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from jaxfeat import Environment, manifolds
 from jaxfeat.errors import GeometryError
-from jaxfeat.geometry.tracked import tracked
+from jaxfeat.geometry.follow import follow_center
 
 WATER = [[0.0, 0.76, 0.59], [0.0, -0.76, 0.59]]
 
@@ -33,7 +33,9 @@ MANIFOLDS = {
     "equal radii": lambda: manifolds.equal_radii(5),
     "displacement": lambda: manifolds.displacement(environment(WATER), {"a": np.ones((2, 3)), "b": np.eye(3)[:2]}),
     "interpolation": lambda: manifolds.interpolation(environment(WATER), environment(1.1 * np.asarray(WATER))),
-    "trajectory": lambda: manifolds.trajectory(tracked(wobbling(4, np.random.default_rng(0)), 4.0, 0).environments),
+    "trajectory": lambda: manifolds.trajectory(
+        follow_center(wobbling(4, np.random.default_rng(0)), 4.0, 0).environments
+    ),
 }
 
 
@@ -103,7 +105,7 @@ def test_interpolation_goes_from_one_to_the_other():
 
 def test_a_trajectory_passes_through_its_frames():
     frames = wobbling(5, np.random.default_rng(2))
-    found = tracked(frames, 1.6, 0)
+    found = follow_center(frames, 1.6, 0)
     near = [np.linalg.norm(frame.positions - frame.positions[0], axis=1) < 1.6 for frame in frames]
     assert found.neighbors.tolist() == np.flatnonzero(np.any(near, 0))[1:].tolist()
     assert 0 < len(found.neighbors) < 5
@@ -127,18 +129,18 @@ def test_atoms_are_followed_through_structures_of_one_molecule(tmp_path):
     frames = wobbling(2, np.random.default_rng(0))
     ase.io.write(tmp_path / "f.xyz", frames)
     with pytest.raises(GeometryError, match="structure 1 has other atoms"):
-        tracked([frames[0], molecule("CH4")], 4.0, 0)
+        follow_center([frames[0], molecule("CH4")], 4.0, 0)
     with pytest.raises(GeometryError, match="there is no atom 6, only 0 to 5"):
-        tracked(frames, 4.0, 6)
+        follow_center(frames, 4.0, 6)
     with pytest.raises(GeometryError, match=r"no atom comes within 0.1 Å of atom 0"):
-        tracked(frames, 0.1, 0)
+        follow_center(frames, 0.1, 0)
     frames[1].pbc = True
     with pytest.raises(GeometryError, match="structure 1 is periodic"):
-        tracked(frames, 4.0, 0)
+        follow_center(frames, 4.0, 0)
     frames[1].pbc = False
     frames[1].positions[2] = np.nan
     with pytest.raises(GeometryError, match="structure 1: atom 2 is at"):
-        tracked(frames, 4.0, 0)
+        follow_center(frames, 4.0, 0)
 
 
 def test_random_environments_keep_to_their_bounds():

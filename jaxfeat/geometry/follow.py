@@ -12,8 +12,8 @@ from jaxfeat.errors import GeometryError, SpeciesError
 from jaxfeat.geometry.environment import Environment, check_positions
 
 
-class Tracked(NamedTuple):
-    """What `tracked` found.
+class FollowedCenter(NamedTuple):
+    """What `follow_center` found.
 
     **Attributes:**
 
@@ -25,7 +25,7 @@ class Tracked(NamedTuple):
     neighbors: np.ndarray
 
 
-def tracked(frames: Sequence[Any], r_cut: float, center: int) -> Tracked:
+def follow_center(frames: Sequence[Any], r_cut: float, center: int) -> FollowedCenter:
     """The environment of one atom of a molecule in each of several structures of that molecule.
 
     Neighbors are all atoms that come nearer to the center than `r_cut` (Å) in any of the structures, in their order;
@@ -59,7 +59,7 @@ def tracked(frames: Sequence[Any], r_cut: float, center: int) -> Tracked:
     neighbors = np.flatnonzero(near)
     if not len(neighbors):
         raise GeometryError(f"no atom comes within {r_cut:g} Å of atom {center}; choose another center or r_cut.")
-    return Tracked(
+    return FollowedCenter(
         Environment(
             positions=jnp.asarray(vectors[:, neighbors]),
             species=jnp.asarray(np.tile(numbers[neighbors].astype(np.int32), (len(frames), 1))),

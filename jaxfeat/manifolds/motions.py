@@ -1,4 +1,4 @@
-"""Ways through the configurations of given atoms: from one structure to another, along directions, along frames."""
+"""Motions of given atoms: displacements along directions, interpolation between two environments, trajectories."""
 
 from __future__ import annotations
 
@@ -18,10 +18,12 @@ from jaxfeat.manifolds.manifold import AbstractManifold, Parameter, Scalar
 
 
 class Displacement(AbstractManifold):
-    """Displacements of the neighbors of an environment along fixed directions, as `displacement` and `interpolation`
-    make it.
+    """Displacements of the neighbors of an environment along fixed directions.
 
-    **Attributes:** `start`, the environment at zero; `directions`, `(p, n, 3)`, Å for a parameter of 1.
+    **Attributes:**
+
+    - `start`: The environment at zero.
+    - `directions`: `(p, n, 3)`, the displacement in Å for a parameter of 1.
     """
 
     parameters: tuple[Parameter, ...] = eqx.field(static=True)
@@ -34,15 +36,18 @@ class Displacement(AbstractManifold):
 
 
 def displacement(env: Environment, directions: Mapping[str, Any], reach: float = 1.0) -> Displacement:
-    """An environment displaced along given directions: normal modes, null directions, forces.
+    """Displace an environment along given directions: normal modes, null directions, forces.
 
     **Arguments:**
 
-    - `env`: one environment.
-    - `directions`: `(n, 3)` by name; scaled to unit length, so that parameters are Å of the path of all atoms together.
-    - `reach`: bounds of each parameter, ±Å.
+    - `env`: One environment.
+    - `directions`: Arrays of shape `(n, 3)` by name. Each is scaled to unit length, so that its parameter is the length
+        in Å of the path of all atoms together.
+    - `reach`: Each parameter goes from `-reach` to `reach`, in Å.
 
-    **Raises:** `GeometryError` for a direction that is zero, not finite, or of another shape.
+    **Returns:** A `Displacement` with one parameter for each direction.
+
+    **Raises:** `GeometryError` if there is no direction, or if one is zero, not finite, or of another shape.
     """
     shape = env.positions.shape
     scaled = []
@@ -61,22 +66,25 @@ def displacement(env: Environment, directions: Mapping[str, Any], reach: float =
 
 
 def interpolation(first: Environment, last: Environment) -> Displacement:
-    """The straight way from one environment to another of the same atoms, `t` from 0 to 1.
+    """Interpolate between two environments of the same atoms.
 
-    The other one is rotated about the center, and its like neighbors are permuted, so that the way is as short as can
-    be found.
+    The last environment is aligned with the first one before, by `aligned`.
 
-    **Raises:** `GeometryError` where the two do not have the same species.
+    **Returns:** A `Displacement` with one parameter `t`, 0 at `first` and 1 at `last`.
+
+    **Raises:** `GeometryError` if the two do not have the same species.
     """
     end = aligned(last, first)
     return Displacement((Parameter("t", 0.0, 1.0, 0.5, ""),), first, (end.positions - first.positions)[None])
 
 
 class Trajectory(AbstractManifold):
-    """A smooth way through frames, as `trajectory` makes it.
+    """A smooth path through the frames of a trajectory.
 
-    **Attributes:** `frames`, `(f,)` environments; `coefficients`, `(4, f - 1, n, 3)`, of the powers 3, 2, 1, 0 of the
-    fraction of a step.
+    **Attributes:**
+
+    - `frames`: `(f,)` environments.
+    - `coefficients`: `(4, f - 1, n, 3)`, Å; of the powers 3, 2, 1, 0 of the fraction of a step.
     """
 
     parameters: tuple[Parameter, ...] = eqx.field(static=True)
@@ -94,12 +102,16 @@ class Trajectory(AbstractManifold):
 
 
 def trajectory(frames: Environment) -> Trajectory:
-    """The cubic spline through frames, `frame` from 0 to the last: at whole numbers the frames themselves.
+    """Connect the frames of a trajectory by a cubic spline.
 
-    **Arguments:** `frames`: a batch of environments of the same neighbors in the same order, as
-    `jaxfeat.geometry.tracked.tracked` makes it.
+    **Arguments:**
 
-    **Raises:** `GeometryError` for fewer than two frames, and where atoms differ.
+    - `frames`: A batch of environments of the same neighbors in the same order, as
+        `jaxfeat.geometry.follow.follow_center` makes it.
+
+    **Returns:** A `Trajectory` with one parameter `frame`, which is an index of `frames` at whole numbers.
+
+    **Raises:** `GeometryError` for fewer than two frames, and if frames hold different neighbors.
     """
     if len(frames) < 2:
         raise GeometryError("one frame is no trajectory; give at least two.")

@@ -1,0 +1,129 @@
+"""Pairs of environments with equal features: four neighbors for the power spectrum, seven for the bispectrum."""
+
+from collections.abc import Sequence
+from math import pi
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxfeat.errors import GeometryError, SpeciesError
+from jaxfeat.geometry.environment import Environment
+from jaxfeat.geometry.species import atomic_numbers
+from jaxfeat.manifolds.manifold import Family, Parameter, Scalar, check_sign, rows
+
+
+def pair_family(
+    ax: Scalar,
+    az: Scalar,
+    bx: Scalar,
+    by: Scalar,
+    bz: Scalar,
+    cx: Scalar,
+    cy: Scalar,
+    sign: int,
+    *,
+    species: Sequence[str | int] = ("H", "H", "H", "H"),
+    center_species: str | int | None = "C",
+) -> Environment:
+    """Build one of two environments that the power spectrum cannot tell apart.
+
+    The neighbors are (ax, 0, az), (bx, by, bz), (bx, -by, -bz), (cx, ±cy, 0). Both signs have equal features of order 2
+    in every basis. In general the two are not congruent, and order 3 tells them apart. Order 2 is singular exactly
+    where they coalesce: cy = 0, az = 0, by = 0 or bz = 0.
+
+    **Arguments:**
+
+    - `ax`, ..., `cy`: Coordinates in Å; may be traced.
+    - `sign`: The sign of `cy`, 1 or -1.
+    - `species`: Symbols or atomic numbers of the four neighbors. The second and the third must agree.
+    - `center_species`: Symbol or atomic number of the center; `None` if no atom sits there.
+
+    **Returns:** An `Environment` with positions of shape `(4, 3)`.
+
+    **Raises:** `GeometryError` for another sign and for coincident neighbors; `SpeciesError` if the second and the
+    third species differ.
+    """
+    check_sign(sign)
+    numbers = atomic_numbers(species)
+    if len(numbers) == 4 and numbers[1] != numbers[2]:
+        raise SpeciesError(f"species is {tuple(species)!r}; the second and the third neighbor must be of one species.")
+    positions = rows((ax, 0.0, az), (bx, by, bz), (bx, -by, -bz), (cx, sign * cy, 0.0))
+    return Environment.from_neighbors(positions, numbers, center_species)
+
+
+def pair(sign: int, species: Sequence[str | int] = ("H", "H", "H", "H")) -> Family:
+    """Make a manifold of the members of one sign of `pair_family`.
+
+    **Arguments:** `sign` and `species` as in `pair_family`.
+
+    **Returns:** A `Family` of seven coordinates, in Å.
+
+    **Raises:** as `pair_family`.
+    """
+    check_sign(sign)
+    names = ("ax", "az", "bx", "by", "bz", "cx", "cy")
+    generic = (-0.45, 0.95, 0.6, 0.7, 0.5, -0.75, 0.8)
+    parameters = tuple(Parameter(name, -1.5, 1.5, value) for name, value in zip(names, generic, strict=True))
+
+    def build(ax: Scalar, az: Scalar, bx: Scalar, by: Scalar, bz: Scalar, cx: Scalar, cy: Scalar) -> Environment:
+        return pair_family(ax, az, bx, by, bz, cx, cy, sign, species=species)
+
+    return Family(parameters, build)
+
+
+def ring_pair(
+    r: Scalar,
+    phi: Float[Array, "3"] | Sequence[Scalar],
+    psi: Scalar,
+    z1: Scalar,
+    z2: Scalar,
+    sign: int,
+    *,
+    species: str | int = "H",
+    center_species: str | int | None = "C",
+) -> Environment:
+    """Build one of two environments that the bispectrum cannot tell apart.
+
+    The neighbors are two rings of three and one neighbor on their axis, at (0, 0, ±z2). One ring lies at height `z1`
+    with azimuths `phi`, the other at `-z1` with azimuths `phi + psi`. Both signs have equal features of order 3,
+    pseudoscalars included. With scalene azimuths the two are not congruent, and order 4 tells them apart. With
+    isosceles azimuths, as in (0, a, -a), order 3 is singular.
+
+    **Arguments:**
+
+    - `r`, `z1`, `z2`: Radius and heights in Å; may be traced.
+    - `phi`, `psi`: Three azimuths and the twist, in radians; may be traced.
+    - `sign`: The sign of `z2`, 1 or -1.
+    - `species`: Symbol or atomic number of all seven neighbors.
+    - `center_species`: Symbol or atomic number of the center; `None` if no atom sits there.
+
+    **Returns:** An `Environment` with positions of shape `(7, 3)`.
+
+    **Raises:** `GeometryError` for another sign, unless there are three azimuths, and for coincident neighbors.
+    """
+    check_sign(sign)
+    azimuths = list(phi)
+    if len(azimuths) != 3:
+        raise GeometryError(f"phi holds {len(azimuths)} azimuths; a ring has three.")
+    psi, r, z1, z2, *around = rows((psi, r, z1, z2, *azimuths))[0]
+    upper = [(r * jnp.cos(p), r * jnp.sin(p), z1) for p in around]
+    lower = [(r * jnp.cos(p + psi), r * jnp.sin(p + psi), -z1) for p in around]
+    return Environment.from_neighbors(rows(*upper, *lower, (0.0, 0.0, sign * z2)), [species] * 7, center_species)
+
+
+def ring(sign: int) -> Family:
+    """Make a manifold of the members of one sign of `ring_pair`.
+
+    **Returns:** A `Family` of the radius (Å), three azimuths and the twist (rad), and two heights (Å).
+
+    **Raises:** as `ring_pair`.
+    """
+    check_sign(sign)
+    parameters = (
+        Parameter("r", 0.6, 2.0, 1.2),
+        *(Parameter(f"phi{k}", -pi, pi, value, "rad") for k, value in enumerate((0.0, 1.1, -1.6), 1)),
+        Parameter("psi", -pi, pi, 0.6, "rad"),
+        Parameter("z1", 0.3, 1.5, 0.7),
+        Parameter("z2", 0.6, 2.0, 1.3),
+    )
+    return Family(parameters, lambda r, p1, p2, p3, psi, z1, z2: ring_pair(r, (p1, p2, p3), psi, z1, z2, sign))
