@@ -1,4 +1,4 @@
-"""One code for NumPy's long doubles on the host and for JAX arrays inside a transformation."""
+"""Helpers for code that runs on NumPy arrays (float64 or long double) and on JAX arrays, traced or not."""
 
 from types import ModuleType
 from typing import Any
@@ -9,29 +9,29 @@ import numpy as np
 
 
 def as_quantity(value: Any) -> Any:
-    """Return a number or a list of numbers as an array of float64, and a JAX array, traced or not, as it is."""
+    """Convert a number or a list of numbers to a float64 array; return a JAX array unchanged."""
     return value if isinstance(value, jax.Array) else np.asarray(value, float)
 
 
 def cast_to_jax_precision(tree: Any) -> Any:
-    """Have NumPy's arrays of a pytree in the precision that JAX is set to.
+    """Cast the NumPy arrays of a pytree to the precision that JAX is set to.
 
-    JAX refuses an array of NumPy that it has met with `jax_enable_x64` set the other way.
+    JAX refuses a NumPy array that it has seen before `jax_enable_x64` was changed.
     """
 
-    def converted(x: Any) -> Any:
+    def cast(x: Any) -> Any:
         return x.astype(jax.dtypes.canonicalize_dtype(x.dtype), copy=False) if isinstance(x, np.ndarray) else x
 
-    return jax.tree.map(converted, tree)
+    return jax.tree.map(cast, tree)
 
 
 def array_namespace(x: Any) -> ModuleType:
-    """Return `jax.numpy` for JAX arrays, traced ones included, and `numpy` for others."""
+    """Return `jax.numpy` for a JAX array, traced or not, and `numpy` for anything else."""
     return jnp if isinstance(x, jax.Array) else np
 
 
 def concrete_values(array: Any) -> np.ndarray | None:
-    """The array's values, or `None` inside a transformation, where they are not known."""
+    """Return the values of an array, or `None` if the array is a tracer and has no values yet."""
     try:
         return np.asarray(array)
     except jax.errors.TracerArrayConversionError:

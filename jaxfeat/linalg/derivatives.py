@@ -1,4 +1,4 @@
-"""Functions that have no derivative everywhere, and are therefore not differentiated at all."""
+"""Refusal of derivatives that do not exist everywhere."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from jaxfeat.errors import DerivativeError
 
 
 def refuse_derivatives(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Refuse both modes of differentiation of a function of arrays, while it is traced.
+    """Make a function of arrays raise an error when it is differentiated, in either mode.
 
-    Derivatives of decompositions do not exist where values repeat or vanish. Symmetric atoms make them do so, and
-    singular points are where they vanish. The formulas would give NaN there, or a finite number that is wrong.
+    Matrix decompositions have no derivative where singular values repeat or vanish. They repeat for symmetric atoms,
+    and they vanish at singular points. The usual formulas give NaN there, or a finite number that is wrong.
 
-    **Raises:** `DerivativeError` as soon as an argument depends on what is differentiated by.
+    **Raises:** `DerivativeError` while the function is traced, if an argument depends on the variables of the
+    derivative.
     """
     refusing = jax.custom_jvp(function)
 
@@ -25,8 +26,8 @@ def refuse_derivatives(function: Callable[..., Any]) -> Callable[..., Any]:
     def _(primals: Any, tangents: Any) -> NoReturn:
         raise DerivativeError(
             "singular values and vectors have no derivative where values repeat or vanish, so jaxfeat differentiates "
-            "no singular spectrum or matrix decomposition; take the derivative of jaxfeat.log_sensitivity(f, env), or "
-            "put jax.lax.stop_gradient around what the spectrum is made of, for its values alone."
+            "no singular spectrum or matrix decomposition; differentiate jaxfeat.log_sensitivity(f, env) instead, or, "
+            "if you need the values alone, apply jax.lax.stop_gradient to the arguments of the spectrum."
         )
 
     return wraps(function)(refusing)

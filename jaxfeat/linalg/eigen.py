@@ -1,4 +1,4 @@
-"""Eigenvalues and eigenvectors of symmetric matrices with some rows and columns left out."""
+"""Eigenvalues and eigenvectors of positive semidefinite matrices, of which some rows and columns are left out."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ from jaxfeat.linalg.triangular import MAX_COLUMNS_IN_LANES, reflector
 
 
 def psd_eigh(matrix: Float[Array, "c c"], valid: Bool[Array, " c"]) -> tuple[Float[Array, " c"], Float[Array, "c c"]]:
-    """Eigenvalues of the `valid` rows and columns of a positive `matrix`, descending, then zeros; eigenvectors as
-    columns alike. Rounding errors below zero count as zero."""
+    """Compute the eigenvalues and eigenvectors of the `valid` rows and columns of a positive semidefinite matrix.
+
+    **Returns:** The values `(c,)`, descending, with zeros for the columns left out and for rounding errors below zero;
+    the vectors as columns, in the same order.
+    """
     c = matrix.shape[1]
-    matrix = _kept(matrix, valid)
-    # Below all others, rather than among the null ones.
+    matrix = _keep(matrix, valid)
+    # The columns left out get eigenvalues below all others, because as zeros they would mix with the null directions.
     below = -1 - jnp.abs(matrix).sum(1).max(initial=0)
     values, vectors = eigh(matrix + jnp.diag(jnp.where(valid, 0, below)))
     kept = jnp.arange(c) < jnp.sum(valid)
@@ -27,34 +30,36 @@ def psd_eigh(matrix: Float[Array, "c c"], valid: Bool[Array, " c"]) -> tuple[Flo
 
 
 def psd_eigenvalues(matrix: Float[Array, "c c"], valid: Bool[Array, " c"]) -> Float[Array, " c"]:
-    """The eigenvalues alone, within some ten eps of the trace."""
-    matrix = _kept(matrix, valid)
+    """Compute the eigenvalues of `psd_eigh` alone, with errors of about ten eps of the trace."""
+    matrix = _keep(matrix, valid)
     if 1 < matrix.shape[1] <= MAX_COLUMNS_IN_LANES:
-        return _side_by_side((), matrix)
-    # They are the singular values; LAPACK's eigenvalues would come with vectors.
+        return _eigenvalues_in_lanes((), matrix)
+    # The singular values are the eigenvalues, and LAPACK computes them without vectors.
     return right_svd(matrix, valid, False)[0]
 
 
-def _kept(matrix: Float[Array, "c c"], valid: Bool[Array, " c"]) -> Float[Array, "c c"]:
+def _keep(matrix: Float[Array, "c c"], valid: Bool[Array, " c"]) -> Float[Array, "c c"]:
     return jnp.where(valid[:, None] & valid[None], matrix, 0)
 
 
 @refuse_derivatives
 @in_lanes
-def _side_by_side(shared: tuple[()], matrix: Float[Array, "c c b"]) -> Float[Array, "c b"]:
-    """By reflections to tridiagonal form, and bisection there (Barth, Martin, Wilkinson, Numer. Math. 9, 386 (1967)):
-    all eigenvalues of all lanes take the same steps."""
+def _eigenvalues_in_lanes(shared: tuple[()], matrix: Float[Array, "c c b"]) -> Float[Array, "c b"]:
+    """Reflect to tridiagonal form and bisect there. All eigenvalues of all lanes take the same steps.
+
+    **Source:** Barth, Martin, Wilkinson, Numer. Math. 9, 386 (1967).
+    """
     trace = jnp.sum(jnp.diagonal(matrix), 1)
     scale = jnp.where(trace > 0, trace, 1)
-    return scale[None] * _bisected(*_tridiagonal(matrix / scale[None, None]))
+    return scale[None] * _bisect(*_tridiagonal(matrix / scale[None, None]))
 
 
 def _tridiagonal(matrix: Float[Array, "c c b"]) -> tuple[Float[Array, "c b"], Float[Array, "d b"]]:
-    """The diagonal, and the squares beside it."""
+    """Compute the diagonal of the tridiagonal form, and the squares of the entries beside it."""
     c = len(matrix)
 
-    # The next reflector is part of what a step hands on: XLA would work it out again for every entry. The first step
-    # has none yet.
+    # A step carries the next reflector, which XLA would otherwise compute again for every entry. There is no reflector
+    # before the first step.
     def step(k: Array, carry: tuple[Array, ...]) -> tuple[Array, ...]:
         _, matrix, v, factor = carry
         along = jnp.sum(matrix * v[None], 1)
@@ -69,27 +74,30 @@ def _tridiagonal(matrix: Float[Array, "c c b"]) -> tuple[Float[Array, "c b"], Fl
     return matrix[index, index], matrix[index[1:], index[:-1]] ** 2
 
 
-def _bisected(diagonal: Float[Array, "c b"], squares: Float[Array, "d b"]) -> Float[Array, "c b"]:
-    """Eigenvalues, descending, between 0 and 1. As many are below x as the leading minors of T - x change sign."""
+def _bisect(diagonal: Float[Array, "c b"], squares: Float[Array, "d b"]) -> Float[Array, "c b"]:
+    """Find the eigenvalues of a tridiagonal T between 0 and 1, descending, each between its own bounds.
+
+    The number of eigenvalues below x is the number of sign changes in the leading minors of T - x.
+    """
     c, info = len(diagonal), jnp.finfo(diagonal.dtype)
     number = jnp.arange(c, dtype=jnp.int32)[:, None]
-    # None of the factors of a minor is above 1, and that many of them, with one that is left over, do not underflow.
-    few = -info.minexp // (info.nmant + 2) - 1
+    # No factor of a minor exceeds 1. This many factors of eps, and one more, do not underflow.
+    n_safe = -info.minexp // (info.nmant + 2) - 1
 
     def halve(carry: tuple[Array, Array], width: Array) -> tuple[tuple[Array, Array], None]:
-        _, least = carry
-        x = least + width
+        _, lower = carry
+        x = lower + width
         before, minor, n_below = jnp.zeros_like(x), jnp.ones_like(x), jnp.zeros_like(x, jnp.int32)
         for i in range(c):
-            further = (diagonal[i : i + 1] - x) * minor - (squares[i - 1 : i] * before if i else 0)
-            # An entry of T that is another by eps.
-            before, minor = minor, jnp.where(further == 0, info.eps * minor, further)
+            following = (diagonal[i : i + 1] - x) * minor - (squares[i - 1 : i] * before if i else 0)
+            # A minor of zero is replaced by that of a T whose entry differs by eps.
+            before, minor = minor, jnp.where(following == 0, info.eps * minor, following)
             n_below = n_below + ((minor < 0) != (before < 0)).astype(n_below.dtype)
-            if i % few == few - 1:
+            if i % n_safe == n_safe - 1:
                 larger = jnp.maximum(jnp.abs(minor), jnp.abs(before))
                 before, minor = before / larger, minor / larger
-        least = jnp.where(c - n_below > number, x, least)
-        return (least, least), None
+        lower = jnp.where(c - n_below > number, x, lower)
+        return (lower, lower), None
 
     widths = jnp.asarray(0.5 ** np.arange(1, info.nmant + 2), diagonal.dtype)
     return jax.lax.scan(halve, (jnp.zeros_like(diagonal),) * 2, widths)[0][0]

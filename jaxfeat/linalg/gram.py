@@ -1,4 +1,4 @@
-"""AᵀA of tall matrices."""
+"""Gram matrices AᵀA of tall matrices."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from jaxfeat.linalg.triangular import MAX_COLUMNS_IN_LANES
 
 
 def gram_matrix(matrix: Float[Array, "m c"]) -> Float[Array, "c c"]:
-    """AᵀA, symmetric to the last bit."""
+    """Compute AᵀA, symmetric to the last bit."""
     if not 0 < matrix.shape[1] <= MAX_COLUMNS_IN_LANES:
         return jnp.matmul(matrix.T, matrix, precision="highest")
-    return _side_by_side((), matrix)
+    return _gram_in_lanes((), matrix)
 
 
 @in_lanes
-def _side_by_side(shared: tuple[()], matrix: Float[Array, "m c b"]) -> Float[Array, "c c b"]:
+def _gram_in_lanes(shared: tuple[()], matrix: Float[Array, "m c b"]) -> Float[Array, "c c b"]:
     columns = jnp.moveaxis(matrix, 1, 0)
     return jax.lax.map(lambda column: jnp.sum(columns * column[None], 1), columns)

@@ -1,8 +1,8 @@
-"""LAPACK, one matrix after the other.
+"""LAPACK on one matrix at a time. No other module of the package calls it.
 
-Of a batch, jaxlib 0.10 hands the matrices to XLA's threads, and has the thread that it runs in, one of them, wait. As
-soon as all of them wait nobody works any more: as many independent calls as there are threads stop a program for good,
-and on two cores, or with several devices, that is no rare event. A loop over the matrices takes no longer on one core.
+For a batch, jaxlib 0.10 hands the matrices to the threads of XLA, and the calling thread, which is one of them, waits
+for the others. The pool deadlocks as soon as all threads wait, that is, with as many independent calls as there are
+threads: on two cores, or with several devices, this happens. A loop over the matrices is as fast on one core.
 """
 
 from __future__ import annotations
@@ -21,33 +21,32 @@ from jaxfeat.linalg.derivatives import refuse_derivatives
 
 
 def one_by_one(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function of arrays, which `jax.vmap` makes a loop on CPUs; elsewhere libraries take whole batches.
-    Derivatives are refused."""
-    # Inside, since what stands around a custom_vmap has its own rule for batches.
+    """Make `jax.vmap` loop over the items on CPUs, and refuse derivatives. Other devices take whole batches."""
+    # Derivatives are refused inside custom_vmap, because a custom_jvp around it would have its own batching rule.
     refusing = refuse_derivatives(function)
-    one = custom_vmap(refusing)
+    of_item = custom_vmap(refusing)
 
-    @one.def_vmap
+    @of_item.def_vmap
     def _(size: int, mapped: Any, *arrays: Array) -> tuple[Any, Any]:
         def loop(*arrays: Array) -> Any:
-            return jax.lax.map(lambda items: one(*items), arrays)
+            return jax.lax.map(lambda items: of_item(*items), arrays)
 
-        whole = jax.tree.map(lambda m, x: x if m else jnp.broadcast_to(x, (size, *x.shape)), tuple(mapped), arrays)
-        found = jax.lax.platform_dependent(*whole, cpu=loop, default=jax.vmap(refusing))
+        batch = jax.tree.map(lambda m, x: x if m else jnp.broadcast_to(x, (size, *x.shape)), tuple(mapped), arrays)
+        found = jax.lax.platform_dependent(*batch, cpu=loop, default=jax.vmap(refusing))
         return found, jax.tree.map(lambda _: True, found)
 
-    return wraps(function)(one)
+    return wraps(function)(of_item)
 
 
 @one_by_one
 def qr_triangle(matrix: Float[Array, "m c"]) -> Float[Array, "k c"]:
-    """R of a QR decomposition, k = min(m, c)."""
+    """Compute R of a QR decomposition, with k = min(m, c)."""
     return jnp.linalg.qr(matrix, mode="r")
 
 
 @one_by_one
 def householder_qr(matrix: Float[Array, "m c"]) -> tuple[Float[Array, "m c"], Float[Array, " c"]]:
-    """A QR decomposition as LAPACK keeps it: R, reflectors below it, and their factors."""
+    """Compute a QR decomposition in the form of LAPACK: R with the reflectors below it, and their factors."""
     packed, factors = jnp.linalg.qr(matrix, mode="raw")
     return packed.mT, factors
 
@@ -56,49 +55,49 @@ def householder_qr(matrix: Float[Array, "m c"]) -> tuple[Float[Array, "m c"], Fl
 def apply_q_transposed(
     packed: Float[Array, "m c"], factors: Float[Array, " c"], matrix: Float[Array, "m d"]
 ) -> Float[Array, "m d"]:
-    """Qᵀ of `reflections` times a matrix."""
+    """Multiply a matrix by Qᵀ of `householder_qr`."""
     return linalg.ormqr(packed, factors, matrix, transpose=True)
 
 
 @one_by_one
 def eigh(matrix: Float[Array, "c c"]) -> tuple[Float[Array, " c"], Float[Array, "c c"]]:
-    """Eigenvalues of a symmetric matrix, ascending, and eigenvectors as columns."""
+    """Compute the eigenvalues of a symmetric matrix, ascending, and its eigenvectors as columns."""
     values, vectors = jnp.linalg.eigh(matrix)
     return values, vectors
 
 
 @one_by_one
 def singular_values(matrix: Float[Array, "m c"]) -> Float[Array, " k"]:
-    """Descending."""
+    """Compute singular values, descending."""
     return jnp.linalg.svd(matrix, compute_uv=False)
 
 
 @one_by_one
 def right_singular_vectors(matrix: Float[Array, "m c"]) -> tuple[Float[Array, " k"], Float[Array, "k c"]]:
-    """Singular values, descending, and right singular vectors as rows."""
+    """Compute singular values, descending, and right singular vectors as rows."""
     _, values, rows = jnp.linalg.svd(matrix, full_matrices=False)
     return values, rows
 
 
 @one_by_one
-def pseudo_inverse(matrix: Float[Array, "m c"], smallest: Float[Array, ""]) -> Float[Array, "c m"]:
-    """Of what is above `smallest` times the largest singular value."""
-    return jnp.linalg.pinv(matrix, rtol=smallest)
+def pseudo_inverse(matrix: Float[Array, "m c"], cutoff: Float[Array, ""]) -> Float[Array, "c m"]:
+    """Compute the pseudoinverse; singular values below `cutoff` times the largest count as zero."""
+    return jnp.linalg.pinv(matrix, rtol=cutoff)
 
 
 @one_by_one
 def solve_linear(matrix: Float[Array, "c c"], right: Float[Array, "c *d"]) -> Float[Array, "c *d"]:
-    """A⁻¹ b."""
+    """Compute A⁻¹ b."""
     return jnp.linalg.solve(matrix, right)
 
 
 @one_by_one
 def solve_upper(triangle: Float[Array, "c c"], right: Float[Array, "c *d"]) -> Float[Array, "c *d"]:
-    """R⁻¹ b."""
+    """Compute R⁻¹ b for an upper triangle R."""
     return jax.scipy.linalg.solve_triangular(triangle, right)
 
 
 @one_by_one
 def solve_upper_transposed(triangle: Float[Array, "c c"], right: Float[Array, "c *d"]) -> Float[Array, "c *d"]:
-    """R⁻ᵀ b."""
+    """Compute R⁻ᵀ b for an upper triangle R."""
     return jax.scipy.linalg.solve_triangular(triangle, right, trans=1)

@@ -1,9 +1,22 @@
-"""The one module that reaches below JAX's public functions: a primitive for small problems side by side, and whether
-a transformation is at work.
+"""A JAX primitive that evaluates one small problem, or many of them with the batch along the last axis.
 
-`jax.custom_batching.custom_vmap` would need no primitive, but it has no reverse mode and traces a function three times.
-A primitive is traced once for all batches, and its rules say how each transformation goes on. All of them lead to the
-primitive again, so that they compose in any order and to any depth.
+This is the only module that uses JAX below its public functions. The primitive `lanes` has two parameters:
+
+- `task`: the function to evaluate (`AbstractLaneTask`);
+- `n_lanes`: the number of items, or `None` for a single item without a batch axis.
+
+Each transformation of JAX asks a rule for the transformed primitive. Every rule answers with the same primitive and
+another task, so that transformations compose in any order and to any depth:
+
+| transformation | rule | answer |
+|---|---|---|
+| `jit` | `_abstract_evaluate`, `_evaluate` | the types of the results, and the operations |
+| `vmap` | `_batch` | the same task with as many times more lanes |
+| `jvp` | `_jvp` | the task, and `_JvpTask` for the tangents |
+| transposition | `_transpose` | `_TransposeTask` |
+
+`jax.custom_batching.custom_vmap` would need no primitive, but it has no reverse mode, and it traces a function three
+times. A task is traced once for all numbers of lanes.
 """
 
 from __future__ import annotations
@@ -23,38 +36,37 @@ from jaxtyping import Array
 
 
 def inside_transformation() -> bool:
-    """Tell whether a transformation such as jit, vmap or grad is at work here.
+    """Tell whether this code runs inside a transformation of JAX, for example jit, vmap or grad.
 
-    Leaves of arguments do not tell: a function among them may close over what is traced, and inside jit even a plain
-    number is traced, as soon as something is done with it.
+    The arguments of a function cannot tell, because the function may close over a tracer, and because inside jit even
+    the result of an operation on a constant is a tracer.
     """
     with take_current_trace() as here:
         pass
-    with eval_context(), take_current_trace() as plain:
-        return here is not plain
+    with eval_context(), take_current_trace() as outside:
+        return here is not outside
 
 
-class AbstractTask(Protocol):
-    """A function of a list of arrays, the first `n_shared` of which have no lanes; the others and the results have
-    them along their last axis. `alone` is the same function of one item, without that axis."""
+class AbstractLaneTask(Protocol):
+    """A function of a list of arrays, and the same function of a single item.
+
+    The first `n_shared` arrays are common to all lanes. The others, and all results, have the lanes along their last
+    axis. A task is hashable, because it is a parameter of the primitive.
+    """
 
     @property
     def n_shared(self) -> int: ...
     def __hash__(self) -> int: ...
-    def __call__(self, leaves: Sequence[Array]) -> Any: ...
-    def alone(self, leaves: Sequence[Array]) -> Any: ...
+    def __call__(self, leaves: Sequence[Array]) -> Any:
+        """Evaluate all lanes."""
 
-
-def bind_lanes(task: AbstractTask, leaves: Sequence[Any]) -> Any:
-    """Compute a task of one item, such that `jax.vmap` puts the items into lanes."""
-    leaves = [jnp.asarray(x) for x in leaves]
-    _, result = _of_one(task, tuple(jax.typeof(x) for x in leaves), jnp.result_type(float))
-    return jax.tree.unflatten(result, _lanes.bind(*leaves, task=task, size=None))
+    def single(self, leaves: Sequence[Array]) -> Any:
+        """Evaluate one item, whose arrays have no axis for the lanes."""
 
 
 @dataclass(frozen=True)
 class LaneTask:
-    """A function `(shared, each)` of two trees, which together flatten to `tree`."""
+    """The task of a function `(shared, each)`, whose two pytrees of arguments flatten to `tree`."""
 
     function: Any
     tree: Any
@@ -63,16 +75,19 @@ class LaneTask:
     def __call__(self, leaves: Sequence[Array]) -> Any:
         return self.function(*jax.tree.unflatten(self.tree, leaves))
 
-    def alone(self, leaves: Sequence[Array]) -> Any:
+    def single(self, leaves: Sequence[Array]) -> Any:
         each = [x[..., None] for x in leaves[self.n_shared :]]
         return jax.tree.map(lambda x: x[..., 0], self([*leaves[: self.n_shared], *each]))
 
 
 @dataclass(frozen=True)
-class _Tangents:
-    """The derivative of a task along tangents of some of its arrays, which follow the shared and the other ones."""
+class _JvpTask:
+    """The derivative of a task along tangents of those arrays that are marked in `moving`.
 
-    task: AbstractTask
+    Its arrays are the shared arrays, their tangents, the other arrays, and their tangents.
+    """
+
+    task: AbstractLaneTask
     moving: tuple[bool, ...]
 
     @property
@@ -81,29 +96,32 @@ class _Tangents:
         return n + sum(self.moving[:n])
 
     def __call__(self, leaves: Sequence[Array]) -> list[Array]:
-        return self._along(self.task, leaves)
+        return self._differentiate(self.task, leaves)
 
-    def alone(self, leaves: Sequence[Array]) -> list[Array]:
-        return self._along(self.task.alone, leaves)
+    def single(self, leaves: Sequence[Array]) -> list[Array]:
+        return self._differentiate(self.task.single, leaves)
 
-    def _along(self, function: Any, leaves: Sequence[Array]) -> list[Array]:
+    def _differentiate(self, function: Any, leaves: Sequence[Array]) -> list[Array]:
         n, total = self.task.n_shared, len(self.moving)
         shared, each = leaves[: self.n_shared], leaves[self.n_shared :]
         primals = [*shared[:n], *each[: total - n]]
-        moved = iter([*shared[n:], *each[total - n :]])
-        tangents = [next(moved) if moving else _still(x) for moving, x in zip(self.moving, primals, strict=True)]
-        _, change = jax.jvp(lambda *x: jax.tree.leaves(function(x)), primals, tangents)
-        return [x for x in change if x.dtype != jax.dtypes.float0]
+        given = iter([*shared[n:], *each[total - n :]])
+        tangents = [next(given) if moving else _zero_tangent(x) for moving, x in zip(self.moving, primals, strict=True)]
+        _, changes = jax.jvp(lambda *x: jax.tree.leaves(function(x)), primals, tangents)
+        return [x for x in changes if x.dtype != jax.dtypes.float0]
 
 
 @dataclass(frozen=True)
-class _Transposed:
-    """The transpose of a task that is linear in some of its arrays: takes the other arrays, then cotangents of the
-    results, to cotangents of the `linear` ones, which are of the types `of_one` in a single item."""
+class _TransposeTask:
+    """The transpose of a task that is linear in those arrays that are marked in `linear`.
 
-    task: AbstractTask
+    Its arrays are the other arrays of the task, then the cotangents of the results. Its results are the cotangents of
+    the linear arrays, whose types in a single item are `item_types`.
+    """
+
+    task: AbstractLaneTask
     linear: tuple[bool, ...]
-    of_one: tuple[Any, ...]
+    item_types: tuple[Any, ...]
 
     @property
     def n_shared(self) -> int:
@@ -111,106 +129,123 @@ class _Transposed:
 
     def __call__(self, leaves: Sequence[Array]) -> list[Array]:
         if any(self.linear[: self.task.n_shared]):
-            # Of what all lanes have in common each lane has a cotangent of its own.
+            # Each lane has its own cotangent of a shared array; `_transpose` adds them up.
             axes = [None if k < self.n_shared else -1 for k in range(len(leaves))]
-            return jax.vmap(lambda *x: self.alone(x), axes, -1)(*leaves)
-        return self._back(self.task, leaves, leaves[-1].shape[-1:])
+            return jax.vmap(lambda *x: self.single(x), axes, -1)(*leaves)
+        return self._pull_back(self.task, leaves, leaves[-1].shape[-1:])
 
-    def alone(self, leaves: Sequence[Array]) -> list[Array]:
-        return self._back(self.task.alone, leaves, ())
+    def single(self, leaves: Sequence[Array]) -> list[Array]:
+        return self._pull_back(self.task.single, leaves, ())
 
-    def _back(self, function: Any, leaves: Sequence[Array], lanes: tuple[int, ...]) -> list[Array]:
+    def _pull_back(self, function: Any, leaves: Sequence[Array], lanes: tuple[int, ...]) -> list[Array]:
         n_others = len(self.linear) - sum(self.linear)
 
-        def of_linear(*moved: Array) -> list[Array]:
-            others, linear = iter(leaves[:n_others]), iter(moved)
+        def of_linear(*given: Array) -> list[Array]:
+            others, linear = iter(leaves[:n_others]), iter(given)
             return jax.tree.leaves(function([next(linear if one else others) for one in self.linear]))
 
-        types = [x.update(shape=(*x.shape, *lanes)) for x in self.of_one]
+        types = [x.update(shape=(*x.shape, *lanes)) for x in self.item_types]
         return list(jax.linear_transpose(of_linear, *types)(list(leaves[n_others:])))
 
 
-def _still(x: Array) -> Any:
+def _zero_tangent(x: Array) -> Any:
     return jnp.zeros_like(x) if jnp.issubdtype(x.dtype, jnp.inexact) else np.zeros(x.shape, jax.dtypes.float0)
 
 
+def bind_lanes(task: AbstractLaneTask, leaves: Sequence[Any]) -> Any:
+    """Evaluate a task for one item, so that `jax.vmap` puts the items into lanes."""
+    leaves = [jnp.asarray(x) for x in leaves]
+    _, tree = _item_results(task, tuple(jax.typeof(x) for x in leaves), jnp.result_type(float))
+    return jax.tree.unflatten(tree, _lanes.bind(*leaves, task=task, n_lanes=None))
+
+
 @lru_cache(maxsize=1024)
-def _of_one(task: AbstractTask, avals: tuple[Any, ...], widest: Any) -> tuple[Sequence[Any], Any]:
-    """Tell the types of one item's results, and their tree. Traced once for all batches of such, and once more where
-    another type is the `widest` that is enabled."""
-    traced, shapes = jax.make_jaxpr(lambda *x: task.alone(x), return_shape=True)(*avals)
+def _item_results(task: AbstractLaneTask, item_types: tuple[Any, ...], widest: Any) -> tuple[Sequence[Any], Any]:
+    """Return the types of the results for one item, and their tree.
+
+    The `widest` floating-point type that is enabled is part of the key, because the types of the results depend on it.
+    """
+    traced, shapes = jax.make_jaxpr(lambda *x: task.single(x), return_shape=True)(*item_types)
     return traced.out_avals, jax.tree.structure(shapes)
 
 
-def _run(*leaves: Array, task: AbstractTask, size: int | None) -> list[Array]:
-    if size is None:
-        return jax.tree.leaves(task.alone(leaves))
+# The rules. The primitive takes and returns arrays with the lanes along the first axis, where vmap puts them.
+
+
+def _evaluate(*leaves: Array, task: AbstractLaneTask, n_lanes: int | None) -> list[Array]:
+    if n_lanes is None:
+        return jax.tree.leaves(task.single(leaves))
     each = [jnp.moveaxis(x, 0, -1) for x in leaves[task.n_shared :]]
     return [jnp.moveaxis(x, -1, 0) for x in jax.tree.leaves(task([*leaves[: task.n_shared], *each]))]
 
 
-def _shapes(*avals: Any, task: AbstractTask, size: int | None) -> list[Any]:
+def _abstract_evaluate(*types: Any, task: AbstractLaneTask, n_lanes: int | None) -> list[Any]:
     n = task.n_shared
-    one = avals if size is None else (*avals[:n], *(x.update(shape=x.shape[1:]) for x in avals[n:]))
-    found, _ = _of_one(task, one, jnp.result_type(float))
-    # Updated rather than made anew: inside shard_map, types say besides over which devices a result varies.
-    return list(found) if size is None else [x.update(shape=(size, *x.shape)) for x in found]
+    of_item = types if n_lanes is None else (*types[:n], *(x.update(shape=x.shape[1:]) for x in types[n:]))
+    results, _ = _item_results(task, of_item, jnp.result_type(float))
+    # An updated type keeps the names of the devices over which a result varies inside shard_map; a new one would not.
+    return list(results) if n_lanes is None else [x.update(shape=(n_lanes, *x.shape)) for x in results]
 
 
-def _batched(leaves: Sequence[Array], axes: Sequence[int | None], *, task: AbstractTask, size: int | None) -> Any:
+def _batch(
+    leaves: Sequence[Array], axes: Sequence[int | None], *, task: AbstractLaneTask, n_lanes: int | None
+) -> tuple[list[Array], list[int]]:
     n = task.n_shared
     if any(axis is not None for axis in axes[:n]):
-        found = jax.vmap(lambda *x: _run(*x, task=task, size=size), in_axes=tuple(axes))(*leaves)
+        # Lanes with different shared arrays cannot go side by side, so vmap maps the operations themselves.
+        found = jax.vmap(lambda *x: _evaluate(*x, task=task, n_lanes=n_lanes), in_axes=tuple(axes))(*leaves)
         return found, [0] * len(found)
     length = next(x.shape[axis] for x, axis in zip(leaves, axes, strict=True) if axis is not None)
 
-    def first(x: Array, axis: int | None) -> Array:
+    def merged(x: Array, axis: int | None) -> Array:
         x = jnp.broadcast_to(x, (length, *x.shape)) if axis is None else jnp.moveaxis(x, axis, 0)
-        return x if size is None else x.reshape(length * size, *x.shape[2:])
+        return x if n_lanes is None else x.reshape(length * n_lanes, *x.shape[2:])
 
-    each = [first(x, axis) for x, axis in zip(leaves[n:], axes[n:], strict=True)]
-    found = _lanes.bind(*leaves[:n], *each, task=task, size=length * (1 if size is None else size))
-    if size is not None:
-        found = [x.reshape(length, size, *x.shape[1:]) for x in found]
+    each = [merged(x, axis) for x, axis in zip(leaves[n:], axes[n:], strict=True)]
+    found = _lanes.bind(*leaves[:n], *each, task=task, n_lanes=length * (1 if n_lanes is None else n_lanes))
+    if n_lanes is not None:
+        found = [x.reshape(length, n_lanes, *x.shape[1:]) for x in found]
     return found, [0] * len(found)
 
 
-def _derivative(primals: Sequence[Array], tangents: Sequence[Any], *, task: AbstractTask, size: int | None) -> Any:
+def _jvp(
+    primals: Sequence[Array], tangents: Sequence[Any], *, task: AbstractLaneTask, n_lanes: int | None
+) -> tuple[list[Array], list[Any]]:
     moving = tuple(not isinstance(x, ad.Zero) for x in tangents)
-    along = [x for x in tangents if not isinstance(x, ad.Zero)]
+    given = [x for x in tangents if not isinstance(x, ad.Zero)]
     n, m = task.n_shared, sum(moving[: task.n_shared])
-    leaves = [*primals[:n], *along[:m], *primals[n:], *along[m:]]
-    # Apart, so that what does not depend on a mapped tangent is not mapped either.
-    found = _lanes.bind(*primals, task=task, size=size)
-    change = iter(_lanes.bind(*leaves, task=_Tangents(task, moving), size=size))
+    leaves = [*primals[:n], *given[:m], *primals[n:], *given[m:]]
+    # The results have a primitive of their own, so that a vmap over tangents does not map them too.
+    found = _lanes.bind(*primals, task=task, n_lanes=n_lanes)
+    changes = iter(_lanes.bind(*leaves, task=_JvpTask(task, moving), n_lanes=n_lanes))
     smooth = [jnp.issubdtype(x.dtype, jnp.inexact) for x in found]
-    still = [ad.Zero(jax.typeof(x).to_tangent_aval()) for x in found]
-    return found, [next(change) if s else zero for s, zero in zip(smooth, still, strict=True)]
+    zeros = [ad.Zero(jax.typeof(x).to_tangent_aval()) for x in found]
+    return found, [next(changes) if s else zero for s, zero in zip(smooth, zeros, strict=True)]
 
 
-def _transposed(cotangents: Sequence[Any], *leaves: Any, task: AbstractTask, size: int | None) -> list[Any]:
+def _transpose(cotangents: Sequence[Any], *leaves: Any, task: AbstractLaneTask, n_lanes: int | None) -> list[Any]:
     linear = tuple(ad.is_undefined_primal(x) for x in leaves)
     others = [x for x in leaves if not ad.is_undefined_primal(x)]
     shared = [k < task.n_shared for k in range(len(leaves))]
-    of_one = tuple(
-        x.aval if size is None or alike else x.aval.update(shape=x.aval.shape[1:])
-        for x, alike in zip(leaves, shared, strict=True)
+    item_types = tuple(
+        x.aval if n_lanes is None or is_shared else x.aval.update(shape=x.aval.shape[1:])
+        for x, is_shared in zip(leaves, shared, strict=True)
         if ad.is_undefined_primal(x)
     )
     given = [ad.instantiate_zeros(x) for x in cotangents]
-    found = iter(_lanes.bind(*others, *given, task=_Transposed(task, linear, of_one), size=size))
+    found = iter(_lanes.bind(*others, *given, task=_TransposeTask(task, linear, item_types), n_lanes=n_lanes))
 
-    def of_leaf(alike: bool) -> Array:
-        return next(found).sum(0) if alike and size is not None else next(found)
+    def cotangent(is_shared: bool) -> Array:
+        return next(found).sum(0) if is_shared and n_lanes is not None else next(found)
 
-    return [of_leaf(alike) if moved else None for moved, alike in zip(linear, shared, strict=True)]
+    return [cotangent(is_shared) if moved else None for moved, is_shared in zip(linear, shared, strict=True)]
 
 
 _lanes = Primitive("lanes")
 _lanes.multiple_results = True
-_lanes.def_impl(_run)
-_lanes.def_abstract_eval(_shapes)
-batching.primitive_batchers[_lanes] = _batched
-ad.primitive_jvps[_lanes] = _derivative
-ad.primitive_transposes[_lanes] = _transposed
-mlir.register_lowering(_lanes, mlir.lower_fun(_run, multiple_results=True))
+_lanes.def_impl(_evaluate)
+_lanes.def_abstract_eval(_abstract_evaluate)
+batching.primitive_batchers[_lanes] = _batch
+ad.primitive_jvps[_lanes] = _jvp
+ad.primitive_transposes[_lanes] = _transpose
+mlir.register_lowering(_lanes, mlir.lower_fun(_evaluate, multiple_results=True))

@@ -1,4 +1,4 @@
-"""Subspaces of displacements, as orthonormal rows; on the host, in float64."""
+"""Subspaces of displacements, given by orthonormal rows. All functions run on the host in float64."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import numpy as np
 import scipy.linalg
 
 Gap = tuple[float, float]
-"""The largest singular value that was taken for zero and the smallest that was not, relative to the largest of all."""
+"""The largest singular value that counts as zero and the smallest that does not, relative to the largest of all."""
 
 
 def robust_svd(matrices: np.ndarray, full_matrices: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Singular value decompositions of `(..., m, n)`, as NumPy has them.
+    """Compute the singular value decompositions of `(..., m, n)` as `numpy.linalg.svd` does.
 
-    NumPy's divide and conquer gives up on one matrix in many thousands, and on the whole batch with it; those are done
-    by QR iteration, which takes longer.
+    NumPy's divide and conquer fails on one matrix in many thousands, and then on the whole batch. The matrices that it
+    fails on are decomposed by QR iteration, which is slower.
     """
     try:
         u, values, vt = np.linalg.svd(matrices, full_matrices=full_matrices)
@@ -25,47 +25,49 @@ def robust_svd(matrices: np.ndarray, full_matrices: bool = False) -> tuple[np.nd
     return u, values, vt
 
 
-def least_norm_solutions(matrices: np.ndarray, right: np.ndarray, cut: float) -> np.ndarray:
-    """The shortest x `(b, n)` that minimise |A x - y|, for A `(b, m, n)` and y `(b, m)`; singular values below `cut`,
-    relative to the largest, are zeros."""
+def least_norm_solutions(matrices: np.ndarray, right: np.ndarray, cutoff: float) -> np.ndarray:
+    """Compute the shortest x `(b, n)` that minimize |A x - y|, for A `(b, m, n)` and y `(b, m)`.
+
+    Singular values below `cutoff` times the largest count as zero.
+    """
     u, values, vt = robust_svd(matrices)
-    kept = values > cut * values.max(-1, keepdims=True, initial=0)
+    kept = values > cutoff * values.max(-1, keepdims=True, initial=0)
     weights = np.where(kept, np.einsum("bmk,bm->bk", u, right) / np.where(kept, values, 1), 0)
     return np.einsum("bk,bkn->bn", weights, vt)
 
 
 def leading_directions(rows: np.ndarray, rank: int) -> np.ndarray:
-    """The `rank` leading directions of rows, orthonormal."""
+    """Compute the `rank` leading right singular vectors of rows."""
     if rank <= 0 or not len(rows):
         return np.zeros((0, rows.shape[1]))
     return robust_svd(rows)[2][:rank]
 
 
 def project_out(rows: np.ndarray, space: np.ndarray) -> np.ndarray:
-    """Rows less their parts in a subspace."""
-    # Twice: what cancels in the first pass leaves rounding errors that lie in the subspace.
+    """Subtract from rows their components in a subspace."""
+    # Where most of a row cancels, the first pass leaves rounding errors in the subspace; the second removes them.
     for _ in range(2):
         rows = rows - (rows @ space.T) @ space
     return rows
 
 
 def orthogonal_complement(space: np.ndarray) -> np.ndarray:
-    """The orthogonal complement of a subspace."""
+    """Compute the orthogonal complement of a subspace."""
     if not len(space):
         return np.eye(space.shape[1])
     return robust_svd(space, full_matrices=True)[2][len(space) :]
 
 
 def complement_within(space: np.ndarray, smaller: np.ndarray) -> np.ndarray:
-    """The part of `space` orthogonal to a subspace of it: as many directions as their dimensions differ by."""
+    """Compute the part of `space` that is orthogonal to its subspace `smaller`."""
     return leading_directions(project_out(space, smaller), len(space) - len(smaller))
 
 
 def sum_of_subspaces(space: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """The sum of a subspace and the span of orthonormal rows, for two that meet at right angles or not at all.
+    """Compute the sum of two subspaces whose principal angles are all 0° or 90°.
 
-    So do orbits of a group and the complement of its fixed vectors: the group maps rigid motions to rigid motions.
-    Sines of the angles between them are 0 or 1, but for the noise of positions that are symmetric only nearly.
+    The orbits of a group and the complement of its fixed vectors are two subspaces of this kind, because the group maps
+    rigid motions to rigid motions. If the positions are symmetric only approximately, the angles are so too.
     """
     rest = project_out(rows, space)
     if not len(rest):
@@ -75,24 +77,28 @@ def sum_of_subspaces(space: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 def largest_sine(space: np.ndarray, larger: np.ndarray) -> float:
-    """The largest sine of an angle between `space` and `larger`: 0 where the one holds the other."""
+    """Compute the largest sine of a principal angle between two subspaces: 0 if `larger` contains `space`."""
     rest = project_out(space, larger)
     return float(np.linalg.norm(rest, 2)) if len(rest) else 0.0
 
 
 def common_kernel(rows: np.ndarray, threshold: float) -> tuple[np.ndarray, Gap]:
-    """Directions whose image under `rows` is below a threshold, relative to the largest or to 1; and the gap."""
+    """Compute the null space of rows, and its gap.
+
+    Singular values count as zero up to `threshold` times the largest of them, or times 1 if that is larger.
+    """
     size = rows.shape[1]
-    # A tall matrix is reduced first: its left singular vectors are of no use.
+    # A tall matrix is reduced first, because its left singular vectors are not needed.
     reduced = np.asarray(np.linalg.qr(rows, mode="r")) if len(rows) > size else rows
     _, found, right = robust_svd(reduced, full_matrices=True)
     values = np.concatenate([found, np.zeros(size - len(found))])
-    # Rows are of length 1 before they are carried over; in a crystal, all of them may cancel.
+    # Rows have unit length before they are pulled back to the atoms. In a crystal all of them may cancel, and then the
+    # largest singular value is a rounding error.
     values /= max(values.max(initial=0.0), 1.0)
     null = values <= threshold
     return right[null], (float(values[null].max(initial=0.0)), float(values[~null].min(initial=np.inf)))
 
 
 def joint_gap(gaps: list[Gap]) -> Gap:
-    """What is left of several gaps: the largest of their null values and the smallest of the others."""
+    """Compute the gap of several spectra together: the largest of the null values and the smallest of the others."""
     return max((g[0] for g in gaps), default=0.0), min((g[1] for g in gaps), default=np.inf)

@@ -1,4 +1,4 @@
-"""Threads of the linear algebra."""
+"""Threads of the linear algebra libraries."""
 
 from contextlib import AbstractContextManager
 from functools import cache
@@ -8,13 +8,17 @@ from threadpoolctl import ThreadpoolController
 
 
 def one_blas_thread() -> AbstractContextManager[Any]:
-    """LAPACK on small matrices: more BLAS threads than one only wait for each other, tenfold on a busy machine."""
+    """Limit BLAS and LAPACK to one thread inside a `with` block.
+
+    On small matrices further threads only wait for each other: tenfold slower on a busy machine.
+    """
     return _libraries().limit(limits=1, user_api="blas")
 
 
 @cache
 def _libraries() -> ThreadpoolController:
-    # Looking for them goes through all libraries of the process. XLA calls SciPy's LAPACK: that has to be there.
+    # The search goes through all libraries of the process, so it is done once. XLA calls the LAPACK of SciPy, which
+    # must be loaded before the search.
     import scipy.linalg  # noqa: F401
 
     return ThreadpoolController()

@@ -1,4 +1,4 @@
-"""R of a QR decomposition: all of a tall matrix that its singular values need."""
+"""R of a QR decomposition, which has the singular values and right singular vectors of a tall matrix."""
 
 from __future__ import annotations
 
@@ -11,64 +11,66 @@ from jaxfeat.linalg.lanes import in_lanes
 from jaxfeat.linalg.lapack import apply_q_transposed, householder_qr, qr_triangle
 
 MAX_COLUMNS_IN_LANES = 16
-"""Columns up to which matrices go side by side rather than through LAPACK one by one."""
+"""Columns of the largest matrices that are decomposed in lanes. LAPACK takes larger ones, one by one."""
 
 MIN_PANEL_COLUMNS = 33
-"""Columns of a panel, at least."""
+"""Columns of the narrowest panel. LAPACK applies more than 32 reflections at once as matrix products."""
 
 COLUMNS_PER_REDUCTION = 6
-"""Columns that are done between two reductions of what is left."""
+"""Columns that a loop over full columns eliminates before the columns are cut down to what is left."""
 
 
 def r_factor(matrix: Float[Array, "m c"]) -> Float[Array, "k c"]:
-    """The upper triangular R of `matrix` = Q R with orthogonal Q, k = min(m, c). Signs are arbitrary.
+    """Compute the upper triangle R of `matrix` = Q R with orthogonal Q.
 
-    By Householder reflections: R has the singular values and right singular vectors of a matrix within a few eps of the
-    given one.
+    Householder reflections make R accurate: it has the singular values and right singular vectors of a matrix within a
+    few eps of the given one.
+
+    **Returns:** R of shape `(min(m, c), c)`. The signs of its rows are arbitrary.
     """
     m, c = matrix.shape
     if min(m, c) == 0:
         return jnp.zeros((min(m, c), c), matrix.dtype)
     if c <= MAX_COLUMNS_IN_LANES:
-        return _side_by_side((), matrix)
-    return qr_triangle(matrix) if c < 2 * MIN_PANEL_COLUMNS else _by_panels(matrix)
+        return _r_in_lanes((), matrix)
+    return qr_triangle(matrix) if c < 2 * MIN_PANEL_COLUMNS else _r_by_panels(matrix)
 
 
-def _by_panels(matrix: Float[Array, "m c"]) -> Float[Array, "k c"]:
-    """LAPACK reflects column by column up to 128 of them, but applies more than 32 reflections as matrix products."""
-    left, done = matrix, []
+def _r_by_panels(matrix: Float[Array, "m c"]) -> Float[Array, "k c"]:
+    """Decompose panel by panel, because LAPACK reflects up to 128 columns one by one, without matrix products."""
+    rest, rows = matrix, []
     n_panels = matrix.shape[1] // MIN_PANEL_COLUMNS
     for panel in range(n_panels):
-        width = left.shape[1] // (n_panels - panel)
-        packed, factors = householder_qr(left[:, :width])
+        width = rest.shape[1] // (n_panels - panel)
+        packed, factors = householder_qr(rest[:, :width])
         corner = jnp.triu(packed[:width])
-        rest = apply_q_transposed(packed, factors, left[:, width:])
-        before = matrix.shape[1] - left.shape[1]
-        done.append(jnp.pad(jnp.concatenate([corner, rest[:width]], 1), ((0, 0), (before, 0))))
-        left = rest[width:]
-    return jnp.concatenate(done)
+        beside = apply_q_transposed(packed, factors, rest[:, width:])
+        n_before = matrix.shape[1] - rest.shape[1]
+        rows.append(jnp.pad(jnp.concatenate([corner, beside[:width]], 1), ((0, 0), (n_before, 0))))
+        rest = beside[width:]
+    return jnp.concatenate(rows)
 
 
 @refuse_derivatives
 @in_lanes
-def _side_by_side(shared: tuple[()], matrix: Float[Array, "m c b"]) -> Float[Array, "k c b"]:
+def _r_in_lanes(shared: tuple[()], matrix: Float[Array, "m c b"]) -> Float[Array, "k c b"]:
     m, c, b = matrix.shape
-    left, done = jnp.moveaxis(matrix, 1, 0), []
+    rest, done = jnp.moveaxis(matrix, 1, 0), []
     for start in range(0, min(m, c), COLUMNS_PER_REDUCTION):
         n = min(COLUMNS_PER_REDUCTION, min(m, c) - start)
-        left = _reflected(left, n)
-        done.append(jnp.concatenate([jnp.zeros((start, n, b), matrix.dtype), left[:, :n]]))
-        left = left[n:, n:]
+        rest = _eliminate(rest, n)
+        done.append(jnp.concatenate([jnp.zeros((start, n, b), matrix.dtype), rest[:, :n]]))
+        rest = rest[n:, n:]
     rows = jnp.concatenate(done, 1).swapaxes(0, 1)
-    # Below the diagonal there are rounding errors of zero.
+    # Below the diagonal stand rounding errors in place of zeros.
     return jnp.where(jnp.arange(c)[None, :, None] < jnp.arange(len(rows))[:, None, None], 0, rows)
 
 
-def _reflected(columns: Float[Array, "c m b"], n: int) -> Float[Array, "c m b"]:
-    """The first `n` columns made triangular; a loop, which compiles faster than its unrolling."""
+def _eliminate(columns: Float[Array, "c m b"], n: int) -> Float[Array, "c m b"]:
+    """Make the first `n` columns triangular. A loop compiles faster than its unrolling."""
 
-    # The next reflector is part of what a step hands on: XLA would work it out again for every column. The first step
-    # has none yet.
+    # A step carries the next reflector, which XLA would otherwise compute again for every column. There is no reflector
+    # before the first step, which therefore does nothing but make one.
     def step(k: Array, carry: tuple[Array, ...]) -> tuple[Array, ...]:
         _, columns, v, factor = carry
         along = factor[None] * jnp.sum(v[None] * columns, 1)
@@ -81,8 +83,10 @@ def _reflected(columns: Float[Array, "c m b"], n: int) -> Float[Array, "c m b"]:
 
 
 def reflector(column: Float[Array, "m b"], k: Int[Array, ""]) -> tuple[Float[Array, "m b"], Float[Array, " b"]]:
-    """v and 2 / |v|² of the reflection that leaves nothing of a column below its entry `k`, nor changes what is above
-    it."""
+    """Compute the reflection that zeros a column below its entry `k` and keeps the entries above.
+
+    **Returns:** The vector v of the reflection 1 - 2 v vᵀ / |v|², and the factor 2 / |v|².
+    """
     index = jnp.arange(len(column))[:, None]
     below = jnp.where(index >= k, column, 0)
     length = jnp.sqrt(jnp.sum(below**2, 0))

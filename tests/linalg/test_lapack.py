@@ -1,0 +1,29 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxfeat.linalg import lapack
+
+
+@pytest.mark.parametrize("name", ["qr_triangle", "eigh", "singular_values", "right_singular_vectors"])
+def test_lapack_gets_one_matrix_at_a_time(name):
+    """On a batch the thread pool of XLA can deadlock."""
+    batch = jnp.ones((2, 3, 20, 20))
+    program = jax.jit(jax.vmap(jax.vmap(getattr(lapack, name)))).lower(batch).compile().as_text()
+    (call,) = [line for line in program.splitlines() if 'custom_call_target="lapack' in line]
+    assert "f64[20,20]" in call and "f64[2,3" not in call and "f64[6,20" not in call
+
+
+def test_solutions_solve_their_equations():
+    rng = np.random.default_rng(0)
+    matrices, right = rng.normal(size=(2, 4, 4)), rng.normal(size=(2, 4))
+    upper = np.triu(matrices)
+    for solve, product in (
+        (lapack.solve_linear, matrices),
+        (lapack.solve_upper, upper),
+        (lapack.solve_upper_transposed, upper.swapaxes(1, 2)),
+    ):
+        given = matrices if product is matrices else upper
+        found = np.asarray(jax.vmap(solve)(given, right))
+        np.testing.assert_allclose(np.einsum("bij,bj->bi", product, found), right, atol=1e-12)
