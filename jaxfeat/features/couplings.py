@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxfeat.so3.coupling import is_coupled
+from jaxfeat.so3.coupling import can_couple
 
 
 class Chain(NamedTuple):
@@ -135,7 +135,7 @@ def _n_chains(ls: tuple[int, ...]) -> dict[tuple[bool, bool], int]:
         paths = longer
     found: dict[tuple[bool, bool], int] = {}
     for (L, odd), chains in paths.items():
-        if is_coupled(L, ls[-2], ls[-1]):
+        if can_couple(L, ls[-2], ls[-1]):
             last = bool((L + ls[-2] + ls[-1]) % 2)
             key = (last if len(ls) == 3 else odd, last)
             found[key] = found.get(key, 0) + chains

@@ -26,7 +26,7 @@ from jaxfeat.features.atoms import Y_00, Atoms, in_channels
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.species import SYMBOLS, atomic_numbers
 from jaxfeat.linalg.arrays import array_namespace, as_quantity, cast_to_jax_precision, concrete_values
-from jaxfeat.so3.harmonics import solid_harmonics_table
+from jaxfeat.so3.harmonics import solid_harmonics
 
 
 class DensityFeaturizer(AbstractAdditiveFeaturizer):
@@ -165,13 +165,13 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
         self, position: Float[Array, "3"], species: Int[Array, ""], mask: Bool[Array, ""]
     ) -> Float[Array, "q l m"]:
         radial = self.radial_factor(position @ position, mask)
-        return self.in_channels(radial[:, :, None] * solid_harmonics_table(self.l_max, position)[None], species)
+        return self.in_channels(radial[:, :, None] * solid_harmonics(self.l_max, position)[None], species)
 
     def density(self, env: Environment) -> Float[Array, "q l m"]:
         # Products of radial and angular factors are summed over neighbors without being formed one by one.
         radial = self.radial_factor(jnp.sum(env.positions**2, -1), env.mask)
         _, at = atoms_of(self, env)
-        harmonics = jax.vmap(partial(solid_harmonics_table, self.radial.l_max), out_axes=-1)(env.positions)
+        harmonics = jax.vmap(partial(solid_harmonics, self.radial.l_max), out_axes=-1)(env.positions)
         neighbors = jnp.einsum("qln,lmn->qlm", in_channels(at, radial), harmonics, precision="highest")
         return self.center_density(env.center_species, radial.dtype) + neighbors
 
@@ -209,7 +209,7 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
         """Radial factors of what neighbors add to the density, and their derivatives, `(l, q, k)`; angular factors and
         theirs, `(l, m, k)`; for all of the k coordinates, which stand last so that rows are long."""
         n, l_max = env.positions.shape[0], self.radial.l_max
-        harmonics = partial(solid_harmonics_table, l_max)
+        harmonics = partial(solid_harmonics, l_max)
 
         def factors(position: Array, species: Array, mask: Array) -> tuple[Array, Array, Array, Array]:
             def radial(position: Array) -> Array:

@@ -22,7 +22,7 @@ from jaxfeat.features.couplings import Block, Chain, blocks, count, halves, pair
 from jaxfeat.features.density import DensityFeaturizer
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.memory import check_memory
-from jaxfeat.so3.coupling import coupling
+from jaxfeat.so3.coupling import coupling_tensor
 
 ROWS = 512
 """Rows of a Jacobian that are worked out at a time."""
@@ -93,7 +93,7 @@ class _ManyBody(DensityFeaturizer):
             if len(chain.ls) > 1:
                 wanted.setdefault(chain.ls[:2], set()).add(chain.path[1])
         for (a, b), every in wanted.items():
-            tensors = [coupling(a, b, L) for L in sorted(every)]
+            tensors = [coupling_tensor(a, b, L) for L in sorted(every)]
             tensor = jnp.asarray(np.concatenate(tensors, -1), density.dtype)
             half = jnp.einsum("abM,qb->qaM", tensor, c[b], precision="highest")
             to_all = jnp.einsum("pa,qaM->pqM", c[a], half, precision="highest").reshape(-1, tensor.shape[-1])
@@ -107,7 +107,7 @@ class _ManyBody(DensityFeaturizer):
         def lengthened(chain: Chain) -> Array:
             if chain not in found:
                 *_, before, L = chain.path
-                tensor = jnp.asarray(coupling(before, chain.ls[-1], L), density.dtype)
+                tensor = jnp.asarray(coupling_tensor(before, chain.ls[-1], L), density.dtype)
                 right = jnp.einsum("abM,qb->qaM", tensor, c[chain.ls[-1]], precision="highest")
                 left = lengthened(Chain(chain.ls[:-1], chain.path[:-1]))
                 values = jnp.einsum("pa,qaM->pqM", left, right, precision="highest")

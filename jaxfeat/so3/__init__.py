@@ -1,1 +1,1 @@
-"""Harmonics and couplings of the rotation group; no atoms."""
+"""Harmonics and coupling tensors of the rotation group; no atoms."""

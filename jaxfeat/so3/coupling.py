@@ -1,23 +1,26 @@
-"""Real coupling tensors of three angular momenta, in exact arithmetic until the last step."""
+"""Real coupling tensors of three angular momenta, in exact arithmetic up to the last step."""
 
 from fractions import Fraction
 from functools import cache
-from math import factorial, sqrt
+from math import factorial, prod, sqrt
 
 import numpy as np
 
 
-def is_coupled(l1: int, l2: int, l3: int) -> bool:
-    """Whether the three satisfy the triangle inequality."""
+def can_couple(l1: int, l2: int, l3: int) -> bool:
+    """Tell whether three angular momenta satisfy the triangle inequality."""
     return abs(l1 - l2) <= l3 <= l1 + l2
 
 
 @cache
-def coupling(l1: int, l2: int, l3: int) -> np.ndarray:
-    """The invariant in l1 x l2 x l3, `(2 l1 + 1, 2 l2 + 1, 2 l3 + 1)` float64 of unit norm, read-only.
+def coupling_tensor(l1: int, l2: int, l3: int) -> np.ndarray:
+    """Compute the rotation-invariant tensor of three angular momenta in the basis of the real harmonics.
 
-    The 3j symbol in the basis of the real harmonics: real for even l1 + l2 + l3 and imaginary for odd, where its
-    imaginary part is taken (a pseudoscalar: it changes sign under inversion). Zero outside the triangle.
+    In this basis the 3j symbols are real for even l1 + l2 + l3 and imaginary for odd. Of imaginary ones the tensor is
+    the imaginary part; it is a pseudoscalar, which changes sign under inversion.
+
+    **Returns:** A read-only float64 array of shape `(2 l1 + 1, 2 l2 + 1, 2 l3 + 1)` and unit norm, or of zeros if the
+    three cannot couple.
     """
     complex_tensor = np.zeros((2 * l1 + 1, 2 * l2 + 1, 2 * l3 + 1), complex)
     for m1 in range(-l1, l1 + 1):
@@ -34,33 +37,31 @@ def coupling(l1: int, l2: int, l3: int) -> np.ndarray:
 
 @cache
 def wigner_3j(l1: int, l2: int, l3: int, m1: int, m2: int) -> float:
-    """The 3j symbol (l1 l2 l3; m1 m2 -m1-m2), by Racah's formula in rational numbers."""
+    """Compute the 3j symbol (l1 l2 l3; m1 m2 -m1-m2) by Racah's formula in rational numbers."""
     m3 = -m1 - m2
-    if not is_coupled(l1, l2, l3) or abs(m1) > l1 or abs(m2) > l2 or abs(m3) > l3:
+    if not can_couple(l1, l2, l3) or abs(m1) > l1 or abs(m2) > l2 or abs(m3) > l3:
         return 0.0
     total = Fraction(0)
     for k in range(max(0, l2 - l3 - m1, l1 - l3 + m2), min(l1 + l2 - l3, l1 - m1, l2 + m2) + 1):
         steps = (k, l3 - l2 + k + m1, l3 - l1 + k - m2, l1 + l2 - l3 - k, l1 - k - m1, l2 - k + m2)
-        total += Fraction((-1) ** k, _product(steps))
+        total += Fraction((-1) ** k, _factorials(steps))
     squared = (
-        Fraction(_product((l1 + l2 - l3, l1 - l2 + l3, -l1 + l2 + l3)), factorial(l1 + l2 + l3 + 1))
-        * _product((l1 + m1, l1 - m1, l2 + m2, l2 - m2, l3 + m3, l3 - m3))
+        Fraction(_factorials((l1 + l2 - l3, l1 - l2 + l3, -l1 + l2 + l3)), factorial(l1 + l2 + l3 + 1))
+        * _factorials((l1 + m1, l1 - m1, l2 + m2, l2 - m2, l3 + m3, l3 - m3))
         * total**2
     )
     sign = (-1) ** (l1 - l2 - m3) * (1 if total >= 0 else -1)
     return sign * sqrt(squared)
 
 
-def _product(numbers: tuple[int, ...]) -> int:
-    result = 1
-    for number in numbers:
-        result *= factorial(number)
-    return result
+def _factorials(numbers: tuple[int, ...]) -> int:
+    """Multiply the factorials of numbers."""
+    return prod(map(factorial, numbers))
 
 
 @cache
 def _to_real(l: int) -> np.ndarray:
-    """Rows: the real harmonics in terms of the complex ones, for coupling coefficients of the real basis."""
+    """Write the real harmonics, one a row, in terms of the complex ones."""
     u = np.zeros((2 * l + 1, 2 * l + 1), complex)
     u[l, l] = 1
     for m in range(1, l + 1):

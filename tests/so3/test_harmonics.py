@@ -13,9 +13,22 @@ AXES = np.concatenate([np.eye(3), -np.eye(3)])
 POINTS = np.concatenate([np.random.default_rng(0).normal(size=(40, 3)), AXES, 1e-9 * AXES[:3] + AXES[[2, 2, 5]]])
 
 
+def in_one_row(l_max, r):
+    """Take (l, m) from the table in one row, at l² + l + m."""
+    table = solid_harmonics(l_max, r)
+    return jnp.concatenate([table[..., l, l_max - l : l_max + l + 1] for l in range(l_max + 1)], -1)
+
+
+def test_the_table_is_zero_beyond_m():
+    table = np.asarray(solid_harmonics(3, jnp.asarray(POINTS[:5])))
+    assert table.shape == (5, 4, 7)
+    beyond = np.abs(np.arange(-3, 4)) > np.arange(4)[:, None]
+    assert not table[:, beyond].any() and table[:, ~beyond].all()
+
+
 def test_values_are_scipys_up_to_the_largest_l():
     radii = np.linalg.norm(POINTS, axis=-1)
-    found = np.asarray(jax.jit(solid_harmonics, static_argnums=0)(L_LIMIT, jnp.asarray(POINTS)))
+    found = np.asarray(jax.jit(in_one_row, static_argnums=0)(L_LIMIT, jnp.asarray(POINTS)))
     for l in range(L_LIMIT + 1):
         expected = np.array([real_harmonics(l, m, POINTS) for m in range(-l, l + 1)]).T
         error = np.abs(found[:, l * l : (l + 1) ** 2] / radii[:, None] ** l - expected)
@@ -23,21 +36,21 @@ def test_values_are_scipys_up_to_the_largest_l():
 
 
 def test_only_the_constant_survives_at_the_origin():
-    values = np.asarray(solid_harmonics(6, jnp.zeros(3)))
+    values = np.asarray(in_one_row(6, jnp.zeros(3)))
     assert values[0] == pytest.approx(1 / sqrt(4 * pi), rel=1e-15)
     assert not values[1:].any()
 
 
 def test_leading_axes_are_a_batch():
     batch = jnp.asarray(POINTS[:12].reshape(3, 4, 3))
-    values = np.asarray(solid_harmonics(2, batch))
+    values = np.asarray(in_one_row(2, batch))
     assert values.shape == (3, 4, 9)
     expected = np.sqrt(3 / (4 * np.pi)) * np.asarray(batch)[..., [1, 2, 0]]
     assert np.abs(values[..., 1:4] - expected).max() < 1e-14
 
 
 def test_float32_stays_float32():
-    found = jax.jit(solid_harmonics, static_argnums=0)(8, jnp.asarray(POINTS[:40], jnp.float32))
+    found = jax.jit(in_one_row, static_argnums=0)(8, jnp.asarray(POINTS[:40], jnp.float32))
     assert found.dtype == jnp.float32
     radii = np.linalg.norm(POINTS[:40], axis=-1)
     for l in range(9):
@@ -79,7 +92,7 @@ def _value(terms, point):
 
 @pytest.fixture(scope="module")
 def three_derivatives():
-    function = lambda r: solid_harmonics(4, r)  # noqa: E731
+    function = lambda r: in_one_row(4, r)  # noqa: E731
     first = jax.jacfwd(function)
     return jax.jit(lambda r: (function(r), first(r), jax.jacfwd(first)(r), jax.jacfwd(jax.jacfwd(first))(r)))
 
@@ -108,11 +121,11 @@ def test_derivatives_to_third_order_are_those_of_the_polynomials(three_derivativ
 def test_harmonics_are_homogeneous_and_harmonic():
     # Euler: r . grad = l. Laplace: the trace of the Hessian vanishes, compared with its entries.
     point = jnp.asarray([0.6, -0.5, 0.7])
-    function = lambda r: solid_harmonics(L_LIMIT, r)  # noqa: E731
+    function = lambda r: in_one_row(L_LIMIT, r)  # noqa: E731
     values, euler = jax.jit(lambda r: jax.jvp(function, (r,), (r,)))(point)
     degree = np.repeat(np.arange(L_LIMIT + 1), 2 * np.arange(L_LIMIT + 1) + 1)
     assert np.abs(np.asarray(euler) - degree * np.asarray(values)).max() < 1e-12 * np.abs(euler).max()
-    hessian = np.asarray(jax.jit(jax.jacfwd(jax.jacfwd(lambda r: solid_harmonics(10, r))))(point))
+    hessian = np.asarray(jax.jit(jax.jacfwd(jax.jacfwd(lambda r: in_one_row(10, r))))(point))
     trace = np.trace(hessian, axis1=-2, axis2=-1)
     assert np.abs(trace).max() < 1e-12 * np.abs(hessian).max()
 
@@ -124,6 +137,6 @@ def test_harmonics_are_orthonormal_on_the_sphere():
     grid = np.stack(
         [np.outer(sines, np.cos(angles)), np.outer(sines, np.sin(angles)), np.outer(cosines, np.ones(18))], -1
     )
-    values = np.asarray(solid_harmonics(8, jnp.asarray(grid)))
+    values = np.asarray(in_one_row(8, jnp.asarray(grid)))
     gram = np.einsum("tpa,tpb,t->ab", values, values, weights) * 2 * np.pi / 18
     assert np.abs(gram - np.eye(81)).max() < 1e-13

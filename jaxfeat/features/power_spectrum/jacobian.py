@@ -27,8 +27,8 @@ from jaxfeat.geometry.environment import Environment
 from jaxfeat.linalg.lanes import MAX_NEIGHBORS_IN_LANES, in_lanes
 from jaxfeat.linalg.lapack import qr_triangle
 from jaxfeat.linalg.triangular import r_factor
-from jaxfeat.so3.coupling import coupling
-from jaxfeat.so3.harmonics import solid_harmonics_table
+from jaxfeat.so3.coupling import coupling_tensor
+from jaxfeat.so3.harmonics import solid_harmonics
 
 WORTHWHILE = 0.25
 """Share of the rows that the second QR has to save."""
@@ -118,7 +118,7 @@ def harmonics_and_gradients(
     weight of a feature; m = -l ... l, then zeros."""
     n, _, *batch = positions.shape
     points = positions.swapaxes(0, 1).reshape(3, positions.size // 3)
-    table = jax.vmap(lambda r: solid_harmonics_table(l_max, r), -1, -1)(points)
+    table = jax.vmap(lambda r: solid_harmonics(l_max, r), -1, -1)(points)
     degree = 2 * np.arange(1, l_max + 1) + 1
     scale = jnp.asarray(degree**-0.25, table.dtype)[:, None, None]
     m = (np.arange(2 * l_max + 1)[None] + l_max - np.arange(1, l_max + 1)[:, None]) % (2 * l_max + 1)
@@ -135,7 +135,7 @@ def _gradients(l_max: int) -> Float[np.ndarray, "l 3 m p"]:
     p = -l_max ... l_max."""
     found = np.zeros((l_max, 3, 2 * l_max + 1, 2 * l_max + 1))
     for l in range(1, l_max + 1):
-        tensor = (-1) ** l * sqrt(l) * (2 * l + 1) * coupling(l - 1, 1, l)
+        tensor = (-1) ** l * sqrt(l) * (2 * l + 1) * coupling_tensor(l - 1, 1, l)
         # Harmonics of l = 1 are y, z, x.
         found[l - 1, :, : 2 * l + 1, l_max - l + 1 : l_max + l] = tensor.transpose(1, 2, 0)[[2, 0, 1]]
     return found

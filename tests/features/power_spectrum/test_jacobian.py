@@ -11,7 +11,7 @@ import jaxfeat
 from jaxfeat import Environment
 from jaxfeat.features.power_spectrum.jacobian import _gradients
 from jaxfeat.geometry.random import random_environments
-from jaxfeat.so3.harmonics import solid_harmonics_table
+from jaxfeat.so3.harmonics import solid_harmonics
 
 SPECIES = ("H", "C", "O")
 
@@ -109,7 +109,7 @@ def test_other_features_go_by_their_rows():
 
 def test_gradients_of_harmonics_are_harmonics():
     l_max, r = 5, jnp.asarray([0.3, -0.5, 0.7])
-    harmonics = lambda r: solid_harmonics_table(l_max, r)  # noqa: E731
+    harmonics = lambda r: solid_harmonics(l_max, r)  # noqa: E731
     table, slopes = jax.jit(lambda r: (harmonics(r), jax.jacfwd(harmonics)(r)))(r)
     for l in range(1, l_max + 1):
         found = np.einsum("xmp,p->mx", _gradients(l_max)[l - 1], table[l - 1])[: 2 * l + 1]
