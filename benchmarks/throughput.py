@@ -17,7 +17,7 @@ import jax
 
 import jaxfeat
 from jaxfeat.geometry.environment import concatenate_on_host
-from jaxfeat.spectrum.chunks import chunks
+from jaxfeat.spectrum.blocks import spectra_in_blocks
 
 SETTINGS = {"species": ("C", "H"), "n_max": 8, "l_max": 6, "r_cut": 4.0}
 
@@ -34,7 +34,7 @@ def main() -> None:
 
     def alone() -> float:
         begin = time.perf_counter()
-        for _ in chunks(f, batch, screened=True):
+        for _ in spectra_in_blocks(f, batch, screened=True):
             pass
         return len(batch) / (time.perf_counter() - begin)
 

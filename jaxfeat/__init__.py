@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from jaxfeat.spectrum.driver import singular_spectrum as singular_spectrum
     from jaxfeat.spectrum.jacobian import jacobian as jacobian
     from jaxfeat.spectrum.log_sensitivity import log_sensitivity as log_sensitivity
-    from jaxfeat.spectrum.solve import Spectrum as Spectrum
+    from jaxfeat.spectrum.spectrum import Spectrum as Spectrum
     from jaxfeat.spectrum.status import Status as Status
     from jaxfeat.store.sweep import sweep as sweep
 
@@ -76,7 +76,7 @@ _HOMES = {
     "RadialSpectrum": "features.radial_spectrum",
     "SingularPath": "singular.trace",
     "SingularPoints": "singular.singular_points",
-    "Spectrum": "spectrum.solve",
+    "Spectrum": "spectrum.spectrum",
     "Stabilizer": "geometry.symmetry",
     "Status": "spectrum.status",
     "Structure": "geometry.structure",

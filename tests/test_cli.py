@@ -21,7 +21,7 @@ from jaxfeat.choose import converge
 from jaxfeat.cli import main
 from jaxfeat.cli.output import progress_bar
 from jaxfeat.nulls import scan as scanning
-from jaxfeat.spectrum import chunks as chunking
+from jaxfeat.spectrum import blocks
 from jaxfeat.store import resume
 from jaxfeat.store import sweep as sweeping
 
@@ -105,7 +105,7 @@ def test_ctrl_c_is_not_lost(ctrl_c):
 def test_a_scan_into_a_store_goes_on_and_prints_tables(tmp_path, capsys, monkeypatch, ctrl_c):
     store = tmp_path / "s.zarr"
     # Sixteen at once, as above.
-    monkeypatch.setattr(chunking, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 1)
     assert scan("random-methane:6", "--out", store) == 0
     first = capsys.readouterr().out
     assert "The most blind of 6 environments" in first and "C0 of random CH4 " in first

@@ -31,11 +31,12 @@ from jaxfeat.nulls.classify import POSITION_TOLERANCE
 from jaxfeat.nulls.scan import CLASSIFY_BELOW
 from jaxfeat.nulls.sites import build_filtration, list_sites, rigid_space, wave_gradients_at_sites
 from jaxfeat.nulls.visibility import least_visibility
-from jaxfeat.spectrum.chunks import Chunk, Progress, portions
-from jaxfeat.spectrum.driver import species_held
-from jaxfeat.spectrum.jacobian import single_jacobian
-from jaxfeat.spectrum.reduce import Reduced
-from jaxfeat.spectrum.solve import Spectrum, spectrum_of
+from jaxfeat.spectrum.blocks import Block, Progress, blocks_by_shape
+from jaxfeat.spectrum.jacobian import item_jacobian
+from jaxfeat.spectrum.plan import species_present
+from jaxfeat.spectrum.reduce import JacobianRows
+from jaxfeat.spectrum.solve import decompose
+from jaxfeat.spectrum.spectrum import Spectrum
 
 MIN_PER_PROGRAM = 300
 """Environments of one shape that are not worth compilations of their own: there is one for each n_max."""
@@ -82,7 +83,7 @@ def converge(
     records, done = [], 0
     for one, grid in zip(featurizers, grids, strict=True):
         found: list[_Seen] = []
-        for chunk in portions(grid.of(grid.n_max[-1]), host, MIN_PER_PROGRAM):
+        for chunk in blocks_by_shape(grid.of(grid.n_max[-1]), host, MIN_PER_PROGRAM):
             found += _measured(one, grid, chunk)
             done += len(chunk.indices)
             if progress is not None:
@@ -112,7 +113,7 @@ def make_grids(
     grids = []
     for one in featurizers:
         grid = Grid(one, n_max, l_max)
-        held, counts = (species_held(one, batch) >= 0).sum(1), np.asarray(batch.n_neighbors)
+        held, counts = (species_present(one, batch) >= 0).sum(1), np.asarray(batch.n_neighbors)
         for n_species in np.unique(held).tolist():
             grid.check(n_species, int(counts[held == n_species].max()))
         grids.append(grid)
@@ -186,7 +187,7 @@ class _Seen(NamedTuple):
     hidden: _Hidden
 
 
-def _measured(f: AbstractFeaturizer, grid: Grid, chunk: Chunk) -> list[_Seen]:
+def _measured(f: AbstractFeaturizer, grid: Grid, chunk: Block) -> list[_Seen]:
     """The environments of a chunk that have a spectrum."""
     stacks, pairs = [], []
     with one_blas_thread():
@@ -280,7 +281,7 @@ def _triangles(
     """Of each environment's Jacobian, for each l_max, a triangle with the same singular values."""
 
     def single(subset: Int[Array, " k"] | np.ndarray, env: Environment) -> Float[Array, "l 3n n 3"]:
-        jacobian = single_jacobian(f.restricted_to_species(subset) if f.species is not None else f, env)
+        jacobian = item_jacobian(f.restricted_to_species(subset) if f.species is not None else f, env)
         size = 3 * jacobian.shape[1]
         matrix = jacobian.reshape(-1, size)
         triangles = [jnp.zeros((size, size), matrix.dtype)]
@@ -301,9 +302,9 @@ def _spectra(
     def single(triangle: Float[Array, "3n n 3"], n_features: Int[Array, ""] | np.ndarray, env: Environment) -> Any:
         norms = jnp.sqrt(jnp.sum(triangle**2, (0, 2)))
         return tuple(
-            spectrum_of(
-                Reduced(triangle.reshape(len(triangle), -1), norms, n_features), None, env,
-                equilibrated=scaled, every=True, directions=False,
+            decompose(
+                JacobianRows(triangle.reshape(len(triangle), -1), norms, n_features), env,
+                equilibrated=scaled, directions=False,
             )
             for scaled in (True, False)
         )  # fmt: skip

@@ -34,7 +34,7 @@ from jaxfeat.geometry.environment import Environment
 from jaxfeat.singular.batches import in_chunks, lanes_for
 from jaxfeat.singular.land import RUNNING, Landing, Residual, Rows, land
 from jaxfeat.singular.search_space import Free, faults
-from jaxfeat.spectrum.jacobian import weighed_jacobian
+from jaxfeat.spectrum.jacobian import jacobian_and_norms
 
 INVERSE_MESSAGES = {
     "recovered": "the environment has the features asked for, to the tolerance.",
@@ -195,7 +195,7 @@ def _residual(f: AbstractFeaturizer, features: Float[Array, " d"], start: Enviro
 
     def rows(point: Float[Array, " k"], direction: Float[Array, " p"]) -> Rows:
         env = start.with_positions(point.reshape(start.positions.shape))
-        jacobian, _ = weighed_jacobian(f, env)
+        jacobian, _ = jacobian_and_norms(f, env)
         return Rows(
             value=(f.features(env) - features) / size,
             by_point=jacobian.reshape(jacobian.shape[0], -1).T / size,

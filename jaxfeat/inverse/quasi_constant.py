@@ -16,9 +16,9 @@ from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.linalg.lapack import pseudo_inverse, qr_triangle
 from jaxfeat.singular.continuation import ACROSS, EASY, SMALLEST, STRAIGHT, Origin, checked, follow
-from jaxfeat.spectrum.jacobian import weighed_jacobian
-from jaxfeat.spectrum.reduce import all_rows
-from jaxfeat.spectrum.solve import spectrum_of
+from jaxfeat.spectrum.jacobian import jacobian_and_norms
+from jaxfeat.spectrum.reduce import keep_all_rows
+from jaxfeat.spectrum.solve import decompose
 
 LARGEST = 0.02
 """Å, of a step."""
@@ -190,8 +190,8 @@ def _looked(f: AbstractFeaturizer, env: Environment, goal: Array, along: np.ndar
 
 @eqx.filter_jit
 def _look(f: AbstractFeaturizer, env: Environment, goal: Array, along: Float[Array, "n 3"]) -> _Look:
-    jacobian, added = weighed_jacobian(f, env)
-    spectrum = spectrum_of(all_rows(jacobian, added), f, env, equilibrated=False, every=False)
+    jacobian, added = jacobian_and_norms(f, env)
+    spectrum = decompose(keep_all_rows(jacobian, added), env, f, equilibrated=False, collinear=False)
     axes = spectrum.directions.reshape(len(spectrum.values), -1)
     residual = f.features(env) - goal
     # Coordinates in which the path is the first axis, so that the others are what is across it; and few rows.

@@ -35,11 +35,13 @@ from jaxfeat.nulls.sites import (
     rigid_space,
     wave_gradients_at_sites,
 )
-from jaxfeat.spectrum.jacobian import assembled, center_jacobians, weighed_jacobian
-from jaxfeat.spectrum.reduce import all_rows
+from jaxfeat.spectrum.assemble import assemble_jacobian, center_jacobians
+from jaxfeat.spectrum.jacobian import jacobian_and_norms
+from jaxfeat.spectrum.reduce import keep_all_rows
 from jaxfeat.spectrum.sizes import check_null_space
-from jaxfeat.spectrum.solve import Spectrum, spectrum_of
-from jaxfeat.spectrum.status import MESSAGES, StatusName
+from jaxfeat.spectrum.solve import decompose
+from jaxfeat.spectrum.spectrum import Spectrum
+from jaxfeat.spectrum.status import STATUS_MESSAGES, StatusName
 
 POSITION_TOLERANCE = 1e-5
 """Å, for stabilizer and kernel alike. Coordinates with six digits, as ASE's g2 has them, keep their point groups (none
@@ -108,14 +110,14 @@ def _weighed(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Str
     if isinstance(f, AbstractStructureMap):
         assert isinstance(at, Structure)
         rows, weights = center_jacobians(f, at)
-        return *assembled(f, at, rows, weights), weights
-    jacobian, added = weighed_jacobian(f, at)
+        return *assemble_jacobian(f, at, rows, weights), weights
+    jacobian, added = jacobian_and_norms(f, at)
     return jacobian, added, added
 
 
 @eqx.filter_jit
 def _spectrum(jacobian: Any, added: Any, at: Environment | Structure) -> Spectrum:
-    return spectrum_of(all_rows(jacobian, added), None, at, equilibrated=True, every=True)
+    return decompose(keep_all_rows(jacobian, added), at, equilibrated=True)
 
 
 def kernel_dimension(
@@ -158,7 +160,7 @@ def _single(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Stru
     status = StatusName(str(found.spectrum.status))
     if status not in ("ok", "no-signal") and not (status == "empty" and isinstance(at, Structure) and at.mask.any()):
         nothing = {name: np.zeros((0, size // 3, 3)) for name in CAUSES}
-        return NullSpace(nothing, 0, None, {}, {}, (np.nan, np.nan), status, MESSAGES[status])
+        return NullSpace(nothing, 0, None, {}, {}, (np.nan, np.nan), status, STATUS_MESSAGES[status])
 
     featurizer = f.environment_featurizer
     spaces = _spaces(f, at, found, featurizer.nu, tolerance)
@@ -195,7 +197,7 @@ def _single(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Stru
         floor=floor,
         sensitivity=_sensitivity(found.spectrum, raw),
         status=status,
-        reason=reason or MESSAGES[status],
+        reason=reason or STATUS_MESSAGES[status],
         atoms=None if isinstance(spaces.stabilizer, tuple) else seen if seen.ndim == 1 else np.asarray(at.mask),
     )
 

@@ -13,7 +13,7 @@ from jaxfeat.geometry.environment import Environment
 from jaxfeat.nulls.causes import CAUSES
 from jaxfeat.nulls.classify import POSITION_TOLERANCE, null_space
 from jaxfeat.nulls.scan import explain_null_space
-from jaxfeat.spectrum.chunks import Progress
+from jaxfeat.spectrum.blocks import Progress
 from jaxfeat.spectrum.driver import singular_spectrum
 
 MAX_PER_CAUSE = 3

@@ -16,7 +16,7 @@ from jaxfeat.geometry.species import SYMBOLS
 from jaxfeat.nulls.causes import CAUSES, NullSpace
 from jaxfeat.nulls.classify import null_space
 from jaxfeat.nulls.cure import cure
-from jaxfeat.spectrum.chunks import Progress, chunks
+from jaxfeat.spectrum.blocks import Progress, spectra_in_blocks
 
 RARE = ("locality", "other")
 """Causes that a record lists only where there are null directions of them."""
@@ -133,7 +133,7 @@ def scan_arrays(
         status=status,
     )
     done = 0
-    for indices, spectra in chunks(f, host, screened, chunk):
+    for indices, spectra in spectra_in_blocks(f, host, screened, chunk):
         m = len(indices)
         raw, equilibrated = spectra
         known = raw.status.names == "ok"

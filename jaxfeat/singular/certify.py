@@ -16,9 +16,9 @@ from jaxfeat.linalg.subspaces import least_norm_solutions
 from jaxfeat.singular.batches import in_chunks, land_all
 from jaxfeat.singular.equations import Problem
 from jaxfeat.singular.search_space import AbstractSearchSpace
-from jaxfeat.spectrum.jacobian import weighed_jacobian
-from jaxfeat.spectrum.reduce import all_rows
-from jaxfeat.spectrum.solve import spectrum_of
+from jaxfeat.spectrum.jacobian import jacobian_and_norms
+from jaxfeat.spectrum.reduce import keep_all_rows
+from jaxfeat.spectrum.solve import decompose
 
 CUT = 1e-11
 """Singular values of the linearised equations below this, relative to the largest, are zeros to rounding."""
@@ -102,7 +102,7 @@ def _violation(space: AbstractSearchSpace, point: Array, env: Environment) -> Ar
 @eqx.filter_jit
 def _jacobians(f: AbstractFeaturizer, environments: Environment) -> tuple[Array, Array]:
     # The one program with the features' Jacobian: what is done with it is compiled apart, in a tenth of the time.
-    return jax.vmap(lambda env: weighed_jacobian(f, env))(environments)
+    return jax.vmap(lambda env: jacobian_and_norms(f, env))(environments)
 
 
 @eqx.filter_jit
@@ -111,7 +111,7 @@ def _measured(
 ) -> Seen:
     def one(jacobian: Array, added: Array, point: Array, direction: Array, env: Environment) -> Seen:
         values, axes = problem.spectrum(jacobian, env)
-        spectrum = spectrum_of(all_rows(jacobian, added), problem.f, env, equilibrated=False, every=True)
+        spectrum = decompose(keep_all_rows(jacobian, added), env, problem.f, equilibrated=False)
         largest = spectrum.values.max(initial=0, where=jnp.isfinite(spectrum.values))
         velocity = jacobian.reshape(jacobian.shape[0], -1) @ direction
         violation = _violation(problem.space, point, env)

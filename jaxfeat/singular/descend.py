@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.singular.equations import Problem
-from jaxfeat.spectrum.jacobian import single_jacobian
+from jaxfeat.spectrum.jacobian import item_jacobian
 
 STEPS = 100
 RATE = 0.02
@@ -42,7 +42,7 @@ def descend(
     def step(carry: tuple, _: None) -> tuple[tuple, None]:
         point, state, best, lowest = carry
         env = problem.space.environment(point, start)
-        direction = problem.spectrum(single_jacobian(problem.f, env), env)[1][-1]
+        direction = problem.spectrum(item_jacobian(problem.f, env), env)[1][-1]
         value, gradient = jax.value_and_grad(problem.objective)(point, direction, start)
         better = value < lowest
         best, lowest = jnp.where(better, point, best), jnp.where(better, value, lowest)

@@ -15,7 +15,7 @@ from jaxfeat.singular.land import Residual, Rows
 from jaxfeat.singular.random_invariants import RandomInvariants
 from jaxfeat.singular.search_space import AbstractSearchSpace
 from jaxfeat.singular.velocity import environment_velocity
-from jaxfeat.spectrum.jacobian import velocity
+from jaxfeat.spectrum.jacobian import directional_derivative
 
 PENALTY = 100.0
 """Of violated constraints in a descent, per Å²: much against a logarithm's slope."""
@@ -124,7 +124,7 @@ class Problem(eqx.Module):
         """
         env = self.space.environment(point, start)
         v = _on_atoms(direction, env)
-        moved = self.rows @ velocity(self.f, env, v)
+        moved = self.rows @ directional_derivative(self.f, env, v)
         seen = v if self.reference is None else self.reference.velocity(env, v)
         tiny = jnp.finfo(point.dtype).tiny
         value = (jnp.log(jnp.sum(moved**2) + tiny) - jnp.log(jnp.sum(seen**2) + tiny)) / 2

@@ -18,9 +18,9 @@ from jaxfeat.geometry.environment import Environment
 from jaxfeat.linalg.lapack import solve_linear
 from jaxfeat.linalg.threads import one_blas_thread
 from jaxfeat.manifolds.manifold import AbstractManifold
-from jaxfeat.spectrum.jacobian import velocity, weighed_jacobian
-from jaxfeat.spectrum.reduce import all_rows
-from jaxfeat.spectrum.solve import spectrum_of
+from jaxfeat.spectrum.jacobian import directional_derivative, jacobian_and_norms
+from jaxfeat.spectrum.reduce import keep_all_rows
+from jaxfeat.spectrum.solve import decompose
 
 ITERATIONS = 40
 PATIENCE = 8
@@ -258,8 +258,8 @@ def _step(f: AbstractFeaturizer, place: ManifoldSlice, batch: Any, cells: Any, b
 
 def _probe(f: AbstractFeaturizer, place: ManifoldSlice, theta: Float[Array, " p"], depth: Int[Array, ""]) -> _Probe:
     env = place(theta)
-    jacobian, added = weighed_jacobian(f, env)
-    spectrum = spectrum_of(all_rows(jacobian, added), f, env, equilibrated=True, every=True)
+    jacobian, added = jacobian_and_norms(f, env)
+    spectrum = decompose(keep_all_rows(jacobian, added), env, f, equilibrated=True)
     which = jnp.maximum(spectrum.n_values - 1 - depth, 0)
     largest = spectrum.values[0]
     seen = (jacobian / spectrum.scale[None, :, None]).reshape(len(jacobian), -1) @ spectrum.directions.reshape(
@@ -270,7 +270,7 @@ def _probe(f: AbstractFeaturizer, place: ManifoldSlice, theta: Float[Array, " p"
     displacement = spectrum.directions[which] / spectrum.scale[:, None]
 
     def image(theta: Array) -> Array:
-        return velocity(f, place(theta), displacement) / largest
+        return directional_derivative(f, place(theta), displacement) / largest
 
     derivative = jax.jacfwd(image)(theta)
     for _ in range(2):

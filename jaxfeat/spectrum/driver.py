@@ -18,12 +18,13 @@ from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.linalg.batching import BLOCK_ITEMS, map_blocks, map_blocks_in_two_steps
 from jaxfeat.linalg.jit import tuned_jit
-from jaxfeat.linalg.lanes import MAX_NEIGHBORS_IN_LANES
 from jaxfeat.linalg.primitive import inside_transformation
-from jaxfeat.spectrum.reduce import Reduced, few_rows, gram
-from jaxfeat.spectrum.refine import refinable, refined_spectra
+from jaxfeat.spectrum.plan import chunk_size, species_present
+from jaxfeat.spectrum.reduce import JacobianGram, JacobianRows, reduce_to_gram, reduce_to_rows
+from jaxfeat.spectrum.refine import gram_is_faster, spectra_from_gram
 from jaxfeat.spectrum.sizes import check_spectra
-from jaxfeat.spectrum.solve import Spectrum, spectrum_of
+from jaxfeat.spectrum.solve import decompose
+from jaxfeat.spectrum.spectrum import Spectrum
 
 
 def singular_spectrum(
@@ -70,11 +71,11 @@ def singular_spectrum(
     directions = not screened if directions is None else directions
     if inside_transformation():
         return _compiled(f, at, equilibrated, False, directions, screened)
-    refined = (screened or not directions) and refinable(f, at)
+    refined = (screened or not directions) and gram_is_faster(f, at)
     abreast = BLOCK_ITEMS if refined else chunk_size(f, at, screened)
     check_spectra(f, at, abreast=abreast, directions=directions, by_gram=refined or screened)
     if refined:
-        found = _refined(f, species_held(f.environment_featurizer, at), at, equilibrated, screened)
+        found = _refined(f, species_present(f.environment_featurizer, at), at, equilibrated, screened)
     else:
         found = _compiled(f, at, equilibrated, True, directions, screened)
     if screened or not np.asarray(found.certified).all():
@@ -110,24 +111,6 @@ def _with_certified(
     return jax.tree.map(jnp.asarray, jax.tree.map(put, host, again))
 
 
-def species_held(f: AbstractFeaturizer, at: Environment | Structure) -> Int[np.ndarray, "*b s"]:
-    """The featurizer's species in each environment, its center among them, or structure, then -1; as many as any of
-    them holds."""
-    species, mask = np.asarray(at.species), np.asarray(at.mask)
-    if isinstance(at, Environment):
-        center = np.asarray(at.center_species)[..., None]
-        species = np.concatenate([species, center], -1)
-        mask = np.concatenate([mask, np.ones_like(center, bool)], -1)
-    if f.species is None or not len(f.species):
-        return np.zeros((*species.shape[:-1], 0), np.int32)
-    known = np.asarray(f.species)
-    # Species by species: NumPy takes ten times as long to reduce an axis that is not the last.
-    present = np.stack([((species == one) & mask).any(-1) for one in known], -1)
-    first = np.sort(np.where(present, np.arange(len(known)), len(known)), -1)
-    most = max(present.sum(-1).max(initial=0), 1)
-    return np.append(known, -1).astype(np.int32)[first[..., :most]]
-
-
 @tuned_jit
 def _refined(
     f: AbstractFeaturizer | AbstractStructureMap,
@@ -137,16 +120,9 @@ def _refined(
     screened: bool,
 ) -> Spectrum:
     def of_batch(batch: tuple[Int[Array, "b s"] | np.ndarray, Environment | Structure]) -> Spectrum:
-        return refined_spectra(f, *batch, [equilibrated], screened)[0]
+        return spectra_from_gram(f, *batch, [equilibrated], screened)[0]
 
     return map_blocks(of_batch, (subsets, at), len(at.batch_shape))
-
-
-LANE_BYTES = 2_000_000
-"""Rows of Jacobians that are worked on at a time: about what the caches of a core hold. Measured."""
-
-ALONE_BYTES = 32_000_000
-"""Rows of one Jacobian from which on it is worked on alone: side by side, large ones only take memory."""
 
 
 @tuned_jit
@@ -158,26 +134,14 @@ def _compiled(
     directions: bool,
     screened: bool,
 ) -> Spectrum:
-    def reduce(item: Environment | Structure) -> Reduced:
-        return (gram if screened else few_rows)(f, item)
+    def reduce(item: Environment | Structure) -> JacobianRows | JacobianGram:
+        return (reduce_to_gram if screened else reduce_to_rows)(f, item)
 
-    def finish(reduced: Reduced, item: Environment | Structure) -> Spectrum:
-        how = {"equilibrated": equilibrated, "every": every, "directions": directions, "squared": screened}
-        return spectrum_of(reduced, f, item, **how)
+    def finish(reduced: JacobianRows | JacobianGram, item: Environment | Structure) -> Spectrum:
+        how = {"equilibrated": equilibrated, "collinear": every, "directions": directions}
+        return decompose(reduced, item, f, **how)
 
     return map_blocks_in_two_steps(reduce, finish, at, len(at.batch_shape), chunk_size(f, at, screened))
-
-
-def chunk_size(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure, screened: bool) -> int:
-    """Items that are best worked on side by side."""
-    n, centers = (at.max_neighbors, 1) if isinstance(at, Environment) else (at.neighbor.shape[-1], at.center.shape[-1])
-    if isinstance(at, Structure) and n > MAX_NEIGHBORS_IN_LANES:
-        # Their centers go one by one.
-        return 1
-    # JᵀJ comes from a few matrices of its own size.
-    rows, most = (24 * n, 64) if screened else (f.environment_featurizer.n_compact_rows(n), 32)
-    one = max(at.positions.dtype.itemsize * rows * 3 * n, 1)
-    return max(min(max(LANE_BYTES // one, 8 if one < ALONE_BYTES else 1), most) // centers, 1)
 
 
 def _fitted(spectrum: Spectrum) -> Spectrum:

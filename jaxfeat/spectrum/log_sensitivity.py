@@ -23,9 +23,10 @@ from jaxfeat.geometry.structure import Structure
 from jaxfeat.linalg.batching import map_blocks
 from jaxfeat.linalg.jit import tuned_jit
 from jaxfeat.linalg.lanes import MAX_NEIGHBORS_IN_LANES
-from jaxfeat.spectrum.jacobian import velocity, weighed_jacobian
-from jaxfeat.spectrum.reduce import few_rows
-from jaxfeat.spectrum.solve import Spectrum, spectrum_of
+from jaxfeat.spectrum.jacobian import directional_derivative, jacobian_and_norms
+from jaxfeat.spectrum.reduce import reduce_to_rows
+from jaxfeat.spectrum.solve import decompose
+from jaxfeat.spectrum.spectrum import Spectrum
 
 
 def log_sensitivity(
@@ -107,7 +108,7 @@ def _(primals: Any, tangents: Any, *, equilibrated: bool) -> tuple[Float[Array, 
 
     def speeds(f: Any, at: Any) -> Float[Array, "2 d"]:
         moves = extremes / _scale(f, at, spectrum)[None, :, None] if equilibrated else extremes
-        return jax.vmap(lambda move: velocity(f, at, move))(moves)
+        return jax.vmap(lambda move: directional_derivative(f, at, move))(moves)
 
     speed, change = eqx.filter_jvp(speeds, primals, tangents)
     squares = jnp.where(null, 1, jnp.sum(speed**2, 1))
@@ -116,7 +117,7 @@ def _(primals: Any, tangents: Any, *, equilibrated: bool) -> tuple[Float[Array, 
 
 
 def _spectrum(f: Any, at: Any, equilibrated: bool) -> Spectrum:
-    return spectrum_of(few_rows(f, at), f, at, equilibrated=equilibrated, every=True)
+    return decompose(reduce_to_rows(f, at), at, f, equilibrated=equilibrated)
 
 
 def _value(spectrum: Spectrum) -> tuple[Float[Array, ""], Bool[Array, ""]]:
@@ -131,7 +132,7 @@ def _value(spectrum: Spectrum) -> tuple[Float[Array, ""], Bool[Array, ""]]:
 
 def _scale(f: Any, at: Any, spectrum: Spectrum) -> Float[Array, " n"]:
     """The joint norms of the atoms' columns, as `Spectrum.scale`, in terms of `f` and `at`."""
-    squares = jnp.sum(weighed_jacobian(f, at)[0] ** 2, (0, 2))
+    squares = jnp.sum(jacobian_and_norms(f, at)[0] ** 2, (0, 2))
     # Columns that cancel are weighed by what was added up to them, which is held.
     told = squares > spectrum.scale**2 / 4
     return jnp.where(told, jnp.sqrt(jnp.where(told, squares, 1)), spectrum.scale)

@@ -1,7 +1,7 @@
-"""What a spectrum needs of a Jacobian: a few rows, or the Gram matrix of its columns.
+"""Reduction of a Jacobian to a few rows, or to JᵀJ.
 
-The Jacobian has as many rows as there are features; neither of these has more than there are coordinates. Where
-features offer a shorter way, or belong to one center each, J is never put together.
+A Jacobian has one row for each feature. Neither reduced form has more rows than there are coordinates. If the features
+offer a shorter way, or belong to one center each, the whole Jacobian is never put together.
 """
 
 from __future__ import annotations
@@ -21,18 +21,23 @@ from jaxfeat.geometry.structure import Structure
 from jaxfeat.linalg.gram import gram_matrix
 from jaxfeat.linalg.lanes import MAX_NEIGHBORS_IN_LANES
 from jaxfeat.linalg.triangular import r_factor
-from jaxfeat.spectrum.jacobian import added_up, assembled, assembled_gram, cancellation, structure_jacobian
+from jaxfeat.spectrum.assemble import (
+    assemble_gram,
+    assemble_jacobian,
+    cancellation,
+    joint_norms,
+    structure_jacobian,
+)
 
 
-class Reduced(NamedTuple):
-    """A Jacobian of n atoms as far as its singular values and right singular vectors go.
+class JacobianRows(NamedTuple):
+    """The Jacobian of n atoms, up to an orthogonal matrix from the left.
 
     **Attributes:**
 
-    - `matrix`: `(k, 3n)`, k <= 3n, the Jacobian up to an orthogonal matrix from the left; or `(3n, 3n)`, JᵀJ, in which
-      nothing is left of singular values below √eps of the largest.
-    - `added`: `(n,)`, the joint norm of what was added up to each atom's three columns, times its `cancellation`.
-    - `n_features`: how many rows the Jacobian has.
+    - `matrix`: Shape `(k, 3n)`.
+    - `added`: Shape `(n,)`, the joint norm of the contributions to each atom's three columns, times `cancellation`.
+    - `n_features`: The number of rows of the whole Jacobian.
     """
 
     matrix: Float[Array, "k m"]
@@ -40,55 +45,66 @@ class Reduced(NamedTuple):
     n_features: int | Int[Array, ""] | np.ndarray
 
 
-def all_rows(jacobian: Float[Array, "d n 3"], added: Float[Array, " n"]) -> Reduced:
-    """A Jacobian as it is."""
-    return Reduced(_flat(jacobian), added, jacobian.shape[0])
+class JacobianGram(NamedTuple):
+    """JᵀJ of n atoms, of shape `(3n, 3n)`, which has lost all singular values below √eps of the largest.
+
+    **Attributes:** As of `JacobianRows`.
+    """
+
+    matrix: Float[Array, "m m"]
+    added: Float[Array, " n"]
+    n_features: int | Int[Array, ""] | np.ndarray
 
 
-def few_rows(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure) -> Reduced:
-    """One item's Jacobian in no more rows than there are coordinates, by QR."""
+def keep_all_rows(jacobian: Float[Array, "d n 3"], added: Float[Array, " n"]) -> JacobianRows:
+    """Take a whole Jacobian and its `added` norms, as `jacobian_and_norms` returns them, without reduction."""
+    return JacobianRows(_as_matrix(jacobian), added, jacobian.shape[0])
+
+
+def reduce_to_rows(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure) -> JacobianRows:
+    """Reduce one item's Jacobian by QR to no more rows than there are coordinates."""
     if isinstance(at, Environment):
         assert isinstance(f, AbstractFeaturizer)
         rows, n_features = f.compact_jacobian(at)
-        rows = _shortened(rows)
+        rows = _triangle(rows)
         squares = jnp.sum(rows**2, 0).reshape(at.max_neighbors, 3).sum(1)
-        return Reduced(rows, jnp.sqrt(squares) * cancellation(f, at), n_features)
+        return JacobianRows(rows, jnp.sqrt(squares) * cancellation(f, at), n_features)
     assert isinstance(f, AbstractStructureMap)
     if f.adds_centers:
         rows, added = structure_jacobian(f, at)
-        return Reduced(_shortened(_flat(rows)), added, len(rows))
+        return JacobianRows(_triangle(_as_matrix(rows)), added, len(rows))
 
     def of_center(env: Environment) -> tuple[Array, Array, Array]:
         rows, n_features = f.featurizer.compact_jacobian(env)
-        return _shortened(rows), cancellation(f.featurizer, env), _counted(n_features, env)
+        return _triangle(rows), cancellation(f.featurizer, env), _as_array(n_features, env)
 
     rows, cancelled, counts = _of_centers(of_center, at)
     rows = rows.reshape(*rows.shape[:2], *at.neighbor.shape[1:], 3)
-    whole, added = assembled(f, at, rows, jnp.sqrt(jnp.sum(rows**2, (1, 3))) * cancelled)
-    return Reduced(_shortened(_flat(whole)), added, counts.sum())
+    whole, added = assemble_jacobian(f, at, rows, jnp.sqrt(jnp.sum(rows**2, (1, 3))) * cancelled)
+    return JacobianRows(_triangle(_as_matrix(whole)), added, counts.sum())
 
 
-def gram(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure) -> Reduced:
-    """JᵀJ of one item."""
+def reduce_to_gram(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure) -> JacobianGram:
+    """Compute JᵀJ of one item."""
     if isinstance(at, Environment):
         assert isinstance(f, AbstractFeaturizer)
         products, added, n_features = f.jacobian_gram(at)
-        return Reduced(products, added * cancellation(f, at), n_features)
+        return JacobianGram(products, added * cancellation(f, at), n_features)
     assert isinstance(f, AbstractStructureMap)
     if f.adds_centers:
         rows, added = structure_jacobian(f, at)
-        return Reduced(gram_matrix(_flat(rows)), added, len(rows))
+        return JacobianGram(gram_matrix(_as_matrix(rows)), added, len(rows))
 
     def of_center(env: Environment) -> tuple[Array, Array, Array]:
         products, added, n_features = f.featurizer.jacobian_gram(env)
-        return products, (added * cancellation(f.featurizer, env)) ** 2, _counted(n_features, env)
+        return products, (added * cancellation(f.featurizer, env)) ** 2, _as_array(n_features, env)
 
     products, squares, counts = _of_centers(of_center, at)
-    return Reduced(assembled_gram(at, products), added_up(at, squares), counts.sum())
+    return JacobianGram(assemble_gram(at, products), joint_norms(at, squares), counts.sum())
 
 
 def _of_centers(function: Callable[[Environment], Any], structure: Structure) -> Any:
-    """`function` of each center's environment; one by one, and of those that there are, where they fill the caches."""
+    """Map `function` over the centers' environments; over large ones one by one, and only over those that exist."""
     environments = structure.environments()
     if structure.neighbor.shape[1] <= MAX_NEIGHBORS_IN_LANES:
         return jax.vmap(function)(environments)
@@ -102,15 +118,15 @@ def _of_centers(function: Callable[[Environment], Any], structure: Structure) ->
     )
 
 
-def _counted(n_features: int, env: Environment) -> Int[Array, ""]:
-    # Like the positions: inside shard_map, both branches are to vary over devices alike.
+def _as_array(n_features: int, env: Environment) -> Int[Array, ""]:
+    # Made from the positions, because inside shard_map both branches of a condition have to vary over the same devices.
     return jnp.full_like(env.positions, n_features, jnp.int32, ())
 
 
-def _shortened(matrix: Float[Array, "d m"]) -> Float[Array, "k m"]:
-    """By QR, where that leaves fewer rows."""
+def _triangle(matrix: Float[Array, "d m"]) -> Float[Array, "k m"]:
+    """Take R of a QR decomposition, if it has fewer rows."""
     return r_factor(matrix) if matrix.shape[0] > matrix.shape[1] else matrix
 
 
-def _flat(rows: Float[Array, "d n 3"]) -> Float[Array, "d m"]:
+def _as_matrix(rows: Float[Array, "d n 3"]) -> Float[Array, "d m"]:
     return rows.reshape(rows.shape[0], 3 * rows.shape[1])

@@ -25,8 +25,9 @@ from jaxfeat.geometry.structure import Structure
 from jaxfeat.linalg.eigen import psd_eigh
 from jaxfeat.linalg.lanes import MAX_NEIGHBORS_IN_LANES
 from jaxfeat.linalg.lapack import eigh, singular_values
-from jaxfeat.spectrum.reduce import Reduced, gram
-from jaxfeat.spectrum.solve import Projected, Spectrum, concluded, projected
+from jaxfeat.spectrum.reduce import JacobianGram, reduce_to_gram
+from jaxfeat.spectrum.solve import NonrigidJacobian, make_spectrum, project_out_rigid
+from jaxfeat.spectrum.spectrum import Spectrum
 
 MARGIN = 16
 """How far below the floor of QR the errors of what comes from JᵀJ are to be: eps to 2 eps times the square of the
@@ -35,7 +36,7 @@ largest value, over 2 σ."""
 SMALLEST_SHARE = 1 / 512
 """Of the largest value. What comes from JᵀJ is then right to ten digits, however high the floor is."""
 
-ROOMS = (4, 8, 16)
+SMALL_COUNTS = (4, 8, 16)
 """How many small values are worked out together; items that have more are not refined."""
 
 
@@ -47,14 +48,14 @@ class _Chosen(NamedTuple):
     - `certified`: whether all values will be as exact as by QR.
     """
 
-    seen: Projected
+    seen: NonrigidJacobian
     values: Float[Array, " c"]
     displacements: Float[Array, "k n 3"]
     n_small: Int[Array, ""]
     certified: Bool[Array, ""]
 
 
-def refinable(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure) -> bool:
+def gram_is_faster(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure) -> bool:
     """Whether JᵀJ and a few derivatives take less time than rows of J."""
     if isinstance(f, AbstractStructureMap) and f.adds_centers:
         return False
@@ -62,15 +63,14 @@ def refinable(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | St
     return f.environment_featurizer.has_fast_gram and n > MAX_NEIGHBORS_IN_LANES
 
 
-def refined_spectra(
+def spectra_from_gram(
     f: AbstractFeaturizer | AbstractStructureMap,
     subsets: Int[Array, "b s"] | np.ndarray,
     batch: Environment | Structure,
     equilibrated: Sequence[bool],
     screened: bool,
 ) -> tuple[Spectrum, ...]:
-    """Spectra, without directions, of environments or structures `(b,)` that are `refinable`: one `equilibrated` or
-    raw one after the other.
+    """Compute spectra without directions of a batch for which `gram_is_faster`: one for each entry of `equilibrated`.
 
     `subsets`: the species that each holds, then -1. `screened`: refine those only that have a value below the floor of
     JᵀJ. Those that need it and have too many small values come out with `certified` false.
@@ -82,7 +82,7 @@ def refined_spectra(
         return eqx.tree_at(lambda f: f.featurizer, f, f.featurizer.restricted_to_species(subset))
 
     # One by one, so that what an item does not need is left out.
-    reduced = jax.lax.map(lambda item: gram(narrow(item[0]), item[1]), (subsets, batch))
+    reduced = jax.lax.map(lambda item: reduce_to_gram(narrow(item[0]), item[1]), (subsets, batch))
     chosen = [
         jax.vmap(partial(_chosen, equilibrated=scaled, screened=screened))(reduced, batch) for scaled in equilibrated
     ]
@@ -91,19 +91,19 @@ def refined_spectra(
     return tuple(jax.vmap(partial(_merged, f))(batch, *both) for both in zip(chosen, small, strict=True))
 
 
-def _chosen(reduced: Reduced, at: Environment | Structure, *, equilibrated: bool, screened: bool) -> _Chosen:
-    seen = projected(reduced, at, equilibrated=equilibrated, squared=True)
+def _chosen(reduced: JacobianGram, at: Environment | Structure, *, equilibrated: bool, screened: bool) -> _Chosen:
+    seen = project_out_rigid(reduced, at, equilibrated=equilibrated)
     squares, vectors = psd_eigh(seen.matrix, seen.rigid.valid)
     values = jnp.sqrt(squares)
     listed = jnp.arange(values.shape[0]) < seen.n_values
     share = jnp.maximum(MARGIN * jnp.finfo(values.dtype).eps / seen.rounding, SMALLEST_SHARE)
     n_small = jnp.sum(listed & (values < share * seen.largest(values)))
-    wanted = (listed & (values <= seen.floor(values, True))).any() if screened else jnp.asarray(True)
-    certified = wanted & seen.sure & (n_small <= ROOMS[-1])
+    wanted = (listed & (values <= seen.floor_of_gram(values))).any() if screened else jnp.asarray(True)
+    certified = wanted & seen.norms_known & (n_small <= SMALL_COUNTS[-1])
     n_small = jnp.where(certified, n_small, 0)
-    last = seen.n_values - 1 - np.arange(ROOMS[-1])
-    small = jnp.where(np.arange(ROOMS[-1])[None] < n_small, vectors[:, jnp.maximum(last, 0)], 0)
-    displacements = seen.rigid.lift(small).T.reshape(ROOMS[-1], *at.positions.shape) / seen.scale[None, :, None]
+    last = seen.n_values - 1 - np.arange(SMALL_COUNTS[-1])
+    small = jnp.where(np.arange(SMALL_COUNTS[-1])[None] < n_small, vectors[:, jnp.maximum(last, 0)], 0)
+    displacements = seen.rigid.lift(small).T.reshape(SMALL_COUNTS[-1], *at.positions.shape) / seen.scale[None, :, None]
     return _Chosen(seen, values, displacements, n_small, certified)
 
 
@@ -128,7 +128,7 @@ def _small(
         ]
 
     def of_none() -> list[Array]:
-        return [jnp.zeros(ROOMS[-1], displacements.dtype) for displacements, _ in moves]
+        return [jnp.zeros(SMALL_COUNTS[-1], displacements.dtype) for displacements, _ in moves]
 
     return jax.lax.cond(sum(count for _, count in moves) > 0, of_small, of_none)
 
@@ -153,7 +153,9 @@ def _products(
         n = jnp.where(here, count, 0)
         return total + _in_room(partial(_of_center, n), n, *of_one), None
 
-    return jax.lax.scan(add, jnp.zeros((ROOMS[-1], ROOMS[-1]), moves.dtype), (present, differentials, moves))[0]
+    return jax.lax.scan(
+        add, jnp.zeros((SMALL_COUNTS[-1], SMALL_COUNTS[-1]), moves.dtype), (present, differentials, moves)
+    )[0]
 
 
 def _of_center(
@@ -172,11 +174,11 @@ def _in_room(function: Callable[..., Array], count: Int[Array, ""], *of: Any) ->
     """`function(k, *of)`, which has the length k along all axes, with room for `count`; then zeros, as for none."""
 
     def in_room(room: int, *of: Any) -> Array:
-        return jnp.pad(function(room, *of), (0, ROOMS[-1] - room))
+        return jnp.pad(function(room, *of), (0, SMALL_COUNTS[-1] - room))
 
-    rooms = [partial(in_room, room) for room in ROOMS]
+    rooms = [partial(in_room, room) for room in SMALL_COUNTS]
     found = jax.eval_shape(rooms[-1], *of)
-    which = jnp.sum(count > np.asarray((0, *ROOMS[:-1])))
+    which = jnp.sum(count > np.asarray((0, *SMALL_COUNTS[:-1])))
     return jax.lax.switch(which, [lambda *_: jnp.zeros(found.shape, found.dtype), *rooms], *of)
 
 
@@ -207,7 +209,7 @@ def _merged(
     values = jnp.where((ours >= 0) & (place < seen.n_values), small[jnp.clip(ours, 0, len(small) - 1)], values)
     # At the border between the two, rounding errors may exchange neighbors.
     values = -jnp.sort(-values)
-    floor = jnp.where(chosen.certified, seen.floor(values, False), seen.floor(values, True))
-    return concluded(
-        seen, f, at, values, jnp.zeros((values.shape[0], 0), values.dtype), floor, chosen.certified, every=True
+    floor = jnp.where(chosen.certified, seen.floor_of_rows(values), seen.floor_of_gram(values))
+    return make_spectrum(
+        seen, at, f, values, jnp.zeros((values.shape[0], 0), values.dtype), floor, chosen.certified, collinear=True
     )

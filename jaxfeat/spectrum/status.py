@@ -1,10 +1,11 @@
-"""How the computation of one item went, in a form that jit and vmap carry along."""
+"""A status for each item, in a form that passes through jit and vmap."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 
 import equinox as eqx
+import jax
 import numpy as np
 from jaxtyping import Array, Bool, Int
 
@@ -12,9 +13,9 @@ from jaxfeat.linalg.arrays import concrete_values
 
 
 class StatusName(StrEnum):
-    """Names of statuses. A member equals its name, and comparing it with a text that names none is an error.
+    """Names of statuses. A member equals its name, and comparing it with any other text raises a `ValueError`.
 
-    Spectra have all of them but "ambiguous", null spaces also that.
+    Spectra have all statuses but "ambiguous". Null spaces have all of them.
     """
 
     OK = "ok"
@@ -41,37 +42,43 @@ class StatusName(StrEnum):
     __hash__ = str.__hash__
 
 
-NAMES = tuple(StatusName)
-"""In the order of their codes."""
+STATUS_NAMES = tuple(StatusName)
+"""Names in the order of their codes."""
 
-MESSAGES = {
+STATUS_MESSAGES = {
     StatusName.OK: "the spectrum is known down to its floor.",
-    StatusName.EMPTY: "there are no neighbors within the cutoff, hence nothing to displace.",
+    StatusName.EMPTY: "there are no neighbors within the cutoff, so there is nothing to displace.",
     StatusName.NON_FINITE: "positions or derivatives are not finite; mend the coordinates.",
     StatusName.COINCIDENT: "two atoms are at the same point; remove one of them.",
-    StatusName.UNKNOWN_SPECIES: "an atom is of none of the featurizer's species and was not seen; add it to `species`.",
+    StatusName.UNKNOWN_SPECIES: (
+        "an atom was not seen, because the featurizer does not know its species; add it to `species`."
+    ),
     StatusName.NO_SIGNAL: (
-        "no displacement moves any feature: neighbors are outside the cutoff, or symmetry cancels everything."
+        "no displacement changes any feature: neighbors are outside the cutoff, or symmetry cancels everything."
     ),
     StatusName.WRONG_RADIUS: (
-        "the environment was cut at another radius than the featurizer needs; make it with its r_cut."
+        "the environment was cut at another radius than the featurizer needs; make it with the featurizer's r_cut."
     ),
     StatusName.UNSEARCHABLE: (
-        "no neighbors could be looked for: an atom is too far away, or the cell too small or too flat for r_cut; "
+        "no neighbors could be searched for: an atom is too far away, or the cell is too small or too flat for r_cut; "
         "mend the structure, or choose a smaller r_cut."
     ),
     StatusName.FLOAT32_FLOOR: "values below the floor of float32 are not known; enable float64 (jax_enable_x64).",
-    StatusName.AMBIGUOUS: "null directions cannot be told apart by cause; the reason of the null space says why.",
+    StatusName.AMBIGUOUS: (
+        "the causes of null directions cannot be told apart; the reason of the null space says why."
+    ),
 }
-"""What each status means."""
+"""A sentence for each status."""
 
 
 class Status(eqx.Module):
-    """A code per item. Compare with a name, `status == "ok"`; outside jit, `str(status)` and `names` give names.
+    """A code for each item. `status == "ok"` compares with a name; `str(status)` and `names` give names outside jit.
 
-    A text that names no status raises a `ValueError`, inside jit too.
+    Comparing with a text that names no status raises a `ValueError`, inside jit too.
 
-    **Attributes:** `code`, `(...)`, the index into `NAMES`.
+    **Attributes:**
+
+    - `code`: Shape `batch`, indices into `STATUS_NAMES`.
     """
 
     code: Int[Array, "*batch"]
@@ -80,7 +87,7 @@ class Status(eqx.Module):
         if isinstance(other, Status):
             return self.code == other.code
         if isinstance(other, str):
-            return self.code == NAMES.index(StatusName(other))
+            return self.code == STATUS_NAMES.index(StatusName(other))
         return NotImplemented
 
     def __ne__(self, other: object) -> Bool[Array, "*batch"]:  # type: ignore[override]
@@ -91,15 +98,27 @@ class Status(eqx.Module):
 
     @property
     def names(self) -> np.ndarray:
-        """Names, `(...)` strings."""
-        return np.asarray([name.value for name in NAMES])[np.asarray(self.code)]
+        """Names, an array of strings of shape `batch`."""
+        return np.asarray([name.value for name in STATUS_NAMES])[np.asarray(self.code)]
+
+    @property
+    def summary(self) -> str:
+        """The name of a single item's status, or how many items of a batch have each status: "8 ok, 1 empty"."""
+        if not self.code.shape:
+            return str(self.names)
+        counts = np.bincount(np.asarray(self.code).ravel(), minlength=len(STATUS_NAMES))
+        return ", ".join(f"{n} {name.value}" for name, n in zip(STATUS_NAMES, counts, strict=True) if n) or "none"
+
+    @property
+    def message(self) -> str | np.ndarray:
+        """A sentence that explains a single item's status, or an array of sentences of shape `batch`."""
+        found = np.asarray([STATUS_MESSAGES[name] for name in STATUS_NAMES])[np.asarray(self.code)]
+        return found if found.shape else str(found)
 
     def __str__(self) -> str:
         known = concrete_values(self.code)
         return "traced" if known is None else str(self.names)
 
-    @property
-    def message(self) -> str | np.ndarray:
-        """What the status of a single item means, in a sentence; of a batch, `(...)` sentences."""
-        found = np.asarray([MESSAGES[name] for name in NAMES])[np.asarray(self.code)]
-        return found if found.shape else str(found)
+    def __repr__(self) -> str:
+        known = isinstance(self.code, (np.ndarray, np.generic, jax.Array)) and concrete_values(self.code) is not None
+        return f"Status({self.summary})" if known else super().__repr__()

@@ -16,9 +16,9 @@ from jaxfeat.errors import ClusterError, GeometryError, ReadError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.spec import identity
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.spectrum.chunks import CHUNK, Progress
+from jaxfeat.spectrum.blocks import Progress
 from jaxfeat.store.arrays import Chunked
-from jaxfeat.store.chunk import Crew, Entry, Keep, Order, clear_all_away, put
+from jaxfeat.store.chunk import CHUNK_LENGTH, Crew, Entry, Keep, Order, clear_all_away, put
 from jaxfeat.store.journal import END, SETTINGS, Journal
 from jaxfeat.store.refusals import (
     COMPARED,
@@ -39,7 +39,7 @@ def sweep_into(
     stream: Stream,
     *,
     screened: bool = False,
-    chunk: int = CHUNK,
+    chunk: int = CHUNK_LENGTH,
     positions: bool = True,
     overwrite: bool = False,
     command: str = "",

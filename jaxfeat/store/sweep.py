@@ -20,7 +20,8 @@ from jaxfeat.nulls.classify import null_space, restrict_species
 from jaxfeat.nulls.cure import cure
 from jaxfeat.nulls.scan import scan_arrays
 from jaxfeat.singular.manifold_zeros import ManifoldSlice, ManifoldZero, find_manifold_zeros
-from jaxfeat.spectrum.chunks import CHUNK, Progress
+from jaxfeat.spectrum.blocks import Progress
+from jaxfeat.store.chunk import CHUNK_LENGTH
 from jaxfeat.store.schema import provenance
 from jaxfeat.store.stream import check_input, stream_of
 
@@ -37,7 +38,7 @@ def sweep(
     *,
     screened: bool = False,
     positions: bool = True,
-    chunk: int = CHUNK,
+    chunk: int = CHUNK_LENGTH,
     overwrite: bool = False,
     command: str = "",
     cluster: Any = None,

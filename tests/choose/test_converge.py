@@ -21,7 +21,7 @@ from jaxfeat import (
 from jaxfeat.choose.converge import draw_sample
 from jaxfeat.choose.grid import Grid, Sizes
 from jaxfeat.errors import BasisError, GeometryError, PrecisionError, SpeciesError
-from jaxfeat.spectrum import chunks as chunking
+from jaxfeat.spectrum import blocks
 
 SPECIES = ("C", "H")
 F = PowerSpectrum(SPECIES)
@@ -52,7 +52,7 @@ ENVIRONMENTS = {
 def single_chunks():
     """One at a time: one compilation serves any number of environments."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(chunking, "CHUNK_BYTES", 1)
+        patch.setattr(blocks, "BLOCK_BYTES", 1)
         yield
 
 

@@ -13,7 +13,7 @@ from jaxfeat.singular.certify import newton_steps, seen_at
 from jaxfeat.singular.descend import descend
 from jaxfeat.singular.meet import meet
 from jaxfeat.singular.search_space import Free
-from jaxfeat.spectrum.jacobian import single_jacobian
+from jaxfeat.spectrum.jacobian import item_jacobian
 
 SPACE = Free(radii=(0.3, 2.5), min_distance=0.3)
 STARTS = jax.tree.map(np.asarray, batch(pairs(0.05)))
@@ -28,7 +28,7 @@ def problems():
 @eqx.filter_jit
 def log_smallest(problem, point, start):
     env = problem.space.environment(point, start)
-    values, directions = problem.spectrum(single_jacobian(problem.f, env), env)
+    values, directions = problem.spectrum(item_jacobian(problem.f, env), env)
     return jnp.log(values[-1]), directions[-1]
 
 

@@ -11,24 +11,24 @@ import jax
 import numpy as np
 jax.config.update("jax_enable_x64", True)
 import jaxfeat
-from jaxfeat.spectrum import chunks as chunking
+from jaxfeat.spectrum import blocks
 
-shared_out, shares = chunking.shared_out, []
+shared_out, shares = blocks.shared_out, []
 def watched(*call):
     found = shared_out(*call)
     values = found[0].values
     shares.append([(shard.device.id, shard.data.shape[0]) for shard in values.addressable_shards])
     return found
-chunking.shared_out = watched
+blocks.shared_out = watched
 
 f = jaxfeat.PowerSpectrum(("C", "H"), n_max=2, l_max=1)
 methanes = jaxfeat.environments(jaxfeat.read("random-methane:70:1").atoms, 4.0, "C")
 # So many neighbors that there is work for LAPACK.
 larger = jaxfeat.manifolds.random_environments(jax.random.key(0), 70, ["H"] * 8, (1, 3), 0.5, "C")
 for batch in methanes, larger:
-    ((indices, found),) = chunking.chunks(f, batch)
+    ((indices, found),) = blocks.spectra_in_blocks(f, batch)
     with jax.default_device(jax.local_devices()[0]):
-        ((_, expected),) = chunking.chunks(f, batch)
+        ((_, expected),) = blocks.spectra_in_blocks(f, batch)
     assert shares == [[(0, 32), (1, 32), (2, 32), (3, 32)], [(0, 128)]], shares
     shares.clear()
     assert indices.tolist() == list(range(70))

@@ -13,9 +13,9 @@ from scipy.linalg import null_space as scipy_null_space
 import jaxfeat
 from jaxfeat import Environment
 from jaxfeat.geometry.rigid import rigid_motions
-from jaxfeat.spectrum.reduce import Reduced
-from jaxfeat.spectrum.solve import spectrum_of
-from jaxfeat.spectrum.status import MESSAGES, StatusName
+from jaxfeat.spectrum.reduce import JacobianRows
+from jaxfeat.spectrum.solve import decompose
+from jaxfeat.spectrum.status import STATUS_MESSAGES, StatusName
 
 from_neighbors = Environment.from_neighbors
 
@@ -56,8 +56,8 @@ def test_a_reduced_jacobian_has_the_spectrum_of_the_whole(equilibrated):
 
     @eqx.filter_jit
     def of(rows, added, directions):
-        how = {"equilibrated": equilibrated, "every": True, "directions": directions}
-        return spectrum_of(Reduced(rows, added, 1000), None, env, **how)
+        how = {"equilibrated": equilibrated, "directions": directions}
+        return decompose(JacobianRows(rows, added, 1000), env, **how)
 
     spectra = [
         of(rows, np.linalg.norm(rows.reshape(-1, 2, 3), axis=(0, 2)), directions)
@@ -251,7 +251,7 @@ def test_what_goes_wrong_inside_jit_has_a_status():
     alone = jaxfeat.singular_spectrum(POWER, good)
     np.testing.assert_allclose(spectrum.values[0], alone.values, atol=float(alone.floor), rtol=0)
     for name in (*expected, "empty"):
-        assert len(MESSAGES[name]) > 20
+        assert len(STATUS_MESSAGES[name]) > 20
 
 
 def test_statuses_compare_with_names_and_explain_themselves():
@@ -265,7 +265,7 @@ def test_statuses_compare_with_names_and_explain_themselves():
 def test_a_batch_of_statuses_explains_each():
     batch = Environment.stack([hydrogens(0, 3), from_neighbors(np.zeros((0, 3)), [])])
     status = jaxfeat.singular_spectrum(POWER, batch).status
-    assert status.message.tolist() == [MESSAGES["ok"], MESSAGES["empty"]]
+    assert status.message.tolist() == [STATUS_MESSAGES["ok"], STATUS_MESSAGES["empty"]]
     assert (status != "ok").tolist() == [False, True]
 
 

@@ -16,77 +16,76 @@ from jaxfeat.linalg.batching import map_blocks, map_blocks_in_two_steps
 from jaxfeat.linalg.jit import tuned_jit
 from jaxfeat.linalg.threads import one_blas_thread
 from jaxfeat.spectrum.devices import devices, shared_out
-from jaxfeat.spectrum.driver import chunk_size, species_held
-from jaxfeat.spectrum.reduce import Reduced, few_rows, gram
-from jaxfeat.spectrum.refine import refinable, refined_spectra
+from jaxfeat.spectrum.plan import chunk_size, room_for_neighbors, species_present
+from jaxfeat.spectrum.reduce import JacobianGram, JacobianRows, reduce_to_gram, reduce_to_rows
+from jaxfeat.spectrum.refine import gram_is_faster, spectra_from_gram
 from jaxfeat.spectrum.sizes import check_spectra
-from jaxfeat.spectrum.solve import Spectrum, spectrum_of
+from jaxfeat.spectrum.solve import decompose
+from jaxfeat.spectrum.spectrum import Spectrum
 
-CHUNK_BYTES = 8e6
-"""Jacobians of one portion, about: small enough for a core's cache."""
+BLOCK_BYTES = 8e6
+"""Jacobians of one block, about: small enough for a core's cache."""
 
-AHEAD = 16
+CACHE_FILLS = 16
 """Portions to a call: enough to hide its dispatch."""
 
-FILLED = 3
+CALLS_OF_SHAPE = 3
 """Calls of a shape that a chunk of a stream fills, or they are smaller: the last one is filled up with repetitions."""
 
-FEW = 48
+WORTH_COMPILING = 48
 """Environments of one shape that are not worth a compilation of their own."""
 
-MANY = 16
+NEIGHBORS_FOR_GRAM = 16
 """Neighbors above which two spectra, raw and equilibrated, take less time from JᵀJ than from rows of J. Measured."""
-
-CHUNK = 16384
-"""Environments of a chunk of a store: a second's work at best, beside which writing it counts little; at a few hundred
-a second a minute's, which is what a kill may cost."""
 
 Progress = Callable[[int, Any], None]
 
 
-class Pair(NamedTuple):
+class RawAndEquilibrated(NamedTuple):
     """Raw and equilibrated spectrum of the same environments, as NumPy arrays, without directions."""
 
     raw: Spectrum
     equilibrated: Spectrum
 
 
-def chunks(
+def spectra_in_blocks(
     f: AbstractFeaturizer,
     batch: Environment,
     screened: bool = False,
     chunk: int | None = None,
-    ahead: int = AHEAD,
+    fills: int = CACHE_FILLS,
     by_rows: bool = False,
-) -> Iterator[tuple[np.ndarray, Pair]]:
-    """Indices into `batch` and their spectra, a portion at a time; `chunk` as in `scan_arrays`.
+) -> Iterator[tuple[np.ndarray, RawAndEquilibrated]]:
+    """Indices into `batch` and their spectra, a block at a time; `chunk` as in `collect`.
 
     Those that JᵀJ tells too little of, where `screened` those that have a value below its floor, come in the end, by
-    QR; all of them `by_rows`. Where there are several devices, each works on a share of a portion. Singular values are
+    QR; all of them `by_rows`. Where there are several devices, each works on a share of a block. Singular values are
     those of one device within some ten eps of the largest.
     """
     doubtful = [np.zeros(0, int)]
     over = devices()[: None if chunk else max(len(batch), 1)]
-    for portion in portions(f, batch, ahead=ahead, chunk=chunk, shares=len(over)):
+    for block in blocks_by_shape(f, batch, fills=fills, chunk=chunk, shares=len(over)):
         with one_blas_thread():
-            found = shared_out(_spectra, over, f, (portion.species, portion.environments), screened, by_rows)
-            pair = _taken(Pair(*jax.tree.map(np.asarray, found)), slice(len(portion.indices)))
+            found = shared_out(_spectra, over, f, (block.species, block.environments), screened, by_rows)
+            pair = _taken(RawAndEquilibrated(*jax.tree.map(np.asarray, found)), slice(len(block.indices)))
         below = np.any([~part.certified & ((np.asarray(part.n_null) > 0) | (not screened)) for part in pair], 0)
-        doubtful.append(portion.indices[below])
+        doubtful.append(block.indices[below])
         if not below.all():
-            yield portion.indices[~below], _taken(pair, ~below)
+            yield block.indices[~below], _taken(pair, ~below)
     again = np.concatenate(doubtful)
     if again.size:
         rest = jax.tree.map(lambda leaf: np.asarray(leaf)[again], batch)
-        for indices, pair in chunks(f, rest, False, chunk, AHEAD if chunk is None else 1, by_rows=True):
+        for indices, pair in spectra_in_blocks(
+            f, rest, False, chunk, CACHE_FILLS if chunk is None else 1, by_rows=True
+        ):
             yield again[indices], pair
 
 
-def _taken(pair: Pair, index: Any) -> Pair:
+def _taken(pair: RawAndEquilibrated, index: Any) -> RawAndEquilibrated:
     return jax.tree.map(lambda leaf: leaf[index], pair)
 
 
-class Chunk(NamedTuple):
+class Block(NamedTuple):
     """Environments of one shape, to be worked on in one call.
 
     - `indices`: `(m,)` into the batch that they come from.
@@ -100,52 +99,52 @@ class Chunk(NamedTuple):
     environments: Environment
 
 
-def portions(
+def blocks_by_shape(
     f: AbstractFeaturizer,
     batch: Environment,
-    few: int | None = None,
-    ahead: int = 1,
+    least: int | None = None,
+    fills: int = 1,
     chunk: int | None = None,
     shares: int = 1,
-) -> Iterator[Chunk]:
+) -> Iterator[Block]:
     """A batch, a chunk at a time, one shape after the other.
 
     Each environment is to be described in the species that it holds: features of the others are zero, and the singular
-    values are the same without them. Shapes of less than `few` members, 48 unless told, join larger ones. A chunk is as
-    large as the cache holds Jacobians, or `ahead` times that. Of a batch that is a `chunk` of a stream, as
-    `scan_arrays` has it, no chunk is smaller, however few its members: a compilation costs more than working on some
-    twice. There it is 1, 4 or `ahead` times what the cache holds, by how many of its shape there are, so that few are
-    worked on twice. All of this is of one share; a chunk is as many `shares`.
+    values are the same without them. Shapes of less than `least` members, 48 unless told, join larger ones. A block is
+    as large as the cache holds Jacobians, or `fills` times that. Of a batch that is a `chunk` of a stream, as `collect`
+    has it, no chunk is smaller, however few its members: a compilation costs more than working on some twice. There it
+    is 1, 4 or `fills` times what the cache holds, by how many of its shape there are, so that few are worked on twice.
+    All of this is of one share; a chunk is as many `shares`.
     """
     host = jax.tree.map(np.asarray, batch)
-    held = species_held(f, host)
-    rooms = np.asarray([room_for(n) for n in range(host.max_neighbors + 1)])
+    held = species_present(f, host)
+    rooms = np.asarray([room_for_neighbors(n) for n in range(host.max_neighbors + 1)])
     # Of environments without any species that the featurizer knows, one is described: none.
     n_held = (held >= 0).sum(1)
     n_described = n_held if f.species is None else np.maximum(n_held, 1)
     shapes = np.stack([n_described, rooms[host.mask.sum(-1)]], -1)
-    merged = _merged(shapes, FEW if few is None else few)
+    merged = _merged(shapes, WORTH_COMPILING if least is None else least)
     for (n_species, room), members in merged.items():
         narrow, one = (
             f.restricted_to_species(np.arange(1, n_species + 1, dtype=np.int32)),
             host[members[:1]].padded(room),
         )
-        check_spectra(narrow, one, abreast=1, by_gram=room > MANY and refinable(narrow, one))
+        check_spectra(narrow, one, abreast=1, by_gram=room > NEIGHBORS_FOR_GRAM and gram_is_faster(narrow, one))
     for (n_species, room), members in merged.items():
         subsets = held[:, :n_species]
         narrow = f.restricted_to_species(np.arange(1, n_species + 1, dtype=np.int32))
         cached = _cached(_n_features(narrow, host, room), room)
         most = -(-(len(members) if chunk is None else chunk) // shares)
-        fit = ahead if chunk is None else len(members) // (FILLED * shares * cached)
-        times = max((n for n in (4, ahead) if n <= min(fit, ahead)), default=1)
+        fit = fills if chunk is None else len(members) // (CALLS_OF_SHAPE * shares * cached)
+        times = max((n for n in (4, fills) if n <= min(fit, fills)), default=1)
         per_chunk = shares * min(cached * times, 2 ** (most - 1).bit_length())
         for start in range(0, len(members), per_chunk):
             indices = members[start : start + per_chunk]
             filled = np.concatenate([indices, np.full(per_chunk - len(indices), indices[0])])
-            yield Chunk(indices, subsets[filled], jax.tree.map(np.asarray, host[filled].padded(room)))
+            yield Block(indices, subsets[filled], jax.tree.map(np.asarray, host[filled].padded(room)))
 
 
-def _merged(shapes: np.ndarray, few: int) -> dict[tuple[int, int], np.ndarray]:
+def _merged(shapes: np.ndarray, least: int) -> dict[tuple[int, int], np.ndarray]:
     """Members of each shape (species, neighbors), after shapes of few members have joined the next larger one: a
     compilation costs as much as thousands of environments."""
     base = int(shapes[:, 1].max(initial=0)) + 1
@@ -155,7 +154,7 @@ def _merged(shapes: np.ndarray, few: int) -> dict[tuple[int, int], np.ndarray]:
     size = dict(zip(kinds, counts.tolist(), strict=True))
     for shape in sorted(size, key=lambda s: s[0] ** 2 * s[1]):
         larger = [other for other in size if other != shape and other[0] >= shape[0] and other[1] >= shape[1]]
-        if size[shape] < few and larger:
+        if size[shape] < least and larger:
             host = min(larger, key=lambda s: s[0] ** 2 * s[1])
             size[host] += size.pop(shape)
             target = {member: host if to == shape else to for member, to in target.items()}
@@ -164,17 +163,9 @@ def _merged(shapes: np.ndarray, few: int) -> dict[tuple[int, int], np.ndarray]:
     }
 
 
-def room_for(n_neighbors: int) -> int:
-    """The padded size for an environment: few sizes, so that a set of mixed sizes compiles a handful of programs."""
-    for step in (1, 2, 4, 8, 16):
-        if n_neighbors <= 4 * step:
-            return max(-(-n_neighbors // step) * step, 1)
-    return -(-n_neighbors // 32) * 32
-
-
 def _cached(n_features: int, room: int) -> int:
     """Environments whose Jacobians the cache holds."""
-    return int(np.clip(2 ** round(np.log2(CHUNK_BYTES / (24 * max(n_features, 1) * room))), 1, 128))
+    return int(np.clip(2 ** round(np.log2(BLOCK_BYTES / (24 * max(n_features, 1) * room))), 1, 128))
 
 
 def _n_features(f: AbstractFeaturizer, batch: Environment, room: int) -> int:
@@ -190,17 +181,17 @@ def _spectra(
 ) -> tuple[Spectrum, ...]:
     Item = tuple[Int[Array, " k"] | np.ndarray, Environment]
     scalings = (False, True)
-    if batch.max_neighbors > MANY and refinable(f, batch) and not by_rows:
-        return map_blocks(lambda both: refined_spectra(f, both[0], both[1], scalings, screened), (subsets, batch), 1)
+    if batch.max_neighbors > NEIGHBORS_FOR_GRAM and gram_is_faster(f, batch) and not by_rows:
+        return map_blocks(lambda both: spectra_from_gram(f, both[0], both[1], scalings, screened), (subsets, batch), 1)
 
-    def reduce(item: Item) -> Reduced:
+    def reduce(item: Item) -> JacobianRows | JacobianGram:
         subset, env = item
         narrow = f.restricted_to_species(subset) if f.species is not None else f
-        return (gram if screened else few_rows)(narrow, env)
+        return (reduce_to_gram if screened else reduce_to_rows)(narrow, env)
 
-    def finish(reduced: Reduced, item: Item) -> tuple[Spectrum, ...]:
-        how = {"every": True, "directions": False, "squared": screened}
-        return tuple(spectrum_of(reduced, f, item[1], equilibrated=scaled, **how) for scaled in scalings)
+    def finish(reduced: JacobianRows | JacobianGram, item: Item) -> tuple[Spectrum, ...]:
+        how = {"directions": False}
+        return tuple(decompose(reduced, item[1], f, equilibrated=scaled, **how) for scaled in scalings)
 
     narrowest = f.restricted_to_species(subsets[0]) if f.species is not None else f
     return map_blocks_in_two_steps(reduce, finish, (subsets, batch), 1, chunk_size(narrowest, batch, screened))
