@@ -25,10 +25,6 @@ from jaxfeat.store.journal import SETTINGS, Journal
 from jaxfeat.store.schema import chunk_arrays, variables, versions
 from jaxfeat.store.stream import content_hash
 
-CHUNK_LENGTH = 16384
-"""Environments in a chunk of a store. They take one second at best, beside which writing them costs little, and a
-minute at a few hundred environments a second, which is what a kill may cost."""
-
 Entry = dict[str, Any]
 """What the journal keeps of a chunk."""
 

@@ -18,7 +18,7 @@ from jaxfeat.features.spec import identity
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.spectrum.blocks import Progress
 from jaxfeat.store.arrays import Chunked
-from jaxfeat.store.chunk import CHUNK_LENGTH, Crew, Entry, Keep, Order, clear_all_away, put
+from jaxfeat.store.chunk import Crew, Entry, Keep, Order, clear_all_away, put
 from jaxfeat.store.journal import END, SETTINGS, Journal
 from jaxfeat.store.refusals import (
     COMPARED,
@@ -30,7 +30,7 @@ from jaxfeat.store.refusals import (
     check_versions,
 )
 from jaxfeat.store.schema import VERSIONS, chunk_arrays, provenance, variables, versions
-from jaxfeat.store.stream import Piece, Place, Stream, ahead, content_hash, regrouped
+from jaxfeat.store.stream import CHUNK_LENGTH, Piece, Place, Stream, ahead, content_hash, regrouped
 
 
 def sweep_into(

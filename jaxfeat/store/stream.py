@@ -16,6 +16,11 @@ from jaxfeat.geometry.environment import Environment, concatenate_on_host
 from jaxfeat.geometry.files.frames import Frames
 from jaxfeat.geometry.structure import Structure
 
+CHUNK_LENGTH = 16384
+"""Environments in a chunk of a store. They take one second at best, beside which writing them costs little, and a
+minute at a few hundred environments a second, which is what a kill may cost."""
+
+
 T = TypeVar("T")
 
 SLICE = 4096

@@ -21,9 +21,8 @@ from jaxfeat.nulls.cure import cure
 from jaxfeat.nulls.scan import scan_arrays
 from jaxfeat.singular.manifold_zeros import ManifoldSlice, ManifoldZero, find_manifold_zeros
 from jaxfeat.spectrum.blocks import Progress
-from jaxfeat.store.chunk import CHUNK_LENGTH
 from jaxfeat.store.schema import provenance
-from jaxfeat.store.stream import check_input, stream_of
+from jaxfeat.store.stream import CHUNK_LENGTH, check_input, stream_of
 
 POINTS = 41
 """Values of a parameter where no grid is given."""
