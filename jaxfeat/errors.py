@@ -1,4 +1,4 @@
-"""What can go wrong, by kind. Every message names the culprit and the mend in one sentence."""
+"""Exceptions of jaxfeat. Each message says what is wrong, where it is, and what to do."""
 
 
 class GeometryError(ValueError):
@@ -6,7 +6,7 @@ class GeometryError(ValueError):
 
 
 class SpeciesError(ValueError):
-    """A chemical species that is unknown, missing, or not one of a featurizer's."""
+    """A chemical species that is unknown, missing, or not among those of a featurizer."""
 
 
 class BasisError(ValueError):
@@ -14,11 +14,11 @@ class BasisError(ValueError):
 
 
 class ReadError(ValueError):
-    """An input that holds no structures."""
+    """An input from which no structures can be read, or a target to which no result can be written."""
 
 
 class SizeError(MemoryError):
-    """Work that is too large, of input that nothing is wrong with: for the memory that is free, or for an algorithm."""
+    """Valid input that needs more memory than is free, or more work than the algorithm allows."""
 
 
 class PrecisionError(RuntimeError):
@@ -26,8 +26,8 @@ class PrecisionError(RuntimeError):
 
 
 class DerivativeError(TypeError):
-    """A derivative that does not exist everywhere, and is refused."""
+    """A derivative that is refused because it does not exist everywhere."""
 
 
 class ClusterError(RuntimeError):
-    """Workers that keep dying, or that are gone, as their scheduler may be."""
+    """Workers of a cluster that keep dying or cannot be reached."""

@@ -1,4 +1,4 @@
-"""How much memory there is, asked before work starts that could not fit."""
+"""A check of the free memory before work starts that would not fit."""
 
 from __future__ import annotations
 
@@ -9,67 +9,73 @@ import psutil
 
 from jaxfeat.errors import SizeError
 
-ALWAYS = 64e6
-"""Bytes that any machine has: nothing is asked for less."""
+UNCHECKED_BYTES = 64e6
+"""Bytes that any machine has free. Smaller work is not checked, because the check takes time."""
 
-FILES = {
+CGROUP_FILES = {
     "": ("", "memory.max", "memory.current", "inactive_file"),
     "memory": ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
 }
-"""Of control groups of the second and of the first kind: their folder, and where limit and use of memory stand."""
+"""Files of Linux control groups of version 2 and of version 1, by the name of the controller.
+
+Each entry is the folder, the file of the limit, the file of the use, and the field of `memory.stat` that counts pages
+of files, which the kernel can drop.
+"""
 
 
-def check_memory(needed: float, what: str, cure: str) -> None:
-    """Raise an error where work does not fit into the memory that is free.
+def check_memory(n_bytes: float, work: str, advice: str) -> None:
+    """Raise an error if work needs more memory than is free.
 
     **Arguments:**
 
-    - `needed`: bytes, told from sizes.
-    - `what`: the work, with the numbers that make it large. `cure`: what to lower.
+    - `n_bytes`: The memory that the work needs.
+    - `work`: The work in the plural, with the numbers that make it large, for the message.
+    - `advice`: How to make the work smaller, for the message.
 
     **Raises:** `SizeError`.
     """
-    if needed <= ALWAYS:
+    if n_bytes <= UNCHECKED_BYTES:
         return
     free = free_bytes()
-    if needed > free:
-        raise SizeError(f"{what} take about {_gigabytes(needed)} of memory, and {_gigabytes(free)} are free; {cure}.")
+    if n_bytes > free:
+        raise SizeError(f"{work} take about {_gigabytes(n_bytes)} of memory, and {_gigabytes(free)} are free; {advice}.")
 
 
 def free_bytes() -> float:
-    """Return the bytes that arrays may still take: of the accelerator, if JAX uses one, or else of this machine.
+    """Return the number of bytes that new arrays may take.
 
-    A limit on this process's control group, as queues of clusters and containers set it, counts too.
+    The memory is that of the accelerator if JAX uses one, and otherwise that of this machine within the limits of the
+    control groups of this process, which containers and batch queues set.
     """
     on_device = jax.local_devices()[0].memory_stats()
     if on_device and "bytes_limit" in on_device:
         return float(on_device["bytes_limit"] - on_device["bytes_in_use"])
-    return min(float(psutil.virtual_memory().available), *_left_in_groups())
+    return min(float(psutil.virtual_memory().available), *_free_in_cgroups())
 
 
-def _left_in_groups(groups: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> list[float]:
-    """Return what each control group of this process leaves it. Pages of files that can be dropped are not in use."""
-    left = [float("inf")]
+def _free_in_cgroups(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> list[float]:
+    """Return the bytes that each control group of this process leaves free, and infinity in case there is none."""
+    free = [float("inf")]
     try:
         lines = own.read_text().splitlines()
     except OSError:
-        return left
+        return free
     for line in lines:
-        _, kind, group = line.split(":", 2)
-        if kind not in FILES:
+        _, controller, group = line.split(":", 2)
+        if controller not in CGROUP_FILES:
             continue
-        folder, limit, use, droppable = FILES[kind]
-        innermost = groups / folder / group.lstrip("/")
-        for place in (innermost, *innermost.parents):
+        folder, limit, use, droppable = CGROUP_FILES[controller]
+        innermost = root / folder / group.lstrip("/")
+        for level in (innermost, *innermost.parents):
             try:
-                used = float((place / use).read_text())
-                dropped = dict(line.split() for line in (place / "memory.stat").read_text().splitlines())
-                # "max" is no number: there is no limit.
-                left.append(float((place / limit).read_text()) - used + float(dropped.get(droppable, 0)))
+                used = float((level / use).read_text())
+                statistics = dict(line.split() for line in (level / "memory.stat").read_text().splitlines())
+                # A group without a limit says "max", which raises a ValueError here.
+                free.append(float((level / limit).read_text()) - used + float(statistics.get(droppable, 0)))
             except (OSError, ValueError):
                 continue
-    return left
+    return free
 
 
-def _gigabytes(size: float) -> str:
-    return f"{size / 1e9:.3g} GB"
+def _gigabytes(n_bytes: float) -> str:
+    return f"{n_bytes / 1e9:.3g} GB"

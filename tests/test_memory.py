@@ -1,5 +1,3 @@
-"""Work that does not fit into memory says so before it starts."""
-
 import time
 
 import equinox as eqx
@@ -15,14 +13,14 @@ from jaxfeat.nulls import scan as scanning
 
 
 def random_environments(b, n, species=(1,)):
-    """No two atoms at one point; nothing is computed of them here."""
+    """Make environments without coinciding atoms. No test here computes anything from them."""
     positions = np.random.default_rng(0).normal(size=(b, n, 3))
     codes = np.resize(np.asarray(species, np.int32), (b, n)), np.ones((b, n), bool)
     return Environment(positions, *codes, *(np.zeros(b, np.int32) for _ in range(3)))
 
 
 def large_structure(n, k):
-    """So many atoms with so many neighbors each."""
+    """Make a structure of `n` atoms with `k` neighbors each."""
     each = np.arange(n, dtype=np.int32)
     return Structure(
         positions=np.random.default_rng(0).normal(size=(n, 3)),
@@ -39,14 +37,14 @@ def large_structure(n, k):
 
 
 @pytest.fixture
-def sixteen(monkeypatch):
-    """A machine of 16 GB, on which nothing is traced or listed."""
+def sixteen_gigabytes(monkeypatch):
+    """Pretend that 16 GB are free, and fail if features are traced or listed."""
 
     def never(*_, **__):
         raise AssertionError("work was started")
 
     monkeypatch.setattr(memory, "free_bytes", lambda: 16e9)
-    monkeypatch.setattr(manybody, "blocks", never)
+    monkeypatch.setattr("jaxfeat.features.many_body.blocks", never)
     monkeypatch.setattr(PowerSpectrum, "contract", never)
     monkeypatch.setattr("jaxfeat.features.power_spectrum.featurizer.condensed_power_spectrum", never)
     monkeypatch.setattr("jaxfeat.features.power_spectrum.featurizer.power_spectrum_gram", never)
@@ -107,7 +105,7 @@ WORKS = {
 
 
 @pytest.mark.parametrize("work", WORKS)
-def test_work_that_cannot_fit_is_refused_before_it_starts(work, sixteen):
+def test_work_that_cannot_fit_is_refused_before_it_starts(work, sixteen_gigabytes):
     call, message = WORKS[work]
     start = time.process_time()
     with pytest.raises(SizeError, match=message):
@@ -116,7 +114,7 @@ def test_work_that_cannot_fit_is_refused_before_it_starts(work, sixteen):
 
 
 @pytest.mark.parametrize("words", [["--nu", "9"], ["--nu", "5"], ["--nu", "5", "--screened"]])
-def test_a_command_refuses_it_in_a_sentence(words, sixteen, capsys):
+def test_a_command_refuses_large_work_in_a_sentence(words, sixteen_gigabytes, capsys):
     assert main(["scan", "random-methane:2", "--centers", "C", *words]) == 2
     said = capsys.readouterr().err
     assert "of memory, and 16 GB are free; lower ν, n_max, l_max or the number of species." in said
@@ -135,7 +133,7 @@ def test_what_fits_is_not_asked_about(monkeypatch):
         raise AssertionError("memory was asked for")
 
     monkeypatch.setattr(memory, "free_bytes", never)
-    memory.check_memory(memory.ALWAYS, "a few features", "")
+    memory.check_memory(memory.UNCHECKED_BYTES, "a few features", "")
     monkeypatch.setattr(memory, "free_bytes", lambda: 1e9)
     memory.check_memory(1e9, "more features", "")
     with pytest.raises(SizeError, match=r"more features take about 1 GB of memory, and 1 GB are free; take fewer."):
@@ -143,7 +141,7 @@ def test_what_fits_is_not_asked_about(monkeypatch):
 
 
 def test_limits_of_control_groups_count(tmp_path):
-    """Of both kinds, at each level; what can be dropped from caches of files is free."""
+    """Groups of both versions count at each level. Pages of files that the kernel can drop are free."""
     own, inner = tmp_path / "own", tmp_path / "groups" / "jobs" / "mine"
     own.write_text("9:name=systemd:/\n4:memory:/mine\n0::/jobs/mine\n")
     old = tmp_path / "groups" / "memory" / "mine"
@@ -156,13 +154,13 @@ def test_limits_of_control_groups_count(tmp_path):
         (place / limit).write_text("max" if place == inner else "5000")
         (place / use).write_text("3000" if place == old else "2000")
         (place / "memory.stat").write_text(f"anon 1000\n{cached} 500\n")
-    assert memory._left_in_groups(tmp_path / "groups", own) == [float("inf"), 2500, 3500]
-    assert memory._left_in_groups(tmp_path / "groups", tmp_path / "none") == [float("inf")]
+    assert memory._free_in_cgroups(tmp_path / "groups", own) == [float("inf"), 2500, 3500]
+    assert memory._free_in_cgroups(tmp_path / "groups", tmp_path / "none") == [float("inf")]
     assert 0 < memory.free_bytes() < 1e15
 
 
 def test_sizes_that_are_not_known_inside_jit_are_not_asked_for(monkeypatch):
-    monkeypatch.setattr(memory, "ALWAYS", 0)
+    monkeypatch.setattr(memory, "UNCHECKED_BYTES", 0)
     f, env = jaxfeat.RadialSpectrum(("H",), n_max=2), random_environments(1, 2)[0]
     unlabelled = jaxfeat.function(lambda positions, species, mask: (positions**2).sum(-1))
     for g in (f, unlabelled):
