@@ -22,8 +22,7 @@ from jaxfeat.cli import main
 from jaxfeat.cli.output import progress_bar
 from jaxfeat.nulls import scan as scanning
 from jaxfeat.spectrum import blocks
-from jaxfeat.store import resume
-from jaxfeat.store import sweep as sweeping
+from jaxfeat.store import executor, sweep_manifold
 
 SMALL = ["--n-max", "2", "--l-max", "2"]
 KEYS = ["structure", "center", "name", "species", "n_neighbors", "sigma", "sigma_equilibrated", "floor",
@@ -112,7 +111,7 @@ def test_a_scan_into_a_store_goes_on_and_prints_tables(tmp_path, capsys, monkeyp
     ds = xarray.open_zarr(store, chunks=None)
     assert ds.attrs["command"].startswith("jaxfeat scan random-methane:6 --out")
     assert json.loads(ds.attrs["featurizer"])["species"] == ["H", "C"]
-    monkeypatch.setattr(resume, "chunk_arrays", lambda *_: pytest.fail("something was computed"))
+    monkeypatch.setattr(executor, "compute_chunk", lambda *_: pytest.fail("something was computed"))
     assert scan("random-methane:6", "--out", store) == 0
     assert capsys.readouterr().out == first
     for words, message in (
@@ -123,7 +122,7 @@ def test_a_scan_into_a_store_goes_on_and_prints_tables(tmp_path, capsys, monkeyp
     ):
         assert scan("random-methane:6", *words) == 2
         assert message in capsys.readouterr().err
-    monkeypatch.setattr(resume, "chunk_arrays", lambda *_: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(executor, "compute_chunk", lambda *_: signal.raise_signal(signal.SIGINT))
     assert scan("random-methane:6", "--out", store, "--overwrite") == 130
     assert "0 environments are kept in" in capsys.readouterr().err
 
@@ -491,7 +490,7 @@ def test_bad_sweeps_say_so_in_a_sentence(words, message, capsys):
 
 def test_files_make_manifolds(tmp_path, monkeypatch, capsys):
     # The search compiles a program of its own, and knows nothing of where a manifold comes from.
-    monkeypatch.setattr(sweeping, "find_manifold_zeros", lambda *_: [])
+    monkeypatch.setattr(sweep_manifold, "find_manifold_zeros", lambda *_: [])
     path = tmp_path / "mode.xyz"
     water = molecule("H2O")
     water.new_array("mode", np.asarray([[0.0, 0, 0], [0, 0, 1], [0, 0, -1]]))

@@ -206,7 +206,7 @@ def test_bad_input_is_one_sentence(copy, tmp_path, monkeypatch, capsys, name, wo
     shutil.copytree(copy, "empty")
     zarr.open_group("empty", mode="r+")["status"][:] = np.asarray([""] * 3, object)
     if words:
-        monkeypatch.setattr(reader.Stored, "portions", lambda _: pytest.fail("work was begun"))
+        monkeypatch.setattr(reader.StoreReader, "row_slices", lambda _: pytest.fail("work was begun"))
     assert main(["report", name, *words]) == 2
     captured = capsys.readouterr()
     assert message in captured.err and captured.err.splitlines()[-1].startswith("jaxfeat: ")

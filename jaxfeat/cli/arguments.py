@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jaxfeat.cli.trust import add_trust, made
+from jaxfeat.cli.trust import add_trust, make_from_spec
 from jaxfeat.errors import BasisError, GeometryError, ReadError, SpeciesError
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _type(text: str) -> tuple[str, str]:
     return word, symbol
 
 
-def reading_of(arguments: argparse.Namespace) -> dict[str, Any]:
+def read_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """Options of `jaxfeat.read` and `jaxfeat.frames`, from those of a command."""
     names = ("format", "index", "units", "skip_ghosts", "ignore")
     return {**{name: getattr(arguments, name) for name in names}, "types": dict(arguments.types or ())}
@@ -142,15 +142,15 @@ def add_density(descriptor: Any) -> None:
     )
 
 
-def environments_of(arguments: argparse.Namespace) -> tuple[StructureSet, Environment]:
+def read_environments(arguments: argparse.Namespace) -> tuple[StructureSet, Environment]:
     """What INPUT holds, and the environments in it of the centers that were asked for."""
     from jaxfeat.geometry.files.read import read
     from jaxfeat.geometry.neighbors import environments
 
-    source = read(arguments.input, **reading_of(arguments))
+    source = read(arguments.input, **read_options(arguments))
     centers = source.centers if arguments.centers is None else _centers(arguments.centers)
     try:
-        return source, environments(source.atoms, r_cut_of(arguments), centers, names=source.names)
+        return source, environments(source.atoms, choose_r_cut(arguments), centers, names=source.names)
     except (GeometryError, SpeciesError) as error:
         if str(error).partition(": ")[0] not in source.names:
             raise
@@ -162,20 +162,20 @@ def _centers(words: Sequence[str]) -> list[str] | list[int]:
     return [int(word) for word in words] if all(word.lstrip("-").isdecimal() for word in words) else list(words)
 
 
-def frames_of(arguments: argparse.Namespace) -> Frames:
+def open_frames(arguments: argparse.Namespace) -> Frames:
     """The same environments, to be read as they are asked for."""
     from jaxfeat.geometry.files.frames import frames
 
     centers = None if arguments.centers is None else _centers(arguments.centers)
-    return frames(arguments.input, r_cut_of(arguments), centers, **reading_of(arguments))
+    return frames(arguments.input, choose_r_cut(arguments), centers, **read_options(arguments))
 
 
-def r_cut_of(arguments: argparse.Namespace) -> float:
+def choose_r_cut(arguments: argparse.Namespace) -> float:
     """Radius of the environments, Å: that of the descriptor, where it has one."""
     return float(getattr(_specified(arguments), "r_cut", arguments.r_cut))
 
 
-def featurizer_of(arguments: argparse.Namespace, batch: Environment | Frames) -> AbstractFeaturizer:
+def make_featurizer(arguments: argparse.Namespace, batch: Environment | Frames) -> AbstractFeaturizer:
     """The descriptor of a spec, or else of the options, with a channel for each species in the input."""
     from jaxfeat.geometry.files.frames import Frames
 
@@ -218,7 +218,7 @@ def _specified(arguments: argparse.Namespace) -> AbstractFeaturizer | None:
     if path is None:
         return None
     try:
-        f = made(json.loads(path.read_text(encoding="utf-8")), arguments)
+        f = make_from_spec(json.loads(path.read_text(encoding="utf-8")), arguments)
     except FileNotFoundError:
         raise ReadError(f"{path}: there is no such file.") from None
     except ValueError as error:
@@ -282,7 +282,7 @@ def _species_of(frames: Frames) -> list[str]:
         return frames.species(progress)
 
 
-def title_of(f: AbstractFeaturizer, what: str) -> str:
+def make_title(f: AbstractFeaturizer, what: str) -> str:
     from jaxfeat.features.density import DensityFeaturizer
     from jaxfeat.features.spec import spec
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxfeat.cli.arguments import ORDERS, add_centers, add_density, add_input, environments_of, featurizer_of
+from jaxfeat.cli.arguments import ORDERS, add_centers, add_density, add_input, make_featurizer, read_environments
 from jaxfeat.cli.output import PICTURES, check_targets, progress_bar, save_figure, write_json
 
 SAMPLE = 1000
@@ -49,15 +49,15 @@ def _converge(arguments: argparse.Namespace) -> None:
     from jaxfeat.report.convergence import heat_map, print_convergence
 
     check_targets(arguments.json, arguments.plot)
-    _, every = environments_of(arguments)
+    _, every = read_environments(arguments)
     drawn = draw_sample(every.center_species, arguments.sample, arguments.seed)
     batch = every[drawn]
     orders = sorted(set(arguments.nu))
     n_max, l_max = arguments.n_max or usual(orders), arguments.l_max or usual(orders)
-    # Species of all, not of the sample alone: they decide how many features a basis has.
+    # The species of all environments, because they decide how many features a basis has.
+    sizes = {"n_max": n_max[0], "l_max": l_max[0]}
     featurizers = [
-        featurizer_of(argparse.Namespace(**{**vars(arguments), "nu": nu, "n_max": n_max[0], "l_max": l_max[0]}), every)
-        for nu in orders
+        make_featurizer(argparse.Namespace(**{**vars(arguments), **sizes, "nu": nu}), every) for nu in orders
     ]
     n_bases = sum(map(len, make_grids(featurizers, batch, n_max, l_max)))
     share = f"{len(batch)} environments"

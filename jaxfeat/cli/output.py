@@ -68,7 +68,7 @@ def check_targets(data: Path | None, picture: Path | None) -> None:
 
 
 @contextmanager
-def written(path: Path) -> Iterator[IO[bytes]]:
+def open_replacement(path: Path) -> Iterator[IO[bytes]]:
     """A file that takes its place when it is complete, and not before."""
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
         try:
@@ -84,13 +84,13 @@ def written(path: Path) -> Iterator[IO[bytes]]:
 
 def write_json(path: Path, value: Any) -> None:
     """Objects, with null for what JSON has no number for."""
-    with written(path) as file:
+    with open_replacement(path) as file:
         file.write(json.dumps(_finite(value), allow_nan=False).encode())
 
 
 def save_figure(path: Path, figure: Any) -> None:
     """A matplotlib figure as a picture of the kind that the file's name ends in."""
-    with written(path) as file:
+    with open_replacement(path) as file:
         figure.savefig(file, format=path.suffix[1:])
 
 

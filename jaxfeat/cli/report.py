@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jaxfeat.cli.output import check_targets, progress_bar, written
-from jaxfeat.cli.trust import add_trust, made
+from jaxfeat.cli.output import check_targets, open_replacement, progress_bar
+from jaxfeat.cli.trust import add_trust, make_from_spec
 
 if TYPE_CHECKING:
     from jaxfeat.features.base import AbstractFeaturizer
     from jaxfeat.report.page import Advice, Exhibit
     from jaxfeat.report.store_summary import Example
-    from jaxfeat.store.reader import Stored
+    from jaxfeat.store.reader import StoreReader
 
 SAMPLE = 100
 
@@ -51,18 +51,18 @@ def _report(arguments: argparse.Namespace) -> None:
     from jaxfeat.report.page import Advice, Exhibit, page
     from jaxfeat.report.store_summary import StoreSummary
     from jaxfeat.report.viewer import MISSING, viewer
-    from jaxfeat.store.reader import Stored
+    from jaxfeat.store.reader import StoreReader
 
     check_targets(arguments.output, None)
     if arguments.sample < 0:
         raise GeometryError(f"a sample of {arguments.sample} cannot be drawn; draw more, or 0 for all.")
-    stored = Stored(arguments.store)
+    stored = StoreReader(arguments.store)
     f, lacking = _featurizer(stored, arguments)
     tally = StoreSummary(stored.causes)
-    with progress_bar(f"{stored.n} environments", stored.n) as progress:
-        for columns in stored.portions():
+    with progress_bar(f"{stored.n_rows} environments", stored.n_rows) as progress:
+        for columns in stored.row_slices():
             tally.add(columns)
-            progress(tally.total, stored.n)
+            progress(tally.total, stored.n_rows)
     if not tally.done:
         raise ReadError(f"{stored.path} holds no finished environment yet; report it when the sweep has gone on.")
     examples = tally.examples()
@@ -84,7 +84,7 @@ def _report(arguments: argparse.Namespace) -> None:
         lacking=lacking,
         shown=shown,
     )
-    with written(arguments.output) as file:
+    with open_replacement(arguments.output) as file:
         file.write(text.encode())
     print(f"{arguments.output}: {tally.done} of {tally.total} environments, {len(exhibits)} of them to look at.")
     if lacking:
@@ -93,7 +93,7 @@ def _report(arguments: argparse.Namespace) -> None:
         print(MISSING)
 
 
-def _featurizer(stored: Stored, arguments: argparse.Namespace) -> tuple[AbstractFeaturizer | None, str]:
+def _featurizer(stored: StoreReader, arguments: argparse.Namespace) -> tuple[AbstractFeaturizer | None, str]:
     """What to compute with, or why nothing can be computed, in a sentence."""
     from jaxfeat.errors import BasisError
     from jaxfeat.features.base import AbstractFeaturizer
@@ -101,13 +101,13 @@ def _featurizer(stored: Stored, arguments: argparse.Namespace) -> tuple[Abstract
     if not stored.has_positions:
         return None, "This store holds no positions."
     try:
-        f = made(stored.featurizer_spec(), arguments)
+        f = make_from_spec(stored.featurizer_spec(), arguments)
     except BasisError as error:
         return None, f"The featurizer of this store cannot be made again: {error}"
     return (f, "") if isinstance(f, AbstractFeaturizer) else (None, "This store is not of environments.")
 
 
-def _exhibits(f: AbstractFeaturizer, stored: Stored, examples: list[Example]) -> list[Exhibit]:
+def _exhibits(f: AbstractFeaturizer, stored: StoreReader, examples: list[Example]) -> list[Exhibit]:
     from jaxfeat.geometry.species import SYMBOLS
     from jaxfeat.nulls.examples import make_examples
     from jaxfeat.report.page import Exhibit
@@ -135,7 +135,7 @@ def _name(direction: Any) -> str:
     return direction.cause + (f", {direction.place} of {direction.of}" if direction.of > 1 else "")
 
 
-def _basis(f: AbstractFeaturizer, stored: Stored, size: int) -> Advice:
+def _basis(f: AbstractFeaturizer, stored: StoreReader, size: int) -> Advice:
     import numpy as np
 
     from jaxfeat.choose.converge import converge, draw_sample, make_grids

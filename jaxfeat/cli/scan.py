@@ -10,10 +10,10 @@ from jaxfeat.cli.arguments import (
     add_centers,
     add_descriptor,
     add_input,
-    environments_of,
-    featurizer_of,
-    frames_of,
-    title_of,
+    make_featurizer,
+    make_title,
+    open_frames,
+    read_environments,
 )
 from jaxfeat.cli.output import PICTURES, check_targets, progress_bar, save_figure, write_json
 from jaxfeat.errors import ReadError
@@ -82,15 +82,15 @@ def _scan(arguments: argparse.Namespace) -> None:
     from jaxfeat.report.scan_table import most_blind, print_scan
 
     check_targets(arguments.json, arguments.plot)
-    source, batch = environments_of(arguments)
-    f = featurizer_of(arguments, batch)
+    source, batch = read_environments(arguments)
+    f = make_featurizer(arguments, batch)
     with progress_bar(f"{len(batch)} environments", len(batch)) as progress:
         records = scan(f, batch, progress=progress, screened=arguments.screened)
     records = [_named(record, source.names[record["structure"]]) for record in records]
     if arguments.json is not None:
         write_json(arguments.json, records)
     if arguments.plot is not None:
-        save_figure(arguments.plot, plot(records, title_of(f, Path(arguments.input).name)))
+        save_figure(arguments.plot, plot(records, make_title(f, Path(arguments.input).name)))
     blind = most_blind(records)
     print_scan(records, dict(zip(blind, explain_environments(f, batch, blind), strict=True)))
 
@@ -100,7 +100,7 @@ def _scan_into_store(arguments: argparse.Namespace) -> None:
     from jaxfeat.nulls.scan import explain_environments
     from jaxfeat.report.store_summary import StoreSummary
     from jaxfeat.report.store_table import most_blind, print_store
-    from jaxfeat.store.reader import Stored
+    from jaxfeat.store.reader import StoreReader
     from jaxfeat.store.sweep import sweep
 
     if arguments.json is not None or arguments.plot is not None:
@@ -110,8 +110,8 @@ def _scan_into_store(arguments: argparse.Namespace) -> None:
     if arguments.out.suffix != ".zarr":
         raise ReadError(f"{arguments.out} names no store; end it in .zarr.")
     cluster = _cluster_of(arguments)
-    frames = frames_of(arguments)
-    f = featurizer_of(arguments, frames)
+    frames = open_frames(arguments)
+    f = make_featurizer(arguments, frames)
     what = "environments" if frames.total is None else f"{frames.total} environments"
     with progress_bar(what, frames.total, resumes=True) as progress:
         sweep(
@@ -125,9 +125,9 @@ def _scan_into_store(arguments: argparse.Namespace) -> None:
             command=arguments.command_line,
             cluster=cluster,
         )
-    stored = Stored(arguments.out)
+    stored = StoreReader(arguments.out)
     tally = StoreSummary(stored.causes)
-    for columns in stored.portions():
+    for columns in stored.row_slices():
         tally.add(columns)
     blind = [one.row for one in most_blind(tally)]
     why = (

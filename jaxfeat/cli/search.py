@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jaxfeat.cli.arguments import add_descriptor, featurizer_of, title_of
-from jaxfeat.cli.output import PICTURES, check_targets, progress_bar, save_figure, written
+from jaxfeat.cli.arguments import add_descriptor, make_featurizer, make_title
+from jaxfeat.cli.output import PICTURES, check_targets, open_replacement, progress_bar, save_figure
 from jaxfeat.errors import ReadError
 
 if TYPE_CHECKING:
@@ -58,12 +58,12 @@ def _search(arguments: argparse.Namespace) -> None:
     from jaxfeat.report.families import plot_families, print_families
     from jaxfeat.singular.find import find_singular_points
     from jaxfeat.singular.search_space import Free
-    from jaxfeat.store import dataset as store
+    from jaxfeat.store.dataset import check_target, label_arrays, write_dataset
     from jaxfeat.store.schema import provenance
 
     check_targets(None, arguments.plot)
     if arguments.out is not None:
-        store.check_target(arguments.out)
+        check_target(arguments.out)
     symbols = arguments.symbols or ["H"]
     if len(symbols) not in (1, arguments.neighbors):
         raise ReadError(
@@ -75,7 +75,7 @@ def _search(arguments: argparse.Namespace) -> None:
     starts = random_environments(
         jax.random.key(arguments.seed), arguments.starts, symbols, radii, arguments.min_distance, arguments.center
     )
-    f = featurizer_of(arguments, starts)
+    f = make_featurizer(arguments, starts)
     with progress_bar("starts", len(starts)) as progress:
         points = find_singular_points(
             f,
@@ -90,14 +90,14 @@ def _search(arguments: argparse.Namespace) -> None:
     print_families(described, points.status.tolist())
     if arguments.out is not None:
         attributes = provenance(f) | {"command": arguments.command_line}
-        store.write(store.labelled(points.arrays(), attributes), arguments.out)
+        write_dataset(label_arrays(points.arrays(), attributes), arguments.out)
         landed = np.flatnonzero(points.landed)
         info = [{"start": int(i), "sigma_ratio": float(points.sigma_ratio[i])} for i in landed]
-        with written(arguments.out.with_name(f"{arguments.out.name}.xyz")) as file:
+        with open_replacement(arguments.out.with_name(f"{arguments.out.name}.xyz")) as file:
             write_extxyz(file, points.environments[landed], points.directions[landed], info)
     if arguments.plot is not None:
         what = f"{arguments.neighbors} neighbors"
-        save_figure(arguments.plot, plot_families(described, title_of(f, what)))
+        save_figure(arguments.plot, plot_families(described, make_title(f, what)))
 
 
 def _described(points: SingularPoints, kind: SingularKind, symbols: list[str]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jaxfeat.cli.arguments import add_descriptor, add_reading, featurizer_of, r_cut_of, reading_of, title_of
+from jaxfeat.cli.arguments import add_descriptor, add_reading, choose_r_cut, make_featurizer, make_title, read_options
 from jaxfeat.cli.output import PICTURES, check_targets, progress_bar, save_figure
 from jaxfeat.errors import GeometryError, ReadError, SpeciesError
 
@@ -69,12 +69,12 @@ def _sweep(arguments: argparse.Namespace) -> None:
     manifold = _manifold(arguments)
     grid = _grid(arguments, manifold)
     generic = manifold(*manifold.values())
-    f = featurizer_of(arguments, Environment.stack([generic]))
+    f = make_featurizer(arguments, Environment.stack([generic]))
     with progress_bar("environments", None) as progress:
         ds = sweep(f, manifold, grid, out=arguments.out, progress=progress)
     print_sweep(ds)
     if arguments.plot is not None:
-        save_figure(arguments.plot, plot_sweep(ds, title_of(f, arguments.family)))
+        save_figure(arguments.plot, plot_sweep(ds, make_title(f, arguments.family)))
 
 
 def _manifold(arguments: argparse.Namespace) -> AbstractManifold:
@@ -84,7 +84,7 @@ def _manifold(arguments: argparse.Namespace) -> AbstractManifold:
     named = arguments.family
     if named not in FROM_FILES and arguments.files:
         raise ReadError(f"{named} is made of no file; leave out {', '.join(arguments.files)}.")
-    if named not in FROM_FILES and parse_read_options(**reading_of(arguments)) != ReadOptions():
+    if named not in FROM_FILES and parse_read_options(**read_options(arguments)) != ReadOptions():
         raise ReadError(f"{named} is made of no file; leave out the options of files.")
     if named == "prl-methane":
         return manifolds.prl_methane(arguments.sign)
@@ -109,9 +109,9 @@ def _from_files(arguments: argparse.Namespace) -> AbstractManifold:
 
     if not arguments.files:
         raise ReadError(f"{arguments.family} is made of structures; name a file of them.")
-    frames = [atoms for file in arguments.files for atoms in read(file, **reading_of(arguments)).atoms]
+    frames = [atoms for file in arguments.files for atoms in read(file, **read_options(arguments)).atoms]
     if arguments.family == "trajectory":
-        return manifolds.trajectory(follow_center(frames, r_cut_of(arguments), arguments.center).environments)
+        return manifolds.trajectory(follow_center(frames, choose_r_cut(arguments), arguments.center).environments)
     if arguments.family == "interpolation":
         if len(frames) < 2:
             raise ReadError(f"{arguments.files[0]} holds one structure; there is no way from one to itself.")
@@ -123,7 +123,7 @@ def _from_files(arguments: argparse.Namespace) -> AbstractManifold:
     vectors = arrays[arguments.along]
     if vectors.shape != (len(frames[0]), 3):
         raise ReadError(f"{arguments.along} has shape {vectors.shape}; a direction has three numbers an atom.")
-    found = follow_center(frames[:1], r_cut_of(arguments), arguments.center)
+    found = follow_center(frames[:1], choose_r_cut(arguments), arguments.center)
     moved = vectors[found.neighbors] - vectors[arguments.center]
     return manifolds.displacement(found.environments[0], {"q": moved})
 
@@ -140,7 +140,7 @@ def _interpolation(arguments: argparse.Namespace, frames: list[Any]) -> Abstract
 def _grid(arguments: argparse.Namespace, manifold: AbstractManifold) -> dict[str, Any] | None:
     import numpy as np
 
-    from jaxfeat.store.sweep import POINTS
+    from jaxfeat.store.sweep_manifold import GRID_POINTS
 
     grid: dict[str, Any] = {}
     for word in arguments.grid:
@@ -170,5 +170,5 @@ def _grid(arguments: argparse.Namespace, manifold: AbstractManifold) -> dict[str
         raise GeometryError(f"choose one or two parameters with --grid NAME=FROM:TO:N; there are {listed}.")
     if not arguments.grid:
         for p in manifold.parameters:
-            grid.setdefault(p.name, np.linspace(p.low, p.high, POINTS))
+            grid.setdefault(p.name, np.linspace(p.low, p.high, GRID_POINTS))
     return grid

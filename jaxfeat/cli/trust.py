@@ -19,7 +19,7 @@ def add_trust(options: Any) -> None:
     )
 
 
-def made(spec: Any, arguments: argparse.Namespace) -> Any:
+def make_from_spec(spec: Any, arguments: argparse.Namespace) -> Any:
     """Make what a spec stands for. With `--trust`, say what is imported for it.
 
     **Raises:** `BasisError` for a class outside jaxfeat without `--trust`; otherwise as `jaxfeat.from_spec`.

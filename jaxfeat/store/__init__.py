@@ -1,1 +1,1 @@
-"""Results of any number of environments on disk."""
+"""Sweeps over any number of environments, and their results in memory and on disk."""

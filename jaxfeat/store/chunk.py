@@ -1,43 +1,40 @@
-"""One chunk of a sweep into a store, wherever it is worked on.
+"""The way of one chunk of a sweep: cut from the stream, computed, written to the store, entered in the journal.
 
-Any process that sees the store can do it, and do it again: a chunk has the same content whoever makes it, and its files
-take their places as a whole.
+Any process that sees the store can compute a chunk, and compute it again. The result depends on the plan and the
+environments alone, and each file replaces its predecessor at once.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from jaxfeat.errors import ReadError
+from jaxfeat.errors import GeometryError, ReadError
+from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.spec import from_spec
-from jaxfeat.geometry.environment import Environment
-from jaxfeat.store.arrays import Chunked
-from jaxfeat.store.journal import SETTINGS, Journal
-from jaxfeat.store.schema import chunk_arrays, variables, versions
-from jaxfeat.store.stream import content_hash
-
-Entry = dict[str, Any]
-"""What the journal keeps of a chunk."""
-
-Keep = Callable[[Entry], None]
+from jaxfeat.geometry.environment import Environment, concatenate_on_host
+from jaxfeat.nulls.scan import scan_arrays
+from jaxfeat.store.journal import SETTINGS, Entry, Journal
+from jaxfeat.store.schema import atom_arrays, spectrum_arrays, variables, versions
+from jaxfeat.store.stream import Stream, StreamPosition, content_hash
+from jaxfeat.store.zarr_arrays import ZarrArrays
 
 
-class Order(NamedTuple):
-    """What all chunks of a sweep have in common, in plain values that go anywhere.
+class Plan(NamedTuple):
+    """Everything that the chunks of a sweep have in common, in plain values that can be sent to another process.
 
-    - `store`: its absolute path.
-    - `settings`: those that the store was begun with (`refusals.COMPARED`).
-    - `widths`: of a chunk, along the axes that grow.
-    - `versions`: of the packages that round.
+    - `store`: The absolute path of the store.
+    - `settings`: The settings that a resumed sweep compares, `checks.COMPARED`.
+    - `widths`: The lengths of a chunk along the axes that grow.
+    - `versions`: The installed versions of the packages that decide how numbers are rounded.
     """
 
     store: str
@@ -46,96 +43,169 @@ class Order(NamedTuple):
     versions: dict[str, str]
 
     @property
-    def how(self) -> tuple[bool, int, bool]:
-        """The settings of `chunk_arrays`."""
-        return self.settings["screened"], self.settings["chunk"], self.settings["positions"]
+    def journal(self) -> Journal:
+        return Journal(Path(self.store))
+
+    def arrays(self) -> ZarrArrays:
+        """The arrays of the store, not yet created or opened."""
+        known = variables(self.settings["positions"])
+        return ZarrArrays(Path(self.store), known, self.settings["chunk"], self.widths)
 
 
-class Crew(Protocol):
-    """Those who work on chunks."""
-
-    def hand(self, order: Order, k: int, environments: Environment, keep: Keep) -> None:
-        """Have chunk `k` worked on; wait before that while too many are under way. When it is on disk its entry is
-        kept, in this process."""
-
-    def finish(self) -> None:
-        """Wait for all that is under way."""
-
-    def stop(self) -> None:
-        """Keep what is finished, and leave the rest."""
+# Cut from the stream
 
 
-def lay_out(order: Order, k: int, environments: Environment) -> None:
-    """Have the environments of chunk `k` in the store, for another process that works on it."""
-    place = _laid_out(order, k)
-    place.parent.mkdir(exist_ok=True)
-    partial = place.with_suffix(".part")
-    with open(partial, "wb") as file:
-        np.savez(file, **{field.name: getattr(environments, field.name) for field in fields(environments)})
-    partial.replace(place)
+class Chunk(NamedTuple):
+    """The environments of one chunk, on the host and trimmed, and the position of the stream behind them."""
+
+    environments: Environment
+    after: StreamPosition
 
 
-def clear_away(order: Order, k: int) -> None:
-    _laid_out(order, k).unlink(missing_ok=True)
+def cut_chunks(stream: Stream, position: StreamPosition, length: int) -> Iterator[Chunk]:
+    """Cut the stream into chunks of `length` environments, from a position on. The last chunk may be shorter.
 
-
-def clear_all_away(order: Order) -> None:
-    """What lies there of sweeps that were stopped, too."""
-    shutil.rmtree(_laid_out(order, 0).parent, ignore_errors=True)
-
-
-def _laid_out(order: Order, k: int) -> Path:
-    return Journal(Path(order.store)).folder / "inputs" / f"{k:08d}.npz"
-
-
-def work(order: Order, k: int) -> Entry:
-    """Compute chunk `k`, whose environments have been laid out, and put it into the store.
-
-    **Raises:** `ReadError` where this process does not see the store, or runs other versions.
+    **Raises:** the error of a stream that breaks off, after a shorter chunk with the environments before it.
     """
-    found = versions()
-    for name, theirs in order.versions.items():
-        if found[name] != theirs:
-            raise ReadError(f"a worker has {name} {found[name]}, and this process {theirs}; install the same on both.")
-    settings = order.settings
-    _check_seen(order)
-    with np.load(_laid_out(order, k)) as laid_out:
-        environments = Environment(**laid_out)
-    with jax.enable_x64(settings["precision"] == "float64"):
-        arrays = chunk_arrays(_featurizer(settings["featurizer"]), environments, *order.how)
-    # Who gave the order may have gone meanwhile, and somebody else have begun another sweep here.
-    _check_seen(order)
-    path = Path(order.store)
-    chunked = Chunked(path, variables(settings["positions"]), settings["chunk"], order.widths)
-    chunked.open()
-    return put(chunked, Journal(path), k, environments, arrays)
+    error: Exception | None = None
+    parts: list[Environment] = []
+    held = 0
+    batches, skip = stream.batches(position.frame), position.skip
+    while error is None:
+        try:
+            found = next(batches, None)
+        except (GeometryError, ReadError) as caught:
+            error, found = caught, None
+        if found is None:
+            break
+        frames, batch = found
+        first = np.searchsorted(frames, frames, side="left")
+        within = np.arange(len(frames)) - first
+        start, skip = min(skip, len(frames)), max(skip - len(frames), 0)
+        while start < len(frames):
+            stop = min(start + length - held, len(frames))
+            parts.append(batch[start:stop])
+            held, start = held + stop - start, stop
+            if held == length:
+                rest = stop < len(frames)
+                after = StreamPosition(int(frames[stop]), int(within[stop])) if rest else _behind(frames)
+                yield Chunk(_join(parts), after)
+                parts, held = [], 0
+        position = _behind(frames) if len(frames) else position
+    if held:
+        yield Chunk(_join(parts), position)
+    if error is not None:
+        raise error
 
 
-def put(
-    chunked: Chunked, journal: Journal, k: int, environments: Environment, arrays: Mapping[str, np.ndarray]
+def _behind(frames: np.ndarray) -> StreamPosition:
+    return StreamPosition(int(frames[-1]) + 1)
+
+
+def _join(parts: list[Environment]) -> Environment:
+    size = max(part.max_neighbors for part in parts)
+    return concatenate_on_host([part.padded(size) for part in parts]).trimmed()
+
+
+# Computed
+
+
+def compute_chunk(
+    f: AbstractFeaturizer,
+    environments: Environment,
+    settings: Mapping[str, Any],
+    progress: Callable[[int, Any], None] | None = None,
+) -> dict[str, np.ndarray]:
+    """Compute the values of all variables of a chunk."""
+    found = scan_arrays(f, environments, progress, settings["screened"], settings["chunk"])
+    values = spectrum_arrays(found) | atom_arrays(environments, settings["positions"])
+    types = {name: object if v.dtype is str else v.dtype for name, v in variables(settings["positions"]).items()}
+    return {name: values[name].astype(dtype, copy=False) for name, dtype in types.items()}
+
+
+# Written, and entered in the journal
+
+
+def write_chunk(
+    arrays: ZarrArrays, journal: Journal, k: int, environments: Environment, values: Mapping[str, np.ndarray]
 ) -> Entry:
-    """Have chunk `k` on disk. Returns what is to be known of it, but for where its stream goes on."""
+    """Write chunk `k` to the disk. Return its entry, which still lacks the position of the stream."""
     return {
         "n": len(environments),
         "inputs": content_hash(environments),
-        "value": arrays["sigma"].shape[1],
+        "value": values["sigma"].shape[1],
         "neighbor": environments.max_neighbors,
-        "files": journal.seal(chunked.write(k, arrays)),
+        "files": journal.sync(arrays.write(k, values)),
     }
 
 
-def _check_seen(order: Order) -> None:
-    path = Path(order.store)
-    kept = Journal(path).read(SETTINGS)
+def enter_chunk(journal: Journal, k: int, entry: Entry, after: StreamPosition) -> Entry:
+    """Complete the entry of chunk `k`, which is on the disk, and write it to the journal."""
+    complete = {**entry, "after": list(after)}
+    journal.write(k, complete)
+    return complete
+
+
+# The same by another process: the environments pass through the store
+
+
+def hand_over(plan: Plan, k: int, environments: Environment) -> None:
+    """Write the environments of chunk `k` to the store, for the process that computes the chunk."""
+    file = _handed_over(plan, k)
+    file.parent.mkdir(exist_ok=True)
+    partial = file.with_suffix(".part")
+    arrays = {field.name: getattr(environments, field.name) for field in fields(environments)}
+    with open(partial, "wb") as handle:
+        np.savez(handle, **{name: array for name, array in arrays.items() if array is not None})
+    partial.replace(file)
+
+
+def remove_handed_over(plan: Plan, k: int | None = None) -> None:
+    """Remove the environments of chunk `k`, or of all chunks, those of earlier sweeps included."""
+    if k is not None:
+        _handed_over(plan, k).unlink(missing_ok=True)
+    else:
+        shutil.rmtree(_handed_over(plan, 0).parent, ignore_errors=True)
+
+
+def _handed_over(plan: Plan, k: int) -> Path:
+    return plan.journal.folder / "inputs" / f"{k:08d}.npz"
+
+
+def compute_handed_over(plan: Plan, k: int) -> Entry:
+    """Compute and write chunk `k`, whose environments were handed over. Return its entry, as `write_chunk` does.
+
+    **Raises:** `ReadError` if this process does not see the store, or has other versions of the packages.
+    """
+    found = versions()
+    for name, theirs in plan.versions.items():
+        if found[name] != theirs:
+            raise ReadError(f"a worker has {name} {found[name]}, and this process {theirs}; install the same on both.")
+    _check_store(plan)
+    with np.load(_handed_over(plan, k)) as leaves:
+        environments = Environment(**leaves)
+    with jax.enable_x64(plan.settings["precision"] == "float64"):
+        values = compute_chunk(_featurizer(plan.settings["featurizer"]), environments, plan.settings)
+    # Meanwhile the process that made the plan may have ended, and another one begun a different sweep here.
+    _check_store(plan)
+    arrays = plan.arrays()
+    arrays.open()
+    return write_chunk(arrays, plan.journal, k, environments, values)
+
+
+def _check_store(plan: Plan) -> None:
+    kept = plan.journal.read(SETTINGS)
     if kept is None:
         from platform import node
 
-        raise ReadError(f"a worker on {node()} does not see {path}; put the store where all workers read and write.")
-    if kept["compared"] != order.settings:
-        raise ReadError(f"a worker sees another sweep at {path}; put the store where all workers read and write.")
+        raise ReadError(
+            f"a worker on {node()} does not see {plan.store}; put the store where all workers read and write."
+        )
+    if kept["compared"] != plan.settings:
+        raise ReadError(f"a worker sees another sweep at {plan.store}; put the store where all workers read and write.")
 
 
 @lru_cache(1)
-def _featurizer(text: str) -> Any:
-    # It is the order of whoever started this worker, who has the featurizer; a store alone has nothing worked on.
+def _featurizer(text: str) -> AbstractFeaturizer:
+    # Trusted, because the spec comes from the process that started this worker, not from a store.
     return from_spec(json.loads(text), trust=True)

@@ -1,15 +1,15 @@
-"""Chunks of a sweep as tasks of a dask cluster: the only module that knows dask.
+"""Computing the chunks of a sweep as tasks of a dask cluster: the only module that knows dask.
 
-What the scheduler and this process hold does not grow with the number of chunks: few are under way at a time, and all
-that comes back is an entry for the journal. Environments go by the store, since dask keeps the last thousand messages.
-A worker that dies costs what it was working on, which dask gives to another.
+The memory of the scheduler and of this process does not grow with the number of chunks, because few are under way at a
+time and each returns only a journal entry. Environments pass through the store, because dask keeps its last thousand
+messages. If a worker dies, dask gives its chunks to another one.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from logging import ERROR
 from typing import Any
@@ -20,7 +20,9 @@ import jax
 from jaxfeat.errors import ClusterError, GeometryError, ReadError
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.spectrum.devices import n_cores
-from jaxfeat.store.chunk import Entry, Keep, Order, clear_away, lay_out, work
+from jaxfeat.store.chunk import Plan, compute_handed_over, hand_over, remove_handed_over
+from jaxfeat.store.executor import Enter, Executor, Show
+from jaxfeat.store.journal import Entry
 
 try:
     import dask
@@ -30,34 +32,35 @@ try:
 except ModuleNotFoundError as missing:
     raise ReadError("a cluster needs dask, which is not installed: pip install 'jaxfeat[cluster]'.") from missing
 
-AHEAD, SPARE = 2, 2
-"""Chunks under way for each thread of the workers, and beside them: nobody waits for this process."""
+CHUNKS_PER_THREAD, SPARE_CHUNKS = 2, 2
+"""Chunks under way for each thread of the workers, and beside them, so that no worker waits for this process."""
 
 PATIENCE = 60.0
-"""Seconds without any worker after which none is expected, unless dask has a `no-workers-timeout`: a nanny's is back in
-a few."""
+"""Seconds without any worker after which a sweep ends, unless dask has a `no-workers-timeout`. A nanny replaces a dead
+worker within a few seconds."""
 
 POLL = 1.0
-"""Seconds between looks at whether anybody is there."""
+"""Seconds between looks at whether there are workers."""
 
 CONNECT = 10.0
-"""Seconds to find a scheduler in."""
+"""Seconds to wait for the answer of a scheduler."""
 
 Cluster = int | str | Any
 """A number of processes on this machine, the address of a scheduler, or a `distributed.Client`."""
 
 
 def local_processes() -> int:
-    """As many as this machine has accelerators, or else cores for this process."""
+    """Count the accelerators of this machine or, without any, the cores that this process may use."""
     devices = jax.local_devices()
-    if devices[0].platform != "cpu":
-        return len(devices)
-    return n_cores()
+    return n_cores() if devices[0].platform == "cpu" else len(devices)
 
 
 @contextmanager
 def connected(cluster: Cluster) -> Iterator[Any]:
-    """A client of a cluster. What is begun here also ends here. **Raises:** `ReadError` where there is none."""
+    """Connect to a cluster. Processes and clients that are started here also end here.
+
+    **Raises:** `ReadError` if no scheduler answers, `GeometryError` if `cluster` is none of `Cluster`.
+    """
     if isinstance(cluster, distributed.Client):
         yield cluster
     elif isinstance(cluster, str):
@@ -86,7 +89,7 @@ _SCHEDULER = {
 
 
 def _spec(n: int) -> dict[int, Any]:
-    """`n` processes of one thread, which share compiled programs with this one; accelerators are dealt out."""
+    """Describe `n` processes of one thread to dask. They share this one's compiled programs and its accelerators."""
     shared = {
         "JAX_PLATFORMS": jax.config.values["jax_platforms"],
         "JAX_COMPILATION_CACHE_DIR": jax.config.values["jax_compilation_cache_dir"],
@@ -101,14 +104,14 @@ def _spec(n: int) -> dict[int, Any]:
     def own(i: int) -> dict[str, str]:
         return {"CUDA_VISIBLE_DEVICES": numbers[i % len(numbers)]} if devices[0].platform in ("gpu", "cuda") else {}
 
-    # Between chunks workers hold nothing that dask could free, and the most that they need is not for it to judge.
+    # No memory limit, because between chunks workers hold nothing that dask could free.
     options = {
         "nthreads": 1,
         "memory_limit": 0,
         "host": "127.0.0.1",
         "dashboard": False,
         "silence_logs": ERROR,
-        # Ctrl-C in a terminal goes to all processes, and it is for this one to end the others.
+        # Ctrl-C in a terminal goes to all processes, and this one ends the others.
         "preload": ["import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"],
     }
     return {i: {"cls": distributed.Nanny, "options": {**options, "env": {**shared, **own(i)}}} for i in range(n)}
@@ -123,39 +126,39 @@ def _closed(client: Any) -> Iterator[None]:
             client.close()
 
 
-class Workers:
-    """The crew of a cluster, for one sweep."""
+class ClusterExecutor:
+    """Has the workers of a cluster compute chunks, for one sweep."""
 
-    def __init__(self, client: Any, kept: Callable[[], None]) -> None:
-        """`kept` is called after each chunk that is."""
-        self.client, self.kept = client, kept
-        self.under_way: dict[Any, tuple[Order, int, Keep]] = {}
+    def __init__(self, client: Any, n_done: int, show: Show) -> None:
+        self.client, self.n_done, self.show = client, n_done, show
+        self.under_way: dict[Any, tuple[Plan, int, Enter]] = {}
         self.name = f"jaxfeat-{uuid4().hex}"
         self.none_since: float | None = None
 
-    def hand(self, order: Order, k: int, environments: Environment, keep: Keep) -> None:
-        while len(self.under_way) >= SPARE + AHEAD * self._threads():
+    def submit(self, plan: Plan, k: int, environments: Environment, enter: Enter) -> None:
+        while len(self.under_way) >= SPARE_CHUNKS + CHUNKS_PER_THREAD * self._count_threads():
             self._collect()
-        lay_out(order, k, environments)
-        with _answering():
-            future = self.client.submit(work, order, k, key=(self.name, k), pure=False)
-        self.under_way[future] = order, k, keep
+        hand_over(plan, k, environments)
+        with _naming_a_lost_scheduler():
+            future = self.client.submit(compute_handed_over, plan, k, key=(self.name, k), pure=False)
+        self.under_way[future] = plan, k, enter
 
     def finish(self) -> None:
         while self.under_way:
             self._collect()
 
     def stop(self) -> None:
-        for future, (*_, keep) in list(self.under_way.items()):
+        for future, (*_, enter) in list(self.under_way.items()):
             if future.status == "finished":
                 with suppress(Exception):
-                    keep(future.result(timeout=POLL))
+                    enter(future.result(timeout=POLL))
         with suppress(Exception):
             self.client.cancel(list(self.under_way))
         self.under_way.clear()
 
-    def _threads(self) -> int:
-        with _answering():
+    def _count_threads(self) -> int:
+        """Count the threads of all workers. **Raises:** `ClusterError` if there have been none for too long."""
+        with _naming_a_lost_scheduler():
             threads = sum(self.client.nthreads().values())
         now = time.monotonic()
         self.none_since = None if threads else self.none_since or now
@@ -165,23 +168,25 @@ class Workers:
         return threads
 
     def _collect(self) -> None:
-        """Keep what is finished, after waiting for something."""
-        with _answering():
+        """Wait until a chunk is finished, or for `POLL` seconds, and enter the finished chunks."""
+        with _naming_a_lost_scheduler():
             try:
                 with self.client.as_current():
                     done = distributed.wait(list(self.under_way), timeout=POLL, return_when="FIRST_COMPLETED").done
             except TimeoutError:
-                self._threads()
+                self._count_threads()
                 return
         for future in done:
-            order, k, keep = self.under_way.pop(future)
-            keep(self._result(future, k))
-            clear_away(order, k)
-            self.kept()
+            plan, k, enter = self.under_way.pop(future)
+            entry = self._result(future, k)
+            enter(entry)
+            remove_handed_over(plan, k)
+            self.n_done += entry["n"]
+            self.show(self.n_done)
             future.release()
 
     def _result(self, future: Any, k: int) -> Entry:
-        with _answering():
+        with _naming_a_lost_scheduler():
             try:
                 entry: Entry = future.result()
             except (NoValidWorkerError, NoWorkerError) as error:
@@ -195,8 +200,19 @@ class Workers:
 
 
 @contextmanager
-def _answering() -> Iterator[None]:
-    """What comes of a scheduler that has gone, as one error."""
+def cluster_executor(cluster: Cluster, n_done: int, show: Show) -> Iterator[Executor]:
+    """An executor of a cluster, stopped in the end. `n_done` environments are done before."""
+    with connected(cluster) as client:
+        executor = ClusterExecutor(client, n_done, show)
+        try:
+            yield executor
+        finally:
+            executor.stop()
+
+
+@contextmanager
+def _naming_a_lost_scheduler() -> Iterator[None]:
+    """Turn the errors of a client whose scheduler has gone into one `ClusterError`."""
     try:
         yield
     except (ClusterError, distributed.TimeoutError):

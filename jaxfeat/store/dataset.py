@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,44 +17,54 @@ from jaxfeat.geometry.files.write import check_folder
 from jaxfeat.nulls.causes import CAUSES
 from jaxfeat.nulls.scan import ScanArrays
 from jaxfeat.singular.manifold_zeros import ManifoldZero
-from jaxfeat.store.schema import CAUSE_NAMES, ORIGINS, atoms, spectra, variables
+from jaxfeat.store.schema import CAUSE_NAMES, ORIGINS, atom_arrays, spectrum_arrays, variables
+
+Dataset = xarray.Dataset
 
 SUFFIXES = (".nc", ".zarr")
 
 
-def dataset(
+def build_dataset(
     found: ScanArrays,
     dims: Sequence[str],
-    coords: dict[str, Any],
-    attributes: dict[str, Any],
+    coords: Mapping[str, Any],
+    attributes: Mapping[str, Any],
     environments: Environment | None = None,
-) -> Any:
-    """Spectra and counts as an `xarray.Dataset`, and where the atoms are, if they are given.
+) -> Dataset:
+    """Label spectra and null counts, and the atoms of `environments` if given.
 
-    **Arguments:** `dims` and `coords`: the axes that the environments of `found` run over, the last one fastest.
+    The environments of `found` run over the axes `dims` with the coordinates `coords`, the last axis fastest.
     """
     shape = tuple(len(coords[name][1]) for name in dims) if coords else (len(found.status),)
-    arrays = spectra(found) | ({} if environments is None else atoms(environments, positions=True))
+    arrays = spectrum_arrays(found) | ({} if environments is None else atom_arrays(environments, positions=True))
     known = variables(positions=True)
-    held = {}
+    labelled = {}
     for name, values in arrays.items():
         v = known[name]
-        held[name] = (*dims, *v.axes), values.astype(v.dtype).reshape(*shape, *values.shape[1:]), v.attributes
-    return xarray.Dataset(held, coords={**coords, "cause": CAUSE_NAMES}, attrs=attributes).set_coords(
-        [name for name in ORIGINS if name in held]
-    )
+        labelled[name] = (*dims, *v.axes), values.astype(v.dtype).reshape(*shape, *values.shape[1:]), v.attributes
+    ds = xarray.Dataset(labelled, coords={**coords, "cause": CAUSE_NAMES}, attrs=dict(attributes))
+    return ds.set_coords([name for name in ORIGINS if name in labelled])
 
 
-def opened(path: Path) -> Any:
-    """The data set of a store, read as it is asked for."""
-    # No other format: the older one knows codecs that unpickle, which runs whatever code a store holds.
+def label_arrays(arrays: Mapping[str, tuple[tuple[str, ...], np.ndarray]], attributes: Mapping[str, Any]) -> Dataset:
+    """Make a data set of arrays with the names of their axes."""
+    return xarray.Dataset(dict(arrays), attrs=dict(attributes))
+
+
+def open_store(path: Path) -> Dataset:
+    """Open a store. Its variables are read when they are used."""
+    # Only zarr's format 3: codecs of format 2 unpickle, which can run code that a store holds.
     return xarray.open_zarr(path, consolidated=False, chunks=None, zarr_format=3)
 
 
-def with_zeros(
-    ds: Any, names: Sequence[str], zeros: Sequence[ManifoldZero], nulls: Sequence[Sequence[int]], causes: Sequence[str]
-) -> Any:
-    """The data set with what was found where σ_min vanishes; `nulls` counts by cause at each zero."""
+def add_zeros(
+    ds: Dataset,
+    names: Sequence[str],
+    zeros: Sequence[ManifoldZero],
+    nulls: Sequence[Sequence[int]],
+    causes: Sequence[str],
+) -> Dataset:
+    """Add the zeros of σ_min over the parameters `names`, with null directions by cause and a sentence for each."""
     points = np.concatenate([np.zeros((0, len(names))), *(zero.points for zero in zeros)])
     column = ("zero", "parameter")
     return ds.assign(
@@ -71,17 +81,12 @@ def with_zeros(
     ).assign_coords(parameter=list(names))
 
 
-def labelled(arrays: dict[str, tuple[tuple[str, ...], np.ndarray]], attributes: dict[str, Any]) -> Any:
-    """Arrays with the names of their axes, as a data set."""
-    return xarray.Dataset(arrays, attrs=attributes)
-
-
 def _rows(rows: Sequence[Any], width: int) -> np.ndarray:
     return np.asarray(rows, float).reshape(len(rows), width)
 
 
 def check_target(path: Path) -> None:
-    """Raise `ReadError` for a place that could not be written to once everything is computed."""
+    """Raise `ReadError` if no data set could be written at `path` after the computation."""
     if path.suffix not in SUFFIXES:
         raise ReadError(f"{path} names no data set; end it in {' or '.join(SUFFIXES)}.")
     if path.exists():
@@ -89,16 +94,16 @@ def check_target(path: Path) -> None:
     check_folder(path)
 
 
-def write(ds: Any, path: Path) -> None:
-    """NetCDF 3 for a path that ends in .nc, otherwise a zarr store. It takes its place when it is complete."""
+def write_dataset(ds: Dataset, path: Path) -> None:
+    """Write NetCDF 3 to a path that ends in .nc, and a zarr store otherwise. The path appears when it is complete."""
     partial = path.with_name(f".{path.name}.part")
     try:
         if path.suffix == ".nc":
             ds.to_netcdf(partial, engine="scipy")
         else:
-            from jaxfeat.store.arrays import consolidate
+            from jaxfeat.store.zarr_arrays import consolidate
 
-            # Strings of one length have no zarr specification; those of any length do.
+            # zarr specifies strings of any length, but not strings of one length.
             named = {name: ds[name].astype(object) for name in ds.variables if ds[name].dtype.kind == "U"}
             ds.assign(named).to_zarr(partial, mode="w", consolidated=False)
             consolidate(partial)

@@ -1,16 +1,17 @@
-"""Which chunks of a store are done: one small file each, written when the chunk itself is on disk.
+"""The journal of a store: one small file for each finished chunk, written after the chunk itself is on disk.
 
-Beside the entries lie the settings that all chunks share, and a lock. An entry lists the files of its chunk with a
-checksum, so that what has since been damaged is found before anything is built on it.
+The journal also holds the settings that all chunks share, and a lock. An entry lists the files of its chunk with their
+checksums, so that a resumed sweep finds damaged chunks before it builds on them.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,13 @@ from jaxfeat.errors import ReadError
 FOLDER = "journal"
 SETTINGS, END = "settings", "end"
 
+Entry = dict[str, Any]
+"""The record of one chunk: `n` environments, the hash of its `inputs`, its lengths along `value` and `neighbor`, its
+`files` with their checksums, and `after`, the position of the stream behind the chunk."""
+
 
 class Journal:
-    """The journal of the store at `path`, a folder in it."""
+    """The journal of the store at `path`."""
 
     def __init__(self, path: Path) -> None:
         self.store, self.folder = path, path / FOLDER
@@ -30,18 +35,23 @@ class Journal:
     def exists(self) -> bool:
         return self.folder.is_dir()
 
-    def start(self) -> None:
+    def create(self) -> None:
+        """Create the folder, unless it exists. It is an empty group to zarr, which complains about other folders."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        # A group to zarr, and so nothing that it would wonder about.
-        place(self.folder / "zarr.json", b'{"zarr_format":3,"node_type":"group","attributes":{}}')
+        replace_file(self.folder / "zarr.json", b'{"zarr_format":3,"node_type":"group","attributes":{}}')
 
-    def clear(self) -> None:
+    def empty_store(self) -> None:
+        """Remove everything from the store but the lock, entries first."""
         for file in self.folder.glob("*.json"):
             file.unlink()
+        for found in self.store.iterdir():
+            if found != self.folder:
+                shutil.rmtree(found) if found.is_dir() else found.unlink()
+        self.create()
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the store for this process. **Raises:** `ReadError` where another one does."""
+        """Hold the store for this process. **Raises:** `ReadError` if another process holds it."""
         import fcntl
 
         handle = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o666)
@@ -54,82 +64,77 @@ class Journal:
                 ) from None
             yield
         finally:
-            # The lock goes with the handle, and with the process however it ends.
+            # Closing the handle releases the lock, and so does the end of the process, however it comes.
             os.close(handle)
 
-    def write(self, name: str | int, content: dict[str, Any]) -> None:
-        """Keep an entry; it is there as a whole or not at all."""
+    def write(self, name: str | int, content: Entry) -> None:
+        """Write an entry: the settings, the end, or a chunk by its number."""
         text = json.dumps(content)
-        place(self._file(name), json.dumps({"checksum": zlib.crc32(text.encode()), "content": content}).encode())
+        replace_file(self._file(name), json.dumps({"checksum": zlib.crc32(text.encode()), "content": content}).encode())
 
-    def read(self, name: str | int) -> dict[str, Any] | None:
-        """Read an entry; `None` where there is none, or one that is damaged.
+    def read(self, name: str | int) -> Entry | None:
+        """Read an entry. Return `None` if it is absent or damaged.
 
-        **Raises:** `OSError` where the file system fails: an entry that cannot be read now is not gone.
+        **Raises:** `OSError` if the file system fails, because an entry that cannot be read now may still exist.
         """
         try:
-            kept = json.loads(self._file(name).read_bytes())
-            content: dict[str, Any] = kept["content"]
-            return content if zlib.crc32(json.dumps(content).encode()) == kept["checksum"] else None
+            found = json.loads(self._file(name).read_bytes())
+            content: Entry = found["content"]
+            return content if zlib.crc32(json.dumps(content).encode()) == found["checksum"] else None
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 
     @property
     def numbers(self) -> list[int]:
-        """Numbers of the chunks that have an entry, sound or not."""
+        """Numbers of the chunks that have an entry, intact or damaged."""
         return sorted(int(file.stem) for file in self.folder.glob("*.json") if file.stem.isdecimal())
 
-    def entries(self) -> dict[int, dict[str, Any]]:
-        """Sound entries of chunks, by number."""
+    def entries(self) -> dict[int, Entry]:
+        """Read the entries of all chunks, by number, leaving out damaged ones."""
         return {k: entry for k in self.numbers if (entry := self.read(k)) is not None}
 
-    def sound(self, entry: dict[str, Any]) -> bool:
-        """Whether the files of a chunk are those that were written."""
+    def is_intact(self, entry: Entry) -> bool:
+        """Tell whether the files of a chunk are there with the content that was written."""
         try:
-            return all(checksum(self.store / name) == kept for name, kept in entry["files"].items())
+            return all(_checksum(self.store / name) == written for name, written in entry["files"].items())
         except OSError:
             return False
 
-    def seal(self, files: Iterable[Path]) -> dict[str, int]:
-        """Have files on disk, for good, and their checksums by name."""
+    def sync(self, files: Iterable[Path]) -> dict[str, int]:
+        """Flush files of the store to the disk. Return their checksums by name."""
         found, folders = {}, set()
         for file in files:
-            _flush(file)
+            _sync(file)
             folders |= {file.parent, file.parent.parent}
-            found[file.relative_to(self.store).as_posix()] = checksum(file)
+            found[file.relative_to(self.store).as_posix()] = _checksum(file)
         for folder in folders:
-            _flush(folder)
+            _sync(folder)
         return found
 
     def _file(self, name: str | int) -> Path:
         return self.folder / (f"{name:08d}.json" if isinstance(name, int) else f"{name}.json")
 
 
-def checksum(file: Path) -> int:
-    return zlib.crc32(file.read_bytes())
-
-
-def place(file: Path, content: bytes) -> None:
-    """Have a file on disk, for good; it is there as a whole or not at all."""
+def replace_file(file: Path, content: bytes) -> None:
+    """Write a file at once and flush it to the disk: after a crash, it holds either the old content or the new."""
     partial = file.with_name(f".{file.name}")
     with open(partial, "wb") as handle:
         handle.write(content)
         handle.flush()
         os.fsync(handle.fileno())
     os.replace(partial, file)
-    _flush(file.parent)
+    _sync(file.parent)
 
 
-def _flush(path: Path) -> None:
+def _checksum(file: Path) -> int:
+    return zlib.crc32(file.read_bytes())
+
+
+def _sync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
-        # Some file systems cannot do it for folders, and then have no need to.
-        with suppress(OSError) if path.is_dir() else _nothing():
+        # Some file systems refuse to flush folders, and need not be asked to.
+        with suppress(OSError) if path.is_dir() else nullcontext():
             os.fsync(handle)
     finally:
         os.close(handle)
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield

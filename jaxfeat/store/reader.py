@@ -1,4 +1,4 @@
-"""A store of a sweep, read a portion at a time."""
+"""Reading the store of a sweep, some rows at a time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxfeat.errors import ReadError
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.store.dataset import opened
+from jaxfeat.store.dataset import open_store
 
 COLUMNS = (
     "sigma",
@@ -27,34 +27,40 @@ COLUMNS = (
     "structure_index",
     "center_index",
 )
-"""What a store has of every environment. Positions and species of the neighbors come on top."""
+"""Variables that every store holds. Most also hold the positions and species of the neighbors."""
 
-PORTION = 4e6
-"""Bytes of the widest column of a portion, about."""
+SLICE_BYTES = 4e6
+"""Bytes of the widest column of a slice of rows, approximately."""
 
 
-class Stored:
-    """An opened store.
+class StoreReader:
+    """A store that is open for reading. A row is an environment.
 
-    **Attributes:** `path`; `n`, the environments that it is to hold in the end; `attributes`, by name; `causes`, that
-    null directions are counted by; `complete`; `has_positions`.
+    **Attributes:**
 
-    **Raises:** `ReadError` for what is no store, and for one without environments.
+    - `path`: The path of the store.
+    - `n_rows`: The number of environments that its arrays have room for. A sweep in progress has not filled them all.
+    - `attributes`: The attributes of the data set, by name.
+    - `causes`: The causes that `null` counts, in order.
+    - `complete`: True if the sweep is complete.
+    - `has_positions`: True if the store holds the positions and species of the neighbors.
+
+    **Raises:** `ReadError` if the path holds no store of a sweep, or a store without environments.
     """
 
     def __init__(self, path: Path) -> None:
         if not path.exists():
             raise ReadError(f"{path}: there is no such store.")
         try:
-            self._data = opened(path)
+            self._data = open_store(path)
         except (OSError, ValueError, KeyError) as error:
             raise ReadError(f"{path} is no store; give the folder that a sweep was written to.") from error
         missing = [name for name in (*COLUMNS, "cause") if name not in self._data.variables]
         if missing:
             raise ReadError(f"{path} is no store of a sweep: it holds no {missing[0]}; give one that jaxfeat wrote.")
         self.path = path
-        self.n = int(self._data.sizes["environment"])
-        if not self.n:
+        self.n_rows = int(self._data.sizes["environment"])
+        if not self.n_rows:
             raise ReadError(f"{path} holds no environments; there is nothing to report.")
         self.attributes: Mapping[str, Any] = dict(self._data.attrs)
         self.causes = [str(cause) for cause in self._data["cause"].values]
@@ -62,34 +68,34 @@ class Stored:
         self.has_positions = "positions" in self._data.variables and "species" in self._data.variables
 
     def featurizer_spec(self) -> dict[str, Any]:
-        """What the featurizer was made with; empty for one that no spec stands for."""
+        """Read the spec of the featurizer. It is empty if the featurizer has none."""
         try:
             return dict(json.loads(self.attributes["featurizer"]))
         except (KeyError, TypeError, ValueError):
             return {}
 
-    def portions(self) -> Iterator[dict[str, np.ndarray]]:
-        """The columns of some environments in a row, until there are no more."""
-        own = self._data["sigma"].encoding.get("chunks") or (1,)
-        fit = PORTION // (8 * max(int(self._data.sizes["value"]), 1))
-        step = max(int(fit // own[0]), 1) * own[0]
-        for start in range(0, self.n, step):
+    def row_slices(self) -> Iterator[dict[str, np.ndarray]]:
+        """Yield the variables of `COLUMNS`, for consecutive rows of about `SLICE_BYTES` at a time."""
+        chunk = (self._data["sigma"].encoding.get("chunks") or (1,))[0]
+        fit = SLICE_BYTES // (8 * max(int(self._data.sizes["value"]), 1))
+        step = max(int(fit // chunk), 1) * chunk
+        for start in range(0, self.n_rows, step):
             yield {name: self._column(name, slice(start, start + step)) for name in COLUMNS}
 
     def column(self, name: str) -> np.ndarray:
-        """One column of `COLUMNS`, whole."""
+        """Read all rows of one variable of `COLUMNS`."""
         return self._column(name, slice(None))
 
     def _column(self, name: str, rows: slice) -> np.ndarray:
         values = np.asarray(self._data[name][rows].values)
-        # Whatever kind of strings zarr reads, NumPy's own sort and compare.
+        # Versions of zarr read strings as several types; NumPy's own sorts and compares.
         return values.astype(object).astype(str) if name == "status" else values
 
     def environments(self, rows: Sequence[int] | np.ndarray) -> Environment:
-        """Some of the environments, `(b,)`, on the host, in the order of their `rows`."""
+        """Read the environments of some rows as a batch on the host, in the order of `rows`."""
         chosen = np.asarray(rows, int)
+        # In ascending order, each chunk is read once.
         order = np.argsort(chosen)
-        # In ascending order each chunk is read once.
         found = self._data.isel(environment=chosen[order])
         back = np.argsort(order)
         species = np.asarray(found["species"].values).astype(np.int32)[back]

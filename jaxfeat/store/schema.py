@@ -1,4 +1,4 @@
-"""What a data set of environments holds: names, axes and types, and the arrays of some environments."""
+"""The variables of a data set of environments: names, axes, types, and their values for a batch."""
 
 from __future__ import annotations
 
@@ -14,14 +14,22 @@ from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.spec import identity
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.nulls.causes import CAUSES
-from jaxfeat.nulls.scan import ScanArrays, scan_arrays
+from jaxfeat.nulls.scan import ScanArrays
 
-VERSIONS = ("jaxfeat", "jax", "jaxlib", "numpy")
-"""Packages whose versions say how numbers were rounded."""
+CAUSE_NAMES = np.asarray(CAUSES)
+
+PACKAGES = ("jaxfeat", "jax", "jaxlib", "numpy")
+"""Packages whose versions decide how numbers are rounded."""
 
 
 class Variable(NamedTuple):
-    """Axes after those of the environments, type, what stands where there is nothing, and attributes."""
+    """A variable of the data set.
+
+    - `axes`: Its axes after that of the environments.
+    - `dtype`: Its type on disk.
+    - `missing`: The value of an element that no environment fills.
+    - `attributes`: Its attributes in the data set.
+    """
 
     axes: tuple[str, ...]
     dtype: Any
@@ -31,9 +39,9 @@ class Variable(NamedTuple):
 
 _PER_LENGTH = {"units": "features/Å"}
 
-VARIABLES = {
+SPECTRA = {
     "sigma": Variable(("value",), float, np.nan, {"long_name": "singular values", **_PER_LENGTH}),
-    "sigma_equilibrated": Variable(("value",), float, np.nan, {"long_name": "equilibrated ones"}),
+    "sigma_equilibrated": Variable(("value",), float, np.nan, {"long_name": "equilibrated singular values"}),
     "floor": Variable((), float, np.nan, _PER_LENGTH),
     "floor_equilibrated": Variable((), float, np.nan, {}),
     "n_values": Variable((), np.int32, 0, {}),
@@ -41,19 +49,19 @@ VARIABLES = {
     "null": Variable(("cause",), np.int32, 0, {"long_name": "null directions by cause"}),
     "status": Variable((), str, "", {}),
 }
-"""Of any environments."""
 
 ORIGINS = {
     "structure_index": Variable((), np.int32, -1, {"long_name": "frame"}),
     "center_index": Variable((), np.int32, -1, {"long_name": "atom of the frame"}),
 }
-"""Coordinates of environments that were read."""
+"""Coordinates of the data set: where an environment was read."""
 
-ATOMS = {
+CENTERS = {
     "center_species": Variable((), np.int16, 0, {"long_name": "atomic number"}),
     "n_neighbors": Variable((), np.int32, 0, {}),
 }
-PLACES = {
+
+NEIGHBORS = {
     "positions": Variable(
         ("neighbor", "xyz"), float, np.nan, {"long_name": "positions relative to the center", "units": "Å"}
     ),
@@ -62,55 +70,40 @@ PLACES = {
 
 
 def variables(positions: bool) -> dict[str, Variable]:
-    """All that are known of a batch of environments, with or without where their neighbors are."""
-    return VARIABLES | ORIGINS | ATOMS | (PLACES if positions else {})
+    """List the variables of a batch of environments, with or without those of `NEIGHBORS`."""
+    return SPECTRA | ORIGINS | CENTERS | (NEIGHBORS if positions else {})
 
 
-def spectra(found: ScanArrays) -> dict[str, np.ndarray]:
-    """The arrays of `VARIABLES`, environments first."""
+def spectrum_arrays(found: ScanArrays) -> dict[str, np.ndarray]:
+    """Give the variables of `SPECTRA` their values."""
     k = int(found.n_values.max(initial=0))
     cut = {"sigma": found.sigma[:, :k], "sigma_equilibrated": found.sigma_equilibrated[:, :k]}
-    return {name: cut.get(name, getattr(found, name)) for name in VARIABLES}
+    return {name: cut.get(name, getattr(found, name)) for name in SPECTRA}
 
 
-def atoms(environments: Environment, positions: bool) -> dict[str, np.ndarray]:
-    """The arrays of `ORIGINS`, `ATOMS` and `PLACES`."""
+def atom_arrays(environments: Environment, positions: bool) -> dict[str, np.ndarray]:
+    """Give the variables of `ORIGINS`, `CENTERS` and, if asked for, `NEIGHBORS` their values."""
     host = jax.tree.map(np.asarray, environments)
-    found = {name: getattr(host, name) for name in (*ORIGINS, *ATOMS)}
+    found = {name: getattr(host, name) for name in (*ORIGINS, *CENTERS)}
     if positions:
         found["positions"] = np.where(host.mask[..., None], host.positions, np.nan)
         found["species"] = host.species
     return found
 
 
-def chunk_arrays(
-    f: AbstractFeaturizer, environments: Environment, screened: bool, chunk: int, positions: bool, progress: Any = None
-) -> dict[str, np.ndarray]:
-    """All arrays of one chunk of a sweep: a function of its arguments alone, whoever calls it."""
-    found = scan_arrays(f, environments, progress, screened, chunk)
-    arrays = spectra(found) | atoms(environments, positions)
-    kinds = {name: object if v.dtype is str else v.dtype for name, v in variables(positions).items()}
-    return {name: arrays[name].astype(kind, copy=False) for name, kind in kinds.items()}
-
-
-def described(f: AbstractFeaturizer) -> str:
-    """Describe a featurizer: its identity, or for the reader alone its `repr` where it has none."""
-    return identity(f) or " ".join(repr(f).split())
-
-
 def versions() -> dict[str, str]:
-    """Look up the installed version of each of `VERSIONS`."""
-    return {name: version(name) for name in VERSIONS}
+    """Look up the installed version of each of `PACKAGES`."""
+    return {name: version(name) for name in PACKAGES}
 
 
 def provenance(f: AbstractFeaturizer) -> dict[str, str]:
-    """Attributes that say what made a data set."""
+    """Collect the attributes that say what made a data set.
+
+    A featurizer without an identity is described by its `repr`, which only a reader can use.
+    """
     return {
-        "featurizer": described(f),
+        "featurizer": identity(f) or " ".join(repr(f).split()),
         "precision": str(jnp.result_type(float)),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         **versions(),
     }
-
-
-CAUSE_NAMES = np.asarray(CAUSES)

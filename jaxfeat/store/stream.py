@@ -1,4 +1,4 @@
-"""Environments that come one batch after another, regrouped into chunks of one length."""
+"""Environments from memory, from files or from an iterable, as one stream of batches."""
 
 from __future__ import annotations
 
@@ -11,67 +11,68 @@ from typing import Any, NamedTuple, TypeVar
 import jax
 import numpy as np
 
-from jaxfeat.errors import GeometryError, ReadError
-from jaxfeat.geometry.environment import Environment, concatenate_on_host
+from jaxfeat.errors import ReadError
+from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.files.frames import Frames
 from jaxfeat.geometry.structure import Structure
-
-CHUNK_LENGTH = 16384
-"""Environments in a chunk of a store. They take one second at best, beside which writing them costs little, and a
-minute at a few hundred environments a second, which is what a kill may cost."""
-
 
 T = TypeVar("T")
 
 SLICE = 4096
-"""Environments of a batch in memory that are handed on at a time."""
+"""Environments that a stream takes at a time from a batch in memory."""
+
+HASHED = ("positions", "species", "mask", "center_species", "structure_index", "center_index", "r_cut")
+"""Arrays of an environment that identify it. Existing stores keep hashes of them, in this order."""
 
 
-class Place(NamedTuple):
-    """Where a stream goes on: at environment `skip` of frame `frame`."""
+class StreamPosition(NamedTuple):
+    """A position in a stream: environment `skip` of frame `frame`."""
 
     frame: int = 0
     skip: int = 0
 
 
 class Stream(NamedTuple):
-    """Environments in order.
+    """Environments in a fixed order.
 
-    - `origin`: what is compared when a sweep of it is taken up again: `input_hash`, `r_cut`, `centers`; of a plain
-      iterable nothing is known.
-    - `name`: for the reader.
-    - `total`: how many there are, where that is known.
-    - `blocks`: from a frame on, the frame that each environment belongs to, and the environments; always whole frames.
-    - `seekable`: whether it can start at any frame, any number of times, and in any thread. Otherwise it starts at 0,
-      once.
+    - `origin`: Facts that a resumed sweep compares: `input_hash`, `r_cut` and `centers`. A plain iterable has none.
+    - `name`: The name of the source, for messages.
+    - `total`: The number of environments, or `None` if it is unknown until the end.
+    - `batches`: A function that yields, from a frame on, the frames of some environments and these environments as a
+        batch. A batch holds whole frames.
+    - `seekable`: True if `batches` can start at any frame, repeatedly and in any thread. Otherwise it starts at frame
+        0, once.
     """
 
     origin: dict[str, Any]
     name: str
     total: int | None
-    blocks: Callable[[int], Iterator[tuple[np.ndarray, Environment]]]
+    batches: Callable[[int], Iterator[tuple[np.ndarray, Environment]]]
     seekable: bool
 
 
-def stream_of(at: Environment | Frames | Iterable[Environment]) -> Stream:
-    """A batch, frames or any iterable of batches as a stream. **Raises:** `ReadError` for anything else."""
+def open_stream(at: Environment | Frames | Iterable[Environment]) -> Stream:
+    """Open a batch, frames or any iterable of batches as a stream. **Raises:** `ReadError` for anything else."""
     if isinstance(at, Frames):
-        return _of_frames(at)
+        return _stream_frames(at)
     if isinstance(at, Environment):
-        return _of_batch(jax.tree.map(np.asarray, at))
+        return _stream_batch(jax.tree.map(np.asarray, at))
     if isinstance(at, Iterable):
-        return _of_iterable(iter(at))
+        return _stream_iterable(iter(at))
     raise ReadError(f"a sweep goes over environments, frames or a manifold, not over a {type(at).__name__}.")
 
 
-def check_input(at: Any) -> None:
-    """Raise `ReadError` for what is no environments, and says so without being gone through."""
+def check_sweepable(at: Any) -> None:
+    """Raise `ReadError` if an input is no batches of environments, as far as its type or its items tell.
+
+    Only lists and tuples are looked into, because other iterables can be read once.
+    """
     for item in at if isinstance(at, (list, tuple)) and not isinstance(at, Frames) else [at]:
         if isinstance(item, Structure):
             raise ReadError("a sweep goes over environments, not over structures; structure.environments() has them.")
         if isinstance(item, Environment) and not item.batch_shape:
             raise ReadError("a sweep goes over batches, and this is one environment; Environment.stack makes a batch.")
-        # By what they can do: ASE need not be there.
+        # ASE's class is known by a method, because importing ASE takes time.
         if hasattr(item, "get_chemical_formula"):
             raise ReadError(
                 f"a sweep goes over environments, not over {type(item).__name__}; make them with "
@@ -79,86 +80,45 @@ def check_input(at: Any) -> None:
             )
 
 
-def _of_frames(frames: Frames) -> Stream:
-    def blocks(start: int) -> Iterator[tuple[np.ndarray, Environment]]:
-        return ((np.asarray(block.structure_index), block) for block in frames.batches(start))
+def _stream_frames(frames: Frames) -> Stream:
+    def batches(start: int) -> Iterator[tuple[np.ndarray, Environment]]:
+        return ((np.asarray(batch.structure_index), batch) for batch in frames.batches(start))
 
     origin = {"input_hash": frames.identity, "r_cut": frames.r_cut, "centers": frames.centers}
-    return Stream(origin, frames.name, frames.total, blocks, True)
+    return Stream(origin, frames.name, frames.total, batches, True)
 
 
-def _of_batch(host: Environment) -> Stream:
-    def blocks(start: int) -> Iterator[tuple[np.ndarray, Environment]]:
+def _stream_batch(host: Environment) -> Stream:
+    def batches(start: int) -> Iterator[tuple[np.ndarray, Environment]]:
         for first in range(start, len(host), SLICE):
             part = host[first : first + SLICE]
             yield np.arange(first, first + len(part)), part
 
-    return Stream({"input_hash": content_hash(host)}, "environments in memory", len(host), blocks, True)
+    return Stream({"input_hash": content_hash(host)}, "environments in memory", len(host), batches, True)
 
 
-def _of_iterable(batches: Iterator[Environment]) -> Stream:
-    def blocks(start: int) -> Iterator[tuple[np.ndarray, Environment]]:
+def _stream_iterable(items: Iterator[Environment]) -> Stream:
+    def batches(start: int) -> Iterator[tuple[np.ndarray, Environment]]:
         first = start
-        for batch in batches:
-            check_input(batch)
+        for batch in items:
+            check_sweepable(batch)
             if not isinstance(batch, Environment):
                 raise ReadError(f"a stream yields batches of environments, not {type(batch).__name__}.")
             host = jax.tree.map(np.asarray, batch)
             yield np.arange(first, first + len(host)), host
             first += len(host)
 
-    return Stream({"input_hash": ""}, "a stream of environments", None, blocks, False)
+    return Stream({"input_hash": ""}, "a stream of environments", None, batches, False)
 
 
-class Piece(NamedTuple):
-    """The environments of one chunk, on the host and without needless padding, and where the stream goes on."""
+def prefetch(items: Iterator[T]) -> Iterator[T]:
+    """Make each item in a thread while the caller works on the one before.
 
-    environments: Environment
-    after: Place
-
-
-def regrouped(stream: Stream, place: Place, length: int) -> Iterator[Piece]:
-    """The stream from a place on in pieces of `length` environments; the last one may be shorter.
-
-    What was read before an error in reading still comes, as a shorter piece, before the error is raised.
+    A caller that asks for no more items does not wait for that thread, because an item may take long.
     """
-    error: Exception | None = None
-    parts: list[Environment] = []
-    held = 0
-    blocks, skip = stream.blocks(place.frame), place.skip
-    while error is None:
-        try:
-            found = next(blocks, None)
-        except (GeometryError, ReadError) as caught:
-            error, found = caught, None
-        if found is None:
-            break
-        frames, block = found
-        first = np.searchsorted(frames, frames, side="left")
-        within = np.arange(len(frames)) - first
-        start, skip = min(skip, len(frames)), max(skip - len(frames), 0)
-        while start < len(frames):
-            stop = min(start + length - held, len(frames))
-            parts.append(block[start:stop])
-            held, start = held + stop - start, stop
-            if held == length:
-                rest = stop < len(frames)
-                after = Place(int(frames[stop]), int(within[stop])) if rest else Place(int(frames[-1]) + 1)
-                yield Piece(_together(parts), after)
-                parts, held = [], 0
-        place = Place(int(frames[-1]) + 1) if len(frames) else place
-    if held:
-        yield Piece(_together(parts), place)
-    if error is not None:
-        raise error
-
-
-def ahead(items: Iterator[T]) -> Iterator[T]:
-    """The items, each of which is made in a thread while the one before it is worked on. Nobody waits for that thread
-    where no more are asked for: an item may take long."""
     end = object()
 
-    def begun() -> Future[Any]:
+    def start() -> Future[Any]:
         coming: Future[Any] = Future()
 
         def make() -> None:
@@ -170,21 +130,17 @@ def ahead(items: Iterator[T]) -> Iterator[T]:
         Thread(target=make, daemon=True).start()
         return coming
 
-    coming = begun()
+    coming = start()
     while (item := coming.result()) is not end:
-        coming = begun()
+        coming = start()
         yield item
 
 
-def _together(parts: list[Environment]) -> Environment:
-    size = max(part.max_neighbors for part in parts)
-    return concatenate_on_host([part.padded(size) for part in parts]).trimmed()
-
-
 def content_hash(host: Environment) -> str:
-    """Of environments on the host, whatever their padding."""
-    digest = hashlib.sha256()
-    for leaf in jax.tree.leaves(host.trimmed()):
-        digest.update(f"{leaf.shape} {leaf.dtype}".encode())
-        digest.update(np.ascontiguousarray(leaf).data)
+    """Hash the arrays of `HASHED` of environments on the host. Padding does not change the hash."""
+    digest, trimmed = hashlib.sha256(), host.trimmed()
+    for name in HASHED:
+        array = np.asarray(getattr(trimmed, name))
+        digest.update(f"{array.shape} {array.dtype}".encode())
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

@@ -15,7 +15,7 @@ from jaxfeat import cli
 from jaxfeat.cli import main, report
 from jaxfeat.errors import BasisError
 from jaxfeat.nulls import scan as scanning
-from jaxfeat.store.reader import Stored
+from jaxfeat.store.reader import StoreReader
 
 OWN = """
 from pathlib import Path
@@ -91,9 +91,9 @@ def test_a_report_imports_only_with_trust(folder, swept, monkeypatch, capsys, tr
 def test_a_store_is_looked_at_without_an_import(folder, swept, monkeypatch):
     monkeypatch.syspath_prepend(folder)
     zarr.open_group(swept, mode="r+").attrs.update({"featurizer": json.dumps(SPEC)})
-    stored = Stored(swept)
+    stored = StoreReader(swept)
     assert stored.featurizer_spec() == SPEC and len(stored.environments([0, 1])) == 2
-    assert sum(len(columns["status"]) for columns in stored.portions()) == 2
+    assert sum(len(columns["status"]) for columns in stored.row_slices()) == 2
     assert not (folder / "ran").exists()
 
 

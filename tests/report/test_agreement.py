@@ -20,7 +20,7 @@ from jaxfeat.report.scan_table import species_table
 from jaxfeat.report.sensitivity import n_null
 from jaxfeat.report.store_summary import StoreSummary
 from jaxfeat.report.store_table import print_store
-from jaxfeat.store.reader import Stored
+from jaxfeat.store.reader import StoreReader
 
 F = jaxfeat.PowerSpectrum(("H", "P", "C"), n_max=2, l_max=3)
 SYMBOLS = ["X", "H", *"?" * 4, "C", *"?" * 8, "P"]
@@ -51,9 +51,9 @@ def store(batch, tmp_path_factory):
 
 
 def tallied(store):
-    stored = Stored(store)
+    stored = StoreReader(store)
     tally = StoreSummary(stored.causes)
-    for columns in stored.portions():
+    for columns in stored.row_slices():
         tally.add(columns)
     return tally
 

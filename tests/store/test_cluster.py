@@ -16,13 +16,13 @@ import jaxfeat
 from jaxfeat import frames, sweep
 from jaxfeat.cli import main
 from jaxfeat.errors import BasisError, ClusterError, GeometryError, ReadError
-from jaxfeat.store.chunk import Order, lay_out, work
+from jaxfeat.store.chunk import Plan, compute_handed_over, hand_over
 
 pytest.importorskip("distributed")
 
 from distributed import SpecCluster
 
-from jaxfeat.store import cluster, resume
+from jaxfeat.store import cluster, executor
 from jaxfeat.store import sweep as sweeping
 
 METHANES, N = "random-methane:93:1", 93
@@ -62,7 +62,7 @@ def test_workers_make_the_store_that_one_process_makes(client, whole, tmp_path):
         under_way.append(len(client.futures))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(resume, "chunk_arrays", lambda *_: here.append(1))
+        patch.setattr(executor, "compute_chunk", lambda *_: here.append(1))
         ds = sweep(Products(), frames(METHANES, 4.0), out=path, chunk=8, cluster=client, progress=show)
     assert not here
     assert 2 < max(under_way) <= 6
@@ -126,7 +126,9 @@ def test_an_error_on_a_worker_is_told_and_what_was_finished_is_kept(client, whol
 
 def test_a_chunk_that_kills_its_workers_is_named(client, tmp_path, monkeypatch):
     monkeypatch.setattr(client.cluster.scheduler, "allowed_failures", 0)
-    message = r"chunk \d ended every worker that tried it, .* whether it has enough memory; 0 environments .* goes on"
+    message = (
+        r"chunk \d ended every worker that tried it, .* whether it has enough memory; 0 environments .* resumes there"
+    )
     with pytest.raises(ClusterError, match=message):
         sweep(Deadly(), frames(METHANES, 4.0), out=tmp_path / "s.zarr", chunk=8, cluster=client)
 
@@ -139,7 +141,7 @@ NOBODY = {"workers": {}, "scheduler": cluster._SCHEDULER}
 def test_without_workers_it_ends(tmp_path, monkeypatch):
     monkeypatch.setattr(cluster, "PATIENCE", 0.1)
     monkeypatch.setattr(cluster, "POLL", 0.2)
-    with SpecCluster(**NOBODY) as nobody, pytest.raises(ClusterError, match=r"no worker for 0 s; 0 .* goes on from"):
+    with SpecCluster(**NOBODY) as nobody, pytest.raises(ClusterError, match=r"no worker for 0 s; 0 .* resumes there"):
         sweep(Products(), frames(METHANES, 4.0), out=tmp_path / "s.zarr", chunk=8, cluster=nobody.scheduler_address)
 
 
@@ -166,7 +168,9 @@ def test_clusters_that_there_are_not(whole, tmp_path, monkeypatch):
     with pytest.raises(BasisError, match="workers make the featurizer from its spec; "):
         sweep(f, at, out=path, cluster=2)
     assert not path.exists()
-    with pytest.raises(ReadError, match=r"a cluster works on environments, into a store; name one that ends in \.zarr"):
+    with pytest.raises(
+        ReadError, match=r"cluster: only for environments that are swept into a store; .* ends in \.zarr"
+    ):
         sweep(Products(), jaxfeat.environments(jaxfeat.read("random-methane:2").atoms, 4.0, "C"), cluster=2)
     with pytest.raises(GeometryError, match="cluster is 0; give a number of processes, the address"):
         sweep(Products(), at, out=path, cluster=0)
@@ -217,11 +221,11 @@ def test_other_kinds_of_clusters(capsys):
 def test_workers_that_see_another_store_or_run_other_versions(whole, tmp_path):
     kept = json.loads((whole / "journal" / "settings.json").read_text())["content"]
     batch = jaxfeat.environments(jaxfeat.read(METHANES).atoms, 4.0, "C")[:8]
-    order = Order(str(whole), kept["compared"], kept["widths"], {})
+    plan = Plan(str(whole), kept["compared"], kept["widths"], {})
     copy = shutil.copytree(whole, tmp_path / "s.zarr")
     (copy / "sigma" / "c" / "0" / "0").write_bytes(b"damaged")
-    lay_out(order._replace(store=str(copy)), 0, batch.padded(6))
-    entry = work(order._replace(store=str(copy)), 0)
+    hand_over(plan._replace(store=str(copy)), 0, batch.padded(6))
+    entry = compute_handed_over(plan._replace(store=str(copy)), 0)
     same(opened(copy), opened(whole))
     assert entry["files"]["sigma/c/0/0"]
     for changed, message in (
@@ -230,7 +234,7 @@ def test_workers_that_see_another_store_or_run_other_versions(whole, tmp_path):
         ({"versions": {"jax": "0.1"}}, r"a worker has jax .*, and this process 0\.1; install the same"),
     ):
         with pytest.raises(ReadError, match=message):
-            work(order._replace(**changed), 0)
+            compute_handed_over(plan._replace(**changed), 0)
 
 
 def test_accelerators_are_dealt_out(monkeypatch):

@@ -13,7 +13,8 @@ import zarr
 import jaxfeat
 from jaxfeat.errors import BasisError, ReadError
 from jaxfeat.features.spec import identity
-from jaxfeat.store import resume, schema
+from jaxfeat.store import executor, schema
+from jaxfeat.store.journal import Journal
 
 BATCH = jaxfeat.environments(jaxfeat.read("random-methane:6:1").atoms, 4.0, "C")
 
@@ -83,7 +84,7 @@ def test_a_key_is_compared(path):
             swept(path, **options)
     unknown = path.with_name("unknown.zarr")
     swept(unknown)
-    with pytest.raises(ReadError, match="nothing tells the featurizer of the sweep that it holds from others"):
+    with pytest.raises(ReadError, match="nothing tells the featurizer of the sweep in the store from others"):
         swept(unknown, key="products")
 
 
@@ -91,7 +92,7 @@ def test_an_interrupted_sweep_of_a_function_without_a_key_does_not_promise_to_go
     def stop(done, total):
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt, match=r"cannot be gone on with, since nothing tells .*function a key"):
+    with pytest.raises(KeyboardInterrupt, match=r"cannot be resumed, because nothing tells .*function a key"):
         swept(tmp_path / "s.zarr", progress=stop)
 
 
@@ -122,7 +123,7 @@ def test_other_versions_do_not_add_to_a_store(path, monkeypatch, name):
 
 def test_a_complete_store_is_opened_by_any_version(whole, monkeypatch):
     monkeypatch.setattr(schema, "version", lambda package: "99.0")
-    monkeypatch.setattr(resume, "chunk_arrays", lambda *_: pytest.fail("something was computed"))
+    monkeypatch.setattr(executor, "compute_chunk", lambda *_: pytest.fail("something was computed"))
     assert swept(whole, key="products").attrs["jax"] != "99.0"
 
 
@@ -168,14 +169,14 @@ def test_a_store_of_older_times_is_refused_in_a_sentence(path):
     settings = path / "journal" / "settings.json"
     kept = json.loads(settings.read_text())["content"]
     del kept["attributes"]
-    resume.Journal(path).write("settings", kept)
+    Journal(path).write("settings", kept)
     with pytest.raises(ReadError, match="was begun by an older jaxfeat"):
         swept(path, key="products")
 
 
 def test_a_store_of_format_2_is_not_unpickled(tmp_path):
-    from jaxfeat.store.reader import Stored
+    from jaxfeat.store.reader import StoreReader
 
     zarr.create_group(tmp_path / "s.zarr", zarr_format=2).create_array("sigma", shape=(1,), dtype=float)
     with pytest.raises(ReadError, match="is no store; give the folder"):
-        Stored(tmp_path / "s.zarr")
+        StoreReader(tmp_path / "s.zarr")

@@ -21,8 +21,8 @@ from ase.build import molecule
 import jaxfeat
 from jaxfeat import PowerSpectrum, frames, sweep
 from jaxfeat.errors import GeometryError, ReadError
-from jaxfeat.store import resume
-from jaxfeat.store.stream import ahead
+from jaxfeat.store import executor, zarr_arrays
+from jaxfeat.store.stream import prefetch
 
 F = PowerSpectrum(("H", "C", "O"), n_max=2, l_max=3)
 METHANES = "random-methane:50:1"
@@ -57,19 +57,19 @@ def never(monkeypatch):
     def fail(*_, **__):
         raise AssertionError("something was computed")
 
-    monkeypatch.setattr(resume, "chunk_arrays", fail)
+    monkeypatch.setattr(executor, "compute_chunk", fail)
 
 
 @pytest.fixture
 def counted(monkeypatch):
     """First structures of the chunks that are computed."""
-    begun, compute = [], resume.chunk_arrays
+    begun, compute = [], executor.compute_chunk
 
     def count(f, environments, *rest):
         begun.append(int(environments.structure_index[0]))
         return compute(f, environments, *rest)
 
-    monkeypatch.setattr(resume, "chunk_arrays", count)
+    monkeypatch.setattr(executor, "compute_chunk", count)
     return begun
 
 
@@ -169,7 +169,7 @@ def test_ctrl_c_keeps_chunks_and_says_how_to_go_on(whole, tmp_path, counted):
         if done >= 24:
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt, match=r"16 environments are kept in .*s.zarr and the same sweep"):
+    with pytest.raises(KeyboardInterrupt, match=r"16 environments are kept in .*s.zarr and the same sweep without"):
         sweep(F, frames(METHANES, 4.0), out=path, chunk=8, progress=stop)
     ds = opened(path)
     assert ds.sizes["environment"] == 16 and ds.attrs["complete"] == 0
@@ -187,13 +187,13 @@ def test_nobody_waits_for_what_is_read_ahead():
         slow.wait()
         yield "second"
 
-    coming = ahead(items())
+    coming = prefetch(items())
     assert next(coming) == "first"
     # As Ctrl-C has it.
     coming.close()
     assert not slow.is_set()
     slow.set()
-    assert list(ahead(iter("ab"))) == ["a", "b"]
+    assert list(prefetch(iter("ab"))) == ["a", "b"]
 
 
 def test_errors_in_what_is_read_ahead_arrive():
@@ -201,7 +201,7 @@ def test_errors_in_what_is_read_ahead_arrive():
         yield "first"
         raise ReadError("broken")
 
-    coming = ahead(items())
+    coming = prefetch(items())
     assert next(coming) == "first"
     with pytest.raises(ReadError, match="broken"):
         next(coming)
@@ -212,7 +212,7 @@ def test_a_store_that_is_complete_is_opened_at_once(whole, never):
 
 
 def test_a_full_disk_keeps_what_is_there(whole, tmp_path, monkeypatch):
-    path, write = tmp_path / "s.zarr", resume.Chunked.write
+    path, write = tmp_path / "s.zarr", zarr_arrays.ZarrArrays.write
 
     def full(self, k, arrays):
         if k == 2:
@@ -220,7 +220,7 @@ def test_a_full_disk_keeps_what_is_there(whole, tmp_path, monkeypatch):
         return write(self, k, arrays)
 
     with monkeypatch.context() as patch:
-        patch.setattr(resume.Chunked, "write", full)
+        patch.setattr(zarr_arrays.ZarrArrays, "write", full)
         with pytest.raises(OSError, match="No space left on device; 16 environments are kept"):
             sweep(F, frames(METHANES, 4.0), out=path, chunk=8)
     same(sweep(F, frames(METHANES, 4.0), out=path, chunk=8).load(), opened(whole))
@@ -329,8 +329,8 @@ def test_places_where_no_store_can_be(tmp_path, never, monkeypatch):
     for name, options, message in (
         ("nowhere/s.zarr", {}, "there is no folder"),
         ("file.zarr", {}, "exists and is a file"),
-        ("folder.zarr", {"overwrite": True}, "holds no sweep of environments to go on with; name another store"),
-        ("other.zarr", {}, "holds no sweep of environments to go on with; overwrite it, or name another"),
+        ("folder.zarr", {"overwrite": True}, "holds no sweep of environments to resume; name another store"),
+        ("other.zarr", {}, "holds no sweep of environments to resume; overwrite it, or name another"),
     ):
         with pytest.raises(ReadError, match=message):
             sweep(F, frames(METHANES, 4.0), out=tmp_path / name, **options)

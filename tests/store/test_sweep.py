@@ -8,7 +8,7 @@ import xarray
 import jaxfeat
 from jaxfeat import PowerSpectrum, manifolds, sweep
 from jaxfeat.errors import GeometryError, ReadError
-from jaxfeat.store.dataset import write
+from jaxfeat.store.dataset import write_dataset
 
 F = PowerSpectrum(("C", "H"), n_max=2, l_max=4)
 RADII = jaxfeat.function(lambda positions, species, mask: jnp.sum(positions**2, -1))
@@ -68,7 +68,7 @@ def test_null_directions_that_all_points_have_are_no_zeros():
 @pytest.mark.parametrize("suffix", [".nc", ".zarr"])
 def test_data_sets_survive_the_disk(tmp_path, suffix, crossing):
     path = tmp_path / f"s{suffix}"
-    write(crossing[0], path)
+    write_dataset(crossing[0], path)
     opened = xarray.open_dataset(path) if suffix == ".nc" else xarray.open_zarr(path)
     assert set(opened.variables) == set(crossing[0].variables)
     for name, kept in crossing[0].variables.items():

@@ -1,4 +1,4 @@
-"""Sweeps into stores that cannot be, and what is in their way."""
+"""Reasons why a sweep cannot begin or resume in a store, each an error that says what to do."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from jaxfeat.errors import BasisError, ReadError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.spec import spec
 from jaxfeat.geometry.files.write import check_folder
-from jaxfeat.store.arrays import is_group
 from jaxfeat.store.journal import Journal
 from jaxfeat.store.schema import versions
+from jaxfeat.store.zarr_arrays import is_group
 
 COMPARED = ("featurizer", "input_hash", "r_cut", "centers", "precision", "screened", "chunk", "positions")
-"""What has to be as it was for a sweep to be gone on with. A featurizer is its identity, `None` where it has none."""
+"""Settings that must be those of the first sweep. `featurizer` is its identity, or `None` if it has none."""
 
 MEND = "overwrite it, or name another store"
 
-IDENTIFY = "give jaxfeat.function a key, or a class of yours a spec,"
-"""What makes a featurizer one that a sweep can be gone on with."""
+IDENTIFY = "give jaxfeat.function a key, or your class a spec,"
+"""Ways to give a featurizer an identity, without which no sweep resumes."""
 
 
 def check_place(path: Path, journal: Journal, overwrite: bool) -> None:
-    """Raise `ReadError` for a place where no store can be, or where something else is."""
+    """Raise `ReadError` if no store can be written at `path`, or something else is there."""
     if not path.exists():
         check_folder(path)
     elif not path.is_dir():
         raise ReadError(f"{path} exists and is a file; remove it, or name another store.")
     elif not (journal.exists or not any(path.iterdir()) or (overwrite and is_group(path))):
-        what = MEND if is_group(path) else "name another store"
-        raise ReadError(f"{path} exists and holds no sweep of environments to go on with; {what}.")
+        mend = MEND if is_group(path) else "name another store"
+        raise ReadError(f"{path} exists and holds no sweep of environments to resume; {mend}.")
     elif not os.access(path, os.W_OK):
         raise ReadError(f"{path} cannot be written: it is not yours to write to.")
 
 
-def check_goes_anywhere(f: AbstractFeaturizer) -> None:
-    """Raise `BasisError` for a featurizer that no other process could make."""
+def check_has_spec(f: AbstractFeaturizer) -> None:
+    """Raise `BasisError` if another process could not make the featurizer."""
     try:
         spec(f)
     except BasisError as error:
@@ -48,33 +48,33 @@ def check_goes_anywhere(f: AbstractFeaturizer) -> None:
 
 
 def check_same(path: Path, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
-    """Raise `ReadError` where the sweep that a store holds is not the one that is asked for, or may not be."""
-    for whose, settings in (("this featurizer", ours), ("the featurizer of the sweep that it holds", theirs)):
+    """Raise `ReadError` if the settings of the sweep in the store differ from those asked for, or may differ."""
+    for whose, settings in (("this featurizer", ours), ("the featurizer of the sweep in the store", theirs)):
         if settings["featurizer"] is None:
             raise ReadError(
-                f"{path} cannot be gone on with: nothing tells {whose} from others; {IDENTIFY} before the first sweep, "
-                f"and now {MEND}."
+                f"{path} cannot be resumed: nothing tells {whose} from others; {IDENTIFY} before the first sweep, and "
+                f"now {MEND}."
             )
     for name in COMPARED:
         if theirs[name] != ours[name]:
             if name == "input_hash":
                 raise ReadError(f"{path} holds a sweep of another input, or of one read in another way; {MEND}.")
-            what, there, here = _difference(name, theirs[name], ours[name])
-            raise ReadError(f"{path} holds a sweep with {what} {there}, not {here}; {MEND}.")
+            differing, there, here = _difference(name, theirs[name], ours[name])
+            raise ReadError(f"{path} holds a sweep with {differing} {there}, not {here}; {MEND}.")
 
 
 def check_versions(path: Path, theirs: Mapping[str, str]) -> None:
-    """Raise `ReadError` where what a store holds was computed by other versions than those that are installed."""
+    """Raise `ReadError` if other versions than the installed ones computed the chunks of the store."""
     for name, ours in versions().items():
         if theirs.get(name) != ours:
             raise ReadError(
                 f"{path} was begun with {name} {theirs.get(name, 'of an unknown version')}, and this is {ours}, which "
-                f"may round differently; install that version to go on, or {MEND}."
+                f"may round differently; install that version to resume, or {MEND}."
             )
 
 
 def _difference(name: str, theirs: Any, ours: Any) -> tuple[str, Any, Any]:
-    """What differs, as precisely as it can be said, and the two values."""
+    """Find the innermost field that differs. Return its name and both values."""
     if name == "featurizer":
         with suppress(ValueError):
             theirs, ours = json.loads(theirs), json.loads(ours)

@@ -1,0 +1,270 @@
+"""A sweep over a stream of environments into a store. Finished chunks stay, whatever stops the sweep."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from jaxfeat.errors import ClusterError, GeometryError, ReadError
+from jaxfeat.features.base import AbstractFeaturizer
+from jaxfeat.features.spec import identity
+from jaxfeat.geometry.environment import Environment
+from jaxfeat.spectrum.blocks import Progress
+from jaxfeat.store.checks import (
+    COMPARED,
+    IDENTIFY,
+    MEND,
+    check_has_spec,
+    check_place,
+    check_same,
+    check_versions,
+)
+from jaxfeat.store.chunk import Chunk, Plan, cut_chunks, enter_chunk, remove_handed_over
+from jaxfeat.store.executor import Executor, Show, local_executor
+from jaxfeat.store.journal import END, SETTINGS, Entry, Journal
+from jaxfeat.store.schema import PACKAGES, provenance, versions
+from jaxfeat.store.stream import Stream, StreamPosition, content_hash, prefetch
+from jaxfeat.store.zarr_arrays import GROWING, ZarrArrays
+
+StartExecutor = Callable[[int, Show], AbstractContextManager[Executor]]
+
+
+def sweep_stream(
+    f: AbstractFeaturizer,
+    stream: Stream,
+    path: Path,
+    progress: Progress | None,
+    *,
+    screened: bool,
+    positions: bool,
+    chunk: int,
+    overwrite: bool,
+    command: str,
+    cluster: Any,
+) -> None:
+    """Compute the chunks that the store at `path` lacks. Arguments and errors are those of `jaxfeat.sweep`."""
+    if chunk < 1:
+        raise GeometryError(f"chunk is {chunk}; a chunk has at least one environment.")
+    if cluster is not None:
+        check_has_spec(f)
+    origin = {name: stream.origin.get(name) for name in ("input_hash", "r_cut", "centers")}
+    attributes = provenance(f) | origin | {"input": stream.name, "command": command, "screened": int(screened)}
+    settings = {**attributes, "screened": screened, "chunk": chunk, "positions": positions}
+    settings = {name: settings[name] for name in COMPARED} | {"featurizer": identity(f)}
+    journal = Journal(path)
+    check_place(path, journal, overwrite)
+    with _refusing_unwritable(path):
+        journal.create()
+    with journal.locked():
+        first = None if overwrite else _settings_of_first_sweep(journal, settings)
+        if first is None:
+            journal.empty_store()
+            sweep = _StoreSweep(stream, journal, settings, attributes, progress)
+        else:
+            sweep = _StoreSweep(stream, journal, settings, first["attributes"], progress)
+            sweep.resume(first["widths"])
+        sweep.run(partial(local_executor, f) if cluster is None else partial(_cluster_executor, cluster))
+
+
+def _settings_of_first_sweep(journal: Journal, settings: Mapping[str, Any]) -> Entry | None:
+    """Read the settings that the store was begun with, if it was. **Raises:** `ReadError` if it cannot be resumed."""
+    first = journal.read(SETTINGS)
+    if first is None:
+        if journal.numbers:
+            raise ReadError(f"{journal.store} is damaged: its settings cannot be read; {MEND}.")
+        return None
+    if "attributes" not in first:
+        raise ReadError(f"{journal.store} was begun by an older jaxfeat, which wrote less of what made it; {MEND}.")
+    check_same(journal.store, first["compared"], settings)
+    return first
+
+
+def _cluster_executor(cluster: Any, n_done: int, show: Show) -> AbstractContextManager[Executor]:
+    # Imported here because dask is an extra.
+    from jaxfeat.store.cluster import cluster_executor
+
+    return cluster_executor(cluster, n_done, show)
+
+
+class _StoreSweep:
+    """One sweep into one store, whose journal this process has locked.
+
+    - `opened`: The plan and the arrays. `None` until the first chunk, which decides how wide a chunk is.
+    - `done`: The entries of the finished, intact chunks.
+    - `end`: The last entry of a journal whose sweep was complete: the numbers of `chunks` and `environments`.
+    """
+
+    def __init__(
+        self,
+        stream: Stream,
+        journal: Journal,
+        settings: dict[str, Any],
+        attributes: Mapping[str, Any],
+        progress: Progress | None,
+    ) -> None:
+        self.path, self.stream, self.journal, self.settings = journal.store, stream, journal, settings
+        self.attributes = {**attributes, "complete": 0}
+        self.progress = progress
+        self.length: int = settings["chunk"]
+        self.opened: tuple[Plan, ZarrArrays] | None = None
+        self.done: dict[int, Entry] = {}
+        self.end: Entry | None = None
+
+    def resume(self, widths: Mapping[str, int]) -> None:
+        """Open the arrays, and find the chunks that are done."""
+        self._open(widths)
+        self.end = self.journal.read(END)
+        self.done = {k: entry for k, entry in self.journal.entries().items() if self._is_done(k, entry)}
+
+    def _is_done(self, k: int, entry: Entry) -> bool:
+        # A short chunk is the last one, or ends where the stream broke off, and then it is not done.
+        full = entry["n"] == self.length or (self.end is not None and k == self.end["chunks"] - 1)
+        return full and self.journal.is_intact(entry)
+
+    def _open(self, widths: Mapping[str, int]) -> tuple[Plan, ZarrArrays]:
+        plan = Plan(str(self.path.absolute()), self.settings, dict(widths), versions())
+        arrays = plan.arrays()
+        arrays.create(self.attributes)
+        arrays.open()
+        self.opened = plan, arrays
+        return self.opened
+
+    @property
+    def n_done(self) -> int:
+        return sum(entry["n"] for entry in self.done.values())
+
+    def run(self, start_executor: StartExecutor) -> None:
+        """Compute the missing chunks and finish the store."""
+        if self.end is not None and len(self.done) == self.end["chunks"]:
+            self._finish()
+            return
+        if self.opened is not None:
+            # A complete store may be opened by any version, because nothing is computed.
+            check_versions(self.path, {name: str(self.attributes.get(name)) for name in PACKAGES})
+        with start_executor(self.n_done, self._show) as executor:
+            try:
+                self._compute_missing(executor)
+                self._finish()
+            except (ClusterError, GeometryError, OSError, ReadError, KeyboardInterrupt) as error:
+                self._settle(executor)
+                if isinstance(error, (GeometryError, ReadError)) and not self.done:
+                    raise
+                raise self._with_remedy(error) from (error if isinstance(error, Exception) else None)
+
+    def _compute_missing(self, executor: Executor) -> None:
+        self._show(self.n_done)
+        for k, chunk in self._missing():
+            environments, m = chunk.environments, chunk.environments.max_neighbors
+            plan, arrays = self.opened or self._begin(environments)
+            self._grow(arrays, k * self.length + len(environments), {"value": 3 * m, "neighbor": m})
+            executor.submit(plan, k, environments, partial(self._enter, k, chunk.after))
+        executor.finish()
+
+    def _show(self, n: int) -> None:
+        if self.progress is not None:
+            self.progress(n, self.stream.total)
+
+    def _missing(self) -> Iterator[tuple[int, Chunk]]:
+        """Yield the number and the environments of each chunk that is not done, in order.
+
+        A stream that is not seekable is read from its beginning, and done chunks are compared with it.
+        """
+        k, position = 0, StreamPosition()
+        while True:
+            while self.stream.seekable and k in self.done:
+                k, position = k + 1, StreamPosition(*self.done[k]["after"])
+            if self.end is not None and k >= self.end["chunks"]:
+                return
+            chunks = cut_chunks(self.stream, position, self.length)
+            for chunk in prefetch(chunks) if self.stream.seekable else chunks:
+                if k not in self.done:
+                    yield k, chunk
+                elif self.stream.seekable:
+                    break
+                elif self.done[k]["inputs"] != content_hash(chunk.environments):
+                    raise ReadError(f"{self.path} holds a sweep of other environments; {MEND}.")
+                k, position = k + 1, chunk.after
+            else:
+                return
+
+    def _begin(self, environments: Environment) -> tuple[Plan, ZarrArrays]:
+        """Create the arrays of an empty store, in chunks as wide as the first one."""
+        m = environments.max_neighbors
+        if self.stream.total is not None:
+            # Two spectra, positions with species, and some 60 bytes of single numbers.
+            each = 8 * (2 * 3 * m + (4 * m if self.settings["positions"] else 0)) + 60
+            need, free = self.stream.total * each, shutil.disk_usage(self.path).free
+            if need > free:
+                raise ReadError(
+                    f"{self.path} will take about {need / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free; make room."
+                )
+        widths = {"value": 3 * m, "neighbor": m}
+        with _refusing_unwritable(self.path):
+            opened = self._open(widths)
+            # The attributes of the group would be lost with its metadata.
+            self.journal.write(SETTINGS, {"compared": self.settings, "widths": widths, "attributes": self.attributes})
+        return opened
+
+    def _grow(self, arrays: ZarrArrays, n: int, widths: Mapping[str, int]) -> None:
+        lengths = arrays.lengths
+        if n > lengths["environment"]:
+            # Each resizing writes the metadata of all arrays, so the length is doubled, and cut in the end.
+            n = max(n, self.stream.total or 2 * lengths["environment"])
+        arrays.resize({axis: max(lengths[axis], want) for axis, want in {"environment": n, **widths}.items()})
+
+    def _enter(self, k: int, after: StreamPosition, entry: Entry) -> None:
+        self.done[k] = enter_chunk(self.journal, k, entry, after)
+
+    def _settle(self, executor: Executor) -> None:
+        """Keep the finished chunks, and cut the arrays behind them."""
+        executor.stop()
+        if self.opened is not None:
+            plan, arrays = self.opened
+            remove_handed_over(plan)
+            with suppress(OSError):
+                self._cut(arrays)
+                arrays.finish({})
+
+    def _cut(self, arrays: ZarrArrays) -> None:
+        last = max(self.done, default=-1)
+        n = last * self.length + self.done[last]["n"] if self.done else 0
+        widest = {axis: max((entry[axis] for entry in self.done.values()), default=0) for axis in GROWING}
+        arrays.resize({"environment": n, **widest})
+
+    def _finish(self) -> None:
+        if self.opened is None or not self.done:
+            raise GeometryError(f"{self.stream.name} holds no environments of these centers; choose others.")
+        plan, arrays = self.opened
+        self._cut(arrays)
+        remove_handed_over(plan)
+        arrays.finish({"complete": 1})
+        self.journal.sync(self.path.glob("*/zarr.json"))
+        self.journal.write(END, {"chunks": len(self.done), "environments": self.n_done})
+
+    def _with_remedy(self, error: BaseException) -> BaseException:
+        """Add to an error how much is kept in the store and, unless the input is at fault, how to resume the sweep."""
+        kept = f"{self.n_done} environments are kept in {self.path}"
+        if self.settings["featurizer"] is None:
+            again = f"but cannot be resumed, because nothing tells this featurizer from others; {IDENTIFY} next time"
+        else:
+            again = "and the same sweep without overwriting resumes there"
+        if isinstance(error, OSError):
+            return OSError(error.errno, f"{error.strerror}; {kept} {again}.")
+        if isinstance(error, KeyboardInterrupt):
+            return KeyboardInterrupt(f"interrupted; {kept} {again}.")
+        if isinstance(error, ClusterError):
+            return ClusterError(f"{error}; {kept} {again}.")
+        return type(error)(f"{str(error).removesuffix('.')}; {kept}.")
+
+
+@contextmanager
+def _refusing_unwritable(path: Path) -> Iterator[None]:
+    """Turn an `OSError` of a store that has not begun into a `ReadError`."""
+    try:
+        yield
+    except OSError as error:
+        raise ReadError(f"{path} cannot be written: {error.strerror}.") from error

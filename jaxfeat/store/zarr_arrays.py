@@ -1,0 +1,155 @@
+"""The zarr arrays of a store, which grow along `environment` chunk by chunk: the only module that knows zarr.
+
+Any process may write a chunk, in any order and repeatedly, because a chunk has the same content each time. Only the
+process that holds the journal's lock changes the lengths of the arrays.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from zarr.codecs import ZstdCodec
+
+from jaxfeat.store.journal import replace_file
+from jaxfeat.store.schema import CAUSE_NAMES, ORIGINS, Variable
+
+GROWING = ("value", "neighbor")
+"""Axes that grow beside `environment`."""
+
+FIXED = {"cause": len(CAUSE_NAMES), "xyz": 3}
+"""Lengths of the other axes."""
+
+
+class ZarrArrays:
+    """The arrays of `variables` in the store at `path`, in chunks of `length` environments.
+
+    `widths` are the lengths of a chunk along the axes of `GROWING`. They stay the same when the arrays grow.
+    """
+
+    def __init__(self, path: Path, variables: Mapping[str, Variable], length: int, widths: Mapping[str, int]) -> None:
+        self.path, self.variables, self.length = path, variables, length
+        self.widths = {**FIXED, **{axis: max(widths[axis], 1) for axis in GROWING}}
+        self.arrays: dict[str, Any] = {}
+
+    def create(self, attributes: Mapping[str, Any]) -> None:
+        """Write the metadata of empty arrays if it is absent or damaged. Existing chunks stay.
+
+        `attributes` are written to a group that is new or has lost its own.
+
+        **Raises:** `OSError` if the file system fails, because metadata that cannot be read now may still exist.
+        """
+        group = _open_group(self.path)
+        # xarray reads here which variables are coordinates. Any update, even an empty one, also drops consolidated
+        # metadata, which would soon be outdated.
+        known = "coordinates" in group.attrs
+        group.update_attributes({} if known else {**attributes, "coordinates": " ".join(ORIGINS)})
+        for name, variable in self.variables.items():
+            if _intact_array(group, self.path, name) is None:
+                group.create_array(
+                    name,
+                    shape=(0, *(FIXED.get(axis, 0) for axis in variable.axes)),
+                    chunks=(self.length, *(self.widths[axis] for axis in variable.axes)),
+                    dtype=variable.dtype,
+                    fill_value=variable.missing,
+                    compressors=ZstdCodec(level=1, checksum=True),
+                    dimension_names=("environment", *variable.axes),
+                    attributes=variable.attributes,
+                )
+        if _intact_array(group, self.path, "cause") is None:
+            cause = group.create_array("cause", shape=CAUSE_NAMES.shape, dtype=str, dimension_names=("cause",))
+            cause[:] = CAUSE_NAMES.astype(object)
+
+    def open(self) -> None:
+        """Open the arrays that `create` made, in this process or another."""
+        group = zarr.open_group(self.path, mode="r+")
+        self.arrays = {name: group[name] for name in self.variables}
+
+    @property
+    def lengths(self) -> dict[str, int]:
+        """Lengths of the axes that grow; 0 for an axis that no array has."""
+        found = dict.fromkeys(("environment", *GROWING), 0)
+        for name, variable in self.variables.items():
+            found |= zip(("environment", *variable.axes), self.arrays[name].shape, strict=True)
+        return {axis: length for axis, length in found.items() if axis not in FIXED}
+
+    def resize(self, lengths: Mapping[str, int]) -> None:
+        """Set the lengths of axes. This rewrites metadata, and removes chunks beyond the new lengths."""
+        for name, variable in self.variables.items():
+            array = self.arrays[name]
+            axes = ("environment", *variable.axes)
+            shape = tuple(lengths.get(axis, old) for axis, old in zip(axes, array.shape, strict=True))
+            if shape != array.shape:
+                array.resize(shape)
+
+    def write(self, k: int, values: Mapping[str, np.ndarray]) -> list[Path]:
+        """Write chunk `k` of all arrays, whatever their present lengths. Return its files.
+
+        Whole chunks are written, so zarr reads nothing of an earlier attempt, which may be damaged, and each file
+        replaces its predecessor at once.
+        """
+        for name, variable in self.variables.items():
+            metadata, own = self.arrays[name].metadata, values[name]
+            padding = [(0, -held % whole) for held, whole in zip(own.shape, metadata.chunks, strict=True)]
+            own = np.pad(own, padding, constant_values=variable.missing)
+            start, shape = k * self.length, ((k + 1) * self.length, *own.shape[1:])
+            grown = zarr.Array.from_dict(self.arrays[name].store_path, {**metadata.to_dict(), "shape": shape})
+            grown[start:] = own
+        return [file for name in self.variables for file in _chunk_files(self.path / name, k)]
+
+    def finish(self, attributes: Mapping[str, Any]) -> None:
+        """Update the attributes of the group and consolidate the metadata."""
+        _open_group(self.path).update_attributes(dict(attributes))
+        consolidate(self.path)
+
+
+def consolidate(path: Path) -> None:
+    """Copy the metadata of all arrays into that of the group, where xarray looks first.
+
+    zarr's own function lists every folder of the store, and some hold many files.
+    """
+    arrays = {file.parent.name: json.loads(file.read_bytes()) for file in sorted(path.glob("*/zarr.json"))}
+    consolidated = {"kind": "inline", "must_understand": False, "metadata": arrays}
+    group = path / "zarr.json"
+    replace_file(group, json.dumps(json.loads(group.read_bytes()) | {"consolidated_metadata": consolidated}).encode())
+
+
+def is_group(path: Path) -> bool:
+    """Tell whether a folder is a zarr group."""
+    return (path / "zarr.json").is_file()
+
+
+def _open_group(path: Path) -> Any:
+    found = _read_intact(path, lambda: zarr.open_group(path, mode="r+", use_consolidated=False))
+    return zarr.open_group(path, mode="a") if found is None else found
+
+
+def _intact_array(group: Any, path: Path, name: str) -> Any:
+    return _read_intact(path / name, lambda: group[name])
+
+
+def _read_intact(folder: Path, read: Callable[[], Any]) -> Any:
+    """Call `read`. Return `None` if the metadata in `folder` is absent or damaged, and remove damaged metadata.
+
+    **Raises:** `OSError` if the file system fails, which proves neither.
+    """
+    try:
+        return read()
+    except FileNotFoundError:
+        pass  # zarr's own errors about absent arrays and groups are subclasses.
+    except OSError:
+        raise
+    except Exception:
+        pass  # zarr raises errors of many classes for metadata that it cannot parse.
+    (folder / "zarr.json").unlink(missing_ok=True)
+    return None
+
+
+def _chunk_files(array: Path, k: int) -> list[Path]:
+    found = array / "c" / str(k)
+    # Files with a suffix are unfinished writes of other processes.
+    return [found] if found.is_file() else sorted(at for at in found.rglob("*") if at.is_file() and at.suffix == "")
