@@ -38,7 +38,9 @@ def check_memory(n_bytes: float, work: str, advice: str) -> None:
         return
     free = free_bytes()
     if n_bytes > free:
-        raise SizeError(f"{work} take about {_gigabytes(n_bytes)} of memory, and {_gigabytes(free)} are free; {advice}.")
+        raise SizeError(
+            f"{work} take about {_gigabytes(n_bytes)} of memory, and {_gigabytes(free)} are free; {advice}."
+        )
 
 
 def free_bytes() -> float:

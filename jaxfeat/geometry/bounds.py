@@ -1,6 +1,6 @@
-"""Bounds of a search for neighbors, checked before it begins.
+"""Bounds of a search for neighbors, checked before the search.
 
-The search itself has no bounds: an atom that is far away ends the process, and too many pairs use up the memory.
+vesin checks no bounds: an atom that is far away ends the process, and too many pairs of neighbors use up the memory.
 """
 
 from __future__ import annotations
@@ -12,28 +12,32 @@ import numpy as np
 from jaxfeat.errors import GeometryError
 
 MAX_LENGTH = 1e5
-"""Å. No coordinate, and no cell vector, may be larger: ten times as long as the largest simulations are. Integers that
-count the cells of the search overflow beyond it."""
+"""Å, the largest coordinate and the longest cell vector: ten times as long as the largest simulations. vesin counts its
+cells with integers, which overflow beyond it."""
 
 MAX_PAIRS = 3e7
-"""Pairs of neighbors of one structure, about. Each takes up to 180 bytes on the way: 5 GB in all."""
+"""The estimated number of pairs of neighbors in one structure. Each takes up to 180 bytes during the search, 5 GB in
+all."""
 
 VESIN_CELLS = 1e5
-"""Cells of the search, above which vesin takes fewer and larger ones, in proportion."""
+"""The number of cells above which vesin takes fewer and larger cells, in proportion."""
 
 MIN_CELLS = 4
-"""Cells along an axis. Rounding leaves vesin without any where the proportion asks for hardly one."""
+"""Cells along an axis. If the proportion asks for hardly one, vesin rounds to none and divides by zero."""
 
 
 class BoundsError(GeometryError):
-    """A structure whose neighbors cannot be looked for."""
+    """A structure whose neighbors cannot be searched for."""
 
 
 class SearchPlan(NamedTuple):
     """Arguments of a search by vesin.
 
-    - `radius`: Å; `r_cut`, or more where vesin would divide by zero.
-    - `box`: `(3, 3)`, Å. `periodic`: `(3,)`.
+    **Attributes:**
+
+    - `radius`: Å; `r_cut`, or more if vesin would divide by zero.
+    - `box`: `(3, 3)`, Å.
+    - `periodic`: `(3,)`, True for directions that repeat.
     """
 
     radius: float
@@ -42,14 +46,14 @@ class SearchPlan(NamedTuple):
 
 
 def plan_search(positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, r_cut: float) -> SearchPlan:
-    """Set up a search for all neighbors within `r_cut` (Å) that vesin can do.
+    """Plan a search for all neighbors within `r_cut` (Å) that vesin can do.
 
     **Arguments:**
 
     - `positions`: `(n, 3)`, Å, finite.
-    - `cell`: `(3, 3)`, Å, rows are lattice vectors. Those of directions that do not repeat are unit vectors orthogonal
-      to the others; all are zeros where none repeats.
-    - `pbc`: `(3,)`, which directions repeat.
+    - `cell`: `(3, 3)`, Å; rows are lattice vectors. If some directions do not repeat, their vectors are unit vectors
+        orthogonal to the others; if none repeats, all are zero.
+    - `pbc`: `(3,)`, True for directions that repeat.
 
     **Raises:** `BoundsError` for coordinates and cell vectors above 1e5 Å, and for more than about 3e7 pairs.
     """
@@ -74,8 +78,8 @@ def plan_search(positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, r_cut:
         along = positions @ inverse * heights
     low = np.where(pbc, 0, along.min(0))
     extent = np.where(pbc, heights, along.max(0) - low)
-    radius = _without_thin_axes(extent, r_cut)
-    pairs = _estimate(along - low, extent, pbc, radius)
+    radius = _widen_radius(extent, r_cut)
+    pairs = _estimate_pairs(along - low, extent, pbc, radius)
     if pairs > MAX_PAIRS:
         thin = f", or mend the cell, whose opposite faces are {heights[pbc].min():.2g} Å apart" if pbc.any() else ""
         raise BoundsError(
@@ -83,15 +87,15 @@ def plan_search(positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, r_cut:
             f"choose a smaller r_cut{thin}."
         )
     if pbc.any() and not pbc.all():
-        # Of directions that do not repeat beside some that do, vesin's time is quadratic in the extent. A gap between
-        # images that is wider than the radius leaves the same pairs.
+        # If only some directions repeat, vesin's time is quadratic in the extent of the others. All directions may
+        # repeat if the gap between images is wider than the radius: the pairs are the same.
         cell = cell * np.where(pbc, 1, extent + 2 * radius)[:, None]
         pbc = np.ones(3, bool)
     return SearchPlan(radius, cell, pbc)
 
 
-def _without_thin_axes(extent: np.ndarray, r_cut: float) -> float:
-    """Return the smallest radius, of some from `r_cut` on, with which vesin has cells along all three axes."""
+def _widen_radius(extent: np.ndarray, r_cut: float) -> float:
+    """Widen the radius in steps until vesin has cells along all three axes."""
     while True:
         cells = np.maximum(extent // r_cut, 1)
         total = cells.prod()
@@ -100,17 +104,17 @@ def _without_thin_axes(extent: np.ndarray, r_cut: float) -> float:
         r_cut *= 1.25
 
 
-def _estimate(along: np.ndarray, extent: np.ndarray, pbc: np.ndarray, r_cut: float) -> float:
-    """Estimate the number of pairs; of a flat cell, that of the images that are looked through for them.
+def _estimate_pairs(along: np.ndarray, extent: np.ndarray, pbc: np.ndarray, r_cut: float) -> float:
+    """Estimate the number of pairs; for a flat cell, the number of images that the search looks through.
 
-    Right where atoms are spread evenly over each bin of the size of the radius, and up to a few times too many or half
-    as many as there are elsewhere. `along`: `(n, 3)`, Å, coordinates along the normals of the cell's faces.
+    The estimate is exact for atoms spread evenly over each bin of the size of the radius. Otherwise it is between half
+    and a few times the number. `along`: `(n, 3)`, Å, coordinates along the normals of the cell's faces.
     """
     n_bins = np.maximum(extent // r_cut, 1)
     side = extent / n_bins
     # An atom sees the bins within r_cut on either side. All of an axis that does not repeat may be one bin.
     bins_seen = np.where(pbc, 2 * r_cut / np.where(pbc, side, 1), np.where(n_bins > 1, 2, 1))
-    # Of a cube that reaches to the radius, the sphere is a part.
+    # The sphere fills this part of the cube around it.
     seen = bins_seen.prod() * (np.pi / 6 if (bins_seen > 1).all() else 1)
     n = len(along)
     if n * n * seen <= MAX_PAIRS:

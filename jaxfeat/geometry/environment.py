@@ -12,29 +12,33 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxfeat.errors import GeometryError, SpeciesError
-from jaxfeat.geometry.species import atomic_number, atomic_numbers
+from jaxfeat.geometry.positions import check_positions
+from jaxfeat.geometry.species import SYMBOLS, atomic_number, atomic_numbers
 from jaxfeat.linalg.arrays import concrete_values
 
 Batch = TypeVar("Batch", bound=eqx.Module)
 
-COINCIDENCE_DISTANCE = 1e-6
-"""Atoms nearer to each other than this (Å) are one atom given twice."""
-
 
 class Environment(eqx.Module):
-    """A center and its neighbors; with leading axes, a batch of them padded to one size.
+    """A center and its neighbors; with leading axes, a batch of environments padded to one number of neighbors.
 
-    Neighbors come first and padding last. Padding holds zeros and atomic number 0, and `mask` is `False` there.
+    Neighbors come first and padding last. `environments` and `Structure.environments` cut environments from structures
+    and fill the indices. Elsewhere the indices are -1 and the shifts zero.
 
     **Attributes:**
 
-    - `positions`: `(..., n, 3)`, Å relative to the center. The dtype of everything computed from the environment.
-    - `species`: `(..., n)` atomic numbers of the neighbors.
-    - `mask`: `(..., n)`, true where there is a neighbor.
-    - `center_species`: `(...)` atomic number of the center, 0 where no atom sits there.
-    - `structure_index`, `center_index`: `(...)`, where the environment was read from; -1 where it was not read.
-    - `r_cut`: `(...)` Å. Every atom nearer to the center than this is among the neighbors. Infinite, which is the
-      default, where the neighbors that are given are all there are; 0 where none could be looked for.
+    - `positions`: `(..., n, 3)`, Å relative to the center; zero for padding. Everything computed from the environment
+        has the dtype of the positions.
+    - `species`: `(..., n)`, atomic numbers of the neighbors; 0 for padding.
+    - `mask`: `(..., n)`, True for a neighbor, False for padding.
+    - `center_species`: `(...)`, atomic number of the center; 0 if no atom sits there.
+    - `structure_index`: `(...)`, index of the structure from which the environment was cut.
+    - `center_index`: `(...)`, index of the center among the atoms of that structure.
+    - `r_cut`: `(...)`, Å. Every atom nearer to the center than this is among the neighbors. Infinite, the default, if
+        the given neighbors are all there are; 0 if the neighbors could not be searched for.
+    - `neighbor_index`: `(..., n)` int32, index of each neighbor among the atoms of that structure; -1 for padding.
+    - `neighbor_shift`: `(..., n, 3)` int32, periodic image of each neighbor, in units of the cell vectors:
+        `positions = atoms.positions[neighbor_index] + neighbor_shift @ cell - atoms.positions[center_index]`.
     """
 
     positions: Float[Array, "*batch n 3"]
@@ -44,11 +48,16 @@ class Environment(eqx.Module):
     structure_index: Int[Array, "*batch"]
     center_index: Int[Array, "*batch"]
     r_cut: Float[Array, "*batch"] = None  # type: ignore[assignment]
+    neighbor_index: Int[Array, "*batch n"] = None  # type: ignore[assignment]
+    neighbor_shift: Int[Array, "*batch n 3"] = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
-        given: Any = self.r_cut
-        if given is None:
+        given: Any = (self.r_cut, self.neighbor_index, self.neighbor_shift)
+        r_cut, index, shift = given
+        if r_cut is None:
             self.r_cut = infinite_r_cut(np.shape(self.center_species), self.positions.dtype)
+        self.neighbor_index = _constant(-1, np.shape(self.mask)) if index is None else index
+        self.neighbor_shift = _constant(0, np.shape(self.positions)) if shift is None else shift
 
     @property
     def batch_shape(self) -> tuple[int, ...]:
@@ -56,45 +65,49 @@ class Environment(eqx.Module):
 
     @property
     def max_neighbors(self) -> int:
-        """Neighbors that there is room for: the padded size."""
+        """The padded number of neighbors."""
         return self.positions.shape[-2]
 
     @property
     def n_neighbors(self) -> Int[Array, "*batch"]:
+        """The number of neighbors, without padding."""
         return self.mask.sum(-1)
 
-    def __getitem__(self, index: Any) -> Environment:
-        """Take some environments of a batch, as from an array of its shape.
+    def __repr__(self) -> str:
+        return describe(self, "environment", self.mask, "neighbors")
 
-        **Raises:** `GeometryError` for a single environment; `IndexError` for indices out of bounds, and for more of
-        them than the batch has axes. JAX cannot raise for traced indices, and takes the nearest item there is.
+    def __getitem__(self, index: Any) -> Environment:
+        """Take some environments of a batch, as from an array of shape `batch_shape`.
+
+        JAX cannot raise for traced indices. It takes the nearest item if a traced index is out of bounds.
+
+        **Raises:** `GeometryError` for a single environment; `IndexError` for indices out of bounds, and for more
+        indices than the batch has axes.
         """
-        if not self.batch_shape:
-            raise GeometryError("this is one environment, not a batch: it has nothing to index.")
-        return take_items(self, self.batch_shape, index)
+        return take_items(self, "environment", index)
 
     def __iter__(self) -> Iterator[Environment]:
         return (self[index] for index in range(len(self)))
 
     def __len__(self) -> int:
-        if not self.batch_shape:
-            raise GeometryError("this is one environment, not a batch: it has no length.")
-        return self.batch_shape[0]
+        return batch_length(self, "environment")
 
     @staticmethod
     def from_neighbors(
         positions: Any, species: Sequence[str | int] | Any, center_species: str | int | None = None
     ) -> Environment:
-        """One environment from its neighbors.
+        """Make one environment from its neighbors.
 
         **Arguments:**
 
-        - `positions`: `(n, 3)`, Å relative to the center. May be traced, and then goes unchecked.
+        - `positions`: `(n, 3)`, Å relative to the center. Traced positions are not checked.
         - `species`: `n` symbols or atomic numbers.
-        - `center_species`: that of the atom at the center; `None` for a point where no atom sits.
+        - `center_species`: Symbol or atomic number of the atom at the center; `None` if no atom sits there.
 
-        **Raises:** `GeometryError` for positions that are not finite, not `(n, 3)`, or coincide with each other or the
-        center; `SpeciesError` for what is no element or has not one entry a neighbor.
+        **Returns:** An `Environment` without batch axes or padding, in the floating dtype of `positions`.
+
+        **Raises:** `GeometryError` if positions are not finite, not of shape `(n, 3)`, or coincide with each other or
+        the center; `SpeciesError` for an unknown element, and unless there is one species for each neighbor.
         """
         numbers = atomic_numbers(species)
         values = concrete_values(positions)
@@ -111,30 +124,35 @@ class Environment(eqx.Module):
             raise SpeciesError(f"{len(numbers)} species were given for {n} neighbors; give one for each.")
         if values is not None:
             check_positions(np.asarray(positions), "neighbor", center=True)
-        return Environment(
-            positions=positions,
-            species=jax.device_put(numbers),
-            mask=jax.device_put(np.ones(n, bool)),
-            center_species=jax.device_put(np.int32(0 if center_species is None else atomic_number(center_species))),
-            structure_index=jax.device_put(np.int32(-1)),
-            center_index=jax.device_put(np.int32(-1)),
-            r_cut=jax.device_put(infinite_r_cut((), positions.dtype)),
-        )
+        arrays = {
+            "species": numbers,
+            "mask": np.ones(n, bool),
+            "center_species": np.int32(0 if center_species is None else atomic_number(center_species)),
+            "structure_index": np.int32(-1),
+            "center_index": np.int32(-1),
+            "r_cut": infinite_r_cut((), positions.dtype),
+            "neighbor_index": np.full(n, -1, np.int32),
+            "neighbor_shift": np.zeros((n, 3), np.int32),
+        }
+        return Environment(positions, **jax.device_put(arrays))
 
     @staticmethod
     def stack(environments: Sequence[Environment]) -> Environment:
-        """Single environments as one batch, padded to the largest."""
+        """Stack single environments as one batch, padded to the largest number of neighbors.
+
+        **Raises:** `GeometryError` if there are no environments.
+        """
         if not environments:
             raise GeometryError("there are no environments to stack; give at least one.")
         size = max(env.max_neighbors for env in environments)
         padded = [env.padded(size) for env in environments]
-        return jax.tree.map(_stacked, *padded)
+        return jax.tree.map(_stack_leaves, *padded)
 
     def padded(self, size: int) -> Environment:
-        """The same environments with room for `size` neighbors. Cuts padding, never neighbors.
+        """Return the same environments with room for `size` neighbors. Padding is cut, neighbors never are.
 
-        Every function of an environment works at the size that it is given. Environments that are padded to one size
-        share one compiled program, and so do the members of a batch.
+        Every function of an environment computes at the padded size. Environments of one padded size share one compiled
+        program.
 
         **Raises:** `GeometryError` if a neighbor would be lost (outside jit).
         """
@@ -144,39 +162,71 @@ class Environment(eqx.Module):
             raise GeometryError(f"an environment of {counts.max()} neighbors does not fit into {size}.")
         if size == self.max_neighbors:
             return self
-        return _fitted(self, size) if on_host(self) else _fitted_on_device(self, size)
+        return _resize(self, size) if on_host(self) else _resize_on_device(self, size)
 
     def trimmed(self) -> Environment:
-        """The same environments without padding that none of them needs; as they are inside jit.
+        """Return the same environments without the padding that none of them needs. Inside jit nothing changes.
 
-        XLA rounds differently at another shape. What is computed of trimmed environments does not depend in any bit on
-        how they were padded before.
+        XLA rounds differently at another shape. Results for trimmed environments do not depend on the padding before.
         """
         mask = concrete_values(self.mask)
         return self if mask is None else self.padded(int(mask.sum(-1).max(initial=0)))
 
     def with_positions(self, positions: Float[Array, "*batch n 3"]) -> Environment:
-        """The same atoms elsewhere."""
+        """Return the same atoms at other positions (Å relative to the center)."""
         return eqx.tree_at(lambda env: env.positions, self, positions)
 
 
 def infinite_r_cut(shape: tuple[int, ...], dtype: Any) -> Any:
-    """Make the `r_cut` of environments whose neighbors are all there are."""
+    """Make the `r_cut` of items whose neighbors are all there are."""
     return np.full(shape, np.inf, dtype)
 
 
-def take_items(batch: Batch, shape: tuple[int, ...], index: Any) -> Batch:
-    """Take some items of a batch, whose leading axes have this `shape`."""
-    index = _of_axes(shape, index)
+def _constant(value: int, shape: tuple[int, ...]) -> Any:
+    return np.full(shape, value, np.int32)
+
+
+def describe(batch: Any, item: str, mask: Any, parts: str) -> str:
+    """Describe environments or structures in one line, with the number of their `parts` under the mask."""
+    leaves = [mask, batch.r_cut, batch.positions, batch.species, getattr(batch, "center_species", batch.species)]
+    if not all(isinstance(leaf, (np.ndarray, jax.Array)) for leaf in leaves):
+        return eqx.tree_pformat(batch)
+    total = int(np.prod(batch.batch_shape))
+    counted = f"{total} {item}{'' if total == 1 else 's'}"
+    if any(concrete_values(leaf) is None for leaf in leaves):
+        return f"{type(batch).__name__}({counted}, traced)"
+    held, r_cut, _, *species = map(np.asarray, leaves)
+    most = held.sum(-1).max(initial=0)
+    room = f"{'up to ' if batch.batch_shape else ''}{most} {parts if most != 1 else parts[:-1]}"
+    radii = np.unique([r_cut.min(), r_cut.max()]) if total else np.zeros(0)
+    cut = " to ".join("∞" if np.isinf(radius) else f"{radius:g}" for radius in radii)
+    symbols = sorted({SYMBOLS[z] for numbers in species for z in np.unique(numbers) if 0 < z < len(SYMBOLS)})
+    return (
+        f"{type(batch).__name__}({counted}, {room}, r_cut = {cut or 'none'} Å, species {' '.join(symbols) or 'none'})"
+    )
+
+
+def batch_length(batch: Any, item: str) -> int:
+    """Return the length of the first batch axis. **Raises:** `GeometryError` for a single item."""
+    if not batch.batch_shape:
+        raise GeometryError(f"this is one {item}, not a batch: it has no length.")
+    return batch.batch_shape[0]
+
+
+def take_items(batch: Any, item: str, index: Any) -> Any:
+    """Take some items of a batch. **Raises:** `GeometryError` for a single item, `IndexError` as arrays do."""
+    if not batch.batch_shape:
+        raise GeometryError(f"this is one {item}, not a batch: it has nothing to index.")
+    index = _check_index(batch.batch_shape, index)
     if isinstance(index, (int, np.integer)) and not on_host(batch):
-        return _item(batch, np.asarray(index))
-    # NumPy makes scalars of what has no axis left, which are no arrays.
-    as_it_is = np.asarray if on_host(batch) else (lambda leaf: leaf)
-    return jax.tree.map(lambda leaf: as_it_is(leaf[index]), batch)
+        return _take_on_device(batch, np.asarray(index))
+    # NumPy returns scalars, which are no arrays, if no axis is left.
+    as_leaf = np.asarray if on_host(batch) else (lambda leaf: leaf)
+    return jax.tree.map(lambda leaf: as_leaf(leaf[index]), batch)
 
 
-def _of_axes(shape: tuple[int, ...], index: Any) -> Any:
-    """Keep an index to the axes of a batch of this `shape`. **Raises:** `IndexError` for one that leaves it."""
+def _check_index(shape: tuple[int, ...], index: Any) -> Any:
+    """Restrict an index to the axes of a batch. **Raises:** `IndexError` if it leaves them."""
     parts = index if isinstance(index, tuple) else (index,)
     if any(concrete_values(part) is None for part in parts):
         return index
@@ -193,74 +243,38 @@ def _of_axes(shape: tuple[int, ...], index: Any) -> Any:
 
 
 def concatenate_on_host(batches: Sequence[Environment]) -> Environment:
-    """Batches of one padded size on the host, one after the other."""
+    """Concatenate batches of one padded size, whose arrays are NumPy's."""
     return batches[0] if len(batches) == 1 else jax.tree.map(lambda *leaves: np.concatenate(leaves), *batches)
 
 
-# What is done to every leaf is one program for all of them; leaf by leaf JAX compiles one for each shape.
+# One program for all leaves: leaf by leaf, JAX would compile one for each shape.
 @eqx.filter_jit
-def _item(batch: Batch, index: Any) -> Batch:
+def _take_on_device(batch: Batch, index: Any) -> Batch:
     return jax.tree.map(lambda leaf: leaf[index], batch)
 
 
-def _fitted(env: Environment, size: int) -> Environment:
+def _resize(env: Environment, size: int) -> Environment:
     pad = np.pad if on_host(env) else jnp.pad
     last = [(0, 0)] * len(env.batch_shape) + [(0, max(size - env.max_neighbors, 0))]
-    return eqx.tree_at(
-        lambda env: (env.positions, env.species, env.mask),
-        env,
-        (
-            pad(env.positions[..., :size, :], [*last, (0, 0)]),
-            pad(env.species[..., :size], last),
-            pad(env.mask[..., :size], last),
-        ),
-    )
+    resized = {
+        "positions": pad(env.positions[..., :size, :], [*last, (0, 0)]),
+        "species": pad(env.species[..., :size], last),
+        "mask": pad(env.mask[..., :size], last),
+        "neighbor_index": pad(env.neighbor_index[..., :size], last, constant_values=-1),
+        "neighbor_shift": pad(env.neighbor_shift[..., :size, :], [*last, (0, 0)]),
+    }
+    return eqx.tree_at(lambda env: [getattr(env, name) for name in resized], env, list(resized.values()))
 
 
-_fitted_on_device = eqx.filter_jit(_fitted)
+_resize_on_device = eqx.filter_jit(_resize)
 
 
-def _stacked(*leaves: Array) -> Array:
+def _stack_leaves(*leaves: Array) -> Array:
     values = [concrete_values(leaf) for leaf in leaves]
     known = [value for value in values if value is not None]
     return jax.device_put(np.stack(known)) if len(known) == len(leaves) else jnp.stack(leaves)
 
 
 def on_host(tree: Any) -> bool:
-    """Whether all arrays are NumPy's: what is done with them then needs no program."""
+    """Tell whether all arrays are NumPy's, so that working on them needs no compiled program."""
     return all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(tree))
-
-
-def check_positions(positions: np.ndarray, what: str, *, center: bool = False) -> None:
-    """Raise `GeometryError` where one set of positions `(n, 3)` is not finite or holds one atom twice."""
-    finite = np.isfinite(positions).all(-1)
-    if not finite.all():
-        bad = int(np.argmin(finite))
-        raise GeometryError(f"{what} {bad} is at {positions[bad].tolist()}, which is not finite; mend its coordinates.")
-    if center and len(positions):
-        radii = np.linalg.norm(positions, axis=-1)
-        if radii.min() < COINCIDENCE_DISTANCE:
-            raise GeometryError(
-                f"{what} {int(radii.argmin())} sits on the center; the center is not among its own neighbors."
-            )
-    pair = coincident_pair(positions)
-    if pair is not None:
-        raise GeometryError(f"{what}s {pair[0]} and {pair[1]} are at the same point; remove one of them.")
-
-
-def coincident_pair(positions: np.ndarray) -> tuple[int, int] | None:
-    """Indices of two of the positions `(n, 3)` that are one point, if there are any."""
-    # Sorted by x, coincident positions lie within a short run: linear memory where a distance matrix is not.
-    order = np.argsort(positions[:, 0], kind="stable")
-    ordered = positions[order]
-    for gap in range(1, len(ordered)):
-        step = ordered[gap:] - ordered[:-gap]
-        near = step[:, 0] < COINCIDENCE_DISTANCE
-        if not near.any():
-            return None
-        hit = near & (np.abs(step) < COINCIDENCE_DISTANCE).all(-1)
-        if hit.any():
-            first = int(np.argmax(hit))
-            low, high = sorted((int(order[first]), int(order[first + gap])))
-            return low, high
-    return None

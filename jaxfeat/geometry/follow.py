@@ -9,16 +9,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxfeat.errors import GeometryError, SpeciesError
-from jaxfeat.geometry.environment import Environment, check_positions
+from jaxfeat.geometry.environment import Environment
+from jaxfeat.geometry.positions import check_positions
 
 
 class FollowedCenter(NamedTuple):
-    """What `follow_center` found.
+    """Environments of one center through several structures.
 
     **Attributes:**
 
-    - `environments`: one for each structure, of the same neighbors in the same order.
-    - `neighbors`: `(n,)`, their indices in the structures.
+    - `environments`: `(f,)`, one for each structure, of the same neighbors in the same order.
+    - `neighbors`: `(n,)`, indices of the neighbors in the structures.
     """
 
     environments: Environment
@@ -26,15 +27,19 @@ class FollowedCenter(NamedTuple):
 
 
 def follow_center(frames: Sequence[Any], r_cut: float, center: int) -> FollowedCenter:
-    """The environment of one atom of a molecule in each of several structures of that molecule.
+    """Cut out the environment of one atom of a molecule from each of several structures of the molecule.
 
-    Neighbors are all atoms that come nearer to the center than `r_cut` (Å) in any of the structures, in their order;
-    what lies outside the cutoff in one of them is left to the featurizer's window.
+    Neighbors are all atoms that come nearer to the center than `r_cut` in any structure, in their order. A neighbor may
+    lie outside the radius in some structures; the cutoff of the featurizer deals with it there.
 
-    **Arguments:** `frames`: `ase.Atoms` or what has their `positions`, `numbers` and `pbc`.
+    **Arguments:**
 
-    **Raises:** `GeometryError` for structures without atoms or of other atoms than the first, for periodic ones, for
-    positions that make no sense, and for a center without neighbors; `SpeciesError` for dummy atoms.
+    - `frames`: `ase.Atoms`, or objects with their `positions`, `numbers` and `pbc`.
+    - `r_cut`: The radius in Å.
+    - `center`: Index of the center.
+
+    **Raises:** `GeometryError` if there are no structures, or if they hold different atoms, are periodic, have
+    positions that are not finite or coincide, or lack the center or any neighbor; `SpeciesError` for dummy atoms.
     """
     if not len(frames):
         raise GeometryError("there are no structures to follow a center through; give at least one.")
@@ -59,15 +64,18 @@ def follow_center(frames: Sequence[Any], r_cut: float, center: int) -> FollowedC
     neighbors = np.flatnonzero(near)
     if not len(neighbors):
         raise GeometryError(f"no atom comes within {r_cut:g} Å of atom {center}; choose another center or r_cut.")
+    shape = (len(frames), len(neighbors))
     return FollowedCenter(
         Environment(
             positions=jnp.asarray(vectors[:, neighbors]),
             species=jnp.asarray(np.tile(numbers[neighbors].astype(np.int32), (len(frames), 1))),
-            mask=jnp.ones((len(frames), len(neighbors)), bool),
+            mask=jnp.ones(shape, bool),
             center_species=jnp.full(len(frames), numbers[center], jnp.int32),
             structure_index=jnp.arange(len(frames), dtype=jnp.int32),
             center_index=jnp.full(len(frames), center % len(numbers), jnp.int32),
             r_cut=jnp.full(len(frames), r_cut, float),
+            neighbor_index=jnp.asarray(np.broadcast_to(neighbors.astype(np.int32), shape)),
+            neighbor_shift=jnp.zeros((*shape, 3), jnp.int32),
         ),
         neighbors,
     )

@@ -1,7 +1,7 @@
-"""From `ase.Atoms` to environments.
+"""Environments and structures from `ase.Atoms`.
 
-The search for neighbors is discrete, so it happens here, once, on the host and in float64.
-ASE and vesin are imported where they are used: without them everything else still runs.
+The search for neighbors is discrete. It happens once, on the host and in float64. ASE and vesin are imported inside
+functions, so that the rest of the package runs without them.
 """
 
 from __future__ import annotations
@@ -12,33 +12,25 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxfeat.errors import GeometryError, ReadError, SpeciesError
+from jaxfeat.errors import GeometryError
 from jaxfeat.geometry.bounds import BoundsError, plan_search
-from jaxfeat.geometry.environment import COINCIDENCE_DISTANCE, Environment, check_positions
+from jaxfeat.geometry.centers import find_centers
+from jaxfeat.geometry.environment import Environment
+from jaxfeat.geometry.faults import check_structures
+from jaxfeat.geometry.positions import COINCIDENCE_DISTANCE
 from jaxfeat.geometry.radius import resolve_r_cut
-from jaxfeat.geometry.species import SYMBOLS, atomic_number
 from jaxfeat.geometry.structure import Structure
 
 if TYPE_CHECKING:
     from ase import Atoms
 
 
-class _Pairs(NamedTuple):
-    """Neighbors of all atoms of all structures; `center` counts atoms through the whole list."""
-
-    center: np.ndarray
-    neighbor: np.ndarray
-    vector: np.ndarray
-    distance: np.ndarray
-    shift: np.ndarray
-
-
 class ImagesError(GeometryError):
-    """Two atoms, `pair`, at one point by periodicity."""
+    """Two atoms at one point by periodicity; `atoms` are their indices."""
 
-    def __init__(self, message: str, pair: tuple[int, int]) -> None:
+    def __init__(self, message: str, atoms: tuple[int, int]) -> None:
         super().__init__(message)
-        self.pair = pair
+        self.atoms = atoms
 
 
 def environments(
@@ -49,76 +41,35 @@ def environments(
     r_cut: float | None = None,
     names: Sequence[str] | None = None,
 ) -> Environment:
-    """The environments of atoms in molecules and periodic cells, as one batch.
+    """Cut the environments of atoms out of molecules and periodic cells, as one batch.
 
-    Neighbors are the atoms and periodic images nearer to the center than the radius, nearest first; a center without
-    any is kept, all masked. Environments follow the order of structures, then that of the indices in `centers`; centers
-    chosen by symbol, and all of them, come in the order of the atoms.
-
-    Environments know their radius, and a featurizer refuses those that were cut at less than its `r_cut`
-    (`AbstractFeaturizer.check`).
+    Neighbors are the atoms and periodic images nearer to the center than the radius, nearest first. A center without
+    neighbors is kept; its neighbors are all padding. A featurizer refuses environments that were cut at less than its
+    `r_cut`.
 
     **Arguments:**
 
-    - `atoms`: one structure or a list of them. Their `pbc` decides which cell vectors count.
-    - `within`: the radius in Å; or the featurizer or structure map that is to describe the environments, whose `r_cut`
-      is taken.
-    - `centers`: `None` for every atom, indices (the same in every structure), or chemical symbols. What is named twice
-      is a center once.
-    - `r_cut`: the radius in Å, in place of `within`. If both are given, they must agree.
-    - `names`: of the structures, for messages about them.
+    - `atoms`: One structure or a list of structures. Their `pbc` decides which cell vectors count.
+    - `within`: The radius in Å; or a featurizer or structure map, whose `r_cut` is taken.
+    - `centers`: Indices (the same in every structure), chemical symbols, or `None` for every atom. A center that is
+        named twice is taken once.
+    - `r_cut`: The radius in Å, in place of `within`. If both are given, they must agree.
+    - `names`: Names of the structures, for error messages.
 
-    **Returns:** an `Environment` with leading axis `b`: positions `(b, n, 3)` in Å relative to the center, padded to
-    the largest `n`, float64 where JAX has it.
+    **Returns:**
 
-    **Raises:** `ReadError` for what is not `ase.Atoms` or an empty list; `GeometryError` for positions, cells, indices
-    or a radius that make no sense, for two radii that differ, for coordinates above 1e5 Å and for more than about 3e7
-    pairs of neighbors; `SpeciesError` for dummy atoms and for symbols that no structure holds.
+    An `Environment` with one leading axis: positions of shape `(b, n, 3)`, in Å relative to the center, padded to the
+    largest `n`; float64 if JAX is set to it. Environments follow the order of structures, then the order of indices in
+    `centers`, or the order of atoms if centers are given by symbol or not at all.
+
+    **Raises:** `ReadError` for anything but `ase.Atoms`, and for an empty list; `GeometryError` for positions and cells
+    that are not finite or degenerate, centers that a structure lacks, a missing, negative or contradictory radius,
+    coordinates above 1e5 Å, and more than about 3e7 pairs of neighbors; `SpeciesError` for dummy atoms, and for symbols
+    that no structure holds.
     """
     radius = resolve_r_cut(within, r_cut)
-    structures, label = _checked(atoms, names)
+    structures, label = check_structures(atoms, names)
     return jax.device_put(cut_environments(structures, find_centers(structures, centers, label), radius, label))
-
-
-def cut_environments(
-    structures: list[Atoms], chosen: list[np.ndarray], r_cut: float, label: Callable[[int], str]
-) -> Environment:
-    """Environments of the chosen centers of structures that nothing is wrong with, on the host.
-
-    **Raises:** `ImagesError` for atoms that are at the same point as the image of another, `BoundsError` for structures
-    whose neighbors cannot be looked for.
-    """
-    numbers = np.concatenate([structure.numbers for structure in structures])
-    sizes = np.asarray([len(structure) for structure in structures])
-    starts = np.cumsum(sizes) - sizes
-    where = np.concatenate([start + index for start, index in zip(starts, chosen, strict=True)])
-
-    pairs = _pairs(structures, starts, r_cut, label)
-    slot = np.full(len(numbers), -1)
-    slot[where] = np.arange(len(where))
-    row = slot[pairs.center]
-    pairs, row = _Pairs(*(part[row >= 0] for part in pairs)), row[row >= 0]
-    order = np.lexsort((*pairs.shift.T, pairs.neighbor, pairs.distance, row))
-    pairs, row = _Pairs(*(part[order] for part in pairs)), row[order]
-
-    counts = np.bincount(row, minlength=len(where))
-    column = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
-    shape = (len(where), max(1, int(counts.max(initial=0))))
-    positions, species, mask = np.zeros((*shape, 3)), np.zeros(shape, np.int32), np.zeros(shape, bool)
-    positions[row, column] = pairs.vector
-    species[row, column] = numbers[pairs.neighbor]
-    mask[row, column] = True
-    structure_index = np.repeat(np.arange(len(structures)), [len(index) for index in chosen])
-    arrays: dict[str, Any] = {
-        "positions": positions,
-        "species": species,
-        "mask": mask,
-        "center_species": numbers[where].astype(np.int32),
-        "structure_index": structure_index.astype(np.int32),
-        "center_index": np.concatenate(chosen).astype(np.int32),
-        "r_cut": np.full(len(where), r_cut),
-    }
-    return Environment(**arrays)
 
 
 def structures(
@@ -128,31 +79,28 @@ def structures(
     *,
     r_cut: float | None = None,
 ) -> Structure:
-    """Molecules or crystals with their lists of neighbors, for structure maps.
+    """Make molecules or crystals with lists of neighbors, for structure maps.
 
-    The lists hold for displacements that take no atom across the radius, which a smooth cutoff makes harmless.
+    The lists hold for displacements that take no atom across the radius. A smooth cutoff makes such a crossing
+    harmless.
 
     **Arguments:** as `environments`.
 
-    **Returns:** one `Structure` for one `ase.Atoms`; for a list, a batch padded to the largest.
+    **Returns:** One `Structure` for one `ase.Atoms`; for a list, a batch padded to the largest.
 
-    **Raises:** as `environments`, and `GeometryError` where molecules and periodic structures come in one list.
+    **Raises:** as `environments`, and `GeometryError` if molecules and periodic structures come in one list.
     """
     radius = resolve_r_cut(within, r_cut)
-    many, label = _checked(atoms, None)
+    many, label = check_structures(atoms, None)
     chosen = find_centers(many, centers, label)
     built = []
     for k, (structure, center) in enumerate(zip(many, chosen, strict=True)):
-        name = label(k)
-        pairs = _pairs([structure], np.zeros(1, int), radius, [name].__getitem__)
         n = len(structure)
-        counts = np.bincount(pairs.center, minlength=n)
-        order = np.lexsort((*pairs.shift.T, pairs.neighbor, pairs.distance, pairs.center))
-        column = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
-        shape = (n, max(1, int(counts.max(initial=0))))
-        neighbor, shift, mask = np.zeros(shape, np.int32), np.zeros((*shape, 3)), np.zeros(shape, bool)
-        row = pairs.center[order]
-        neighbor[row, column], shift[row, column], mask[row, column] = pairs.neighbor[order], pairs.shift[order], True
+        found = _search([structure], np.zeros(1, int), radius, [label(k)].__getitem__)
+        found, row, column, room = _arrange(found, found.center, n)
+        neighbor, shift = np.zeros((n, room), np.int32), np.zeros((n, room, 3))
+        mask = np.zeros((n, room), bool)
+        neighbor[row, column], shift[row, column], mask[row, column] = found.neighbor, found.shift, True
         arrays: dict[str, Any] = {
             "positions": np.asarray(structure.positions, float),
             "cell": np.where(structure.pbc[:, None], structure.cell.array, 0.0),
@@ -169,124 +117,61 @@ def structures(
     return Structure.stack(built) if isinstance(atoms, (list, tuple)) else jax.device_put(built[0])
 
 
-def _checked(atoms: Any, names: Sequence[str] | None) -> tuple[list[Atoms], Callable[[int], str]]:
-    """The structures, and what to call each of them, once nothing is wrong with them."""
-    structures = _structures(atoms)
+def cut_environments(
+    structures: list[Atoms], chosen: list[np.ndarray], r_cut: float, label: Callable[[int], str]
+) -> Environment:
+    """Cut the environments of chosen centers out of structures without faults, on the host.
 
-    def label(k: int) -> str:
-        return f"structure {k} ({formula(structures[k])})" if names is None else names[k]
-
-    for k, structure in enumerate(structures):
-        fault = _fault(structure)
-        if fault is not None:
-            raise type(fault)(f"{label(k)}: {fault}")
-    return structures, label
-
-
-def _structures(atoms: Any) -> list[Atoms]:
-    from ase import Atoms
-
-    if isinstance(atoms, Atoms):
-        return [atoms]
-    if not isinstance(atoms, (list, tuple)):
-        raise ReadError(f"environments are made from ase.Atoms or a list of them, not from {type(atoms).__name__}.")
-    for k, structure in enumerate(atoms):
-        if not isinstance(structure, Atoms):
-            raise ReadError(f"item {k} of the list is of type {type(structure).__name__}; give ase.Atoms only.")
-    if not atoms:
-        raise ReadError("the list of structures is empty; give at least one.")
-    return list(atoms)
-
-
-def formula(structure: Atoms) -> str:
-    """What a reader calls a structure."""
-    known = (structure.numbers < len(SYMBOLS)).all()
-    return structure.get_chemical_formula() if known and len(structure) else f"{len(structure)} atoms"
-
-
-def _fault(structure: Atoms) -> GeometryError | SpeciesError | None:
-    """What no neighbor search can mend."""
-    if not len(structure):
-        return GeometryError("there are no atoms in it; leave it out.")
-    unknown = (structure.numbers < 1) | (structure.numbers >= len(SYMBOLS))
-    if unknown.any():
-        bad = int(np.argmax(unknown))
-        return SpeciesError(
-            f"atom {bad} has atomic number {structure.numbers[bad]}, which is no element; leave ghosts and dummy atoms "
-            "out (--skip-ghosts of files)."
-        )
-    try:
-        check_positions(structure.positions, "atom")
-    except GeometryError as error:
-        return error
-    cell = structure.cell.array[structure.pbc]
-    if not np.isfinite(cell).all():
-        return GeometryError(f"the cell {cell.tolist()} is not finite; mend it.")
-    return find_cell_fault(structure)
-
-
-def find_cell_fault(structure: Atoms) -> GeometryError | None:
-    """Periodic cell vectors that span no cell."""
-    cell = structure.cell.array[structure.pbc]
-    if not len(cell) or not np.isfinite(cell).all():
-        return None
-    lengths = np.linalg.norm(cell, axis=-1)
-    if (lengths == 0).any():
-        axis = np.flatnonzero(structure.pbc)[int(np.argmin(lengths))]
-        return GeometryError(f"cell vector {axis} is zero, yet periodic; give it a length or unset pbc.")
-    if np.linalg.svd(cell / lengths[:, None], compute_uv=False)[-1] < 1e-8:
-        return GeometryError(f"the periodic cell vectors {cell.tolist()} are linearly dependent; mend them.")
-    return None
-
-
-def find_centers(structures: list[Atoms], centers: Any, label: Callable[[int], str]) -> list[np.ndarray]:
-    """Indices of the centers in each structure.
-
-    **Raises:** `SpeciesError` for symbols that no structure holds, `GeometryError` for indices that one does not have.
+    **Raises:** `ImagesError` for atoms at the same point as the image of another; `BoundsError` for structures whose
+    neighbors cannot be searched for.
     """
-    wanted = parse_centers(centers)
-    if wanted is None:
-        return [np.arange(len(structure)) for structure in structures]
-    if wanted.dtype.kind == "U":
-        numbers = [atomic_number(str(symbol)) for symbol in wanted]
-        held = np.unique(np.concatenate([structure.numbers for structure in structures]))
-        for number in numbers:
-            if number not in held:
-                species = ", ".join(SYMBOLS[n] for n in held)
-                raise SpeciesError(f"there is no {SYMBOLS[number]} among the atoms; choose centers among {species}.")
-        return [indices_of_species(structure, numbers) for structure in structures]
-    for k, structure in enumerate(structures):
-        for index in (wanted.min(), wanted.max()):
-            if not 0 <= index < len(structure):
-                raise GeometryError(f"{label(k)}: there is no atom {index}, only 0 to {len(structure) - 1}.")
-    return [wanted] * len(structures)
+    numbers = np.concatenate([structure.numbers for structure in structures])
+    sizes = np.asarray([len(structure) for structure in structures])
+    starts = np.cumsum(sizes) - sizes
+    centers = np.concatenate([start + index for start, index in zip(starts, chosen, strict=True)])
+    structure_index = np.repeat(np.arange(len(structures), dtype=np.int32), [len(index) for index in chosen])
+
+    row_of_atom = np.full(len(numbers), -1)
+    row_of_atom[centers] = np.arange(len(centers))
+    found = _search(structures, starts, r_cut, label)
+    found, row, column, room = _arrange(found, row_of_atom[found.center], len(centers))
+    shape = (len(centers), room)
+    positions, species, mask = np.zeros((*shape, 3)), np.zeros(shape, np.int32), np.zeros(shape, bool)
+    neighbor_index, neighbor_shift = np.full(shape, -1, np.int32), np.zeros((*shape, 3), np.int32)
+    positions[row, column], species[row, column] = found.vector, numbers[found.neighbor]
+    mask[row, column] = True
+    neighbor_index[row, column] = found.neighbor - starts[structure_index[row]]
+    neighbor_shift[row, column] = found.shift
+    arrays: dict[str, Any] = {
+        "positions": positions,
+        "species": species,
+        "mask": mask,
+        "center_species": numbers[centers].astype(np.int32),
+        "structure_index": structure_index,
+        "center_index": np.concatenate(chosen).astype(np.int32),
+        "r_cut": np.full(len(centers), r_cut),
+        "neighbor_index": neighbor_index,
+        "neighbor_shift": neighbor_shift,
+    }
+    return Environment(**arrays)
 
 
-def indices_of_species(structure: Atoms, numbers: list[int]) -> np.ndarray:
-    """Indices of the atoms of some species, of which there may be none."""
-    return np.flatnonzero(np.isin(structure.numbers, numbers))
+class _NeighborList(NamedTuple):
+    """Neighbors of all atoms of all structures. Indices count atoms through the whole list of structures."""
+
+    center: np.ndarray
+    neighbor: np.ndarray
+    vector: np.ndarray
+    distance: np.ndarray
+    shift: np.ndarray
 
 
-def parse_centers(centers: Any) -> np.ndarray | None:
-    """Indices in the order given, or symbols in any, without repetition; `None` for every atom. **Raises:**
-    `GeometryError` for anything else."""
-    if centers is None:
-        return None
-    wanted = np.atleast_1d(np.asarray(centers)).ravel()
-    symbols_or_indices, first = np.unique(wanted, return_index=True)
-    # The order of symbols means nothing, and must not tell one input from another.
-    wanted = symbols_or_indices if wanted.dtype.kind == "U" else wanted[np.sort(first)]
-    if not wanted.size or wanted.dtype.kind not in "iuU":
-        raise GeometryError(f"centers is {centers!r}; give indices, chemical symbols, or None for every atom.")
-    return wanted
-
-
-def _pairs(structures: list[Atoms], starts: np.ndarray, r_cut: float, label: Callable[[int], str]) -> _Pairs:
+def _search(structures: list[Atoms], starts: np.ndarray, r_cut: float, label: Callable[[int], str]) -> _NeighborList:
     from vesin import NeighborList
 
     found = []
     for k, (structure, start) in enumerate(zip(structures, starts, strict=True)):
-        # Vectors of directions that do not repeat may hold anything; what completes the others to a cell is safe.
+        # Cell vectors of directions that do not repeat may hold anything. ASE completes the others to a cell.
         cell = np.where(structure.pbc[:, None], structure.cell.array, 0.0)
         if structure.pbc.any():
             cell = type(structure.cell)(cell).complete().array
@@ -305,5 +190,16 @@ def _pairs(structures: list[Atoms], starts: np.ndarray, r_cut: float, label: Cal
             first, second = sorted((int(i[distance.argmin()]), int(j[distance.argmin()])))
             message = f"atoms {first} and {second} are periodic images of each other; remove one of them."
             raise ImagesError(f"{label(k)}: {message}", (first, second))
-        found.append(_Pairs(i + start, j + start, vector, distance, shift))
-    return _Pairs(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+        found.append(_NeighborList(i + start, j + start, vector, distance, shift))
+    return _NeighborList(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+
+
+def _arrange(found: _NeighborList, row: np.ndarray, n_rows: int) -> tuple[_NeighborList, np.ndarray, np.ndarray, int]:
+    """Sort neighbors by row and distance, without rows below 0, and give each a column; return the width as well."""
+    held = row >= 0
+    found, row = _NeighborList(*(part[held] for part in found)), row[held]
+    order = np.lexsort((*found.shift.T, found.neighbor, found.distance, row))
+    found, row = _NeighborList(*(part[order] for part in found)), row[order]
+    counts = np.bincount(row, minlength=n_rows)
+    column = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return found, row, column, max(1, int(counts.max(initial=0)))

@@ -1,4 +1,4 @@
-"""The radius of environments, given as a number of Å or by the featurizer that is to describe them."""
+"""The radius of environments, given in Å or by the featurizer that describes them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from jaxfeat.errors import GeometryError
 
 RADIUS_ROUNDING = 1e-6
-"""Radii that differ by less than this part of themselves are one radius, which float32 may have rounded."""
+"""Relative difference up to which two radii are one, because float32 may have rounded them."""
 
 
 def resolve_r_cut(within: Any, r_cut: Any) -> float:
@@ -17,40 +17,29 @@ def resolve_r_cut(within: Any, r_cut: Any) -> float:
 
     **Arguments:**
 
-    - `within`: a radius in Å; or a featurizer or structure map, whose `r_cut` is taken; or `None`.
-    - `r_cut`: a radius in Å, or `None`.
+    - `within`: A radius in Å; or a featurizer or structure map, whose `r_cut` is taken; or `None`.
+    - `r_cut`: A radius in Å, or `None`.
 
-    **Raises:** `GeometryError` where neither is given, where both are and they differ, for what is no distance, and for
-    a featurizer that has no radius of its own.
+    **Raises:** `GeometryError` if no radius or two different radii are given, if one is not positive and finite, and if
+    the featurizer has no radius.
     """
-    given = [_of(one) for one in (within, r_cut) if one is not None]
+    given = [_read_radius(one) for one in (within, r_cut) if one is not None]
     if not given:
         raise GeometryError("no radius is given; give r_cut in Å, or the featurizer that has one.")
-    if len(given) > 1 and not same_radius(*given):
+    if np.ptp(given) > RADIUS_ROUNDING * max(given):
         raise GeometryError(f"the radius is given as {given[0]:g} Å and as {given[1]:g} Å; give it once.")
     return given[0]
 
 
-def same_radius(a: Any, b: Any) -> Any:
-    """Tell whether radii (Å) are equal to the rounding of float32."""
-    return np.abs(np.subtract(a, b)) <= RADIUS_ROUNDING * np.maximum(a, b)
-
-
-def length(r_cut: Any) -> float:
-    """Return a radius as a number. **Raises:** `GeometryError` for what is no distance."""
+def _read_radius(given: Any) -> float:
+    featurizer = getattr(given, "featurizer", given)
+    radius = getattr(featurizer, "r_cut", featurizer)
+    if callable(radius):
+        raise GeometryError(f"a {type(featurizer).__name__} has no r_cut to take the radius from; give it in Å.")
     try:
-        value = float(r_cut)
+        value = float(radius)
     except (TypeError, ValueError):
         value = np.nan
     if not np.isfinite(value) or value <= 0:
-        raise GeometryError(f"r_cut is {r_cut!r}; give a positive number of Å.")
+        raise GeometryError(f"r_cut is {radius!r}; give a positive number of Å.")
     return value
-
-
-def _of(given: Any) -> float:
-    featurizer = getattr(given, "featurizer", given)
-    if hasattr(featurizer, "r_cut"):
-        return length(featurizer.r_cut)
-    if callable(featurizer):
-        raise GeometryError(f"a {type(featurizer).__name__} has no r_cut to take the radius from; give it in Å.")
-    return length(given)

@@ -12,22 +12,28 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxfeat.errors import GeometryError
-from jaxfeat.geometry.environment import Environment, infinite_r_cut, take_items
+from jaxfeat.geometry.environment import Environment, batch_length, describe, infinite_r_cut, take_items
 from jaxfeat.linalg.arrays import concrete_values
 
 
 class Structure(eqx.Module):
-    """Atoms and who is whose neighbor; with leading axes, a batch padded to one size. Made by `jaxfeat.structures`.
+    """Atoms and the neighbors of each center; with leading axes, a batch of structures padded to one size.
+
+    `jaxfeat.structures` makes structures from `ase.Atoms`.
 
     **Attributes:**
 
-    - `positions`: `(..., n, 3)` Å. `cell`: `(..., 3, 3)` Å, rows are lattice vectors (zeros for a molecule).
-    - `species`: `(..., n)` atomic numbers. `mask`: `(..., n)`, false for padding.
-    - `center`: `(..., c)` indices of the atoms whose environments are described. `center_mask`: `(..., c)`.
-    - `neighbor`: `(..., c, k)` indices of each center's neighbors. `shift`: `(..., c, k, 3)`, the lattice vectors that
-      lead to the neighbor's image. `neighbor_mask`: `(..., c, k)`.
-    - `periodic`: whether any direction repeats, so that only translations are rigid.
-    - `r_cut`: `(...)` Å, the radius of the centers' environments, as of an `Environment`.
+    - `positions`: `(..., n, 3)`, Å.
+    - `cell`: `(..., 3, 3)`, Å; rows are lattice vectors, zero for directions that do not repeat.
+    - `species`: `(..., n)`, atomic numbers.
+    - `mask`: `(..., n)`, True for an atom, False for padding.
+    - `center`: `(..., c)`, indices of the atoms whose environments are described.
+    - `center_mask`: `(..., c)`, True for a center, False for padding.
+    - `neighbor`: `(..., c, k)`, indices of each center's neighbors.
+    - `shift`: `(..., c, k, 3)`, periodic images of the neighbors, in units of the cell vectors.
+    - `neighbor_mask`: `(..., c, k)`, True for a neighbor, False for padding.
+    - `periodic`: True if any direction repeats. Only translations are rigid then.
+    - `r_cut`: `(...)`, Å, the radius of the centers' environments, as in `Environment`.
     """
 
     positions: Float[Array, "*batch n 3"]
@@ -51,69 +57,73 @@ class Structure(eqx.Module):
     def batch_shape(self) -> tuple[int, ...]:
         return self.positions.shape[:-2]
 
+    def __repr__(self) -> str:
+        return describe(self, "crystal" if self.periodic else "molecule", self.mask, "atoms")
+
     def __getitem__(self, index: Any) -> Structure:
-        """Take some structures of a batch, as from an array of its shape. **Raises:** as `Environment` does."""
-        if not self.batch_shape:
-            raise GeometryError("this is one structure, not a batch: it has nothing to index.")
-        return take_items(self, self.batch_shape, index)
+        """Take some structures of a batch, as from an array of shape `batch_shape`. **Raises:** as `Environment`."""
+        return take_items(self, "structure", index)
 
     def __iter__(self) -> Iterator[Structure]:
         return (self[index] for index in range(len(self)))
 
     def __len__(self) -> int:
-        if not self.batch_shape:
-            raise GeometryError("this is one structure, not a batch: it has no length.")
-        return self.batch_shape[0]
+        return batch_length(self, "structure")
 
     def with_positions(self, positions: Float[Array, "*batch n 3"]) -> Structure:
-        """The same atoms elsewhere, with the neighbors that they had."""
+        """Return the same atoms at other positions (Å), with the same lists of neighbors."""
         return eqx.tree_at(lambda structure: structure.positions, self, positions)
 
     def environments(self) -> Environment:
-        """The centers' environments of one structure, `(c,)`; differentiable in positions and cell."""
+        """Cut out the environments of the centers, `(..., c)`; differentiable in positions and cell."""
         return _environments(self)
 
     @staticmethod
     def stack(structures: Sequence[Structure]) -> Structure:
-        """Single structures as one batch, padded to the largest; all molecules or all periodic."""
+        """Stack single structures as one batch, padded to the largest.
+
+        **Raises:** `GeometryError` if molecules and periodic structures come together.
+        """
         if len({structure.periodic for structure in structures}) != 1:
             raise GeometryError("molecules and periodic structures do not stack; make one batch of each.")
         leaves = zip(*(jax.tree.leaves(structure) for structure in structures), strict=True)
         padded = []
         for group in leaves:
-            # On the host where they are: a thousand small arrays one by one through JAX take a quarter of a minute.
+            # NumPy's arrays stay on the host: padding a thousand small arrays in JAX takes a quarter of a minute.
             pad, stack = (np.pad, np.stack) if isinstance(group[0], np.ndarray) else (jnp.pad, jnp.stack)
             shape = tuple(max(sizes) for sizes in zip(*(leaf.shape for leaf in group), strict=True))
             width = [[(0, want - have) for want, have in zip(shape, leaf.shape, strict=True)] for leaf in group]
-            # NumPy takes no widths for what has no axis.
+            # NumPy takes no widths for arrays without axes.
             full = [pad(*arguments) for arguments in zip(group, width, strict=True)] if shape else list(group)
             padded.append(jnp.asarray(stack(full)))
         return jax.tree.unflatten(jax.tree.structure(structures[0]), padded)
 
 
 def find_unknown_species(at: Environment | Structure, known: Int[Array, " s"] | np.ndarray) -> np.ndarray | None:
-    """Atomic numbers of the atoms in environments, or in those of a structure's centers, that are not among the
-    `known`, some of them more than once; `None` inside jit and vmap."""
+    """Find the atomic numbers in environments, or around a structure's centers, that are not `known`.
+
+    **Returns:** The numbers, possibly with repetitions; `None` inside jit and vmap.
+    """
     species = concrete_values(at.species)
     if species is None:
         return None
     known = np.asarray(known)
-    is_other = _is_other(species, known) & np.asarray(at.mask)
+    is_other = _is_none_of(known, species) & np.asarray(at.mask)
     if isinstance(at, Environment):
         centers = np.asarray(at.center_species)
-        return np.concatenate([species[is_other], centers[_is_other(centers, known) & (centers > 0)]])
+        return np.concatenate([species[is_other], centers[_is_none_of(known, centers) & (centers > 0)]])
     if not is_other.any():
-        # Mostly so, and told without a look at the environments.
+        # The usual case needs no look at the environments.
         return species[is_other]
     centers, held = np.asarray(at.center), np.asarray(at.center_mask)
     neighbors, present = np.asarray(at.neighbor), np.asarray(at.neighbor_mask) & held[..., None]
     flat = neighbors.reshape(*neighbors.shape[:-2], -1)
     around = np.take_along_axis(species, flat, -1)[present.reshape(flat.shape)]
     seen = np.concatenate([around, np.take_along_axis(species, centers, -1)[held]])
-    return seen[_is_other(seen, known)]
+    return seen[_is_none_of(known, seen)]
 
 
-def _is_other(species: np.ndarray, known: np.ndarray) -> np.ndarray:
+def _is_none_of(known: np.ndarray, species: np.ndarray) -> np.ndarray:
     return (species[..., None] != known).all(-1)
 
 
@@ -134,4 +144,6 @@ def _environments(structure: Structure) -> Environment:
         structure_index=jnp.full(structure.center.shape, -1, jnp.int32),
         center_index=structure.center,
         r_cut=jnp.broadcast_to(structure.r_cut, structure.center.shape),
+        neighbor_index=jnp.where(mask, structure.neighbor, -1).astype(jnp.int32),
+        neighbor_shift=jnp.where(mask[..., None], structure.shift, 0).astype(jnp.int32),
     )

@@ -15,8 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxfeat.errors import GeometryError
-from jaxfeat.geometry.environment import Environment, check_positions
+from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.point_group import candidates, label_shells, largest_group, schoenflies
+from jaxfeat.geometry.positions import check_positions
 from jaxfeat.geometry.species import atomic_numbers
 from jaxfeat.geometry.structure import Structure
 

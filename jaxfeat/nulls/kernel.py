@@ -20,7 +20,8 @@ import numpy as np
 from scipy.sparse import coo_array, csr_array, eye_array, vstack
 
 from jaxfeat.errors import BasisError, GeometryError, PrecisionError, SizeError
-from jaxfeat.geometry.environment import Environment, check_positions
+from jaxfeat.geometry.environment import Environment
+from jaxfeat.geometry.positions import check_positions
 from jaxfeat.geometry.species import atomic_numbers
 from jaxfeat.linalg.subspaces import robust_svd
 from jaxfeat.nulls.coincidences import Coincidences, Edges, differentials, gradient_rows, merged, slot_products

@@ -11,7 +11,8 @@ from jaxfeat.errors import GeometryError, PrecisionError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.check import check_compatible
 from jaxfeat.geometry.congruence import congruent_image
-from jaxfeat.geometry.environment import Environment, check_positions
+from jaxfeat.geometry.environment import Environment
+from jaxfeat.geometry.positions import check_positions
 
 STRAIGHT, EASY = 0.97, 0.995
 """Cosine of the angle by which a path may turn in one step (14°), and by which it hardly does (6°)."""

@@ -15,7 +15,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from jaxfeat.errors import GeometryError
-from jaxfeat.geometry.environment import COINCIDENCE_DISTANCE, Environment
+from jaxfeat.geometry.environment import Environment
+from jaxfeat.geometry.positions import COINCIDENCE_DISTANCE
 from jaxfeat.manifolds.manifold import AbstractManifold
 
 SMALLEST_DISTANCE = 0.5

@@ -11,7 +11,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.structure_map import AbstractStructureMap
-from jaxfeat.geometry.environment import COINCIDENCE_DISTANCE, Environment
+from jaxfeat.geometry.environment import Environment
+from jaxfeat.geometry.positions import COINCIDENCE_DISTANCE
 from jaxfeat.geometry.rigid import RigidMotions, rigid_motions
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.linalg.eigen import psd_eigenvalues

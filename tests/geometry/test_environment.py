@@ -1,6 +1,5 @@
 """Environments and structures as sequences, and the radius that they carry along."""
 
-import ase
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -98,20 +97,19 @@ def test_structures_know_their_radius():
     np.testing.assert_array_equal(Structure.stack(list(batch)).r_cut, batch.r_cut)
 
 
-@pytest.mark.parametrize("centers", [[3, 1], [1, 3], np.asarray([4, 0, 2]), [3, 1, 3]])
-def test_centers_come_in_the_order_asked_for(centers, tmp_path):
-    expected = list(dict.fromkeys(np.asarray(centers).tolist()))
-    atoms = [molecule("CH4"), molecule("C2H6")]
-    ase.io.write(tmp_path / "two.xyz", atoms)
-    found = jaxfeat.environments(atoms, 3.0, centers)
-    assert found.center_index.tolist() == 2 * expected
-    assert found.structure_index.tolist() == [0] * len(expected) + [1] * len(expected)
-    every = jaxfeat.environments(atoms[0], 3.0)
-    n = every.max_neighbors
-    for k, center in enumerate(expected):
-        np.testing.assert_array_equal(np.asarray(found.positions)[k, :n], np.asarray(every.positions)[center])
-    assert jaxfeat.structures(atoms, 3.0, centers).center.tolist() == 2 * [expected]
-    (block,) = jaxfeat.frames(tmp_path / "two.xyz", 3.0, centers).batches(0)
-    assert block.center_index.tolist() == 2 * expected
-    (block,) = jaxfeat.frames("random-methane:2", 3.0, centers).batches(0)
-    assert block.center_index.tolist() == 2 * expected
+def test_reprs_show_numbers():
+    batch = BATCHES["environments"]
+    assert repr(batch) == "Environment(12 environments, up to 4 neighbors, r_cut = 3 Å, species C H N O)"
+    assert repr(batch[3]) == "Environment(1 environment, 4 neighbors, r_cut = 3 Å, species C H)"
+    given = Environment.from_neighbors(np.eye(3)[:1], ["H"])
+    assert repr(given) == "Environment(1 environment, 1 neighbor, r_cut = ∞ Å, species H)"
+    assert "r_cut = 3 to ∞ Å" in repr(Environment.stack([batch[0], given]))
+    assert repr(batch[:0]) == "Environment(0 environments, up to 0 neighbors, r_cut = none Å, species none)"
+    structures = BATCHES["structures"]
+    assert repr(structures) == "Structure(3 molecules, up to 5 atoms, r_cut = 3 Å, species C H N O)"
+    assert repr(structures[0]) == "Structure(1 molecule, 3 atoms, r_cut = 3 Å, species H O)"
+    seen = []
+    jax.jit(lambda env: seen.append(repr(env)))(batch)
+    assert seen == ["Environment(12 environments, traced)"]
+    # Equinox shows modules that hold something else in error messages.
+    assert "positions=" in repr(jax.tree.map(lambda leaf: leaf.dtype, batch))

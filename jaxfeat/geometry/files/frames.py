@@ -15,7 +15,9 @@ import numpy as np
 
 from jaxfeat.errors import GeometryError, SpeciesError
 from jaxfeat.geometry.bounds import BoundsError
-from jaxfeat.geometry.environment import Environment, coincident_pair, concatenate_on_host
+from jaxfeat.geometry.centers import find_centers, indices_of_species, parse_centers
+from jaxfeat.geometry.environment import Environment, concatenate_on_host
+from jaxfeat.geometry.faults import find_cell_fault
 from jaxfeat.geometry.files.options import parse_read_options
 from jaxfeat.geometry.files.read import (
     is_builtin,
@@ -25,14 +27,8 @@ from jaxfeat.geometry.files.read import (
     read,
 )
 from jaxfeat.geometry.files.trajectory import iterate_frames
-from jaxfeat.geometry.neighbors import (
-    ImagesError,
-    cut_environments,
-    find_cell_fault,
-    find_centers,
-    indices_of_species,
-    parse_centers,
-)
+from jaxfeat.geometry.neighbors import ImagesError, cut_environments
+from jaxfeat.geometry.positions import find_coincident_atoms
 from jaxfeat.geometry.radius import resolve_r_cut
 from jaxfeat.geometry.random import METHANES_PER_STREAM, draw_methanes
 from jaxfeat.geometry.species import SYMBOLS, atomic_number
@@ -217,7 +213,7 @@ def _of_sound(
         (k,) = which
         if isinstance(error, BoundsError):
             return [_unsearched(structures[k], k, chosen[0])]
-        pair = np.asarray(error.pair)
+        pair = np.asarray(error.atoms)
         at = structures[k].positions[pair[:1]].repeat(2, 0)
         return [_stand_ins(structures[k], k, chosen[0], at, structures[k].numbers[pair], pair)]
     return [_at(_without_ghosts(found), np.asarray(which, np.int32)[found.structure_index])]
@@ -247,7 +243,7 @@ def _wrong(structure: Atoms) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None
     if not (finite.all() and np.isfinite(cell).all()):
         bad = np.asarray([int(np.argmin(finite))])
         return np.full((1, 3), np.nan), structure.numbers[bad], bad
-    pair = coincident_pair(positions)
+    pair = find_coincident_atoms(positions)
     return None if pair is None else (positions[list(pair)], structure.numbers[list(pair)], np.asarray(pair))
 
 
@@ -326,15 +322,16 @@ def _of_clusters(atoms: np.ndarray, numbers: np.ndarray, chosen: np.ndarray, r_c
     mask = np.take_along_axis(distance, order, 1) < r_cut
     room = max(1, mask.sum(-1).max(initial=0))
     mask, order = mask[:, :room], order[:, :room]
-    species = np.take_along_axis(np.tile(numbers[others], (m, 1)), order, 1)
+    index = np.take_along_axis(np.tile(others.astype(np.int32), (m, 1)), order, 1)
     arrays: dict[str, Any] = {
         "positions": np.where(mask[..., None], np.take_along_axis(vectors, order[..., None], 1), 0.0),
-        "species": np.where(mask, species, 0),
+        "species": np.where(mask, numbers[index], 0),
         "mask": mask,
         "center_species": np.tile(numbers[chosen], m),
         "structure_index": np.repeat(np.arange(first, first + m, dtype=np.int32), k),
         "center_index": np.tile(chosen.astype(np.int32), m),
         "r_cut": np.full(m * k, r_cut),
+        "neighbor_index": np.where(mask, index, -1),
     }
     return Environment(**arrays)
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from jaxfeat.errors import ReadError
+from jaxfeat.geometry.faults import formula
 from jaxfeat.geometry.files.options import ReadOptions, parse_read_options, split_frame_index
 from jaxfeat.geometry.files.trajectory import check_file, iterate_frames, resolve_frames
-from jaxfeat.geometry.neighbors import formula
 from jaxfeat.geometry.random import draw_methanes
 
 if TYPE_CHECKING:

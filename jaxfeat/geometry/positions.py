@@ -1,0 +1,48 @@
+"""Checks of positions: finite, and no atom given twice."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from jaxfeat.errors import GeometryError
+
+COINCIDENCE_DISTANCE = 1e-6
+"""Å; two atoms nearer to each other than this are one atom that was given twice."""
+
+
+def check_positions(positions: np.ndarray, what: str, *, center: bool = False) -> None:
+    """Check that positions `(n, 3)` are finite and differ from each other, and from the origin if `center` is True.
+
+    **Raises:** `GeometryError`, which calls an atom by `what` and its index.
+    """
+    finite = np.isfinite(positions).all(-1)
+    if not finite.all():
+        bad = int(np.argmin(finite))
+        raise GeometryError(f"{what} {bad} is at {positions[bad].tolist()}, which is not finite; mend its coordinates.")
+    if center and len(positions):
+        radii = np.linalg.norm(positions, axis=-1)
+        if radii.min() < COINCIDENCE_DISTANCE:
+            raise GeometryError(
+                f"{what} {int(radii.argmin())} sits on the center; the center is not among its own neighbors."
+            )
+    pair = find_coincident_atoms(positions)
+    if pair is not None:
+        raise GeometryError(f"{what}s {pair[0]} and {pair[1]} are at the same point; remove one of them.")
+
+
+def find_coincident_atoms(positions: np.ndarray) -> tuple[int, int] | None:
+    """Find the indices of two of the positions `(n, 3)` that are one point; `None` if all differ."""
+    # Sorted by x, coincident positions lie within a short run: linear memory where a distance matrix is not.
+    order = np.argsort(positions[:, 0], kind="stable")
+    ordered = positions[order]
+    for gap in range(1, len(ordered)):
+        step = ordered[gap:] - ordered[:-gap]
+        near = step[:, 0] < COINCIDENCE_DISTANCE
+        if not near.any():
+            return None
+        hit = near & (np.abs(step) < COINCIDENCE_DISTANCE).all(-1)
+        if hit.any():
+            first = int(np.argmax(hit))
+            low, high = sorted((int(order[first]), int(order[first + gap])))
+            return low, high
+    return None
