@@ -38,9 +38,8 @@ def check_memory(n_bytes: float, work: str, advice: str) -> None:
         return
     free = free_bytes()
     if n_bytes > free:
-        raise SizeError(
-            f"{work} take about {_gigabytes(n_bytes)} of memory, and {_gigabytes(free)} are free; {advice}."
-        )
+        needed, left = _gigabytes(n_bytes), _gigabytes(free)
+        raise SizeError(f"{work} take about {needed} of memory, and {left} are free; {advice}.")
 
 
 def free_bytes() -> float:

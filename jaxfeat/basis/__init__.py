@@ -1,1 +1,1 @@
-"""Radial functions and cutoff windows."""
+"""Radial bases and cutoff windows."""

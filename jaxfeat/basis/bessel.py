@@ -1,6 +1,6 @@
-"""Spherical Bessel functions over powers of their argument, in NumPy's long doubles.
+"""Spherical Bessel functions j_l and i_l, divided by powers of their argument.
 
-Backward recurrences in (2l+1)!! j_l(x) / x^l, and likewise for i_l, need no division by x, so they hold at x = 0.
+Backward recurrences in (2l+1)!! j_l(x) / x^l, and likewise in i_l, need no division by x, so they hold at x = 0.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from jaxfeat.linalg.arrays import array_namespace
 
 
 def bessel_j(x2: Float[np.ndarray, "*batch"], l_max: int) -> Float[np.ndarray, "*batch l"]:
-    """j_l(x) / x^l, l = 0 ... l_max, from x²."""
-    # Miller's algorithm. The norm is a plane wave's value seen sideways, Σ (2l+1) (l-1)!!/l!! j_l = 1 over even l:
-    # a single j_l would vanish somewhere.
+    """Compute j_l(x) / x^l for l = 0 ... l_max from x², in long doubles."""
+    # Miller's algorithm needs a norm. A single j_l would vanish somewhere. The expansion of a plane wave at a right
+    # angle to its direction does not: Σ (2l+1) (l-1)!!/l!! j_l = 1 over even l.
     x2 = np.asarray(x2, np.longdouble)
     start = 2 * ceil((1.1 * sqrt(x2.max()) + l_max + 50) / 2)
     sideways = np.cumprod(np.asarray([1, *((l - 1) / np.longdouble(l) for l in range(2, start + 1, 2))]))
@@ -38,43 +38,47 @@ def bessel_j(x2: Float[np.ndarray, "*batch"], l_max: int) -> Float[np.ndarray, "
     return np.stack(orders[::-1], -1) / (double_factorials * norm_behind[..., None])
 
 
-LARGE = 4
-"""In units of (l_max + 4)²: from where on recurrences of i_l upwards lose no digits."""
+FORWARD_FROM = 4
+"""The argument of i_l, in units of (l_max + 4)², from which recurrences to higher l lose no digits."""
 
 
 def smeared_shell(s: Float[Any, " j"], r: Float[Any, " q"], a: Any, l_max: int) -> Float[Any, "l j q"]:
-    """Compute exp(-a (r² + s)) i_l(2 a r √s) / √s^l, l = 0 ... l_max: a Gaussian at distance √s, seen on shells r.
+    """Compute exp(-a (r² + s)) i_l(2 a r √s) / √s^l for l = 0 ... l_max.
 
-    `s`, `r` and `a` are NumPy's long doubles, or JAX arrays, in which case all of it is differentiable in `a`.
+    On the shell of radius r, a Gaussian exp(-a |r - R|²) with R² = s is the sum over l of these numbers times
+    (2l + 1) √s^l P_l.
+
+    **Arguments:** `s`, `r` and `a` are NumPy's long doubles or JAX arrays. With JAX arrays the result is differentiable
+    in `a`.
     """
     xp = array_namespace(s)
     root, r = (s**0.5)[:, None], r[None]
     x = 2 * a * r * root
-    border = float(LARGE * (l_max + 4) ** 2)
+    border = float(FORWARD_FROM * (l_max + 4) ** 2)
     small, large = xp.where(x < border, x, border), xp.where(x < border, border, x)
-    # Ratios of neighboring orders cannot overflow. Backwards, started far enough out, what they were started with is
-    # forgotten; that takes longer the larger x is, and upwards they are right there.
+    # Ratios of neighboring orders cannot overflow. The backward recurrence forgets its start; the larger x is, the more
+    # steps it takes. For large x the forward recurrence is accurate.
     most = float(small.max()) if isinstance(small, np.ndarray) else border
     start = l_max + ceil(sqrt(46 * max(most, 1))) + 2
-    ratio = _looped(
+    ratio = _iterate(
         lambda l, ratio: 1 / (1 + small * small / ((2 * l + 1) * (2 * l + 3)) * ratio), start, l_max, xp.ones_like(x)
     )
-    backwards = [ratio]
+    backward = [ratio]
     for l in range(l_max - 1, 0, -1):
-        backwards.append(1 / (1 + small * small / ((2 * l + 1) * (2 * l + 3)) * backwards[-1]))
+        backward.append(1 / (1 + small * small / ((2 * l + 1) * (2 * l + 3)) * backward[-1]))
     tail = xp.exp(-2 * large)
     last, here = (1 - tail) / (2 * large), ((1 + tail) / 2 - (1 - tail) / (2 * large)) / large
     positive = xp.where(x > 0, x, 1)
     orders = [xp.where(x > 0, -xp.expm1(-2 * positive) / (2 * positive), 1) * xp.exp(-a * (r - root) ** 2)]
     for l in range(1, l_max + 1):
-        upwards = here / last * ((2 * l + 1) / large)
-        orders.append(orders[-1] * xp.where(x < border, backwards[l_max - l], upwards) * (2 * a * r / (2 * l + 1)))
+        forward = here / last * ((2 * l + 1) / large)
+        orders.append(orders[-1] * xp.where(x < border, backward[l_max - l], forward) * (2 * a * r / (2 * l + 1)))
         last, here = here, last - (2 * l + 1) / large * here
     return xp.stack(orders)
 
 
-def _looped(step: Callable[[Any, Any], Any], start: int, end: int, value: Any) -> Any:
-    """`step(l, value)` for l = start ... end, downwards."""
+def _iterate(step: Callable[[Any, Any], Any], start: int, end: int, value: Any) -> Any:
+    """Apply `step(l, value)` for l = start, start - 1 ... end."""
     if isinstance(value, np.ndarray):
         for l in range(start, end - 1, -1):
             value = step(l, value)

@@ -1,4 +1,4 @@
-"""Windows that let a neighbor fade out before it leaves the cutoff sphere."""
+"""Cutoff windows: weights that fade a neighbor out before it leaves the cutoff sphere."""
 
 from abc import abstractmethod
 from typing import Any, ClassVar
@@ -13,26 +13,26 @@ from jaxfeat.linalg.arrays import as_quantity, concrete_values
 
 
 def _quantity(value: float) -> Any:
-    # Constructors take the type of an argument from its converter, and specs take it from there: here it is a number.
+    # Equinox takes the type of a constructor argument from its converter, and specs read that type: a number.
     return as_quantity(value)
 
 
 class AbstractCutoff(eqx.Module):
-    """A weight of distance that is one well inside the cutoff sphere and zero from `r_cut` on."""
+    """A weight that depends on the distance of a neighbor: one well inside the cutoff sphere, zero from `r_cut` on."""
 
     smoothness: eqx.AbstractClassVar[int]
-    """Continuous derivatives at `r_cut`; -1 where the weight itself jumps."""
+    """The number of continuous derivatives at `r_cut`; -1 if the weight itself jumps."""
 
     @abstractmethod
     def __call__(self, r: Float[Array, "*batch"], r_cut: Float[Array, ""]) -> Float[Array, "*batch"]:
-        """Weight at distance `r` (Å)."""
+        """Return the weight at distance `r`. Both distances are in Å."""
 
     def check(self, r_cut: float) -> None:
-        """Raise `BasisError` where the window does not fit into `r_cut`."""
+        """Raise `BasisError` if the window does not fit into `r_cut`."""
 
 
 class NoCutoff(AbstractCutoff):
-    """One for every neighbor in the list, as DScribe's SOAP has it: features jump when an atom enters."""
+    """A weight of one for every neighbor, as in DScribe's SOAP. Features jump when an atom enters the sphere."""
 
     smoothness: ClassVar[int] = -1
 
@@ -41,16 +41,16 @@ class NoCutoff(AbstractCutoff):
 
 
 class _Window(AbstractCutoff):
-    """A switch over the last `width` Å before `r_cut`."""
+    """A window that switches from one to zero over the last `width` Å before `r_cut`."""
 
     width: eqx.AbstractVar[np.ndarray]
 
     @abstractmethod
     def switch(self, u: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
-        """From 0 at u = 0, the cutoff, to 1 at u = 1, a width inside it."""
+        """Return the weight at u = 0 ... 1: from 0 at the cutoff to 1 one width inside."""
 
     def __call__(self, r: Float[Array, "*batch"], r_cut: Float[Array, ""]) -> Float[Array, "*batch"]:
-        # Measured from the cutoff inwards: exactly zero there, and exact in the tail.
+        # u counts from the cutoff inwards, so that the weight is exactly zero there and keeps its digits in the tail.
         return self.switch(jnp.clip((r_cut - r) / jnp.asarray(self.width, r.dtype), 0, 1))
 
     def check(self, r_cut: float) -> None:
@@ -60,7 +60,10 @@ class _Window(AbstractCutoff):
 
 
 class ShiftedCosine(_Window):
-    """(1 + cos(pi t)) / 2, t = 0 ... 1 over the last `width` Å: featomic's and librascal's. Once differentiable."""
+    """The cosine window of featomic and librascal: (1 + cos(π t)) / 2 with t = 0 ... 1 over the last `width` Å.
+
+    Its second derivative jumps.
+    """
 
     width: np.ndarray = eqx.field(default=0.5, converter=_quantity)
     smoothness: ClassVar[int] = 1
@@ -70,10 +73,10 @@ class ShiftedCosine(_Window):
 
 
 class Smoothstep(_Window):
-    """The polynomial of degree 9 with four vanishing derivatives at both ends of the last `width` Å.
+    """The default window: a polynomial of degree 9 over the last `width` Å, with four zero derivatives at both ends.
 
-    Searches differentiate a Jacobian and land by Newton steps, so three continuous derivatives are the least; the
-    fourth lets tests see the third as continuous.
+    Searches take Newton steps on equations that contain the Jacobian, so they need three continuous derivatives. The
+    fourth lets tests check that the third is continuous.
     """
 
     width: np.ndarray = eqx.field(default=1.0, converter=_quantity)
@@ -84,8 +87,11 @@ class Smoothstep(_Window):
 
 
 class Willatt2018(eqx.Module):
-    """Radial scaling rate / (rate + (r / scale)^exponent) of Willatt et al. (PCCP 20, 29661 (2018)), as in featomic;
-    with `rate` 0, which featomic does not take, it is (scale / r)^exponent. `scale` in Å.
+    """The radial scaling rate / (rate + (r / scale)^exponent) of featomic, with `scale` in Å.
+
+    If `rate` is 0, which featomic refuses, the scaling is (scale / r)^exponent.
+
+    **Source:** Willatt et al., Phys. Chem. Chem. Phys. 20, 29661 (2018).
     """
 
     scale: np.ndarray = eqx.field(converter=_quantity)
@@ -99,7 +105,7 @@ class Willatt2018(eqx.Module):
         if not (scale > 0 and rate >= 0 and exponent >= 0):
             raise BasisError(
                 f"radial scaling has scale {scale:g}, rate {rate:g}, exponent {exponent:g}; "
-                "scale must be positive, the others not negative."
+                "scale must be positive, and the others must not be negative."
             )
 
     def __call__(self, r: Float[Array, "*batch"]) -> Float[Array, "*batch"]:

@@ -21,8 +21,9 @@ import equinox as eqx
 import jax
 import numpy as np
 
+from jaxfeat.basis.base import AbstractRadialBasis
 from jaxfeat.basis.cutoff import AbstractCutoff, NoCutoff, ShiftedCosine, Smoothstep, Willatt2018
-from jaxfeat.basis.radial import RADIAL_BASES, AbstractRadialBasis
+from jaxfeat.basis.radial import RADIAL_BASES
 from jaxfeat.errors import BasisError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.function import FunctionFeaturizer

@@ -14,7 +14,7 @@ ids = [f"{type(window).__name__}({float(window.width):g})" for window in WINDOWS
 
 @eqx.filter_jit
 def _derivatives(window, r, order):
-    """The window and its first `order` derivatives at each r: `(order + 1, len(r))`."""
+    """Evaluate the window and its first `order` derivatives at each r: `(order + 1, len(r))`."""
     functions = [lambda x: window(x, jnp.asarray(R_CUT))]
     for _ in range(order):
         functions.append(jax.grad(functions[-1]))
@@ -33,7 +33,7 @@ def test_windows_are_as_smooth_as_they_declare_and_no_smoother(window):
     assert (jump_off[:-1] < 0.1).all()
     assert jump_on[-1] > 1
     assert jump_off[-1] > 1
-    # At the ends themselves, too.
+    # The derivatives vanish at the ends themselves, too.
     assert np.abs(scaled[: smoothness + 1, 4:] - [[1, 0], *[[0, 0]] * smoothness]).max() < 1e-10
 
 
@@ -96,8 +96,8 @@ def test_radial_scaling_is_that_of_willatt(rate, exponent):
 
 
 @pytest.mark.parametrize("parameters", [(0.0, 1.0, 2.0), (1.0, -1.0, 2.0), (1.0, 1.0, -2.0), (np.nan, 1.0, 1.0)])
-def test_radial_scaling_refuses_what_is_no_weight(parameters):
-    with pytest.raises(BasisError, match="scale must be positive, the others not negative"):
+def test_radial_scaling_refuses_parameters_that_give_no_weight(parameters):
+    with pytest.raises(BasisError, match="scale must be positive, and the others must not be negative"):
         Willatt2018(*parameters)
 
 

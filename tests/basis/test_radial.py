@@ -6,28 +6,25 @@ import jax.numpy as jnp
 import mpmath
 import numpy as np
 import pytest
-from references import bessel_zeros as reference_zeros
 from references import lowdin_coefficients, radial_integrals
 
-from jaxfeat.basis.bessel import bessel_j, smeared_shell
-from jaxfeat.basis.orthonormal import lowdin
-from jaxfeat.basis.radial import RADIAL_BASES, bessel_zeros
+from jaxfeat.basis.radial import RADIAL_BASES
 from jaxfeat.errors import BasisError
 
 KINDS = [("gto", 0.5), ("gto-rascal", 0.5), ("laplacian", 0.5), ("laplacian", 0.0)]
 SIZES = [(5.0, 6, 6, 0.3), (2.2, 1, 0, 0.8)]
-"""r_cut, n_max, l_max, sigma."""
+"""r_cut (Å), n_max, l_max, sigma (Å)."""
 
 
 def _amplitude(kind, sigma):
-    """Of one atom's Gaussian; one for a delta function."""
+    """Return the amplitude of the Gaussian of one atom, or 1 for a delta function."""
     if sigma == 0:
         return 1.0
     return (8 * np.pi**2) ** 0.25 if kind == "gto" else (np.pi * sigma**2) ** -0.75
 
 
 def _basis(kind, r_cut, n_max, l_max, sigma):
-    """G_nl as a function of the squared distance, Å²."""
+    """Return G_nl as a function of the squared distance in Å²."""
     series = RADIAL_BASES[kind](n_max, l_max).series(r_cut, sigma)
     return lambda s: series(s / r_cut**2)
 
@@ -50,10 +47,8 @@ def test_coefficients_are_those_of_direct_quadrature(kind, smearing, r_cut, n_ma
         assert np.abs(error).max() < 1e-12 * np.abs(_amplitude(kind, sigma) * expected).max(), l
 
 
-# --- derivatives -----------------------------------------------------------------------------------------------------
-
 TOLERANCES = np.array([2e-14, 2e-14, 2e-13, 2e-12])
-"""Of the largest value, first, second and third derivative."""
+"""Tolerances of the value and three derivatives, relative to the largest."""
 
 BASIS = {kind: (kind, 3, 3.0) for kind, _ in KINDS}
 L_MAX = 3
@@ -77,15 +72,15 @@ def _wave(n, l, r):
 
 @cache
 def _nodes(r_cut):
-    """Nodes in doubles are off by 1e-16: so is the integral, for every s alike, and its derivatives hold."""
+    """Nodes in float64 have errors of 1e-16. The integral has the same error for every s, so its derivatives hold."""
     x, w = np.polynomial.legendre.leggauss(60)
     return tuple((mpmath.mpf(r_cut * (1 + u) / 2), mpmath.mpf(r_cut * v / 2)) for u, v in zip(x, w, strict=True))
 
 
 def _exact(kind, n, l, sigma, s):
-    """G_nl(s) in closed form (gto, gto-rascal, delta) or by a fine quadrature, in mpmath's precision; analytic in s.
+    """Compute G_nl(s) in closed form (gto, gto-rascal, delta) or by a fine quadrature, in the precision of mpmath.
 
-    x^-l j_l(x) and x^-l i_l(x) are 0F1(l + 3/2; -+x²/4) / (2l+1)!!, and its integrals with Gaussians are 1F1.
+    x^-l j_l(x) and x^-l i_l(x) are 0F1(l + 3/2; -+x²/4) / (2l+1)!!, whose integrals with Gaussians are 1F1.
     """
     _, n_max, r_cut = BASIS[kind]
     mp, half = mpmath, mpmath.mpf(1) / 2
@@ -116,7 +111,8 @@ def _exact(kind, n, l, sigma, s):
 
 def _exact_derivatives(kind, n, l, sigma, s):
     with mpmath.workdps(40):
-        step = mpmath.mpf(10) ** -8  # errors of 1e-16 from it, and of 1e-16 from forty digits in the third derivative
+        # The step causes errors of 1e-16, and so do forty digits in the third derivative.
+        step = mpmath.mpf(10) ** -8
         f = [_exact(kind, n, l, sigma, s + k * step) for k in range(-2, 3)]
         first = (f[3] - f[1]) / (2 * step)
         second = (f[3] - 2 * f[2] + f[1]) / step**2
@@ -137,94 +133,6 @@ def test_derivatives_in_squared_distance_are_right_to_third_order(kind, sigma):
         expected = np.array([_exact_derivatives(kind, n, l, sigma, s) for s in points]).T
         error = np.abs(found[:, :, n, l] - expected).max(-1) / np.abs(expected).max(-1)
         assert (error < TOLERANCES).all(), (n, l, error)
-
-
-# --- orthonormality --------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("n_max, l, tolerance", [(4, 0, 1e-15), (8, 3, 1e-14), (12, 6, 1e-12), (15, 0, 1e-9)])
-def test_gto_is_what_lowdin_s_coefficients_make_of_its_primitives(n_max, l, tolerance):
-    r_cut, sigma = 5.0, 0.4
-    points = np.array([0.0, 0.4, 3.0, 14.0, 25.0])
-    found = _values(_basis("gto", r_cut, n_max, l, sigma), points)[..., l]
-    beta = lowdin_coefficients(("gto", n_max, r_cut), l)
-    with mpmath.workdps(50):
-        a = 1 / (2 * mpmath.mpf(sigma) ** 2)
-        reach = [1 + (mpmath.mpf(r_cut) - 1) * i / (n_max - 1) for i in range(n_max)]
-        alpha = [-mpmath.log(mpmath.mpf("1e-3") / r**l) / r**2 for r in reach]
-        factor = (8 * mpmath.pi**2) ** mpmath.mpf("0.25") * mpmath.pi ** mpmath.mpf("1.5") * a**l
-        for k, s in enumerate(points.tolist()):
-            smeared = [factor * (a + b) ** -(l + mpmath.mpf("1.5")) * mpmath.exp(-a * b / (a + b) * s) for b in alpha]
-            exact = np.array((beta * mpmath.matrix(smeared)).tolist(), float).ravel()
-            largest = np.abs(found).max() if l == 0 else np.abs(found).max() * min(1, s ** (-l / 2)) if s else np.inf
-            assert np.abs(found[k] - exact).max() <= 8 * max(tolerance, 1e-15) * largest, (k, s)
-
-
-@pytest.mark.parametrize("xp", [np, jnp])
-def test_lowdin_s_functions_of_nearly_dependent_primitives(xp):
-    """Powers on (0, 1): the overlap is Hilbert's matrix, of condition number 1.5e10."""
-    n = 8
-    x, w = np.polynomial.legendre.leggauss(12)
-    nodes, weights = (1 + x) / 2, w / 2
-    power = np.arange(n)
-    dtype = np.longdouble if xp is np else float
-    primitives = (np.sqrt(weights)[:, None] * nodes[:, None] ** power).astype(dtype)[None]
-    found = np.asarray(lowdin(xp.asarray(primitives), xp.asarray(primitives)))[0]
-    # Errors grow with the condition number of the primitives, the square root of that.
-    eps = np.finfo(found.dtype).eps
-    assert np.abs(found.T @ found - np.eye(n)).max() < 20 * eps
-    with mpmath.workdps(40):
-        exact = mpmath.matrix(n, n)
-        for i in range(n):
-            for j in range(n):
-                exact[i, j] = mpmath.mpf(1) / (i + j + 1)
-        values, vectors = mpmath.eigsy(exact)
-        root = np.array((vectors * mpmath.diag([1 / mpmath.sqrt(v) for v in values]) * vectors.T).tolist(), float)
-    expected = primitives[0].astype(np.longdouble) @ root
-    assert np.abs(found - expected).max() < max(1e5 * 20 * eps, 1e-10)
-
-
-# --- Bessel functions ------------------------------------------------------------------------------------------------
-
-
-def test_spherical_bessel_functions_hold_from_zero_to_their_largest_argument():
-    l_max = 30
-    x = np.array([0.0, 1e-6, 0.1, 1.0, np.pi, 4.493409457909064, 10.0, 25.5, 60.0, 80.0])
-    found = bessel_j(x**2, l_max)
-    with mpmath.workdps(40):
-        for l in range(l_max + 1):
-            scale = 1 / float(mpmath.fac2(2 * l + 1))
-            for k, point in enumerate(x):
-                exact = float(mpmath.hyp0f1(l + 1.5, -(mpmath.mpf(point) ** 2) / 4) / mpmath.fac2(2 * l + 1))
-                envelope = scale if point < 1 else min(scale, point ** -(l + 1.0))
-                assert abs(found[k, l] - exact) < 1e-13 * envelope, (l, point)
-
-
-def test_smeared_shells_neither_overflow_nor_lose_digits():
-    l_max, a = 12, 50.0
-    r = np.array([0.0, 1e-7, 0.3, 2.0, 5.0, 5.5])
-    distances = np.array([0.0, 1e-6, 0.4, 4.9])
-    long = np.longdouble
-    found = smeared_shell(distances.astype(long) ** 2, r.astype(long), long(a), l_max)
-    with mpmath.workdps(40):
-        for i, distance in enumerate(distances):
-            s = mpmath.mpf(float(distance**2))
-            for q, shell in enumerate(map(mpmath.mpf, r)):
-                for l in range(l_max + 1):
-                    gaussian = mpmath.exp(-a * (shell**2 + s)) * (2 * a * shell) ** l / mpmath.fac2(2 * l + 1)
-                    exact = float(gaussian * mpmath.hyp0f1(l + 1.5, (a * shell) ** 2 * s))
-                    assert float(found[l, i, q]) == pytest.approx(exact, rel=3e-12, abs=1e-290), (distance, shell, l)
-
-
-def test_zeros_of_bessel_functions():
-    found = bessel_zeros(5, 8)
-    assert found.shape == (5, 9)
-    for l in range(9):
-        assert np.allclose(found[:, l], reference_zeros(l, 5), rtol=1e-14, atol=0)
-        assert found[4, l] == pytest.approx(float(mpmath.besseljzero(l + 0.5, 5)), rel=1e-14)
-
-
-# --- what defines no basis -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ REACH, WIDTHS, L = 4.0, np.array([0.5, 1.3]), np.arange(4)
 
 
 def gaussians(s):
-    """exp(-s/2w²) w^-l and their derivatives."""
+    """Compute exp(-s/2w²) w^-l and its derivatives by s."""
     rate = -1 / (2 * np.asarray(WIDTHS, np.longdouble) ** 2)[:, None]
     values = np.exp(rate[:, 0] * np.asarray(s, np.longdouble)[..., None])[..., None] * WIDTHS[:, None] ** -L.astype(
         float
@@ -24,7 +24,7 @@ def found():
 
 @pytest.fixture(scope="module")
 def orders(found):
-    """Values and four derivatives, by squared distance."""
+    """Evaluate the series and four derivatives by the squared distance."""
     calls = [found]
     for _ in range(N_ORDERS):
         calls.append(jax.jacfwd(calls[-1]))
@@ -37,7 +37,7 @@ def test_series_and_their_derivatives_keep_every_digit(orders):
     error = np.abs(got - expected).max(1) / np.abs(expected).max(1)
     assert error[0].max() < 5e-15
     assert error[:N_ORDERS].max() < 5e-14
-    # The last is differentiated from the polynomials of the one before.
+    # The fourth derivative comes from the polynomials of the third.
     assert error[N_ORDERS].max() < 1e-12
     weighted = np.abs(got - expected) * np.sqrt(s)[:, None, None] ** L
     assert (weighted[0].max(0) < 5e-15 * np.abs(expected[0] * np.sqrt(s)[:, None, None] ** L).max(0)).all()
