@@ -1,4 +1,4 @@
-"""How long programs take to compile: `python benchmarks/compile.py [W1 ...] [--data FILE] [--rounds N] [--smoke]`.
+"""Time the compilation of programs: `python benchmarks/compile.py [W1 ...] [--data FILE] [--rounds N] [--smoke]`.
 
 What the first call for the singular values of a work, certified or screened, takes beyond the second: tracing, lowering
 and compiling, of the largest batch of its environments or molecules, in processes of their own that may use every core

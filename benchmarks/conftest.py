@@ -1,8 +1,8 @@
-"""`pytest benchmarks`: one core, one thread, float64, nothing compiled taken from disk."""
+"""Set up `pytest benchmarks`: one core, one thread, float64, and no compiled program from disk."""
 
 import os
 
-# Before any library counts its cores.
+# The environment is set before any library counts its cores.
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = "1"
 

@@ -1,4 +1,4 @@
-"""How far singular values are off, in units of the floor that comes with them.
+"""Measure the errors of singular values in units of the floor that comes with them.
 
 Random and nearly singular environments go through `jaxfeat.scan`'s kernel, and through the same formulas in NumPy's
 long doubles. No error may exceed its floor.
@@ -58,8 +58,8 @@ MORE = [
 
 
 def positions(rng: np.random.Generator, case: Case, n: int) -> np.ndarray:
-    """Environments between 0.5 Å and r_cut, `(n, k, 3)`: generic ones, and tetrahedra, cubes' corners, planes and
-    members of the pair family, exact or displaced by 1e-6 to 1e-15 Å."""
+    """Draw environments `(n, k, 3)` between 0.5 Å and r_cut: generic ones, tetrahedra, corners of cubes, planes, and members of
+    the pair family, exact or displaced by 1e-6 to 1e-15 Å."""
     found = []
     for i in range(n):
         directions = rng.normal(size=(case.n_neighbors, 3))
@@ -83,7 +83,7 @@ def positions(rng: np.random.Generator, case: Case, n: int) -> np.ndarray:
 
 
 def errors(case: Case, at: np.ndarray, *, screened: bool) -> np.ndarray:
-    """The largest error of the raw and of the equilibrated values of each environment, over their floors: `(n, 2)`."""
+    """Return the largest error of the raw and of the equilibrated values of each environment over their floors: `(n, 2)`."""
     f = featurizer(case)
     n, k = at.shape[:2]
     batch = jaxfeat.Environment.stack([jaxfeat.Environment.from_neighbors(one, ["H"] * k) for one in at])
@@ -105,7 +105,7 @@ def featurizer(case: Case) -> jaxfeat.PowerSpectrum:
 
 
 def jacobian(case: Case, at: np.ndarray) -> np.ndarray:
-    """dF/dr of the power spectrum of one species without its center, in long doubles: `(n_features, 3 k)`."""
+    """Compute dF/dr of the power spectrum of one species without its center in long doubles: `(n_features, 3 k)`."""
     r_cut, sigma = LD(case.r_cut), LD(case.sigma)
     s = (at**2).sum(1)
     values, slopes = _functions(case.radial, case.n_max, case.l_max, r_cut, sigma)(s / r_cut**2)[:2]
@@ -145,7 +145,7 @@ def _window(r: np.ndarray, r_cut: np.longdouble, width: np.longdouble) -> tuple[
 
 
 def _harmonics(l_max: int, at: np.ndarray) -> np.ndarray:
-    """r^l Y_lm as polynomials, `(k, (l_max + 1)²)`, by recurrences that complex steps go through."""
+    """Compute r^l Y_lm as polynomials, `(k, (l_max + 1)²)`, by recurrences that take complex steps."""
     x, y, z = at.T
     s = x * x + y * y + z * z
     cosines, sines = [np.ones_like(x)], [np.zeros_like(x)]
@@ -171,8 +171,8 @@ def _harmonics(l_max: int, at: np.ndarray) -> np.ndarray:
 
 
 def singular_values(matrices: np.ndarray, equilibrated: bool) -> np.ndarray:
-    """Singular values of `(b, m, n)` but for three rigid motions, descending, by one-sided Jacobi rotations in long
-    doubles."""
+    """Compute the singular values of `(b, m, n)` without those of three rigid motions, descending, by one-sided Jacobi rotations
+    in long doubles."""
     a = np.moveaxis(matrices, 2, 0).copy()
     n = len(a)
     if equilibrated:

@@ -1,4 +1,4 @@
-"""What a feature costs, by body order: features and exact Jacobians of methane on one core, float64.
+"""Time features and exact Jacobians of methane by body order, on one core in float64.
 
     python benchmarks/orders.py [--smoke]
 
@@ -36,7 +36,7 @@ CASES = {
 
 
 def methanes(n):
-    """Environments of the carbon."""
+    """Return environments of the carbon."""
     rng = np.random.default_rng(0)
     v = rng.normal(size=(n, 4, 3))
     v *= rng.uniform(0.8, 1.6, size=(n, 4, 1)) / np.linalg.norm(v, axis=-1, keepdims=True)
@@ -44,7 +44,7 @@ def methanes(n):
 
 
 def measured(function, batch, repeats):
-    """Result, seconds a call and to compile, FLOP."""
+    """Return the result, the seconds of a call, the seconds of compilation, and the FLOP."""
     start = time.perf_counter()
     compiled = jax.jit(jax.vmap(function)).lower(batch).compile()
     compile_time = time.perf_counter() - start

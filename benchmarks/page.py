@@ -25,7 +25,7 @@ PAGE, WORKS, SCALING = HERE / "README.md", HERE / "results" / "works.json", HERE
 
 
 def read(path):
-    """Results as they were before JSON, which has no NaN."""
+    """Read results, and restore NaN, which JSON does not have."""
     return restored(json.loads(path.read_text())) if path.exists() else None
 
 
@@ -36,7 +36,7 @@ def restored(value):
 
 
 def merged(old, new):
-    """New works among the old ones, as long as those are of the same machine and versions."""
+    """Put new works among the old ones if these are of the same machine and versions."""
     same = old is not None and all(
         {**old[part], "date": ""} == {**new[part], "date": ""} for part in ("machine", "versions")
     )
@@ -56,7 +56,7 @@ def scaling_table(found):
 
 
 def rendered(page, works, scaling):
-    """The page with what stands between its markers made anew."""
+    """Return the page with new tables between its markers."""
     if works is not None:
         picture = "![jaxfeat's rate over each peer's](results/works.png)"
         page = between(page, "works", f"{machine(works)}\n\n{picture}\n\n{LEGEND}\n\n{markdown(works)}")
@@ -85,7 +85,7 @@ def main():
     if not arguments.render:
         WORKS.parent.mkdir(exist_ok=True)
         for name in [name for name in NAMES if name in names]:
-            # Written after each work, so that an hour is not lost.
+            # Results are written after each work, so that an hour is not lost.
             with progress_bar(name, None) as progress:
                 results = run([name], data=arguments.data, progress=progress)
             failed += failures(results)

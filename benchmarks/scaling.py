@@ -1,4 +1,4 @@
-"""How the cost of features, Jacobian and singular values goes with the sizes that one chooses.
+"""Measure how the cost of features, Jacobians and singular values grows with the sizes of a descriptor.
 
     python benchmarks/scaling.py [--smoke] [--out FOLDER]
 
@@ -33,9 +33,9 @@ jax.config.update("jax_enable_x64", True)
 HERE = Path(__file__).resolve().parent
 STAGES = {"features": "#999999", "Jacobian": "#0072B2", "singular values": "#D55E00"}
 USUAL = {"neighbors": 12, "n_max": 6, "l_max": 6, "nu": 2, "batch": 64}
-"""What is held where another size is varied."""
+"""Sizes that are held while another size varies."""
 SMALL = {"nu": {"n_max": 3, "l_max": 3}}
-"""Other sizes to hold: features of high order are many."""
+"""Smaller sizes to hold for features of high order, which are many."""
 VARIED = {
     "neighbors": (4, 8, 16, 32, 64),
     "n_max": (2, 4, 8, 16),
@@ -45,7 +45,7 @@ VARIED = {
 }
 SMOKE = {"neighbors": (2, 3), "nu": (1, 2)}
 TINY = {"neighbors": 2, "n_max": 2, "l_max": 1, "batch": 2}
-"""What a smoke run holds."""
+"""Sizes that a smoke run holds."""
 AXES = {
     "neighbors": "neighbors N",
     "n_max": "n_max",
@@ -70,7 +70,7 @@ L = l_max + 1 and N neighbors, ν = 2:
 - ν: each feature is a product of ν factors with few coupling coefficients: in proportion to the features.
 """
 SLACK = 0.3
-"""What a fit over a factor of four may be above the exponent it tends to: caches overflow on the way."""
+"""Amount by which a fit over a factor of four may exceed the asymptotic exponent, because caches overflow on the way."""
 
 
 def featurizer(sizes):
@@ -80,7 +80,7 @@ def featurizer(sizes):
 
 
 def measured(sizes, repeats):
-    """Seconds of each stage, and features."""
+    """Return the seconds of each stage, and the number of features."""
     f = featurizer(sizes)
     symbols = ["H"] * sizes["neighbors"]
     key = jax.random.key(0)
@@ -95,7 +95,7 @@ def measured(sizes, repeats):
 
 
 def exponent(x, y):
-    """The slope over the last three points."""
+    """Return the slope over the last three points."""
     return float(np.polyfit(np.log(x[-3:]), np.log(y[-3:]), 1)[0])
 
 
@@ -115,7 +115,7 @@ def draw(found, path):
             expected = EXPECTED[name][k]
             axes.loglog(x, y[-1] * (x / x[-1]) ** expected, ":", lw=1, color=color)
         axes.set_ylim(bottom=times.min() / 3)
-        # Ends that are closer than text is high are written above each other.
+        # Labels of ends that are close to each other are stacked.
         low, high = np.log10(axes.get_ylim())
         below = low
         for k in np.argsort(times[-1]):
@@ -148,7 +148,7 @@ def main():
     folder.mkdir(parents=True, exist_ok=True)
     for name, values in VARIED.items():
         for value in values:
-            # Sizes that define no basis stop a run before any clock starts, and a smoke run as well.
+            # Sizes that define no basis stop a run before any clock starts, also in a smoke run.
             featurizer(USUAL | SMALL.get(name, {}) | {name: value})
     found = {}
     for name, values in (SMOKE if arguments.smoke else VARIED).items():

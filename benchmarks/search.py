@@ -1,4 +1,4 @@
-"""From random methanes to exact singular points of the power spectrum.
+"""Time the search from random methanes to exact singular points of the power spectrum.
 
     python benchmarks/search.py [--n 1000] [--n-max 6] [--l-max 8] [--sigma 0.3] [--exclude symmetric] [--smoke]
 
@@ -25,7 +25,7 @@ CAUSES = ("symmetry", "incompleteness", "truncation")
 RADII, MIN_DISTANCE = (0.8, 1.6), 0.6
 """Å."""
 WARM_UP = 40
-"""Starts before the clock runs: some of them fail, so that restarts are compiled as well."""
+"""Starts before the clock runs. Some of them fail, so that restarts are compiled as well."""
 
 
 def starts(n):

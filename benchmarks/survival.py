@@ -1,4 +1,4 @@
-"""A sweep that is killed again and again: `python benchmarks/survival.py [--smoke] [--cluster N]`.
+"""Kill a sweep again and again: `python benchmarks/survival.py [--smoke] [--cluster N]`.
 
 A process sweeps random methanes into a store and is killed (SIGKILL) at a random moment, ten times; then it is left to
 finish. The store has to equal, in every value, that of a process that nobody disturbed. Between kills a chunk that was
@@ -22,7 +22,7 @@ import numpy as np
 import xarray
 
 FEATURIZER = Path(__file__).parents[1] / "tests" / "sweep"
-"""Where workers import `products` from: quick to compile, and no environment is blind."""
+"""Folder from which workers import `products`, which compiles quickly and is blind on no environment."""
 
 SWEEP = """
 import sys
@@ -57,7 +57,7 @@ def start(source: str, store: Path, chunk: int, cache: Path, workers: int = 0) -
 
 
 def workers_of(process: subprocess.Popen[str]) -> list[int]:
-    """The processes that a process has spawned."""
+    """Return the processes that a process has spawned."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -70,7 +70,7 @@ def workers_of(process: subprocess.Popen[str]) -> list[int]:
 
 
 def damage(store: Path, rng: random.Random) -> str:
-    """Flip a bit of a file of a chunk that was done."""
+    """Flip a bit of a file of a finished chunk."""
     files = sorted(file for file in store.glob("*/c/**/*") if file.is_file() and file.suffix == "")
     file = rng.choice(files)
     content = bytearray(file.read_bytes())

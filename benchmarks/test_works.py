@@ -1,4 +1,4 @@
-"""Every stage of every work through pytest-benchmark, all packages in this one process.
+"""Time every stage of every work by pytest-benchmark, with all packages in one process.
 
     pytest benchmarks [--smoke] [--data FILE] [-k "W1 and jaxfeat"]
 
@@ -30,7 +30,7 @@ def stages(name, package, smoke, data):
     return Jaxfeat(at, "gto").stages() if package == "jaxfeat" else PEERS[package].at(at).stages()
 
 
-# The lowest varies last: what is compiled and set up serves all stages of a work.
+# The lowest parameter varies last, so that all stages of a work share compiled programs and setup.
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("package", ["jaxfeat", *PEERS])
 @pytest.mark.parametrize("name", WORKS)

@@ -1,4 +1,4 @@
-"""A sweep into a store beside the work in it alone: `python benchmarks/throughput.py [--smoke] [--rounds N]`.
+"""Compare a sweep into a store with its spectra alone: `python benchmarks/throughput.py [--smoke] [--rounds N]`.
 
 Random methanes, read, worked on and written, per second; and the same spectra, screened, raw and equilibrated, of
 environments that are held already and results that are dropped. In turns, after one round that compiles, on one device

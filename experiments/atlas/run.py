@@ -1,4 +1,4 @@
-"""Which singular points there are: by number of neighbors, order of the features and species.
+"""Count singular points by number of neighbors, order of the features and species.
 
 python experiments/atlas/run.py [--starts 24] [--smoke] [--out FOLDER]
 """
@@ -23,16 +23,17 @@ from common import begin, new_figure, parser, save, show
 from signature import closed_form, coincidences
 
 RADII, MIN_DISTANCE = (0.8, 1.6), 0.5
-"""Å, of starts and as constraints."""
+"""Distances of the neighbors from the center in starts and constraints, Å."""
 LENGTH = {1: 0.4, 2: 0.4, 3: 1.2}
-"""Å. The invariants are waves in dot products, in units of this squared: long waves see many pairs dimly, short ones
-have minima everywhere in the six products of a triple. With these lengths most starts land."""
+"""Length of the waves of the invariants by order, Å. The invariants are waves in dot products in units of its square. Long
+waves hardly see many pairs, and short waves have minima everywhere in the six products of a triple. Most starts land with
+these lengths."""
 PROCESSES = 2
 SPECIES = {"one species": ("H",), "two species": ("H", "O")}
 
 
 class Family(NamedTuple):
-    """What points of one family have in common; angles and radii as `coincidences` names them."""
+    """The properties that points of one family share. `coincidences` names the angles and radii."""
 
     null: str
     radii: str
@@ -41,7 +42,7 @@ class Family(NamedTuple):
 
 
 class Case(NamedTuple):
-    """One search: how many points, and of these how many are symmetric, or blind, and with what codimension."""
+    """The counts of one search: landed points, symmetric points, points that hide more, and their codimension."""
 
     neighbors: int
     nu: int
@@ -57,8 +58,8 @@ class Case(NamedTuple):
 
 
 def basis_free(n, nu, rng):
-    """Random invariants of the tuples of neighbors: a complete basis for this order, as far as it shows, and no other
-    cause than symmetry and incompleteness."""
+    """Make random invariants of the tuples of neighbors. They stand for a complete basis of this order, so that symmetry
+    and incompleteness are the only causes."""
     drawn = random_invariants(n, nu, "O3", LENGTH[nu], rng)
     center = np.int32(0)
 
@@ -75,20 +76,20 @@ def random_starts(n, name, count):
 
 
 def ring_starts(count):
-    """The published rings where they are isosceles, which ν = 3 cannot see through, moved at random by 0.05 Å."""
+    """Move the published isosceles rings, which are incomplete for ν = 3, at random by 0.05 Å."""
     rings = jaxfeat.manifolds.ring_pair(1.2, (0.0, 1.1, -1.1), 0.6, 0.7, 1.3, 1, center_species=None)
     moves = 0.05 * np.random.default_rng(0).normal(size=(count, 7, 3))
     return jax.vmap(rings.with_positions)(rings.positions + moves)
 
 
 def float64():
-    """Of each process."""
+    """Set up each process."""
     jax.config.update("jax_enable_x64", True)
 
 
 def search(name, nu, n, count):
     starts = ring_starts(count) if name == "rings" else random_starts(n, name, count)
-    # Back to the rings with a descriptor in use: in the metric of the invariants mirror planes are nearer.
+    # A bispectrum leads back to the rings. In the metric of the invariants mirror planes are nearer.
     f = jaxfeat.Bispectrum(("H",), n_max=2, l_max=6) if name == "rings" else basis_free(n, nu, np.random.default_rng(0))
     begun = time.perf_counter()
     constraints = jaxfeat.Free(RADII, MIN_DISTANCE)
@@ -103,7 +104,7 @@ def search(name, nu, n, count):
         hidden = f"incompleteness {null.incompleteness}" + (f", symmetry {null.symmetry}" if null.symmetry else "")
         family = Family(hidden, radii, angles, closed_form(x, z) if nu == 2 else "")
         families[family] += 1
-        # Where sets meet, linearised equations see what they span; what coincides bounds the dimension as well.
+        # If sets meet, the linearised equations give the dimension of their span. The coincidences bound it as well.
         dimension = min(int(points.dimension[i]), 3 * n - 3 - equations) if nu > 1 else int(points.dimension[i])
         dimensions[family] = min(dimension, dimensions.get(family, dimension))
     return Case(
@@ -155,7 +156,7 @@ def main(argv=None):
     if arguments.smoke:
         sizes, orders, names, count = (3, 4), (1, 2), names[:1], 8
     cases = []
-    # Triples are many: fewer starts, and the longest searches first, so that no process waits for another.
+    # There are many triples, hence fewer starts. The longest searches come first, so that no process waits for another.
     many = [
         (name, nu, n, count // 3 if nu == 3 else count) for nu in orders[::-1] for n in sizes[::-1] for name in names
     ]
@@ -163,7 +164,7 @@ def main(argv=None):
         many.remove((names[0], 1, 3, count))
     else:
         many.insert(0, ("rings", 3, 7, count // 3))
-    # Spawned: JAX does not survive a fork.
+    # Processes are spawned, because JAX does not survive a fork.
     with ProcessPoolExecutor(1 if arguments.smoke else PROCESSES, get_context("spawn"), float64) as pool:
         for case in pool.map(search, *zip(*many, strict=True)):
             cases.append(case)

@@ -1,4 +1,4 @@
-"""What coincides in an environment, and which closed forms of singular points it has."""
+"""Coincidences in an environment, and the closed form of singular points to which they belong."""
 
 from collections import Counter
 from itertools import combinations, permutations
@@ -6,18 +6,18 @@ from itertools import combinations, permutations
 import numpy as np
 
 TOLERANCE = 1e-5
-"""Å, and of cosines. Points are exact to 1e-8 Å or better."""
+"""Tolerance of radii (Å) and of cosines. Points are exact to 1e-8 Å or better."""
 
 
 def labels(values):
-    """Groups of equal values, `(n,)` integers."""
+    """Number groups of equal values: `(n,)` integers."""
     order = np.argsort(values, kind="stable")
     groups = np.concatenate([[0], np.cumsum(np.diff(values[order]) > TOLERANCE)])
     return groups[np.argsort(order, kind="stable")]
 
 
 def coincidences(positions, species):
-    """Equal distances of like neighbors, equal angles between pairs of like distances; how many equations those are.
+    """Find equal distances of like neighbors and equal angles between pairs of like distances, and count the equations.
 
     What ν = 2 knows is the list of (r, r', angle): where nothing in it coincides, nothing is hidden. Groups of equal
     angles are named by their number and how they hang together: v with an atom in common, d without.
@@ -42,7 +42,7 @@ def coincidences(positions, species):
 
 
 def closed_form(positions, species):
-    """The closed form for ν = 2 and four neighbors that covers an environment, or nothing."""
+    """Name the closed form for ν = 2 and four neighbors that covers an environment, or return an empty text."""
     if len(positions) != 4:
         return ""
     for a, b, c, d in permutations(range(4)):
@@ -59,7 +59,7 @@ def closed_form(positions, species):
 
 
 def _pair(a, b, c, d):
-    """Are these where the members of a degenerate pair meet (a, c), with b and its image under a twofold axis?
+    """Tell whether the members of a degenerate pair meet in a and c, with b and its image under a twofold axis.
 
     X± = { (ax, 0, az), (bx, by, bz), (bx, -by, -bz), (cx, ±cy, 0) }: across the axis, a and d are perpendicular; the
     members meet where one of the two vanishes, or b lies along one of them.

@@ -1,4 +1,4 @@
-"""Rings that the bispectrum mistakes for each other, and where it is singular: ν = 3 beside ν = 4.
+"""Show rings that the bispectrum mistakes for each other, and where it is singular: ν = 3 beside ν = 4.
 
 python experiments/incompleteness_bispectrum/run.py [--smoke] [--out FOLDER]
 """
@@ -16,13 +16,13 @@ from common import BLUE, GREEN, SKY, begin, new_figure, parser, save, show
 
 A = 1.1
 ISOSCELES = (-A, A / 2 - np.pi)
-"""Third azimuths that make (0, A, third) isosceles: one neighbor halfway between the others, either way round."""
+"""Third azimuths that make (0, A, third) isosceles: one neighbor is halfway between the others, either way round."""
 SCALENE = -2.0
 STYLES = {"ν = 3": (BLUE, "-", 2.4), "ν = 3, SO(3)": (SKY, "--", 1.2), "ν = 4": (GREEN, "-", 1.4)}
 
 
 def featurizers(smoke):
-    """Large enough that nothing is truncated."""
+    """Make featurizers in bases that truncate nothing."""
     if smoke:
         return {
             "ν = 3": jaxfeat.Bispectrum(("H",), n_max=3, l_max=3),
@@ -40,13 +40,13 @@ def rings(third, sign):
 
 
 def pair_distances(f, pairs):
-    """|F(X+) - F(X-)| relative to |F(X+)|."""
+    """Compute |F(X+) - F(X-)| relative to |F(X+)|."""
     plus, minus = (np.asarray(f(jaxfeat.Environment.stack(members))) for members in zip(*pairs, strict=True))
     return np.linalg.norm(plus - minus, axis=1) / np.linalg.norm(plus, axis=1)
 
 
 def smallest(null):
-    """σ_min/σ_max of the equilibrated spectrum without rigid motions, null values included."""
+    """Compute σ_min/σ_max of the equilibrated spectrum without rigid motions, null values included."""
     largest_null, smallest_seen = null.gap["jacobian"]
     return largest_null if null.nullity > null.rigid else smallest_seen
 

@@ -1,4 +1,4 @@
-"""Methanes that the power spectrum mistakes for each other, and where it is singular: ν = 2 beside ν = 3.
+"""Show methanes that the power spectrum mistakes for each other, and where it is singular: ν = 2 beside ν = 3.
 
 python experiments/incompleteness_methane/run.py [--smoke] [--out FOLDER]
 """
@@ -22,7 +22,7 @@ from common import VERMILION, begin, new_figure, parser, save
 # X- at F is X+ at 2π - F: a map of X+ on both sides of F = π holds both sheets, and pairs are mirrored at F = π.
 SHEET = jaxfeat.manifolds.prl_methane(1)
 AZIMUTHS, ELEVATIONS = (0.7, 1.3), (-0.1, 0.1)
-"""Of the map, in units of π."""
+"""Bounds of the map, in units of π."""
 
 
 def featurizers(smoke):
@@ -38,8 +38,8 @@ def methanes(azimuths, elevations):
 
 
 def mapped(f, azimuths, elevations):
-    """Pair distance relative to the features, and equilibrated σ_min/σ_max, on the grid: `(F, L)` each."""
-    # Column by column: the Jacobians of a fine grid would fill a gigabyte.
+    """Compute the pair distance relative to the features, and the equilibrated σ_min/σ_max, on the grid: `(F, L)` each."""
+    # The loop goes column by column, because the Jacobians of a fine grid would fill a gigabyte.
     columns = [methanes(np.full(len(elevations), azimuth), elevations) for azimuth in azimuths]
     features = np.stack([f(column) for column in columns])
     ratios = np.stack([jaxfeat.singular_spectrum(f, column, equilibrated=True).ratio for column in columns])
@@ -48,13 +48,13 @@ def mapped(f, azimuths, elevations):
 
 
 def fixed_hydrogens():
-    """Directions `(3, 3)` of the hydrogens that do not move."""
+    """Return the directions `(3, 3)` of the hydrogens that do not move."""
     fixed = np.asarray(SHEET(np.pi, 0.0).positions)[:3]
     return fixed / np.linalg.norm(fixed, axis=1, keepdims=True)
 
 
 def circle(normal, height, n):
-    """Points `(n, 2)`, (F/π, L/π), of the circle of directions x with normal · x = height."""
+    """Return points `(n, 2)`, (F/π, L/π), of the circle of directions x with normal · x = height."""
     length = np.linalg.norm(normal)
     axis, height = normal / length, height / length
     across = np.linalg.svd(axis[None])[2][1:]
@@ -68,20 +68,20 @@ def angles(directions):
 
 
 def equal_opposite_angles(n):
-    """Curves `(3, n, 2)` where H4 makes with Hk the angle that the other two make."""
+    """Return curves `(3, n, 2)` on which the angle of H4 with Hk equals the angle of the other two."""
     h = fixed_hydrogens()
     return np.stack([circle(h[k], h[k - 1] @ h[k - 2], n) for k in range(3)])
 
 
 def equal_adjacent_angles(n):
-    """Curves `(9, n, 2)` where two angles that share a hydrogen are equal, one of them at least with H4."""
+    """Return curves `(9, n, 2)` on which two angles that share a hydrogen are equal, at least one of them with H4."""
     h = fixed_hydrogens()
     at_fixed = [circle(h[i], h[i] @ h[j], n) for i, j in permutations(range(3), 2)]
     return np.stack(at_fixed + [circle(h[i] - h[j], 0.0, n) for i, j in combinations(range(3), 2)])
 
 
 def mirror_images():
-    """The three points where H4 is the image of one hydrogen in the plane of the carbon and the two others."""
+    """Return the three points at which H4 mirrors one hydrogen in the plane of the carbon and the two others."""
     h = fixed_hydrogens()
     normals = np.stack([np.cross(h[k - 1], h[k - 2]) for k in range(3)])
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
@@ -89,7 +89,7 @@ def mirror_images():
 
 
 def points_of_interest(n):
-    """Points of the map, by what is special about them; `n` on each closed curve."""
+    """Return special points of the map by kind, with `n` points on each closed curve."""
     sets = {
         "equal opposite angles": equal_opposite_angles(n),
         "equal adjacent angles": equal_adjacent_angles(n),
@@ -99,18 +99,18 @@ def points_of_interest(n):
 
 
 def inside(points):
-    """Which points are on the map."""
+    """Tell which points are on the map."""
     (low, high), (bottom, top) = AZIMUTHS, ELEVATIONS
     return (low < points[..., 0]) & (points[..., 0] < high) & (bottom < points[..., 1]) & (points[..., 1] < top)
 
 
 def spread(n, m):
-    """`m` indices into `n` points, evenly spread: as many as a column of the map has take its compiled program."""
+    """Return `m` evenly spread indices into `n` points. A column of the map has as many, so that it shares its program."""
     return np.linspace(0, n - 1, m).round().astype(int)
 
 
 def stretched(batch, k, by):
-    """H4 and Hk moved outwards by a length (Å), the other two inwards; `k` `(b,)` from 0."""
+    """Move H4 and Hk outwards by a length (Å) and the other two inwards. `k` has shape `(b,)` and counts from 0."""
     sign = -np.ones((len(batch), 4))
     sign[:, 3] = sign[np.arange(len(batch)), k] = 1
     radii = np.linalg.norm(batch.positions, axis=-1)
@@ -149,7 +149,7 @@ def draw(found, azimuths, elevations):
 def main(argv=None):
     arguments = parser(__doc__).parse_args(argv)
     folder = begin(arguments, __file__)
-    # The published grid, of step 0.025 π, is part of this one.
+    # This grid contains the published grid of step 0.025 π.
     azimuths = np.linspace(*AZIMUTHS, 13 if arguments.smoke else 241)
     elevations = np.linspace(*ELEVATIONS, 5 if arguments.smoke else 81)
     fs = featurizers(arguments.smoke)

@@ -1,4 +1,4 @@
-"""Environments from their features: how many digits come back next to a singular point, and from how far away.
+"""Go from features back to environments: measure the digits that come back next to a singular point, and from how far.
 
 python experiments/inversion/run.py [--smoke] [--out FOLDER]
 """
@@ -20,14 +20,14 @@ from common import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION, begin, new_figure,
 
 PAIR = (-0.45, 0.95, 0.6, 0.7, 0.5, -0.75)
 CONGRUENT = 1e-6
-"""Å: what is nearer to the truth than this, all atoms together, is the truth."""
+"""A result is the truth if all atoms together are within this distance of it, Å."""
 NOISE = 1e-10
-"""Of the features, relative, in the direction that hurts most."""
+"""Relative error of the features in the direction that hurts most."""
 
 
 class Fold(NamedTuple):
-    """What the law needs, all of it from t = 0: how far (Å) t moves along the null direction v, and of D²F[v, v], less
-    what displacements make up for, the direction u and the length κ, which is dσ_min/ds."""
+    """The parameters of the law at t = 0: the distance (Å) that t moves along the null direction v, and the direction u and
+    the length κ of D²F[v, v] without its part in the range of J. κ is dσ_min/ds."""
 
     speed: float
     u: np.ndarray
@@ -48,7 +48,7 @@ def featurizers(smoke):
 
 
 def without_center(environments):
-    """The carbon adds constants to the features, nothing else."""
+    """Make the featurizers. The carbon adds only constants to the features."""
     return eqx.tree_at(lambda env: env.center_species, environments, jnp.zeros_like(environments.center_species))
 
 
@@ -57,12 +57,12 @@ def random_methane(seed, n):
 
 
 def found_line():
-    """The straight line, along its null direction, through a spurious singular point that a search lands on."""
+    """Return the straight line through a spurious singular point of a search, along its null direction."""
     starts = jaxfeat.manifolds.random_environments(jax.random.key(0), 8, ["H"] * 4, center_species=None)
-    # In a small basis: what incompleteness hides, it hides in every basis.
+    # A small basis suffices, because incompleteness hides a direction in every basis.
     small = jaxfeat.PowerSpectrum(("H",), n_max=3, l_max=6)
     found = jaxfeat.find_singular_points(small, starts, exclude="symmetric")
-    # One null direction that turns along no family of its own: a fold, the generic case.
+    # The generic case is a fold: one null direction that belongs to no family.
     generic = (found.counts("incompleteness") == 1) & (found.counts("symmetry") == 0) & (found.dimension == 6)
     assert generic.any(), f"the search led to no generic singular point: {found}"
     point, direction = (jnp.asarray(a[np.argmax(generic)]) for a in (found.positions, found.directions))
@@ -70,7 +70,7 @@ def found_line():
 
 
 def curves(smoke):
-    """Environments by t, through exact singular points of ν = 2 at t = 0."""
+    """Return curves of environments by t that pass through exact singular points of ν = 2 at t = 0."""
     pair = lambda t: jaxfeat.manifolds.pair_family(*PAIR, t, 1, center_species=None)  # noqa: E731
     sheet = jaxfeat.manifolds.prl_methane(1)
     if smoke:
@@ -98,7 +98,7 @@ class Sensitivity(NamedTuple):
     smallest: np.ndarray
     ratio: np.ndarray
     worst: np.ndarray
-    """The left singular vector of σ_min: errors along it cost the most digits."""
+    """Return the left singular vector of σ_min. Errors along it cost the most digits."""
 
 
 def sensitivity(f, environments):
@@ -110,14 +110,14 @@ def sensitivity(f, environments):
 
 
 def displaced(environments, lengths, rng):
-    """All atoms moved at random, together by these lengths (Å)."""
+    """Move all atoms at random. The lengths (Å) are those of all atoms together."""
     moves = rng.normal(size=environments.positions.shape)
     moves *= np.asarray(lengths)[:, None, None] / np.linalg.norm(moves, axis=(1, 2), keepdims=True)
     return environments.with_positions(environments.positions + moves)
 
 
 def errors(f, environments, offsets, noise, rng, towards=None):
-    """Distances (Å) of what is recovered from features with relative errors `noise` to the truth."""
+    """Invert features with relative errors `noise`, and return the distances (Å) of the results to the truth."""
     seen = sensitivity(f, environments)
     worst = seen.worst if towards is None else seen.worst * np.sign(seen.worst @ towards)[:, None]
     target = seen.features + noise * seen.norm[:, None] * worst
@@ -127,12 +127,12 @@ def errors(f, environments, offsets, noise, rng, towards=None):
 
 
 def law(smallest, kappa, error):
-    """How far features wrong by `error` move what is recovered: sqrt(s² + 2 error/κ) - s, where s = σ_min/κ."""
+    """Return the error (Å) of the environment for an error of the features: sqrt(s² + 2 error/κ) - s with s = σ_min/κ."""
     return 2 * error / (np.sqrt(smallest**2 + 2 * kappa * error) + smallest)
 
 
 def rounding(f, environments, rng):
-    """The relative rounding error of features: those of turned environments should be the same."""
+    """Measure the relative rounding error of features on turned environments, whose features should be the same."""
     turns = np.linalg.qr(rng.normal(size=(len(environments), 3, 3)))[0]
     turned = environments.with_positions(environments.positions @ turns)
     features, again = np.asarray(f(environments)), np.asarray(f(turned))
@@ -140,7 +140,7 @@ def rounding(f, environments, rng):
 
 
 def next_to(name, f, curve, offsets, rng):
-    """Errors next to the singular point of a curve, by kind: (σ_min/σ_max, error), and the law's parameters."""
+    """Measure the errors next to the singular point of a curve by kind, (σ_min/σ_max, error), and the law's parameters."""
     at = fold(f, curve)
     environments, mirrored = (
         jaxfeat.Environment.stack([curve(sign * s / at.speed) for s in offsets]) for sign in (1, -1)
@@ -185,7 +185,7 @@ def next_to(name, f, curve, offsets, rng):
 
 
 def lost_digits(fs, smoke, rng):
-    """Errors against σ_min/σ_max by series and kind, the laws' parameters, and how large rounding errors are."""
+    """Measure errors against σ_min/σ_max by series and kind, the laws' parameters, and the size of rounding errors."""
     f, g, series, laws = fs["ν = 2"], fs["ν = 3"], {}, {}
     offsets = 10.0 ** -np.arange(1, 9, 2 if smoke else 0.5)
     for name, curve in curves(smoke).items():
@@ -204,7 +204,7 @@ def lost_digits(fs, smoke, rng):
         ratios = found["noise"][1] / (NOISE * seen.norm / seen.smallest)
         print(f"{name}: σ_min/σ_max from {seen.ratio.min():.0e}, error over ε |F| / σ_min ", end="")
         print(f"{ratios.min():.3f} to {ratios.max():.3f}")
-    # In d dimensions, rounding errors have a part of 1/√d along the one that counts.
+    # In d dimensions rounding errors have a component of 1/√d along the direction that counts.
     level = rounding(f, methanes, rng) / np.sqrt(f.n_features)
     print(f"rounding: ε = {level:.0e} along one direction of features")
     return series, laws, level
@@ -217,7 +217,7 @@ class Success(NamedTuple):
 
 
 def successes(fs, smoke, rng):
-    """Of random methanes with every atom moved at random: how many are recovered, and how many of those congruent."""
+    """Count the random methanes, with every atom moved at random, that are recovered, and the congruent ones among them."""
     methanes = random_methane(2, 4 if smoke else 100)
     sizes = (0.05, 0.2) if smoke else (0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)
     counted = {}
@@ -233,7 +233,7 @@ def successes(fs, smoke, rng):
 
 
 def branches(fs, smoke, rng):
-    """From starts 0.1 Å about one member of a pair: which of the two is recovered."""
+    """Count which member of a pair is recovered from starts 0.1 Å around one of them."""
     rows, count = [], 4 if smoke else 100
     for t in (0.2, 1e-2, 1e-4):
         one, other = (jaxfeat.manifolds.pair_family(*PAIR, t, sign, center_species=None) for sign in (1, -1))

@@ -1,4 +1,4 @@
-"""A methane that moves on a closed orbit while its power spectrum hardly does: ν = 2 beside ν = 3.
+"""Follow a methane on a closed orbit on which its power spectrum hardly changes: ν = 2 beside ν = 3.
 
 python experiments/quasi_constant/run.py [--smoke] [--out FOLDER]
 """
@@ -20,17 +20,17 @@ HYDROGENS = (
     (0.784215, 0.602362, 0.456900),
     (-0.696015, 0.835322, 0.069546),
 )
-"""Å, an exact singular point of ν = 2 next to a published quasi-constant manifold, to six digits."""
+"""Positions (Å) of an exact singular point of ν = 2 next to a published quasi-constant manifold, to six digits."""
 FLAT, ABOVE = (0, 1, 3), 2
-"""At that point H1, H2 and H4 lie in a plane with the carbon; H3 is above it."""
+"""At this point H1, H2 and H4 lie in a plane with the carbon, and H3 is above the plane."""
 PAIRS = ((0, 2), (1, 2), (3, 2), (0, 1), (0, 3), (1, 3))
 
 SIZES = (0.01, 0.02, 0.05, 0.1)
-"""Å, from the point that is blind twice."""
+"""Distances (Å) of starts from the point with two null directions."""
 FAR = 0.2
-"""Å: from here, no orbit closes."""
+"""Distance (Å) from which no orbit closes."""
 LONGEST = 3.0
-"""Å, of a path."""
+"""Length of a path, Å."""
 
 
 def featurizers(smoke):
@@ -45,8 +45,8 @@ def methane(hydrogens):
 
 
 def center_of(hydrogens):
-    """The nearest environment that is blind twice, to first order: all at one distance, three in a plane with the
-    carbon and one on its normal."""
+    """Return the nearest environment with two null directions: all distances are equal, three hydrogens lie in a plane with
+    the carbon, and one lies on its normal."""
     units = hydrogens / np.linalg.norm(hydrogens, axis=1, keepdims=True)
     flat = units[list(FLAT)]
     normal = np.linalg.svd(flat)[2][2]
@@ -57,7 +57,7 @@ def center_of(hydrogens):
 
 
 def relative_change(f, batch):
-    # One at a time: paths of all lengths share a program.
+    # Each call traces one path, so that paths of all lengths share a program.
     features = np.stack([f(env) for env in batch])
     return np.linalg.norm(features - features[0], axis=1) / np.linalg.norm(features[0])
 
@@ -67,7 +67,7 @@ def sensitivity(f, batch):
 
 
 def extent(batch):
-    """The largest displacement from the start, Å, of all hydrogens together, once they are turned onto it."""
+    """Return the largest displacement (Å) of all hydrogens together from the start, after turning them onto it."""
     x = np.asarray(batch.positions)
     u, _, vt = np.linalg.svd(np.einsum("ni,bnj->bij", x[0], x))
     u[:, :, 2] *= np.linalg.det(u @ vt)[:, None]
@@ -75,14 +75,14 @@ def extent(batch):
 
 
 def angles(batch):
-    """`(b, 6)`, degrees, in the order of `PAIRS`."""
+    """Return the angles `(b, 6)` in degrees, in the order of `PAIRS`."""
     units = np.asarray(batch.positions)
     units = units / np.linalg.norm(units, axis=-1, keepdims=True)
     return np.degrees(np.stack([np.arccos(np.sum(units[:, i] * units[:, j], -1)) for i, j in PAIRS], 1))
 
 
 def beside(center, null, size, towards):
-    """Off the point that is blind twice, along its null directions, as near to another displacement as these are."""
+    """Return the displacement along the two null directions of the inner point that is nearest to another displacement."""
     along = np.einsum("k,kni->ni", np.einsum("kni,ni->k", null, towards), null)
     return methane(np.asarray(center.positions) + size * along / np.linalg.norm(along))
 

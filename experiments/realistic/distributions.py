@@ -1,4 +1,4 @@
-"""The distribution of sensitivity ratios, set by set and group by group."""
+"""Draw the distribution of sensitivity ratios, set by set and group by group."""
 
 import numpy as np
 from common import BLUE, GREY, ORANGE, PINK, SKY, VERMILION, new_figure
@@ -8,25 +8,25 @@ from jaxfeat.report.sensitivity import sensitivity
 
 CAUSES = {"symmetry": BLUE, "incompleteness": VERMILION, "truncation": ORANGE, "ambiguous": PINK}
 FLOOR = 1e-13
-"""About the floor of all spectra here, relative to σ_max; what is below stands in bars by cause."""
+"""The floor of all spectra here relative to σ_max, roughly. Ratios below it are drawn as bars by cause."""
 EDGES = np.geomspace(1e-13, 1, 53)
 
 
 def cause(record):
-    """Why an environment has null directions, the spurious causes first; `None` where it has none."""
+    """Return the cause of the null directions of an environment, spurious causes first, or `None` if it has none."""
     if record["status"] != "ok":
         return "ambiguous"
     return next((name for name in ("truncation", "incompleteness", "symmetry") if record["null"][name]), None)
 
 
 def ratios(records, *, equilibrated):
-    """σ_min/σ_max of records that have any, null ones as their floor, and which of them are not null: `(b,)` each."""
+    """Return σ_min/σ_max of records with a spectrum, with the floor in place of null values, and a mask of the others."""
     found = [r for record in records if (r := sensitivity(record, equilibrated=equilibrated)) is not None]
     return np.array([r.value for r in found]), np.array([r.known for r in found], bool)
 
 
 def draw(found):
-    """One panel for each set. `found`: records by set, basis and group."""
+    """Draw one panel for each set. `found` holds records by set, basis and group."""
     n_columns = 2 if len(found) < 5 else 3
     n_rows = -(-len(found) // n_columns)
     figure = new_figure(8.6, 0.7 + 2.6 * n_rows)
@@ -68,17 +68,17 @@ def _panel(axes, by_basis):
 
 
 def _half(axes, k, records, side, *, equilibrated, **style):
-    """A histogram to one side of a group's position: a quarter of the group in a bin fills it."""
+    """Draw a histogram to one side of a group's position. A quarter of the group in one bin fills the width."""
     values, known = ratios(records, equilibrated=equilibrated)
     counts = np.histogram(values[known], EDGES)[0]
     heights = k + side * 0.44 * np.minimum(4 * counts / len(values), 1)
-    # Bins that are empty are no line.
+    # Empty bins draw no line.
     heights = np.where(counts > 0, heights, np.nan)
     axes.stairs(heights, EDGES, baseline=k, orientation="horizontal", **({"lw": 0} | style))
 
 
 def _shares(axes, k, middle, records):
-    """A bar that is as wide as the share of environments with null directions, by cause."""
+    """Draw a bar that is as wide as the share of environments with null directions, by cause."""
     found = [cause(record) for record in records]
     start, low, high = k - 0.44, middle / 10**0.5, middle * 10**0.5
     for name, color in CAUSES.items():

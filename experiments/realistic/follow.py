@@ -1,4 +1,4 @@
-"""The environments of a path of structures, from frame to frame."""
+"""Follow the environments of a path of structures from frame to frame."""
 
 import numpy as np
 from common import BLUE, GREEN, GREY, VERMILION, new_figure
@@ -9,14 +9,14 @@ from jaxfeat.geometry.symmetry import tolerance_scan
 
 COLORS = {"H": GREY, "C": BLUE, "O": VERMILION}
 WINDOW = 1.0
-"""Å, of the default cutoff. The radius is by this much more than the longest distance: no atom comes, goes or fades."""
+"""Width (Å) of the default cutoff. The radius exceeds the longest distance by it, so that no atom comes, goes or fades."""
 TOLERANCES = (1e-3, 1e-2, 3e-2, 1e-1)
 MARKED = 3
-"""Centers that are named in the figure: those whose sensitivity dips most."""
+"""Number of centers that the figure names: the ones whose sensitivity dips most."""
 
 
 def follow(name, frames, n_max, l_max):
-    """The figure: σ_min/σ_max of every center, and the whole spectrum of the one that dips most, with who moves."""
+    """Draw σ_min/σ_max of every center, and the whole spectrum of the center that dips most, colored by species."""
     symbols = frames[0].get_chemical_symbols()
     longest = max(frame.get_all_distances().max() for frame in frames)
     batch = jaxfeat.environments(frames, longest + WINDOW)
@@ -50,9 +50,9 @@ def follow(name, frames, n_max, l_max):
 
 
 def _shares(spectrum, row, batch, frame, center):
-    """How much of each direction, squared, is a motion of each atom: `(k, atoms)`; in the equilibrated coordinates."""
+    """Return the squared share of each atom in each direction, `(k, atoms)`, in the equilibrated coordinates."""
     squares = np.sum(np.asarray(spectrum.directions[row]) ** 2, -1)
-    # The environment lists neighbors by distance; who they are is told by where they are.
+    # The environment lists neighbors by distance. Their positions tell which atoms they are.
     places = frame.positions - frame.positions[center]
     mask = np.asarray(batch.mask[row])
     apart = np.linalg.norm(np.asarray(batch.positions[row])[mask][:, None] - places, axis=-1)

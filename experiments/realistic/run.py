@@ -1,4 +1,4 @@
-"""How sensitive the power spectrum is on real structures, in the basis that users choose and in a small one.
+"""Measure the sensitivity of the power spectrum on real structures, in the usual basis and in a small one.
 
 python experiments/realistic/run.py [FILE ...] [--path FILE] [--smoke] [--out FOLDER]
 
@@ -27,14 +27,14 @@ from follow import follow
 
 R_CUT = 4.0
 MOST_FRAMES = 50
-"""Frames of a file that are looked at, evenly spaced from the first."""
+"""Number of frames of a file, evenly spaced from the first."""
 RATTLES = (0.0, 0.001, 0.01, 0.05, 0.1, 0.2)
-"""Å, standard deviation of each coordinate."""
+"""Standard deviations of each coordinate, Å."""
 MOST_GROUPS = 6
 
 
 class Set(NamedTuple):
-    """Environments that are looked at together, `(b,)`, the group that each is in, and the order of the groups."""
+    """A set of environments `(b,)`, the group of each environment, and the order of the groups."""
 
     batch: jaxfeat.Environment
     groups: list[str]
@@ -42,7 +42,7 @@ class Set(NamedTuple):
 
 
 def sets(files, smoke):
-    """What is looked at, by name."""
+    """Return the sets by name."""
     if smoke:
         molecules = read("g2")
         chosen = [molecules.names.index(name) for name in ("CH4", "C2H2")]
@@ -87,7 +87,7 @@ def rattled():
 
 
 def bases(smoke):
-    """n_max and l_max by name: the command line's default first."""
+    """Return n_max and l_max by name, with the default of the command line first."""
     return {"default": (2, 3)} if smoke else {"default": (8, 6), "small": (4, 3)}
 
 
@@ -97,7 +97,7 @@ def featurizer(batch, n_max, l_max):
 
 
 def grouped(looked_at, records):
-    """Records that have a spectrum, by group: those groups that have any."""
+    """Return the records with a spectrum by group, without empty groups."""
     members = {name: [] for name in looked_at.order}
     for name, record in zip(looked_at.groups, records, strict=True):
         members[name] += [record] if record["sigma"] else []
@@ -105,7 +105,7 @@ def grouped(looked_at, records):
 
 
 def row(records):
-    """How many there are, quantiles of σ_min/σ_max, how many have null directions of which cause."""
+    """Count the records, the null directions by cause, and give quantiles of σ_min/σ_max."""
     values = (ratios(records, equilibrated=equilibrated)[0] for equilibrated in (True, False))
     quantiles = [f"{q:.0e}" for v in values for q in np.quantile(v, (0.5, 0.01), method="lower")]
     counts = Counter(map(cause, records))

@@ -1,4 +1,4 @@
-"""From random methanes to exact singular points of the power spectrum: how many land, how fast, and on what.
+"""Take random methanes to exact singular points of the power spectrum: count, time and classify the landings.
 
 python experiments/search_methane/run.py [--starts 1000] [--smoke] [--out FOLDER]
 """
@@ -19,10 +19,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from common import BLUE, GREEN, GREY, ORANGE, VERMILION, begin, new_figure, parser, save, show
 
 RADII, MIN_DISTANCE = (0.8, 1.6), 0.6
-"""Å, of starts and as constraints."""
+"""Distances of the hydrogens from the carbon in starts and constraints, Å."""
 SIGMA = 0.3
 SIMPLEX_ITERATIONS = 3000
-"""As in the published search by Nelder and Mead's method."""
+"""Iterations of the published search by the method of Nelder and Mead."""
 CAUSES = {"symmetry": GREY, "incompleteness": VERMILION, "truncation": BLUE}
 
 
@@ -38,7 +38,7 @@ def search(f, starts, exclude, restarts):
 
 
 def simplex(f, starts):
-    """σ_min/σ_max where Nelder and Mead's method is after its iterations, and seconds, for each start."""
+    """Return σ_min/σ_max at the end of the method of Nelder and Mead, and its seconds, for each start."""
 
     @jax.jit
     def ratio(x, env):
@@ -61,7 +61,7 @@ def simplex(f, starts):
 
 
 def shares(points):
-    """Of the landed points, how many have each cause alone, and how many have several."""
+    """Count the landed points that have one cause alone, by cause, and the points that have several."""
     causes = np.stack([points.counts(cause)[points.landed] > 0 for cause in CAUSES])
     alone = {cause: int((causes[i] & (causes.sum(0) == 1)).sum()) for i, cause in enumerate(CAUSES)}
     return alone | {"several": int((causes.sum(0) > 1).sum()), "none": int((causes.sum(0) == 0).sum())}
@@ -118,7 +118,7 @@ def main(argv=None):
     folder = begin(arguments, __file__)
     n, n_simplex, sizes, restarts = arguments.starts, 20, ((6, 8), (6, 5)), 3
     if arguments.smoke:
-        # Before the second restart nothing descends, which takes programs of its own.
+        # Descents begin with the second restart, and compile programs of their own.
         n, n_simplex, sizes, restarts = 8, 0, ((2, 5), (2, 4)), 1
     starts = jaxfeat.manifolds.random_environments(jax.random.key(0), n, ["H"] * 4, RADII, MIN_DISTANCE, None)
     (large, small), wanted = (power_spectrum(*size) for size in sizes), sizes[0]

@@ -1,4 +1,4 @@
-"""What symmetry hides: null directions of environments of rising symmetry, for orders ν = 1 to 4.
+"""Count the null directions of environments of rising symmetry, for orders ν = 1 to 4.
 
 python experiments/symmetry/run.py [--smoke] [--out FOLDER]
 """
@@ -17,7 +17,7 @@ from common import BLUE, GREY, ORANGE, VERMILION, begin, new_figure, parser, sav
 
 FLAT = [[1.1, 0.0, 0.0], [-0.3, 1.4, 0.0], [-0.8, -0.9, 0.0], [0.5, -1.7, 0.0]]
 BUCKLING = [0.5, -0.8, -0.3, 0.6]
-"""How far each neighbor of the planar environment leaves its plane, in units of one height. No rotation does that."""
+"""Heights of the neighbors of the planar environment above its plane, in units of one height. No rotation does this."""
 
 POSITIONS = {
     "generic": [[0.9, -0.3, 0.5], [-0.4, 1.1, 0.7], [0.2, 0.8, -1.3], [-1.2, -0.5, 0.1]],
@@ -27,16 +27,16 @@ POSITIONS = {
     "Td": (1.09 / np.sqrt(3) * np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])).tolist(),
     "Oh": (1.3 * np.concatenate([np.eye(3), -np.eye(3)])).tolist(),
 }
-"""Å; all neighbors are alike, and no atom sits at the center."""
+"""Positions (Å) of like neighbors. No atom sits at the center."""
 
 ROOM = max(map(len, POSITIONS.values()))
-"""One padded size: a featurizer then compiles once, not once an environment."""
+"""The padded size of all environments, so that a featurizer compiles only once."""
 
 COLORS = {"rigid": GREY, "symmetry": BLUE, "incompleteness": VERMILION, "truncation": ORANGE}
 
 
 def featurizers(smoke):
-    """One of each order and group, large enough that nothing is truncated."""
+    """Make one featurizer of each order and group, in a basis that truncates nothing."""
     small = {"n_max": 2, "l_max": 2 if smoke else 3}
     chosen = {
         "ν = 3": jaxfeat.Bispectrum(("H",), **small),
@@ -58,7 +58,7 @@ def environment(positions):
 
 
 def counted(chosen):
-    """Null directions by class, and the nullity in the complete basis, by environment and order."""
+    """Count null directions by class and in the complete basis, by environment and order."""
     found = {}
     for name, positions in POSITIONS.items():
         env = environment(positions)
@@ -69,7 +69,7 @@ def counted(chosen):
 
 
 def buckled(chosen, heights):
-    """Equilibrated σ_min/σ_max on the way out of the plane, by order."""
+    """Compute the equilibrated σ_min/σ_max on the way out of the plane, by order."""
     normal = np.outer(BUCKLING, [0.0, 0.0, 1.0])
     envs = [environment(np.asarray(FLAT) + height * normal) for height in heights]
     return {order: [jaxfeat.null_space(f, env).sensitivity[1] for env in envs] for order, f in chosen.items()}
@@ -92,7 +92,7 @@ def draw(found, heights, ratios):
 
 
 def draw_counts(axes, found):
-    """A bar of 3N displacements for each environment and order, colored by class; a tick at the complete nullity."""
+    """Draw a bar of 3N displacements for each environment and order, colored by class, with a tick at the complete nullity."""
     orders = list(dict.fromkeys(order for _, order in found))
     width, height = 0.88, 0.62
     for (name, order), (null, complete) in found.items():

@@ -1,4 +1,4 @@
-"""What a finite basis hides: rank of the power spectrum's Jacobian against n_max, l_max, the radial basis and σ.
+"""Measure the rank of the power spectrum's Jacobian against n_max, l_max, the radial basis and σ.
 
 python experiments/truncation/run.py [--smoke] [--out FOLDER]
 """
@@ -18,7 +18,7 @@ from common import BLUE, VERMILION, begin, new_figure, parser, save
 
 DIRECTIONS = np.array([[0.9, -0.3, 0.5], [-0.4, 1.1, 0.7], [0.2, 0.8, -1.3], [-1.2, -0.5, 0.1]])
 RADII = {"equal": [1.09] * 4, "unequal": [0.95, 1.1, 1.3, 1.55]}
-"""Å. Four neighbors without any symmetry; which is which matters for two of them at a time."""
+"""Distances of four neighbors without any symmetry, Å. The order matters for two of them at a time."""
 COLORS = {"gto": BLUE, "laplacian": VERMILION}
 SIGMA = 0.3
 R_CUT = 4.0
@@ -82,7 +82,7 @@ def draw(found, widths, lines, bases, n_maxes, l_maxes):
 def main(argv=None):
     arguments = parser(__doc__).parse_args(argv)
     folder = begin(arguments, __file__)
-    # Every pair of sizes is a compilation, and for the Laplacian basis every width is one.
+    # Every pair of sizes compiles a program.
     if arguments.smoke:
         bases, n_maxes, l_maxes, sizes = ("gto",), (2,), (1, 3, 5), ((2, 5),)
     else:
