@@ -58,8 +58,8 @@ MORE = [
 
 
 def positions(rng: np.random.Generator, case: Case, n: int) -> np.ndarray:
-    """Draw environments `(n, k, 3)` between 0.5 Å and r_cut: generic ones, tetrahedra, corners of cubes, planes, and members of
-    the pair family, exact or displaced by 1e-6 to 1e-15 Å."""
+    """Draw environments `(n, k, 3)` between 0.5 Å and r_cut: generic ones, tetrahedra, corners of cubes, planes, and
+    members of the pair family, exact or displaced by 1e-6 to 1e-15 Å."""
     found = []
     for i in range(n):
         directions = rng.normal(size=(case.n_neighbors, 3))
@@ -83,7 +83,8 @@ def positions(rng: np.random.Generator, case: Case, n: int) -> np.ndarray:
 
 
 def errors(case: Case, at: np.ndarray, *, screened: bool) -> np.ndarray:
-    """Return the largest error of the raw and of the equilibrated values of each environment over their floors: `(n, 2)`."""
+    """Return the largest error of the raw and of the equilibrated values of each environment over their floors,
+    `(n, 2)`."""
     f = featurizer(case)
     n, k = at.shape[:2]
     batch = jaxfeat.Environment.stack([jaxfeat.Environment.from_neighbors(one, ["H"] * k) for one in at])
@@ -171,8 +172,8 @@ def _harmonics(l_max: int, at: np.ndarray) -> np.ndarray:
 
 
 def singular_values(matrices: np.ndarray, equilibrated: bool) -> np.ndarray:
-    """Compute the singular values of `(b, m, n)` without those of three rigid motions, descending, by one-sided Jacobi rotations
-    in long doubles."""
+    """Compute the singular values of `(b, m, n)` without those of three rigid motions, descending, by one-sided Jacobi
+    rotations in long doubles."""
     a = np.moveaxis(matrices, 2, 0).copy()
     n = len(a)
     if equilibrated:

@@ -70,7 +70,8 @@ L = l_max + 1 and N neighbors, ν = 2:
 - ν: each feature is a product of ν factors with few coupling coefficients: in proportion to the features.
 """
 SLACK = 0.3
-"""Amount by which a fit over a factor of four may exceed the asymptotic exponent, because caches overflow on the way."""
+"""Amount by which a fit over a factor of four may exceed the asymptotic exponent, because caches overflow on the
+way."""
 
 
 def featurizer(sizes):

@@ -25,9 +25,9 @@ from signature import closed_form, coincidences
 RADII, MIN_DISTANCE = (0.8, 1.6), 0.5
 """Distances of the neighbors from the center in starts and constraints, Å."""
 LENGTH = {1: 0.4, 2: 0.4, 3: 1.2}
-"""Length of the waves of the invariants by order, Å. The invariants are waves in dot products in units of its square. Long
-waves hardly see many pairs, and short waves have minima everywhere in the six products of a triple. Most starts land with
-these lengths."""
+"""Length of the waves of the invariants by order, Å. The invariants are waves in dot products in units of its square.
+Long waves hardly see many pairs, and short waves have minima everywhere in the six products of a triple. Most starts
+land with these lengths."""
 PROCESSES = 2
 SPECIES = {"one species": ("H",), "two species": ("H", "O")}
 
@@ -58,8 +58,8 @@ class Case(NamedTuple):
 
 
 def basis_free(n, nu, rng):
-    """Make random invariants of the tuples of neighbors. They stand for a complete basis of this order, so that symmetry
-    and incompleteness are the only causes."""
+    """Make random invariants of the tuples of neighbors. They stand for a complete basis of this order, so that
+    symmetry and incompleteness are the only causes."""
     drawn = random_invariants(n, nu, "O3", LENGTH[nu], rng)
     center = np.int32(0)
 

@@ -38,7 +38,8 @@ def methanes(azimuths, elevations):
 
 
 def mapped(f, azimuths, elevations):
-    """Compute the pair distance relative to the features, and the equilibrated σ_min/σ_max, on the grid: `(F, L)` each."""
+    """Compute the pair distance relative to the features, and the equilibrated σ_min/σ_max, on the grid: `(F, L)`
+    each."""
     # The loop goes column by column, because the Jacobians of a fine grid would fill a gigabyte.
     columns = [methanes(np.full(len(elevations), azimuth), elevations) for azimuth in azimuths]
     features = np.stack([f(column) for column in columns])
@@ -105,7 +106,8 @@ def inside(points):
 
 
 def spread(n, m):
-    """Return `m` evenly spread indices into `n` points. A column of the map has as many, so that it shares its program."""
+    """Return `m` evenly spread indices into `n` points. A column of the map has as many, so that it shares its
+    program."""
     return np.linspace(0, n - 1, m).round().astype(int)
 
 

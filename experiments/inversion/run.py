@@ -26,8 +26,8 @@ NOISE = 1e-10
 
 
 class Fold(NamedTuple):
-    """The parameters of the law at t = 0: the distance (Å) that t moves along the null direction v, and the direction u and
-    the length κ of D²F[v, v] without its part in the range of J. κ is dσ_min/ds."""
+    """The parameters of the law at t = 0: the distance (Å) that t moves along the null direction v, and the direction u
+    and the length κ of D²F[v, v] without its part in the range of J. κ is dσ_min/ds."""
 
     speed: float
     u: np.ndarray
@@ -127,7 +127,8 @@ def errors(f, environments, offsets, noise, rng, towards=None):
 
 
 def law(smallest, kappa, error):
-    """Return the error (Å) of the environment for an error of the features: sqrt(s² + 2 error/κ) - s with s = σ_min/κ."""
+    """Return the error (Å) of the environment for an error of the features: sqrt(s² + 2 error/κ) - s with s =
+    σ_min/κ."""
     return 2 * error / (np.sqrt(smallest**2 + 2 * kappa * error) + smallest)
 
 
@@ -140,7 +141,8 @@ def rounding(f, environments, rng):
 
 
 def next_to(name, f, curve, offsets, rng):
-    """Measure the errors next to the singular point of a curve by kind, (σ_min/σ_max, error), and the law's parameters."""
+    """Measure the errors next to the singular point of a curve by kind, (σ_min/σ_max, error), and the law's
+    parameters."""
     at = fold(f, curve)
     environments, mirrored = (
         jaxfeat.Environment.stack([curve(sign * s / at.speed) for s in offsets]) for sign in (1, -1)
@@ -217,7 +219,8 @@ class Success(NamedTuple):
 
 
 def successes(fs, smoke, rng):
-    """Count the random methanes, with every atom moved at random, that are recovered, and the congruent ones among them."""
+    """Count the random methanes, with every atom moved at random, that are recovered, and the congruent ones among
+    them."""
     methanes = random_methane(2, 4 if smoke else 100)
     sizes = (0.05, 0.2) if smoke else (0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)
     counted = {}

@@ -45,8 +45,8 @@ def methane(hydrogens):
 
 
 def center_of(hydrogens):
-    """Return the nearest environment with two null directions: all distances are equal, three hydrogens lie in a plane with
-    the carbon, and one lies on its normal."""
+    """Return the nearest environment with two null directions: all distances are equal, three hydrogens lie in a plane
+    with the carbon, and one lies on its normal."""
     units = hydrogens / np.linalg.norm(hydrogens, axis=1, keepdims=True)
     flat = units[list(FLAT)]
     normal = np.linalg.svd(flat)[2][2]
@@ -82,7 +82,8 @@ def angles(batch):
 
 
 def beside(center, null, size, towards):
-    """Return the displacement along the two null directions of the inner point that is nearest to another displacement."""
+    """Return the displacement along the two null directions of the inner point that is nearest to another
+    displacement."""
     along = np.einsum("k,kni->ni", np.einsum("kni,ni->k", null, towards), null)
     return methane(np.asarray(center.positions) + size * along / np.linalg.norm(along))
 

@@ -20,7 +20,8 @@ def cause(record):
 
 
 def ratios(records, *, equilibrated):
-    """Return σ_min/σ_max of records with a spectrum, with the floor in place of null values, and a mask of the others."""
+    """Return σ_min/σ_max of records with a spectrum, with the floor in place of null values, and a mask of the
+    others."""
     found = [r for record in records if (r := sensitivity(record, equilibrated=equilibrated)) is not None]
     return np.array([r.value for r in found]), np.array([r.known for r in found], bool)
 

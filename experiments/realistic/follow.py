@@ -9,7 +9,8 @@ from jaxfeat.geometry.symmetry import tolerance_scan
 
 COLORS = {"H": GREY, "C": BLUE, "O": VERMILION}
 WINDOW = 1.0
-"""Width (Å) of the default cutoff. The radius exceeds the longest distance by it, so that no atom comes, goes or fades."""
+"""Width (Å) of the default cutoff. The radius exceeds the longest distance by it, so that no atom comes, goes or
+fades."""
 TOLERANCES = (1e-3, 1e-2, 3e-2, 1e-1)
 MARKED = 3
 """Number of centers that the figure names: the ones whose sensitivity dips most."""

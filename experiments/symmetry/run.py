@@ -92,7 +92,8 @@ def draw(found, heights, ratios):
 
 
 def draw_counts(axes, found):
-    """Draw a bar of 3N displacements for each environment and order, colored by class, with a tick at the complete nullity."""
+    """Draw a bar of 3N displacements for each environment and order, colored by class, with a tick at the complete
+    nullity."""
     orders = list(dict.fromkeys(order for _, order in found))
     width, height = 0.88, 0.62
     for (name, order), (null, complete) in found.items():
