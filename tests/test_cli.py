@@ -115,9 +115,9 @@ def test_a_scan_into_a_store_goes_on_and_prints_tables(tmp_path, capsys, monkeyp
     assert scan("random-methane:6", "--out", store) == 0
     assert capsys.readouterr().out == first
     for words, message in (
-        (["--out", store, "--json", tmp_path / "s.json"], "--json and --plot hold all environments at once"),
+        (["--out", store, "--json", tmp_path / "s.json"], "--json and --plot hold all environments in memory"),
         (["--out", tmp_path / "s.nc"], "names no store; end it in .zarr"),
-        (["--overwrite"], "are about a store; name one with --out"),
+        (["--overwrite"], "apply to a store; name one with --out"),
         (["--out", store, "--no-positions"], "with positions True, not False; overwrite it"),
     ):
         assert scan("random-methane:6", *words) == 2
@@ -477,8 +477,8 @@ def test_a_sweep_lists_zeros_and_writes_a_data_set_and_a_picture(tmp_path, capsy
         (["pair", "--grid", "dy=0:1:3"], "there is no parameter 'dy'; choose among ax, az"),
         (["pair", "--grid", "cy=1:0:3"], "--grid cy=1:0:3: write NAME=FROM:TO:N with FROM below TO"),
         (["pair", "--grid", "cy=0:1:3", "--set", "az=x"], "--set az=x: write NAME=VALUE with a number"),
-        (["trajectory"], "trajectory is made of structures; name a file"),
-        (["pair", "some.xyz", "--grid", "cy=0:1:3"], "pair is made of no file; leave out some.xyz"),
+        (["trajectory"], "trajectory needs structures; name a file"),
+        (["pair", "some.xyz", "--grid", "cy=0:1:3"], "pair needs no file; leave out some.xyz"),
         (["prl-methane", "--grid", "F=0.7:3.0:4"], "F runs from 0.7 to 3 π; stay within its bounds, 0 to 2 π"),
         (["pair", "--grid", "cy=0:1:3", "--out", "s.txt"], "s.txt names no data set; end it in .nc or .zarr"),
     ],
@@ -500,7 +500,7 @@ def test_files_make_manifolds(tmp_path, monkeypatch, capsys):
     assert "2 environments over q" in capsys.readouterr().out
     for words, message in (
         (["displacement", str(path)], "--along; it holds positions, mode"),
-        (["interpolation", str(path)], "holds one structure; there is no way from one to itself"),
+        (["interpolation", str(path)], "holds one structure, and interpolation needs two"),
         (["trajectory", str(path)], "one frame is no trajectory"),
         (["trajectory", str(path), "--center", "3"], "there is no atom 3, only 0 to 2"),
     ):

@@ -86,7 +86,7 @@ def scenes_of(text):
 @pytest.fixture(scope="module")
 def made(store, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(converge, "usual", lambda orders: [1])
+        patch.setattr(converge, "default_sizes", lambda orders: [1])
         return report(store, tmp_path_factory.mktemp("page"))
 
 

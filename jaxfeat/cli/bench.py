@@ -1,4 +1,4 @@
-"""jaxfeat bench: how fast jaxfeat is on this machine, beside the packages that one would take instead."""
+"""jaxfeat bench: the speed of jaxfeat on this machine, beside that of its peers."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ def add_bench(commands: Any) -> None:
     parser = commands.add_parser(
         "bench",
         help="time jaxfeat beside DScribe, featomic and quippy",
-        description="Time features, Jacobians and singular values of a few works, by jaxfeat and by those of DScribe, "
-        "featomic and quippy that are installed (pip install 'jaxfeat[peers]'): each package in a process of its own, "
-        "all on one core, one after the other again and again. Minutes for each work.",
+        description="Time features, Jacobians and singular values in jaxfeat and in those of DScribe, featomic and "
+        "quippy that are installed (pip install 'jaxfeat[peers]'). Each package runs in a process of its own on one "
+        "core, and they take turns. Each work takes minutes.",
     )
     parser.set_defaults(run=_bench)
     parser.add_argument("--works", nargs="+", metavar="W", help="W1, W1e, W2 ... W6, M (default: all)")

@@ -1,4 +1,4 @@
-"""jaxfeat converge: how large a basis a file of structures needs."""
+"""jaxfeat converge: the size of the basis that a file of structures needs."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxfeat.cli.arguments import ORDERS, add_centers, add_density, add_input, make_featurizer, read_environments
+from jaxfeat.cli.arguments import ORDERS, add_centers, add_density, add_input
+from jaxfeat.cli.inputs import make_featurizer, read_environments
 from jaxfeat.cli.output import PICTURES, check_targets, progress_bar, save_figure, write_json
 
 SAMPLE = 1000
+"""Environments that are drawn by default."""
 
 
 def add_converge(commands: Any) -> None:
     parser = commands.add_parser(
         "converge",
         help="which n_max, l_max and order some structures need",
-        description="Compute singular spectra of the environments of INPUT in every basis of a grid, and say which is "
-        "the smallest that truncates nothing, and from which on a larger one is hardly more sensitive. Lengths are in "
-        "Å.",
+        description="Compute singular spectra of the environments of INPUT in every basis of a grid. Find the smallest "
+        "basis that truncates nothing, and the one above which sensitivity hardly grows. Lengths are in Å.",
     )
     parser.set_defaults(run=_converge)
     add_input(parser)
@@ -53,7 +54,7 @@ def _converge(arguments: argparse.Namespace) -> None:
     drawn = draw_sample(every.center_species, arguments.sample, arguments.seed)
     batch = every[drawn]
     orders = sorted(set(arguments.nu))
-    n_max, l_max = arguments.n_max or usual(orders), arguments.l_max or usual(orders)
+    n_max, l_max = arguments.n_max or default_sizes(orders), arguments.l_max or default_sizes(orders)
     # The species of all environments, because they decide how many features a basis has.
     sizes = {"n_max": n_max[0], "l_max": l_max[0]}
     featurizers = [
@@ -76,8 +77,8 @@ def _converge(arguments: argparse.Namespace) -> None:
     print_convergence(records, share)
 
 
-def usual(orders: Sequence[int]) -> list[int]:
-    """Sizes to try: a bispectrum is large long before a power spectrum is."""
+def default_sizes(orders: Sequence[int]) -> list[int]:
+    """Choose the sizes of the grid: smaller ones above order 2, because the number of features grows with the order."""
     return [2, 4, 6, 8] if max(orders) <= 2 else [1, 2, 3, 4]
 
 

@@ -11,7 +11,7 @@ from types import FrameType
 
 @contextmanager
 def interruptible() -> Iterator[Callable[[], None]]:
-    """Ctrl-C interrupts, as ever; where the exception got lost, what this yields raises it.
+    """Yield a function that raises `KeyboardInterrupt` if Ctrl-C was pressed and its exception got lost.
 
     Python drops exceptions in callbacks of its garbage collector, and JAX has such a callback.
     """
@@ -22,16 +22,16 @@ def interruptible() -> Iterator[Callable[[], None]]:
         pressed = True
         raise KeyboardInterrupt
 
-    def go_on() -> None:
+    def raise_if_pressed() -> None:
         if pressed:
             raise KeyboardInterrupt
 
-    # Where there is another handler, its owner sees to it.
+    # Another handler than Python's own is left in place.
     usual = current_thread() is main_thread() and signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if usual:
         signal.signal(signal.SIGINT, press)
     try:
-        yield go_on
+        yield raise_if_pressed
     finally:
         if usual:
             signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,4 +1,4 @@
-"""What commands show while they work, and the files that they leave."""
+"""Progress bars, and files that are written whole or not at all."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ PICTURES = (".pdf", ".png", ".svg")
 
 
 @contextmanager
-def progress_bar(what: str, total: int | None, resumes: bool = False) -> Iterator[Callable[[int, int | None], None]]:
-    """A bar with rate and time left on a terminal; elsewhere one line.
+def progress_bar(subject: str, total: int | None, resumes: bool = False) -> Iterator[Callable[[int, int | None], None]]:
+    """Show a bar with rate and remaining time on a terminal, and a single line elsewhere.
 
-    `resumes`: what is done when progress is first reported was done before, and does not count to the rate.
+    Yield a function of the number of items done and their total. If `resumes`, items that are done at its first call
+    were done before and do not count in the rate.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TimeRemainingColumn
@@ -29,24 +30,24 @@ def progress_bar(what: str, total: int | None, resumes: bool = False) -> Iterato
 
     class Rate(ProgressColumn):
         def render(self, task: Task) -> Text:
-            # Over the whole time, compilation included: what rich calls speed forgets slow beginnings.
+            # The mean over the whole time, compilation included. The speed of rich forgets slow beginnings.
             rate = (task.completed - task.fields["before"]) / task.elapsed if task.elapsed else 0.0
             return Text(f"{rate:.0f}/s" if rate >= 10 else f"{rate:.1f}/s", style="progress.data.speed")
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        console.print(f"{what} ...", highlight=False)
-        with interruptible() as go_on:
-            yield lambda done, total: go_on()
+        console.print(f"{subject} ...", highlight=False)
+        with interruptible() as raise_if_interrupted:
+            yield lambda done, total: raise_if_interrupted()
         return
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as bar, interruptible() as go_on:
-        task = bar.add_task(what, total=total, before=0)
+    with Progress(*columns, console=console) as bar, interruptible() as raise_if_interrupted:
+        task = bar.add_task(subject, total=total, before=0)
         first = resumes
 
         def show(done: int, total: int | None) -> None:
             nonlocal first
-            go_on()
+            raise_if_interrupted()
             if first:
                 bar.update(task, before=done)
                 first = False
@@ -56,7 +57,7 @@ def progress_bar(what: str, total: int | None, resumes: bool = False) -> Iterato
 
 
 def check_targets(data: Path | None, picture: Path | None) -> None:
-    """Raise `ReadError` for files that could not be written once everything is computed."""
+    """Raise `ReadError` if a file could not be written after the computation."""
     from jaxfeat.geometry.files.write import check_folder
 
     for target in filter(None, (data, picture)):
@@ -69,7 +70,7 @@ def check_targets(data: Path | None, picture: Path | None) -> None:
 
 @contextmanager
 def open_replacement(path: Path) -> Iterator[IO[bytes]]:
-    """A file that takes its place when it is complete, and not before."""
+    """Open a file that replaces `path` when it is complete. If there is an error, `path` stays as it was."""
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
         try:
             yield file
@@ -83,13 +84,13 @@ def open_replacement(path: Path) -> Iterator[IO[bytes]]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Objects, with null for what JSON has no number for."""
+    """Write a value as JSON, with null for NaN and infinity."""
     with open_replacement(path) as file:
         file.write(json.dumps(_finite(value), allow_nan=False).encode())
 
 
 def save_figure(path: Path, figure: Any) -> None:
-    """A matplotlib figure as a picture of the kind that the file's name ends in."""
+    """Write a matplotlib figure in the format of the file's suffix."""
     with open_replacement(path) as file:
         figure.savefig(file, format=path.suffix[1:])
 

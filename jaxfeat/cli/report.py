@@ -1,4 +1,4 @@
-"""jaxfeat report: one page about a stored sweep."""
+"""jaxfeat report: one page about the store of a sweep."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ if TYPE_CHECKING:
     from jaxfeat.store.reader import StoreReader
 
 SAMPLE = 100
+"""Environments that are drawn for the advice by default."""
 
 
 def add_report(commands: Any) -> None:
     parser = commands.add_parser(
         "report",
-        help="one page about a stored sweep, for the browser",
-        description="Make one HTML page of STORE that needs nothing else: what was found, how the sensitivity is "
-        "distributed, the most blind environments with what the descriptor does not see of them in three dimensions, "
-        "and which basis to take. An unfinished sweep can be reported as well.",
+        help="one page about the store of a sweep, for the browser",
+        description="Write one self-contained HTML page about STORE: null directions by cause, the distribution of the "
+        "sensitivity, the most blind environments with their invisible displacements in three dimensions, and advice "
+        "on the basis. The sweep need not be complete.",
     )
     parser.set_defaults(run=_report)
-    parser.add_argument("store", type=Path, metavar="STORE", help="a store that a sweep was written to")
+    parser.add_argument("store", type=Path, metavar="STORE", help="store that a sweep has written")
     parser.add_argument(
         "-o", "--output", type=Path, default=Path("report.html"), metavar="FILE", help="the page (default: %(default)s)"
     )
@@ -42,7 +43,7 @@ def add_report(commands: Any) -> None:
         "(default: %(default)s)",
     )
     add_trust(parser)
-    parser.add_argument("--no-advice", action="store_true", help="leave out which basis to take: faster")
+    parser.add_argument("--no-advice", action="store_true", help="leave out the advice on the basis, which takes time")
 
 
 def _report(arguments: argparse.Namespace) -> None:
@@ -56,31 +57,31 @@ def _report(arguments: argparse.Namespace) -> None:
     check_targets(arguments.output, None)
     if arguments.sample < 0:
         raise GeometryError(f"a sample of {arguments.sample} cannot be drawn; draw more, or 0 for all.")
-    stored = StoreReader(arguments.store)
-    f, lacking = _featurizer(stored, arguments)
-    tally = StoreSummary(stored.causes)
-    with progress_bar(f"{stored.n_rows} environments", stored.n_rows) as progress:
-        for columns in stored.row_slices():
+    store = StoreReader(arguments.store)
+    f, lacking = _featurizer(store, arguments)
+    tally = StoreSummary(store.causes)
+    with progress_bar(f"{store.n_rows} environments", store.n_rows) as progress:
+        for columns in store.row_slices():
             tally.add(columns)
-            progress(tally.total, stored.n_rows)
+            progress(tally.total, store.n_rows)
     if not tally.done:
-        raise ReadError(f"{stored.path} holds no finished environment yet; report it when the sweep has gone on.")
+        raise ReadError(f"{store.path} holds no finished environment yet; report it later in the sweep.")
     examples = tally.examples()
     exhibits = [Exhibit(example) for example in examples]
     basis, shown = Advice(missing=lacking or "Left out (--no-advice)."), None
     if f is not None:
-        exhibits, shown = _exhibits(f, stored, examples), viewer()
+        exhibits, shown = _exhibits(f, store, examples), viewer()
         if not arguments.no_advice:
-            basis = _basis(f, stored, arguments.sample)
+            basis = _basis(f, store, arguments.sample)
     text = page(
-        title=Path(str(stored.attributes.get("input") or stored.path)).name,
-        descriptor=stored.featurizer_spec(),
-        attributes=stored.attributes,
+        title=Path(str(store.attributes.get("input") or store.path)).name,
+        descriptor=store.featurizer_spec(),
+        attributes=store.attributes,
         tally=tally,
         exhibits=exhibits,
         basis=basis,
         symbols=SYMBOLS,
-        made={"report made": datetime.now(UTC).isoformat(timespec="seconds"), "report of": str(stored.path)},
+        made={"report made": datetime.now(UTC).isoformat(timespec="seconds"), "report of": str(store.path)},
         lacking=lacking,
         shown=shown,
     )
@@ -93,21 +94,21 @@ def _report(arguments: argparse.Namespace) -> None:
         print(MISSING)
 
 
-def _featurizer(stored: StoreReader, arguments: argparse.Namespace) -> tuple[AbstractFeaturizer | None, str]:
-    """What to compute with, or why nothing can be computed, in a sentence."""
+def _featurizer(store: StoreReader, arguments: argparse.Namespace) -> tuple[AbstractFeaturizer | None, str]:
+    """Make the featurizer of the store. If that is impossible, return the reason in a sentence."""
     from jaxfeat.errors import BasisError
     from jaxfeat.features.base import AbstractFeaturizer
 
-    if not stored.has_positions:
+    if not store.has_positions:
         return None, "This store holds no positions."
     try:
-        f = make_from_spec(stored.featurizer_spec(), arguments)
+        f = make_from_spec(store.featurizer_spec(), arguments)
     except BasisError as error:
         return None, f"The featurizer of this store cannot be made again: {error}"
     return (f, "") if isinstance(f, AbstractFeaturizer) else (None, "This store is not of environments.")
 
 
-def _exhibits(f: AbstractFeaturizer, stored: StoreReader, examples: list[Example]) -> list[Exhibit]:
+def _exhibits(f: AbstractFeaturizer, store: StoreReader, examples: list[Example]) -> list[Exhibit]:
     from jaxfeat.geometry.species import SYMBOLS
     from jaxfeat.nulls.examples import make_examples
     from jaxfeat.report.page import Exhibit
@@ -115,7 +116,7 @@ def _exhibits(f: AbstractFeaturizer, stored: StoreReader, examples: list[Example
 
     if not examples:
         return []
-    batch = stored.environments([example.row for example in examples])
+    batch = store.environments([example.row for example in examples])
     with progress_bar(f"null directions of {len(examples)} environments", len(examples)) as progress:
         found = make_examples(f, batch, progress)
     exhibits = []
@@ -135,20 +136,20 @@ def _name(direction: Any) -> str:
     return direction.cause + (f", {direction.place} of {direction.of}" if direction.of > 1 else "")
 
 
-def _basis(f: AbstractFeaturizer, stored: StoreReader, size: int) -> Advice:
+def _basis(f: AbstractFeaturizer, store: StoreReader, size: int) -> Advice:
     import numpy as np
 
     from jaxfeat.choose.converge import converge, draw_sample, make_grids
-    from jaxfeat.cli.converge import usual
+    from jaxfeat.cli.converge import default_sizes
     from jaxfeat.errors import BasisError, GeometryError
     from jaxfeat.report.page import Advice
 
-    done = np.flatnonzero(stored.column("n_values") > 0)
+    done = np.flatnonzero(store.column("n_values") > 0)
     own = (f.sizes.get("n_max", 0), f.sizes.get("l_max", 0))
     try:
-        rows = done[draw_sample(stored.column("center_species")[done], size)]
-        batch = stored.environments(rows)
-        n_max, l_max = (sorted({*usual([f.nu or 1]), mine}) for mine in own)
+        rows = done[draw_sample(store.column("center_species")[done], size)]
+        batch = store.environments(rows)
+        n_max, l_max = (sorted({*default_sizes([f.nu or 1]), mine}) for mine in own)
         n_bases = sum(map(len, make_grids([f], batch, n_max, l_max)))
     except (BasisError, GeometryError) as error:
         return Advice(missing=f"This could not be worked out: {error}")

@@ -6,15 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from jaxfeat.cli.arguments import (
-    add_centers,
-    add_descriptor,
-    add_input,
-    make_featurizer,
-    make_title,
-    open_frames,
-    read_environments,
-)
+from jaxfeat.cli.arguments import add_centers, add_descriptor, add_input
+from jaxfeat.cli.inputs import make_featurizer, make_title, open_frames, read_environments
 from jaxfeat.cli.output import PICTURES, check_targets, progress_bar, save_figure, write_json
 from jaxfeat.errors import ReadError
 
@@ -23,7 +16,7 @@ def add_scan(commands: Any) -> None:
     parser = commands.add_parser(
         "scan",
         help="singular spectra of every environment of a file",
-        description="Compute features, exact Jacobians and singular spectra of every environment of INPUT, and say "
+        description="Compute features, exact Jacobians and singular spectra of every environment of INPUT, and find "
         "where the descriptor is blind. Lengths are in Å.",
     )
     parser.set_defaults(run=_scan)
@@ -33,7 +26,7 @@ def add_scan(commands: Any) -> None:
     parser.add_argument(
         "--screened",
         action="store_true",
-        help="values from the Gram matrix where they are above its floor, by QR elsewhere: faster",
+        help="take values well above their floor from the Gram matrix, which is faster",
     )
     results = parser.add_argument_group("results")
     results.add_argument("--json", type=Path, metavar="FILE", help="write one object per environment")
@@ -42,26 +35,25 @@ def add_scan(commands: Any) -> None:
         "--out",
         type=Path,
         metavar="STORE.zarr",
-        help="for any number of environments: write into a zarr store as they come; interrupted, the same command goes "
-        "on",
+        help="write a zarr store chunk by chunk, for any number of environments; the same command resumes it",
     )
-    results.add_argument("--overwrite", action="store_true", help="replace the store, rather than go on with it")
-    results.add_argument("--no-positions", action="store_true", help="keep positions out of the store")
-    workers = parser.add_argument_group("who works on a store")
+    results.add_argument("--overwrite", action="store_true", help="replace the store instead of resuming it")
+    results.add_argument("--no-positions", action="store_true", help="leave positions out of the store")
+    workers = parser.add_argument_group("the workers of a store")
     workers.add_argument(
         "--cluster",
-        type=_cluster,
+        type=_parse_cluster,
         metavar="dask[=ADDRESS]",
-        help="the workers of a dask scheduler, or processes of this machine, which other users of it can reach; needs "
-        "jaxfeat[cluster]",
+        help="compute with the workers of a dask scheduler, or with processes of this machine, which its other users "
+        "can reach; needs jaxfeat[cluster]",
     )
     workers.add_argument(
-        "--workers", type=int, metavar="N", help="processes of this machine (default: one for each device or core)"
+        "--workers", type=int, metavar="N", help="number of processes (default: one for each device or core)"
     )
 
 
-def _cluster(text: str) -> str:
-    """The address of a scheduler, "" where there is none yet."""
+def _parse_cluster(text: str) -> str:
+    """Parse the address of a scheduler, "" if this command starts one."""
     kind, _, address = text.partition("=")
     if kind != "dask" or text == "dask=":
         raise argparse.ArgumentTypeError(f"{text!r} is no cluster; give dask, or dask=ADDRESS of a scheduler.")
@@ -73,9 +65,9 @@ def _scan(arguments: argparse.Namespace) -> None:
         _scan_into_store(arguments)
         return
     if arguments.overwrite or arguments.no_positions:
-        raise ReadError("--overwrite and --no-positions are about a store; name one with --out.")
+        raise ReadError("--overwrite and --no-positions apply to a store; name one with --out.")
     if arguments.cluster is not None or arguments.workers is not None:
-        raise ReadError("--cluster and --workers are about who works on a store; name one with --out.")
+        raise ReadError("--cluster and --workers apply to a store; name one with --out.")
 
     from jaxfeat.nulls.scan import explain_environments, scan
     from jaxfeat.report.scan_plot import plot
@@ -86,7 +78,7 @@ def _scan(arguments: argparse.Namespace) -> None:
     f = make_featurizer(arguments, batch)
     with progress_bar(f"{len(batch)} environments", len(batch)) as progress:
         records = scan(f, batch, progress=progress, screened=arguments.screened)
-    records = [_named(record, source.names[record["structure"]]) for record in records]
+    records = [_add_name(record, source.names[record["structure"]]) for record in records]
     if arguments.json is not None:
         write_json(arguments.json, records)
     if arguments.plot is not None:
@@ -105,15 +97,15 @@ def _scan_into_store(arguments: argparse.Namespace) -> None:
 
     if arguments.json is not None or arguments.plot is not None:
         raise ReadError(
-            "--json and --plot hold all environments at once, which --out is there to avoid; leave one out."
+            "--json and --plot hold all environments in memory, which --out avoids; leave out --out, or the others."
         )
     if arguments.out.suffix != ".zarr":
         raise ReadError(f"{arguments.out} names no store; end it in .zarr.")
-    cluster = _cluster_of(arguments)
+    cluster = _choose_cluster(arguments)
     frames = open_frames(arguments)
     f = make_featurizer(arguments, frames)
-    what = "environments" if frames.total is None else f"{frames.total} environments"
-    with progress_bar(what, frames.total, resumes=True) as progress:
+    subject = "environments" if frames.total is None else f"{frames.total} environments"
+    with progress_bar(subject, frames.total, resumes=True) as progress:
         sweep(
             f,
             frames,
@@ -125,33 +117,32 @@ def _scan_into_store(arguments: argparse.Namespace) -> None:
             command=arguments.command_line,
             cluster=cluster,
         )
-    stored = StoreReader(arguments.out)
-    tally = StoreSummary(stored.causes)
-    for columns in stored.row_slices():
-        tally.add(columns)
-    blind = [one.row for one in most_blind(tally)]
-    why = (
-        explain_environments(f, stored.environments(blind), range(len(blind)))
-        if stored.has_positions
-        else [""] * len(blind)
-    )
-    print_store(tally, why, frames.label, SYMBOLS)
+    store = StoreReader(arguments.out)
+    summary = StoreSummary(store.causes)
+    for columns in store.row_slices():
+        summary.add(columns)
+    blind = [one.row for one in most_blind(summary)]
+    why = [""] * len(blind)
+    if store.has_positions:
+        why = explain_environments(f, store.environments(blind), range(len(blind)))
+    print_store(summary, why, frames.label, SYMBOLS)
 
 
-def _cluster_of(arguments: argparse.Namespace) -> str | int | None:
-    """As `sweep` takes it."""
+def _choose_cluster(arguments: argparse.Namespace) -> str | int | None:
+    """Choose the `cluster` of `sweep`."""
     if arguments.cluster is None:
         if arguments.workers is not None:
-            raise ReadError("--workers are those of a cluster; add --cluster dask.")
+            raise ReadError("--workers applies to a cluster; add --cluster dask.")
         return None
     from jaxfeat.store.cluster import local_processes
 
     if not arguments.cluster:
         return local_processes() if arguments.workers is None else int(arguments.workers)
     if arguments.workers is not None:
-        raise ReadError(f"the workers of {arguments.cluster} are its own; leave out --workers.")
+        raise ReadError(f"the scheduler at {arguments.cluster} has workers of its own; leave out --workers.")
     return str(arguments.cluster)
 
 
-def _named(record: dict[str, Any], name: str) -> dict[str, Any]:
+def _add_name(record: dict[str, Any], name: str) -> dict[str, Any]:
+    # The name comes third, as in former files.
     return {"structure": record["structure"], "center": record["center"], "name": name, **record}

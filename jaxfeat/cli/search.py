@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jaxfeat.cli.arguments import add_descriptor, make_featurizer, make_title
+from jaxfeat.cli.arguments import add_descriptor
+from jaxfeat.cli.inputs import make_featurizer, make_title
 from jaxfeat.cli.output import PICTURES, check_targets, open_replacement, progress_bar, save_figure
 from jaxfeat.errors import ReadError
 
@@ -18,33 +19,42 @@ def add_search(commands: Any) -> None:
     parser = commands.add_parser(
         "search",
         help="go from random environments to exact singular points",
-        description="Start at random environments, go to exact singular points of the descriptor nearby, and say of "
-        "each kind found why it is singular and what would lift it. Lengths are in Å.",
+        description="Go from random environments to exact singular points of the descriptor nearby. For each kind of "
+        "points, find why it is singular and what would lift that. Lengths are in Å.",
     )
     parser.set_defaults(run=_search)
     starts = parser.add_argument_group("starts")
-    starts.add_argument("--starts", type=int, default=200, help="how many (default: %(default)s)")
-    starts.add_argument("--neighbors", type=int, default=4, help="of each environment (default: %(default)s)")
+    starts.add_argument("--starts", type=int, default=200, help="number of environments (default: %(default)s)")
+    starts.add_argument("--neighbors", type=int, default=4, help="number of neighbors of each (default: %(default)s)")
     starts.add_argument(
-        "--symbols", nargs="+", metavar="X", help="of the neighbors, one for all or one for each (default: H)"
+        "--symbols", nargs="+", metavar="X", help="symbols of the neighbors, one for all or one for each (default: H)"
     )
     starts.add_argument("--center", metavar="X", default="C", help="symbol of the center (default: %(default)s)")
     starts.add_argument(
-        "--radii", type=float, nargs=2, default=(0.8, 1.6), metavar=("MIN", "MAX"), help="(default: 0.8 1.6)"
+        "--radii",
+        type=float,
+        nargs=2,
+        default=(0.8, 1.6),
+        metavar=("MIN", "MAX"),
+        help="bounds of the distances from the center (default: 0.8 1.6)",
     )
-    starts.add_argument("--min-distance", type=float, default=0.6, help="between neighbors (default: %(default)s)")
-    starts.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
-    how = parser.add_argument_group("the search")
-    how.add_argument("--exclude", choices=("symmetric",), help="go to spurious points only")
-    how.add_argument("--restarts", type=int, default=3, help="of a start, at most (default: %(default)s)")
+    starts.add_argument(
+        "--min-distance", type=float, default=0.6, help="smallest distance between neighbors (default: %(default)s)"
+    )
+    starts.add_argument("--seed", type=int, default=0, help="seed of the random numbers (default: %(default)s)")
+    search = parser.add_argument_group("the search")
+    search.add_argument("--exclude", choices=("symmetric",), help="avoid symmetric points")
+    search.add_argument(
+        "--restarts", type=int, default=3, help="largest number of restarts for each start (default: %(default)s)"
+    )
     add_descriptor(parser)
     results = parser.add_argument_group("results")
     results.add_argument(
         "--out",
         type=Path,
         metavar="FILE",
-        help="write the data set (.nc or .zarr), and FILE.xyz beside it: the "
-        "points, with their null displacements as forces for viewers to draw",
+        help="write the data set (.nc or .zarr), and FILE.xyz with the points and their null displacements, as forces "
+        "for viewers to draw",
     )
     results.add_argument("--plot", type=Path, metavar="FILE", help=f"draw a picture: {', '.join(PICTURES)}")
 
@@ -86,7 +96,7 @@ def _search(arguments: argparse.Namespace) -> None:
             restarts=arguments.restarts,
             progress=progress,
         )
-    described = [_described(points, kind, symbols) for kind in points.kinds()]
+    described = [_describe(points, kind, symbols) for kind in points.kinds()]
     print_families(described, points.status.tolist())
     if arguments.out is not None:
         attributes = provenance(f) | {"command": arguments.command_line}
@@ -96,15 +106,15 @@ def _search(arguments: argparse.Namespace) -> None:
         with open_replacement(arguments.out.with_name(f"{arguments.out.name}.xyz")) as file:
             write_extxyz(file, points.environments[landed], points.directions[landed], info)
     if arguments.plot is not None:
-        what = f"{arguments.neighbors} neighbors"
-        save_figure(arguments.plot, plot_families(described, make_title(f, what)))
+        title = make_title(f, f"{arguments.neighbors} neighbors")
+        save_figure(arguments.plot, plot_families(described, title))
 
 
-def _described(points: SingularPoints, kind: SingularKind, symbols: list[str]) -> dict[str, Any]:
-    """A kind of singular points as the tables and pictures take it, with its most exact point as the example."""
+def _describe(points: SingularPoints, kind: SingularKind, symbols: list[str]) -> dict[str, Any]:
+    """Describe a kind of singular points for tables and pictures, by the example of its most exact point."""
     example = int(kind.members[0])
     null = points.null_space[example]
-    # Causes that are not certain count directions within the tolerance; J has fewer.
+    # Uncertain causes count all directions within the tolerance, and J may have fewer null directions.
     doubtful = {kind.status: null.nullity - null.rigid if null is not None else 1}
     return {
         "cause": kind.counts if kind.status == "ok" else doubtful,

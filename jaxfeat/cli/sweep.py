@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jaxfeat.cli.arguments import add_descriptor, add_reading, choose_r_cut, make_featurizer, make_title, read_options
+from jaxfeat.cli.arguments import add_descriptor, add_read_options
+from jaxfeat.cli.inputs import choose_r_cut, make_featurizer, make_title, read_options
 from jaxfeat.cli.output import PICTURES, check_targets, progress_bar, save_figure
 from jaxfeat.errors import GeometryError, ReadError, SpeciesError
 
@@ -31,8 +32,8 @@ def add_sweep(commands: Any) -> None:
     parser = commands.add_parser(
         "sweep",
         help="singular spectra over the parameters of a family of environments",
-        description="Sweep one or two parameters of FAMILY, map σ_min/σ_max, and find where it vanishes. Lengths are "
-        f"in Å, angles in units of π. Families and their parameters: {listed}.",
+        description="Sweep one or two parameters of FAMILY, map σ_min/σ_max, and find its zeros. Lengths are in Å, "
+        f"angles in units of π. Families and their parameters: {listed}.",
     )
     parser.set_defaults(run=_sweep)
     parser.add_argument("family", metavar="FAMILY", choices=FAMILIES, help=", ".join(FAMILIES))
@@ -43,16 +44,23 @@ def add_sweep(commands: Any) -> None:
         action="append",
         default=[],
         metavar="NAME=FROM:TO:N",
-        help="values of one parameter; once or twice. Default: 41 values between the bounds of each",
+        help="values of one parameter; give it once or twice (default: 41 values between the bounds of each)",
     )
     family.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="hold a parameter elsewhere than by default"
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="value of a parameter that is not on the grid"
     )
     family.add_argument("--sign", type=int, default=1, choices=(1, -1), help="member of a pair (default: %(default)s)")
-    family.add_argument("--neighbors", type=int, default=4, help="of planar and equal-radii (default: %(default)s)")
+    family.add_argument(
+        "--neighbors",
+        type=int,
+        default=4,
+        help="number of neighbors, for planar and equal-radii (default: %(default)s)",
+    )
     family.add_argument("--center", type=int, default=0, help="index of the center in FILE (default: %(default)s)")
-    family.add_argument("--along", metavar="ARRAY", help="array of FILE, one vector an atom, to displace along")
-    add_reading(parser)
+    family.add_argument(
+        "--along", metavar="ARRAY", help="array of FILE with a vector for each atom, the direction of displacement"
+    )
+    add_read_options(parser)
     add_descriptor(parser)
     results = parser.add_argument_group("results")
     results.add_argument("--out", type=Path, metavar="FILE", help="write the data set: NetCDF (.nc) or zarr (.zarr)")
@@ -66,8 +74,8 @@ def _sweep(arguments: argparse.Namespace) -> None:
     from jaxfeat.store.sweep import sweep
 
     check_targets(None, arguments.plot)
-    manifold = _manifold(arguments)
-    grid = _grid(arguments, manifold)
+    manifold = _make_manifold(arguments)
+    grid = _parse_grid(arguments, manifold)
     generic = manifold(*manifold.values())
     f = make_featurizer(arguments, Environment.stack([generic]))
     with progress_bar("environments", None) as progress:
@@ -77,15 +85,15 @@ def _sweep(arguments: argparse.Namespace) -> None:
         save_figure(arguments.plot, plot_sweep(ds, make_title(f, arguments.family)))
 
 
-def _manifold(arguments: argparse.Namespace) -> AbstractManifold:
+def _make_manifold(arguments: argparse.Namespace) -> AbstractManifold:
     from jaxfeat import manifolds
     from jaxfeat.geometry.files.options import ReadOptions, parse_read_options
 
     named = arguments.family
     if named not in FROM_FILES and arguments.files:
-        raise ReadError(f"{named} is made of no file; leave out {', '.join(arguments.files)}.")
+        raise ReadError(f"{named} needs no file; leave out {', '.join(arguments.files)}.")
     if named not in FROM_FILES and parse_read_options(**read_options(arguments)) != ReadOptions():
-        raise ReadError(f"{named} is made of no file; leave out the options of files.")
+        raise ReadError(f"{named} needs no file; leave out the options of files.")
     if named == "prl-methane":
         return manifolds.prl_methane(arguments.sign)
     if named == "pair":
@@ -97,25 +105,25 @@ def _manifold(arguments: argparse.Namespace) -> AbstractManifold:
     if named == "equal-radii":
         return manifolds.equal_radii(arguments.neighbors)
     try:
-        return _from_files(arguments)
+        return _make_from_files(arguments)
     except (GeometryError, SpeciesError) as error:
         raise type(error)(f"{', '.join(arguments.files)}: {error}") from error
 
 
-def _from_files(arguments: argparse.Namespace) -> AbstractManifold:
+def _make_from_files(arguments: argparse.Namespace) -> AbstractManifold:
     from jaxfeat import manifolds
     from jaxfeat.geometry.files.read import per_atom_arrays, read
     from jaxfeat.geometry.follow import follow_center
 
     if not arguments.files:
-        raise ReadError(f"{arguments.family} is made of structures; name a file of them.")
+        raise ReadError(f"{arguments.family} needs structures; name a file.")
     frames = [atoms for file in arguments.files for atoms in read(file, **read_options(arguments)).atoms]
     if arguments.family == "trajectory":
         return manifolds.trajectory(follow_center(frames, choose_r_cut(arguments), arguments.center).environments)
     if arguments.family == "interpolation":
         if len(frames) < 2:
-            raise ReadError(f"{arguments.files[0]} holds one structure; there is no way from one to itself.")
-        return _interpolation(arguments, frames)
+            raise ReadError(f"{arguments.files[0]} holds one structure, and interpolation needs two.")
+        return _make_interpolation(arguments, frames)
     arrays = per_atom_arrays(frames[0])
     if arguments.along is None or arguments.along not in arrays:
         held = ", ".join(name for name, array in arrays.items() if array.shape == (len(frames[0]), 3))
@@ -128,16 +136,16 @@ def _from_files(arguments: argparse.Namespace) -> AbstractManifold:
     return manifolds.displacement(found.environments[0], {"q": moved})
 
 
-def _interpolation(arguments: argparse.Namespace, frames: list[Any]) -> AbstractManifold:
+def _make_interpolation(arguments: argparse.Namespace, frames: list[Any]) -> AbstractManifold:
     from jaxfeat import manifolds
     from jaxfeat.geometry.follow import follow_center
 
-    # All atoms of both ends, near or far: which of them are in reach on the way is the cutoff's matter.
+    # All atoms of both ends, because an atom may come within the cutoff on the way.
     ends = [follow_center([frame], float("inf"), arguments.center).environments[0] for frame in (frames[0], frames[-1])]
     return manifolds.interpolation(*ends)
 
 
-def _grid(arguments: argparse.Namespace, manifold: AbstractManifold) -> dict[str, Any] | None:
+def _parse_grid(arguments: argparse.Namespace, manifold: AbstractManifold) -> dict[str, Any] | None:
     import numpy as np
 
     from jaxfeat.store.sweep_manifold import GRID_POINTS

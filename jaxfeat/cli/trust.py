@@ -1,4 +1,4 @@
-"""Featurizers of files and stores whose classes are not jaxfeat's: nothing is imported that nobody asked for."""
+"""Featurizers whose spec names a class outside jaxfeat. Its module is imported only with --trust."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from jaxfeat.errors import BasisError
 
 
 def add_trust(options: Any) -> None:
+    """Add --trust."""
     options.add_argument(
         "--trust",
         action="store_true",
-        help="import the modules of classes outside jaxfeat that a spec names, which runs their code; they are looked "
-        "for in the current folder too",
+        help="import the modules of classes outside jaxfeat that a spec names, which runs their code; the current "
+        "folder is searched too",
     )
 
 
 def make_from_spec(spec: Any, arguments: argparse.Namespace) -> Any:
-    """Make what a spec stands for. With `--trust`, say what is imported for it.
+    """Make the featurizer of a spec. With --trust, print the modules that are imported for it.
 
-    **Raises:** `BasisError` for a class outside jaxfeat without `--trust`; otherwise as `jaxfeat.from_spec`.
+    **Raises:** `BasisError` for a class outside jaxfeat without --trust; otherwise as `jaxfeat.from_spec`.
     """
     from jaxfeat.features.spec import foreign, from_spec, origin
 
@@ -37,8 +38,8 @@ def make_from_spec(spec: Any, arguments: argparse.Namespace) -> Any:
             raise BasisError(
                 f"kind is {kind!r}, which would import {module} ({file}) and run its code; add --trust if you know it."
             )
-        print(f"importing {module} ({file}) for {kind}, as --trust has it.", file=sys.stderr)
+        print(f"importing {module} ({file}) for {kind}, because of --trust.", file=sys.stderr)
         if folder not in sys.path:
-            # Last, so that no file here takes the place of a module that is installed.
+            # At the end, so that no file here hides an installed module.
             sys.path.append(folder)
     return from_spec(spec, arguments.trust)

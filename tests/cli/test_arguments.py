@@ -81,7 +81,7 @@ def test_options_of_files_reach_every_command(asked):
         (["scan", "w.xyz", "--centers", "5"], "w.xyz: H2O: there is no atom 5"),
         (["scan", "w.xyz", "--species", "O", "--out", "s.zarr"], "w.xyz: species H not among the featurizer's (O)"),
         (["scan", "g2", "--index", "3"], "g2 is a built-in set; leave out the options of files"),
-        (["sweep", "prl-methane", "--skip-ghosts"], "prl-methane is made of no file; leave out the options"),
+        (["sweep", "prl-methane", "--skip-ghosts"], "prl-methane needs no file; leave out the options"),
         (["sweep", "trajectory", "w.xyz", "--center", "7"], "w.xyz: there is no atom 7, only 0 to 2"),
     ],
 )

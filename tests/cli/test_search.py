@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from jaxfeat.cli.search import _described
+from jaxfeat.cli.search import _describe
 from jaxfeat.singular.singular_points import SingularKind
 
 
@@ -24,4 +24,4 @@ def test_null_directions_are_those_of_the_jacobian(status, counts, null, shown):
         cure=lambda index: {"cause": "why"},
     )  # fmt: skip
     kind = SingularKind(counts, "C_1", 3, status, np.asarray([0]), 1)
-    assert _described(points, kind, ["H", "H"])["cause"] == shown
+    assert _describe(points, kind, ["H", "H"])["cause"] == shown

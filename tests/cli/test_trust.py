@@ -11,8 +11,7 @@ import pytest
 import zarr
 
 import jaxfeat
-from jaxfeat import cli
-from jaxfeat.cli import main, report
+from jaxfeat.cli import configure, main, report
 from jaxfeat.errors import BasisError
 from jaxfeat.nulls import scan as scanning
 from jaxfeat.store.reader import StoreReader
@@ -61,7 +60,7 @@ def test_a_spec_from_a_file_is_imported_only_with_trust(folder, monkeypatch, cap
     with pytest.raises(pytest.fail.Exception, match="trusted"):
         main([*words, "--trust"])
     said = capsys.readouterr().err
-    assert said.count(f"importing own_features ({folder / 'own_features.py'}) for own_features:Own, as --trust") == 1
+    assert said.count(f"importing own_features ({folder / 'own_features.py'}) for own_features:Own, because of") == 1
     assert type(used[0]).__name__ == "Own" and (folder / "ran").exists()
 
 
@@ -129,7 +128,7 @@ def caching(tmp_path, monkeypatch):
 def test_the_cache_folder_is_the_users_alone(caching, capsys):
     before = os.umask(0)
     try:
-        cli._keep_compilations()
+        configure.keep_compilations()
     finally:
         os.umask(before)
     assert caching.stat().st_mode & 0o777 == 0o700 and capsys.readouterr().err == ""
@@ -142,7 +141,7 @@ def test_a_cache_folder_of_others_is_not_used(caching, monkeypatch, capsys, how)
     caching.chmod(0o777 if how == "mode" else 0o755)
     if how == "owner":
         monkeypatch.setattr(os, "geteuid", lambda: caching.stat().st_uid + 1)
-    cli._keep_compilations()
+    configure.keep_compilations()
     said = capsys.readouterr().err
     assert ("may be written to by others" if how == "mode" else "belongs to another user") in said
     assert "Remove that folder, or name one of your own in JAX_COMPILATION_CACHE_DIR" in said

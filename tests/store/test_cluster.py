@@ -186,9 +186,12 @@ def test_clusters_that_there_are_not(whole, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "words, message",
     [
-        (["--cluster", "dask"], "--cluster and --workers are about who works on a store"),
-        (["--out", "s.zarr", "--workers", "2"], "--workers are those of a cluster; add --cluster dask"),
-        (["--out", "s.zarr", "--cluster", "dask=tcp://a:1", "--workers", "2"], "tcp://a:1 are its own; leave out"),
+        (["--cluster", "dask"], "--cluster and --workers apply to a store"),
+        (["--out", "s.zarr", "--workers", "2"], "--workers applies to a cluster; add --cluster dask"),
+        (
+            ["--out", "s.zarr", "--cluster", "dask=tcp://a:1", "--workers", "2"],
+            "tcp://a:1 has workers of its own",
+        ),
         (["--out", "s.zarr", "--cluster", "dask", "--workers", "0"], "cluster is 0; give a number of processes"),
     ],
 )

@@ -1,0 +1,181 @@
+"""Structures and descriptors that the arguments of a command name."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from jaxfeat.cli.output import progress_bar
+from jaxfeat.cli.trust import make_from_spec
+from jaxfeat.errors import BasisError, GeometryError, ReadError, SpeciesError
+
+if TYPE_CHECKING:
+    from jaxfeat.features.base import AbstractFeaturizer
+    from jaxfeat.geometry.environment import Environment
+    from jaxfeat.geometry.files.frames import Frames
+    from jaxfeat.geometry.files.read import StructureSet
+
+SHOW_EVERY = 500
+"""Frames between two updates of the progress bar, and before the bar appears."""
+
+
+def read_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Collect the options of `jaxfeat.read` and `jaxfeat.frames`."""
+    names = ("format", "index", "units", "skip_ghosts", "ignore")
+    return {**{name: getattr(arguments, name) for name in names}, "types": dict(arguments.types or ())}
+
+
+def read_environments(arguments: argparse.Namespace) -> tuple[StructureSet, Environment]:
+    """Read INPUT whole. Return its structures, and the environments of the chosen centers."""
+    from jaxfeat.geometry.files.read import read
+    from jaxfeat.geometry.neighbors import environments
+
+    source = read(arguments.input, **read_options(arguments))
+    centers = source.centers if arguments.centers is None else _parse_centers(arguments.centers)
+    try:
+        return source, environments(source.atoms, choose_r_cut(arguments), centers, names=source.names)
+    except (GeometryError, SpeciesError) as error:
+        # Errors about one structure begin with its name, and the file is added to them.
+        if str(error).partition(": ")[0] not in source.names:
+            raise
+        kind = SpeciesError if isinstance(error, SpeciesError) else GeometryError
+        raise kind(f"{arguments.input}: {error}") from error
+
+
+def open_frames(arguments: argparse.Namespace) -> Frames:
+    """Open INPUT, to read the environments of the chosen centers batch by batch."""
+    from jaxfeat.geometry.files.frames import frames
+
+    centers = None if arguments.centers is None else _parse_centers(arguments.centers)
+    return frames(arguments.input, choose_r_cut(arguments), centers, **read_options(arguments))
+
+
+def _parse_centers(words: Sequence[str]) -> list[str] | list[int]:
+    return [int(word) for word in words] if all(word.lstrip("-").isdecimal() for word in words) else list(words)
+
+
+def choose_r_cut(arguments: argparse.Namespace) -> float:
+    """Take the radius of the environments (Å) from the spec if it has one, and from the options otherwise."""
+    return float(getattr(_read_spec(arguments), "r_cut", arguments.r_cut))
+
+
+def make_featurizer(arguments: argparse.Namespace, of: Environment | Frames) -> AbstractFeaturizer:
+    """Make the descriptor from the spec or from the options, by default with a channel for each species of the input.
+
+    **Raises:** `SpeciesError` if the input is read in batches and holds a species that the descriptor lacks. Inputs
+    that are read whole are checked by the computation.
+    """
+    from jaxfeat.geometry.files.frames import Frames
+
+    specified = _read_spec(arguments)
+    f = _make_from_options(arguments, of) if specified is None else specified
+    if isinstance(of, Frames) and (specified is not None or arguments.species is not None):
+        _check_species(f, of)
+    return f
+
+
+def _check_species(f: AbstractFeaturizer, frames: Frames) -> None:
+    """Raise `SpeciesError` for atoms that the descriptor does not know. Ghosts are not species."""
+    import numpy as np
+
+    from jaxfeat.geometry.species import SYMBOLS
+
+    if f.species is None:
+        return
+    known = [SYMBOLS[number] for number in np.asarray(f.species).tolist()]
+    if set(_list_species(frames)) <= set(known):
+        return
+    # An unknown atom does no harm if it is beyond the reach of every chosen center.
+    for batch in frames.batches(0):
+        present = np.unique(np.concatenate([batch.species[batch.mask], batch.center_species])).tolist()
+        unknown = [SYMBOLS[number] for number in present if number and SYMBOLS[number] not in known]
+        if unknown:
+            raise SpeciesError(
+                f"{frames.name}: species {', '.join(unknown)} not among the featurizer's ({', '.join(known)}); add "
+                "them to its species, or leave such atoms out with --ignore."
+            )
+
+
+def _list_species(frames: Frames) -> list[str]:
+    """List the species of all frames. If there are many, show that they are being read."""
+    with ExitStack() as bar:
+        show: Callable[[int, int | None], None] | None = None
+
+        def progress(k: int) -> None:
+            nonlocal show
+            if k % SHOW_EVERY == 0:
+                show = show or bar.enter_context(progress_bar(f"frames of {frames.name}, for their species", None))
+                show(k, None)
+
+        return frames.species(progress)
+
+
+def _read_spec(arguments: argparse.Namespace) -> AbstractFeaturizer | None:
+    """Make the descriptor of --spec. Return `None` without --spec."""
+    from jaxfeat.features.base import AbstractFeaturizer
+
+    path = getattr(arguments, "spec", None)
+    if path is None:
+        return None
+    try:
+        f = make_from_spec(json.loads(path.read_text(encoding="utf-8")), arguments)
+    except FileNotFoundError:
+        raise ReadError(f"{path}: there is no such file.") from None
+    except ValueError as error:
+        # Errors of JSON and of the spec alike.
+        raise BasisError(f"{path}: {error}") from error
+    if not isinstance(f, AbstractFeaturizer):
+        raise BasisError(f"{path}: {type(f).__name__} describes structures, and this command looks at environments.")
+    given: dict[str, str] = getattr(arguments, "given", {})
+    beside = [option for name, option in given.items() if name != "r_cut" or hasattr(f, "r_cut")]
+    if beside:
+        raise BasisError(f"--spec sets the whole descriptor; leave out {', '.join(beside)}, or change {path}.")
+    return f
+
+
+def _make_from_options(arguments: argparse.Namespace, of: Environment | Frames) -> AbstractFeaturizer:
+    import numpy as np
+
+    from jaxfeat.features.many_body import Bispectrum, Correlations
+    from jaxfeat.features.power_spectrum.featurizer import PowerSpectrum
+    from jaxfeat.features.radial_spectrum import RadialSpectrum
+    from jaxfeat.geometry.files.frames import Frames
+    from jaxfeat.geometry.species import SYMBOLS
+
+    species = arguments.species
+    if species is None:
+        if isinstance(of, Frames):
+            species = _list_species(of)
+        else:
+            present = np.unique(np.concatenate([np.asarray(of.species).ravel(), np.asarray(of.center_species)]))
+            species = [SYMBOLS[number] for number in present if number > 0]
+    options: dict[str, Any] = {
+        "species": tuple(species),
+        "r_cut": arguments.r_cut,
+        "n_max": arguments.n_max,
+        "l_max": arguments.l_max,
+        "sigma": arguments.sigma,
+        "radial": arguments.radial,
+        "include_center": not arguments.no_center,
+    }
+    dedicated = {1: RadialSpectrum, 2: PowerSpectrum, 3: Bispectrum}
+    if arguments.nu in dedicated:
+        return dedicated[arguments.nu](**options)
+    return Correlations(nu=arguments.nu, **options)
+
+
+def make_title(f: AbstractFeaturizer, subject: str) -> str:
+    """Write the title of a picture: the subject and the descriptor."""
+    from jaxfeat.features.density import DensityFeaturizer
+    from jaxfeat.features.spec import spec
+
+    if not isinstance(f, DensityFeaturizer):
+        return f"{subject}: {type(f).__name__}"
+    descriptor = {1: "radial spectrum", 2: "power spectrum", 3: "bispectrum"}.get(f.nu or 0, f"ν = {f.nu}")
+    return (
+        f"{subject}: {descriptor}, {spec(f)['radial']}, r_cut {f.r_cut:g} Å, "
+        f"n_max {f.n_max}, l_max {f.l_max}, σ {f.sigma:g} Å"
+    )
