@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from jaxfeat.geometry.neighbors import structures as structures
     from jaxfeat.geometry.structure import Structure as Structure
     from jaxfeat.geometry.symmetry import Stabilizer as Stabilizer
+    from jaxfeat.geometry.symmetry import stabilizer as stabilizer
     from jaxfeat.geometry.symmetry import symmetrized as symmetrized
     from jaxfeat.inverse.invert import Inverse as Inverse
     from jaxfeat.inverse.invert import invert as invert
@@ -96,6 +97,7 @@ _HOMES = {
     "read": "geometry.files.read",
     "singular_spectrum": "spectrum.driver",
     "spec": "features.spec",
+    "stabilizer": "geometry.symmetry",
     "stacked": "features.structure_map",
     "structures": "geometry.neighbors",
     "summed": "features.structure_map",

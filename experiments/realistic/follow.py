@@ -5,7 +5,6 @@ from common import BLUE, GREEN, GREY, VERMILION, new_figure
 from matplotlib.ticker import MaxNLocator
 
 import jaxfeat
-from jaxfeat.geometry.symmetry import tolerance_scan
 
 COLORS = {"H": GREY, "C": BLUE, "O": VERMILION}
 WINDOW = 1.0
@@ -31,7 +30,7 @@ def follow(name, frames, n_max, l_max):
     for atom in marked:
         frame = int(ratios[:, atom].argmin())
         env = batch[frame * len(symbols) + int(atom)]
-        found = tolerance_scan(env, TOLERANCES)
+        found = [jaxfeat.stabilizer(env, tolerance) for tolerance in TOLERANCES]
         symmetry = ", ".join(f"{s.symbol} at {s.tolerance:g} Å" for s in found)
         kept = round(np.trace(found[-1].fixed_projector()))
         print(f"{symbols[atom]}{atom}: σ_min/σ_max {ratios[frame, atom]:.1e} in frame {frame}, ", end="")
@@ -39,7 +38,7 @@ def follow(name, frames, n_max, l_max):
         print(f"of {3 * len(symbols) - 3} displacements keep")
     center = int(marked[0])
     rows = np.arange(len(frames)) * len(symbols) + center
-    movers = np.stack([_shares(spectrum, row, batch, frames[frame], center) for frame, row in enumerate(rows)])
+    movers = np.stack([_shares(spectrum, row, batch) for row in rows])
     frame = int(ratios[:, center].argmin())
     shares = movers[frame, -1]
     who = ", ".join(f"{symbols[i]}{i} {shares[i]:.0%}" for i in np.argsort(-shares)[:4])
@@ -50,15 +49,12 @@ def follow(name, frames, n_max, l_max):
     return _draw(name, symbols, ratios, marked, values, movers)
 
 
-def _shares(spectrum, row, batch, frame, center):
+def _shares(spectrum, row, batch):
     """Return the squared share of each atom in each direction, `(k, atoms)`, in the equilibrated coordinates."""
     squares = np.sum(np.asarray(spectrum.directions[row]) ** 2, -1)
-    # The environment lists neighbors by distance. Their positions tell which atoms they are.
-    places = frame.positions - frame.positions[center]
     mask = np.asarray(batch.mask[row])
-    apart = np.linalg.norm(np.asarray(batch.positions[row])[mask][:, None] - places, axis=-1)
-    shares = np.zeros((len(squares), len(places)))
-    shares[:, apart.argmin(1)] = squares[:, mask]
+    shares = np.zeros((len(squares), mask.sum() + 1))
+    shares[:, np.asarray(batch.neighbor_index[row])[mask]] = squares[:, mask]
     return shares
 
 

@@ -1,4 +1,4 @@
-"""Two environments of the same atoms, laid upon each other."""
+"""Alignment of two environments of the same atoms."""
 
 from __future__ import annotations
 
@@ -8,22 +8,30 @@ from scipy.optimize import linear_sum_assignment
 
 from jaxfeat.errors import GeometryError
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.geometry.point_group import kabsch, orthonormal_axes
+from jaxfeat.geometry.rotations import kabsch, orthonormal_axes, rotation_between
 
-KEPT = 12
-"""Rotations from which matching and rotating are repeated in turn: the best of those tried."""
+N_REFINED = 12
+"""The number of trial rotations, the best ones, that are refined."""
 
-ROUNDS = 50
+MAX_ROUNDS = 50
+"""Rounds of matching and rotating in one refinement."""
 
 
 def aligned(env: Environment, onto: Environment) -> Environment:
-    """`env` rotated about its center, and its like neighbors permuted, so that the sum of squared distances between
-    neighbors is the least that was found.
+    """Rotate an environment about its center, and permute its like neighbors, to lie close to another.
 
-    Tried are all rotations that take two neighbors of `env` to the directions of two of `onto`, and none at all; the
-    best of them go on to the nearest minimum by matching (assignment) and rotating in turn. Mirror images stay apart.
+    The trial rotations are the identity and all rotations that take two neighbors of `env` to the directions of two
+    neighbors of `onto`. Refinement matches neighbors (by assignment) and rotates in turn, up to a minimum of the sum of
+    squared distances between neighbors. Mirror images are not aligned with each other.
 
-    **Raises:** `GeometryError` where the two do not have the same species.
+    **Arguments:**
+
+    - `env`: The environment to move.
+    - `onto`: An environment of the same species, which stays.
+
+    **Returns:** An `Environment` with the neighbors of `env` in the order of `onto`, at the lowest minimum found.
+
+    **Raises:** `GeometryError` if the two do not have the same species.
     """
     moving, fixed = (np.asarray(e.positions)[np.asarray(e.mask)] for e in (env, onto))
     kinds, target = (np.asarray(e.species)[np.asarray(e.mask)] for e in (env, onto))
@@ -34,23 +42,24 @@ def aligned(env: Environment, onto: Environment) -> Environment:
             f"{np.sort(target).tolist()} around {centers[1]}); there is no way from one to the other."
         )
     forbidden = np.where(kinds[:, None] == target[None], 0.0, 1e6 * (1 + (moving**2).sum() + (fixed**2).sum()))
-    seeds = [np.eye(3), *_seeds(moving, kinds, fixed, target)]
-    costs = [_match(moving @ rotation.T, fixed, forbidden)[1] for rotation in seeds]
-    found = [_settled(seeds[k], moving, fixed, forbidden) for k in np.argsort(costs, kind="stable")[:KEPT]]
-    rotation, order = min(found, key=lambda pair: float(((moving[pair[1]] @ pair[0].T - fixed) ** 2).sum()))
+    trials = [np.eye(3), *_trial_rotations(moving, kinds, fixed, target)]
+    costs = [_match(moving @ rotation.T, fixed, forbidden)[1] for rotation in trials]
+    best = np.argsort(costs, kind="stable")[:N_REFINED]
+    found = [_refine_rotation(trials[k], moving, fixed, forbidden) for k in best]
+    rotation, order = min(found, key=lambda one: float(((moving[one[1]] @ one[0].T - fixed) ** 2).sum()))
     return onto.with_positions(jnp.zeros_like(onto.positions).at[: len(fixed)].set(moving[order] @ rotation.T))
 
 
-def _seeds(moving: np.ndarray, kinds: np.ndarray, fixed: np.ndarray, target: np.ndarray) -> list[np.ndarray]:
-    """Rotations that take an ordered pair of neighbors to the frame of the pair of `fixed` that is farthest from a
-    line."""
+def _trial_rotations(moving: np.ndarray, kinds: np.ndarray, fixed: np.ndarray, target: np.ndarray) -> list[np.ndarray]:
+    """List rotations that take two neighbors to the directions of those two of `fixed` that are farthest from a line
+    through the center."""
     n = len(fixed)
     if n < 2:
-        return [] if n == 0 else [_turn(moving[0], fixed[0])]
+        return [] if n == 0 else [rotation_between(moving[0], fixed[0])]
     spread = np.linalg.norm(np.cross(fixed[:, None], fixed[None]), axis=-1)
     first, second = np.unravel_index(int(spread.argmax()), spread.shape)
     if spread.max() < 1e-8:
-        return [_turn(point, fixed[0]) for point in moving[kinds == target[0]]]
+        return [rotation_between(point, fixed[0]) for point in moving[kinds == target[0]]]
     goal = orthonormal_axes(fixed[first], fixed[second])
     return [
         goal @ orthonormal_axes(moving[i], moving[j]).T
@@ -60,15 +69,8 @@ def _seeds(moving: np.ndarray, kinds: np.ndarray, fixed: np.ndarray, target: np.
     ]
 
 
-def _turn(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """A rotation that takes the direction of `a` to that of `b`."""
-    other = np.eye(3)[int(np.abs(np.cross(np.eye(3), a)).sum(-1).argmax())]
-    across = np.cross(a, b) if np.linalg.norm(np.cross(a, b)) > 1e-8 else np.cross(a, other)
-    return orthonormal_axes(b, np.cross(across, b)) @ orthonormal_axes(a, np.cross(across, a)).T
-
-
 def _match(moved: np.ndarray, fixed: np.ndarray, forbidden: np.ndarray) -> tuple[np.ndarray, float]:
-    """Which neighbor of `moved` belongs to each of `fixed`, and the sum of squared distances."""
+    """Assign a neighbor of `moved` to each of `fixed`; return the indices and the sum of squared distances."""
     costs = ((moved[:, None] - fixed[None]) ** 2).sum(-1) + forbidden
     rows, columns = linear_sum_assignment(costs)
     order = np.empty(len(fixed), int)
@@ -76,11 +78,11 @@ def _match(moved: np.ndarray, fixed: np.ndarray, forbidden: np.ndarray) -> tuple
     return order, float(costs[rows, columns].sum())
 
 
-def _settled(
+def _refine_rotation(
     rotation: np.ndarray, moving: np.ndarray, fixed: np.ndarray, forbidden: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     order, cost = _match(moving @ rotation.T, fixed, forbidden)
-    for _ in range(ROUNDS):
+    for _ in range(MAX_ROUNDS):
         rotation = kabsch(moving[order], fixed)
         order, before = _match(moving @ rotation.T, fixed, forbidden)[0], cost
         cost = float(((moving[order] @ rotation.T - fixed) ** 2).sum())

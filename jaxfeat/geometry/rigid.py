@@ -1,8 +1,8 @@
-"""Rigid motions, and coordinates without them.
+"""Rigid motions, and coordinates of displacements without them.
 
-Rotations and translations are known in closed form. Reflecting them onto the first few coordinates leaves the
-orthogonal complement in the others, so that a Jacobian loses its trivial null directions before its spectrum is taken.
-Dropping the smallest singular values afterwards would mix them with the directions that one came to see.
+Rotations and translations are known in closed form. Householder reflections send them onto the first few coordinates
+and leave their orthogonal complement in the others. A Jacobian thus loses its trivial null directions before its
+spectrum is computed. Dropping the smallest singular values afterwards would drop some of the other null directions.
 """
 
 import equinox as eqx
@@ -19,13 +19,13 @@ class RigidMotions(eqx.Module):
     **Attributes:**
 
     - `reflectors`: `(k, 3n)`, unit vectors or zeros. Their product H sends the rigid motions onto the leading axes.
-    - `valid`: `(3n - n_dropped,)`, true for the columns of H behind the dropped ones that displace atoms and are not
-      rigid. The others are padding, and the rotation about its axis that a collinear set lacks.
-    - `n_rigid`: how many rigid motions there are.
-    - `clearance`: in (0, 1], the smallest rotation's length relative to the largest. Nearly collinear atoms make the
-      rotation about their axis short, and digits of its direction are lost in proportion.
-    - `n_dropped`: leading columns that are rigid for every set of this padded size.
-    - `n_rigid_generic`: the count for atoms that fill this size and do not all lie on a line.
+    - `valid`: `(3n - n_dropped,)`, True for a column of H, after the dropped ones, that displaces atoms and is not
+        rigid. The other columns are padding, or the third rotation, which collinear atoms lack.
+    - `n_rigid`: The number of rigid motions.
+    - `clearance`: In (0, 1], the length of the shortest rotation relative to the longest. Nearly collinear atoms make
+        the rotation about their axis short, and its direction loses digits in proportion.
+    - `n_dropped`: The number of leading columns that are rigid for all atoms of this padded size.
+    - `n_rigid_generic`: The number of rigid motions of atoms that fill the padded size and do not lie on a line.
     """
 
     reflectors: Float[Array, "k m"]
@@ -36,7 +36,7 @@ class RigidMotions(eqx.Module):
     n_rigid_generic: int = eqx.field(static=True)
 
     def project(self, matrix: Float[Array, "rows m"]) -> Float[Array, "rows c"]:
-        """`matrix @ Q`, with Q the orthonormal complement; its invalid columns are not zeroed."""
+        """Compute `matrix @ Q`, where Q is the orthonormal complement. Invalid columns are not zeroed."""
 
         def reflect(matrix: Array, v: Array) -> tuple[Array, None]:
             return matrix - 2 * jnp.outer(matrix @ v, v), None
@@ -44,8 +44,8 @@ class RigidMotions(eqx.Module):
         return jax.lax.scan(reflect, matrix, self.reflectors)[0][:, self.n_dropped :]
 
     def lift(self, coordinates: Float[Array, "c cols"]) -> Float[Array, "m cols"]:
-        """`Q @ coordinates`: displacements of all atoms from coordinates in the complement."""
-        # Like the reflectors: inside shard_map, what a loop hands on varies over devices from its start.
+        """Compute `Q @ coordinates`, the displacements of all atoms from coordinates in the complement."""
+        # `zeros_like` of the reflectors: inside shard_map, the carry of a loop must vary over devices from the start.
         dropped = jnp.zeros_like(self.reflectors, coordinates.dtype, (self.n_dropped, coordinates.shape[1]))
         full = jnp.concatenate([dropped, coordinates])
 
@@ -63,11 +63,18 @@ def rigid_motions(
     rotations: bool = True,
     weights: Float[Array, " n"] | None = None,
 ) -> RigidMotions:
-    """The rigid motions of `n` atoms (Å): rotations about the origin, or about the centroid with `translations`.
+    """Compute the rigid motions of atoms: rotations about the origin, or translations and rotations about the centroid.
 
-    Three rotations; two when all atoms lie on a line through the point that they rotate about (to √eps of their
-    extent), none when there are no atoms. `weights` scales each atom's displacements: with J_j the columns of J for
-    atom j, `J_j / weights[j]` has rigid null vectors `weights[j] * t_j`.
+    There are three rotations. There are two if all atoms lie on a line through the center of rotation, to √eps of their
+    extent, and none if there are no atoms.
+
+    **Arguments:**
+
+    - `positions`: `(n, 3)`, Å.
+    - `mask`: `(n,)`, True for an atom, False for padding.
+    - `translations`, `rotations`: Which motions are rigid.
+    - `weights`: `(n,)`, scales of each atom's displacements. With J_j the columns of J for atom j, `J_j / weights[j]`
+        has the rigid null vectors `weights[j] * t_j`.
     """
     n = positions.shape[0]
     dtype = positions.dtype
@@ -84,7 +91,7 @@ def rigid_motions(
         pivot = positions.T @ present / jnp.maximum(present.sum(), 1) if translations else jnp.zeros(3, dtype)
         centered = (positions - pivot[None]) * present[:, None]
         lengths, frame = _principal_rotations(centered, present)
-        # A single atom that the center holds at a distance has two; a molecule of one atom has none.
+        # One neighbor of a center has two rotations; a molecule of one atom has none.
         tolerance = jnp.finfo(dtype).eps ** 0.5
         real = lengths > tolerance * jnp.maximum(lengths[0], jnp.finfo(dtype).tiny)
         if weights is not None:
@@ -107,23 +114,23 @@ def rigid_motions(
 def _principal_rotations(
     r: Float[Array, "n 3"], weights: Float[Array, " n"], axis: Float[Array, "3"] | None = None
 ) -> tuple[Float[Array, "3"], Float[Array, "3 3"]]:
-    """Lengths of the rotation tangents about the principal axes, longest first, and those axes as columns."""
+    """Compute the lengths of the rotations about the principal axes, longest first, and the axes in columns."""
     weighted = r * weights[:, None]
     scale = jnp.abs(weighted).max(initial=0)
     weighted = weighted / jnp.where(scale > 0, scale, 1)
     gram = jnp.sum(weighted**2) * jnp.eye(3, dtype=r.dtype) - weighted.T @ weighted
     if axis is not None:
-        # Atoms on a line: keep its axis last whatever the weights leave of the others.
+        # The axis of collinear atoms stays last, whatever the weights.
         gram = gram + jnp.trace(gram) * (jnp.eye(3, dtype=r.dtype) * (axis @ axis) - jnp.outer(axis, axis))
     _, frame = eigh(gram)
     frame = frame[:, ::-1]
-    # From the tangents themselves: through their Gram matrix, lengths below √eps of the largest would be noise.
+    # From the tangents, not from their Gram matrix: there, lengths below √eps of the longest are noise.
     lengths = jnp.stack([jnp.linalg.norm(jnp.cross(jnp.broadcast_to(w, r.shape), r)) for w in frame.T])
     return lengths, frame
 
 
 def _reflectors(columns: Float[Array, "k m"]) -> Float[Array, "k m"]:
-    """Of as many columns as there are axes: each turned as the ones before say, then sent onto its axis."""
+    """Build the Householder reflector of each column, after the reflectors of the columns before have turned it."""
     m = columns.shape[1]
     if m == 0:
         return columns[:0]

@@ -16,9 +16,9 @@ _NUMBERS = {symbol: number for number, symbol in enumerate(SYMBOLS)}
 
 
 def atomic_number(species: str | int) -> int:
-    """Atomic number of a symbol, or of a number given as such.
+    """Return the atomic number of a chemical symbol or an atomic number.
 
-    **Raises:** `SpeciesError` if it is not an element.
+    **Raises:** `SpeciesError` if the symbol or number is no element.
     """
     if isinstance(species, str):
         if species in _NUMBERS and species != "X":
@@ -29,7 +29,7 @@ def atomic_number(species: str | int) -> int:
 
 
 def atomic_numbers(species: Iterable[str | int]) -> np.ndarray:
-    """Atomic numbers, `(n,)` int32."""
+    """Return the atomic numbers of symbols or atomic numbers, `(n,)` int32. **Raises:** `SpeciesError`."""
     items = np.asarray(species).tolist() if not isinstance(species, (list, tuple)) else species
     if isinstance(items, str):
         raise SpeciesError(f"species is the one string {items!r}; give one symbol for each atom, as in ['C', 'H'].")

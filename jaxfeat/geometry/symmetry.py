@@ -1,54 +1,56 @@
-"""Stabilizers: the rotations and relabelings that leave an environment, or a molecule, as it is.
+"""Stabilizers: rotations and permutations of like atoms that leave an environment, or a molecule, unchanged.
 
-A smooth invariant map cannot see a displacement without a totally symmetric part (theory, section 2), so the stabilizer
-says which null directions are physics. Everything here runs on the host, in float64.
+A smooth invariant map cannot see a displacement without a totally symmetric part (theory, section 2). The stabilizer
+therefore tells which null directions are physics. It is found in three steps, on the host and in float64:
+`permutations.find_permutations` lists candidate permutations, `point_group.find_largest_group` selects the largest
+group among them, and `point_group.schoenflies_symbol` names it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 import jax.numpy as jnp
 import numpy as np
 
 from jaxfeat.errors import GeometryError
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.geometry.point_group import candidates, label_shells, largest_group, schoenflies
+from jaxfeat.geometry.permutations import find_permutations, label_shells
+from jaxfeat.geometry.point_group import find_largest_group, schoenflies_symbol
 from jaxfeat.geometry.positions import check_positions
-from jaxfeat.geometry.species import atomic_numbers
 from jaxfeat.geometry.structure import Structure
 
 Group = Literal["O3", "SO3"]
 EnvironmentOrMolecule = TypeVar("EnvironmentOrMolecule", Environment, Structure)
 
 SYMMETRY_TOLERANCE = 1e-3
-"""Å. Files round coordinates to 1e-6 ... 1e-4 Å, which makes mismatches up to twice that, and zero-point motion is
-0.03 ... 0.1 Å. In between, molecules from files keep their point group and snapshots of molecular dynamics get none."""
+"""Å. Files round coordinates to 1e-6 ... 1e-4 Å, and mismatches are up to twice as large. Zero-point motion is 0.03 ...
+0.1 Å. So molecules from files keep their point group, and snapshots of molecular dynamics get none."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Stabilizer:
     """The subgroup of `group` x permutations of like atoms that fixes n atoms about the origin.
 
     Element g sends atom j onto atom `permutations[g, j]`: `rotations[g] @ r[j] = r[permutations[g, j]]`, within
-    `residual`. The matrices multiply exactly as the permutations do (to rounding) even where the positions are noisy:
-    they are those of the nearest symmetric positions.
+    `residual`. The matrices belong to the nearest symmetric positions. They multiply exactly as the permutations do, to
+    rounding, even if the positions are noisy.
 
     Atoms on one line through the origin have a continuous group. `rotations` then holds one element for each of its
-    connected components, and `axis` the line; about a lone center (Kh) there is no line either.
+    connected components. A lone center has the group Kh and no axis.
 
     **Attributes:**
 
     - `rotations`: `(m, 3, 3)`, orthogonal; the identity first.
     - `permutations`: `(m, n)`.
     - `group`: `"O3"`, or `"SO3"` for proper rotations only.
-    - `tolerance`: Å, what mismatch was allowed for.
-    - `residual`: Å, the largest mismatch of an atom under an element; for atoms in line, along the line or across it.
-    - `symbol`: Schoenflies, `*` for infinity: C1, Cs, Ci, C3v, D6h, S4, Td, Ih, C*v, D*h, Kh; in SO3 also C*, D*, K.
-    - `axis`: `(3,)`, unit vector, or `None` where the atoms are not in line.
+    - `tolerance`: Å, the largest mismatch that was allowed.
+    - `residual`: Å, the largest mismatch of an atom under an element; for atoms in line, along or across the line.
+    - `symbol`: Schoenflies symbol, with `*` for infinity: C1, Cs, Ci, C3v, D6h, S4, Td, Ih, C*v, D*h, Kh; in SO3 also
+        C*, D*, K.
+    - `axis`: `(3,)`, unit vector along the line of atoms; `None` if the atoms are not in line.
     """
 
     rotations: np.ndarray
@@ -64,11 +66,16 @@ class Stabilizer:
         """The number of elements: an integer, or `math.inf` for a continuous group."""
         return math.inf if self.symbol[0] == "K" or "*" in self.symbol else len(self.rotations)
 
-    def fixed_projector(self) -> np.ndarray:
-        """Orthogonal projector on the displacements that every element fixes, `(3 n, 3 n)`.
+    def __repr__(self) -> str:
+        order = "∞" if math.isinf(self.order) else f"{self.order}"
+        atoms = f"{self.permutations.shape[1]} atom{'' if self.permutations.shape[1] == 1 else 's'}"
+        return f"Stabilizer({self.symbol}, order {order}, {atoms}, residual {self.residual:.1g} Å, group {self.group})"
 
-        The group average of D(g), where `(D(g) u)[permutations[g, j]] = rotations[g] @ u[j]`. What it kills, no smooth
-        invariant map sees to first order.
+    def fixed_projector(self) -> np.ndarray:
+        """Compute the orthogonal projector on the displacements that every element fixes, `(3 n, 3 n)`.
+
+        The projector is the group average of D(g), where `(D(g) u)[permutations[g, j]] = rotations[g] @ u[j]`. No
+        smooth invariant map sees, to first order, a displacement that the projector sends to zero.
         """
         m, n = self.permutations.shape
         average = np.zeros((n, n, 3, 3))
@@ -83,50 +90,47 @@ class Stabilizer:
         return (projector + projector.T) / 2
 
 
-def stabilizer(env: Environment, group: Group = "O3", tolerance: float = SYMMETRY_TOLERANCE) -> Stabilizer:
-    """Stabilizer of one environment, in O(3) or SO(3) about its center x permutations of like neighbors.
+def stabilizer(at: Environment | Structure, tolerance: float = SYMMETRY_TOLERANCE, group: Group = "O3") -> Stabilizer:
+    """Find the symmetry of one environment or one molecule.
 
-    Every operation that maps the n neighbors onto each other within `tolerance` is found, as long as they lie several
-    tolerances apart; what is returned is a group, the largest that holds together at or below the tolerance. Padding is
-    left out: atoms are those of `env.positions[:n]`.
+    Rotations are about the center of an environment, whose neighbors are permuted. For a molecule they are about the
+    centroid of its atoms, and all atoms are permuted: the symmetry of features that are summed over the atoms.
 
-    **Raises:** `GeometryError` for a batch, positions that are not finite, a tolerance that is not positive, or
-    neighbors that the tolerance cannot tell apart.
-    """
-    if env.batch_shape:
-        raise GeometryError(
-            f"stabilizer takes one environment, got a batch of shape {env.batch_shape}; index it first."
-        )
-    n = int(np.count_nonzero(env.mask))
-    positions = np.asarray(env.positions, np.float64)[:n]
-    check_positions(positions, "neighbor", center=True)
-    return point_stabilizer(positions, np.asarray(env.species)[:n], group, tolerance)
-
-
-def molecule_stabilizer(
-    positions: Any, species: Sequence[str | int] | Any, group: Group = "O3", tolerance: float = SYMMETRY_TOLERANCE
-) -> Stabilizer:
-    """Stabilizer of a whole molecule in E(3) x permutations of like atoms: that of features summed over its atoms.
+    If like atoms are several tolerances apart, every operation that maps the atoms onto each other within the tolerance
+    is a candidate. The result is the largest group of candidates that all fit within the tolerance.
 
     **Arguments:**
 
-    - `positions`: `(n, 3)`, Å. Its symmetry elements meet in the centroid of the atoms, which permutations leave alone.
-    - `species`: `n` symbols or atomic numbers.
+    - `at`: One environment, or one molecular structure. Padding is left out.
+    - `tolerance`: The largest mismatch of an atom, in Å.
+    - `group`: `"O3"`, or `"SO3"` for proper rotations only.
 
-    **Raises:** as `stabilizer`.
+    **Returns:** A `Stabilizer` of the atoms under `at.mask`.
+
+    **Raises:** `GeometryError` for a batch or a crystal, for positions that are not finite or coincide, for a tolerance
+    that is not positive, and for like atoms that the tolerance cannot tell apart.
     """
-    points = np.asarray(positions, np.float64)
-    numbers = atomic_numbers(species)
-    if points.shape != (len(numbers), 3):
+    _check_single(at, "stabilizer")
+    mask = np.asarray(at.mask)
+    positions, species = np.asarray(at.positions, np.float64)[mask], np.asarray(at.species)[mask]
+    is_environment = isinstance(at, Environment)
+    check_positions(positions, "neighbor" if is_environment else "atom", center=is_environment)
+    if not is_environment and len(positions):
+        positions = positions - positions.mean(0)
+    return point_stabilizer(positions, species, group, tolerance)
+
+
+def _check_single(at: Environment | Structure, name: str) -> None:
+    if at.batch_shape:
         raise GeometryError(
-            f"positions has shape {points.shape} for {len(numbers)} species; give x, y, z for each atom."
+            f"{name} takes one environment or molecule, got a batch of shape {at.batch_shape}; index it first."
         )
-    check_positions(points, "atom")
-    return point_stabilizer(points - points.mean(0) if len(points) else points, numbers, group, tolerance)
+    if isinstance(at, Structure) and at.periodic:
+        raise GeometryError(f"{name} takes one environment or molecule, and this is a crystal; cut environments out.")
 
 
-class WithStabilizer(Protocol):
-    """What `null_space` returns: a stabilizer, the atoms that it is of, and why there may be none."""
+class HasStabilizer(Protocol):
+    """The attributes of a `NullSpace` that `symmetrized` needs."""
 
     @property
     def stabilizer(self) -> Stabilizer | tuple[Stabilizer, ...] | None: ...
@@ -136,26 +140,24 @@ class WithStabilizer(Protocol):
     def reason(self) -> str: ...
 
 
-def symmetrized(at: EnvironmentOrMolecule, found: Stabilizer | WithStabilizer) -> EnvironmentOrMolecule:
-    """Move atoms to where the environment, or molecule, has the stabilizer `found` exactly, to rounding.
+def symmetrized(at: EnvironmentOrMolecule, found: Stabilizer | HasStabilizer) -> EnvironmentOrMolecule:
+    """Move atoms to the nearest positions that have the stabilizer `found` exactly, to rounding.
 
-    Atoms move by at most the stabilizer's `residual`. For coordinates that a file rounded: what symmetry cancels,
-    cancels again.
+    Atoms move by at most the stabilizer's `residual`. This repairs coordinates that a file rounded: null directions of
+    symmetry become exact.
 
     **Arguments:**
 
     - `at`: One environment, or one molecule.
-    - `found`: What `null_space` returned for it, or its stabilizer: by `stabilizer` of an `Environment`, by
-      `molecule_stabilizer` of a molecular `Structure`. Neighbors that the features of `null_space` did not react to
-      stay where they are.
+    - `found`: The `NullSpace` of `at`, or its stabilizer, from `stabilizer`. Neighbors to which the features of the
+        null space do not react stay at their positions.
 
-    **Returns:** The same atoms at the symmetric positions.
+    **Returns:** The same atoms at symmetric positions, as an object of the same type.
 
-    **Raises:** `GeometryError` for a batch, a crystal, the stabilizer of something else, and for a null space that
-    comes with no stabilizer or, of stacked features, with one for each center.
+    **Raises:** `GeometryError` for a batch or a crystal, for a stabilizer of other atoms, and for a null space without
+    one stabilizer of all its atoms.
     """
-    if at.batch_shape or (isinstance(at, Structure) and at.periodic):
-        raise GeometryError("symmetrized takes one environment or one molecule, no batch and no crystal.")
+    _check_single(at, "symmetrized")
     mask = np.asarray(at.mask)
     if not isinstance(found, Stabilizer):
         if isinstance(found.stabilizer, tuple):
@@ -172,22 +174,13 @@ def symmetrized(at: EnvironmentOrMolecule, found: Stabilizer | WithStabilizer) -
         raise GeometryError(f"this stabilizer is of {found.permutations.shape[1]} atoms, and here are {mask.sum()}.")
     positions = np.array(at.positions, np.float64)
     origin = positions[mask].mean(0) if isinstance(at, Structure) and mask.any() else np.zeros(3)
-    # The stabilizer fixes the positions themselves, as it fixes totally symmetric displacements.
+    # The stabilizer fixes the symmetric positions themselves, as it fixes totally symmetric displacements.
     positions[mask] = origin + (found.fixed_projector() @ (positions[mask] - origin).ravel()).reshape(-1, 3)
     return at.with_positions(jnp.asarray(positions))
 
 
-def tolerance_scan(
-    env: Environment,
-    tolerances: Sequence[float] = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1),
-    group: Group = "O3",
-) -> tuple[Stabilizer, ...]:
-    """Stabilizers at rising tolerances (Å). Where `order` and `symbol` change is how far from symmetric a group is."""
-    return tuple(stabilizer(env, group, tolerance) for tolerance in tolerances)
-
-
 def point_stabilizer(positions: np.ndarray, species: np.ndarray, group: Group, tolerance: float) -> Stabilizer:
-    """The stabilizer of `(n, 3)` positions about the origin."""
+    """Find the stabilizer of positions `(n, 3)` about the origin."""
     if group not in ("O3", "SO3"):
         raise GeometryError(f'group is {group!r}; give "O3" or "SO3".')
     if not tolerance > 0:
@@ -195,18 +188,18 @@ def point_stabilizer(positions: np.ndarray, species: np.ndarray, group: Group, t
     _check_separations(positions, species, tolerance)
     radii = np.linalg.norm(positions, axis=1)
     if not (2 * radii > tolerance).any():
-        return _about_a_point(positions, group, tolerance)
+        return _stabilizer_of_point(positions, group, tolerance)
     axis = np.linalg.svd(positions, full_matrices=False)[2][0]
     off_axis = np.linalg.norm(positions - np.outer(positions @ axis, axis), axis=1).max()
     # A half turn moves atoms by twice their distance from the axis.
     if 2 * off_axis <= tolerance:
-        return _about_a_line(positions, species, axis, 2 * float(off_axis), group, tolerance)
+        return _stabilizer_of_line(positions, species, axis, 2 * float(off_axis), group, tolerance)
 
-    permutations, signs = candidates(positions, label_shells(species, radii, tolerance), tolerance)
+    permutations, signs = find_permutations(positions, label_shells(species, radii, tolerance), tolerance)
     if group == "SO3":
         permutations, signs = permutations[signs > 0], signs[signs > 0]
-    rotations, permutations, residual = largest_group(positions, permutations, signs, tolerance)
-    return Stabilizer(rotations, permutations, group, tolerance, residual, schoenflies(rotations), None)
+    rotations, permutations, residual = find_largest_group(positions, permutations, signs, tolerance)
+    return Stabilizer(rotations, permutations, group, tolerance, residual, schoenflies_symbol(rotations), None)
 
 
 def _check_separations(positions: np.ndarray, species: np.ndarray, tolerance: float) -> None:
@@ -220,7 +213,7 @@ def _check_separations(positions: np.ndarray, species: np.ndarray, tolerance: fl
         )
 
 
-def _about_a_point(positions: np.ndarray, group: Group, tolerance: float) -> Stabilizer:
+def _stabilizer_of_point(positions: np.ndarray, group: Group, tolerance: float) -> Stabilizer:
     signs = np.array([1.0, -1.0] if group == "O3" else [1.0])
     permutations = np.tile(np.arange(len(positions)), (len(signs), 1))
     residual = 2 * float(np.linalg.norm(positions, axis=1).max(initial=0.0))
@@ -228,7 +221,7 @@ def _about_a_point(positions: np.ndarray, group: Group, tolerance: float) -> Sta
     return Stabilizer(signs[:, None, None] * np.eye(3), permutations, group, tolerance, residual, symbol, None)
 
 
-def _about_a_line(
+def _stabilizer_of_line(
     positions: np.ndarray, species: np.ndarray, axis: np.ndarray, across_axis: float, group: Group, tolerance: float
 ) -> Stabilizer:
     n = len(positions)

@@ -1,20 +1,20 @@
+"""Stabilizers of environments and molecules with known point groups."""
+
 import itertools
 import math
+import re
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from ase import Atoms
+from ase.build import bulk
 
+import jaxfeat
 from jaxfeat.errors import GeometryError
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.geometry.symmetry import (
-    Stabilizer,
-    molecule_stabilizer,
-    point_stabilizer,
-    stabilizer,
-    tolerance_scan,
-)
+from jaxfeat.geometry.symmetry import Stabilizer, point_stabilizer, stabilizer, symmetrized
 
 Z = (0.0, 0.0, 1.0)
 X = (1.0, 0.0, 0.0)
@@ -110,6 +110,10 @@ def environment(positions, species=None):
     return Environment.from_neighbors(positions, ["H"] * len(positions) if species is None else species)
 
 
+def whole(positions, species):
+    return jaxfeat.structures(Atoms(species, positions), 9.0)
+
+
 def assert_is_stabilizer(found: Stabilizer, positions, atol):
     """Group axioms on matrices and permutations together, and the action on positions."""
     rotations, permutations = found.rotations, found.permutations
@@ -155,7 +159,7 @@ def test_finite_groups(symbol, noise):
     if order <= 24:
         assert_is_stabilizer(found, positions[shuffle], atol=4 * noise + 1e-12)
 
-    proper = stabilizer(env, "SO3")
+    proper = stabilizer(env, group="SO3")
     assert (proper.symbol, proper.order) == (proper_symbol, np.count_nonzero(np.linalg.det(group) > 0))
     assert (np.linalg.det(proper.rotations) > 0).all()
 
@@ -219,7 +223,7 @@ def test_molecules(name):
 def test_fixed_projector(name):
     (positions, species), *_ = MOLECULES[name]
     for group in ("O3", "SO3"):
-        found = stabilizer(environment(np.asarray(positions, float), species), group)
+        found = stabilizer(environment(np.asarray(positions, float), species), group=group)
         projector = found.fixed_projector()
         np.testing.assert_allclose(projector, projector.T, atol=0)
         np.testing.assert_allclose(projector @ projector, projector, atol=1e-14)
@@ -280,7 +284,7 @@ def test_smooth_invariants_do_not_see_the_complement():
 
 def test_planar_environment_keeps_its_normal_in_SO3():
     positions = np.array([(1, 0.2, 0), (-0.4, 1.3, 0), (-0.9, -1.2, 0), (0.7, -0.8, 0)])
-    found = stabilizer(environment(positions), "SO3")
+    found = stabilizer(environment(positions), group="SO3")
     assert (found.symbol, found.order) == ("C1", 1)
     np.testing.assert_allclose(found.fixed_projector(), np.eye(12), atol=1e-15)
 
@@ -296,10 +300,10 @@ def test_collinear_groups():
     np.testing.assert_allclose(found.fixed_projector(), stretches.T @ stretches, atol=1e-14)
     for g in range(4):
         np.testing.assert_allclose(found.rotations[g] @ ends.T, ends[found.permutations[g]].T, atol=1e-12)
-    assert stabilizer(environment(ends, ["O", "O", "H", "H"]), "SO3").symbol == "D*"
+    assert stabilizer(environment(ends, ["O", "O", "H", "H"]), group="SO3").symbol == "D*"
     assert stabilizer(environment(ends, ["O", "N", "H", "H"])).symbol == "C*v"
-    assert stabilizer(environment(ends, ["O", "N", "H", "H"]), "SO3").symbol == "C*"
-    assert stabilizer(environment(np.zeros((0, 3)), []), "SO3").symbol == "K"
+    assert stabilizer(environment(ends, ["O", "N", "H", "H"]), group="SO3").symbol == "C*"
+    assert stabilizer(environment(np.zeros((0, 3)), []), group="SO3").symbol == "K"
 
 
 def test_nearly_collinear_and_nearly_planar():
@@ -313,11 +317,12 @@ def test_nearly_collinear_and_nearly_planar():
     assert stabilizer(environment(puckered), tolerance=1e-5).symbol == "C1"
 
 
-def test_tolerance_scan():
+def test_the_point_group_depends_on_the_tolerance():
     positions = TETRAHEDRON.copy()
     positions[0] *= 1.005
-    scan = tolerance_scan(environment(positions))
-    assert [s.tolerance for s in scan] == [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1]
+    tolerances = [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1]
+    scan = [stabilizer(environment(positions), tolerance) for tolerance in tolerances]
+    assert [s.tolerance for s in scan] == tolerances
     assert [(s.symbol, s.order) for s in scan] == [("C3v", 6)] * 4 + [("Td", 24)] * 2
     assert all(s.residual <= s.tolerance for s in scan)
 
@@ -331,16 +336,28 @@ def test_padding_is_left_out():
 
 def test_whole_molecules():
     cage = np.vstack([np.zeros(3), TETRAHEDRON]) + np.array([3.0, -1.0, 0.5])
-    methane = molecule_stabilizer(cage, ["C", "H", "H", "H", "H"])
+    methane = stabilizer(whole(cage, ["C", "H", "H", "H", "H"]))
     assert (methane.symbol, methane.order, methane.permutations.shape) == ("Td", 24, (24, 5))
     assert (methane.permutations[:, 0] == 0).all()
     assert np.trace(methane.fixed_projector()) == pytest.approx(1)
     # The centroid is no atom, and the atoms' environments have less symmetry than the whole.
     ethene = np.array([(0, 0, 0.67), (0, 0, -0.67), *[(0, y, z) for y in (0.92, -0.92) for z in (1.24, -1.24)]])
-    assert molecule_stabilizer(ethene, ["C", "C", "H", "H", "H", "H"]).symbol == "D2h"
-    assert molecule_stabilizer(ethene, [6, 6, 1, 1, 1, 9], "SO3").symbol == "C1"
-    assert molecule_stabilizer([(1.0, 2.0, 3.0)], ["He"]).symbol == "Kh"
-    assert molecule_stabilizer([(1.0, 2.0, 3.0), (1.0, 2.0, 4.1)], ["H", "H"]).symbol == "D*h"
+    assert stabilizer(whole(ethene, ["C", "C", "H", "H", "H", "H"])).symbol == "D2h"
+    assert stabilizer(whole(ethene, [6, 6, 1, 1, 1, 9]), group="SO3").symbol == "C1"
+    assert stabilizer(whole([(1.0, 2.0, 3.0)], ["He"])).symbol == "Kh"
+    assert stabilizer(whole([(1.0, 2.0, 3.0), (1.0, 2.0, 4.1)], ["H", "H"])).symbol == "D*h"
+
+
+def test_padding_of_molecules_is_left_out():
+    batch = jaxfeat.structures([Atoms("H2", [(0, 0, 0), (0, 0, 0.8)]), Atoms("H4", 9 * TETRAHEDRON)], 9.0)
+    assert [stabilizer(one).symbol for one in batch] == ["D*h", "Td"]
+
+
+def test_reprs_show_the_symbol_and_the_order():
+    assert re.fullmatch(
+        r"Stabilizer\(Td, order 24, 4 atoms, residual \de-1\d Å, group O3\)", repr(stabilizer(environment(TETRAHEDRON)))
+    )
+    assert repr(stabilizer(environment([(0.0, 0, 1)]))).startswith("Stabilizer(C*v, order ∞, 1 atom, residual ")
 
 
 @pytest.mark.parametrize(
@@ -353,17 +370,22 @@ def test_whole_molecules():
     ],
 )
 def test_refusals(positions, options, message):
-    env = environment(TETRAHEDRON[: len(positions)]).with_positions(jnp.asarray(positions))
-    with pytest.raises(GeometryError, match=message):
-        stabilizer(env, **options)
-    with pytest.raises(GeometryError, match=message):
-        molecule_stabilizer(np.asarray(positions), ["H"] * len(positions), **options)
+    start = TETRAHEDRON[: len(positions)]
+    for at in (environment(start), whole(start, ["H"] * len(start))):
+        with pytest.raises(GeometryError, match=message):
+            stabilizer(at.with_positions(jnp.asarray(positions)), **options)
 
 
-def test_refuses_a_batch():
-    env = environment(TETRAHEDRON)
-    with pytest.raises(GeometryError, match="batch"):
-        stabilizer(Environment.stack([env, env]))
+def test_batches_and_crystals_are_refused():
+    found = stabilizer(environment(TETRAHEDRON))
+    for at, message in [
+        (Environment.stack([environment(TETRAHEDRON)] * 2), "batch of shape"),
+        (jaxfeat.structures(bulk("Cu"), 3.0), "crystal"),
+    ]:
+        with pytest.raises(GeometryError, match=message):
+            stabilizer(at)
+        with pytest.raises(GeometryError, match=message):
+            symmetrized(at, found)
 
 
 @pytest.mark.parametrize("distance", [1e-9, 5e-9, 1e-8, 1e-7])

@@ -10,10 +10,18 @@ import pytest
 from reference_nulls import null_counts
 
 import jaxfeat
-from jaxfeat import Bispectrum, Environment, PowerSpectrum, complete_kernel, manifolds, null_space, symmetrized
+from jaxfeat import (
+    Bispectrum,
+    Environment,
+    PowerSpectrum,
+    complete_kernel,
+    manifolds,
+    null_space,
+    stabilizer,
+    symmetrized,
+)
 from jaxfeat.errors import GeometryError, PrecisionError, SizeError, SpeciesError
 from jaxfeat.geometry.structure import Structure
-from jaxfeat.geometry.symmetry import molecule_stabilizer
 from jaxfeat.nulls.causes import CAUSES
 from jaxfeat.nulls.classify import decompose_jacobian
 
@@ -488,11 +496,11 @@ def test_symmetrized_molecules():
     species = ["C", "H", "H", "H", "H"]
     rough = molecule(np.round(rotated(np.array([(0, 0, 0), *TETRAHEDRON]), np.random.default_rng(4)) + 5, 6), species)
     assert null_space(jaxfeat.summed(SMALL), rough).status == "ambiguous"
-    exact = symmetrized(rough, molecule_stabilizer(rough.positions, species))
+    exact = symmetrized(rough, stabilizer(rough))
     assert np.abs(exact.positions - rough.positions).max() < 1e-6
     assert counted(jaxfeat.summed(SMALL), exact) == {"rigid": 6, "symmetry": 8}
     with pytest.raises(GeometryError, match="of 5 atoms, and here are 4"):
-        symmetrized(environment(TETRAHEDRON), molecule_stabilizer(rough.positions, species))
+        symmetrized(environment(TETRAHEDRON), stabilizer(rough))
 
 
 def test_symmetrized_takes_what_null_space_returns():
