@@ -37,9 +37,11 @@ if TYPE_CHECKING:
     from jaxfeat.inverse.quasi_constant import trace_quasi_constant as trace_quasi_constant
     from jaxfeat.nulls.causes import NullSpace as NullSpace
     from jaxfeat.nulls.classify import null_space as null_space
+    from jaxfeat.nulls.cure import Cure as Cure
     from jaxfeat.nulls.cure import cure as cure
     from jaxfeat.nulls.kernel import Kernel as Kernel
     from jaxfeat.nulls.kernel import complete_kernel as complete_kernel
+    from jaxfeat.nulls.scan import scan as scan
     from jaxfeat.singular.find import find_singular_points as find_singular_points
     from jaxfeat.singular.search_space import Free as Free
     from jaxfeat.singular.search_space import Within as Within
@@ -66,6 +68,7 @@ _HOMES = {
     "AbstractFeaturizer": "features.base",
     "Bispectrum": "features.many_body",
     "Correlations": "features.many_body",
+    "Cure": "nulls.cure",
     "Environment": "geometry.environment",
     "Frames": "geometry.files.frames",
     "Free": "singular.search_space",
@@ -95,6 +98,7 @@ _HOMES = {
     "log_sensitivity": "spectrum.log_sensitivity",
     "null_space": "nulls.classify",
     "read": "geometry.files.read",
+    "scan": "nulls.scan",
     "singular_spectrum": "spectrum.driver",
     "spec": "features.spec",
     "stabilizer": "geometry.symmetry",

@@ -22,15 +22,15 @@ from jaxfeat.errors import BasisError, GeometryError, PrecisionError, SizeError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.check import check_compatible
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.geometry.symmetry import Group
 from jaxfeat.linalg.lapack import qr_triangle
 from jaxfeat.linalg.subspaces import orthogonal_complement
 from jaxfeat.linalg.threads import one_blas_thread
 from jaxfeat.nulls.ambiguity import CLEAR_RATIO
 from jaxfeat.nulls.classify import POSITION_TOLERANCE
+from jaxfeat.nulls.filtration import build_filtration
 from jaxfeat.nulls.scan import CLASSIFY_BELOW
-from jaxfeat.nulls.sites import build_filtration, list_sites, rigid_space, wave_gradients_at_sites
-from jaxfeat.nulls.visibility import least_visibility
+from jaxfeat.nulls.sites import Sites, list_sites
+from jaxfeat.nulls.visibility import least_visibility, visibility_rows
 from jaxfeat.spectrum.blocks import Block, Progress, blocks_by_shape
 from jaxfeat.spectrum.jacobian import item_jacobian
 from jaxfeat.spectrum.plan import species_present
@@ -82,9 +82,9 @@ def converge(
     host = jax.tree.map(np.asarray, batch)
     records, done = [], 0
     for one, grid in zip(featurizers, grids, strict=True):
-        found: list[_Seen] = []
+        found: list[_GridResult] = []
         for chunk in blocks_by_shape(grid.of(grid.n_max[-1]), host, MIN_PER_PROGRAM):
-            found += _measured(one, grid, chunk)
+            found += _evaluate(one, grid, chunk)
             done += len(chunk.indices)
             if progress is not None:
                 progress(done, len(batch) * len(grids))
@@ -154,12 +154,12 @@ def draw_sample(center_species: ArrayLike, size: int, seed: int = 0) -> np.ndarr
     return np.sort(np.concatenate(members))
 
 
-class _Hidden(NamedTuple):
-    """What no basis sees of one environment.
+class _BlindDirections(NamedTuple):
+    """Directions of one environment that no basis of the order sees.
 
-    - `symmetry`, `incompleteness`: directions by cause, rigid ones apart.
-    - `directions`: all of them, `(k, 3 n)`, orthonormal; they are known to about `rounding`.
-    - `classified`: false where there are too many neighbors to tell.
+    - `symmetry`, `incompleteness`: their number by cause, without rigid motions.
+    - `directions`: `(k, 3 n)`, orthonormal, rigid motions included. `rounding`: the error of these.
+    - `classified`: False if there are too many neighbors to tell.
     """
 
     symmetry: int
@@ -169,14 +169,13 @@ class _Hidden(NamedTuple):
     classified: bool
 
 
-class _Seen(NamedTuple):
-    """One environment in all bases, each `(bases,)`; and what it has that none of them sees.
+class _GridResult(NamedTuple):
+    """One environment in all bases of a grid; arrays are `(bases,)`.
 
-    - `truncation`: null directions beyond those that no basis sees.
-    - `doubtful`: whether that many cannot be relied on.
-    - `ratios`: equilibrated and raw, `(2, bases)`: σ_vis/σ_max; `known`: whether it is above the floor, which stands in
-      its place where it is not. NaN where there is nothing to see.
-    - `exact`: whether the largest basis sees nothing of what no basis should see, as it does of rounded positions.
+    - `truncation`: null directions that some basis sees. `doubtful`: whether that number cannot be relied on.
+    - `ratios`: equilibrated and raw, `(2, bases)`, σ_vis/σ_max, or the floor if σ_vis is below it (then not `known`).
+        NaN if nothing is to be seen.
+    - `exact`: whether the largest basis sees nothing of the blind directions. It does for rounded positions.
     """
 
     truncation: np.ndarray
@@ -184,10 +183,10 @@ class _Seen(NamedTuple):
     ratios: np.ndarray
     known: np.ndarray
     exact: bool
-    hidden: _Hidden
+    blind: _BlindDirections
 
 
-def _measured(f: AbstractFeaturizer, grid: Grid, chunk: Block) -> list[_Seen]:
+def _evaluate(f: AbstractFeaturizer, grid: Grid, chunk: Block) -> list[_GridResult]:
     """The environments of a chunk that have a spectrum."""
     stacks, pairs = [], []
     with one_blas_thread():
@@ -208,70 +207,64 @@ def _measured(f: AbstractFeaturizer, grid: Grid, chunk: Block) -> list[_Seen]:
         own = values[:, row, :, : first.n_values[row, 0]]
         if own.shape[-1]:
             env = jax.tree.map(lambda leaf, row=row: leaf[row], chunk.environments)
-            found.append(_judged(f, env, jacobians[row], own, floors[:, row]))
+            found.append(_grid_result(f, env, jacobians[row], own, floors[:, row]))
     return found
 
 
-def _judged(
+def _grid_result(
     f: AbstractFeaturizer, env: Environment, jacobians: np.ndarray, values: np.ndarray, floors: np.ndarray
-) -> _Seen:
-    """What Jacobians `(basis, d, n, 3)` of one environment come to, and their spectra `(kind, basis, k)` with floors
-    `(kind, basis)`."""
+) -> _GridResult:
+    """Judge one environment by its reduced Jacobians `(basis, d, n, 3)` and singular values `(kind, basis, k)`, with
+    floors `(kind, basis)`; kind 0 is equilibrated."""
+    sites = list_sites(f, env, np.asarray(env.mask), POSITION_TOLERANCE)
     largest = np.where(values[..., 0] > 0, values[..., 0], 1)
-    hidden = _hidden(f, env, whole=bool((values[0, :, -1] > CLASSIFY_BELOW * largest[0]).any()))
-    n_hidden = hidden.symmetry + hidden.incompleteness
-    # What no basis sees is null, or nearly so where positions were rounded, in all of them: the smallest values.
-    rest = values[..., : values.shape[-1] - n_hidden]
+    blind = _blind_directions(f, sites, none=bool((values[0, :, -1] > CLASSIFY_BELOW * largest[0]).any()))
+    n_blind = blind.symmetry + blind.incompleteness
+    # The smallest values belong to the blind directions: null, or nearly so if positions were rounded.
+    rest = values[..., : values.shape[-1] - n_blind]
     ratios, known = np.full(floors.shape, np.nan), np.zeros(floors.shape, bool)
     if rest.shape[-1]:
         known = rest[..., -1] > floors
         ratios = np.maximum(rest[..., -1], floors) / largest
-    beyond = np.maximum((values[0] <= floors[0, :, None]).sum(-1) - n_hidden, 0)
+    truncation = np.maximum((values[0] <= floors[0, :, None]).sum(-1) - n_blind, 0)
     close = ((rest[0] > floors[0, :, None]) & (rest[0] <= CLEAR_RATIO * floors[0, :, None])).any(-1)
-    # Where a basis sees a little of what would be hidden but for rounding, its null values may be others, even if not
-    # more than that; unless all the other values are well above what rounding does.
-    moved = np.linalg.norm(jacobians.reshape(*jacobians.shape[:2], -1) @ hidden.directions.T, axis=(1, 2))
-    exact = moved <= CLEAR_RATIO * np.maximum(floors[1], hidden.rounding * largest[1])
-    certain = exact | ~(ratios[0] <= CLASSIFY_BELOW) | (beyond > 0)
-    dim = np.zeros(len(beyond), bool)
-    if beyond.any() and len(hidden.directions):
+    # If a basis sees a little of the blind directions because of rounding, its null directions may be others, even if
+    # there are not more of them. All other values must then be well above the effect of rounding.
+    moved = np.linalg.norm(jacobians.reshape(*jacobians.shape[:2], -1) @ blind.directions.T, axis=(1, 2))
+    exact = moved <= CLEAR_RATIO * np.maximum(floors[1], blind.rounding * largest[1])
+    certain = exact | ~(ratios[0] <= CLASSIFY_BELOW) | (truncation > 0)
+    unclear = np.zeros(len(truncation), bool)
+    if truncation.any() and len(blind.directions):
         # Next to a symmetric or singular point, not even a complete basis may see more than rounding.
-        seen, rounding = _least_seen(f, env, hidden.directions)
-        dim = seen <= CLEAR_RATIO * np.maximum(floors[0] / largest[0], rounding)
-    return _Seen(beyond, close | ~certain | (dim & (beyond > 0)), ratios, known, bool(exact[-1]), hidden)
+        seen, rounding = _least_visibility(f, sites, blind.directions)
+        unclear = seen <= CLEAR_RATIO * np.maximum(floors[0] / largest[0], rounding)
+    doubtful = close | ~certain | (unclear & (truncation > 0))
+    return _GridResult(truncation, doubtful, ratios, known, bool(exact[-1]), blind)
 
 
-def _least_seen(f: AbstractFeaturizer, env: Environment, hidden: np.ndarray) -> tuple[float, float]:
-    """How well a complete basis sees what is not hidden, as `least_visibility` has it."""
-    mask = np.asarray(env.mask)
-    present = np.repeat(mask, 3)
-    assert f.nu is not None
-    rows = wave_gradients_at_sites(env, list_sites(env, mask), _group(f), f.nu, POSITION_TOLERANCE, sums=False)
-    return least_visibility(rows[:, present], orthogonal_complement(hidden[:, present]))
-
-
-def _group(f: AbstractFeaturizer) -> Group:
-    return "SO3" if f.group == "SO3" else "O3"
-
-
-def _hidden(f: AbstractFeaturizer, env: Environment, whole: bool) -> _Hidden:
-    """`whole`: whether some basis sees all of it, so that nothing can be hidden."""
-    nothing = _Hidden(0, 0, np.zeros((0, env.positions.size)), 0.0, whole)
-    if whole:
+def _blind_directions(f: AbstractFeaturizer, sites: Sites, none: bool) -> _BlindDirections:
+    """Find what no basis sees. `none`: whether some basis sees everything, so that nothing is hidden."""
+    nothing = _BlindDirections(0, 0, np.zeros((0, sites.at.positions.size)), 0.0, none)
+    if none:
         return nothing
     try:
-        spaces = build_filtration(
-            env, list_sites(env, np.asarray(env.mask)), _group(f), f.nu, POSITION_TOLERANCE, sums=False
-        )
+        filtration = build_filtration(sites, f.nu)
     except (BasisError, GeometryError, SizeError):
         return nothing
-    if spaces.kernel is None:
+    if filtration.kernel is None:
         return nothing
-    # What symmetry hides is in N_ν; that of positions symmetric within the tolerance alone may come out smaller.
-    larger = max(spaces.symmetry, spaces.kernel, key=len)
-    n_symmetry = len(spaces.symmetry)
-    rounding = 1e-15 / min(spaces.gap["kernel"][1], 1.0)
-    return _Hidden(n_symmetry - len(rigid_space(env)), len(larger) - n_symmetry, larger, rounding, True)
+    # N_ν holds what symmetry hides. For positions symmetric only within the tolerance it may come out smaller.
+    larger = max(filtration.symmetry, filtration.kernel, key=len)
+    n_symmetry = len(filtration.symmetry)
+    rounding = 1e-15 / min(filtration.gap["kernel"][1], 1.0)
+    return _BlindDirections(n_symmetry - len(filtration.rigid), len(larger) - n_symmetry, larger, rounding, True)
+
+
+def _least_visibility(f: AbstractFeaturizer, sites: Sites, blind: np.ndarray) -> tuple[float, float]:
+    """Compute how clearly a complete basis sees the directions that are not blind, as `least_visibility` does."""
+    assert f.nu is not None
+    rows = visibility_rows(sites, f.nu)[:, sites.present]
+    return least_visibility(rows, orthogonal_complement(blind[:, sites.present]))
 
 
 @eqx.filter_jit
@@ -312,11 +305,11 @@ def _spectra(
     return jax.vmap(jax.vmap(single, (0, 0, None)), (0, None, 0))(triangles, n_features, batch)
 
 
-def _summary(seen: Sequence[_Seen], basis: int) -> dict[str, Any]:
+def _summary(seen: Sequence[_GridResult], basis: int) -> dict[str, Any]:
     """What a record says of all environments in one basis."""
     beyond = np.asarray([one.truncation[basis] for one in seen], int)
     doubtful = np.asarray([one.doubtful[basis] for one in seen], bool)
-    unknown = np.asarray([not one.hidden.classified for one in seen], bool)
+    unknown = np.asarray([not one.blind.classified for one in seen], bool)
     unclassified = unknown & (beyond > 0)
     truncated = ~unclassified & ~doubtful & (beyond > 0)
     return {
@@ -325,8 +318,8 @@ def _summary(seen: Sequence[_Seen], basis: int) -> dict[str, Any]:
         "truncation": int(beyond[truncated].sum()),
         "ambiguous": int((doubtful & ~unclassified).sum()),
         "unclassified": int(unclassified.sum()),
-        "symmetric": sum(one.exact and one.hidden.symmetry > 0 for one in seen),
-        "incomplete": sum(one.exact and one.hidden.incompleteness > 0 for one in seen),
+        "symmetric": sum(one.exact and one.blind.symmetry > 0 for one in seen),
+        "incomplete": sum(one.exact and one.blind.incompleteness > 0 for one in seen),
         "nearly": sum(not one.exact for one in seen),
         "equilibrated": _quantiles([(bool(one.known[0, basis]), float(one.ratios[0, basis])) for one in seen]),
         "raw": _quantiles([(bool(one.known[1, basis]), float(one.ratios[1, basis])) for one in seen]),

@@ -133,7 +133,7 @@ def _exhibits(f: AbstractFeaturizer, store: StoreReader, examples: list[Example]
 def _name(direction: Any) -> str:
     if direction.cause == "least":
         return "the one that is seen least"
-    return direction.cause + (f", {direction.place} of {direction.of}" if direction.of > 1 else "")
+    return direction.cause + (f", {direction.number} of {direction.of}" if direction.of > 1 else "")
 
 
 def _basis(f: AbstractFeaturizer, store: StoreReader, size: int) -> Advice:

@@ -69,7 +69,8 @@ def _scan(arguments: argparse.Namespace) -> None:
     if arguments.cluster is not None or arguments.workers is not None:
         raise ReadError("--cluster and --workers apply to a store; name one with --out.")
 
-    from jaxfeat.nulls.scan import explain_environments, scan
+    from jaxfeat.nulls.explain import explain_environments
+    from jaxfeat.nulls.scan import scan
     from jaxfeat.report.scan_plot import plot
     from jaxfeat.report.scan_table import most_blind, print_scan
 
@@ -89,7 +90,7 @@ def _scan(arguments: argparse.Namespace) -> None:
 
 def _scan_into_store(arguments: argparse.Namespace) -> None:
     from jaxfeat.geometry.species import SYMBOLS
-    from jaxfeat.nulls.scan import explain_environments
+    from jaxfeat.nulls.explain import explain_environments
     from jaxfeat.report.store_summary import StoreSummary
     from jaxfeat.report.store_table import most_blind, print_store
     from jaxfeat.store.reader import StoreReader

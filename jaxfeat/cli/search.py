@@ -112,6 +112,8 @@ def _search(arguments: argparse.Namespace) -> None:
 
 def _describe(points: SingularPoints, kind: SingularKind, symbols: list[str]) -> dict[str, Any]:
     """Describe a kind of singular points for tables and pictures, by the example of its most exact point."""
+    from jaxfeat.nulls.explain import describe_cure
+
     example = int(kind.members[0])
     null = points.null_space[example]
     # Uncertain causes count all directions within the tolerance, and J may have fewer null directions.
@@ -122,7 +124,7 @@ def _describe(points: SingularPoints, kind: SingularKind, symbols: list[str]) ->
         "dimension": kind.dimension,
         "points": len(kind.members),
         "distinct": kind.distinct,
-        "cure": list(points.cure(example).values()) if kind.counts else [],
+        "cure": list(map(describe_cure, points.cure(example).values())) if kind.counts else [],
         "example": {
             "positions": points.positions[example],
             "direction": points.directions[example],

@@ -1,4 +1,4 @@
-"""Null directions of one Jacobian, by cause."""
+"""The causes of null directions, and the null space of one Jacobian split by cause."""
 
 from __future__ import annotations
 
@@ -11,32 +11,34 @@ from jaxfeat.linalg.subspaces import Gap
 from jaxfeat.spectrum.status import StatusName
 
 CAUSES = ("rigid", "symmetry", "incompleteness", "truncation", "locality", "other")
-"""Causes of null directions, in the order of stored results."""
+"""In the order of stored results."""
 
 
 @dataclass(frozen=True, eq=False)
 class NullSpace:
-    """The null directions of J = dF/dr at one environment or structure, by cause.
+    """Null directions of the Jacobian J = dF/dr at one environment or structure, each under one cause.
+
+    The counts are the attributes `rigid`, `locality`, `symmetry`, `incompleteness`, `truncation` and `other`. A
+    direction has the cause "other" if its cause cannot be told: for features without a declared order ν, and beyond
+    symmetry for sums over a crystal or over parts out of each other's reach.
 
     **Attributes:**
 
-    - `rigid`, `locality`, `symmetry`, `incompleteness`, `truncation`, `other`: how many have that cause; `counts` has
-      them all. Locality is what lies out of every center's reach; other is what cannot be told apart, for features of
-      undeclared order, and beyond symmetry for sums over crystals or over parts out of each other's reach.
-    - `directions`: for each of these, `(k, n, 3)`: orthonormal displacements, zero on padding, orthogonal to the
-      classes before.
-    - `nullity`: of J. The sum of the counts where `status` is "ok".
-    - `stabilizer`: the `Stabilizer` that `symmetry` rests on; of stacked features, one for each center, and of
-      features summed over crystals too.
-    - `gap`: for each thing that was counted, the largest null value and the smallest not, relative to the largest:
-      "jacobian" (equilibrated, non-rigid), "kernel" (of N_ν), "weights" (of neighbors that J does not react to, and of
-      the others); for structures also the intersections of sites, "locality", "symmetry", "intersection".
-    - `floor`: by the same names, the relative value up to which values are null.
-    - `sensitivity`: the smallest non-null singular value over the largest, raw and equilibrated; NaN if there is none.
-    - `status`: "ok"; "ambiguous"; or what is wrong with the spectrum, as `Spectrum.status` has it. Comparing it with a
-      text that names no status raises a `ValueError`. `reason` is a sentence.
-    - `atoms`: `(n,)`, which of the displaced atoms `stabilizer` is of: of an environment, the neighbors that J reacts
-      to. `None` where there is no stabilizer, or one for each center.
+    - `directions`: For each cause, displacements of shape `(k, n, 3)`. All of them together are orthonormal, and they
+        are zero on padding.
+    - `nullity`: The dimension of the null space of J. If `status` is "ok", the counts add up to it.
+    - `stabilizer`: The `Stabilizer` behind the count `symmetry`, or a tuple with one for each center (for stacked
+        features, and for features summed over crystals). `None` if there is no spectrum.
+    - `gap`: By the name of a quantity, the largest value taken for zero and the smallest other value, relative to the
+        largest. The quantities are "jacobian" (equilibrated singular values), "kernel" (of N_ν) and "weights" (norms
+        of a neighbor's columns of J). For structures, "locality", "symmetry" and "intersection" are those of the
+        subspaces that all centers share.
+    - `floor`: By the same names, the relative value up to which values are taken for zero.
+    - `sensitivity`: The smallest non-null singular value over the largest, raw and equilibrated. NaN if there is none.
+    - `status`: "ok", "ambiguous", or the status of a `Spectrum` that has no null space.
+    - `reason`: A sentence that explains `status`.
+    - `atoms`: Boolean, shape `(n,)`: the displaced atoms that `stabilizer` permutes. For an environment these are the
+        neighbors that J reacts to. `None` if there is no stabilizer, or one for each center.
     """
 
     directions: dict[str, np.ndarray]
@@ -51,32 +53,47 @@ class NullSpace:
 
     @property
     def counts(self) -> dict[str, int]:
-        return {name: len(self.directions[name]) for name in CAUSES}
+        """The number of null directions of each cause."""
+        return {cause: len(self.directions[cause]) for cause in CAUSES}
 
     @property
     def rigid(self) -> int:
+        """The number of rigid motions, which are not counted as blind."""
         return len(self.directions["rigid"])
 
     @property
     def locality(self) -> int:
+        """The number of null directions that move atoms out of each other's reach. A larger cutoff lifts them."""
         return len(self.directions["locality"])
 
     @property
     def symmetry(self) -> int:
+        """The number of null directions that break a symmetry. No smooth invariant features see them."""
         return len(self.directions["symmetry"])
 
     @property
     def incompleteness(self) -> int:
+        """The number of null directions that features of this order ν do not see in any basis."""
         return len(self.directions["incompleteness"])
 
     @property
     def truncation(self) -> int:
+        """The number of null directions that a larger basis of the same order sees."""
         return len(self.directions["truncation"])
 
     @property
     def other(self) -> int:
+        """The number of null directions whose cause cannot be told."""
         return len(self.directions["other"])
 
+    @property
+    def symbol(self) -> str:
+        """The Schoenflies symbols of the symmetries ("T_d", or "C_2v, D_∞h"); empty if there is no symmetry."""
+        found = self.stabilizer if isinstance(self.stabilizer, tuple) else [self.stabilizer]
+        symbols = [one.symbol for one in found if one is not None and one.order > 1]
+        return ", ".join(sorted({f"{s[0]}_{s[1:]}".rstrip("_").replace("*", "∞") for s in symbols}))
+
     def __repr__(self) -> str:
-        counts = ", ".join(f"{name}={count}" for name, count in self.counts.items() if count)
-        return f"NullSpace({counts or 'nullity=0'}; {self.status})"
+        counts = [f"{cause}={count}" for cause, count in self.counts.items() if count] or ["nullity=0"]
+        symbol = [self.symbol] if self.symbol else []
+        return f"NullSpace({', '.join([*counts, *symbol])}; {self.status})"

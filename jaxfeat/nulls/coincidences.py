@@ -1,15 +1,14 @@
-"""Tuples of neighbors, the values of their invariants, and which of them coincide.
+"""Tuples of neighbors, the values of their invariants, and which values are equal.
 
-Host-side NumPy behind `jaxfeat.nulls.kernel`. An *edge* leads from a center to a neighbor; a tuple is of edges
-of one center, repeats included, and its value g_t lists, in the order of its slots, the species and the generators of
-the invariants of its vectors: dot products of all pairs and, on demand, triple products.
+This is the host-side NumPy behind `jaxfeat.nulls.kernel`. An *edge* leads from a center to a neighbor. A tuple holds ν
+edges of one center, repeats included. Its value g_t lists, slot by slot, the species and the invariants of its vectors:
+dot products of all pairs and, on demand, triple products.
 
-Permuting the slots of a tuple permutes the entries of g_t (triple products up to sign). The tuples with value σv are
-therefore those with value v, reordered by σ, and what is known of v is known of σv: one value of each such orbit is
-enough. Edges are sorted by *shell*: species, and radius up to chains of steps within the tolerance. Equal values have
-equal squared radii slot by slot, hence equal shells, and every orbit has a value whose shells ascend: other tuples are
-never built. Of the clusters left, two belong to one orbit if and only if they hold reorderings of one tuple, and one
-of them is kept.
+Permuting the slots of a tuple permutes the entries of g_t (triple products up to sign). So the tuples with a permuted
+value are the permuted tuples, and one value of each such orbit is enough. Edges are sorted by *shell*: species, and
+radius up to chains of steps within the tolerance. Equal values have equal squared radii slot by slot, hence equal
+shells, and every orbit has a value whose shells ascend. Other tuples are never built. Two of the remaining clusters
+belong to one orbit if and only if they hold permutations of one tuple, and one of them is kept.
 """
 
 from __future__ import annotations
@@ -27,10 +26,10 @@ from jaxfeat.geometry.permutations import label_shells
 
 
 class Edges(NamedTuple):
-    """Vectors from centers to neighbors, and how displacements of atoms displace them.
+    """Vectors from centers to neighbors, and the map from displacements of atoms to displacements of vectors.
 
-    - `vectors`: `(e, 3)`, Å. `centers`: `(e,)`, the center of each. `kinds`: `(e,)`, equal where the species agree.
-    - `moves`: `(3 e, 3 n)`, by which displacements of n atoms become those of the vectors.
+    - `vectors`: `(e, 3)`, Å. `centers`: `(e,)`. `kinds`: `(e,)`, equal integers for edges of the same species.
+    - `moves`: `(3 e, 3 n)`, maps displacements of n atoms to displacements of the vectors.
     """
 
     vectors: np.ndarray
@@ -40,17 +39,17 @@ class Edges(NamedTuple):
 
     @property
     def scale(self) -> float:
-        """Root mean square length, Å."""
+        """The root mean square length, Å."""
         return float(np.sqrt((self.vectors**2).sum(1).mean())) if len(self.vectors) else 1.0
 
 
 @dataclass(frozen=True, eq=False)
 class Coincidences:
-    """Tuples sorted into clusters of equal value, one cluster for each value up to the order of a tuple's members.
+    """Tuples in clusters of equal value, with one cluster for each orbit of values.
 
-    - `tuples`: `(t, nu)` edges; `clusters`: `(t,)`, the cluster of each, 0 ... `n_clusters` - 1.
-    - `spread`: the largest difference of an entry inside a cluster, Å.
-    - `clearance`: the distance (largest difference of an entry) of the closest values not merged, Å; infinite if none.
+    - `tuples`: `(t, nu)` edges. `clusters`: `(t,)`, the cluster of each tuple, 0 ... `n_clusters` - 1.
+    - `spread`: Å, the largest difference of an entry inside a cluster.
+    - `clearance`: Å, the largest difference of an entry between the closest two clusters; infinity for a single one.
     """
 
     tuples: np.ndarray
@@ -60,25 +59,25 @@ class Coincidences:
     clearance: float
 
 
-def slot_products(nu: int, pseudoscalars: bool) -> list[tuple[int, ...]]:
-    """Slots that enter each generator of ν vectors: two for a dot product, three for a triple product."""
+def invariant_slots(nu: int, pseudoscalars: bool) -> list[tuple[int, ...]]:
+    """List the slots of each invariant of ν vectors: two for a dot product, three for a triple product."""
     pairs = list(combinations_with_replacement(range(nu), 2))
     return pairs + (list(combinations(range(nu), 3)) if pseudoscalars else [])
 
 
-def merged(edges: Edges, nu: int, pseudoscalars: bool, tolerance: float) -> tuple[Edges, Coincidences]:
-    """The edges sorted by center and shell, and their ν-tuples, one of each orbit, sorted into clusters."""
+def find_coincidences(edges: Edges, nu: int, pseudoscalars: bool, tolerance: float) -> tuple[Edges, Coincidences]:
+    """Sort the edges by center and shell, and sort their ν-tuples, one of each orbit, into clusters of equal value."""
     shell = label_shells(edges.kinds, (edges.vectors**2).sum(1) / edges.scale, tolerance)
     order = np.lexsort((shell, edges.centers))
     moves = edges.moves[(3 * order[:, None] + np.arange(3)).ravel()]
     edges = Edges(edges.vectors[order], edges.centers[order], edges.kinds[order], moves)
     tuples = ascending_tuples(edges.centers, shell[order], nu)
-    values = generators(edges.vectors, tuples, edges.scale, pseudoscalars)
-    return edges, coincidences(tuples, edges.kinds, values, tolerance)
+    values = tuple_invariants(edges.vectors, tuples, edges.scale, pseudoscalars)
+    return edges, cluster_tuples(tuples, edges.kinds, values, tolerance)
 
 
 def ascending_tuples(centers: np.ndarray, shells: np.ndarray, nu: int) -> np.ndarray:
-    """Tuples `(t, nu)` of edges of one center whose shells do not descend, for edges sorted by center, then shell."""
+    """Build the tuples `(t, nu)` of edges of one center whose shells ascend, for edges sorted by center, then shell."""
     keys = centers * (shells.max(initial=0) + 1) + shells
     starts = np.searchsorted(keys, keys)
     counts = np.searchsorted(centers, centers, side="right") - starts
@@ -86,24 +85,24 @@ def ascending_tuples(centers: np.ndarray, shells: np.ndarray, nu: int) -> np.nda
     for _ in range(nu - 1):
         last = tuples[:, -1]
         repeats = counts[last]
-        # 0, 1, ... within each run of `repeats`, counted from the first edge of the last one's shell.
+        # Each tuple is continued by all edges from the first of its last shell on: 0, 1, ... within each run.
         step = np.arange(repeats.sum()) - np.repeat(np.cumsum(repeats) - repeats, repeats)
         tuples = np.column_stack([np.repeat(tuples, repeats, axis=0), np.repeat(starts[last], repeats) + step])
     return tuples
 
 
-def generators(vectors: np.ndarray, tuples: np.ndarray, scale: float, pseudoscalars: bool) -> np.ndarray:
-    """Values `(t, k)`, Å, of tuples of vectors `(e, 3)`: dot products over `scale` (Å), triple ones over its square."""
+def tuple_invariants(vectors: np.ndarray, tuples: np.ndarray, scale: float, pseudoscalars: bool) -> np.ndarray:
+    """Compute the invariants `(t, k)`, Å, of tuples: dot products over `scale` (Å), triple products over its square."""
     columns = []
-    for slots in slot_products(tuples.shape[1], pseudoscalars):
+    for slots in invariant_slots(tuples.shape[1], pseudoscalars):
         first, *rest = (vectors[tuples[:, slot]] for slot in slots)
         other = rest[0] / scale if len(rest) == 1 else np.cross(*rest) / scale**2
         columns.append(np.einsum("ti,ti->t", first, other))
     return np.column_stack(columns)
 
 
-def differentials(vectors: np.ndarray, products: np.ndarray, scale: float) -> np.ndarray:
-    """Gradients `(t, m, 3)` of the products of m = 2 or 3 vectors, edges `(t, m)`, scaled as in `generators`."""
+def invariant_gradients(vectors: np.ndarray, products: np.ndarray, scale: float) -> np.ndarray:
+    """Compute the gradients `(t, m, 3)` of invariants of m = 2 or 3 edges `(t, m)`, scaled as in `tuple_invariants`."""
     factors = np.moveaxis(vectors[products], 1, 0)
     if len(factors) == 2:
         return np.stack([factors[1], factors[0]], axis=1) / scale
@@ -112,23 +111,21 @@ def differentials(vectors: np.ndarray, products: np.ndarray, scale: float) -> np
 
 
 def gradient_rows(rows: np.ndarray, edges: np.ndarray, gradients: np.ndarray, shape: tuple[int, int]) -> csr_array:
-    """Gradients `(t, m, 3)` at edges `(t, m)`, added up over equal rows `(t,)`: a matrix on displacements of edges."""
+    """Write gradients `(t, m, 3)` at edges `(t, m)` into a sparse matrix; those of equal `rows`, `(t,)`, add up."""
     columns = 3 * edges[..., None] + np.arange(3)
     rows = np.broadcast_to(rows[:, None, None], columns.shape)
     return coo_array((gradients.ravel(), (rows.ravel(), columns.ravel())), shape=shape).tocsr()
 
 
-def coincidences(tuples: np.ndarray, kinds: np.ndarray, values: np.ndarray, tolerance: float) -> Coincidences:
+def cluster_tuples(tuples: np.ndarray, kinds: np.ndarray, values: np.ndarray, tolerance: float) -> Coincidences:
     """Cluster tuples `(t, nu)` whose edges have the same kinds and whose values `(t, k)` agree entry by entry.
 
-    Clusters are the connected components of "no entry differs by more than the tolerance", found with a tree: rounding
-    to a grid, or sorting, would part equal values that fall on either side of a boundary.
-
-    - `kinds`: `(e,)` integers, equal for edges whose species agree.
+    Clusters are the connected components of "no entry differs by more than the tolerance". A tree finds them, because
+    rounding to a grid, or sorting, would separate equal values on either side of a boundary.
     """
     if not len(tuples):
         return Coincidences(tuples, np.zeros(0, int), n_clusters=0, spread=0.0, clearance=np.inf)
-    # Tuples of different kinds are set apart in a coordinate of their own, by more than values ever are.
+    # An extra coordinate separates tuples of different kinds, by more than values ever differ.
     stride = 4 * np.abs(values).max() + 4 * tolerance
     kind_lists = np.ravel_multi_index(tuple(kinds[tuples].T), (int(kinds.max()) + 1,) * tuples.shape[1])
     points = np.column_stack([values, np.unique(kind_lists, return_inverse=True)[1] * stride])
@@ -141,7 +138,7 @@ def coincidences(tuples: np.ndarray, kinds: np.ndarray, values: np.ndarray, tole
     first = np.searchsorted(labels[order], np.arange(labels.max() + 1))
     ranked = points[order]
     spread = np.maximum.reduceat(ranked, first) - np.minimum.reduceat(ranked, first)
-    # Any other value, of the same orbit or not, may be the close one: all are in the tree.
+    # The closest value may belong to the same orbit, so the tree holds all of them.
     distances = cKDTree(ranked[first]).query(ranked[first[keep]], k=2, p=np.inf)[0][:, 1]
     clearance = float(distances.min())
 
@@ -156,7 +153,7 @@ def coincidences(tuples: np.ndarray, kinds: np.ndarray, values: np.ndarray, tole
 
 
 def _one_of_each_orbit(tuples: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Sorted labels, one for each set of clusters that hold reorderings of one another's tuples."""
+    """Pick one label, ascending, for each set of clusters that hold permutations of each other's tuples."""
     size = (int(tuples.max()) + 1,) * tuples.shape[1]
     multisets = np.unique(np.ravel_multi_index(tuple(np.sort(tuples, axis=1).T), size), return_inverse=True)[1]
     n_labels = int(labels.max()) + 1
@@ -165,6 +162,6 @@ def _one_of_each_orbit(tuples: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def _components(first: np.ndarray, second: np.ndarray, n: int) -> np.ndarray:
-    """Connected components `(n,)` of the graph with these links."""
+    """Label the connected components, `(n,)`, of the graph with these links."""
     graph = coo_array((np.ones(len(first), np.int8), (first, second)), shape=(n, n))
     return connected_components(graph, directed=False)[1]

@@ -1,9 +1,10 @@
-"""What would lift a null direction: computed, not guessed."""
+"""What makes null directions visible: tried, not guessed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass
+from typing import overload
 
 import equinox as eqx
 import numpy as np
@@ -16,19 +17,15 @@ from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.nulls.ambiguity import CLEAR_RATIO
 from jaxfeat.nulls.causes import NullSpace
-from jaxfeat.nulls.classify import (
-    POSITION_TOLERANCE,
-    decompose_jacobian,
-    kernel_dimension,
-    null_space,
-    restrict_species,
-    wave_gradients_seen_by,
-)
+from jaxfeat.nulls.classify import POSITION_TOLERANCE, item_null_space
+from jaxfeat.nulls.filtration import build_filtration
+from jaxfeat.nulls.jacobian_nulls import decompose_jacobian, replace_featurizer, restrict_species
 from jaxfeat.nulls.kernel import MAX_NU
-from jaxfeat.nulls.visibility import least_visibility
+from jaxfeat.nulls.sites import list_sites
+from jaxfeat.nulls.visibility import least_visibility, visibility_rows
 
 MAX_STEPS = 6
-"""How much larger than a featurizer's own l_max and n_max are tried."""
+"""How far n_max and l_max are raised above those of the featurizer."""
 
 MAX_CURE_ENTRIES = 20_000_000
 """Entries of the largest Jacobian that is tried: 160 MB."""
@@ -39,116 +36,159 @@ SMALL_SENSITIVITY = 1e-5
 CUTOFF_RATIO = 100.0
 
 
+@dataclass(frozen=True)
+class Cure:
+    """How the null directions of one cause become visible, or why they do not.
+
+    **Attributes:**
+
+    - `cause`: "locality", "symmetry", "incompleteness" or "truncation"; "cutoff" if nothing is null, but the cutoff
+        makes σ_min/σ_max small; "ambiguous" if nothing can be told.
+    - `directions`: The number of null directions of this cause. 0 for "cutoff" and "ambiguous".
+    - `symbol`: The Schoenflies symbols of the symmetries ("T_d"), for "symmetry". Nothing lifts these directions.
+    - `order`: The smallest order ν at which none of the directions is left, for "incompleteness". `None` if no order up
+        to 4 is known to lift them.
+    - `sizes`: The smallest basis sizes at which none is left, for "truncation": `{"l_max": 7}`, or `{"n_max": 9}` if no
+        larger l_max lifts them, or both. `None` if no basis that was tried lifts them.
+    - `reason`: What else was found, in words: what lower orders leave, why nothing can be told, or the sensitivities.
+    """
+
+    cause: str
+    directions: int = 0
+    symbol: str = ""
+    order: int | None = None
+    sizes: dict[str, int] | None = None
+    reason: str = ""
+
+    def __repr__(self) -> str:
+        parts = [self.cause]
+        parts += [f"{self.directions} direction{'s' if self.directions > 1 else ''}"] if self.directions else []
+        parts += [self.symbol] if self.symbol else []
+        parts += [f"lifted by ν = {self.order}"] if self.order else []
+        parts += ["lifted by " + " with ".join(f"{k} >= {n}" for k, n in self.sizes.items())] if self.sizes else []
+        parts += [self.reason] if self.reason else []
+        return f"Cure({', '.join(parts)})"
+
+
+@overload
+def cure(
+    f: AbstractFeaturizer, at: Environment, null: NullSpace | None = None, tolerance: float = POSITION_TOLERANCE
+) -> dict[str, Cure]: ...
+
+
+@overload
+def cure(
+    f: AbstractStructureMap, at: Structure, null: NullSpace | None = None, tolerance: float = POSITION_TOLERANCE
+) -> dict[str, Cure]: ...
+
+
 def cure(
     f: AbstractFeaturizer | AbstractStructureMap,
     at: Environment | Structure,
     null: NullSpace | None = None,
     tolerance: float = POSITION_TOLERANCE,
-) -> dict[str, str]:
-    """A sentence for each class of null directions that one environment or structure has, rigid motions apart.
+) -> dict[str, Cure]:
+    """Find out what lifts the null directions of one environment or structure.
 
-    - truncation: the smallest l_max, or else n_max, up to 6 more, at which no null direction of this cause is left;
-      "truncation: l_max >= 7 lifts it".
-    - incompleteness: the smallest order at which none is left, "incompleteness: ν = 3 lifts it".
-    - symmetry: the point group, "symmetry (T_d): physics". locality: "locality: a larger r_cut lifts it".
-    - cutoff: no null direction, but a small sensitivity of neighbors that are seen and hardly weighted.
-    - ambiguous: why nothing can be said.
+    Orders ν up to 4, and n_max and l_max up to 6 above those of the featurizer, are tried one after the other.
 
-    **Arguments:** `null`: what `null_space(f, at, tolerance)` returned, if at hand.
+    **Arguments:**
+
+    - `f`: A featurizer, or a structure map.
+    - `at`: One environment (for a featurizer) or structure (for a structure map), in float64.
+    - `null`: The result of `jaxfeat.null_space(f, at, tolerance)`, if at hand. By default it is computed.
+    - `tolerance`: Å. Positions are symmetric, and values of invariants equal, within this distance.
+
+    **Returns:** a `Cure` for each cause of null directions other than rigid motions. The dictionary is empty if nothing
+    is null and the cutoff does not make σ_min/σ_max small.
+
+    **Raises:** `GeometryError` for a batch; otherwise the errors of `jaxfeat.null_space`.
     """
     check_compatible(f, at)
     if at.batch_shape:
         raise GeometryError(f"cure takes one item, and got a batch of {at.batch_shape[0]}; index it first.")
-    null = null or null_space(f, at, tolerance)
-    assert isinstance(null, NullSpace)
+    null = null or item_null_space(f, at, tolerance)
     if null.status == "ambiguous":
-        return {"ambiguous": f"ambiguous: {null.reason}"}
-    cures = {}
+        return {"ambiguous": Cure("ambiguous", reason=null.reason)}
+    cures = []
     if null.locality:
-        cures["locality"] = "locality: a larger r_cut lifts it"
+        cures.append(Cure("locality", null.locality))
     if null.symmetry:
-        cures["symmetry"] = f"symmetry ({', '.join(_symbols(null))}): physics"
+        cures.append(Cure("symmetry", null.symmetry, symbol=null.symbol))
     if null.incompleteness:
-        cures["incompleteness"] = f"incompleteness: {_order(f, at, null, tolerance)}"
+        cures.append(_cure_incompleteness(f, at, null, tolerance))
     if null.truncation:
-        cures["truncation"] = f"truncation: {_basis(f, at, null)}"
+        cures.append(_cure_truncation(f, at, null))
     raw, equilibrated = null.sensitivity
     if raw < SMALL_SENSITIVITY and equilibrated > CUTOFF_RATIO * raw:
-        cures["cutoff"] = f"cutoff: σ_min/σ_max is {raw:.0e}, and {equilibrated:.0e} with all neighbors weighted alike"
-    return cures
+        reason = f"σ_min/σ_max is {raw:.0e}, and {equilibrated:.0e} if all neighbors weigh the same"
+        cures.append(Cure("cutoff", reason=reason))
+    return {one.cause: one for one in cures}
 
 
-def _symbols(null: NullSpace) -> list[str]:
-    found = null.stabilizer if isinstance(null.stabilizer, tuple) else [null.stabilizer]
-    symbols = [one.symbol for one in found if one is not None and one.order > 1]
-    return sorted({f"{s[0]}_{s[1:]}".rstrip("_").replace("*", "∞") for s in symbols})
-
-
-def _order(f: Any, at: Any, null: NullSpace, tolerance: float) -> str:
-    """The order that lifts incompleteness."""
-    featurizer = f.environment_featurizer
-    nu = int(featurizer.nu or 0)
+def _cure_incompleteness(
+    f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure, null: NullSpace, tolerance: float
+) -> Cure:
+    count = null.incompleteness
     complete = null.rigid + null.locality + null.symmetry
-    directions = null.directions["incompleteness"].reshape(null.incompleteness, -1)
-    found = decompose_jacobian(f, at)
+    directions = null.directions["incompleteness"].reshape(count, -1)
+    sites = list_sites(f, at, decompose_jacobian(f, at).reacting, tolerance)
+    nu = tried = int(f.environment_featurizer.nu or 0)
     partial: list[str] = []
-    tried = nu
     for order in range(nu + 1, MAX_NU + 1):
         try:
-            left = kernel_dimension(f, at, found, order, tolerance) - complete
+            kernel = build_filtration(sites, order).kernel
         except SizeError:
             break
+        assert kernel is not None
+        left = len(kernel) - complete
         tried = order
         if left == 0:
-            seen, known = least_visibility(wave_gradients_seen_by(f, at, found, order, tolerance), directions)
-            if seen <= CLEAR_RATIO * max(null.floor["jacobian"], known):
-                partial.append(f"ν = {order} sees {null.incompleteness} by {seen:.0e} only")
-                continue
-            return f"ν = {order} lifts it" + (f" ({', '.join(partial)})" if partial else "")
-        if left < null.incompleteness:
-            partial.append(f"ν = {order} leaves {left} of {null.incompleteness}")
+            seen, known = least_visibility(visibility_rows(sites, order), directions)
+            if seen > CLEAR_RATIO * max(null.floor["jacobian"], known):
+                return Cure("incompleteness", count, order=order, reason=", ".join(partial))
+            partial.append(f"ν = {order} sees {count} by {seen:.0e} only")
+        elif left < count:
+            partial.append(f"ν = {order} leaves {left} of {count}")
     if tried == nu:
-        return "a higher ν could not be tried"
-    return f"ν = {tried} does not lift it" + (f" ({', '.join(partial)})" if partial else "")
+        reason = "a higher ν could not be tried"
+    else:
+        reason = f"ν = {tried} does not lift it" + (f" ({', '.join(partial)})" if partial else "")
+    return Cure("incompleteness", count, reason=reason)
 
 
-def _basis(f: Any, at: Any, null: NullSpace) -> str:
-    """The sizes that lift truncation."""
+def _cure_truncation(
+    f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure, null: NullSpace
+) -> Cure:
     featurizer = f.environment_featurizer
-    wanted = null.nullity - null.truncation
     tried: dict[str, int] = {}
-    for sizes in _larger(featurizer.sizes):
+    for sizes in _larger_sizes(featurizer.sizes):
         try:
-            larger = featurizer.with_sizes(**sizes)
+            larger = replace_featurizer(f, featurizer.with_sizes(**sizes))
         except BasisError:
             continue
-        larger = larger if isinstance(f, AbstractFeaturizer) else eqx.tree_at(lambda f: f.featurizer, f, larger)
-        if _entries(larger, at) > MAX_CURE_ENTRIES:
+        n_features = eqx.filter_eval_shape(restrict_species(larger, at), at).shape[0]
+        if n_features * int(np.prod(at.positions.shape)) > MAX_CURE_ENTRIES:
             continue
-        if _null_or_doubtful(larger, at) == wanted:
-            changed = [f"{name} >= {size}" for name, size in sizes.items() if size != featurizer.sizes[name]]
-            return f"{' with '.join(changed)} lifts it"
+        spectrum = decompose_jacobian(larger, at).spectrum
+        values = spectrum.values[: int(spectrum.n_values)]
+        # A value close to the floor may be null, so the basis must lift all of them clearly.
+        unclear = int(spectrum.n_rigid) + int((values <= CLEAR_RATIO * spectrum.floor).sum())
+        if unclear == null.nullity - null.truncation:
+            changed = {name: size for name, size in sizes.items() if size != featurizer.sizes[name]}
+            return Cure("truncation", null.truncation, sizes=changed)
         tried = {name: max(size, tried.get(name, 0)) for name, size in sizes.items()}
     if not tried:
-        return "no larger basis could be tried"
-    return f"{' and '.join(f'{name} = {size}' for name, size in tried.items())} do not lift it"
+        return Cure("truncation", null.truncation, reason="no larger basis could be tried")
+    largest = " and ".join(f"{name} = {size}" for name, size in tried.items())
+    return Cure("truncation", null.truncation, reason=f"{largest} do not lift it")
 
 
-def _larger(sizes: dict[str, int]) -> Iterator[dict[str, int]]:
-    """One size at a time, angular ones first, then all together."""
+def _larger_sizes(sizes: dict[str, int]) -> Iterator[dict[str, int]]:
+    """Raise one size at a time, angular ones first, then all together."""
     names = sorted(sizes)
     for name in names:
         for step in range(1, MAX_STEPS + 1):
             yield {**sizes, name: sizes[name] + step}
     for step in range(1, MAX_STEPS + 1) if len(names) > 1 else ():
         yield {name: size + step for name, size in sizes.items()}
-
-
-def _entries(f: Any, at: Any) -> int:
-    return eqx.filter_eval_shape(restrict_species(f, at), at).shape[0] * int(np.prod(at.positions.shape))
-
-
-def _null_or_doubtful(f: Any, at: Any) -> int:
-    spectrum = decompose_jacobian(f, at).spectrum
-    values = spectrum.values[: int(spectrum.n_values)]
-    return int(spectrum.n_rigid) + int((values <= CLEAR_RATIO * spectrum.floor).sum())

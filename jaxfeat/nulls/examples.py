@@ -1,4 +1,4 @@
-"""Environments to look at: what a featurizer does not see of them, and what would lift that."""
+"""Environments to look at, with the displacements that a featurizer does not see."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from jaxfeat.errors import BasisError, GeometryError, SizeError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.nulls.causes import CAUSES
-from jaxfeat.nulls.classify import POSITION_TOLERANCE, null_space
-from jaxfeat.nulls.scan import explain_null_space
+from jaxfeat.nulls.classify import POSITION_TOLERANCE, item_null_space
+from jaxfeat.nulls.explain import explain_null_space
 from jaxfeat.spectrum.blocks import Progress
 from jaxfeat.spectrum.driver import singular_spectrum
 
@@ -21,15 +21,16 @@ MAX_PER_CAUSE = 3
 
 
 class ExampleDirection(NamedTuple):
-    """A displacement that a featurizer does not see, or, where the cause is "least", the one that it sees least. A
-    cause that ends in "within 1e-05 Å" is that of exact positions nearby; at these J sees a little of it.
+    """A displacement that a featurizer does not see, or sees least.
 
-    - `displacement`: `(n, 3)`, of unit norm.
-    - `place`, `of`: which of how many directions of this cause, from 1.
+    - `cause`: one of `CAUSES`, or "least". It ends in "within 1e-05 Å" if only exact positions nearby hide the
+        displacement, and the featurizer sees a little of it here.
+    - `number`, `of`: the place of the direction, from 1, among all of this cause.
+    - `displacement`: `(n, 3)`, of norm 1.
     """
 
     cause: str
-    place: int
+    number: int
     of: int
     displacement: np.ndarray
 
@@ -37,9 +38,9 @@ class ExampleDirection(NamedTuple):
 class NullExample(NamedTuple):
     """An environment to look at.
 
-    - `positions`: `(n, 3)`, Å relative to the center; `species`: `(n,)` atomic numbers.
-    - `directions`: null ones by cause, three of each at most; where there are none, the least sensitive one.
-    - `cause`: why there are null directions or little sensitivity, and what would lift that.
+    - `positions`: `(n, 3)`, Å relative to the center. `species`: `(n,)`, atomic numbers.
+    - `directions`: at most three null directions of each cause, or else the direction that is seen least.
+    - `cause`: why directions are null or hardly seen, and what lifts that, in a sentence.
     """
 
     positions: np.ndarray
@@ -50,33 +51,33 @@ class NullExample(NamedTuple):
 
 
 def make_examples(f: AbstractFeaturizer, batch: Environment, progress: Progress | None = None) -> list[NullExample]:
-    """What there is to see of each environment of a batch.
+    """Make an example of each environment of a batch.
 
-    **Raises:** `SpeciesError`, as the featurizer does; `PrecisionError` for positions that are not float64.
+    **Raises:** `SpeciesError` if the batch holds an element that `f` does not know; `PrecisionError` if the positions
+    are not float64.
     """
     found = []
     host = jax.tree.map(np.asarray, batch)
     for i in range(len(batch)):
-        # Not padded to the largest: the complete kernel goes over all tuples of the room that there is.
+        # Without the padding of the batch, because the complete kernel has a tuple for each slot.
         env = jax.tree.map(np.asarray, host[i].trimmed())
         try:
-            null = null_space(f, env)
+            null = item_null_space(f, env)
         except (BasisError, GeometryError, SizeError):
-            # The sentence below says which.
-            null = None
-        counted = [cause for cause in CAUSES if cause != CAUSES[0]]
-        nearly = f" within {POSITION_TOLERANCE:g} Å" if null is not None and null.status == "ambiguous" else ""
+            null = None  # explained below
+        nearby = f" within {POSITION_TOLERANCE:g} Å" if null is not None and null.status == "ambiguous" else ""
+        by_cause = {} if null is None else {cause: null.directions[cause] for cause in CAUSES if cause != "rigid"}
         directions = [
-            ExampleDirection(cause + nearly, k + 1, len(null.directions[cause]), direction)
-            for cause in (counted if null is not None else ())
-            for k, direction in enumerate(null.directions[cause][:MAX_PER_CAUSE])
+            ExampleDirection(cause + nearby, k + 1, len(members), direction)
+            for cause, members in by_cause.items()
+            for k, direction in enumerate(members[:MAX_PER_CAUSE])
         ]
         found.append(
             NullExample(
                 env.positions[env.mask],
                 env.species[env.mask],
                 int(env.center_species),
-                [one._replace(displacement=one.displacement[env.mask]) for one in directions or _least(f, env)],
+                [one._replace(displacement=one.displacement[env.mask]) for one in directions or _least_seen(f, env)],
                 explain_null_space(f, env, null),
             )
         )
@@ -85,8 +86,8 @@ def make_examples(f: AbstractFeaturizer, batch: Environment, progress: Progress 
     return found
 
 
-def _least(f: AbstractFeaturizer, env: Environment) -> list[ExampleDirection]:
-    """The direction of the smallest equilibrated singular value, as a displacement."""
+def _least_seen(f: AbstractFeaturizer, env: Environment) -> list[ExampleDirection]:
+    """The displacement of the smallest equilibrated singular value; an empty list if there is none."""
     spectrum = jax.tree.map(np.asarray, singular_spectrum(f, env, equilibrated=True))
     if str(spectrum.status) != "ok" or not spectrum.n_values:
         return []

@@ -1,40 +1,51 @@
-"""The complete-basis kernel: the displacements that no basis of a given body order can see (theory, section 2).
+"""The complete-basis kernel N_ν: the displacements that no basis of body order ν sees (docs/theory, "The complete
+basis").
 
-Features of order ν in a complete basis determine, and are determined by, the distribution of the values g_t of all
-ordered ν-tuples t of neighbors (`jaxfeat.nulls.coincidences`). So a displacement is unseen if and only if, for every
-distinct value, the differentials dg_t add up to nothing over the tuples that share it. That is linear algebra: no
-n_max, no l_max.
+Features of order ν in a complete basis know how often each value g_t of the ordered ν-tuples t of neighbors occurs, and
+nothing else (`jaxfeat.nulls.coincidences`). So they miss a displacement exactly if, for every distinct value, the
+differentials dg_t over the tuples that share it add up to zero. That is linear algebra without n_max and l_max.
 
-Dot products are divided by the root mean square distance, triple products by its square: values are then in Å, their
-differentials numbers of order one, and scaling positions and tolerance together changes nothing. Moving one neighbor
-by ε moves a value by about ε, which is what the tolerance means. Everything runs on the host, in float64.
+Dot products are divided by the root mean square distance, and triple products by its square. Values are then in Å, and
+their differentials are numbers of order one: a neighbor that moves by ε moves a value by about ε. Everything runs on
+the host, in float64.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.sparse import coo_array, csr_array, eye_array, vstack
 
 from jaxfeat.errors import BasisError, GeometryError, PrecisionError, SizeError
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.positions import check_positions
 from jaxfeat.geometry.species import atomic_numbers
-from jaxfeat.linalg.subspaces import robust_svd
-from jaxfeat.nulls.coincidences import Coincidences, Edges, differentials, gradient_rows, merged, slot_products
+from jaxfeat.linalg.subspaces import Gap, robust_svd
+from jaxfeat.nulls.coincidences import (
+    Coincidences,
+    Edges,
+    find_coincidences,
+    gradient_rows,
+    invariant_gradients,
+    invariant_slots,
+)
 
 COINCIDENCE_TOLERANCE = 1e-5
-"""Å. Above the rounding of coordinates in files (1e-6 Å) and the landing error of a search; far below the 3e-3 Å that
-are to be expected between the two closest of thirty radii, so that chance mergers stay rare for ν = 1. For ν > 1 there
-are more values to collide, but a chance merger then loses one condition among many. Finer than the tolerance of
-`jaxfeat.geometry.symmetry`, which names point groups: to compare kernel and stabilizer, give both the same."""
+"""Å. Values of invariants closer than this are equal.
+
+It is above the rounding of coordinates in files (1e-6 Å) and the error of a search for singular points. It is far below
+the 3e-3 Å between the two closest of thirty random radii, so values rarely coincide by chance for ν = 1. For ν > 1 more
+values collide, but each collision costs one condition among many. `jaxfeat.geometry.symmetry` names point groups with a
+larger tolerance: to compare a kernel with a stabilizer, give both the same."""
 
 MAX_NU = 4
+"""The largest order ν of a complete kernel."""
+
 MAX_TUPLES = 100_000
-"""Ordered tuples of all centers together, before any are left out; the worst case takes seconds and 0.5 GB."""
+"""Ordered tuples of all centers together. The worst case takes seconds and 0.5 GB."""
 
 _BLOCK_ENTRIES = 2_000_000
 _ROUNDING = 1e-13
@@ -42,31 +53,30 @@ _ROUNDING = 1e-13
 
 @dataclass(frozen=True, eq=False)
 class Kernel:
-    """Displacements of n atoms that complete features of order `nu` do not see to first order; rigid motions included.
+    """Displacements of n atoms that complete features of order ν do not see to first order. Rigid motions are included.
 
     **Attributes:**
 
-    - `nullity`: their number.
+    - `nullity`: The number of directions.
     - `directions`: `(nullity, n, 3)`, orthonormal as vectors of 3 n components.
-    - `singular_values`: `(3 n,)`, descending, of the differentials of the distinct values. Only that they vanish has a
-      meaning: a complete basis has no metric of its own.
-    - `gap`: the largest singular value counted as null (0 if none is) and the smallest not (infinity if all are),
-      relative to the largest of all. Within two orders of magnitude of each other the count is ambiguous.
-    - `floor`: the relative singular value up to which values count as null.
-    - `n_clusters`: distinct values, counted up to the order of a tuple's members.
-    - `tolerance`: Å. Values closer than this, in every entry, are one; relative singular values below it, over the root
-        mean square distance, are null.
-    - `spread`: the largest difference inside one merged value, in tolerances. Far below 1 where values are equal by
-      construction; above 1 where a chain of near coincidences was merged.
-    - `clearance`: the distance of the closest two values that were not merged, in tolerances; infinity if all were.
-      Near 1 the answer hangs on the tolerance.
-    - `nu`, `pseudoscalars`: as asked for.
+    - `singular_values`: `(3 n,)`, descending, of the differentials of the distinct values. Only zeros have a meaning,
+        because a complete basis has no metric of its own.
+    - `gap`: The largest singular value taken for zero (0 if there is none) and the smallest other one (infinity if
+        there is none), relative to the largest. If they are within a factor of 100, the nullity is ambiguous.
+    - `floor`: The relative singular value up to which values are taken for zero.
+    - `n_clusters`: The number of distinct values. Tuples with the same members in another order count once.
+    - `tolerance`: Å. Values closer than this in every entry are equal.
+    - `spread`: The largest difference inside one distinct value, in tolerances. It is far below 1 if values are equal
+        by construction, and above 1 if a chain of near coincidences was merged.
+    - `clearance`: The distance of the closest two distinct values, in tolerances; infinity if there is only one. Near 1
+        the nullity depends on the tolerance.
+    - `nu`, `pseudoscalars`: The order ν, and whether triple products count.
     """
 
     nullity: int
     directions: np.ndarray
     singular_values: np.ndarray
-    gap: tuple[float, float]
+    gap: Gap
     floor: float
     n_clusters: int
     tolerance: float
@@ -75,17 +85,38 @@ class Kernel:
     nu: int
     pseudoscalars: bool
 
+    @property
+    def rows(self) -> np.ndarray:
+        """The directions as rows `(nullity, 3 n)`."""
+        return self.directions.reshape(self.nullity, 3 * self.directions.shape[1])
+
+    def __repr__(self) -> str:
+        chiral = ", pseudoscalars" if self.pseudoscalars else ""
+        return f"Kernel(nullity={self.nullity} of {3 * self.directions.shape[1]}, ν = {self.nu}{chiral})"
+
 
 def complete_kernel(
     env: Environment, nu: int, pseudoscalars: bool = False, tolerance: float = COINCIDENCE_TOLERANCE
 ) -> Kernel:
-    """Kernel N_ν of one environment: the displacements of its n neighbors about a fixed center that order ν cannot see.
+    """Compute the kernel N_ν of one environment: the displacements that no features of order ν see in any basis.
 
-    Padding is left out: atoms are those of `env.positions[:n]`. `pseudoscalars` matters from ν = 3, as for features.
+    The center is fixed. The result depends on the positions alone, not on a featurizer.
 
-    **Raises:** `BasisError` for `nu` outside 1 ... 4; `GeometryError` for a batch, positions that are not finite, or a
-    tolerance that is not positive; `SizeError` for too many neighbors; `PrecisionError` for positions that are not
-    float64.
+    **Arguments:**
+
+    - `env`: One environment with positions in float64. Padding is left out.
+    - `nu`: The body order ν, 1 to 4: the number of neighbors that features take at a time.
+    - `pseudoscalars`: Whether the features tell mirror images apart. This matters from ν = 3 on.
+    - `tolerance`: Å. Values of invariants closer than this are equal.
+
+    **Returns:** a `Kernel` with `nullity` and `directions` of shape `(nullity, n, 3)`, where n is the number of
+    neighbors without padding. Rigid rotations are included.
+
+    **Raises:** `BasisError` if `nu` is not 1, 2, 3 or 4. `GeometryError` for a batch, for positions that are not
+    finite, and for a tolerance that is not positive. `SizeError` for more than 100,000 ν-tuples of neighbors.
+    `PrecisionError` if the positions are not float64.
+
+    **Source:** docs/theory, "The complete basis".
     """
     if not isinstance(env, Environment):
         raise GeometryError(
@@ -100,38 +131,23 @@ def complete_kernel(
 
 
 def site_edges(vectors: np.ndarray, species: np.ndarray) -> Edges:
-    """Neighbors `(n, 3)` about a fixed center, each displaced by itself."""
+    """Make the edges of neighbors `(n, 3)` about a fixed center; each neighbor is displaced by itself."""
     n = len(vectors)
     return Edges(vectors, np.zeros(n, int), species.astype(np.int64), eye_array(3 * n, format="csr"))
 
 
-def summed_kernel(
-    vectors: Any,
-    centers: Any,
-    neighbors: Any,
-    species: Sequence[str | int] | Any,
-    nu: int,
-    pseudoscalars: bool = False,
-    tolerance: float = COINCIDENCE_TOLERANCE,
-) -> Kernel:
-    """Kernel of features of order ν that are summed over a structure's centers of each species: n atoms displaced.
+def summed_edges(
+    vectors: ArrayLike, centers: ArrayLike, neighbors: ArrayLike, species: Sequence[str | int] | np.ndarray
+) -> Edges:
+    """Make the edges of a structure whose features are summed over the centers of each species.
 
-    The tuples of all centers of one species are one distribution, so values are merged across centers; displacing an
-    atom moves it as a neighbor and, the other way, as a center.
+    The tuples of all centers of one species are one distribution, so values are compared across centers. A displaced
+    atom moves the edges to it forwards, and those from it backwards.
 
-    **Arguments:**
-
-    - `vectors`: `(e, 3)`, Å, from a center to each neighbor inside its cutoff; float64.
-    - `centers`, `neighbors`: `(e,)`, the atoms at the two ends. Of a periodic image, the atom that it is an image of.
+    - `vectors`: `(e, 3)` Å in float64, from a center to each neighbor inside its cutoff.
+    - `centers`, `neighbors`: `(e,)`, the atoms at the two ends. A periodic image is the atom that it repeats.
     - `species`: `n` symbols or atomic numbers.
-
-    **Raises:** as `complete_kernel`.
     """
-    return kernel_of_edges(summed_edges(vectors, centers, neighbors, species), nu, pseudoscalars, tolerance)
-
-
-def summed_edges(vectors: Any, centers: Any, neighbors: Any, species: Sequence[str | int] | Any) -> Edges:
-    """The edges of a structure, of the kinds that its centers and neighbors make; arguments as of `summed_kernel`."""
     edges = _float64(vectors)
     numbers = atomic_numbers(species).astype(np.int64)
     tails, heads = np.asarray(centers, np.int64), np.asarray(neighbors, np.int64)
@@ -147,30 +163,30 @@ def summed_edges(vectors: Any, centers: Any, neighbors: Any, species: Sequence[s
     return Edges(edges, tails, kinds, moves.tocsr())
 
 
-def _float64(positions: Any) -> np.ndarray:
+def _float64(positions: ArrayLike) -> np.ndarray:
     array = np.asarray(positions)
     if array.dtype != np.float64:
         raise PrecisionError(
-            f"positions are {array.dtype}, too coarse to tell equal from nearly equal; "
+            f"positions are {array.dtype}, too coarse to tell equal from nearly equal values; "
             "enable jax_enable_x64 and give them in float64."
         )
     return array
 
 
 def kernel_of_edges(edges: Edges, nu: int, pseudoscalars: bool, tolerance: float) -> Kernel:
-    """The kernel of edges that are known to be sound, on the host."""
+    """Compute the kernel of valid edges."""
     _check(edges.centers, nu, tolerance)
     size, scale = edges.moves.shape[1], edges.scale
-    edges, equal = merged(edges, nu, pseudoscalars, tolerance)
+    edges, equal = find_coincidences(edges, nu, pseudoscalars, tolerance)
 
     _, found, right = robust_svd(_triangle(_conditions(edges, equal, pseudoscalars) @ edges.moves), full_matrices=True)
     values = np.zeros(size)
     values[: len(found)] = found
-    # Rows are means of numbers of order one: if not all of them cancel, as they do between centers of inversion in a
-    # crystal, the largest singular value is at least about 1 / sqrt(size), and less than that is rounding.
+    # Rows are means of numbers of order one. Unless all of them cancel (as they do between centers of inversion in a
+    # crystal), the largest singular value is at least about 1 / sqrt(size). Less than that is rounding.
     largest = max(values.max(initial=0.0), 1 / np.sqrt(max(size, 1)))
-    # Moving every atom by the tolerance turns the rows by about tolerance / R. What it cannot tell from zero is null,
-    # as what it cannot tell apart is equal: a planar environment rounded to six digits keeps its mirror plane's kernel.
+    # If every atom moves by the tolerance, the rows turn by about tolerance / R. Smaller values are taken for zero, so
+    # that a planar environment rounded to six digits keeps the kernel of its mirror plane.
     floor = max(float(np.sqrt(size)) * _ROUNDING, tolerance / scale)
     null = values <= largest * floor
     nullity = int(null.sum())
@@ -189,8 +205,13 @@ def kernel_of_edges(edges: Edges, nu: int, pseudoscalars: bool, tolerance: float
     )
 
 
-def too_many(counts: np.ndarray, nu: int) -> bool:
-    """Whether order `nu` is beyond this module for centers with these numbers of neighbors."""
+def highest_order(counts: ArrayLike, nu: int) -> int:
+    """Find the highest order up to ν at which centers with these numbers of neighbors have few enough tuples, or 0."""
+    sizes = np.asarray(counts)
+    return max((order for order in range(1, nu + 1) if not _too_many(sizes, order)), default=0)
+
+
+def _too_many(counts: np.ndarray, nu: int) -> bool:
     return nu > MAX_NU or (counts.astype(float) ** nu).sum() > MAX_TUPLES
 
 
@@ -201,19 +222,19 @@ def _check(centers: np.ndarray, nu: int, tolerance: float) -> None:
         raise GeometryError(f"the coincidence tolerance is {tolerance}; give a positive length in Å.")
     counts = np.bincount(centers, minlength=1)
     n_tuples = int((counts.astype(float) ** nu).sum())
-    if too_many(counts, nu):
+    if _too_many(counts, nu):
         limit = int(MAX_TUPLES ** (1 / nu) + 1e-9)
         raise SizeError(
-            f"{counts.max()} neighbors and nu = {nu} make {n_tuples} tuples of at most {MAX_TUPLES}, that is {limit} "
-            "neighbors of one center; take a smaller cutoff or a lower nu."
+            f"{counts.max()} neighbors and nu = {nu} make {n_tuples} tuples, and at most {MAX_TUPLES} are possible, "
+            f"which is {limit} neighbors of one center; take a smaller cutoff or a lower nu."
         )
 
 
 def _conditions(edges: Edges, equal: Coincidences, pseudoscalars: bool) -> csr_array:
-    """Rows, on displacements of the edges `(·, 3 e)`, that vanish together exactly where every value is kept.
+    """Make the rows `(r, 3 e)` that vanish on a displacement of the edges exactly if it keeps every distinct value.
 
-    A tuple alone in its cluster keeps each of its generators, and shares them with other such tuples: written once. A
-    cluster of several keeps the mean of theirs, generator by generator.
+    A tuple that is alone in its cluster must keep each generator. Tuples share generators, so each is written once. A
+    cluster of several tuples must keep the mean of each generator.
     """
     alone = np.bincount(equal.clusters, minlength=1)[equal.clusters] == 1
     singles, shared = equal.tuples[alone], equal.tuples[~alone]
@@ -222,22 +243,22 @@ def _conditions(edges: Edges, equal: Coincidences, pseudoscalars: bool) -> csr_a
     width = 3 * len(edges.vectors)
     blocks = []
     for n_factors in (2, 3):
-        slots = [s for s in slot_products(equal.tuples.shape[1], pseudoscalars) if len(s) == n_factors]
+        slots = [s for s in invariant_slots(equal.tuples.shape[1], pseudoscalars) if len(s) == n_factors]
         if not slots:
             continue
         products = np.unique(np.sort(np.concatenate([singles[:, s] for s in slots]), axis=1), axis=0)
-        gradients = differentials(edges.vectors, products, edges.scale)
+        gradients = invariant_gradients(edges.vectors, products, edges.scale)
         blocks.append(gradient_rows(np.arange(len(products)), products, gradients, (len(products), width)))
         for slot in slots if len(shared) else []:
-            gradients = weight[:, None, None] * differentials(edges.vectors, shared[:, slot], edges.scale)
+            gradients = weight[:, None, None] * invariant_gradients(edges.vectors, shared[:, slot], edges.scale)
             blocks.append(gradient_rows(row, shared[:, slot], gradients, (len(clusters), width)))
     return vstack(blocks, format="csr")
 
 
 def _triangle(rows: csr_array) -> np.ndarray:
-    """A small matrix with the singular values and right singular vectors of a tall sparse one.
+    """Reduce a tall sparse matrix to a small one with the same singular values and right singular vectors.
 
-    Block by block through QR, which gets small singular values to rounding; a Gram matrix would lose half the digits.
+    Blocks are reduced by QR, because a Gram matrix would lose half the digits of small singular values.
     """
     height = max(_BLOCK_ENTRIES // max(rows.shape[1], 1), rows.shape[1], 1)
     reduced = np.zeros((0, rows.shape[1]))

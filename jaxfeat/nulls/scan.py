@@ -1,8 +1,7 @@
-"""Spectra and causes of many environments, one record for each."""
+"""Spectra and null directions of many environments, one record for each."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import jax
@@ -13,45 +12,50 @@ from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.check import check_compatible
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.species import SYMBOLS
-from jaxfeat.nulls.causes import CAUSES, NullSpace
-from jaxfeat.nulls.classify import null_space
-from jaxfeat.nulls.cure import cure
+from jaxfeat.nulls.causes import CAUSES
+from jaxfeat.nulls.classify import item_null_space
 from jaxfeat.spectrum.blocks import Progress, spectra_in_blocks
 
-RARE = ("locality", "other")
-"""Causes that a record lists only where there are null directions of them."""
+RARE_CAUSES = ("locality", "other")
+"""Causes that a record lists only if it has null directions of them."""
 
 CLASSIFY_BELOW = 1e-5
-"""Equilibrated σ_min/σ_max below which a null space is looked into: well above what rounded coordinates make of an
-exact null direction. That tells which environments are nearly symmetric."""
+"""Null directions are classified if the equilibrated σ_min/σ_max is below this. Rounded coordinates make less of an
+exact null direction, so nearly symmetric environments are found."""
 
 
 def scan(
     f: AbstractFeaturizer, batch: Environment, progress: Progress | None = None, screened: bool = False
 ) -> list[dict[str, Any]]:
-    """One record per environment of `batch`, in its order.
+    """Compute singular spectra and null directions by cause of every environment of a batch.
+
+    A direction is null if its equilibrated singular value is at or below the floor. Rigid motions are counted apart.
 
     **Arguments:**
 
-    - `f`: a featurizer.
-    - `batch`: environments, `(b,)`.
-    - `progress`: called with the number of environments done and their total.
-    - `screened`: take the values of what is well above its floor from JᵀJ, as `singular_spectrum` does: faster, and
-      `certified` says where.
+    - `f`: A featurizer.
+    - `batch`: Environments with one leading axis, in float64.
+    - `progress`: Called as `progress(done, total)` with numbers of environments.
+    - `screened`: If True, take values well above their floor from JᵀJ, as `jaxfeat.singular_spectrum` does. This is
+        faster.
 
-    Null directions are those whose equilibrated singular values lie at or below their floor, rigid motions apart. They
-    are told apart by cause, as `null_space` does, and the counts by cause add up to their number. Where the status is
-    not "ok" the cause is not certain, and all of them count as `other`.
+    **Returns:** a list with one dictionary of plain numbers for each environment, in the order of the batch:
 
-    **Returns:** dictionaries of plain numbers: `structure` and `center` (where the environment came from), `species`,
-    `n_neighbors`, `sigma` and `sigma_equilibrated` (descending, features per Å; empty unless the status is ok),
-    `floor` and `floor_equilibrated`, `certified` (only where screened), `null` (how many null directions by cause:
-    `rigid`, `symmetry`, `incompleteness`, `truncation`; where there are any, `locality`, of neighbors out of reach, and
-    `other`, where the cause cannot be told), `status` (that of the spectrum; "ambiguous", as of `null_space`, and for
-    like neighbors that its tolerance cannot tell apart;
-    "unclassified" where there are too many neighbors for it).
+    - `structure`, `center`: The structure and the atom that the environment belongs to.
+    - `species`: The symbol of the center. `n_neighbors`: the number of its neighbors.
+    - `sigma`, `sigma_equilibrated`: Singular values, descending: features per Å, and without unit. Empty lists if the
+        spectrum has another status than "ok".
+    - `floor`, `floor_equilibrated`: The values up to which singular values mean nothing. `None` if there is no
+        spectrum.
+    - `certified`: Whether the values come from rows of J, or from JᵀJ without loss. Only if `screened`.
+    - `null`: The number of null directions by cause: `rigid`, `symmetry`, `incompleteness` and `truncation`, and, if
+        there are any, `locality` and `other`. The counts add up to the number of null directions. If the status is not
+        "ok", their causes are not certain and all but the rigid ones are under `other`.
+    - `status`: The status of the spectrum; "ambiguous" as in `jaxfeat.null_space`, or if like neighbors are too close
+        for its tolerance; "unclassified" if there are too many neighbors for it.
 
-    **Raises:** `SpeciesError` and `GeometryError`, as the featurizer does.
+    **Raises:** `SpeciesError` if the batch holds an element that `f` does not know. `GeometryError` if it was cut at
+    another radius, or is no batch of environments.
     """
     found = scan_arrays(f, batch, progress, screened)
     origin = {
@@ -64,7 +68,7 @@ def scan(
     for i, status in enumerate(found.status.tolist()):
         known = bool(np.isfinite(found.floor[i]))
         listed = slice(int(found.n_values[i]) if known else 0)
-        null = {cause: int(n) for cause, n in zip(CAUSES, found.null[i], strict=True) if n or cause not in RARE}
+        null = {cause: int(n) for cause, n in zip(CAUSES, found.null[i], strict=True) if n or cause not in RARE_CAUSES}
         records.append(
             {
                 "structure": int(origin["structure"][i]),
@@ -84,12 +88,13 @@ def scan(
 
 
 class ScanArrays(NamedTuple):
-    """Spectra and null counts of `b` environments, as arrays.
+    """Spectra and null directions of `b` environments, as arrays.
 
-    **Attributes:** `sigma` and `sigma_equilibrated`, `(b, k)`, NaN past `n_values`; `floor`, `floor_equilibrated`,
-    `n_values`, `n_rigid`, `(b,)`, floors NaN unless the spectrum's status is ok; `certified`, `(b,)`, as of a
-    `Spectrum`; `null`, `(b, 6)`, null directions by
-    the causes of `CAUSES`; `status`, `(b,)`, names as in `scan`.
+    - `sigma`, `sigma_equilibrated`: `(b, k)`, NaN from `n_values` on.
+    - `floor`, `floor_equilibrated`: `(b,)`, NaN unless the status of the spectrum is "ok".
+    - `n_values`, `n_rigid`, `certified`: `(b,)`, as in `Spectrum`.
+    - `null`: `(b, 6)`, the number of null directions for each of `CAUSES`.
+    - `status`: `(b,)`, names as in `scan`.
     """
 
     sigma: np.ndarray
@@ -110,10 +115,10 @@ def scan_arrays(
     screened: bool = False,
     chunk: int | None = None,
 ) -> ScanArrays:
-    """What `scan` finds, for those who go on to compute with it.
+    """Compute the arrays behind the records of `scan`.
 
-    `chunk`: of a stream that comes in batches of that many, the last one perhaps shorter. All of them then share their
-    programs, and what the featurizer's `check` refuses gives a status rather than an error.
+    - `chunk`: The size of each batch of a stream, of which the last one may be smaller. All batches then share their
+        programs, and an environment that the featurizer refuses gets a status instead of raising an error.
     """
     if chunk is None:
         check_compatible(f, batch)
@@ -155,38 +160,22 @@ def scan_arrays(
     return found
 
 
-def explain_environments(f: AbstractFeaturizer, batch: Environment, indices: Iterable[int]) -> list[str]:
-    """Why some environments of a batch have null directions or little sensitivity, and what would lift that, in a
-    sentence each."""
-    return [explain_null_space(f, jax.tree.map(np.asarray, batch[i])) for i in indices]
-
-
-def explain_null_space(f: AbstractFeaturizer, env: Environment, null: NullSpace | None = None) -> str:
-    """The same for one environment, and what `null_space` says of it, if at hand."""
-    try:
-        return "; ".join(cure(f, env, null).values())
-    except (BasisError, SizeError) as error:
-        return f"unclassified: {error}"
-    except GeometryError as error:
-        return f"ambiguous: {error}"
-
-
 def _classified(f: AbstractFeaturizer, env: Environment, rigid: np.ndarray, n_null: int) -> tuple[np.ndarray, str]:
-    """Counts by cause and the status of one environment, which has `n_null` null directions by its spectrum.
+    """Count the null directions of one environment by cause; the spectrum has `n_null` of them apart from rigid ones.
 
-    Whatever the causes, they add up to that many.
+    **Returns:** counts, `(6,)`, that add up to `n_null` and the rigid ones in every case, and a status.
     """
     unknown = rigid + n_null * (np.asarray(CAUSES) == "other")
     try:
-        null = null_space(f, env)
+        null = item_null_space(f, env)
     except (BasisError, SizeError):
-        # More neighbors, or a higher order, than the complete kernel can be worked out for.
+        # The complete kernel has a limit on the number of neighbors and the order.
         return unknown, "unclassified" if n_null else "ok"
     except GeometryError:
         # Like neighbors are too close for symmetry to tell them apart.
         return unknown, "ambiguous"
-    counts = np.asarray([getattr(null, cause) for cause in CAUSES])
+    counts = np.asarray(list(null.counts.values()))
     if null.status == "ok" and counts.sum() - null.rigid == n_null:
         return counts, "ok"
-    # Causes within a tolerance, as of nearly symmetric positions, have more directions than J has null ones.
+    # Positions that are nearly symmetric have more directions with a cause than J has null ones.
     return unknown, "ambiguous" if null.status == "ok" else str(null.status)

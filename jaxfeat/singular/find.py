@@ -17,7 +17,8 @@ from jaxfeat.geometry.congruence import group_congruent
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.manifolds.manifold import AbstractManifold
 from jaxfeat.nulls.causes import NullSpace
-from jaxfeat.nulls.classify import null_space, restrict_species
+from jaxfeat.nulls.classify import item_null_space
+from jaxfeat.nulls.jacobian_nulls import restrict_species
 from jaxfeat.singular.attempt import VIOLATION, Tried, attempt, jitter, problems_of
 from jaxfeat.singular.batches import lanes_for
 from jaxfeat.singular.certify import environments_at, violations
@@ -127,7 +128,7 @@ def find_singular_points(
     null: list[NullSpace | None] = [None] * b
     for i in landed.tolist():
         try:
-            null[i] = null_space(f, environments[i])
+            null[i] = item_null_space(f, environments[i])
         except (BasisError, GeometryError, SizeError):
             # More neighbors, or a higher order, than the complete kernel can be worked out for; or neighbors that
             # nearly meet. `SingularPoints.cure` says which.

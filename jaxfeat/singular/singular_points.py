@@ -12,7 +12,7 @@ from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.symmetry import Stabilizer
 from jaxfeat.nulls.causes import NullSpace
-from jaxfeat.nulls.cure import cure
+from jaxfeat.nulls.cure import Cure, cure
 
 SEARCH_MESSAGES = {
     "landed": "a singular point: σ_min/σ_max is at most 1e-12, and Newton's next step below 1e-6 Å.",
@@ -113,8 +113,8 @@ class SingularPoints:
             listed.append(SingularKind(dict(counts), symbol, dimension, status, members, distinct))
         return listed
 
-    def cure(self, index: int) -> dict[str, str]:
-        """What would lift the null directions of one landed point, by cause, as `jaxfeat.cure` puts it.
+    def cure(self, index: int) -> dict[str, Cure]:
+        """Find out what lifts the null directions of one landed point, by cause, as `jaxfeat.cure` does.
 
         **Raises:** `GeometryError` where nothing was landed on; what `null_space` raised where the point could not be
         classified.

@@ -14,8 +14,10 @@ from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.manifolds.manifold import AbstractManifold
 from jaxfeat.nulls.causes import CAUSES
-from jaxfeat.nulls.classify import null_space, restrict_species
+from jaxfeat.nulls.classify import item_null_space
 from jaxfeat.nulls.cure import cure
+from jaxfeat.nulls.explain import describe_cures
+from jaxfeat.nulls.jacobian_nulls import restrict_species
 from jaxfeat.nulls.scan import scan_arrays
 from jaxfeat.singular.manifold_zeros import ManifoldSlice, ManifoldZero, find_manifold_zeros
 from jaxfeat.spectrum.blocks import Progress
@@ -92,7 +94,7 @@ def _explain(f: AbstractFeaturizer, section: ManifoldSlice, zero: ManifoldZero) 
     """Count the null directions at a zero by cause, and say in a sentence what lifts them."""
     try:
         env = _environments(section, zero.at[None])[0]
-        null = null_space(f, env)
-        return [getattr(null, cause) for cause in CAUSES], "; ".join(cure(f, env, null).values())
+        null = item_null_space(f, env)
+        return [getattr(null, cause) for cause in CAUSES], describe_cures(cure(f, env, null))
     except (BasisError, GeometryError, SizeError) as error:
         return [0] * len(CAUSES), f"unclassified: {error}"

@@ -206,7 +206,7 @@ def test_features_of_many_species_are_counted_without_a_list(cls, options):
 )
 def test_what_is_wrong_is_said_before_anything_is_computed(monkeypatch, change, error, message):
     monkeypatch.setattr(
-        sys.modules["jaxfeat.choose.converge"], "_measured", lambda *_: pytest.fail("something was computed")
+        sys.modules["jaxfeat.choose.converge"], "_evaluate", lambda *_: pytest.fail("something was computed")
     )
     monkeypatch.setattr(sys.modules["jaxfeat.choose.grid"], "MAX_GRID_ENTRIES", 12 * 300)
     batch = Environment.stack([ENVIRONMENTS["generic"]])

@@ -23,7 +23,7 @@ from jaxfeat import (
 from jaxfeat.errors import GeometryError, PrecisionError, SizeError, SpeciesError
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.nulls.causes import CAUSES
-from jaxfeat.nulls.classify import decompose_jacobian
+from jaxfeat.nulls.jacobian_nulls import decompose_jacobian
 
 ROOM = 7
 """Neighbors that environments are padded to, so that each featurizer is compiled once."""
@@ -76,7 +76,7 @@ def check(found, f, at):
     np.testing.assert_allclose(rows @ rows.T, np.eye(found.nullity), atol=1e-9)
     assert not np.any(rows.reshape(-1, n, 3)[:, ~np.asarray(at.mask)])
     # That this is the Jacobian is a test of its own; another program for each featurizer would double what is compiled.
-    jacobian = decompose_jacobian(f, at).jacobian.reshape(-1, 3 * n)
+    jacobian = decompose_jacobian(f, at).matrix.reshape(-1, 3 * n)
     assert np.abs(jacobian @ rows.T).max(initial=0) < 1e-9 * max(np.abs(jacobian).max(), 1)
     for low, high in found.gap.values():
         assert high >= 100 * low
@@ -109,7 +109,7 @@ def test_what_is_taken_apart_is_the_jacobian_of_all_features(f):
     """Less the rows of species that are not there, and of padding."""
     env = environment(TETRAHEDRON, room=4)
     whole = np.asarray(jaxfeat.jacobian(f, env)).reshape(-1, 12)
-    rows = decompose_jacobian(f, env).jacobian.reshape(-1, 12)
+    rows = decompose_jacobian(f, env).matrix.reshape(-1, 12)
     np.testing.assert_allclose(rows.T @ rows, whole.T @ whole, rtol=0, atol=1e-13 * np.abs(whole.T @ whole).max())
     assert np.abs(whole @ np.concatenate(list(null_space(f, env).directions.values())).reshape(-1, 12).T).max() < 1e-9
 

@@ -1,10 +1,10 @@
-"""Cures are computed: each is tried here against the featurizer that it names."""
+"""Each cure is tried against the featurizer that it names."""
 
 import numpy as np
 import pytest
 
 import jaxfeat
-from jaxfeat import Environment, PowerSpectrum, cure, manifolds, null_space
+from jaxfeat import Cure, Environment, PowerSpectrum, cure, manifolds, null_space
 from jaxfeat.errors import BasisError
 
 TETRAHEDRON = 0.63 * np.array([(1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1)])
@@ -22,7 +22,7 @@ def test_the_basis_that_lifts_truncation_is_the_smallest_that_does():
     env = environment(1.09 * directions / np.linalg.norm(directions, axis=1, keepdims=True))
     assert null_space(f.with_sizes(l_max=4), env).truncation == 1
     assert null_space(f.with_sizes(l_max=5), env).truncation == 0
-    assert cure(f, env) == {"truncation": "truncation: l_max >= 5 lifts it"}
+    assert cure(f, env) == {"truncation": Cure("truncation", 2, sizes={"l_max": 5})}
 
 
 def test_distances_are_lifted_by_radial_functions_alone():
@@ -31,14 +31,15 @@ def test_distances_are_lifted_by_radial_functions_alone():
     env = Environment.from_neighbors(positions, ["H"] * 4)
     null = null_space(f, env)
     assert null.truncation == 2 and null_space(f.with_sizes(n_max=3), env).truncation == 1
-    assert cure(f, env, null)["truncation"] == "truncation: n_max >= 4 lifts it"
+    assert cure(f, env, null) == {"truncation": Cure("truncation", 2, sizes={"n_max": 4})}
 
 
 def test_the_order_that_lifts_incompleteness():
     on = np.where(np.arange(7) == 6, 0, PAIR).tolist()
-    assert cure(POWER, manifolds.pair_family(*on, 1)) == {"incompleteness": "incompleteness: ν = 3 lifts it"}
+    assert cure(POWER, manifolds.pair_family(*on, 1)) == {"incompleteness": Cure("incompleteness", 1, order=3)}
     ring = manifolds.ring_pair(1.2, [0.0, 1.1, -1.1], 0.6, 0.7, 1.3, 1)
-    assert cure(POWER, ring) == {"incompleteness": "incompleteness: ν = 4 lifts it (ν = 3 leaves 1 of 6)"}
+    found = cure(POWER, ring)["incompleteness"]
+    assert found == Cure("incompleteness", 6, order=4, reason="ν = 3 leaves 1 of 6")
 
 
 def test_an_order_that_sees_by_rounding_only_is_no_cure():
@@ -48,22 +49,26 @@ def test_an_order_that_sees_by_rounding_only_is_no_cure():
     env = environment(1.3 * directions / np.linalg.norm(directions, axis=1, keepdims=True), room=6)
     assert null_space(f, env).counts["incompleteness"] == 14
     assert jaxfeat.complete_kernel(env, 3).nullity == 3
-    assert "ν = 4 does not lift it" in cure(f, env)["incompleteness"]
+    found = cure(f, env)["incompleteness"]
+    assert found.order is None and "ν = 4 does not lift it" in found.reason
 
 
 def test_symmetry_is_named_and_left_alone():
-    assert cure(POWER, environment(TETRAHEDRON)) == {"symmetry": "symmetry (T_d): physics"}
+    assert cure(POWER, environment(TETRAHEDRON)) == {"symmetry": Cure("symmetry", 8, symbol="T_d")}
     line = environment([(0, 0, 1.0), (0, 0, -1.2), (0, 0, 1.9)])
-    assert cure(POWER, line) == {"symmetry": "symmetry (C_∞v): physics"}
+    found = cure(POWER, line)["symmetry"]
+    assert found.symbol == "C_∞v" and found.directions > 0
 
 
 def test_reach_weight_and_doubt():
     near = np.random.default_rng(0).normal(size=(3, 3))
-    assert cure(POWER, environment([*near, (0, 0, 4.5)])) == {"locality": "locality: a larger r_cut lifts it"}
+    assert cure(POWER, environment([*near, (0, 0, 4.5)])) == {"locality": Cure("locality", 3)}
     (found,) = cure(POWER, environment([*near, (0, 0, 3.98)])).items()
-    assert found[0] == "cutoff" and found[1].startswith("cutoff: σ_min/σ_max is ")
+    assert found[0] == "cutoff" and found[1].reason.startswith("σ_min/σ_max is ")
     (found,) = cure(POWER, environment(TETRAHEDRON + 1e-7 * np.eye(4)[:, :3])).values()
-    assert found.startswith("ambiguous: ")
+    assert (
+        found.cause == "ambiguous" and "within 1e-05 Å of a T_d geometry, where 8 directions are null" in found.reason
+    )
 
 
 def test_what_cannot_be_enlarged_says_so():
@@ -72,7 +77,7 @@ def test_what_cannot_be_enlarged_says_so():
     with pytest.raises(BasisError, match="no basis to enlarge"):
         f.with_sizes(l_max=3)
     found = cure(f, environment(np.random.default_rng(1).normal(size=(4, 3))))
-    assert found["truncation"] == "truncation: no larger basis could be tried"
+    assert found["truncation"].sizes is None and found["truncation"].reason == "no larger basis could be tried"
 
 
 def test_larger_featurizers_are_what_they_would_be_if_built():

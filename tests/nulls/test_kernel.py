@@ -9,7 +9,7 @@ from ase import Atoms
 from jaxfeat import stabilizer, structures
 from jaxfeat.errors import BasisError, GeometryError, PrecisionError, SizeError
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.nulls.kernel import complete_kernel, summed_kernel
+from jaxfeat.nulls.kernel import complete_kernel, kernel_of_edges, summed_edges
 
 ORDERS = [(1, False), (2, False), (3, False), (3, True), (4, False)]
 TETRAHEDRON = 0.63 * np.array([(1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1)])
@@ -324,6 +324,10 @@ def test_thirty_neighbors():
 
 
 # --- structures ---
+
+
+def summed_kernel(vectors, centers, neighbors, species, nu, pseudoscalars=False):
+    return kernel_of_edges(summed_edges(vectors, centers, neighbors, species), nu, pseudoscalars, 1e-5)
 
 
 def all_edges(positions, r_cut=np.inf):

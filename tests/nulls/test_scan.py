@@ -11,6 +11,7 @@ import jaxfeat
 from jaxfeat import PowerSpectrum
 from jaxfeat.geometry.environment import concatenate_on_host
 from jaxfeat.nulls import scan as scanning
+from jaxfeat.nulls.explain import explain_environments
 from jaxfeat.spectrum import blocks
 from jaxfeat.spectrum.refine import SMALL_COUNTS
 
@@ -97,7 +98,7 @@ def test_what_cannot_be_classified_says_why(monkeypatch):
     batch = jaxfeat.Environment.stack([jaxfeat.Environment.from_neighbors(at, ["H"] * 3, "C") for at in positions])
 
     def found():
-        return [record["status"] for record in scanning.scan(f, batch)], scanning.explain_environments(f, batch, [0, 1])
+        return [record["status"] for record in scanning.scan(f, batch)], explain_environments(f, batch, [0, 1])
 
     statuses, sentences = found()
     assert statuses == ["ambiguous", "ok"]

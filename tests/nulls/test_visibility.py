@@ -5,7 +5,7 @@ import pytest
 
 from jaxfeat import Environment, PowerSpectrum
 from jaxfeat.linalg.subspaces import orthogonal_complement
-from jaxfeat.nulls.classify import decompose_jacobian
+from jaxfeat.nulls.jacobian_nulls import decompose_jacobian
 from jaxfeat.nulls.kernel import site_edges, summed_edges
 from jaxfeat.nulls.visibility import least_visibility, wave_gradients
 
@@ -34,7 +34,7 @@ def test_next_to_symmetric_points_it_is_what_features_see(points, distance):
     for seed in range(2):
         near = points + distance * np.random.default_rng(seed).normal(size=points.shape)
         env = Environment.from_neighbors(near, ["H"] * len(near), "H").padded(6)
-        jacobian = decompose_jacobian(POWER, env).jacobian.reshape(-1, 18)[:, : near.size]
+        jacobian = decompose_jacobian(POWER, env).matrix.reshape(-1, 18)[:, : near.size]
         expected, found = relative(jacobian)[:-3], relative(seen(near))[:-3]
         assert expected[-1] < 1e-6
         assert np.abs(np.log(found / expected)).max() < np.log(20)

@@ -11,7 +11,7 @@ import pytest
 from toy_features import COMPLETE, PAIR, batch, pairs
 
 import jaxfeat
-from jaxfeat import Environment, PowerSpectrum, find_singular_points, manifolds, null_space
+from jaxfeat import Cure, Environment, PowerSpectrum, find_singular_points, manifolds, null_space
 from jaxfeat.errors import BasisError, GeometryError, PrecisionError
 from jaxfeat.manifolds.manifold import AbstractManifold, Parameter, rows
 from jaxfeat.singular.search_space import Free
@@ -99,13 +99,13 @@ def test_causes_and_dimensions(found):
     assert found.counts("symmetry").tolist() == [0] * 7 + [2]
     # A member of the pair family where it coalesces has six parameters; a planar environment four radii, three angles.
     assert found.dimension[[2, 5, 7]].tolist() == [6, 6, 7]
-    assert found.cure(2) == {"incompleteness": "incompleteness: ν = 3 lifts it"}
+    assert found.cure(2) == {"incompleteness": Cure("incompleteness", 1, order=3)}
 
 
 def test_the_published_grid_leads_to_a_spurious_point(found):
     assert found.restarts[0] == 0 and found.iterations[0] <= 15
     assert found.null_space[0].incompleteness == 1
-    assert found.cure(0) == {"incompleteness": "incompleteness: ν = 3 lifts it"}
+    assert found.cure(0) == {"incompleteness": Cure("incompleteness", 1, order=3)}
 
 
 def test_bad_starts_touch_no_other(found, starts):

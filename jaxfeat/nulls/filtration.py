@@ -1,0 +1,146 @@
+"""Subspaces of null directions that follow from the positions alone (docs/theory, "One cause for each").
+
+    rigid  ⊆  locality  ⊆  symmetry  ⊆  N_ν  ⊆  null(J)
+
+Features of all centers, listed, see a displacement if any center sees it. So each subspace of a structure is the
+intersection of those of its sites.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from jaxfeat.geometry.environment import Environment
+from jaxfeat.geometry.structure import Structure
+from jaxfeat.geometry.symmetry import Stabilizer, point_stabilizer
+from jaxfeat.linalg.subspaces import Gap, common_kernel, joint_gap, orthogonal_complement, sum_of_subspaces
+from jaxfeat.nulls.coincidences import Edges
+from jaxfeat.nulls.kernel import Kernel, highest_order, kernel_of_edges
+from jaxfeat.nulls.sites import Site, Sites, rigid_space, rotation_space
+
+_ROUNDING = 1e-11
+
+
+@dataclass(frozen=True, eq=False)
+class Filtration:
+    """Nested subspaces of displacements, each spanned by orthonormal rows `(k, 3 n)`.
+
+    - `rigid`: rigid motions of all atoms together.
+    - `locality`: motions that are rigid for every site.
+    - `symmetry`: these and the displacements that break a stabilizer.
+    - `kernel`: N_ν, the displacements that no features of order ν see; `None` if ν is not declared.
+    - `stabilizer`: of the environment or molecule, or one for each site.
+    - `symmetry_known`: whether `symmetry` holds all that symmetry hides. It does not for sums over crystals, nor for
+        sums over parts out of each other's reach.
+    - `lines_agree`: whether stabilizers and rigid motions find the same sites to lie on a line.
+    - `gap`, `floor`: as in `NullSpace`.
+    """
+
+    rigid: np.ndarray
+    locality: np.ndarray
+    symmetry: np.ndarray
+    kernel: np.ndarray | None
+    stabilizer: Stabilizer | tuple[Stabilizer, ...]
+    symmetry_known: bool
+    lines_agree: bool
+    gap: dict[str, Gap]
+    floor: dict[str, float]
+
+
+def build_filtration(sites: Sites, nu: int | None) -> Filtration:
+    """Span the subspaces of one environment or structure, for features of order ν."""
+    at, each = sites.at, sites.sites
+    rotations = [rotation_space(site.vectors) for site in each]
+    found = [point_stabilizer(site.vectors, site.species, sites.group, sites.tolerance) for site in each]
+    unseen = [sum_of_subspaces(_broken(s), r) for s, r in zip(found, rotations, strict=True)]
+    # Positions within the tolerance of symmetric ones turn the sites' subspaces by about this much.
+    noise = max(_ROUNDING, 10 * sites.tolerance / min((site.scale for site in each), default=1.0))
+
+    rigid = rigid_space(at)
+    locality, local_gap = _intersection(sites, rotations, _ROUNDING)
+    symmetry, symmetry_gap = _intersection(sites, unseen, noise)
+    stabilizer: Stabilizer | tuple[Stabilizer, ...] = tuple(found)
+    gap, floor = {"locality": local_gap, "symmetry": symmetry_gap}, {"locality": _ROUNDING, "symmetry": noise}
+    if isinstance(at, Environment):  # one site: nothing was intersected
+        stabilizer, gap, floor = found[0], {}, {}
+    symmetry_known = True
+    if sites.summed:
+        assert isinstance(at, Structure)
+        symmetry_known = not at.periodic and sites.connected()
+        if symmetry_known:
+            stabilizer = _molecule_stabilizer(sites)
+            symmetry = sum_of_subspaces(_embedded(_broken(stabilizer), sites.present), symmetry)
+
+    kernel = None
+    if nu is not None:
+        if sites.summed:
+            kernels = [_kernel(each, sites.summed_edges(), nu, len(symmetry), sites)]
+            kernel = _embedded(kernels[0].rows, sites.present)
+        else:
+            kernels = [
+                _kernel([site], site.edges, nu, len(space), sites) for site, space in zip(each, unseen, strict=True)
+            ]
+            kernel, shared_gap = _intersection(sites, [one.rows for one in kernels], noise)
+            if isinstance(at, Structure):
+                gap["intersection"], floor["intersection"] = shared_gap, noise
+        gap["kernel"] = joint_gap([one.gap for one in kernels])
+        floor["kernel"] = max((one.floor for one in kernels), default=0.0)
+    return Filtration(
+        rigid=rigid,
+        locality=locality,
+        symmetry=symmetry,
+        kernel=kernel,
+        stabilizer=stabilizer,
+        symmetry_known=symmetry_known,
+        lines_agree=all((s.axis is None) == (len(r) != 2) for s, r in zip(found, rotations, strict=True)),
+        gap=gap,
+        floor=floor,
+    )
+
+
+def _broken(stabilizer: Stabilizer) -> np.ndarray:
+    """The displacements that break the symmetry: the complement of Fix(S), `(k, 3 n)`."""
+    values, vectors = np.linalg.eigh(stabilizer.fixed_projector())
+    return vectors[:, values < 0.5].T
+
+
+def _kernel(members: list[Site], edges: Edges, nu: int, n_symmetry: int, sites: Sites) -> Kernel:
+    """N_ν of some sites. If order ν has too many tuples, a lower order answers if it hides nothing but symmetry.
+
+    The subspaces are nested, symmetry ⊆ N_ν ⊆ N_ν' for ν' < ν, so equal dimensions make all of them equal.
+    """
+    chiral = sites.group == "SO3"
+    highest = highest_order([len(site.vectors) for site in members], nu)
+    if 0 < highest < nu:
+        kernel = kernel_of_edges(edges, highest, chiral, sites.tolerance)
+        if kernel.nullity == n_symmetry:
+            return kernel
+    return kernel_of_edges(edges, nu, chiral, sites.tolerance)
+
+
+def _intersection(sites: Sites, spaces: list[np.ndarray], threshold: float) -> tuple[np.ndarray, Gap]:
+    """Displacements of all atoms that lie, relative to each center, in the subspace of that site."""
+    present = sites.present
+    pairs = zip(sites.sites, spaces, strict=True)
+    rows = [site.rows_on_atoms(orthogonal_complement(space)) for site, space in pairs if len(site.vectors)]
+    stacked = np.concatenate(rows) if rows else np.zeros((0, len(present)))
+    space, gap = common_kernel(stacked[:, present], threshold)
+    return _embedded(space, present), gap
+
+
+def _embedded(space: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """A subspace of the coordinates of atoms, with zeros for padding."""
+    whole = np.zeros((len(space), len(present)))
+    whole[:, present] = space
+    return whole
+
+
+def _molecule_stabilizer(sites: Sites) -> Stabilizer:
+    mask = np.asarray(sites.at.mask)
+    points = np.asarray(sites.at.positions)[mask]
+    # No symmetry maps an atom with a center onto one without.
+    kinds = 2 * np.asarray(sites.at.species).astype(np.int64)
+    kinds[[site.atom for site in sites.sites]] += 1
+    return point_stabilizer(points - points.mean(0), kinds[mask], sites.group, sites.tolerance)
