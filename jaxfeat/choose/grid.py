@@ -1,4 +1,4 @@
-"""Bases of several sizes, and where the features of the one are among those of the other."""
+"""Bases of several sizes, and the features that each larger l_max adds."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Sizes(NamedTuple):
 
 
 class Shells(NamedTuple):
-    """Features of one n_max, by the l_max that brings them in.
+    """The features of one n_max, sorted by the l_max that adds them.
 
-    - `added`: for each l_max, ascending, the features that it adds, by their index at the largest.
-    - `n_features`: `(l,)`, how many each l_max has, those of the smaller ones included.
+    - `added`: for each l_max, ascending, the features that it adds, as indices into those of the largest.
+    - `n_features`: `(l,)`, the number of features of each l_max.
     """
 
     added: tuple[np.ndarray, ...]
@@ -36,9 +36,9 @@ class Shells(NamedTuple):
 
 
 class Grid:
-    """A featurizer in every basis of a grid of n_max and l_max, both ascending and without repeats.
+    """A featurizer in every basis of a grid of n_max and l_max, each ascending and without repeats.
 
-    **Raises:** `BasisError` for an empty grid, sizes that define no basis, and featurizers that have none.
+    **Raises:** `BasisError` for an empty grid, for sizes that define no basis, and for featurizers without a basis.
     """
 
     def __init__(self, f: AbstractFeaturizer, n_max: Sequence[int], l_max: Sequence[int]) -> None:
@@ -47,7 +47,7 @@ class Grid:
         for name, sizes in (("n_max", n_max), ("l_max", l_max)):
             if not len(sizes):
                 raise BasisError(f"{name} is empty; give at least one size to try.")
-        # Features that have no l_max, those of the radial spectrum, are those of l = 0.
+        # The radial spectrum has no l_max: its features are those of l = 0.
         angular = "l_max" in f.sizes
         self.n_max = sorted({int(n) for n in n_max})
         self.l_max = sorted({int(l) for l in l_max}) if angular else [0]
@@ -66,26 +66,26 @@ class Grid:
         return len(self._bases)
 
     def of(self, n_max: int) -> AbstractFeaturizer:
-        """The featurizer of one n_max and the largest l_max."""
+        """Return the featurizer of one n_max and the largest l_max."""
         return self._bases[Sizes(n_max, self.l_max[-1])]
 
     def check(self, n_species: int, n_neighbors: int) -> None:
-        """Raise `BasisError` where the Jacobian of such an environment is too large."""
-        for sizes in self:  # ascending: the first that is too large is not yet beyond counting
+        """Raise `BasisError` if the Jacobian of an environment of this size is too large for some basis."""
+        for sizes in self:  # ascending: the first one that is too large is still small enough to be counted
             n_features = self.n_features(sizes, n_species)
             if 3 * n_neighbors * n_features > MAX_GRID_ENTRIES:
                 raise BasisError(
                     f"n_max = {sizes.n_max}, l_max = {sizes.l_max} make {n_features} features of {n_species} species "
-                    f"and derivatives by {n_neighbors} neighbors, more than fits; choose smaller sizes or r_cut."
+                    f"and derivatives by {n_neighbors} neighbors, too many for memory; choose smaller sizes or r_cut."
                 )
 
     def _n_features(self, sizes: Sizes, n_species: int) -> int:
-        """Features for so many species."""
+        """Count the features for a number of species."""
         f = self._bases[sizes]
         if f.species is None:
             return f.n_features
-        # Products of ν channels are a polynomial of degree ν in the number of species, here by its differences at 0:
-        # for the many species of a set of crystals they are too many to list.
+        # The number of features is a polynomial of degree ν in the number of species, evaluated by its differences at
+        # 0. The features of the many species of a set of crystals are too many to list.
         known = min(n_species, f.nu) if f.nu is not None else n_species
         counts = [
             f.restricted_to_species(np.arange(1, k + 1, dtype=np.int32)).n_features if k else 0
@@ -96,7 +96,7 @@ class Grid:
         return sum(comb(n_species, k) * int(np.diff(counts, k)[0]) for k in range(known + 1))
 
     def _shells(self, n_max: int, n_species: int) -> Shells:
-        """The shells of one n_max for environments that hold so many species."""
+        """Sort the features of one n_max, for environments that hold this number of species."""
         among = np.arange(1, n_species + 1, dtype=np.int32)
         labels = [self._bases[Sizes(n_max, l)].restricted_to_species(among).labels for l in self.l_max]
         index = {label: k for k, label in enumerate(labels[-1])}

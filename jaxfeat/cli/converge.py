@@ -46,7 +46,8 @@ def add_converge(commands: Any) -> None:
 
 
 def _converge(arguments: argparse.Namespace) -> None:
-    from jaxfeat.choose.converge import converge, draw_sample, make_grids
+    from jaxfeat.choose.converge import converge, make_grids
+    from jaxfeat.choose.sample import draw_sample
     from jaxfeat.report.convergence import heat_map, print_convergence
 
     check_targets(arguments.json, arguments.plot)

@@ -139,7 +139,8 @@ def _name(direction: Any) -> str:
 def _basis(f: AbstractFeaturizer, store: StoreReader, size: int) -> Advice:
     import numpy as np
 
-    from jaxfeat.choose.converge import converge, draw_sample, make_grids
+    from jaxfeat.choose.converge import converge, make_grids
+    from jaxfeat.choose.sample import draw_sample
     from jaxfeat.cli.converge import default_sizes
     from jaxfeat.errors import BasisError, GeometryError
     from jaxfeat.report.page import Advice

@@ -9,8 +9,6 @@ import pytest
 
 import jaxfeat
 from jaxfeat import (
-    Bispectrum,
-    Correlations,
     Environment,
     PowerSpectrum,
     RadialSpectrum,
@@ -18,9 +16,8 @@ from jaxfeat import (
     manifolds,
     null_space,
 )
-from jaxfeat.choose.converge import draw_sample
-from jaxfeat.choose.grid import Grid, Sizes
-from jaxfeat.errors import BasisError, GeometryError, PrecisionError, SpeciesError
+from jaxfeat.choose import evaluate
+from jaxfeat.errors import BasisError, PrecisionError, SpeciesError
 from jaxfeat.spectrum import blocks
 
 SPECIES = ("C", "H")
@@ -114,7 +111,7 @@ def test_rounded_symmetry_is_no_truncation_and_ambiguous_only_where_all_else_is_
         assert [(r["symmetric"], r["nearly"]) for r in (record, exact)] == [(0, 1), (1, 0)]
         values = [r["equilibrated"]["least"]["value"] for r in (record, exact)]
         np.testing.assert_allclose(*values, rtol=1e-4)
-    monkeypatch.setattr(sys.modules["jaxfeat.choose.converge"], "CLASSIFY_BELOW", 2.0)
+    monkeypatch.setattr(evaluate, "CLASSIFY_BELOW", 2.0)
     for env, ambiguous in ((ENVIRONMENTS["tetrahedral"], 0), (rounded, 1)):
         records = converge(F, Environment.stack([env]), N_MAX, L_MAX)
         assert [(r["truncated"], r["ambiguous"]) for r in records] == [(0, ambiguous)] * len(L_MAX)
@@ -131,9 +128,7 @@ def test_what_no_basis_sees_clearly_is_no_truncation():
 
 
 def test_too_close_to_the_floor_is_ambiguous_and_too_many_neighbors_are_unclassified(single, monkeypatch):
-    from jaxfeat.choose import converge as module
-
-    monkeypatch.setattr(module, "CLEAR_RATIO", 1e12)
+    monkeypatch.setattr(evaluate, "CLEAR_RATIO", 1e12)
     (record, *_) = converge(F, Environment.stack([ENVIRONMENTS["generic"]]), N_MAX, L_MAX)
     assert (record["truncated"], record["ambiguous"]) == (0, 1)
     monkeypatch.undo()
@@ -143,7 +138,7 @@ def test_too_close_to_the_floor_is_ambiguous_and_too_many_neighbors_are_unclassi
     (blind, *_) = converge(F, Environment.stack([ENVIRONMENTS["incomplete"]]), N_MAX, L_MAX)
     assert (blind["unclassified"], blind["truncated"], blind["incomplete"]) == (1, 0, 0)
     # What has no null direction needs no cause for it.
-    monkeypatch.setattr(module, "CLASSIFY_BELOW", 2.0)
+    monkeypatch.setattr(evaluate, "CLASSIFY_BELOW", 2.0)
     (seen, *_) = converge(F, Environment.stack([ENVIRONMENTS["generic"]]), N_MAX, L_MAX)
     assert (seen["unclassified"], seen["truncated"]) == (0, 0)
 
@@ -156,40 +151,6 @@ def test_several_orders_follow_each_other():
     sizes = [(r["nu"], r["n_max"], r["l_max"], r["incomplete"]) for r in records]
     assert sizes == [(1, 3, 0, 1), (2, 3, 3, 0), (2, 3, 4, 0), (2, 3, 5, 0)]
     assert calls == [(1, 2), (2, 2)]
-
-
-def test_grids_ascend_and_hold_each_basis_once():
-    assert list(Grid(F, (3, 1, 3), (2, 0))) == [(1, 0), (1, 2), (3, 0), (3, 2)]
-    assert list(Grid(RadialSpectrum(SPECIES), (2,), (4, 5))) == [(2, 0)]
-
-
-FEATURIZERS = [
-    PowerSpectrum(SPECIES, n_max=2),
-    PowerSpectrum(SPECIES, n_max=2, radial="gto-rascal"),
-    PowerSpectrum(SPECIES, n_max=2, radial="laplacian"),
-    Bispectrum(SPECIES, n_max=2, pseudoscalars=True),
-    Correlations(SPECIES, n_max=1, nu=4),
-    RadialSpectrum(SPECIES, n_max=2),
-]
-
-
-@pytest.mark.parametrize("f", FEATURIZERS, ids=lambda f: f"{type(f).__name__}-{type(f.radial).__name__}")
-def test_features_of_a_smaller_l_max_are_among_those_of_the_largest(f):
-    n_max, env = f.sizes["n_max"], ENVIRONMENTS["generic"]
-    grid = Grid(f, (n_max,), (0, 2))
-    shells, whole = grid.shells(n_max, 2), np.asarray(grid.of(n_max)(env))
-    assert sorted(np.concatenate(shells.added)) == list(range(len(whole)))
-    for k, l in enumerate(grid.l_max):
-        small = np.asarray(f.with_sizes(n_max=n_max, l_max=l)(env)) if "l_max" in f.sizes else whole
-        assert shells.n_features[k] == len(small)
-        picked = np.sort(np.concatenate(shells.added[: k + 1]))
-        np.testing.assert_allclose(whole[picked], small, rtol=1e-12, atol=1e-14 * np.abs(whole).max())
-
-
-@pytest.mark.parametrize("cls, options", [(PowerSpectrum, {}), (Bispectrum, {}), (Correlations, {"nu": 4})])
-def test_features_of_many_species_are_counted_without_a_list(cls, options):
-    f = cls(("H", "C", "N", "O", "F", "S"), n_max=1, l_max=1, **options)
-    assert Grid(f, (1,), (1,)).n_features(Sizes(1, 1), 6) == f.n_features
 
 
 @pytest.mark.parametrize(
@@ -206,7 +167,7 @@ def test_features_of_many_species_are_counted_without_a_list(cls, options):
 )
 def test_what_is_wrong_is_said_before_anything_is_computed(monkeypatch, change, error, message):
     monkeypatch.setattr(
-        sys.modules["jaxfeat.choose.converge"], "_evaluate", lambda *_: pytest.fail("something was computed")
+        sys.modules["jaxfeat.choose.converge"], "evaluate_bases", lambda *_: pytest.fail("something was computed")
     )
     monkeypatch.setattr(sys.modules["jaxfeat.choose.grid"], "MAX_GRID_ENTRIES", 12 * 300)
     batch = Environment.stack([ENVIRONMENTS["generic"]])
@@ -218,22 +179,3 @@ def test_single_precision_is_refused():
     batch = Environment.stack([ENVIRONMENTS["generic"]])
     with pytest.raises(PrecisionError, match="float32"):
         converge(F, batch.with_positions(batch.positions.astype(jnp.float32)))
-
-
-def test_samples_keep_the_shares_of_species_and_the_rare_ones():
-    species = np.asarray([1] * 60 + [6] * 38 + [8] * 2, np.int32)
-    empty = jnp.zeros((100, 1, 3))
-    nothing = jnp.zeros(100, jnp.int32)
-    batch = Environment(empty, nothing[:, None], nothing[:, None] > 0, jnp.asarray(species), nothing, nothing)
-    drawn = draw_sample(batch.center_species, 21, seed=1)
-    assert (np.diff(drawn) > 0).all()
-    assert np.unique(species[drawn], return_counts=True)[1].tolist() == [12, 8, 1]
-    assert (drawn == draw_sample(batch.center_species, 21, seed=1)).all() and (
-        drawn != draw_sample(batch.center_species, 21, seed=2)
-    ).any()
-    assert np.unique(species[draw_sample(batch.center_species, 3)]).tolist() == [1, 6, 8]
-    for size in (0, 100, 1000):
-        assert draw_sample(batch.center_species, size).tolist() == list(range(100))
-    for size, seed in ((2, 0), (-1, 0), (10, -1)):
-        with pytest.raises(GeometryError, match="sample"):
-            draw_sample(batch.center_species, size, seed)

@@ -1,0 +1,185 @@
+"""One environment in every basis of a grid: spectra, and the null directions that the basis causes.
+
+For one n_max, the features of every l_max are among those of the largest. So one Jacobian serves all of them, reduced
+to triangles shell by shell. The directions that no basis of the order sees (docs/theory: symmetry and N_ν) depend on
+the positions alone. The other null directions of a basis are due to truncation.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from jaxfeat.choose.grid import Grid
+from jaxfeat.errors import BasisError, GeometryError, SizeError
+from jaxfeat.features.base import AbstractFeaturizer
+from jaxfeat.geometry.environment import Environment
+from jaxfeat.linalg.lapack import qr_triangle
+from jaxfeat.linalg.subspaces import orthogonal_complement
+from jaxfeat.linalg.threads import one_blas_thread
+from jaxfeat.nulls.ambiguity import CLEAR_RATIO
+from jaxfeat.nulls.classify import POSITION_TOLERANCE
+from jaxfeat.nulls.filtration import build_filtration
+from jaxfeat.nulls.scan import CLASSIFY_BELOW
+from jaxfeat.nulls.sites import Sites, list_sites
+from jaxfeat.nulls.visibility import least_visibility, visibility_rows
+from jaxfeat.spectrum.blocks import Block
+from jaxfeat.spectrum.jacobian import item_jacobian
+from jaxfeat.spectrum.reduce import JacobianRows
+from jaxfeat.spectrum.solve import decompose
+from jaxfeat.spectrum.spectrum import Spectrum
+
+
+class BlindDirections(NamedTuple):
+    """Directions of one environment that no basis of the order sees.
+
+    - `symmetry`, `incompleteness`: their number by cause, without rigid motions.
+    - `directions`: `(k, 3 n)`, orthonormal, rigid motions included. `rounding`: their error.
+    - `classified`: False if there are too many neighbors to tell.
+    """
+
+    symmetry: int
+    incompleteness: int
+    directions: np.ndarray
+    rounding: float
+    classified: bool
+
+
+class BasisResults(NamedTuple):
+    """One environment in all bases of a grid. Arrays are `(bases,)`.
+
+    - `truncation`: the number of null directions that some other basis sees. `doubtful`: whether it cannot be relied
+        on.
+    - `ratios`: equilibrated and raw, `(2, bases)`: σ_vis/σ_max where `known`, otherwise the floor above it. NaN if
+        there is nothing to see.
+    - `exact`: whether the largest basis sees nothing of the blind directions. It sees a little if positions are
+        rounded.
+    """
+
+    truncation: np.ndarray
+    doubtful: np.ndarray
+    ratios: np.ndarray
+    known: np.ndarray
+    exact: bool
+    blind: BlindDirections
+
+
+def evaluate_bases(f: AbstractFeaturizer, grid: Grid, block: Block) -> list[BasisResults]:
+    """Evaluate all bases for the environments of a block that have a spectrum."""
+    triangles, spectra = [], []
+    with one_blas_thread():
+        for n_max in grid.n_max:
+            shells = grid.shells(n_max, block.species.shape[1])
+            reduced = _reduce_each_l_max(grid.of(n_max).prepared(), shells.added, block.species, block.environments)
+            spectra.append(jax.tree.map(np.asarray, _spectra(reduced, shells.n_features, block.environments)))
+            triangles.append(np.asarray(reduced))
+    # (kind, environment, basis, ...), as in `_judge_bases`.
+    values = np.stack([np.concatenate([pair[kind].values for pair in spectra], 1) for kind in (0, 1)])
+    floors = np.stack([np.concatenate([pair[kind].floor for pair in spectra], 1) for kind in (0, 1)])
+    jacobians = np.concatenate(triangles, 1)
+    first = spectra[0][0]
+    usable = np.isin(first.status.names[:, 0], ("ok", "no-signal"))
+    found = []
+    for row in np.flatnonzero(usable[: len(block.indices)]):
+        own = values[:, row, :, : first.n_values[row, 0]]
+        if own.shape[-1]:
+            env = jax.tree.map(lambda leaf, row=row: leaf[row], block.environments)
+            found.append(_judge_bases(f, env, jacobians[row], own, floors[:, row]))
+    return found
+
+
+@eqx.filter_jit
+def _reduce_each_l_max(
+    f: AbstractFeaturizer, added: tuple[np.ndarray, ...], subsets: Int[Array, "b k"] | np.ndarray, batch: Environment
+) -> Float[Array, "b l 3n n 3"]:
+    """Reduce the Jacobian of each environment, for each l_max, to a triangle with the same singular values."""
+
+    def of_one(subset: Int[Array, " k"] | np.ndarray, env: Environment) -> Float[Array, "l 3n n 3"]:
+        jacobian = item_jacobian(f.restricted_to_species(subset) if f.species is not None else f, env)
+        size = 3 * jacobian.shape[1]
+        matrix = jacobian.reshape(-1, size)
+        triangles = [jnp.zeros((size, size), matrix.dtype)]
+        for rows in added:
+            stacked = jnp.concatenate([triangles[-1], matrix[rows]])
+            triangles.append(qr_triangle(stacked) if len(rows) else triangles[-1])
+        return jnp.stack(triangles[1:]).reshape(-1, size, *jacobian.shape[1:])
+
+    return jax.vmap(of_one)(subsets, batch)
+
+
+@eqx.filter_jit
+def _spectra(
+    triangles: Float[Array, "b l 3n n 3"], n_features: Int[Array, " l"] | np.ndarray, batch: Environment
+) -> tuple[Spectrum, Spectrum]:
+    """Compute equilibrated and raw spectra, `(b, l)`, without directions. One program serves all n_max."""
+
+    def of_one(
+        triangle: Float[Array, "3n n 3"], n_features: Int[Array, ""] | np.ndarray, env: Environment
+    ) -> tuple[Spectrum, Spectrum]:
+        norms = jnp.sqrt(jnp.sum(triangle**2, (0, 2)))
+        rows = JacobianRows(triangle.reshape(len(triangle), -1), norms, n_features)
+        equilibrated, raw = (decompose(rows, env, equilibrated=scaled, directions=False) for scaled in (True, False))
+        return equilibrated, raw
+
+    return jax.vmap(jax.vmap(of_one, (0, 0, None)), (0, None, 0))(triangles, n_features, batch)
+
+
+def _judge_bases(
+    f: AbstractFeaturizer, env: Environment, jacobians: np.ndarray, values: np.ndarray, floors: np.ndarray
+) -> BasisResults:
+    """Judge one environment by its reduced Jacobians `(basis, d, n, 3)`, its singular values `(kind, basis, k)` and
+    their floors `(kind, basis)`. Kind 0 is equilibrated, kind 1 is raw."""
+    sites = list_sites(f, env, np.asarray(env.mask), POSITION_TOLERANCE)
+    largest = np.where(values[..., 0] > 0, values[..., 0], 1)
+    blind = _find_blind_directions(f, sites, none=bool((values[0, :, -1] > CLASSIFY_BELOW * largest[0]).any()))
+    n_blind = blind.symmetry + blind.incompleteness
+    # The smallest values belong to the blind directions: null, or nearly so if positions were rounded.
+    rest = values[..., : values.shape[-1] - n_blind]
+    ratios, known = np.full(floors.shape, np.nan), np.zeros(floors.shape, bool)
+    if rest.shape[-1]:
+        known = rest[..., -1] > floors
+        ratios = np.maximum(rest[..., -1], floors) / largest
+    truncation = np.maximum((values[0] <= floors[0, :, None]).sum(-1) - n_blind, 0)
+    close = ((rest[0] > floors[0, :, None]) & (rest[0] <= CLEAR_RATIO * floors[0, :, None])).any(-1)
+    # If a basis sees a little of the blind directions because of rounding, its null directions may be others, even if
+    # there are not more of them. All other values must then be well above the effect of rounding.
+    moved = np.linalg.norm(jacobians.reshape(*jacobians.shape[:2], -1) @ blind.directions.T, axis=(1, 2))
+    exact = moved <= CLEAR_RATIO * np.maximum(floors[1], blind.rounding * largest[1])
+    certain = exact | ~(ratios[0] <= CLASSIFY_BELOW) | (truncation > 0)
+    unclear = np.zeros(len(truncation), bool)
+    if truncation.any() and len(blind.directions):
+        # Next to a symmetric or singular point, not even a complete basis may see more than rounding.
+        seen, rounding = _least_visibility(f, sites, blind.directions)
+        unclear = seen <= CLEAR_RATIO * np.maximum(floors[0] / largest[0], rounding)
+    doubtful = close | ~certain | (unclear & (truncation > 0))
+    return BasisResults(truncation, doubtful, ratios, known, bool(exact[-1]), blind)
+
+
+def _find_blind_directions(f: AbstractFeaturizer, sites: Sites, none: bool) -> BlindDirections:
+    """Find what no basis sees. `none`: whether some basis sees everything, so that nothing is hidden."""
+    nothing = BlindDirections(0, 0, np.zeros((0, sites.at.positions.size)), 0.0, none)
+    if none:
+        return nothing
+    try:
+        filtration = build_filtration(sites, f.nu)
+    except (BasisError, GeometryError, SizeError):
+        return nothing
+    if filtration.kernel is None:
+        return nothing
+    # N_ν holds what symmetry hides. For positions symmetric only within the tolerance it may come out smaller.
+    larger = max(filtration.symmetry, filtration.kernel, key=len)
+    n_symmetry = len(filtration.symmetry)
+    rounding = 1e-15 / min(filtration.gap["kernel"][1], 1.0)
+    return BlindDirections(n_symmetry - len(filtration.rigid), len(larger) - n_symmetry, larger, rounding, True)
+
+
+def _least_visibility(f: AbstractFeaturizer, sites: Sites, blind: np.ndarray) -> tuple[float, float]:
+    """Compute how clearly a complete basis sees the directions that are not blind, as `least_visibility` does."""
+    assert f.nu is not None
+    rows = visibility_rows(sites, f.nu)[:, sites.present]
+    return least_visibility(rows, orthogonal_complement(blind[:, sites.present]))
