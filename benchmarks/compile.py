@@ -14,7 +14,7 @@ import subprocess
 import sys
 from statistics import median
 
-from jaxfeat.bench.works import DATA
+from jaxfeat.bench.workloads import DATA
 
 VARIANTS = {"W1": "gto", "W2": "gto", "W3": "gto-rascal", "W4": "gto", "W6": "gto-rascal"}
 
@@ -24,13 +24,13 @@ from pathlib import Path
 import jax
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_enable_compilation_cache", False)
-from jaxfeat.bench.ours import Jaxfeat
-from jaxfeat.bench.works import DATA, WORKS
+from jaxfeat.bench.jaxfeat import Jaxfeat
+from jaxfeat.bench.workloads import DATA, WORKLOADS
 from jaxfeat.spectrum.driver import singular_spectrum
 name, variant, smoke, how = json.loads(sys.argv[1])
 data = os.environ.get(DATA)
-ours = Jaxfeat(WORKS[name](smoke, Path(data) if data else None), variant)
-batch = max(ours.large, key=lambda portion: len(portion.items)).batch
+ours = Jaxfeat(WORKLOADS[name](smoke, Path(data) if data else None), variant)
+batch = max(ours.large_blocks, key=lambda block: len(block.items)).batch
 times = [time.perf_counter()]
 for _ in range(2):
     jax.block_until_ready(singular_spectrum(ours.f, batch, **how))

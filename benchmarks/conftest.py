@@ -8,9 +8,9 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import jax  # noqa: E402
 
-from jaxfeat.bench.timing import pin  # noqa: E402
+from jaxfeat.bench.timing import pin_to_core  # noqa: E402
 
-pin()
+pin_to_core()
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_enable_compilation_cache", False)
 

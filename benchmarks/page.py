@@ -15,7 +15,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from jaxfeat.bench.run import NAMES, failures, run
+from jaxfeat.bench.compare import compare_packages, failure_messages
+from jaxfeat.bench.workloads import WORKLOAD_NAMES
 from jaxfeat.cli.output import progress_bar, save_figure, write_json
 from jaxfeat.report.benchmark_plot import plot_rates
 from jaxfeat.report.benchmark_table import LEGEND, machine, markdown
@@ -41,7 +42,7 @@ def merged(old, new):
         {**old[part], "date": ""} == {**new[part], "date": ""} for part in ("machine", "versions")
     )
     works = (old["works"] if same else {}) | new["works"]
-    return new | {"works": {name: works[name] for name in NAMES if name in works}}
+    return new | {"works": {name: works[name] for name in WORKLOAD_NAMES if name in works}}
 
 
 def scaling_table(found):
@@ -78,17 +79,17 @@ def main():
     parser.add_argument("--data", type=Path, metavar="FILE", help="3bpa_train_300K.xyz, for W6")
     parser.add_argument("--render", action="store_true", help="write the page from what was measured before")
     arguments = parser.parse_args()
-    names = arguments.names or [*NAMES, "scaling"]
-    if unknown := set(names) - {*NAMES, "scaling"}:
-        parser.error(f"there is no {', '.join(sorted(unknown))}; choose among {', '.join(NAMES)}, scaling.")
+    names = arguments.names or [*WORKLOAD_NAMES, "scaling"]
+    if unknown := set(names) - {*WORKLOAD_NAMES, "scaling"}:
+        parser.error(f"there is no {', '.join(sorted(unknown))}; choose among {', '.join(WORKLOAD_NAMES)}, scaling.")
     failed = []
     if not arguments.render:
         WORKS.parent.mkdir(exist_ok=True)
-        for name in [name for name in NAMES if name in names]:
+        for name in [name for name in WORKLOAD_NAMES if name in names]:
             # Results are written after each work, so that an hour is not lost.
             with progress_bar(name, None) as progress:
-                results = run([name], data=arguments.data, progress=progress)
-            failed += failures(results)
+                results = compare_packages([name], data=arguments.data, progress=progress)
+            failed += failure_messages(results)
             results = merged(read(WORKS), results)
             write_json(WORKS, results)
             save_figure(WORKS.with_suffix(".png"), plot_rates(results))

@@ -25,9 +25,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 
 import jaxfeat  # noqa: E402
-from jaxfeat.bench.timing import in_turns, lap, pin  # noqa: E402
+from jaxfeat.bench.timing import pin_to_core, time_call, time_in_turns  # noqa: E402
 
-pin()
+pin_to_core()
 jax.config.update("jax_enable_x64", True)
 
 HERE = Path(__file__).resolve().parent
@@ -88,10 +88,10 @@ def measured(sizes, repeats):
     batch = jaxfeat.manifolds.random_environments(key, sizes["batch"], symbols, (1.0, 5.5), 0.0, None)
     calls = (lambda: f(batch), lambda: jaxfeat.jacobian(f, batch), lambda: jaxfeat.singular_spectrum(f, batch).values)
 
-    def blocked(call, anew):
-        return lap(lambda: jax.block_until_ready(call()), anew)
+    def blocked(call, reset_peak):
+        return time_call(lambda: jax.block_until_ready(call()), reset_peak)
 
-    timed = in_turns([partial(blocked, call) for call in calls], repeats=repeats, least=0.1)
+    timed = time_in_turns([partial(blocked, call) for call in calls], min_calls=repeats, min_seconds=0.1)
     return [times["seconds"] for times in timed], f.n_features
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from jaxfeat.bench.ours import Jaxfeat
+from jaxfeat.bench.jaxfeat import Jaxfeat
 from jaxfeat.bench.peer import PEERS
-from jaxfeat.bench.works import ALONE, DATA, NO_DATA, WORKS
+from jaxfeat.bench.workloads import DATA, NO_DATA, WITHOUT_PEERS, WORKLOADS
 from jaxfeat.report.benchmark_table import STAGES
 
 REPEATS = 5
@@ -21,25 +21,25 @@ REPEATS = 5
 
 @lru_cache(1)
 def work(name, smoke, data):
-    return WORKS[name](smoke, None if data is None else Path(data))
+    return WORKLOADS[name](smoke, None if data is None else Path(data))
 
 
 @lru_cache(1)
 def stages(name, package, smoke, data):
     at = work(name, smoke, data)
-    return Jaxfeat(at, "gto").stages() if package == "jaxfeat" else PEERS[package].at(at).stages()
+    return Jaxfeat(at, "gto").stages() if package == "jaxfeat" else PEERS[package].prepare(at).stages()
 
 
 # The lowest parameter varies last, so that all stages of a work share compiled programs and setup.
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("package", ["jaxfeat", *PEERS])
-@pytest.mark.parametrize("name", WORKS)
+@pytest.mark.parametrize("name", WORKLOADS)
 def test_stage(name, package, stage, benchmark, request):
     smoke, data = request.config.getoption("--smoke"), request.config.getoption("--data") or os.environ.get(DATA)
     if name == "W6" and data is None:
         pytest.skip(NO_DATA)
-    if package != "jaxfeat" and name in ALONE:
-        pytest.skip(ALONE[name])
+    if package != "jaxfeat" and name in WITHOUT_PEERS:
+        pytest.skip(WITHOUT_PEERS[name])
     if package != "jaxfeat" and not PEERS[package].installed:
         pytest.skip(PEERS[package].missing)
     offered = stages(name, package, smoke, data)

@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from jaxfeat.bench.flags import SHORT, known
+from jaxfeat.bench.xla_flags import FAST_COMPILE_FLAGS, accepted_flags
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 # The gallery's experiments are small: nearly all of their time is compilation.
 if "XLA_FLAGS" not in os.environ:
-    os.environ["XLA_FLAGS"] = known(SHORT)
+    os.environ["XLA_FLAGS"] = accepted_flags(FAST_COMPILE_FLAGS)
 
 project = "jaxfeat"
 copyright = "the authors of jaxfeat"

@@ -11,14 +11,14 @@ os.environ.setdefault("JAX_NUM_CPU_DEVICES", "1")
 import jax
 import pytest
 
-from jaxfeat.bench.flags import SHORT, known
+from jaxfeat.bench.xla_flags import FAST_COMPILE_FLAGS, accepted_flags
 
 # Nearly all of a test's time is compilation. How fast a program is is no test's matter; benchmarks see to that.
 # Modules of LLVM that are compiled in parts take longer in all.
 # Set but empty, the variable asks for the flags that users run with: so `make test` runs the tests marked `as_shipped`.
 # Workers of pytest-xdist inherit it, so that XLA is asked once.
 if "XLA_FLAGS" not in os.environ:
-    os.environ["XLA_FLAGS"] = known([*SHORT, "--xla_cpu_parallel_codegen_split_count=1"])
+    os.environ["XLA_FLAGS"] = accepted_flags([*FAST_COMPILE_FLAGS, "--xla_cpu_parallel_codegen_split_count=1"])
 
 # Tracing leaves many objects and few cycles: looking for those every 700 objects takes a tenth of the time.
 gc.set_threshold(100_000, 20, 50)
@@ -29,7 +29,7 @@ jax.config.update("jax_enable_compilation_cache", False)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
-LONGEST = ("test_composability.py", "test_experiments.py", "test_classify.py", "test_bench.py", "test_cli.py")
+LONGEST = ("test_composability.py", "test_experiments.py", "test_classify.py", "test_compare.py", "test_cli.py")
 """Files that workers are to take first (`--no-loadscope-reorder`), so that none is left alone with one in the end."""
 
 

@@ -63,7 +63,7 @@ HEAVY = {
 ALLOWED_IN = {
     "ase": {
         "bench/quippy.py",
-        "bench/works.py",
+        "bench/workloads.py",
         "geometry/centers.py",
         "geometry/faults.py",
         "geometry/neighbors.py",

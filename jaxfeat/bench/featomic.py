@@ -1,4 +1,4 @@
-"""featomic at a work: splined radial integrals (its default), many structures in a call, only the centers asked for."""
+"""featomic in the benchmark: splined radial integrals, its default, and many structures in each call."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from typing import Any
 
 import numpy as np
 
-from jaxfeat.bench.peer import CHUNK, AbstractPeer, alike
-from jaxfeat.bench.works import WIDTH, Work
+from jaxfeat.bench.peer import STRUCTURES_PER_CALL, AbstractPeer, group_by_key
+from jaxfeat.bench.workloads import WINDOW_WIDTH, Workload
 
 
 class Featomic(AbstractPeer):
-    """SoapPowerSpectrum with GTOs. Blocks are sparse: of the pairs of species that occur, and of atoms in reach.
+    """SoapPowerSpectrum with GTOs. Its blocks are sparse: they contain the pairs of species and the atoms that occur.
 
-    For two like species it stores both of redundant products, for unlike ones √2 times one of them: singular values are
-    those of the whole tensor as they are.
+    Of two equal products it stores both for two like species, and √2 times one for unlike species. Its singular values
+    are therefore those of the whole tensor.
     """
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, workload: Workload) -> None:
         from metatensor import Labels
 
-        super().__init__(work)
+        super().__init__(workload)
         self.calculator = self._calculator()
         self.options: dict[str, Any] = {}
-        if work.centers is not None:
-            self.options["selected_samples"] = Labels(["atom"], np.asarray(work.centers)[:, None])
-        n = len(work.atoms)
-        self._chunks = [list(range(k, min(k + CHUNK, n))) for k in range(0, n, CHUNK)]
+        if workload.centers is not None:
+            self.options["selected_samples"] = Labels(["atom"], np.asarray(workload.centers)[:, None])
+        n = len(workload.atoms)
+        self._batches = [list(range(k, min(k + STRUCTURES_PER_CALL, n))) for k in range(0, n, STRUCTURES_PER_CALL)]
 
     def _calculator(self, **splines: Any) -> Any:
         from featomic import SoapPowerSpectrum
@@ -35,49 +35,49 @@ class Featomic(AbstractPeer):
         from featomic.cutoff import Cutoff, ShiftedCosine
         from featomic.density import Gaussian
 
-        settings = self.work.settings
+        settings = self.workload.settings
         radial = Gto(max_radial=settings["n_max"] - 1, radius=settings["r_cut"])
         return SoapPowerSpectrum(
-            cutoff=Cutoff(radius=settings["r_cut"], smoothing=ShiftedCosine(width=WIDTH)),
+            cutoff=Cutoff(radius=settings["r_cut"], smoothing=ShiftedCosine(width=WINDOW_WIDTH)),
             density=Gaussian(width=settings["sigma"], center_atom_weight=1.0),
             basis=TensorProduct(max_angular=settings["l_max"], radial=radial, **splines),
         )
 
     def values(self) -> list[list[float]]:
-        # Of exact integrals. Its splines, the default and what is timed, move values by some 1e-7.
+        # Values are compared without splines, which move them by some 1e-7. The splines, its default, are timed.
         timed, self.calculator = self.calculator, self._calculator(spline_accuracy=None)
         found = super().values()
         self.calculator = timed
         return found
 
     def features(self) -> Any:
-        return self.calculator.compute(self.work.atoms, **self.options)
+        return self.calculator.compute(self.workload.atoms, **self.options)
 
-    def chunks(self) -> Sequence[list[int]]:
-        return self._chunks
+    def batches(self) -> Sequence[list[int]]:
+        return self._batches
 
-    def jacobian(self, chunk: list[int]) -> Any:
-        return self.calculator.compute([self.work.atoms[k] for k in chunk], gradients=["positions"], **self.options)
+    def jacobian(self, batch: list[int]) -> Any:
+        return self.calculator.compute([self.workload.atoms[k] for k in batch], gradients=["positions"], **self.options)
 
-    def matrices(self, chunk: list[int], jacobian: Any) -> Iterator[tuple[list[int], np.ndarray]]:
-        return self._stacked(chunk, jacobian) if self.work.stacked else self._single(chunk, jacobian)
+    def matrices(self, batch: list[int], jacobian: Any) -> Iterator[tuple[list[int], np.ndarray]]:
+        return self._stacked(batch, jacobian) if self.workload.stacked else self._single(batch, jacobian)
 
-    def _stacked(self, chunk: list[int], output: Any) -> Iterator[tuple[list[int], np.ndarray]]:
-        """Structures of the same atoms have the same blocks, and go into one array."""
+    def _stacked(self, batch: list[int], output: Any) -> Iterator[tuple[list[int], np.ndarray]]:
+        """Put structures of the same atoms, which have the same blocks, into one array."""
         blocks = [(int(key["center_type"]), *_gradient(block)) for key, block in output.items() if len(block.samples)]
-        for members in alike(range(len(chunk)), lambda k: tuple(self.work.atoms[chunk[k]].numbers)):
-            atoms = self.work.atoms[chunk[members[0]]]
-            row = np.full(len(chunk), -1)
+        for members in group_by_key(range(len(batch)), lambda k: tuple(self.workload.atoms[batch[k]].numbers)):
+            atoms = self.workload.atoms[batch[members[0]]]
+            row = np.full(len(batch), -1)
             row[members] = np.arange(len(members))
             parts = []
             for center_type, samples, index, values in blocks:
                 systems = row[index[:, 1]]
                 mine: Any = slice(None)
-                if len(members) < len(chunk):
+                if len(members) < len(batch):
                     mine = systems >= 0
                     if not mine.any():
                         continue
-                of_type = [c for c in self.work.centers_of(atoms) if atoms.numbers[c] == center_type]
+                of_type = [c for c in self.workload.centers_of(atoms) if atoms.numbers[c] == center_type]
                 slot = np.zeros(len(atoms), int)
                 slot[of_type] = np.arange(len(of_type))
                 center = slot[samples[index[mine, 0], 1]]
@@ -90,10 +90,10 @@ class Featomic(AbstractPeer):
                 assert view.base is not None
                 view[system, atom, :, center] = values
                 start += n * size
-            yield [chunk[k] for k in members], dense.reshape(len(members), 3 * len(atoms), width)
+            yield [batch[k] for k in members], dense.reshape(len(members), 3 * len(atoms), width)
 
-    def _single(self, chunk: list[int], output: Any) -> Iterator[tuple[list[int], np.ndarray]]:
-        """An environment's blocks side by side, of its neighbors alone."""
+    def _single(self, batch: list[int], output: Any) -> Iterator[tuple[list[int], np.ndarray]]:
+        """Put the blocks of each environment side by side, with rows for its neighbors alone."""
         parts: dict[tuple[int, int], list[tuple[np.ndarray, np.ndarray]]] = {}
         for block in output.blocks():
             samples, index, values = _gradient(block)
@@ -101,10 +101,10 @@ class Featomic(AbstractPeer):
             for k, (system, center) in enumerate(samples.tolist()):
                 rows = slice(ends[k], ends[k + 1])
                 parts.setdefault((system, center), []).append((index[rows, 2], values[rows]))
-        for k, structure in enumerate(chunk):
+        for k, structure in enumerate(batch):
             for item, (_, center, neighbors) in self.environments[structure]:
                 own = parts[k, center]
-                dense, start = np.zeros((len(self.work.atoms[structure]), 3, sum(v.shape[-1] for _, v in own))), 0
+                dense, start = np.zeros((len(self.workload.atoms[structure]), 3, sum(v.shape[-1] for _, v in own))), 0
                 for atom, values in own:
                     dense[atom, :, start : start + values.shape[-1]] = values
                     start += values.shape[-1]
@@ -112,6 +112,6 @@ class Featomic(AbstractPeer):
 
 
 def _gradient(block: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A block's samples (system, atom), those of its gradient (sample, system, atom), and the gradient."""
+    """Return the samples (system, atom) of a block, those of its gradient (sample, system, atom), and the gradient."""
     gradient = block.gradient("positions")
     return np.asarray(block.samples.values), np.asarray(gradient.samples.values), gradient.values

@@ -1,4 +1,4 @@
-"""M: spectra of very many random methanes, a block at a time: nothing grows with their number."""
+"""Workload M: spectra of a million random methanes, drawn and computed block by block in constant memory."""
 
 from __future__ import annotations
 
@@ -9,35 +9,36 @@ import jax
 import numpy as np
 
 from jaxfeat.basis.cutoff import NoCutoff
-from jaxfeat.bench.works import METHANE, SMOKE
+from jaxfeat.bench.workloads import METHANE, SMOKE
 from jaxfeat.features.power_spectrum.featurizer import PowerSpectrum
 from jaxfeat.geometry.random import random_environments
 from jaxfeat.spectrum.driver import singular_spectrum
 
-BLOCK = 10_000
-"""Environments drawn at a time."""
+BLOCK_ITEMS_DRAWN = 10_000
+"""Environments that are drawn at a time."""
+
 DECADES = np.arange(-16, 1)
-"""Of σ_min/σ_max: what is kept of each environment is where it falls among these."""
+"""Limits of the decades of σ_min/σ_max. Of each environment, only its decade is kept."""
 
 
-def counts(smoke: bool) -> tuple[int, ...]:
-    # As many as W1e has then: the same program.
+def sizes(smoke: bool) -> tuple[int, ...]:
+    """Return the numbers of environments to time. A smoke run takes as many as that of W1e, to share its program."""
     return (4,) if smoke else (10_000, 1_000_000)
 
 
-def scan(n: int, smoke: bool) -> Callable[[], np.ndarray]:
-    """A call that goes through `n` methanes and returns how many have σ_min/σ_max in each decade."""
+def decade_counter(n: int, smoke: bool) -> Callable[[], np.ndarray]:
+    """Return a function that counts the environments in each decade of σ_min/σ_max, for `n` methanes."""
     f = PowerSpectrum(**(METHANE | SMOKE if smoke else METHANE), cutoff=NoCutoff())
 
-    def run() -> np.ndarray:
-        found: Any = np.zeros(len(DECADES) + 1, int)
-        for block, start in enumerate(range(0, n, BLOCK)):
-            size = min(BLOCK, n - start)
-            # W1's law: no smallest distance between hydrogens.
+    def count() -> np.ndarray:
+        counts: Any = np.zeros(len(DECADES) + 1, int)
+        for block, start in enumerate(range(0, n, BLOCK_ITEMS_DRAWN)):
+            size = min(BLOCK_ITEMS_DRAWN, n - start)
+            # As in W1, hydrogens may come close to each other.
             drawn = random_environments(jax.random.key(block), size, ["H"] * 4, min_distance=0.0)
             batch = jax.tree.map(np.asarray, drawn)
             ratio = np.asarray(singular_spectrum(f, batch, screened=True).ratio)
-            found += np.bincount(np.digitize(np.log10(ratio), DECADES), minlength=len(found))
-        return found
+            counts += np.bincount(np.digitize(np.log10(ratio), DECADES), minlength=len(counts))
+        return counts
 
-    return run
+    return count

@@ -1,4 +1,4 @@
-"""What a package is asked for at each stage."""
+"""The seam of the packages that are timed beside jaxfeat."""
 
 from __future__ import annotations
 
@@ -10,46 +10,47 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxfeat.bench.works import Neighborhood, Work
+from jaxfeat.bench.workloads import Neighborhood, Workload
 
-CHUNK = 20
-"""Structures in one call of a peer: all at once is no faster, and takes gigabytes."""
+STRUCTURES_PER_CALL = 20
+"""Structures in one call of a peer. All at once are no faster, and take gigabytes."""
 
 Stages = dict[str, Callable[[], Any]]
+"""The calls to time, by name."""
 
 
 class AbstractPeer(ABC):
-    """A package at a work, by the fastest way that it documents.
+    """A package with a workload, which it computes by the fastest way that it documents.
 
-    Matrices are transposed Jacobians in stacks, `(k, columns, features)`: as they come out of every package. LAPACK
-    gets them as `(features, columns)` without a copy.
+    Matrices are stacks of transposed Jacobians, `(k, columns, features)`, as every package returns them. LAPACK gets
+    them as `(features, columns)` without a copy.
     """
 
-    def __init__(self, work: Work) -> None:
-        self.work = work
+    def __init__(self, workload: Workload) -> None:
+        self.workload = workload
         self.environments: dict[int, list[tuple[int, Neighborhood]]] = {}
-        """Items of each structure, where each environment has a Jacobian of its own."""
-        for item, found in enumerate([] if work.stacked else work.neighborhoods()):
+        """The items of each structure, if each environment has a Jacobian of its own."""
+        for item, found in enumerate([] if workload.stacked else workload.neighborhoods()):
             self.environments.setdefault(found.structure, []).append((item, found))
 
     @abstractmethod
     def features(self) -> Any:
-        """Features of all structures."""
+        """Compute the features of all structures."""
 
     @abstractmethod
-    def chunks(self) -> Sequence[Any]:
-        """The work in portions of one call."""
+    def batches(self) -> Sequence[Any]:
+        """Divide the workload into the inputs of single calls."""
 
     @abstractmethod
-    def jacobian(self, chunk: Any) -> Any:
-        """What the package gives."""
+    def jacobian(self, batch: Any) -> Any:
+        """Compute Jacobians in the form that the package returns."""
 
     @abstractmethod
-    def matrices(self, chunk: Any, jacobian: Any) -> Iterator[tuple[Sequence[int], np.ndarray]]:
-        """The same as stacks of matrices, with the items that they belong to."""
+    def matrices(self, batch: Any, jacobian: Any) -> Iterator[tuple[Sequence[int], np.ndarray]]:
+        """Convert Jacobians to stacks of matrices, each with the indices of its items."""
 
-    def weighed(self, stack: np.ndarray) -> np.ndarray:
-        """Matrices that have the singular values of jaxfeat's."""
+    def normalize(self, stack: np.ndarray) -> np.ndarray:
+        """Weigh matrices so that they have the singular values of jaxfeat."""
         return stack
 
     def stages(self) -> Stages:
@@ -61,12 +62,12 @@ class AbstractPeer(ABC):
         }
 
     def _jacobians(self) -> None:
-        for chunk in self.chunks():
-            self.jacobian(chunk)
+        for batch in self.batches():
+            self.jacobian(batch)
 
     def _svd(self, vectors: bool) -> None:
-        for chunk in self.chunks():
-            for _, stack in self.matrices(chunk, self.jacobian(chunk)):
+        for batch in self.batches():
+            for _, stack in self.matrices(batch, self.jacobian(batch)):
                 matrices = stack.swapaxes(-1, -2)
                 if vectors:
                     np.linalg.svd(matrices, full_matrices=False)
@@ -74,18 +75,18 @@ class AbstractPeer(ABC):
                     np.linalg.svd(matrices, compute_uv=False)
 
     def values(self) -> list[list[float]]:
-        """Singular values of every item, descending, in jaxfeat's normalization."""
-        found: list[list[float]] = [[] for _ in range(self.work.n_items)]
-        for chunk in self.chunks():
-            for items, stack in self.matrices(chunk, self.jacobian(chunk)):
-                every = np.linalg.svd(self.weighed(stack).swapaxes(-1, -2), compute_uv=False)
+        """Compute the singular values of every item, descending, in the normalization of jaxfeat."""
+        found: list[list[float]] = [[] for _ in range(self.workload.n_items)]
+        for batch in self.batches():
+            for items, stack in self.matrices(batch, self.jacobian(batch)):
+                every = np.linalg.svd(self.normalize(stack).swapaxes(-1, -2), compute_uv=False)
                 for item, values in zip(items, every, strict=True):
                     found[item] = values.tolist()
         return found
 
 
-def alike(items: Sequence[int], key: Callable[[int], Any], size: int = CHUNK) -> list[list[int]]:
-    """Items in lists of at most `size` that share a key."""
+def group_by_key(items: Sequence[int], key: Callable[[int], Any], size: int = STRUCTURES_PER_CALL) -> list[list[int]]:
+    """Group items into lists of at most `size` that share a key."""
     groups: dict[Any, list[int]] = {}
     for item in items:
         groups.setdefault(key(item), []).append(item)
@@ -93,12 +94,14 @@ def alike(items: Sequence[int], key: Callable[[int], Any], size: int = CHUNK) ->
 
 
 class Package(NamedTuple):
-    """A peer by name, without importing it.
+    """A peer that need not be imported yet.
 
-    - `title`, `module` and `distribution`: what people, Python and pip call it. `peer`: its class, in the module of the
-      same name here.
-    - `variant`: which of `ours.VARIANTS` stands beside it. `same`: whether that is the same basis and window, so that
-      numbers can be compared.
+    **Attributes:**
+
+    - `title`, `module`, `distribution`: Its name for people, for Python and for pip.
+    - `peer`: The name of its class, in the module of this folder with the name `module`.
+    - `variant`: The key of `jaxfeat.bench.jaxfeat.VARIANTS` to time beside it.
+    - `comparable`: True if the variant has the same basis and window, so that singular values can be compared.
     """
 
     title: str
@@ -106,12 +109,13 @@ class Package(NamedTuple):
     distribution: str
     peer: str
     variant: str
-    same: bool
+    comparable: bool
 
-    def beside(self, work: Work) -> str:
-        # A window is worth a variant of its own, and minutes, only where it keeps neighbors out: in crystals DScribe's
-        # reach beyond r_cut takes in half as many again.
-        return "gto" if self.variant == "gto, window" and not work.periodic else self.variant
+    def variant_for(self, workload: Workload) -> str:
+        """Return the variant of jaxfeat to time beside the peer."""
+        # The variant with a window takes minutes. It is worth them only in crystals, where DScribe's reach beyond r_cut
+        # includes half as many neighbors again.
+        return "gto" if self.variant == "gto, window" and not workload.periodic else self.variant
 
     @property
     def installed(self) -> bool:
@@ -119,11 +123,12 @@ class Package(NamedTuple):
 
     @property
     def missing(self) -> str:
+        """The sentence for tables if the peer is not installed."""
         return f"{self.title} is not installed; pip install 'jaxfeat[peers]' adds it."
 
-    def at(self, work: Work) -> AbstractPeer:
-        """The package, set up for a work."""
-        return getattr(importlib.import_module(f"jaxfeat.bench.{self.module}"), self.peer)(work)
+    def prepare(self, workload: Workload) -> AbstractPeer:
+        """Import the peer and set it up for a workload."""
+        return getattr(importlib.import_module(f"jaxfeat.bench.{self.module}"), self.peer)(workload)
 
 
 PEERS = {

@@ -1,4 +1,4 @@
-"""Seconds and bytes of calls, of one alone or of several that take turns."""
+"""Time and memory of calls: of a single call, or of several that take turns."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-REPEATS = 5
-LEAST = 1.0
-"""Seconds to go on measuring for, where `REPEATS` calls take less."""
-MOST = 50
+MIN_CALLS = 5
+MAX_CALLS = 50
+MIN_SECONDS = 1.0
+"""Seconds for which a call is repeated, between `MIN_CALLS` and `MAX_CALLS` times."""
 
-THREADS = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")}
-"""Environment variables of a process that is to have one thread in its libraries."""
+ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")}
+"""Environment variables that limit the libraries of a process to one thread."""
 
 
-def pin() -> int | None:
-    """Keep this process on the first core it may use; `None` where the system cannot. Threads made later inherit it,
-    and XLA then makes one worker."""
+def pin_to_core() -> int | None:
+    """Pin this process to the first core that it may use, and return the core.
+
+    Threads that start later inherit the setting, and XLA then makes one worker. Returns `None` on systems that cannot.
+    """
     if not hasattr(os, "sched_setaffinity"):
         return None
     core = min(os.sched_getaffinity(0))
@@ -28,77 +30,89 @@ def pin() -> int | None:
     return core
 
 
-def resident() -> float:
-    """MB in use by this process; NaN where Linux's /proc is missing."""
-    return _from_status("VmRSS")
+def resident_megabytes() -> float:
+    """Return the memory of this process in MB, or NaN without Linux's /proc."""
+    return _megabytes("VmRSS")
 
 
 class Lap(NamedTuple):
-    """One call: its `seconds`, those that its process had of the core, and the most MB that this has held."""
+    """One timed call.
+
+    **Attributes:**
+
+    - `seconds`: By the clock.
+    - `busy`: Seconds for which the process had the core.
+    - `megabytes`: The most memory that the process has held.
+    """
 
     seconds: float
     busy: float
-    memory: float
+    megabytes: float
 
 
-def lap(call: Callable[[], Any], anew: bool) -> Lap:
-    """Call, which returns when its work is done. `anew`: count the most memory from now on."""
-    if anew:
-        _forget_peak()
+def time_call(call: Callable[[], Any], reset_peak: bool) -> Lap:
+    """Time a call that returns when its work is done. `reset_peak` starts a new count of the most memory."""
+    if reset_peak:
+        _reset_peak()
     busy, start = time.process_time(), time.perf_counter()
     call()
     seconds = time.perf_counter() - start
-    return Lap(seconds, time.process_time() - busy, _from_status("VmHWM"))
+    return Lap(seconds, time.process_time() - busy, _megabytes("VmHWM"))
 
 
-def in_turns(
-    calls: Sequence[Callable[[bool], Lap]], repeats: int = REPEATS, least: float = LEAST, warm: bool = False
+def time_in_turns(
+    calls: Sequence[Callable[[bool], Lap]],
+    min_calls: int = MIN_CALLS,
+    min_seconds: float = MIN_SECONDS,
+    compiled: bool = False,
 ) -> list[dict[str, Any]]:
-    """Each of `calls` once, then one after the other for the clock, again and again: what slows the machine down for a
-    minute slows all of them.
+    """Time calls in turns, so that a minute in which the machine is slow slows all of them.
 
-    **Arguments:** a call is told whether it is to count memory anew. `warm`: whether all is compiled already, so that
-    first calls count.
+    **Arguments:**
 
-    **Returns:** of each `seconds`, the median of at least `repeats` calls; `fastest`; `calls`; `compile`, seconds of
-    the first call less the median; `memory`, the most MB that its process held during all of them; `share` of the core
-    that it had while the clock ran, below one where it had to wait for others.
+    - `calls`: Each takes whether to start a new count of memory, and returns its lap.
+    - `min_calls`, `min_seconds`: Each call is repeated until it has had both.
+    - `compiled`: If False, the first lap of each call includes compilation and is not part of the median.
+
+    **Returns:** For each call a dictionary of `seconds`, the median; `fastest`; `calls`, their number; `compile`, the
+    seconds of the first lap above the median; `memory`, the most MB that the process held; `share` of the core that the
+    process had, below 1 if other processes took a part.
     """
-    first = [None if warm else call(True) for call in calls]
+    first = [None if compiled else call(True) for call in calls]
     laps: list[list[Lap]] = [[] for _ in calls]
 
-    def short(done: list[Lap]) -> bool:
-        return len(done) < repeats or (sum(one.seconds for one in done) < least and len(done) < MOST)
+    def unfinished(done: list[Lap]) -> bool:
+        return len(done) < min_calls or (sum(lap.seconds for lap in done) < min_seconds and len(done) < MAX_CALLS)
 
-    while any(map(short, laps)):
+    while any(map(unfinished, laps)):
         for call, done in zip(calls, laps, strict=True):
-            if short(done):
-                done.append(call(warm and not done))
-    return [_summary(*both) for both in zip(first, laps, strict=True)]
+            if unfinished(done):
+                done.append(call(compiled and not done))
+    return [_summarize(*both) for both in zip(first, laps, strict=True)]
 
 
-def _summary(first: Lap | None, laps: list[Lap]) -> dict[str, Any]:
-    seconds = [one.seconds for one in laps]
+def _summarize(first: Lap | None, laps: list[Lap]) -> dict[str, Any]:
+    seconds = [lap.seconds for lap in laps]
     median = statistics.median(seconds)
     return {
         "seconds": median,
         "fastest": min(seconds),
         "calls": len(laps),
         "compile": max(first.seconds - median, 0.0) if first else 0.0,
-        "memory": laps[-1].memory,
-        "share": sum(one.busy for one in laps) / sum(seconds),
+        "memory": laps[-1].megabytes,
+        "share": sum(lap.busy for lap in laps) / sum(seconds),
     }
 
 
-def _forget_peak() -> None:
-    """Have the kernel count the peak from now on. Where it refuses, the peak is that of the process so far."""
+def _reset_peak() -> None:
+    """Have the kernel count the most memory anew. If it refuses, the count goes on from the start of the process."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
         pass
 
 
-def _from_status(field: str) -> float:
+def _megabytes(field: str) -> float:
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:

@@ -27,17 +27,18 @@ def add_bench(commands: Any) -> None:
 
 
 def _bench(arguments: argparse.Namespace) -> None:
-    from jaxfeat.bench.run import NAMES, failures, run
+    from jaxfeat.bench.compare import compare_packages, failure_messages
+    from jaxfeat.bench.workloads import WORKLOAD_NAMES
     from jaxfeat.report.benchmark_plot import plot_rates
     from jaxfeat.report.benchmark_table import print_benchmark
 
     check_targets(arguments.json, arguments.plot)
     with progress_bar("stages", None) as progress:
-        results = run(arguments.works or NAMES, arguments.smoke, arguments.data, progress)
+        results = compare_packages(arguments.works or WORKLOAD_NAMES, arguments.smoke, arguments.data, progress)
     if arguments.json is not None:
         write_json(arguments.json, results)
     if arguments.plot is not None:
         save_figure(arguments.plot, plot_rates(results))
     print_benchmark(results)
-    if failed := failures(results):
+    if failed := failure_messages(results):
         raise RuntimeError(f"{'; '.join(failed)}.")

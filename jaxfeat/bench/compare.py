@@ -1,0 +1,247 @@
+"""The benchmark: packages compute the same workloads in processes of their own that take turns."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxfeat.bench.peer import PEERS
+from jaxfeat.bench.timing import time_in_turns
+from jaxfeat.bench.worker_process import WorkerProcess
+from jaxfeat.bench.workloads import (
+    DATA,
+    MILLION,
+    MILLION_TITLE,
+    NO_DATA,
+    WITHOUT_PEERS,
+    WORKLOAD_NAMES,
+    WORKLOADS,
+    Workload,
+)
+from jaxfeat.errors import ReadError
+
+TURNS = (("features",), ("jacobian",), ("values", "screened"), ("vectors",))
+"""Stages that are timed in turns with each other, because their times are compared."""
+
+ONE_CALL: dict[str, Any] = {"min_calls": 1, "min_seconds": 0.0}
+
+COMPARED = 1e-6
+"""Singular values above this share of the largest are compared relative to themselves."""
+
+Progress = Callable[[int, int], None]
+
+
+def compare_packages(
+    names: Sequence[str], smoke: bool = False, data: Path | None = None, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Time workloads with jaxfeat and every peer that is installed.
+
+    **Arguments:**
+
+    - `names`: Workloads among `WORKLOAD_NAMES`.
+    - `smoke`: If True, compute a few structures in a small basis, time each call once, and keep one process for each
+        package. Otherwise each workload has new processes, so that its memory is counted from nothing.
+    - `data`: The file of W6.
+    - `progress`: Called with the number of stages done and their total.
+
+    **Returns:** A dictionary that JSON can hold, of `machine`, `versions`, `smoke` and `works`. Each workload has its
+    `title`, `n` items in `unit`, and `packages`. A peer has `stages` as `time_in_turns` returns them; jaxfeat has them
+    for each variant, with `differences` of singular values. A workload or package that was left out has a sentence,
+    `skipped` or `failed`.
+
+    **Raises:** `ReadError` if a name is unknown or the file of W6 is missing.
+    """
+    unknown = [name for name in names if name not in WORKLOAD_NAMES]
+    if unknown:
+        raise ReadError(f"there is no workload {unknown[0]}; choose among {', '.join(WORKLOAD_NAMES)}.")
+    data = data or (Path(os.environ[DATA]) if os.environ.get(DATA) else None)
+    if "W6" in names and data is not None and not data.is_file():
+        raise ReadError(f"{data}: there is no such file of structures.")
+    results: dict[str, dict[str, Any]] = {name: {"packages": {}} for name in dict.fromkeys(names)}
+    if "W6" in results and data is None:
+        results["W6"]["skipped"] = NO_DATA
+    timed = [name for name, result in results.items() if "skipped" not in result]
+    peers = _installed_peers(results, timed)
+    done, total = 0, sum(2 if name == MILLION else len(TURNS) for name in timed)
+
+    def step() -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(done, total)
+
+    pool: dict[tuple[str, str], WorkerProcess] = {}
+    with ExitStack() as running:
+        for name in timed:
+            if not smoke:
+                running.close()
+                pool.clear()
+            workload = None if name == MILLION else WORKLOADS[name](smoke, data)
+            beside = _peers_by_variant(workload, peers)
+            keys = [("jaxfeat", variant) for variant in beside]
+            keys += [(peer, "") for others in beside.values() for peer in others]
+            for key in keys:
+                if key not in pool:
+                    process = WorkerProcess(*key, smoke, None if data is None else str(data))
+                    pool[key] = running.enter_context(process)
+            _measure(name, results[name], [pool[key] for key in keys], beside, smoke, step)
+            if workload is None:
+                results[name]["title"] = MILLION_TITLE
+            else:
+                results[name] |= {"title": workload.title, "n": workload.n_items, "unit": workload.unit}
+    return {"machine": _machine(), "versions": _versions(peers), "smoke": smoke, "works": results}
+
+
+def failure_messages(results: dict[str, Any]) -> list[str]:
+    """List the packages that failed, each with the workload and the reason."""
+    return [
+        f"{package} at {name}: {found['failed']}"
+        for name, result in results["works"].items()
+        for package, found in result["packages"].items()
+        if "failed" in found
+    ]
+
+
+def _installed_peers(results: dict[str, dict[str, Any]], names: Sequence[str]) -> list[str]:
+    """Return the peers that are installed, and enter into the results why the others are missing."""
+    for name in names:
+        if name in WITHOUT_PEERS:
+            results[name]["alone"] = WITHOUT_PEERS[name]
+            continue
+        for key, package in PEERS.items():
+            if not package.installed:
+                results[name]["packages"][key] = {"skipped": package.missing}
+    return [key for key, package in PEERS.items() if package.installed]
+
+
+def _peers_by_variant(workload: Workload | None, peers: Sequence[str]) -> dict[str, list[str]]:
+    """Return the variants of jaxfeat to time, at least one, each with the peers to time beside it."""
+    beside: dict[str, list[str]] = {}
+    if workload is not None and workload.name not in WITHOUT_PEERS:
+        for peer in peers:
+            beside.setdefault(PEERS[peer].variant_for(workload), []).append(peer)
+    return beside or {"gto": []}
+
+
+def _measure(
+    name: str,
+    result: dict[str, Any],
+    processes: list[WorkerProcess],
+    beside: dict[str, list[str]],
+    smoke: bool,
+    step: Callable[[], None],
+) -> None:
+    """Time a workload in all processes, and enter the findings into its result."""
+    opened = [process.ask(open=name) or {"stages": []} for process in processes]
+    stages = _time_stages(name, processes, [answer["stages"] for answer in opened], smoke, step)
+    values, variants, packages = {}, {}, result["packages"]
+    for process, answer, times in zip(processes, opened, stages, strict=True):
+        # Without a peer of the same basis, values are compared with those of the reference path.
+        alone = process.package == "jaxfeat" and not any(PEERS[peer].comparable for peer in beside[process.variant])
+        found = process.ask(results={"reference": alone})
+        if process.failed:
+            packages[process.package] = {"failed": process.failed}
+        elif name == MILLION:
+            packages["jaxfeat"] = {"runs": {n: times[n] | {"decades": found["decades"][n]} for n in times}}
+        elif process.package == "jaxfeat":
+            variants[process.variant] = found | {
+                "stages": times,
+                "lists": answer["lists"],
+                "beside": beside[process.variant],
+            }
+        else:
+            packages[process.package], values[process.package] = {"stages": times}, found["values"]
+        result["core"] = answer.get("core")
+    if variants:
+        packages["jaxfeat"] = packages.get("jaxfeat", {}) | {"variants": _with_differences(variants, values)}
+
+
+def _time_stages(
+    name: str,
+    processes: Sequence[WorkerProcess],
+    offered: Sequence[Sequence[str]],
+    smoke: bool,
+    step: Callable[[], None],
+) -> list[dict[str, Any]]:
+    """Return the times of each process for the stages that it offers."""
+    stages: list[dict[str, Any]] = [{} for _ in processes]
+    for turn in [(stage,) for stage in offered[0]] if name == MILLION else TURNS:
+        calls = [(k, stage) for stage in turn for k, own in enumerate(offered) if stage in own]
+        options = ONE_CALL if smoke else {}
+        if name == MILLION and turn[0] != offered[0][0]:
+            # The million takes long enough to be timed once, and the stage before it has compiled the program.
+            options = {**ONE_CALL, "compiled": True}
+        timed = time_in_turns([partial(processes[k].time_stage, stage) for k, stage in calls], **options)
+        for (k, stage), times in zip(calls, timed, strict=True):
+            stages[k][stage] = times
+        step()
+    return stages
+
+
+def _with_differences(variants: dict[str, dict[str, Any]], values: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Replace the singular values of jaxfeat's variants by their differences from those of the peers."""
+    for variant in variants.values():
+        screened, certified, reference = (variant.pop(key) for key in ("screened", "values", "reference"))
+        others = {peer: values[peer] for peer in variant["beside"] if values.get(peer)}
+        if reference is not None:
+            others = {"reference": reference}
+        variant["differences"] = {
+            key: {
+                "certified": value_differences(certified, other),
+                "screened": screened and value_differences(screened, other),
+            }
+            for key, other in others.items()
+        }
+    return variants
+
+
+def value_differences(ours: list[list[float]], others: list[list[float]]) -> dict[str, float]:
+    """Compute the largest relative differences of singular values; items without other values are left out.
+
+    **Returns:** `of_largest`, relative to the largest value of the item; `each`, relative to the value itself, for
+    values above `COMPARED` of the largest.
+    """
+    of_largest, each = 0.0, 0.0
+    for own, other in zip(ours, others, strict=True):
+        if not other:
+            continue
+        a, b = np.asarray(own), np.asarray(other[: len(own)])
+        difference = np.abs(a - b)
+        of_largest = max(of_largest, float(difference.max() / a[0]))
+        compared = a > COMPARED * a[0]
+        each = max(each, float((difference[compared] / a[compared]).max()))
+    return {"of_largest": of_largest, "each": each}
+
+
+def _machine() -> dict[str, Any]:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return {
+        "processor": models[0] if models else platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "date": datetime.date.today().isoformat(),
+    }
+
+
+def _versions(peers: Sequence[str]) -> dict[str, str]:
+    names = ["jaxfeat", "jax", "jaxlib", "numpy", "scipy", *(PEERS[key].distribution for key in peers)]
+    found = {"python": platform.python_version()}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "from a folder"
+    return found

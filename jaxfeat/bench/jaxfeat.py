@@ -1,0 +1,140 @@
+"""jaxfeat in the benchmark: its public functions on batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxfeat.basis.cutoff import AbstractCutoff, NoCutoff, ShiftedCosine
+from jaxfeat.bench.peer import Stages
+from jaxfeat.bench.workloads import WINDOW_WIDTH, Workload
+from jaxfeat.features.base import AbstractFeaturizer
+from jaxfeat.features.many_body import Bispectrum
+from jaxfeat.features.power_spectrum.featurizer import PowerSpectrum
+from jaxfeat.features.structure_map import AbstractStructureMap, stacked
+from jaxfeat.geometry.environment import Environment
+from jaxfeat.geometry.neighbors import environments, structures
+from jaxfeat.geometry.structure import Structure
+from jaxfeat.spectrum.driver import singular_spectrum
+from jaxfeat.spectrum.jacobian import jacobian
+
+DSCRIBE_REACH = float(np.sqrt(-2 * np.log(1e-3)))
+"""The distance beyond r_cut up to which DScribe includes atoms, in units of sigma. A Gaussian falls to 1e-3 there."""
+
+VARIANTS: dict[str, tuple[str, AbstractCutoff]] = {
+    "gto": ("gto", NoCutoff()),
+    "gto-rascal": ("gto-rascal", ShiftedCosine(np.asarray(WINDOW_WIDTH))),
+    "gto, window": ("gto", ShiftedCosine(np.asarray(WINDOW_WIDTH))),
+}
+"""Radial bases and windows: those of DScribe, those of featomic, and for quippy the basis of DScribe with a window."""
+
+SPECTRA_PER_CALL = 1024
+"""Items in one call for singular values, which divides them into blocks itself."""
+
+N_REFERENCE = 4
+"""Items whose singular values are also computed by the reference path."""
+
+
+def _featurizer(workload: Workload, variant: str) -> AbstractFeaturizer | AbstractStructureMap:
+    radial, cutoff = VARIANTS[variant]
+    kind = {2: PowerSpectrum, 3: Bispectrum}[workload.nu]
+    f = kind(**workload.settings, radial=radial, cutoff=cutoff)
+    return stacked(f) if workload.stacked else f
+
+
+class Block(NamedTuple):
+    """Items of one shape, with their indices in the workload."""
+
+    items: np.ndarray
+    batch: Environment | Structure
+
+
+class Jaxfeat:
+    """jaxfeat with a workload. Lists of neighbors are made here, before any clock runs.
+
+    **Attributes:**
+
+    - `f`: The featurizer or structure map.
+    - `blocks`: The inputs of single calls for features and Jacobians.
+    - `large_blocks`: The inputs of single calls for singular values.
+    """
+
+    def __init__(self, workload: Workload, variant: str) -> None:
+        self.workload, self.f = workload, _featurizer(workload, variant)
+        padded = list(_structures(workload, variant) if workload.stacked else _environments(workload))
+        self.blocks = [block for items in padded for block in _divide(items, workload.block_items)]
+        self.large_blocks = [block for items in padded for block in _divide(items, SPECTRA_PER_CALL)]
+
+    def stages(self) -> Stages:
+        def over(call: Callable[[Any], Any], blocks: list[Block]) -> Callable[[], None]:
+            def compute() -> None:
+                for block in blocks:
+                    jax.block_until_ready(call(block.batch))
+
+            return compute
+
+        # jaxfeat computes no left singular vectors, so its "vectors" are S and V.
+        return {
+            "features": over(self.f, self.blocks),
+            "jacobian": over(lambda batch: jacobian(self.f, batch), self.blocks),
+            "values": over(lambda batch: singular_spectrum(self.f, batch, directions=False), self.large_blocks),
+            "screened": over(lambda batch: singular_spectrum(self.f, batch, screened=True), self.large_blocks),
+            "vectors": over(lambda batch: singular_spectrum(self.f, batch), self.large_blocks),
+        }
+
+    def values(self, **options: bool) -> list[list[float]]:
+        """Compute the singular values of every item, descending, without those of rigid motions."""
+        found: list[list[float]] = [[] for _ in range(self.workload.n_items)]
+        for block in self.large_blocks:
+            spectrum = singular_spectrum(self.f, block.batch, **options)
+            every, counts = np.asarray(spectrum.values), np.asarray(spectrum.n_values)
+            for item, values, n in zip(block.items, every, counts, strict=True):
+                found[item] = values[:n].tolist()
+        return found
+
+    def reference_values(self) -> list[list[float]]:
+        """Compute the singular values of the first items by forward mode through the features and LAPACK's SVD."""
+        found: list[list[float]] = [[] for _ in range(self.workload.n_items)]
+        first = self.blocks[0]
+        for k, item in enumerate(first.items[:N_REFERENCE]):
+            one: Any = first.batch[k]
+            dense = jax.jit(jax.jacfwd(lambda x, one=one: self.f(one.with_positions(x))))(one.positions)
+            columns = np.asarray(dense)[:, np.asarray(one.mask)].reshape(dense.shape[0], -1)
+            found[item] = np.linalg.svd(columns, compute_uv=False).tolist()
+        return found
+
+
+def _structures(workload: Workload, variant: str) -> Iterator[Block]:
+    reach = workload.settings["r_cut"] + (DSCRIBE_REACH * workload.settings["sigma"] if variant == "gto" else 0.0)
+    for items in _group_by_room([len(atoms) for atoms in workload.atoms], workload.rooms):
+        batch = structures([workload.atoms[item] for item in items], reach, workload.centers)
+        if variant == "gto":
+            # Without a window, features include all atoms of the lists, those beyond r_cut too.
+            batch = eqx.tree_at(lambda one: one.r_cut, batch, jnp.full_like(batch.r_cut, jnp.inf))
+        yield Block(items, batch)
+
+
+def _environments(workload: Workload) -> Iterator[Block]:
+    every = environments(workload.atoms, workload.settings["r_cut"], workload.centers)
+    for items in _group_by_room(np.asarray(every.n_neighbors).tolist(), workload.rooms):
+        yield Block(items, every[items].trimmed())
+
+
+def _group_by_room(sizes: list[int], rooms: tuple[int, ...]) -> list[np.ndarray]:
+    """Group items by the room that each needs, so that small items are not padded to the largest."""
+    room = np.searchsorted(rooms, sizes)
+    return [np.flatnonzero(room == k) for k in np.unique(room)]
+
+
+def _divide(padded: Block, block_items: int) -> Iterator[Block]:
+    """Divide items into blocks of equal size, which share a program. The last block may repeat earlier items."""
+    items, batch = padded
+    size = min(block_items, len(items))
+    for start in range(0, len(items), size):
+        rows = np.arange(size) + min(start, len(items) - size)
+        yield Block(items[rows], jax.tree.map(lambda leaf, rows=rows: leaf[rows], batch))

@@ -1,0 +1,36 @@
+"""Flags of XLA for runs that spend nearly all of their time compiling."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from functools import cache
+
+FAST_COMPILE_FLAGS = ("--xla_backend_optimization_level=0", "--xla_cpu_use_fusion_emitters=false")
+"""Flags that shorten compilation and make slower programs."""
+
+
+def accepted_flags(flags: Sequence[str]) -> str:
+    """Return those flags that the installed XLA accepts, as one string for the variable XLA_FLAGS.
+
+    XLA ends its process at a flag that it does not know, and flags come and go with its versions. A process of its own
+    therefore tries all flags at once, which takes about a second, and the flags one by one only if XLA refuses them
+    together.
+    """
+    return _accepted(tuple(flags))
+
+
+@cache
+def _accepted(flags: tuple[str, ...]) -> str:
+    if _accepts(flags):
+        return " ".join(flags)
+    return " ".join(flag for flag in flags if len(flags) > 1 and _accepts((flag,)))
+
+
+def _accepts(flags: tuple[str, ...]) -> bool:
+    environment = {**os.environ, "XLA_FLAGS": " ".join(flags), "JAX_PLATFORMS": "cpu"}
+    # XLA reads its flags when JAX makes the first client.
+    words = [sys.executable, "-c", "import jax; jax.devices()"]
+    return subprocess.run(words, env=environment, capture_output=True, check=False).returncode == 0
