@@ -10,6 +10,8 @@ from functools import cache
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from ase import Atoms
+from ase.build import molecule
 
 import jaxfeat
 from jaxfeat.basis.cutoff import NoCutoff, ShiftedCosine, Smoothstep, Willatt2018
@@ -154,3 +156,9 @@ def moved(batch: jaxfeat.Environment, positions: np.ndarray) -> jaxfeat.Environm
 
 def as_float32(batch: jaxfeat.Environment) -> jaxfeat.Environment:
     return batch.with_positions(batch.positions.astype(jnp.float32))
+
+
+def wobbling_methanols(n, seed):
+    """Methanols with random displacements of 0.05 Å: frames of a trajectory."""
+    atoms, rng = molecule("CH3OH"), np.random.default_rng(seed)
+    return [Atoms(atoms.numbers, atoms.positions + 0.05 * rng.normal(size=(len(atoms), 3))) for _ in range(n)]

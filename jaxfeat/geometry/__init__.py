@@ -1,1 +1,1 @@
-"""Atoms become arrays: environments, structures, neighbors, symmetry."""
+"""Atoms as arrays: environments, structures, neighbors, files, rigid motions, symmetry, alignment."""

@@ -1,4 +1,4 @@
-"""What the search for neighbors cannot cope with is refused beforehand; what it only stumbles over is right."""
+"""Structures that vesin cannot search are refused before the search; structures that are hard for it come out right."""
 
 import ase.io
 import numpy as np
@@ -37,14 +37,14 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_searched_is_named(name):
+def test_structures_beyond_the_bounds_are_refused(name):
     atoms, message = REFUSED[name]
     for make in (jaxfeat.environments, jaxfeat.structures):
         with pytest.raises(GeometryError, match=message):
             make(atoms, 4.0)
 
 
-def test_too_large_a_radius_is_named():
+def test_a_radius_with_too_many_pairs_is_refused():
     with pytest.raises(GeometryError, match=r"2e[+]08 pairs of atoms are within 500 Å.*choose a smaller r_cut"):
         jaxfeat.environments(bulk("C"), 500.0)
 
@@ -60,7 +60,7 @@ SOUND = {
 
 
 @pytest.mark.parametrize("name", SOUND)
-def test_what_the_search_would_stumble_over_is_right(name):
+def test_structures_that_are_hard_for_vesin_are_right(name):
     atoms, counts = SOUND[name]
     batch = jaxfeat.environments(atoms, 4.0)
     assert batch.n_neighbors.tolist() == counts
@@ -81,7 +81,7 @@ ESTIMATED = {
 
 
 @pytest.mark.parametrize("name", ESTIMATED)
-def test_pairs_are_estimated(name, monkeypatch):
+def test_the_number_of_pairs_is_estimated(name, monkeypatch):
     atoms, r_cut = ESTIMATED[name]
     true = int(np.asarray(jaxfeat.environments(atoms, r_cut).mask).sum())
     monkeypatch.setattr(bounds, "MAX_PAIRS", 0)

@@ -1,4 +1,4 @@
-"""What is one environment, and what is not."""
+"""Congruent environments form families."""
 
 import numpy as np
 
@@ -26,12 +26,12 @@ def test_rotations_inversion_and_permutations_of_like_atoms_change_nothing():
     assert families(images, [Z] * 6) == [[0, 1, 2, 3, 5], [4]]
 
 
-def test_unlike_atoms_and_neighbors_at_other_places_do():
+def test_other_species_and_other_positions_are_not_congruent():
     swapped = X[[3, 1, 2, 0, 4]]
     moved = X + 1e-3 * np.eye(5, 3)
     fewer = np.where(np.arange(5)[:, None] == 4, 0, X)
     assert families([X, swapped, moved, fewer], [Z, Z, Z, np.where(np.arange(5) == 4, 0, Z)]) == [[0], [1], [2], [3]]
-    # All distances agree, and yet no rotation makes one of the other.
+    # All distances agree, and yet no rotation takes one to the other.
     twins = [manifolds.pair_family(-0.45, 0.95, 0.6, 0.7, 0.5, -0.75, 0.8, sign).positions for sign in (1, -1)]
     assert families(twins, [[1] * 4] * 2) == [[0], [1]]
     pair = [np.asarray([(1.0, 0, 0), (0, 1.0, 0)]), np.asarray([(1.0, 0, 0), (0, 0, 1.0)])]
@@ -39,7 +39,7 @@ def test_unlike_atoms_and_neighbors_at_other_places_do():
     assert families(pair, [[1, 8], [8, 8]]) == [[0], [1]]
 
 
-def test_few_atoms_and_none():
+def test_collinear_and_missing_neighbors():
     assert group_congruent(np.zeros((0, 4, 3)), np.zeros((0, 4), int)) == ()
     on_a_line = np.asarray([(0, 0, 1.0), (0, 0, -1.2), (0, 0, 2.0)])
     assert families([on_a_line, turned(on_a_line), on_a_line * 1.1], [[1, 1, 1]] * 3) == [[0, 1], [2]]

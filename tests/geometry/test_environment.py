@@ -1,4 +1,4 @@
-"""Environments and structures as sequences, and the radius that they carry along."""
+"""Environments and structures as sequences, their radius, and their `repr`."""
 
 import equinox as eqx
 import jax
@@ -25,7 +25,7 @@ def test_a_loop_over_a_batch_ends(name):
     batch = BATCHES[name]
     n = 12 if "environments" in name else 3
     assert len(batch) == n
-    # A loop that does not end would go on for ever.
+    # `zip` ends a loop that would go on for ever.
     members = [member for member, _ in zip(batch, range(2 * n), strict=False)]
     assert len(members) == n
     for i, member in enumerate(members):
@@ -70,7 +70,7 @@ def test_environments_know_their_radius():
     assert np.isinf(given.r_cut)
     mixed = Environment.stack([batch[0], given, batch[1].padded(7).trimmed()])
     np.testing.assert_array_equal(mixed.r_cut, [3.0, np.inf, 3.0])
-    roads = {
+    copies = {
         "indexed": mixed[::2],
         "padded": mixed.padded(9)[::2],
         "moved": mixed.with_positions(2 * mixed.positions)[::2],
@@ -78,9 +78,9 @@ def test_environments_know_their_radius():
         "jit": eqx.filter_jit(lambda env: env.padded(9))(mixed)[::2],
         "scan": jax.lax.scan(lambda c, env: (c, env), 0, mixed)[1][::2],
     }
-    for name, found in roads.items():
+    for name, found in copies.items():
         np.testing.assert_array_equal(found.r_cut, [3.0, 3.0], err_msg=name)
-    # Made by hand, and inside vmap, neighbors are all there are.
+    # Environments from their fields are not cut, inside vmap either.
     made = jax.vmap(
         lambda env: Environment(
             env.positions, env.species, env.mask, env.center_species, env.structure_index, env.center_index
