@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxfeat.errors import BasisError
-from jaxfeat.linalg.arrays import as_quantity, concrete_values
+from jaxfeat.linalg.arrays import as_quantity, concrete_values, format_quantity
 
 
 def _quantity(value: float) -> Any:
@@ -18,14 +18,17 @@ def _quantity(value: float) -> Any:
 
 
 class AbstractCutoff(eqx.Module):
-    """A weight that depends on the distance of a neighbor: one well inside the cutoff sphere, zero from `r_cut` on."""
+    """A weight that depends on the distance of a neighbor: one well inside the cutoff sphere, zero from `r_cut` on.
+
+    A featurizer takes it as `cutoff` and multiplies the density of each neighbor by it.
+    """
 
     smoothness: eqx.AbstractClassVar[int]
     """The number of continuous derivatives at `r_cut`; -1 if the weight itself jumps."""
 
     @abstractmethod
     def __call__(self, r: Float[Array, "*batch"], r_cut: Float[Array, ""]) -> Float[Array, "*batch"]:
-        """Return the weight at distance `r`. Both distances are in Å."""
+        """Compute the weight at distance `r`, of the same shape. Both distances are in Å."""
 
     def check(self, r_cut: float) -> None:
         """Raise `BasisError` if the window does not fit into `r_cut`."""
@@ -45,6 +48,9 @@ class _Window(AbstractCutoff):
 
     width: eqx.AbstractVar[np.ndarray]
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(width = {format_quantity(self.width, 'Å')})"
+
     @abstractmethod
     def switch(self, u: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
         """Return the weight at u = 0 ... 1: from 0 at the cutoff to 1 one width inside."""
@@ -63,6 +69,10 @@ class ShiftedCosine(_Window):
     """The cosine window of featomic and librascal: (1 + cos(π t)) / 2 with t = 0 ... 1 over the last `width` Å.
 
     Its second derivative jumps.
+
+    **Arguments:**
+
+    - `width`: A number in Å, above 0 and at most `r_cut`.
     """
 
     width: np.ndarray = eqx.field(default=0.5, converter=_quantity)
@@ -77,6 +87,10 @@ class Smoothstep(_Window):
 
     Searches take Newton steps on equations that contain the Jacobian, so they need three continuous derivatives. The
     fourth lets tests check that the third is continuous.
+
+    **Arguments:**
+
+    - `width`: A number in Å, above 0 and at most `r_cut`.
     """
 
     width: np.ndarray = eqx.field(default=1.0, converter=_quantity)
@@ -87,9 +101,16 @@ class Smoothstep(_Window):
 
 
 class Willatt2018(eqx.Module):
-    """The radial scaling rate / (rate + (r / scale)^exponent) of featomic, with `scale` in Å.
+    """The radial scaling rate / (rate + (r / scale)^exponent) of featomic: a further weight of the neighbors.
 
     If `rate` is 0, which featomic refuses, the scaling is (scale / r)^exponent.
+
+    **Arguments:**
+
+    - `scale`: A positive distance in Å.
+    - `rate`, `exponent`: Numbers that are not negative.
+
+    **Raises:** `BasisError` for other numbers.
 
     **Source:** Willatt et al., Phys. Chem. Chem. Phys. 20, 29661 (2018).
     """
@@ -108,7 +129,12 @@ class Willatt2018(eqx.Module):
                 "scale must be positive, and the others must not be negative."
             )
 
+    def __repr__(self) -> str:
+        rate, exponent = format_quantity(self.rate), format_quantity(self.exponent)
+        return f"Willatt2018(scale = {format_quantity(self.scale, 'Å')}, rate = {rate}, exponent = {exponent})"
+
     def __call__(self, r: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
+        """Compute the weight at distance `r` in Å, of the same shape."""
         scale, rate, exponent = (jnp.asarray(p, r.dtype) for p in (self.scale, self.rate, self.exponent))
         power = (r / scale) ** exponent
         return jnp.where(rate > 0, rate / (rate + power), 1 / power)

@@ -30,6 +30,12 @@ def array_namespace(x: Any) -> ModuleType:
     return jnp if isinstance(x, jax.Array) else np
 
 
+def format_quantity(value: Any, unit: str = "") -> str:
+    """Format a number with its unit for a repr; a tracer, which has no value yet, as "traced"."""
+    known = concrete_values(value)
+    return f"{'traced' if known is None else format(float(known), 'g')} {unit}".strip()
+
+
 def concrete_values(array: Any) -> np.ndarray | None:
     """Return the values of an array, or `None` if the array is a tracer and has no values yet."""
     try:

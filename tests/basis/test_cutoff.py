@@ -108,3 +108,11 @@ def test_float32_stays_float32(window):
     single = window(jnp.asarray([0.7, 3.4], jnp.float32), jnp.asarray(R_CUT, jnp.float32))
     assert single.dtype == jnp.float32
     assert np.allclose(single, window(jnp.asarray([0.7, 3.4]), jnp.asarray(R_CUT)), rtol=1e-5, atol=0)
+
+
+def test_windows_print_their_numbers():
+    assert repr(Smoothstep()) == "Smoothstep(width = 1 Å)" and repr(NoCutoff()) == "NoCutoff()"
+    assert repr(Willatt2018(1.6, 1.5, 3)) == "Willatt2018(scale = 1.6 Å, rate = 1.5, exponent = 3)"
+    seen = []
+    jax.jit(lambda width: seen.append(repr(ShiftedCosine(width))))(0.5)
+    assert seen == ["ShiftedCosine(width = traced Å)"]
