@@ -1,4 +1,4 @@
-"""Sweeps by the processes of a cluster end as those of one process do, whoever dies meanwhile."""
+"""A sweep on a cluster writes the store that one process writes, although workers die."""
 
 import json
 import os
@@ -7,10 +7,9 @@ import signal
 import sys
 
 import jax
-import numpy as np
 import pytest
-import xarray
 from products import Deadly, Products
+from stores import assert_same, load
 
 import jaxfeat
 from jaxfeat import frames, sweep
@@ -38,20 +37,10 @@ def client():
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """What one process makes of it."""
+    """The store that one process writes."""
     path = tmp_path_factory.mktemp("whole") / "s.zarr"
     sweep(Products(), frames(METHANES, 4.0), out=path, chunk=8)
     return path
-
-
-def opened(path):
-    return xarray.open_zarr(path, chunks=None).load()
-
-
-def same(a, b):
-    assert set(a.variables) == set(b.variables) and dict(a.sizes) == dict(b.sizes)
-    for name in a.variables:
-        np.testing.assert_array_equal(a[name].values, b[name].values, err_msg=name)
 
 
 def test_workers_make_the_store_that_one_process_makes(client, whole, tmp_path):
@@ -66,8 +55,8 @@ def test_workers_make_the_store_that_one_process_makes(client, whole, tmp_path):
         ds = sweep(Products(), frames(METHANES, 4.0), out=path, chunk=8, cluster=client, progress=show)
     assert not here
     assert 2 < max(under_way) <= 6
-    same(ds.load(), opened(whole))
-    assert opened(path).attrs["complete"] == 1
+    assert_same(ds.load(), load(whole))
+    assert load(path).attrs["complete"] == 1
     for name in map("{:08d}.json".format, range(12)):
         ours, theirs = (json.loads((at / "journal" / name).read_text()) for at in (path, whole))
         assert ours == theirs, name
@@ -90,7 +79,7 @@ def test_a_worker_that_is_killed_costs_nothing(client, whole, tmp_path):
 
     ds = sweep(Products(), frames(METHANES, 4.0), out=tmp_path / "s.zarr", chunk=8, cluster=client, progress=kill)
     assert killed
-    same(ds.load(), opened(whole))
+    assert_same(ds.load(), load(whole))
     client.wait_for_workers(2, timeout=60)
     assert len(set(client.run(os.getpid).values()) & before) == 1
 
@@ -104,10 +93,10 @@ def test_ctrl_c_keeps_what_is_finished_and_one_process_goes_on(client, whole, tm
 
     with pytest.raises(KeyboardInterrupt, match=r"interrupted; \d+ environments are kept in .*s.zarr and the same"):
         sweep(Products(), frames(METHANES, 4.0), out=path, chunk=8, cluster=client, progress=stop)
-    assert opened(path).attrs["complete"] == 0
+    assert load(path).attrs["complete"] == 0
     kept = {file.name: file.stat().st_mtime_ns for file in (path / "journal").glob("0*.json")}
     assert 3 <= len(kept) < 12
-    same(sweep(Products(), frames(METHANES, 4.0), out=path, chunk=8).load(), opened(whole))
+    assert_same(sweep(Products(), frames(METHANES, 4.0), out=path, chunk=8).load(), load(whole))
     assert all((path / "journal" / name).stat().st_mtime_ns == when for name, when in kept.items())
 
 
@@ -229,7 +218,7 @@ def test_workers_that_see_another_store_or_run_other_versions(whole, tmp_path):
     (copy / "sigma" / "c" / "0" / "0").write_bytes(b"damaged")
     hand_over(plan._replace(store=str(copy)), 0, batch.padded(6))
     entry = compute_handed_over(plan._replace(store=str(copy)), 0)
-    same(opened(copy), opened(whole))
+    assert_same(load(copy), load(whole))
     assert entry["files"]["sigma/c/0/0"]
     for changed, message in (
         ({"store": str(tmp_path / "elsewhere.zarr")}, "does not see .*elsewhere"),

@@ -1,0 +1,108 @@
+"""Sweeps over manifolds: labelled spectra, and zeros that do not depend on the grid."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import xarray
+
+import jaxfeat
+from jaxfeat import PowerSpectrum, manifolds, sweep
+from jaxfeat.errors import GeometryError, ReadError
+from jaxfeat.store.dataset import write_dataset
+
+F = PowerSpectrum(("C", "H"), n_max=2, l_max=4)
+RADII = jaxfeat.function(lambda positions, species, mask: jnp.sum(positions**2, -1))
+"""Depends on distances alone."""
+
+PLANAR = manifolds.planar(2)
+
+
+@pytest.fixture(scope="module")
+def crossing():
+    """Two lines of coalescing pairs, on two grids of as many points, each finer in one parameter.
+
+    Where the lines cross, the environment has a plane of symmetry.
+    """
+    pair, shapes = manifolds.pair(1), ((3, 4), (4, 3))
+    return [sweep(F, pair, {"cy": np.linspace(-0.2, 0.25, n), "az": np.linspace(-0.25, 0.4, m)}) for n, m in shapes]
+
+
+def test_spectra_are_those_of_the_environments(crossing):
+    ds = crossing[0]
+    assert ds["sigma"].dims == ("cy", "az", "value")
+    assert ds["cy"].attrs["units"] == "Å"
+    pair = manifolds.pair(1)
+    at = ds.isel(cy=2, az=1)
+    env = pair(*pair.values(cy=float(at["cy"]), az=float(at["az"])))
+    jacobian = np.asarray(jaxfeat.jacobian(F, env)).reshape(-1, 12)
+    # Without the three rotations.
+    expected = np.linalg.svd(jacobian, compute_uv=False)[:9]
+    np.testing.assert_allclose(at["sigma"][:9], expected, rtol=1e-10, atol=1e-12 * expected[0])
+    assert np.isnan(at["sigma"][9:]).all()
+
+
+def test_curves_and_their_crossing_are_found(crossing):
+    for ds in crossing:
+        assert ds["zero_dimension"].values.tolist() == [0, 1, 1]
+        np.testing.assert_allclose(ds["zero_at"].values[0], [0, 0], atol=1e-10)
+        lines = {tuple(np.round(np.stack([low, high]).ravel(), 9) + 0.0) for low, high in
+                 zip(ds["zero_low"].values[1:], ds["zero_high"].values[1:], strict=True)}  # fmt: skip
+        assert lines == {(0.0, -0.25, 0.0, 0.4), (-0.2, 0.0, 0.25, 0.0)}
+        counts = ds["zero_null"].sel(cause=["symmetry", "incompleteness"]).values.tolist()
+        assert counts == [[5, 0], [0, 1], [0, 1]]
+        assert list(ds["zero_cause"].values) == ["symmetry (C_2v): physics", *["incompleteness: ν = 3 lifts it"] * 2]
+
+
+def test_other_grids_give_the_same_list(crossing):
+    for name in ("zero_low", "zero_high", "zero_at"):
+        a, b = (sorted(np.round(ds[name].values, 10).tolist()) for ds in crossing)
+        np.testing.assert_allclose(a, b, atol=1e-10)
+    assert (crossing[0]["zero_error"] < 1e-10).all()
+
+
+def test_null_directions_that_all_points_have_are_no_zeros():
+    ds = sweep(RADII, PLANAR, {"r1": np.asarray([1.0, 1.05, 1.1]), "phi2": 2.0})
+    assert ds.attrs["n_generic"] == 1
+    assert (ds["null"].sel(cause="other") == 1).all()
+    assert ds.sizes["zero"] == 0
+
+
+@pytest.mark.parametrize("suffix", [".nc", ".zarr"])
+def test_data_sets_survive_the_disk(tmp_path, suffix, crossing):
+    path = tmp_path / f"s{suffix}"
+    write_dataset(crossing[0], path)
+    opened = xarray.open_dataset(path) if suffix == ".nc" else xarray.open_zarr(path)
+    assert set(opened.variables) == set(crossing[0].variables)
+    for name, kept in crossing[0].variables.items():
+        np.testing.assert_array_equal(kept.values, opened[name].values.astype(kept.dtype))
+    assert opened.attrs["n_generic"] == 0
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    with pytest.raises(ReadError, match="exists; remove it"):
+        sweep(F, manifolds.planar(3), out=path)
+
+
+@pytest.mark.parametrize(
+    ("grid", "message"),
+    [
+        ({"G": [1.0, 2.0]}, "no parameter 'G'; choose among F, L"),
+        ({"F": [2.0, 1.0]}, "give finite, ascending values"),
+        ({"F": [2.0, np.nan]}, "give finite, ascending values"),
+        ({"F": 2.0}, "one or two parameters, not 0"),
+        ({"L": [0.0, 3.0]}, "L runs from 0 to 0.954.* π; stay within its bounds, -0.5 to 0.5 π"),
+    ],
+)
+def test_bad_grids(grid, message):
+    with pytest.raises(GeometryError, match=message):
+        sweep(F, manifolds.prl_methane(1), grid)
+
+
+def test_too_many_parameters():
+    with pytest.raises(GeometryError, match="one or two parameters, not 7"):
+        sweep(F, manifolds.pair(1))
+
+
+def test_coincident_atoms_have_a_status():
+    ds = sweep(RADII, PLANAR, {"r1": np.asarray([1.0, 1.05, 1.1]), "r2": 1.05, "phi2": 0.0})
+    assert ds["status"].values.tolist() == ["ok", "coincident", "ok"]
+    assert np.isnan(ds["sigma"].values[1]).all()
+    np.testing.assert_allclose(ds["sigma"].values[[0, 2], :2], [[2.1, 2.0], [2.2, 2.1]], rtol=1e-12)
