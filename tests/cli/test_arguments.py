@@ -69,14 +69,14 @@ def test_options_of_files_reach_every_command(asked):
 @pytest.mark.parametrize(
     "words, message",
     [
-        (["scan", "d.xyz"], "d.xyz cannot be read at frame 0, line 4: 'D' is no chemical symbol"),
+        (["scan", "d.xyz"], "d.xyz cannot be read at frame 0, line 4: 'D' is not a chemical symbol"),
         (["converge", "d.xyz"], "--types D=H"),
         (["sweep", "trajectory", "d.xyz"], "d.xyz cannot be read at frame 0, line 4"),
         (["scan", "d.xyz", "--out", "s.zarr"], "d.xyz cannot be read at frame 0, line 4"),
         (["scan", "g.xyz"], "g.xyz cannot be read at frame 1, line 8: X is a ghost or dummy atom"),
-        (["scan", "w.data"], "name it with --format"),
-        (["scan", "w.xyz", "--format", "poscar"], "'poscar' is no format that ASE reads"),
-        (["scan", "w.xyz", "--index", "9"], "w.xyz holds no frames of that index"),
+        (["scan", "w.data"], "name the format with --format"),
+        (["scan", "w.xyz", "--format", "poscar"], "'poscar' is not a format that ASE reads"),
+        (["scan", "w.xyz", "--index", "9"], "w.xyz holds no frame with that index"),
         (["scan", "w.xyz", "--ignore", "O", "H"], "w.xyz: 0 atoms: there are no atoms in it"),
         (["scan", "w.xyz", "--centers", "5"], "w.xyz: H2O: there is no atom 5"),
         (["scan", "w.xyz", "--species", "O", "--out", "s.zarr"], "w.xyz: species H not among the featurizer's (O)"),

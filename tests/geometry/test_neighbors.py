@@ -2,12 +2,15 @@
 
 import ase.io
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import bulk, molecule
+from ase.build import bulk, fcc111, graphene, molecule
+from ase.neighborlist import neighbor_list
 
 import jaxfeat
+from jaxfeat.errors import GeometryError, ReadError, SpeciesError
 
 
 def slab():
@@ -83,3 +86,155 @@ def test_centers_come_in_the_order_asked_for(centers, tmp_path):
     assert block.center_index.tolist() == 2 * expected
     (block,) = jaxfeat.frames("random-methane:2", 3.0, centers).batches(0)
     assert block.center_index.tolist() == 2 * expected
+
+
+def _random_cell(n, pbc, seed):
+    """Atoms that lie anywhere, also outside a skewed cell."""
+    rng = np.random.default_rng(seed)
+    cell = 3 * np.eye(3) + rng.normal(size=(3, 3))
+    return Atoms("C" * n, positions=rng.uniform(-6, 6, (n, 3)), cell=cell, pbc=pbc)
+
+
+def _without_cell_vector(atoms, axis):
+    atoms.cell[axis] = 0
+    return atoms
+
+
+CELLS = {
+    "molecule": molecule("CH3CH2OH"),
+    "one atom": Atoms("H"),
+    "molecule in a box": Atoms("OH2", positions=[[0, 0, 0], [0.9, 0, 0], [0, 0.9, 0]], cell=[2, 2, 2], pbc=False),
+    "copper": bulk("Cu"),
+    "salt": bulk("NaCl", "rocksalt", a=5.64),
+    "one atom in a skew cell": _random_cell(1, True, 0),
+    "random cell": _random_cell(7, True, 1),
+    "random slab": _random_cell(5, (True, False, True), 2),
+    "random wire": _random_cell(5, (False, True, False), 3),
+    "slab": fcc111("Cu", (1, 1, 3), vacuum=4.0),
+    "sheet": graphene(),
+    "slab without a third cell vector": _without_cell_vector(fcc111("Al", (2, 1, 2), vacuum=4.0), 2),
+    "cell vectors that do not count": Atoms(
+        "C2", [[0, 0, 0], [0, 0, 1.2]], cell=[[2, 0, 0], [4, 0, 0], [0, 0, 0]], pbc=[1, 0, 0]
+    ),
+}
+
+
+@pytest.mark.parametrize("r_cut", [2.0, 5.5])
+@pytest.mark.parametrize("name", CELLS)
+def test_neighbors_are_those_that_ase_finds(name, r_cut):
+    atoms = CELLS[name]
+    batch = jax.tree.map(np.asarray, jaxfeat.environments(atoms, r_cut))
+    i, j, vectors = neighbor_list("ijD", _oracle_cell(atoms), r_cut)
+    assert len(batch) == len(atoms)
+    assert batch.max_neighbors == max(1, np.bincount(i, minlength=len(atoms)).max())
+    for center in range(len(batch)):
+        env = batch[center]
+        n = int(np.sum(env.mask))
+        assert n == np.sum(i == center)
+        mine = env.positions[:n]
+        distances = np.linalg.norm(mine, axis=-1)
+        assert np.all(np.diff(distances) >= -1e-12)
+        assert np.all(distances < r_cut)
+        theirs, species = vectors[i == center], atoms.numbers[j[i == center]]
+        matches = np.linalg.norm(mine[:, None] - theirs[None], axis=-1) < 1e-12
+        assert np.all(matches.sum(0) == 1)
+        assert np.all(matches.sum(1) == 1)
+        assert np.array_equal(env.species[:n], matches @ species)
+
+
+def _oracle_cell(atoms):
+    """ASE trips over cell vectors that depend on each other, even where they do not count."""
+    atoms = atoms.copy()
+    atoms.set_cell(np.where(atoms.pbc[:, None], atoms.cell.array, 0.0))
+    return atoms
+
+
+def test_a_batch_is_padded_and_says_where_its_environments_come_from():
+    batch = jaxfeat.environments([molecule("H2O"), molecule("CH4"), Atoms("He")], 3.0)
+    assert batch.positions.shape == (9, 4, 3)
+    assert batch.positions.dtype == jnp.float64
+    assert batch.structure_index.tolist() == [0, 0, 0, 1, 1, 1, 1, 1, 2]
+    assert batch.center_index.tolist() == [0, 1, 2, 0, 1, 2, 3, 4, 0]
+    assert batch.center_species.tolist() == [8, 1, 1, 6, 1, 1, 1, 1, 2]
+    assert batch.n_neighbors.tolist() == [2, 2, 2, 4, 4, 4, 4, 4, 0]
+    assert np.array_equal(batch.mask, np.arange(4) < np.asarray(batch.n_neighbors)[:, None])
+    assert not np.any(np.asarray(batch.positions)[~np.asarray(batch.mask)])
+    assert not np.any(np.asarray(batch.species)[~np.asarray(batch.mask)])
+
+
+def test_a_lone_atom_is_kept():
+    batch = jaxfeat.environments(Atoms("He"), 3.0)
+    assert batch.positions.shape == (1, 1, 3)
+    assert batch.n_neighbors.tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    "centers, expected",
+    [
+        (None, [0, 1, 2, 3, 4]),
+        ("C", [0]),
+        (["H"], [1, 2, 3, 4]),
+        (["C", "H"], [0, 1, 2, 3, 4]),
+        (2, [2]),
+        ([3, 1, 3], [3, 1]),
+        (np.array([4]), [4]),
+    ],
+)
+def test_centers_are_chosen_by_index_or_symbol(centers, expected):
+    assert jaxfeat.environments(molecule("CH4"), 2.0, centers).center_index.tolist() == expected
+
+
+def test_structures_without_the_wanted_center_are_passed_over():
+    batch = jaxfeat.environments([molecule("CH4"), molecule("H2O"), molecule("CO")], 2.0, "C")
+    assert batch.structure_index.tolist() == [0, 2]
+
+
+def test_images_of_the_center_are_neighbors():
+    batch = jaxfeat.environments(bulk("Po", "sc", a=3.3), 3.4)
+    assert batch.n_neighbors.tolist() == [6]
+    assert np.allclose(np.linalg.norm(batch.positions[0], axis=-1), 3.3, rtol=0, atol=1e-12)
+
+
+def _nan():
+    atoms = molecule("CH4")
+    atoms.positions[2, 1] = np.nan
+    return atoms
+
+
+@pytest.mark.parametrize(
+    "atoms, kwargs, error, message",
+    [
+        ([molecule("H2"), _nan()], {}, GeometryError, r"structure 1 \(CH4\): atom 2 is at .*not finite"),
+        (_nan(), {"names": ["marsh gas"]}, GeometryError, "marsh gas: atom 2 is at"),
+        (Atoms("COC", [[0, 0, 0], [1, 0, 0], [0, 0, 1e-9]]), {}, GeometryError, "structure 0 .*atoms 0 and 2 are at"),
+        (
+            Atoms("OC", [[0, 0, 0], [0, 0, 3]], cell=[3, 3, 3], pbc=True),
+            {},
+            GeometryError,
+            "atoms 0 and 1 are periodic",
+        ),
+        (Atoms("C", cell=[3, 3, 0], pbc=True), {}, GeometryError, "cell vector 2 is zero"),
+        (Atoms("C", cell=[[1, 0, 0], [2, 0, 0], [0, 0, 1]], pbc=True), {}, GeometryError, "linearly dependent"),
+        (Atoms("C", cell=[[np.inf, 0, 0], [0, 2, 0], [0, 0, 1]], pbc=True), {}, GeometryError, "cell .* not finite"),
+        (Atoms(), {}, GeometryError, "no atoms"),
+        (molecule("CH4"), {"r_cut": 0.0}, GeometryError, "r_cut is 0.0"),
+        (molecule("CH4"), {"r_cut": -1}, GeometryError, "r_cut is -1"),
+        (molecule("CH4"), {"r_cut": np.nan}, GeometryError, "r_cut is nan"),
+        (molecule("CH4"), {"r_cut": np.inf}, GeometryError, "r_cut is inf"),
+        (molecule("CH4"), {"r_cut": "four"}, GeometryError, "r_cut is 'four'"),
+        (Atoms("CX", [[0, 0, 0], [1, 0, 0]]), {}, SpeciesError, "structure 0 .*atom 1 has atomic number 0"),
+        (Atoms(numbers=[119]), {}, SpeciesError, "atomic number 119"),
+        (molecule("CH4"), {"centers": "N"}, SpeciesError, "no N among the atoms; choose centers among H, C"),
+        (molecule("CH4"), {"centers": "Xy"}, SpeciesError, "'Xy' is not a chemical element"),
+        ([molecule("C2H6"), molecule("H2")], {"centers": 2}, GeometryError, r"structure 1 \(H2\): there is no atom 2"),
+        (molecule("CH4"), {"centers": -1}, GeometryError, "no atom -1, only 0 to 4"),
+        (molecule("CH4"), {"centers": []}, GeometryError, "centers is"),
+        (molecule("CH4"), {"centers": [0.5]}, GeometryError, "centers is"),
+        ([], {}, ReadError, "empty"),
+        ("CH4", {}, ReadError, "not from str"),
+        ([molecule("CH4"), None], {}, ReadError, "item 1 of the list is of type NoneType"),
+    ],
+)
+def test_bad_input_is_named(atoms, kwargs, error, message):
+    with pytest.raises(error, match=message):
+        jaxfeat.environments(atoms, **{"r_cut": 4.0, **kwargs})

@@ -1,6 +1,7 @@
 """Structures of crystallographic information files.
 
-ASE takes sites that are occupied in part for whole atoms, leaves out rows of a wrong length, and finds fluorine in FE1.
+ASE reads sites with partial occupancy as whole atoms, drops rows of a wrong length, and takes FE1 for fluorine. The
+parser in this module refuses these files.
 """
 
 from __future__ import annotations
@@ -9,19 +10,20 @@ import io
 import re
 import shlex
 from collections.abc import Iterator
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from jaxfeat.geometry.files.elements import numbers_of
-from jaxfeat.geometry.files.options import ParseError, ReadOptions
+from jaxfeat.geometry.files.elements import parse_elements
+from jaxfeat.geometry.files.options import ReadOptions
+from jaxfeat.geometry.files.parsing import ParseError
 from jaxfeat.geometry.species import SYMBOLS
 
 if TYPE_CHECKING:
     from ase import Atoms
 
 _SYMBOL = re.compile(r"([A-Z][a-z]?)(?![A-Za-z]).*")
-_PLACES = ("_atom_site_fract_x", "_atom_site_cartn_x")
+_COORDINATES = ("_atom_site_fract_x", "_atom_site_cartn_x")
 
 _OPERATIONS = (
     "_space_group_symop_operation_xyz",
@@ -34,150 +36,158 @@ _SETTINGS = ("_space_group_crystal_system", "_symmetry_cell_setting")
 _TWO_ORIGINS = {48, 50, 59, 68, 70, 85, 86, 88, 125, 126, 129, 130, 133, 134, 137, 138, 141, 142, 201, 203, 222, 224,
                 227, 228}  # fmt: skip
 _TWO_AXES = {146, 148, 155, 160, 161, 166, 167}
-"""Space groups with two choices of the origin, or of the axes, in International Tables A."""
+"""Space groups that International Tables A lists with two origins, or with two sets of axes."""
 
-SAME = 1e-2
-"""Å: what a site may be from the atom that it stands for."""
+SITE_TOLERANCE = 1e-2
+"""Å between a site and its atom in the cell that ASE makes."""
+
+FULL_OCCUPANCY = 0.999
+"""Occupancies from this value on count as full, because files round them."""
 
 
-def blocks(file: IO[bytes]) -> Iterator[tuple[Any, int | None]]:
-    """Yield blocks that hold a structure, and how many sites each lists where that can be told."""
+class Block(NamedTuple):
+    """A block of a file that holds a structure, and the number of sites that it lists, if that can be counted."""
+
+    tags: Any
+    n_listed: int | None
+
+
+def split(file: IO[str]) -> Iterator[Block]:
+    """Split a file into blocks, and skip blocks without a structure. **Raises:** `ParseError` if ASE cannot."""
     from ase.io.cif import parse_cif
 
-    text = file.read()
+    text = file.read().encode("utf-8", "surrogateescape")
     try:
-        structures = [block for block in parse_cif(io.BytesIO(text)) if any(place in block for place in _PLACES)]
+        blocks = [tags for tags in parse_cif(io.BytesIO(text)) if any(name in tags for name in _COORDINATES)]
     except (AssertionError, IndexError, RuntimeError, ValueError) as error:
-        raise ParseError(f"the file is no CIF ({error!r:.100}); mend it, or name its format with --format.") from error
-    if not structures and re.search(rb"^_atom_site\.", text, re.MULTILINE):
+        raise ParseError(
+            f"the file is not a CIF ({error!r:.100}); fix it, or name its format with --format."
+        ) from error
+    if not blocks and re.search(rb"^_atom_site\.", text, re.MULTILINE):
         raise ParseError("the file is mmCIF, which ASE does not read; convert it to PDB or extended xyz.")
-    listed: list[int | None] = [*_listed(text.decode("latin1"))]
-    if len(listed) != len(structures):
-        listed = [None] * len(structures)
-    yield from zip(structures, listed, strict=True)
+    n_listed: list[int | None] = [*_count_sites(text.decode("latin1"))]
+    if len(n_listed) != len(blocks):
+        n_listed = [None] * len(blocks)
+    yield from map(Block, blocks, n_listed)
 
 
-def parse(found: tuple[Any, int | None], reading: ReadOptions) -> Atoms:
-    """Make atoms of a block. **Raises:** `ParseError` for sites that are no atoms, or that would be lost."""
+def parse(block: Block, options: ReadOptions) -> Atoms:
+    """Make atoms of a block. **Raises:** `ParseError` for sites that are not atoms, or that ASE would lose."""
     from ase.io.cif import CIFBlock
     from ase.spacegroup.spacegroup import SpacegroupError
 
-    block, listed = found
-    places: Any = next(block[name] for name in _PLACES if name in block)
-    _check_sites(block, places, listed)
-    numbers = _numbers(block, reading)
-    kept = [k for k, number in enumerate(numbers) if number not in reading.ignored]
-    # ASE makes one atom of those that share a place: what is to be left out must go before.
-    tags = {
-        name: _of(kept, len(places), value) if name.startswith("_atom_site_") else value
-        for name, value in block.items()
+    tags = block.tags
+    n_sites = _check_sites(tags, block.n_listed)
+    numbers = _parse_numbers(tags, options)
+    kept = [k for k, number in enumerate(numbers) if number not in options.ignored]
+    # ASE merges the atoms that share a site, so ignored atoms must go before.
+    columns = {
+        name: [column[k] for k in kept] if isinstance(column, list) and len(column) == n_sites else column
+        for name, column in tags.items()
+        if name.startswith("_atom_site_")
     }
-    block = CIFBlock(block.name, {**tags, "_atom_site_type_symbol": [SYMBOLS[numbers[k]] for k in kept]})
-    if not reading.whole:
-        _check_whole(block)
+    tags = CIFBlock(tags.name, {**tags, **columns, "_atom_site_type_symbol": [SYMBOLS[numbers[k]] for k in kept]})
+    if not options.whole_sites:
+        _check_occupancies(tags)
     try:
-        _check_setting(block)
-        atoms = block.get_atoms()
+        _check_setting(tags)
+        atoms = tags.get_atoms()
     except (AssertionError, AttributeError, KeyError, TypeError, ValueError, SpacegroupError) as error:
-        raise ParseError(f"data_{block.name} makes no crystal ({error}); mend its cell or symmetry.") from error
-    _check_kept(block, atoms, reading)
+        raise ParseError(f"data_{tags.name} makes no crystal ({error}); fix its cell or symmetry.") from error
+    if not options.whole_sites:
+        _check_merged(tags, atoms)
     return atoms
 
 
-def _check_sites(block: Any, places: Any, listed: int | None) -> None:
-    """Raise `ParseError` for sites that are not all there, or not at numbers, and for a cell that is not."""
-    where = f"data_{block.name}"
-    if not isinstance(places, list):
-        raise ParseError(f"{where} lists one site outside a loop; list sites in a loop.")
-    if listed is not None and len(places) != listed:
-        raise ParseError(f"{where} has {listed} sites, of which {listed - len(places)} cannot be read; mend them.")
-    given = next((name for name in ("_atom_site_type_symbol", "_atom_site_label") if name in block), None)
-    if given is None:
-        raise ParseError(f"{where} does not tell which elements its sites are; add _atom_site_type_symbol.")
-    axes = [name[:-1] + axis for axis in "xyz" for name in _PLACES if name in block][:6]
-    columns = {name: block.get(name, []) for name in (*axes, *_SITES) if name in axes or name in block}
-    if any(len(column) != len(places) for column in columns.values()):
-        raise ParseError(f"{where} has columns of sites that are not of one length; mend the loop.")
-    numbers = [block[name] for name in _CELL if name in block]
-    if "_atom_site_fract_x" in block and [isinstance(number, (int, float)) for number in numbers] != [True] * 6:
-        raise ParseError(f"{where} has no cell of six numbers; mend the items _cell_length and _cell_angle.")
-    for k, label in enumerate(_labels(block)):
+def _check_sites(tags: Any, n_listed: int | None) -> int:
+    """Count the sites. **Raises:** `ParseError` for missing sites, elements, coordinates or cells."""
+    block = f"data_{tags.name}"
+    sites: Any = next(tags[name] for name in _COORDINATES if name in tags)
+    if not isinstance(sites, list):
+        raise ParseError(f"{block} lists one site outside a loop; list sites in a loop.")
+    if n_listed is not None and len(sites) != n_listed:
+        raise ParseError(f"{block} has {n_listed} sites, of which {n_listed - len(sites)} cannot be read; fix them.")
+    if not any(name in tags for name in ("_atom_site_type_symbol", "_atom_site_label")):
+        raise ParseError(f"{block} does not name the elements of its sites; add _atom_site_type_symbol.")
+    axes = [name[:-1] + axis for axis in "xyz" for name in _COORDINATES if name in tags][:6]
+    columns = {name: tags.get(name, []) for name in (*axes, *_SITES) if name in axes or name in tags}
+    if any(len(column) != len(sites) for column in columns.values()):
+        raise ParseError(f"{block} has columns of sites with different lengths; fix the loop.")
+    cell = [tags[name] for name in _CELL if name in tags]
+    if "_atom_site_fract_x" in tags and [isinstance(number, (int, float)) for number in cell] != [True] * 6:
+        raise ParseError(f"{block} has no cell of six numbers; fix the items _cell_length and _cell_angle.")
+    for k, label in enumerate(_labels(tags)):
         for axis in axes:
-            if not isinstance(block[axis][k], (int, float)):
-                raise ParseError(f"in {where} the site {label} has {block[axis][k]!r} for {axis}; write a number.")
+            if not isinstance(tags[axis][k], (int, float)):
+                raise ParseError(f"in {block} the site {label} has {tags[axis][k]!r} for {axis}; write a number.")
+    return len(sites)
 
 
-def _of(kept: list[int], n: int, column: Any) -> Any:
-    return [column[k] for k in kept] if isinstance(column, list) and len(column) == n else column
+def _labels(tags: Any) -> list[str]:
+    return [str(label) for label in tags.get("_atom_site_label", tags.get("_atom_site_type_symbol"))]
 
 
-def _labels(block: Any) -> list[str]:
-    return [str(label) for label in block.get("_atom_site_label", block.get("_atom_site_type_symbol"))]
-
-
-def _numbers(block: Any, reading: ReadOptions) -> list[int]:
-    words, labels = [], _labels(block)
-    for label, kind in zip(labels, block.get("_atom_site_type_symbol", labels), strict=True):
-        match = _SYMBOL.fullmatch(str(kind))
-        told = next((word for word in (label, str(kind)) if word in reading.types), None)
-        words.append(told or (match[1] if match is not None else str(kind)))
+def _parse_numbers(tags: Any, options: ReadOptions) -> list[int]:
+    words, labels = [], _labels(tags)
+    for label, kind in zip(labels, map(str, tags.get("_atom_site_type_symbol", labels)), strict=True):
+        match = _SYMBOL.fullmatch(kind)
+        given = next((word for word in (label, kind) if word in options.types), None)
+        words.append(given or (kind if match is None else match[1]))
     try:
-        return numbers_of(words, reading).tolist()
-    except ParseError as fault:
-        raise ParseError(f"in data_{block.name}, {fault}") from None
+        return parse_elements(words, options).tolist()
+    except ParseError as error:
+        raise ParseError(f"in data_{tags.name}, {error}") from None
 
 
-def _check_whole(block: Any) -> None:
-    """Raise `ParseError` for sites that are occupied in part."""
-    labels = _labels(block)
-    for label, occupancy in zip(labels, block.get("_atom_site_occupancy", [1] * len(labels)), strict=True):
-        if isinstance(occupancy, (int, float)) and occupancy < 0.999:
+def _check_occupancies(tags: Any) -> None:
+    labels = _labels(tags)
+    for label, occupancy in zip(labels, tags.get("_atom_site_occupancy", [1] * len(labels)), strict=True):
+        if isinstance(occupancy, (int, float)) and occupancy < FULL_OCCUPANCY:
             raise ParseError(
-                f"in data_{block.name} the site {label} is occupied in part ({occupancy:g}); write an ordered "
-                "structure, or read every listed site as a whole atom with --ignore occupancies."
+                f"in data_{tags.name} the site {label} has the occupancy {occupancy:g}; write an ordered structure, or "
+                "read every listed site as a whole atom with --ignore occupancies."
             )
 
 
-def _check_setting(block: Any) -> None:
-    """Raise `ParseError` for a space group whose origin or axes are not told: ASE takes the first of two choices."""
-    if any(name in block for name in (*_OPERATIONS, "_symmetry_space_group_setting")) or not block.get_cell().rank:
+def _check_setting(tags: Any) -> None:
+    """Raise `ParseError` if the origin or the axes are open, because ASE takes the first of two choices."""
+    if any(name in tags for name in (*_OPERATIONS, "_symmetry_space_group_setting")) or not tags.get_cell().rank:
         return
-    number = block.get_spacegroup(True).no
-    axes = number in _TWO_AXES and abs(block["_cell_angle_gamma"] - 120) > 1e-3
-    if number in _TWO_ORIGINS or (axes and not any(name in block for name in _SETTINGS)):
-        what = "axes" if axes else "origins"
+    number = tags.get_spacegroup(True).no
+    axes = number in _TWO_AXES and abs(tags["_cell_angle_gamma"] - 120) > 1e-3
+    if number in _TWO_ORIGINS or (axes and not any(name in tags for name in _SETTINGS)):
         raise ParseError(
-            f"data_{block.name} does not tell which of two {what} of space group {number} it means; list the symmetry "
-            "operations."
+            f"data_{tags.name} leaves open which of two {'axes' if axes else 'origins'} of space group {number} it "
+            "uses; list the symmetry operations."
         )
 
 
-def _check_kept(block: Any, atoms: Atoms, reading: ReadOptions) -> None:
-    """Raise `ParseError` for a site that is none of the atoms: ASE leaves out one that sits on another."""
-    if reading.whole or not atoms.cell.rank:
+def _check_merged(tags: Any, atoms: Atoms) -> None:
+    """Raise `ParseError` for a site without an atom: ASE drops a site that coincides with another."""
+    if not atoms.cell.rank:
         return
-    sites = block.get_unsymmetrized_structure()
+    sites = tags.get_unsymmetrized_structure()
     of_sites, of_atoms = (one.get_scaled_positions(wrap=False) for one in (sites, atoms))
-    for label, number, site in zip(_labels(block), sites.numbers, of_sites, strict=True):
-        apart = of_atoms[atoms.numbers == number] - site
-        apart -= np.rint(apart)
-        if not (np.linalg.norm(apart @ atoms.cell.array, axis=-1) < SAME).any():
-            raise ParseError(f"in data_{block.name} the site {label} sits on another one; remove one of them.")
+    for label, number, site in zip(_labels(tags), sites.numbers, of_sites, strict=True):
+        shift = of_atoms[atoms.numbers == number] - site
+        shift -= np.rint(shift)
+        if not (np.linalg.norm(shift @ atoms.cell.array, axis=-1) < SITE_TOLERANCE).any():
+            raise ParseError(f"in data_{tags.name} the site {label} coincides with another; remove one of them.")
 
 
-def _listed(text: str) -> Iterator[int]:
-    """Count the sites of each loop of sites by its entries, because ASE leaves out rows that have more or fewer."""
+def _count_sites(text: str) -> Iterator[int]:
+    """Count the sites of each loop of sites by its entries, because ASE drops rows that have more or fewer."""
     headers: list[str] = []
-    entries, looping = 0, False
+    entries, in_loop = 0, False
     for line in [*text.split("\n"), "loop_"]:
         word = line.strip()
         if not line or word.startswith("#"):
             continue
-        if word.startswith("_") and looping and not entries:
+        if word.startswith("_") and in_loop and not entries:
             headers.append(word.split()[0].lower())
         elif not word or word.startswith("_") or word.lower().startswith(("loop_", "data_")):
             if entries:
                 yield -(-entries // len(headers))
-            headers, entries, looping = [], 0, word.lower().startswith("loop_")
-        elif any(place in headers for place in _PLACES):
+            headers, entries, in_loop = [], 0, word.lower().startswith("loop_")
+        elif any(name in headers for name in _COORDINATES):
             entries += len(shlex.split(word.split(" #")[0], posix=False))

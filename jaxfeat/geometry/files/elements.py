@@ -1,13 +1,14 @@
-"""Elements of the words and masses that files have for atoms. A word that is no chemical symbol is never guessed at."""
+"""Elements of the words, types and masses that files have for atoms. Nothing is guessed."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from jaxfeat.geometry.files.options import ParseError, ReadOptions
+from jaxfeat.geometry.files.options import ReadOptions
+from jaxfeat.geometry.files.parsing import ParseError
 from jaxfeat.geometry.species import SYMBOLS
 
 _GHOST = re.compile(r"x\d*|xx|du|gh\d*|gh\(.*\)|bq.*|@.+|.+-bq|.+:", re.IGNORECASE)
@@ -16,75 +17,103 @@ _GHOST = re.compile(r"x\d*|xx|du|gh\d*|gh\(.*\)|bq.*|@.+|.+-bq|.+:", re.IGNORECA
 _ISOTOPES = {"D": "deuterium", "T": "tritium"}
 _NUMBERS = {symbol: number for number, symbol in enumerate(SYMBOLS)}
 
-ALIKE = 0.05
-"""u: the mass of an element as files round it. No two elements up to bismuth are as near to each other."""
+MASS_TOLERANCE = 0.05
+"""u; files round masses by less, and the masses of two elements up to bismuth differ by more."""
+
+MOST_NAMED = 12
+"""Unknown words that a message proposes an option for."""
 
 
-def numbers_of(words: Sequence[str], reading: ReadOptions, lines: Sequence[int] | None = None) -> np.ndarray:
-    """Find the atomic numbers `(n,)` of the words for atoms, 0 for ghosts.
+def parse_elements(words: Sequence[str], options: ReadOptions, lines: Sequence[int] | None = None) -> np.ndarray:
+    """Find the atomic numbers `(n,)` of words for atoms, 0 for ghosts.
 
-    **Arguments:** `lines`: of the file, one for each word.
+    **Arguments:** `lines`: the number of each word's line in the file, for messages.
 
-    **Raises:** `ParseError` for a word that is no chemical symbol, with the option that names it, and for a ghost
-    that is neither to stay nor to be left out.
+    **Raises:** `ParseError` for a word that is not a chemical symbol, and for a ghost if the options refuse ghosts.
     """
-    known = {word: _number(word, reading.types) for word in dict.fromkeys(words)}
+    known = {word: _parse_element(word, options.types) for word in dict.fromkeys(words)}
     unknown = [word for word, number in known.items() if number is None]
-    ghosts = [word for word, number in known.items() if number == 0 and reading.ghosts == "refuse"]
+    ghosts = [word for word, number in known.items() if number == 0 and options.ghosts == "refuse"]
     if unknown or ghosts:
         first = list(words).index((unknown or ghosts)[0])
-        raise ParseError(_reason(unknown) if unknown else ghost(ghosts[0]), None if lines is None else lines[first])
+        reason = _explain_unknown(unknown) if unknown else explain_ghost(ghosts[0])
+        raise ParseError(reason, None if lines is None else lines[first])
     return np.asarray([known[word] for word in words], int)
 
 
-def ghost(what: str) -> str:
-    """Say what is wrong with a ghost or dummy atom, and what to do."""
-    return f"{what} is a ghost or dummy atom and no element; leave such atoms out with --skip-ghosts, or remove it."
+def elements_of_types(
+    hints: Mapping[str, str], masses: Mapping[str, str], types: Mapping[str, int], line: int | None
+) -> dict[str, int]:
+    """Find the atomic numbers of types, as the user gives them or as the masses show.
+
+    **Arguments:** `hints`: for each type, words that a message shows beside it, or an empty string.
+
+    **Raises:** `ParseError` for a type without an element.
+    """
+    found = {kind: types[kind] if kind in types else element_of_mass(masses.get(kind, "")) for kind in hints}
+    if None in found.values():
+        raise ParseError(explain_types({kind: hint for kind, hint in hints.items() if kind not in types}), line)
+    return {kind: number for kind, number in found.items() if number is not None}
 
 
-def number_of_mass(text: str) -> int | None:
-    """Find the element of a mass in u, `None` where that is not certain."""
+def element_of_mass(text: str) -> int | None:
+    """Find the atomic number that belongs to a mass in u; `None` if no element or no single one fits."""
     from ase.data import atomic_masses
 
     try:
         mass = float(text)
     except ValueError:
         return None
-    apart = np.abs(atomic_masses[1:84] - mass)
-    # A mass of exactly 1 is that of every particle in reduced units.
-    return int(apart.argmin()) + 1 if apart.min() <= ALIKE and mass != 1 else None
+    difference = np.abs(atomic_masses[1:84] - mass)
+    # In reduced units every particle has the mass 1.
+    return int(difference.argmin()) + 1 if difference.min() <= MASS_TOLERANCE and mass != 1 else None
 
 
-def _number(word: str, types: Mapping[str, int]) -> int | None:
+def explain_ghost(name: str) -> str:
+    """Say that an atom is a ghost, and how to leave it out."""
+    return f"{name} is a ghost or dummy atom, not an element; leave ghosts out with --skip-ghosts, or remove it."
+
+
+def explain_types(hints: Mapping[str, str]) -> str:
+    """Say that types lack elements, and how to name them."""
+    listed = ", ".join(f"{kind} ({hint})" if hint else kind for kind, hint in sorted(hints.items()))
+    return f"the file does not name the elements of the types {listed}; name them with {option_for(sorted(hints))}."
+
+
+def option_for(words: Iterable[str]) -> str:
+    """Write the option that names the elements of words, with a blank for each element to fill in."""
+    return f"--types {' '.join(f'{word}=SYMBOL' for word in words)}"
+
+
+def _parse_element(word: str, types: Mapping[str, int]) -> int | None:
     if word in types:
         return types[word]
     if word in _NUMBERS:
         return _NUMBERS[word]
     if _GHOST.fullmatch(word):
         return 0
-    other = word.capitalize()
-    # CA may be calcium or an atom's name, of a carbon; AL is aluminium, since there is no element A.
-    if other in _NUMBERS and (word.islower() or (word.isupper() and word[0] not in _NUMBERS)):
-        return _NUMBERS[other]
+    symbol = word.capitalize()
+    # CA may be calcium or the name of a carbon atom; AL is aluminium, because no element is called A.
+    if symbol in _NUMBERS and (word.islower() or (word.isupper() and word[0] not in _NUMBERS)):
+        return _NUMBERS[symbol]
     return None
 
 
-def _reason(unknown: Sequence[str]) -> str:
+def _explain_unknown(unknown: Sequence[str]) -> str:
     word = unknown[0]
     if word in _ISOTOPES:
-        reason = f"{word!r} is no chemical symbol; {_ISOTOPES[word]} is hydrogen to a descriptor, so add --types"
+        reason = f"{word!r} is not a chemical symbol; {_ISOTOPES[word]} is hydrogen to a descriptor, so add --types"
     elif word.isdecimal():
-        reason = f"{word!r} is no chemical symbol, and may be an atomic number or the number of a type; say which "
-        reason += "elements these are with --types"
+        reason = f"{word!r} is not a chemical symbol, but an atomic number or a type; name the elements with --types"
     elif word.capitalize() in _NUMBERS:
-        reason = f"{word!r} may be {word.capitalize()} or the name of an atom; say which element it is with --types"
+        reason = f"{word!r} may be {word.capitalize()} or the name of an atom; name the element with --types"
     else:
-        reason = f"{word!r} is no chemical symbol; say which element it is with --types"
-    return f"{reason} {' '.join(f'{each}={_proposal(each)}' for each in unknown[:12])}."
+        reason = f"{word!r} is not a chemical symbol; name the element with --types"
+    return f"{reason} {' '.join(f'{each}={_propose(each)}' for each in unknown[:MOST_NAMED])}."
 
 
-def _proposal(word: str) -> str:
-    """Propose the element of a word where its spelling has one, for the user to judge."""
+def _propose(word: str) -> str:
+    """Propose the element that a word looks like, for the user to judge."""
     if word in _ISOTOPES:
         return "H"
     if word.isdecimal() and 0 < int(word) < len(SYMBOLS):

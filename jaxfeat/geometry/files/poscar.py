@@ -1,48 +1,54 @@
-"""POSCAR files of VASP, which name no elements in the format of VASP 4: ASE looks for some in words of the title."""
+"""POSCAR files of VASP. In the format of VASP 4 they name no elements, and ASE looks for some in the title."""
 
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import IO, TYPE_CHECKING
 
-from jaxfeat.geometry.files.elements import numbers_of
-from jaxfeat.geometry.files.options import ParseError, ReadOptions
+from jaxfeat.geometry.files.elements import option_for, parse_elements
+from jaxfeat.geometry.files.options import ReadOptions
+from jaxfeat.geometry.files.parsing import ParseError
 from jaxfeat.geometry.species import SYMBOLS
 
 if TYPE_CHECKING:
     from ase import Atoms
 
 NAMES = 5
-"""The line of the elements, counted from 0; in VASP 4 that of their numbers of atoms."""
+"""The line of the elements, counted from 0. In VASP 4 it holds the numbers of atoms."""
 
 
-def parse(text: str, reading: ReadOptions) -> Atoms:
-    """Make atoms of a file. **Raises:** `ParseError` where it names no elements, or not one for each kind of atoms."""
+def split(file: IO[str]) -> Iterator[str]:
+    """Yield the whole text, because a file holds one structure."""
+    yield file.read()
+
+
+def parse(text: str, options: ReadOptions) -> Atoms:
+    """Make atoms of a file. **Raises:** `ParseError` unless each kind of atoms has an element and all numbers."""
     from ase.io.vasp import read_vasp
 
     lines = text.splitlines()
     words = _words(lines, NAMES)
     named = not words[:1] or not words[0].isdecimal()
-    # Potentials have names such as Na_pv, and hashes after a slash.
-    names = (
-        [word.split("/")[0].split("_")[0] for word in words] if named else _unnamed(lines[0].split(), words, reading)
-    )
     counts = _words(lines, NAMES + 1) if named else words
+    # Potentials have names such as Na_pv, and hashes after a slash.
+    names = [word.split("/")[0].split("_")[0] for word in words] if named else _name_kinds(lines[0], counts, options)
     if len(names) != len(counts):
-        raise ParseError(f"there are {len(names)} elements for {len(counts)} kinds of atoms; mend the line.", NAMES + 1)
+        reason = f"the elements are {len(names)} and the numbers of atoms {len(counts)}; fix one of the two lines."
+        raise ParseError(reason, NAMES + 1)
     _check_numbers(lines, NAMES + named, counts)
-    numbers = numbers_of(names, reading, [NAMES + 1] * len(names))
+    numbers = parse_elements(names, options, [NAMES + 1] * len(names))
     symbols = " ".join(SYMBOLS[number] for number in numbers)
     try:
         return read_vasp(io.StringIO("\n".join([*lines[:NAMES], symbols, *lines[NAMES + named :], ""])))
     except (AssertionError, IndexError, RuntimeError, ValueError) as error:
-        raise ParseError(f"the file cannot be read ({error!r:.100}); mend it.") from error
+        raise ParseError(f"ASE cannot read the file ({error!r:.100}); fix it.") from error
 
 
 def _check_numbers(lines: list[str], at: int, counts: list[str]) -> None:
-    """Raise `ParseError` for lines of the scale, the cell and the atoms without numbers; counts are in line `at`."""
+    """Check the numbers of the scale, the cell and the atoms, and those in `counts`, which line `at` holds."""
     if not counts or not all(count.isdecimal() for count in counts):
-        raise ParseError("this is not a line of numbers of atoms; mend the file.", at + 1)
+        raise ParseError("the line should hold the numbers of atoms; fix the file.", at + 1)
     selective = at + 1 < len(lines) and lines[at + 1].strip()[:1].lower() == "s"
     first = at + 2 + selective
     needed = {1: 1} | dict.fromkeys([2, 3, 4], 3) | dict.fromkeys(range(first, first + sum(map(int, counts))), 3)
@@ -52,7 +58,7 @@ def _check_numbers(lines: list[str], at: int, counts: list[str]) -> None:
             if len([float(word) for word in words]) < n:
                 raise ValueError
         except ValueError:
-            raise ParseError(f"there should be {n} number{'s' * (n > 1)} here; mend the line.", k + 1) from None
+            raise ParseError(f"the line should hold {n} number{'s' * (n > 1)}; fix it.", k + 1) from None
 
 
 def _words(lines: list[str], k: int) -> list[str]:
@@ -60,14 +66,14 @@ def _words(lines: list[str], k: int) -> list[str]:
     return lines[k].split("!")[0].split() if k < len(lines) else []
 
 
-def _unnamed(title: list[str], counts: list[str], reading: ReadOptions) -> list[str]:
-    """Name the kinds of a file of VASP 4 by their places, where a user tells of these, or by a title of symbols."""
-    places = [str(k + 1) for k in range(len(counts))]
-    if all(place in reading.types for place in places):
+def _name_kinds(title: str, counts: list[str], options: ReadOptions) -> list[str]:
+    """Name the kinds of a file of VASP 4 by their places, if the options have these, or by a title of symbols."""
+    places, symbols = [str(k + 1) for k in range(len(counts))], title.split()
+    if all(place in options.types for place in places):
         return places
-    if len(title) == len(counts) and set(title) <= set(SYMBOLS):
-        return title
-    cure = " ".join(f"{place}=SYMBOL" for place in places)
+    if len(symbols) == len(counts) and set(symbols) <= set(SYMBOLS):
+        return symbols
     raise ParseError(
-        f"no elements are named before the numbers of atoms; name them there, or with --types {cure}.", NAMES + 1
+        f"the line before the numbers of atoms names no elements; name them there, or with {option_for(places)}.",
+        NAMES + 1,
     )

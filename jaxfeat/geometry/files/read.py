@@ -1,34 +1,28 @@
-"""Structures of files and of built-in sets. ASE is imported where it is used: without it everything else still runs."""
+"""Structures of files and of built-in sets."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jaxfeat.errors import ReadError
 from jaxfeat.geometry.faults import formula
+from jaxfeat.geometry.files.builtin import (
+    RANDOM_METHANE,
+    SETS,
+    StructureSet,
+    is_builtin,
+    is_random_methane,
+    make_set,
+)
 from jaxfeat.geometry.files.options import ReadOptions, parse_read_options, split_frame_index
 from jaxfeat.geometry.files.trajectory import check_file, iterate_frames, resolve_frames
-from jaxfeat.geometry.random import draw_methanes
 
 if TYPE_CHECKING:
     from ase import Atoms
-
-
-class StructureSet(NamedTuple):
-    """Structures that belong together.
-
-    - `atoms`: the `ase.Atoms`.
-    - `names`: what a reader would call each of them.
-    - `centers`: the centers that the set is about, as `environments` takes them; `None` for every atom.
-    """
-
-    atoms: list[Atoms]
-    names: list[str]
-    centers: str | None
 
 
 def read(
@@ -41,130 +35,74 @@ def read(
     skip_ghosts: bool = False,
     ignore: str | Sequence[str] = (),
 ) -> StructureSet:
-    """Read every structure of a file or of a built-in set.
+    """Read all structures of a file or of a built-in set.
 
-    Nothing in a file is guessed at or left out: what is not told, or is not meant for whole atoms, has to be said.
+    Nothing in a file is guessed or left out. If a file leaves something open, or has sites that are not whole atoms,
+    an option must say how to read it.
 
     **Arguments:**
 
-    - `source`: a path to any file that ASE reads, of one or many frames, or the name of a set: `g2` (148 molecules),
-      `s22`, `dcdft` (as ASE ships them), `prl-methane` (162 methanes of PRL 125, 166001: X- first, then X+),
-      `random-methane:N[:SEED]` (C at the origin, 4 H uniform in a sphere of 3 Å, no two atoms nearer than 0.5 Å).
-      A file that bears the name of a set is read as `./g2`. `file@:20` is a file and an index.
-    - `format`: the name that ASE has for the format, such as `"lammps-data"`. By default the name and the beginning of
-      the file tell.
-    - `index`: the frames to read, counted from 0: one, or a range as in `":20"`, `"-5:"` or `"100::10"`. By default
-      all.
-    - `types`: chemical symbols of the words or numbers that stand for atoms in the file, as in `{1: "O", 2: "H"}` of
-      LAMMPS, or `{"D": "H"}`; `"X"` makes ghosts.
-    - `units`: `"angstrom"` or `"bohr"`, of lengths in a format that does not tell (xyz, LAMMPS). Other columns stay.
-    - `skip_ghosts`: if True, leave out ghosts and dummy atoms (X, Bq, Gh ...), which are refused otherwise.
-    - `ignore`: chemical symbols of atoms to leave out; `"occupancies"`, to read sites that are occupied in part as
-      whole atoms, those that share a place as the one that ASE calls dominant; `"cell"`, to read a molecule without
-      its cell. Indices of centers count the atoms that are left.
+    - `source`: The path of any file that ASE reads, with one or many frames, or the name of a built-in set: `g2` (148
+        molecules), `s22` or `dcdft` (as ASE ships them), `prl-methane` (162 methanes of PRL 125, 166001: X- first, then
+        X+), or `random-methane:N[:SEED]` (C at the origin, 4 H uniform in a sphere of 3 Å, no two atoms nearer than
+        0.5 Å). A file with the name of a set is read as `./g2`. `file@:20` is a file and an index.
+    - `format`: The name that ASE has for the format, for example `"lammps-data"`. By default, the name and the
+        beginning of the file show the format.
+    - `index`: The frames to read, counted from 0: one frame, or a range such as `":20"`, `"-5:"` or `"100::10"`. By
+        default, all frames.
+    - `types`: Chemical symbols by the words or numbers that stand for atoms in the file, for example
+        `{1: "O", 2: "H"}` for LAMMPS, or `{"D": "H"}`; `"X"` makes ghosts.
+    - `units`: The unit of positions and cells, `"angstrom"` or `"bohr"`, in a format that does not fix it (xyz,
+        LAMMPS). Other columns stay as they are.
+    - `skip_ghosts`: If True, leave out ghosts and dummy atoms (X, Bq, Gh ...). If False, they raise an error.
+    - `ignore`: Chemical symbols of atoms to leave out; `"occupancies"` to read sites with partial occupancy as whole
+        atoms (of the elements that share a site, the one that ASE calls dominant); `"cell"` to leave out the cell.
+        Indices of centers count the atoms that are left.
 
-    **Raises:** `ReadError`, which names file and frame, and the line where there is one, and says what to do; also for
+    **Returns:**
+
+    A `StructureSet` with the `ase.Atoms`, their names, and the centers that a built-in set is about. Positions and
+    cells are float64, in Å.
+
+    **Raises:** `ReadError` for a file that cannot be read, with file, frame and line, the reason and the cure; and for
     options that make no sense.
     """
-    place, how = locate_source(source, parse_read_options(format, index, types, units, skip_ghosts, ignore))
-    if isinstance(place, Path):
-        return _file(place, how)
-    return _SETS[place](place) if is_builtin(place) else _random_methane(place)
+    place, options = locate_source(source, parse_read_options(format, index, types, units, skip_ghosts, ignore))
+    if isinstance(place, str):
+        return make_set(place)
+    atoms = list(iterate_frames(place, options))
+    names = [formula(structure) for structure in atoms]
+    if len(atoms) > 1 or options.frames.start:
+        names = [f"{label_frame(k, options)}, {name}" for k, name in enumerate(names)]
+    return StructureSet(atoms, names, None)
 
 
-def locate_source(source: str | Path, how: ReadOptions) -> tuple[Path | str, ReadOptions]:
-    """Tell files from sets: the path of a file and how it is read, or the name of a set.
+def locate_source(source: str | Path, options: ReadOptions) -> tuple[Path | str, ReadOptions]:
+    """Find the path of a file, with bounds of frames that count from the first; or the name of a built-in set.
 
-    **Raises:** `ReadError` for options of files that are given for a set, and where there is no file.
+    **Raises:** `ReadError` if there is no file, and for options with a built-in set.
     """
-    path, how = split_frame_index(source, how)
-    text = str(source) if path == Path(source) else str(source).rpartition("@")[0]
-    if isinstance(source, str) and (text.split(":")[0] == "random-methane" or is_builtin(text)):
-        if how != ReadOptions():
-            raise ReadError(f"{text} is a built-in set; leave out the options of files.")
-        return text, how
+    path, options = split_frame_index(source, options)
+    name = str(source) if path == Path(source) else str(source).rpartition("@")[0]
+    if isinstance(source, str) and (is_random_methane(name) or is_builtin(name)):
+        if options != ReadOptions():
+            raise ReadError(f"{name} is a built-in set; leave out the options of files.")
+        return name, options
     if not path.exists():
-        sets = ", ".join([*_SETS, "random-methane:N[:SEED]"])
-        raise ReadError(f"{path}: there is no such file, and the built-in sets are {sets}.")
+        raise ReadError(
+            f"{path}: there is no such file, and the built-in sets are {', '.join([*SETS, RANDOM_METHANE])}."
+        )
     check_file(path)
-    return path, how._replace(frames=resolve_frames(path, how))
+    return path, options._replace(frames=resolve_frames(path, options))
 
 
-def _file(path: Path, how: ReadOptions) -> StructureSet:
-    frames = list(iterate_frames(path, how))
-    formulas = [formula(frame) for frame in frames]
-    if len(frames) > 1 or how.frames.start:
-        formulas = [f"{label_frame(k, how)}, {name}" for k, name in enumerate(formulas)]
-    return StructureSet(frames, formulas, None)
-
-
-def label_frame(k: int, how: ReadOptions) -> str:
-    """Name a frame by its place in the file."""
-    return f"frame {(how.frames.start or 0) + k * (how.frames.step or 1)}"
+def label_frame(k: int, options: ReadOptions) -> str:
+    """Name number `k` of the wanted frames by its place in the file."""
+    return f"frame {(options.frames.start or 0) + k * (options.frames.step or 1)}"
 
 
 def per_atom_arrays(structure: Atoms) -> dict[str, np.ndarray]:
-    """Gather everything that a file says of each atom, `(n, ...)` by name: what ASE has as arrays, and as results."""
+    """Collect all arrays `(n, ...)` that a file gives for each atom, by ASE's names; arrays go before results."""
     n, results = len(structure), {} if structure.calc is None else structure.calc.results
-    found = {name: np.asarray(value) for name, value in results.items()}
-    return {**{name: array for name, array in found.items() if array.shape[:1] == (n,)}, **structure.arrays}
-
-
-def is_builtin(name: str) -> bool:
-    """Whether this names a built-in set that is always the same."""
-    return name in _SETS
-
-
-def _collection(name: str) -> StructureSet:
-    import ase.collections
-
-    collection = getattr(ase.collections, name)
-    # ASE's g2 holds single atoms, for atomization energies, beside the 148 molecules of the set's name.
-    kept = [(key, atoms) for key in collection.names if len(atoms := collection[key]) > 1 or name != "g2"]
-    return StructureSet([atoms for _, atoms in kept], [key for key, _ in kept], None)
-
-
-def _prl_methane(_: str) -> StructureSet:
-    names, hydrogens = [], []
-    for sign, (i, j) in ((sign, ij) for sign in (-1, 1) for ij in np.ndindex(9, 9)):
-        a, b = 0.7 + 0.025 * i, 0.1 - 0.025 * j
-        f, l = np.pi * a, np.pi * b
-        names.append(f"X{'-' if sign < 0 else '+'} (F = {a:.3f}π, L = {b:.3f}π)")
-        hydrogens.append(
-            [
-                [np.cos(5 * np.pi / 8), 0, np.sin(5 * np.pi / 8)],
-                [np.cos(np.pi / 6) * np.cos(np.pi / 5), -np.cos(np.pi / 6) * np.sin(np.pi / 5), -0.5],
-                [np.cos(np.pi / 6) * np.cos(np.pi / 5), np.cos(np.pi / 6) * np.sin(np.pi / 5), 0.5],
-                [np.cos(l) * np.cos(f), sign * np.cos(l) * np.sin(f), np.sin(l)],
-            ]
-        )
-    return StructureSet(list(_methanes(1.09 * np.asarray(hydrogens))), names, "C")
-
-
-def _random_methane(text: str) -> StructureSet:
-    n, seed = parse_random_methane(text)
-    hydrogens = np.concatenate([block for _, block in draw_methanes(n, seed)])
-    return StructureSet(list(_methanes(hydrogens)), [f"random CH4 {k}" for k in range(n)], "C")
-
-
-def parse_random_methane(text: str) -> tuple[int, int]:
-    """N and SEED of random-methane:N[:SEED]. **Raises:** `ReadError` for anything else."""
-    options = text.split(":")[1:]
-    if not 1 <= len(options) <= 2 or not all(option.isdecimal() for option in options) or int(options[0]) < 1:
-        raise ReadError(f"{text}: write random-methane:N or random-methane:N:SEED with whole numbers, N at least 1.")
-    return int(options[0]), int(options[1]) if len(options) == 2 else 0
-
-
-def _methanes(hydrogens: np.ndarray) -> Iterator[Atoms]:
-    from ase import Atoms
-
-    for positions in hydrogens:
-        yield Atoms(numbers=[6, 1, 1, 1, 1], positions=np.concatenate([np.zeros((1, 3)), positions]))
-
-
-_SETS: dict[str, Callable[[str], StructureSet]] = {
-    "g2": _collection,
-    "s22": _collection,
-    "dcdft": _collection,
-    "prl-methane": _prl_methane,
-}
+    found = {name: array for name, value in results.items() if (array := np.asarray(value)).shape[:1] == (n,)}
+    return {**found, **structure.arrays}

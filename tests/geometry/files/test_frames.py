@@ -13,16 +13,16 @@ from jaxfeat.geometry.environment import concatenate_on_host
 from jaxfeat.geometry.species import SYMBOLS
 
 
-def gathered(source, start=0):
-    blocks = list(source.batches(start))
-    size = max(block.max_neighbors for block in blocks)
-    return concatenate_on_host([block.padded(size) for block in blocks])
+def read_all(source, start=0):
+    batches = list(source.batches(start))
+    size = max(batch.max_neighbors for batch in batches)
+    return concatenate_on_host([batch.padded(size) for batch in batches])
 
 
 @pytest.mark.parametrize("centers", [None, "H", [0, 2]])
 @pytest.mark.parametrize("name", ["random-methane:40:5", "many.xyz", "many.traj", "one.cif", "s22"])
 def test_frames_are_environments(tmp_path, monkeypatch, name, centers):
-    monkeypatch.setattr("jaxfeat.geometry.files.frames.TOGETHER", 3)
+    monkeypatch.setattr("jaxfeat.geometry.files.frames.FRAMES_PER_SEARCH", 3)
     monkeypatch.setattr("jaxfeat.geometry.random.METHANES_PER_STREAM", 16)
     monkeypatch.chdir(tmp_path)
     molecules = [molecule(name) for name in ("CH4", "H2O", "C2H6", "CH3OH", "C2H6", "NH3", "C2H4")]
@@ -34,7 +34,7 @@ def test_frames_are_environments(tmp_path, monkeypatch, name, centers):
     expected = jaxfeat.environments(source.atoms, 3.0, centers or source.centers)
     found = frames(name, 3.0, centers)
     for start in (0, 4):
-        part = gathered(found, start) if start < len(source.atoms) else expected[:0]
+        part = read_all(found, start) if start < len(source.atoms) else expected[:0]
         kept = expected[np.asarray(expected.structure_index) >= start]
         for a, b in zip(jax.tree.leaves(part.trimmed()), jax.tree.leaves(kept.trimmed()), strict=True):
             np.testing.assert_array_equal(a, b)
@@ -48,7 +48,7 @@ def test_frames_are_environments(tmp_path, monkeypatch, name, centers):
 def test_centers_of_several_species_need_not_be_in_every_frame(tmp_path):
     molecules = [molecule(name) for name in ("CH4", "H2O", "NH3", "CH3OH")]
     ase.io.write(tmp_path / "many.xyz", molecules)
-    found = gathered(frames(tmp_path / "many.xyz", 3.0, ["C", "N"]))
+    found = read_all(frames(tmp_path / "many.xyz", 3.0, ["C", "N"]))
     assert [SYMBOLS[number] for number in np.asarray(found.center_species)] == ["C", "N", "C"]
     np.testing.assert_array_equal(found.structure_index, [0, 2, 3])
     assert not list(frames(tmp_path / "many.xyz", 3.0, ["F"]).batches(0))

@@ -1,0 +1,102 @@
+"""Built-in sets of structures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from jaxfeat.errors import ReadError
+from jaxfeat.geometry.random import draw_methanes
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+RANDOM_METHANE = "random-methane:N[:SEED]"
+"""How a user asks for random methanes."""
+
+
+class StructureSet(NamedTuple):
+    """Structures of a file or of a built-in set.
+
+    **Attributes:**
+
+    - `atoms`: The structures.
+    - `names`: A name of each structure, for messages and tables.
+    - `centers`: The chemical symbol of the centers that a built-in set is about; `None` for every atom.
+    """
+
+    atoms: list[Atoms]
+    names: list[str]
+    centers: str | None
+
+
+def is_builtin(name: str) -> bool:
+    """Tell whether this is the name of a built-in set, random methanes apart."""
+    return name in SETS
+
+
+def is_random_methane(name: str) -> bool:
+    """Tell whether this is the name of random methanes, with or without a number."""
+    return name.split(":")[0] == "random-methane"
+
+
+def make_set(name: str) -> StructureSet:
+    """Make the structures of a built-in set. **Raises:** `ReadError` for a wrong number of random methanes."""
+    return SETS[name](name) if is_builtin(name) else _make_random_methanes(name)
+
+
+def parse_random_methane(name: str) -> tuple[int, int]:
+    """Read N and SEED in random-methane:N[:SEED]. **Raises:** `ReadError` for anything else."""
+    options = name.split(":")[1:]
+    if not 1 <= len(options) <= 2 or not all(option.isdecimal() for option in options) or int(options[0]) < 1:
+        raise ReadError(f"{name}: write random-methane:N or random-methane:N:SEED with whole numbers, N at least 1.")
+    return int(options[0]), int(options[1]) if len(options) == 2 else 0
+
+
+def _load_collection(name: str) -> StructureSet:
+    import ase.collections
+
+    collection = getattr(ase.collections, name)
+    # Beside the 148 molecules that the set is named for, ASE's g2 holds single atoms for atomization energies.
+    kept = [(key, atoms) for key in collection.names if len(atoms := collection[key]) > 1 or name != "g2"]
+    return StructureSet([atoms for _, atoms in kept], [key for key, _ in kept], None)
+
+
+def _make_prl_methanes(_: str) -> StructureSet:
+    names, hydrogens = [], []
+    for sign, (i, j) in ((sign, ij) for sign in (-1, 1) for ij in np.ndindex(9, 9)):
+        a, b = 0.7 + 0.025 * i, 0.1 - 0.025 * j
+        f, l = np.pi * a, np.pi * b
+        names.append(f"X{'-' if sign < 0 else '+'} (F = {a:.3f}π, L = {b:.3f}π)")
+        hydrogens.append(
+            [
+                [np.cos(5 * np.pi / 8), 0, np.sin(5 * np.pi / 8)],
+                [np.cos(np.pi / 6) * np.cos(np.pi / 5), -np.cos(np.pi / 6) * np.sin(np.pi / 5), -0.5],
+                [np.cos(np.pi / 6) * np.cos(np.pi / 5), np.cos(np.pi / 6) * np.sin(np.pi / 5), 0.5],
+                [np.cos(l) * np.cos(f), sign * np.cos(l) * np.sin(f), np.sin(l)],
+            ]
+        )
+    return StructureSet(list(_methanes(1.09 * np.asarray(hydrogens))), names, "C")
+
+
+def _make_random_methanes(name: str) -> StructureSet:
+    n, seed = parse_random_methane(name)
+    hydrogens = np.concatenate([block for _, block in draw_methanes(n, seed)])
+    return StructureSet(list(_methanes(hydrogens)), [f"random CH4 {k}" for k in range(n)], "C")
+
+
+def _methanes(hydrogens: np.ndarray) -> Iterator[Atoms]:
+    from ase import Atoms
+
+    for positions in hydrogens:
+        yield Atoms(numbers=[6, 1, 1, 1, 1], positions=np.concatenate([np.zeros((1, 3)), positions]))
+
+
+SETS: dict[str, Callable[[str], StructureSet]] = {
+    "g2": _load_collection,
+    "s22": _load_collection,
+    "dcdft": _load_collection,
+    "prl-methane": _make_prl_methanes,
+}

@@ -1,0 +1,173 @@
+"""Environments of frames, with stand-ins for frames that are faulty.
+
+A stand-in takes the place of an environment and shows only the fault, so that the spectrum's status names the fault and
+the other frames still give results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import equinox as eqx
+import numpy as np
+
+from jaxfeat.geometry.bounds import BoundsError
+from jaxfeat.geometry.centers import find_centers, indices_of_species, parse_centers
+from jaxfeat.geometry.environment import Environment, concatenate_on_host
+from jaxfeat.geometry.faults import find_cell_fault
+from jaxfeat.geometry.neighbors import ImagesError, cut_environments
+from jaxfeat.geometry.positions import find_coincident_atoms
+from jaxfeat.geometry.species import atomic_number
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+
+def cut_frames(
+    structures: list[Atoms], first: int, r_cut: float, centers: Any, label: Callable[[int], str]
+) -> Environment | None:
+    """Cut the environments of frames `first`, `first + 1` ... on the host; `None` if there are none.
+
+    **Raises:** `GeometryError` for a frame without an index in `centers`.
+    """
+    parts: list[Environment] = []
+    sound: dict[int, np.ndarray] = {}
+    for k, structure in enumerate(structures):
+        if not len(structure):
+            continue
+        chosen = _choose_centers(structure, centers, label(k))
+        atoms = _find_faulty_atoms(structure)
+        if find_cell_fault(structure) is not None:
+            parts.append(_without_neighbors(structure, k, chosen))
+        elif atoms is not None:
+            parts.append(_with_faulty_atoms(structure, k, chosen, *atoms))
+        else:
+            sound[k] = chosen
+    parts += _cut_sound(structures, sound, r_cut, label)
+    if not sum(map(len, parts)):
+        return None
+    size = max(part.max_neighbors for part in parts)
+    batch = concatenate_on_host([part.padded(size) for part in parts])
+    batch = batch[np.argsort(batch.structure_index, kind="stable")]
+    return _with_index(batch, batch.structure_index + np.int32(first))
+
+
+def cut_clusters(atoms: np.ndarray, numbers: np.ndarray, chosen: np.ndarray, r_cut: float, first: int) -> Environment:
+    """Cut the environments of many structures `(m, n, 3)` of the same few atoms, without periodic images.
+
+    This needs no `ase.Atoms`: to make a million of them takes longer than to compute their spectra.
+    """
+    m, k, n = len(atoms), len(chosen), len(numbers) - 1
+    others = np.stack([np.delete(np.arange(n + 1), center) for center in chosen])
+    vectors = (atoms[:, others] - atoms[:, chosen, None]).reshape(m * k, n, 3)
+    distance = np.sqrt(vectors[..., 0] ** 2 + vectors[..., 1] ** 2 + vectors[..., 2] ** 2)
+    order = np.argsort(distance, axis=1, kind="stable")
+    mask = np.take_along_axis(distance, order, 1) < r_cut
+    room = max(1, mask.sum(-1).max(initial=0))
+    mask, order = mask[:, :room], order[:, :room]
+    index = np.take_along_axis(np.tile(others.astype(np.int32), (m, 1)), order, 1)
+    arrays: dict[str, Any] = {
+        "positions": np.where(mask[..., None], np.take_along_axis(vectors, order[..., None], 1), 0.0),
+        "species": np.where(mask, numbers[index], 0),
+        "mask": mask,
+        "center_species": np.tile(numbers[chosen], m),
+        "structure_index": np.repeat(np.arange(first, first + m, dtype=np.int32), k),
+        "center_index": np.tile(chosen.astype(np.int32), m),
+        "r_cut": np.full(m * k, r_cut),
+        "neighbor_index": np.where(mask, index, -1),
+    }
+    return Environment(**arrays)
+
+
+def _choose_centers(structure: Atoms, centers: Any, label: str) -> np.ndarray:
+    wanted = parse_centers(centers)
+    if wanted is not None and wanted.dtype.kind == "U":
+        # A frame may lack a species that other frames hold.
+        return indices_of_species(structure, [atomic_number(str(symbol)) for symbol in wanted])
+    return find_centers([structure], centers, lambda _: label)[0]
+
+
+def _find_faulty_atoms(structure: Atoms) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """Find the positions, atomic numbers and indices of atoms that are not finite or coincide."""
+    positions, cell = np.asarray(structure.positions, float), structure.cell.array[structure.pbc]
+    finite = np.isfinite(positions).all(-1)
+    if not (finite.all() and np.isfinite(cell).all()):
+        index = np.asarray([int(np.argmin(finite))])
+        return np.full((1, 3), np.nan), structure.numbers[index], index
+    pair = find_coincident_atoms(positions)
+    return None if pair is None else (positions[list(pair)], structure.numbers[list(pair)], np.asarray(pair))
+
+
+def _cut_sound(
+    structures: list[Atoms], sound: dict[int, np.ndarray], r_cut: float, label: Callable[[int], str]
+) -> list[Environment]:
+    """Cut the environments of structures by index. Images may still coincide, and the search may find no neighbors."""
+    if not sound:
+        return []
+    which = list(sound)
+    try:
+        batch = cut_environments([structures[k] for k in which], [*sound.values()], r_cut, lambda k: label(which[k]))
+    except (BoundsError, ImagesError) as error:
+        if len(which) > 1:
+            return [part for k in which for part in _cut_sound(structures, {k: sound[k]}, r_cut, label)]
+        (k,) = which
+        if isinstance(error, BoundsError):
+            return [_without_neighbors(structures[k], k, sound[k])]
+        pair = np.asarray(error.atoms)
+        positions = structures[k].positions[pair[:1]].repeat(2, 0)
+        return [_with_faulty_atoms(structures[k], k, sound[k], positions, structures[k].numbers[pair], pair)]
+    return [_with_index(_mark_ghosts(batch), np.asarray(which, np.int32)[batch.structure_index])]
+
+
+def _mark_ghosts(batch: Environment) -> Environment:
+    """Take the species from the neighbors of ghosts, so that they get the same status as environments with a ghost.
+
+    Otherwise an environment around a ghost would count as one around an empty point in space.
+    """
+    ghosts = np.asarray(batch.center_species) == 0
+    species = np.where(ghosts[:, None], 0, batch.species).astype(np.int32)
+    return eqx.tree_at(lambda env: env.species, batch, species)
+
+
+def _with_faulty_atoms(
+    structure: Atoms, k: int, chosen: np.ndarray, positions: np.ndarray, numbers: np.ndarray, indices: np.ndarray
+) -> Environment:
+    """Make stand-ins: at each center, only the atoms at fault are neighbors."""
+    mask = np.broadcast_to(indices, (len(chosen), len(indices))) != chosen[:, None]
+    if np.isnan(positions).any():
+        mask = np.ones_like(mask)
+    # Neighbors come first, so if the center is the first of the two atoms, they change places.
+    order = np.argsort(~mask, axis=1, kind="stable")
+    centers = np.nan_to_num(structure.positions[chosen])
+    for index, position in zip(indices, positions, strict=True):
+        # If an image coincides with an atom, the center moves to that atom.
+        centers[chosen == index] = np.nan_to_num(position)
+    mask, vectors = np.take_along_axis(mask, order, 1), positions[order] - centers[:, None]
+    arrays: dict[str, Any] = {
+        "positions": np.where(mask[..., None], vectors, 0.0),
+        "species": np.where(mask, numbers[order], 0).astype(np.int32),
+        "mask": mask,
+        "center_species": structure.numbers[chosen].astype(np.int32),
+        "structure_index": np.full(len(chosen), k, np.int32),
+        "center_index": chosen.astype(np.int32),
+    }
+    return Environment(**arrays)
+
+
+def _without_neighbors(structure: Atoms, k: int, chosen: np.ndarray) -> Environment:
+    """Make stand-ins of radius 0 for a structure without a neighbor search: centers alone."""
+    arrays: dict[str, Any] = {
+        "positions": np.zeros((len(chosen), 1, 3)),
+        "species": np.zeros((len(chosen), 1), np.int32),
+        "mask": np.zeros((len(chosen), 1), bool),
+        "center_species": structure.numbers[chosen].astype(np.int32),
+        "structure_index": np.full(len(chosen), k, np.int32),
+        "center_index": chosen.astype(np.int32),
+        "r_cut": np.zeros(len(chosen)),
+    }
+    return Environment(**arrays)
+
+
+def _with_index(batch: Environment, structure_index: Any) -> Environment:
+    return eqx.tree_at(lambda env: env.structure_index, batch, structure_index)

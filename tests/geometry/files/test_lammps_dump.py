@@ -1,0 +1,66 @@
+"""Dump files of LAMMPS need the elements of their types."""
+
+import pytest
+from file_texts import DUMP, IN_A_BOX, STEP, assert_refused, assert_same, write
+
+from jaxfeat import read
+
+REFUSED = {
+    "types of a dump": ("w.dump", DUMP, {}, "frame 0, line 10: the file does not name the elements of the types 1, 2"),
+    "one type told": ("w.dump", DUMP, {"types": {2: "O"}}, "the types 1; name them with --types 1=SYMBOL"),
+    "C for every type": (
+        "w.dump",
+        STEP.format(step=0, kind="type element", a="2 C", b="1 C"),
+        {},
+        r"does not name the elements of the types 1 \(C\), 2 \(C\)",
+    ),
+    "a dump that breaks off": (
+        "w.dump",
+        DUMP + DUMP[:-25],
+        {"types": {1: "H", 2: "O"}},
+        "frame 1, line 21: there are 2 of 3 atoms",
+    ),
+    "a time step without atoms": (
+        "w.dump",
+        DUMP[: DUMP.index("ITEM: ATOMS")] + DUMP,
+        {"types": {1: "H", 2: "O"}},
+        "frame 0, line 1: .* no",
+    ),
+    "reduced units": (
+        "w.dump",
+        "ITEM: UNITS\nlj\n" + DUMP,
+        {"types": {1: "H", 2: "O"}},
+        "lengths of the style lj are not in Å",
+    ),
+    "atomic units": ("w.dump", "ITEM: UNITS\nelectron\n" + DUMP, {"types": {1: "H", 2: "O"}}, "say .* --units bohr"),
+    "a box of words": (
+        "w.dump",
+        DUMP.replace("0 10", "0 L", 1),
+        {"types": {1: "H", 2: "O"}},
+        "frame 0, line 1: the time",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refusals_name_the_place_and_the_cure(tmp_path, case):
+    assert_refused(tmp_path, *REFUSED[case])
+
+
+READ = {
+    "a dump and its types": ("w.dump", DUMP + DUMP, {"types": {1: "H", 2: "O"}}, [IN_A_BOX] * 2),
+    "elements of a dump": ("w.dump", STEP.format(step=0, kind="element", a="O", b="H"), {}, [IN_A_BOX]),
+    "masses of a dump": ("w.dump", STEP.format(step=0, kind="type mass", a="2 16.0", b="1 1.008"), {}, [IN_A_BOX]),
+    "a dump with units and times": (
+        "w.dump",
+        "ITEM: UNITS\nmetal\n" + 2 * f"ITEM: TIME\n0.5\n{DUMP}",
+        {"types": {1: "H", 2: "O"}},
+        [IN_A_BOX] * 2,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", READ)
+def test_structures_are_read_whole(tmp_path, case):
+    name, text, options, expected = READ[case]
+    assert_same(read(write(tmp_path, name, text), **options), *expected)
