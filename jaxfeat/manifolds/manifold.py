@@ -57,6 +57,9 @@ class AbstractManifold(eqx.Module):
     def __call__(self, *values: Scalar) -> Environment:
         """Build the environment at parameters in the order of `parameters`; they may be traced."""
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(map(_describe, self.parameters))})"
+
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(parameter.name for parameter in self.parameters)
@@ -97,6 +100,11 @@ class Family(AbstractManifold):
         if len(values) != len(self.parameters):
             raise GeometryError(f"{len(values)} values were given for the parameters {', '.join(self.names)}.")
         return self.build(*values)
+
+
+def _describe(parameter: Parameter) -> str:
+    divisor, suffix = parameter.display_unit
+    return f"{parameter.name} = {parameter.low / divisor:g} to {parameter.high / divisor:g}{suffix}"
 
 
 def rows(*points: Sequence[Any]) -> Float[Array, "n d"]:

@@ -49,3 +49,9 @@ def test_parameters_are_named():
         manifold.values(cz=0.1)
     with pytest.raises(GeometryError, match="2 values were given for the parameters ax"):
         manifold(1.0, 2.0)
+
+
+def test_reprs_show_the_bounds():
+    assert repr(manifolds.prl_methane(1)) == "MethaneFamily(F = 0 to 2 π, L = -0.5 to 0.5 π)"
+    assert repr(manifolds.displacement(water(), {"a": np.ones((2, 3))}, 0.5)) == "Displacement(a = -0.5 to 0.5 Å)"
+    assert repr(manifolds.interpolation(water(), water(1.1))) == "Displacement(t = 0 to 1)"
