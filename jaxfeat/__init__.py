@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from jaxfeat.basis import cutoff as cutoffs  # noqa: F401
     from jaxfeat.choose.converge import converge as converge
     from jaxfeat.features.base import AbstractFeaturizer as AbstractFeaturizer
+    from jaxfeat.features.correlations import Bispectrum as Bispectrum
+    from jaxfeat.features.correlations import Correlations as Correlations
     from jaxfeat.features.function import function as function
-    from jaxfeat.features.many_body import Bispectrum as Bispectrum
-    from jaxfeat.features.many_body import Correlations as Correlations
     from jaxfeat.features.power_spectrum.featurizer import PowerSpectrum as PowerSpectrum
     from jaxfeat.features.radial_spectrum import RadialSpectrum as RadialSpectrum
     from jaxfeat.features.spec import from_spec as from_spec
@@ -66,8 +66,8 @@ _MODULES = {
 
 _HOMES = {
     "AbstractFeaturizer": "features.base",
-    "Bispectrum": "features.many_body",
-    "Correlations": "features.many_body",
+    "Bispectrum": "features.correlations",
+    "Correlations": "features.correlations",
     "Cure": "nulls.cure",
     "Environment": "geometry.environment",
     "Frames": "geometry.files.frames",

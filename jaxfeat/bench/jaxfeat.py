@@ -14,7 +14,7 @@ from jaxfeat.basis.cutoff import AbstractCutoff, NoCutoff, ShiftedCosine
 from jaxfeat.bench.peer import Stages
 from jaxfeat.bench.workloads import WINDOW_WIDTH, Workload
 from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.features.many_body import Bispectrum
+from jaxfeat.features.correlations import Bispectrum
 from jaxfeat.features.power_spectrum.featurizer import PowerSpectrum
 from jaxfeat.features.structure_map import AbstractStructureMap, stacked
 from jaxfeat.geometry.environment import Environment

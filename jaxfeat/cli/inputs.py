@@ -139,7 +139,7 @@ def _read_spec(arguments: argparse.Namespace) -> AbstractFeaturizer | None:
 def _make_from_options(arguments: argparse.Namespace, of: Environment | Frames) -> AbstractFeaturizer:
     import numpy as np
 
-    from jaxfeat.features.many_body import Bispectrum, Correlations
+    from jaxfeat.features.correlations import Bispectrum, Correlations
     from jaxfeat.features.power_spectrum.featurizer import PowerSpectrum
     from jaxfeat.features.radial_spectrum import RadialSpectrum
     from jaxfeat.geometry.files.frames import Frames

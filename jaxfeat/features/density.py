@@ -1,12 +1,14 @@
-"""Density coefficients c_{a n l m}: a sum of Gaussians on neighbors, in radial functions and spherical harmonics.
+"""Coefficients c_{a n l m} of the neighbor density: Gaussians on atoms, in radial functions and spherical harmonics.
 
-They stand in an array `(q, l, m)` of channels q = (a, n) and m = -l_max ... l_max, zero where |m| > l: with one shape
-for all l, sums over l and m are single contractions.
+The coefficients stand in an array `(q, l, m)` with channels q = (a, n) of species a and radial function n, and with
+m = -l_max ... l_max, zero where |m| > l. Because all l share one shape, sums over l and m are single contractions.
 """
 
 from __future__ import annotations
 
 from functools import partial
+from inspect import cleandoc
+from math import pi, sqrt
 from types import NoneType
 from typing import Any
 
@@ -23,33 +25,43 @@ from jaxfeat.basis.radial import RADIAL_BASES
 from jaxfeat.basis.series import Series
 from jaxfeat.errors import BasisError, SpeciesError
 from jaxfeat.features.additive import AbstractAdditiveFeaturizer
-from jaxfeat.features.atoms import Y_00, Atoms, in_channels
+from jaxfeat.features.atom_lanes import AtomLanes, place_in_channels
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.species import SYMBOLS, atomic_numbers
 from jaxfeat.linalg.arrays import array_namespace, as_quantity, cast_to_jax_precision, concrete_values
 from jaxfeat.so3.harmonics import solid_harmonics
 
+Y_00 = 1 / sqrt(4 * pi)
+"""The spherical harmonic of l = 0."""
+
+ARGUMENTS = """
+    - `species`: Symbols or atomic numbers, each of which gets channels of its own, in this order.
+    - `r_cut`: Radius of the environment, Å.
+    - `n_max`: Number of radial functions, n = 0 ... n_max - 1.
+    - `l_max`: Largest angular momentum, inclusive.
+    - `sigma`: Width of the Gaussian on each atom, Å. The Laplacian basis also takes 0, a density of delta functions.
+    - `radial`: Radial basis: `"gto"` (as in DScribe), `"gto-rascal"` (as in featomic and librascal) or `"laplacian"`.
+    - `cutoff`: A window from `jaxfeat.cutoffs`. By default `Smoothstep` over the last Å, which has four continuous
+        derivatives.
+    - `radial_scaling`: A `jaxfeat.cutoffs.Willatt2018` that weighs neighbors by distance, or `None`.
+    - `include_center`: Whether the atom at the center adds to the density. A number is its weight.
+    - `weights`: One factor per species, by which the densities of its atoms are multiplied. By default all are 1.
+"""
+"""Documentation of the arguments that all correlations of the density share."""
+
 
 class DensityFeaturizer(AbstractAdditiveFeaturizer):
-    """What all correlations of the density share: its expansion, and how it is set up.
+    """Base class of the correlations of the neighbor density.
 
     **Arguments:**
+    {density}
 
-    - `species`: symbols or atomic numbers that get a channel each, in this order.
-    - `r_cut`: radius of the environment, Å.
-    - `n_max`: number of radial functions. `l_max`: largest angular momentum, inclusive.
-    - `sigma`: width of the Gaussian put on each atom, Å.
-    - `radial`: `"gto"` (DScribe's), `"gto-rascal"` (featomic's and librascal's) or `"laplacian"`.
-    - `cutoff`: a window from `jaxfeat.cutoffs`; by default four times differentiable over the last Å.
-    - `radial_scaling`: a further weight of distance, or `None`.
-    - `include_center`: whether the atom at the center adds to the density; a number is its weight.
-    - `weights`: one factor for each species, which its atoms' densities are multiplied by; by default one.
+    `r_cut`, `sigma`, the cutoff's width, the radial scaling, `include_center` and `weights` are quantities: they may be
+    traced, differentiated, and replaced with `equinox.tree_at`, inside `jax.jit` too. If `r_cut` or `sigma` is traced,
+    the compiled program computes the radial functions in its own dtype, and `sigma` / `r_cut` must exceed 1/64.
 
-    `r_cut`, `sigma`, the cutoff's width, the radial scaling, `include_center` and `weights` are quantities. They may be
-    traced, differentiated, and replaced by `equinox.tree_at`, inside `jax.jit` too. Where `r_cut` or `sigma` is traced,
-    the radial functions are worked out by the program, in its dtype, and `sigma` / `r_cut` has to be above 1/64.
-
-    **Raises:** `BasisError` for parameters that define no basis, `SpeciesError` for what is no element.
+    **Raises:** `BasisError` if the arguments define no basis. `SpeciesError` if `species` names no element, or one
+    twice, or if the number of `weights` differs.
     """
 
     radial: AbstractRadialBasis
@@ -61,6 +73,10 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
     weights: np.ndarray
     species: np.ndarray
     series: Series | None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        _insert_arguments(cls)
 
     def __init__(
         self,
@@ -99,7 +115,7 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
             raise SpeciesError(f"weights is {weights!r}; give one weight for each of the {len(numbers)} species.")
         radius, width = concrete_values(self.r_cut), concrete_values(self.sigma)
         if radius is not None and width is not None:
-            # Parameters that define no basis are refused here, and not when the featurizer is first used.
+            # Arguments that define no basis raise an error here, not when the featurizer is first used.
             self.radial.series(radius, width)
         if radius is not None:
             self.cutoff.check(float(radius))
@@ -112,14 +128,14 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
         )
 
     def radial_series(self) -> Series:
-        """The radial functions as series, for the quantities that the featurizer now has."""
+        """Return the series of the radial functions for the present values of the quantities."""
         return self.radial.series(self.r_cut, self.sigma) if self.series is None else self.series
 
     def restricted_to_species(self, species: Int[Array, " k"] | np.ndarray) -> DensityFeaturizer:
         # Features of absent species are zero, with zero derivatives.
         among = species[:, None] == self.species[None]
-        of_species = (among.astype(self.weights.dtype) * self.weights[None]).sum(1)
-        return eqx.tree_at(lambda f: (f.species, f.weights), self, (species, of_species))
+        weights = (among.astype(self.weights.dtype) * self.weights[None]).sum(1)
+        return eqx.tree_at(lambda f: (f.species, f.weights), self, (species, weights))
 
     @property
     def accepted_radii(self) -> tuple[Any, Any]:
@@ -154,117 +170,111 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
 
     @property
     def n_channels(self) -> int:
-        """Channels (a, n): species times radial functions."""
+        """The number of channels q = (a, n): species times radial functions."""
         return len(self.species) * self.radial.n_max
 
     def channel(self, q: int) -> tuple[str, int]:
-        """Species symbol and radial index of channel `q`."""
+        """Return the species symbol and the radial index of channel `q`."""
         a, n = divmod(q, self.radial.n_max)
         return SYMBOLS[self.species[a]], n
+
+    # One atom
 
     def neighbor_density(
         self, position: Float[Array, "3"], species: Int[Array, ""], mask: Bool[Array, ""]
     ) -> Float[Array, "q l m"]:
         radial = self.radial_factor(position @ position, mask)
-        return self.in_channels(radial[:, :, None] * solid_harmonics(self.l_max, position)[None], species)
+        return self._place_atom(radial[:, :, None] * solid_harmonics(self.l_max, position)[None], species)
 
-    def density(self, env: Environment) -> Float[Array, "q l m"]:
-        # Products of radial and angular factors are summed over neighbors without being formed one by one.
-        radial = self.radial_factor(jnp.sum(env.positions**2, -1), env.mask)
-        _, at = atoms_of(self, env)
-        harmonics = jax.vmap(partial(solid_harmonics, self.radial.l_max), out_axes=-1)(env.positions)
-        neighbors = jnp.einsum("qln,lmn->qlm", in_channels(at, radial), harmonics, precision="highest")
-        return self.center_density(env.center_species, radial.dtype) + neighbors
+    def center_density(self, species: Int[Array, ""], dtype: jnp.dtype) -> Float[Array, "q l m"]:
+        # At the origin all harmonics but that of l = 0 vanish.
+        shape = self.n_max, self.l_max + 1, 2 * self.l_max + 1
+        density = jnp.zeros(shape, dtype).at[:, 0, self.l_max].set(Y_00 * self._center_factor(dtype))
+        return self._place_atom(density, species)
+
+    def _place_atom(self, density: Float[Array, "n *rest"], species: Int[Array, ""]) -> Float[Array, "q *rest"]:
+        """Copy the density of one atom into the channels of its species; other channels are zero."""
+        known, weights = jnp.asarray(self.species, species.dtype), jnp.asarray(self.weights, density.dtype)
+        placed = jnp.tensordot(jnp.where(species == known, weights, 0), density, 0, precision="highest")
+        return placed.reshape(self.n_channels, *density.shape[1:])
+
+    def _center_factor(self, dtype: DTypeLike) -> Float[Array, " n"]:
+        """Compute the share of the center in c_{n 0 0}, divided by Y_00."""
+        return jnp.asarray(self.center_weight, dtype) * self.radial_series().at_origin(dtype)
 
     def radial_factor(self, s: Float[Array, "*batch"], mask: Bool[Array, "*batch"]) -> Float[Array, "n l *batch"]:
-        """What neighbors at squared distances `s` add to c_{n l m}, but for r^l Y_lm: with window and scaling, and
-        zero for padding."""
-        # The double where keeps the root's infinite slope at zero out of every derivative.
+        """Compute the share of neighbors at squared distances `s` in c_{n l m}, divided by r^l Y_lm.
+
+        The window and the radial scaling are included; padding gives zero.
+        """
+        # The double where keeps the infinite slope of the root at zero out of every derivative.
         r = jnp.where(s > 0, jnp.sqrt(jnp.where(s > 0, s, 1)), 0)
         weight = self.cutoff(r, jnp.asarray(self.r_cut, s.dtype))
         if self.radial_scaling is not None:
             weight = weight * self.radial_scaling(jnp.where(s > 0, r, 1))
         of_distance = self.radial_series()(s / jnp.asarray(self.r_cut, s.dtype) ** 2)
-        return _kept(jnp.where(mask, weight, 0))[None, None] * of_distance
+        return _materialized(jnp.where(mask, weight, 0))[None, None] * of_distance
+
+    # All atoms
+
+    def coefficients_by_l(self, density: Float[Array, "q l m"]) -> list[Float[Array, "q m"]]:
+        """Return the coefficients of each l without the zeros of |m| > l: `(n_channels, 2 l + 1)`."""
+        l_max = self.radial.l_max
+        return [density[:, l, l_max - l : l_max + l + 1] for l in range(l_max + 1)]
+
+    def density(self, env: Environment) -> Float[Array, "q l m"]:
+        # The product of radial and angular factors is summed over the neighbors without forming each term.
+        radial = self.radial_factor(jnp.sum(env.positions**2, -1), env.mask)
+        _, atoms = self.split_species(env)
+        harmonics = jax.vmap(partial(solid_harmonics, self.radial.l_max), out_axes=-1)(env.positions)
+        neighbors = jnp.einsum("qln,lmn->qlm", place_in_channels(atoms, radial), harmonics, precision="highest")
+        return self.center_density(env.center_species, radial.dtype) + neighbors
 
     def roundings(self, env: Environment) -> Float[Array, " n"]:
         s = jnp.sum(env.positions**2, -1) / jnp.asarray(self.r_cut, env.positions.dtype) ** 2
         return self.radial_series().roundings(s)
 
-    def center_density(self, species: Int[Array, ""], dtype: jnp.dtype) -> Float[Array, "q l m"]:
-        # At the origin only l = 0 is left.
-        shape = self.n_max, self.l_max + 1, 2 * self.l_max + 1
-        single = jnp.zeros(shape, dtype).at[:, 0, self.l_max].set(Y_00 * self.center_radial(dtype))
-        return self.in_channels(single, species)
+    def split_species(self, env: Environment) -> tuple[DensityFeaturizer, AtomLanes]:
+        """Move the species from the featurizer to the atoms of one environment.
 
-    def center_radial(self, dtype: DTypeLike) -> Float[Array, " n"]:
-        """What the atom at the center adds to c_{n 0 0}, but for Y_00."""
-        return jnp.asarray(self.center_weight, dtype) * self.radial_series().at_origin(dtype)
+        A kernel in lanes shares the featurizer among its lanes, and each lane may then have species of its own.
+        """
+        known, dtype = jnp.asarray(self.species, env.species.dtype), env.positions.dtype
+        weights = jnp.asarray(self.weights, dtype)
+        neighbor_weights = jnp.where(env.species[:, None] == known[None], weights[None], 0)
+        center_weights = jnp.where(env.center_species[None] == known, weights, 0)
+        neutral = np.zeros(len(self.species), np.int32), np.ones(len(self.species))
+        shared = eqx.tree_at(lambda f: (f.species, f.weights), self, neutral)
+        return shared, AtomLanes(env.positions, env.mask, neighbor_weights, center_weights)
 
-    def in_channels(self, single: Float[Array, "n *rest"], species: Int[Array, ""]) -> Float[Array, "q *rest"]:
-        """What belongs to radial functions n, put where the channels of a species are, among zeros."""
-        at = jnp.where(species == jnp.asarray(self.species, species.dtype), jnp.asarray(self.weights, single.dtype), 0)
-        return jnp.tensordot(at, single, 0, precision="highest").reshape(self.n_channels, *single.shape[1:])
+    def radial_factors(self, atoms: AtomLanes) -> tuple[Float[Array, "n_max l n *b"], Float[Array, "n_max l n *b"]]:
+        """Compute `radial_factor` of every neighbor, and its derivative by the squared distance."""
+        s = jnp.sum(atoms.positions**2, 1)
+        return jax.jvp(lambda s: self.radial_factor(s, atoms.mask), (s,), (jnp.ones_like(s),))
 
-    def neighbor_factors(self, env: Environment) -> tuple[Array, ...]:
-        """Radial factors of what neighbors add to the density, and their derivatives, `(l, q, k)`; angular factors and
-        theirs, `(l, m, k)`; for all of the k coordinates, which stand last so that rows are long."""
-        n, l_max = env.positions.shape[0], self.radial.l_max
-        harmonics = partial(solid_harmonics, l_max)
-
-        def factors(position: Array, species: Array, mask: Array) -> tuple[Array, Array, Array, Array]:
-            def radial(position: Array) -> Array:
-                return self.in_channels(self.radial_factor(position @ position, mask), species).T
-
-            return radial(position), jax.jacfwd(radial)(position), harmonics(position), jax.jacfwd(harmonics)(position)
-
-        def by_coordinate(of_neighbors: Array) -> Array:
-            a, b = of_neighbors.shape[1:3]
-            return jnp.broadcast_to(of_neighbors, (n, a, b, 3)).transpose(1, 2, 0, 3).reshape(a, b, 3 * n)
-
-        g, dg, h, dh = jax.vmap(factors)(env.positions, env.species, env.mask)
-        return tuple(map(by_coordinate, (g[..., None], dg, h[..., None], dh)))
-
-    def by_l(self, density: Float[Array, "q l m"]) -> list[Float[Array, "q m"]]:
-        """The coefficients of each l: `(n_channels, 2 l + 1)`."""
-        l_max = self.radial.l_max
-        return [density[:, l, l_max - l : l_max + l + 1] for l in range(l_max + 1)]
+    def center_factors(self, atoms: AtomLanes) -> Float[Array, "q *b"]:
+        """Compute the share of the center in c_{q 0 0}, divided by Y_00."""
+        batch = atoms.center_weights.shape[1:]
+        radial = self._center_factor(atoms.positions.dtype).reshape(1, -1, *[1] * len(batch))
+        return (atoms.center_weights[:, None] * radial).reshape(-1, *batch)
 
 
-def atoms_of(f: DensityFeaturizer, env: Environment) -> tuple[DensityFeaturizer, Atoms]:
-    """What a function with `lanes` takes: the featurizer, from which the species are gone into the atoms, so that each
-    item may have its own; and those, still without a batch."""
-    known, dtype = jnp.asarray(f.species, env.species.dtype), env.positions.dtype
-    weights = jnp.asarray(f.weights, dtype)
-    of_neighbors = jnp.where(env.species[:, None] == known[None], weights[None], 0)
-    of_center = jnp.where(env.center_species[None] == known, weights, 0)
-    nothing = np.zeros(len(f.species), np.int32), np.ones(len(f.species))
-    shared = eqx.tree_at(lambda f: (f.species, f.weights), f, nothing)
-    return shared, Atoms(env.positions, env.mask, of_neighbors, of_center)
+def _insert_arguments(cls: type) -> None:
+    """Replace the line `{density}` of a class's docstring by the arguments that all correlations share."""
+    if cls.__doc__:
+        cls.__doc__ = cleandoc(cls.__doc__).replace("{density}", cleandoc(ARGUMENTS))
 
 
-def radial_factors(
-    f: DensityFeaturizer, at: Atoms
-) -> tuple[Float[Array, "n_max l n *b"], Float[Array, "n_max l n *b"]]:
-    """What neighbors add to c_{n l m} but for their solid harmonics, and its derivative by squared distance."""
-    s = jnp.sum(at.positions**2, 1)
-    return jax.jvp(lambda s: f.radial_factor(s, at.mask), (s,), (jnp.ones_like(s),))
-
-
-def center_in_channels(f: DensityFeaturizer, at: Atoms) -> Float[Array, "q *b"]:
-    """What the atom at the center adds to c_{q 0 0}, but for Y_00."""
-    batch = at.of_center.shape[1:]
-    radial = f.center_radial(at.positions.dtype).reshape(1, -1, *[1] * len(batch))
-    return (at.of_center[:, None] * radial).reshape(-1, *batch)
+_insert_arguments(DensityFeaturizer)
 
 
 @jax.custom_jvp
-def _kept(x: Array) -> Array:
-    """`x`, put into memory: XLA would work a window and its derivative out once more for each (n, l)."""
-    # Sums are not fused into what uses them, and the barrier hides that this one does nothing.
+def _materialized(x: Array) -> Array:
+    """Return `x` in memory, because XLA would otherwise recompute a window and its derivative for each (n, l)."""
+    # XLA does not fuse a sum into its readers, and the barrier hides that this sum does nothing.
     return jnp.sum(jax.lax.optimization_barrier(jnp.stack([x / 2, x / 2])), 0)
 
 
-@_kept.defjvp
+@_materialized.defjvp
 def _(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    return _kept(*primals), _kept(*tangents)
+    return _materialized(*primals), _materialized(*tangents)

@@ -1,4 +1,4 @@
-"""The radial spectrum, ν = 1."""
+"""The radial spectrum: features of order ν = 1."""
 
 from __future__ import annotations
 
@@ -11,9 +11,17 @@ from jaxfeat.features.density import DensityFeaturizer
 
 
 class RadialSpectrum(DensityFeaturizer):
-    """ν = 1: the spherical average c_{a n 0 0}. Of all l only l = 0 enters, whatever `l_max`.
+    """The radial spectrum, ν = 1: the coefficients c_{a n 0 0} of the density's spherical average.
 
-    Labels are (species, n). Sees the distances alone.
+    It sees distances alone. Only l = 0 contributes, whatever `l_max` is.
+
+    **Arguments:**
+    {density}
+
+    **Labels:** (species, n).
+
+    **Raises:** `BasisError` if the arguments define no basis. `SpeciesError` if `species` names no element, or one
+    twice, or if the number of `weights` differs.
     """
 
     nu: ClassVar[int] = 1  # type: ignore[misc]

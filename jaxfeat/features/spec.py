@@ -26,8 +26,8 @@ from jaxfeat.basis.cutoff import AbstractCutoff, NoCutoff, ShiftedCosine, Smooth
 from jaxfeat.basis.radial import RADIAL_BASES
 from jaxfeat.errors import BasisError
 from jaxfeat.features.base import AbstractFeaturizer
+from jaxfeat.features.correlations import Bispectrum, Correlations
 from jaxfeat.features.function import FunctionFeaturizer
-from jaxfeat.features.many_body import Bispectrum, Correlations
 from jaxfeat.features.power_spectrum.featurizer import PowerSpectrum
 from jaxfeat.features.radial_spectrum import RadialSpectrum
 from jaxfeat.features.structure_map import AbstractStructureMap, Stacked, Summed

@@ -11,8 +11,9 @@ from cases import CUTOFFS, POSITIONS, R_CUT, ROOM, environment
 from numpy.testing import assert_array_equal
 
 import jaxfeat
+from jaxfeat.features import correlations
 from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.features.couplings import Chain, halves, pairs
+from jaxfeat.features.couplings import CoupledFactors, channel_pairs, two_sided_terms
 
 SQUARE = 1.3 * np.array([[1.0, 0, 0], [0, 1, 0], [-1, 0, 0], [0, -1, 0]])
 NOBODY = jaxfeat.Environment.from_neighbors(np.zeros((0, 3)), [], "C")
@@ -42,7 +43,7 @@ def _environments(species):
 )
 def test_jacobians_through_couplings_are_those_of_the_features(cls, options, monkeypatch):
     # Blocks of a few rows and blocks that are written in several goes, the last of which overlaps.
-    monkeypatch.setattr(manybody, "ROWS", 50)
+    monkeypatch.setattr(correlations, "ROWS_AT_A_TIME", 50)
     settings = {"species": ("C", "H"), "r_cut": R_CUT, "n_max": 2, "l_max": 2, "sigma": 0.5}
     f = getattr(jaxfeat, cls)(**settings | {"cutoff": CUTOFFS["cosine"]} | options)
     assert f.n_features > 50
@@ -78,11 +79,16 @@ def test_jacobians_of_three_neighbors_stay_in_single_precision():
 
 
 def test_rows_of_a_chain_are_its_channels_in_order():
-    for chain in (Chain((1,), (1,)), Chain((1, 1), (1, 2)), Chain((1, 2), (1, 2)), Chain((1, 1, 2), (1, 2, 1))):
+    for chain in (
+        CoupledFactors((1,), (1,)),
+        CoupledFactors((1, 1), (1, 2)),
+        CoupledFactors((1, 2), (1, 2)),
+        CoupledFactors((1, 1, 2), (1, 2, 1)),
+    ):
         if len(chain.ls) == 1:
             channels = np.arange(3)[:, None]
         else:
-            channels = np.stack(pairs(3, chain.ls[0] == chain.ls[1]), -1)
+            channels = np.stack(channel_pairs(3, chain.ls[0] == chain.ls[1]), -1)
         for _ in chain.ls[2:]:
             channels = np.concatenate([np.repeat(channels, 3, 0), np.tile(np.arange(3), len(channels))[:, None]], 1)
         assert chain.n_rows(3) == len(channels)
@@ -90,9 +96,9 @@ def test_rows_of_a_chain_are_its_channels_in_order():
 
 
 def test_every_feature_has_its_halves():
-    groups = halves(4, 2, 2, True)
+    groups = two_sided_terms(4, 2, 2, True)
     f = jaxfeat.Correlations(("C",), n_max=2, l_max=2, nu=4, pseudoscalars=True)
     assert_array_equal(np.sort(np.concatenate([group.features for group in groups])), np.arange(f.n_features))
     for group in groups:
-        assert len({chain.L for chain in group.chains}) == 1
-        assert max(group.left.max(), group.right.max()) < sum(chain.n_rows(2) for chain in group.chains)
+        assert len({chain.L for chain in group.tables}) == 1
+        assert max(group.left.max(), group.right.max()) < sum(chain.n_rows(2) for chain in group.tables)

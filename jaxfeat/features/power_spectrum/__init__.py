@@ -1,1 +1,1 @@
-"""The power spectrum: its features, its Jacobian, and the Gram matrix of its Jacobian."""
+"""The power spectrum: features, Jacobian, compact Jacobian, Gram matrix and differential."""

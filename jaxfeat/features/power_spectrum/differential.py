@@ -1,8 +1,9 @@
-"""The power spectrum's derivatives along displacements of an environment, without its Jacobian.
+"""Derivatives of the power spectrum along displacements, without its Jacobian.
 
-With C_l = G_l S_lᵀ, radial functions of the neighbors times their solid harmonics (`condensed`), a displacement changes
-C_l by D = dG_l S_lᵀ + G_l dS_lᵀ and F_l by D C_lᵀ + C_l Dᵀ: two products for each l. What does not depend on the
-displacement is worked out once.
+With C_l = G_l S_lᵀ, of radial functions G_l and solid harmonics S_l, a displacement changes C_l by
+D = dG_l S_lᵀ + G_l dS_lᵀ, and F_l by D C_lᵀ + C_l Dᵀ: two products for each l.
+
+Up to about 8 displacements of 20 neighbors take less time than the rows of `compact`, a single one a third to a half.
 """
 
 from __future__ import annotations
@@ -11,48 +12,45 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxfeat.features.atoms import Y_00, in_channels
-from jaxfeat.features.density import DensityFeaturizer, atoms_of, center_in_channels, radial_factors
-from jaxfeat.features.power_spectrum.jacobian import harmonics_and_gradients
+from jaxfeat.features.density import DensityFeaturizer
+from jaxfeat.features.factorized_density import factorize_density
+from jaxfeat.features.power_spectrum.contraction import harmonics_scale
 from jaxfeat.geometry.environment import Environment
 
 
 class PowerSpectrumDifferential(eqx.Module):
-    """dF at one environment.
+    """The differential of the power spectrum at one environment: everything that displacements have in common.
 
     **Attributes:**
 
-    - `density`: `(l, q, m)`, C_l.
-    - `factors`: `(l, q, 2n)`, the neighbors' radial functions and their derivatives by squared distance.
-    - `harmonics`: `(l, n, m)`. `gradients`: `(l, n, 3, m)`. `vectors`: `(n, 3)`, half the gradients of |r|².
+    - `coefficients`: `(l, q, m)`, C_l.
+    - `factors`: `(l, q, 2n)`, the radial functions of the neighbors, then their derivatives by squared distance.
+    - `harmonics`: `(l, n, m)`. `gradients`: `(l, n, 3, m)`.
+    - `positions`: `(n, 3)`, Å.
     """
 
-    density: Float[Array, "l q m"]
+    coefficients: Float[Array, "l q m"]
     factors: Float[Array, "l q k"]
     harmonics: Float[Array, "l n m"]
     gradients: Float[Array, "l n 3 m"]
-    vectors: Float[Array, "n 3"]
+    positions: Float[Array, "n 3"]
 
     def __call__(self, displacement: Float[Array, "n 3"]) -> Float[Array, " d"]:
-        """The derivative along `displacement`, with both of two entries that are alike."""
-        stretch = 2 * jnp.sum(self.vectors * displacement, 1)
+        """Compute the derivative along `displacement`, with both of the equal entries for two channels."""
+        stretch = 2 * jnp.sum(self.positions * displacement, 1)
         turned = sum(self.gradients[:, :, x] * displacement[None, :, x, None] for x in range(3))
         changes = jnp.concatenate([turned, stretch[None, :, None] * self.harmonics], 1)
         changes = jnp.matmul(self.factors, changes, precision="highest")
-        half = jnp.matmul(changes, self.density.swapaxes(1, 2), precision="highest")
+        half = jnp.matmul(changes, self.coefficients.swapaxes(1, 2), precision="highest")
         return (half + half.swapaxes(1, 2)).reshape(-1)
 
 
 def power_spectrum_differential(f: DensityFeaturizer, env: Environment) -> PowerSpectrumDifferential:
-    """As `AbstractFeaturizer.differential` has it."""
-    shared, at = atoms_of(f, env)
-    radial, slope = (in_channels(at, x).swapaxes(0, 1) for x in radial_factors(shared, at))
-    n = env.max_neighbors
-    values, slopes = harmonics_and_gradients(f.radial.l_max, env.positions)
-    lowest = jnp.zeros((1, *values.shape[1:]), values.dtype).at[0, 0].set(Y_00)
-    harmonics = jnp.concatenate([lowest, values]).swapaxes(1, 2)
-    slopes = slopes.reshape(*values.shape[:2], n, 3)
-    gradients = jnp.concatenate([jnp.zeros((1, *slopes.shape[1:]), values.dtype), slopes]).transpose(0, 2, 3, 1)
-    density = jnp.matmul(radial, harmonics, precision="highest")
-    density = density.at[0, :, 0].add(Y_00 * center_in_channels(shared, at))
-    return PowerSpectrumDifferential(density, jnp.concatenate([radial, slope], 2), harmonics, gradients, env.positions)
+    """Compute the differential, as `AbstractFeaturizer.differential` defines it."""
+    density = factorize_density(f, env, harmonics_scale(f.l_max))
+    l, m, n = density.harmonics.shape
+    gradients = density.gradients.reshape(l, m, n, 3).transpose(0, 2, 3, 1)
+    factors = jnp.concatenate([density.radial, density.slopes], 2)
+    return PowerSpectrumDifferential(
+        density.coefficients, factors, density.harmonics.swapaxes(1, 2), gradients, env.positions
+    )

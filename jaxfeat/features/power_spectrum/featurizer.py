@@ -1,29 +1,40 @@
-"""The power spectrum, ν = 2."""
+"""The power spectrum: features of order ν = 2."""
 
 from __future__ import annotations
 
 from itertools import combinations_with_replacement
-from math import sqrt
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import jax
-import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from jaxfeat.features.base import Label
 from jaxfeat.features.density import DensityFeaturizer
+from jaxfeat.features.power_spectrum.compact import compact_power_spectrum_jacobian
+from jaxfeat.features.power_spectrum.contraction import contract_power_spectrum
 from jaxfeat.features.power_spectrum.differential import PowerSpectrumDifferential, power_spectrum_differential
 from jaxfeat.features.power_spectrum.gram import power_spectrum_gram
-from jaxfeat.features.power_spectrum.jacobian import condensed_power_spectrum
+from jaxfeat.features.power_spectrum.jacobian import power_spectrum_jacobian
 from jaxfeat.geometry.environment import Environment
 
 
 class PowerSpectrum(DensityFeaturizer):
-    """ν = 2: Σ_m c_{a n l m} c_{a' n' l m} / √(2l+1), each unordered pair of channels once, those off the diagonal
-    times √2 (SOAP: Bartók, Kondor, Csányi, Phys. Rev. B 87, 184115 (2013)).
+    """The power spectrum (SOAP), ν = 2: F = Σ_m c_{a n l m} c_{a' n' l m} / √(2l+1).
 
-    Labels are (species, n, species', n', l). Sees distances and the angles between two neighbors.
+    It sees distances and the angles between two neighbors. Each unordered pair of channels (a, n) is listed once, and
+    pairs of different channels have the weight √2, so that the norm of the features is that of the full tensor.
+
+    **Arguments:**
+    {density}
+
+    `r_cut`, `sigma`, the cutoff's width, the radial scaling, `include_center` and `weights` may be traced and
+    differentiated.
+
+    **Labels:** (species, n, species', n', l).
+
+    **Raises:** `BasisError` if the arguments define no basis. `SpeciesError` if `species` names no element, or one
+    twice, or if the number of `weights` differs.
+
+    **Source:** Bartók, Kondor, Csányi, Phys. Rev. B 87, 184115 (2013).
     """
 
     nu: ClassVar[int] = 2  # type: ignore[misc]
@@ -41,36 +52,16 @@ class PowerSpectrum(DensityFeaturizer):
         return tuple((*first, *second, l) for l in range(self.radial.l_max + 1) for first, second in pairs)
 
     def contract(self, density: Float[Array, "q l m"]) -> Float[Array, " n_features"]:
-        first, second = np.triu_indices(self.n_channels)
-        pairs = jnp.einsum("qlm,plm->lqp", density, density, precision="highest")
-        return (pairs[:, first, second] * self._weights(density.dtype)).reshape(-1)
+        return contract_power_spectrum(self.coefficients_by_l(density))
 
     def jacobian(self, env: Environment) -> Float[Array, "n_features n 3"]:
-        # A neighbor adds radial times angular factors, g_n h_m, and so do its derivatives: with Σ_m c_m h_m and
-        # Σ_m c_m ∂h_m at hand, no sum over m is left when pairs of channels are formed.
-        g, dg, h, dh = self.neighbor_factors(env)
-        h, dh = (jnp.einsum("qlm,lmk->lqk", self.density(env), angular, precision="highest") for angular in (h, dh))
-        i, j = np.triu_indices(self.n_channels)
-
-        def rows(of_l: tuple[Array, ...]) -> Array:
-            g, dg, h, dh, weights = of_l
-            return (dg[i] * h[j] + g[i] * dh[j] + dg[j] * h[i] + g[j] * dh[i]) * weights[:, None]
-
-        # A loop, since its result is written out: XLA would fuse these products into whatever reads them, and work
-        # them out again for each reader.
-        found = jax.lax.map(rows, (g, dg, h, dh, self._weights(g.dtype)))
-        return found.reshape(found.shape[0] * found.shape[1], *env.positions.shape)
+        return power_spectrum_jacobian(self, env)
 
     def compact_jacobian(self, env: Environment) -> tuple[Float[Array, "k m"], int]:
-        return condensed_power_spectrum(self, env), self.n_features
+        return compact_power_spectrum_jacobian(self, env), self.n_features
 
     def jacobian_gram(self, env: Environment) -> tuple[Float[Array, "m m"], Float[Array, " n"], int]:
         return *power_spectrum_gram(self, env), self.n_features
 
     def differential(self, env: Environment) -> PowerSpectrumDifferential:
         return power_spectrum_differential(self, env)
-
-    def _weights(self, dtype: Any) -> Float[Array, "l pairs"]:
-        first, second = np.triu_indices(self.n_channels)
-        degree = np.sqrt(2 * np.arange(self.radial.l_max + 1) + 1)
-        return jnp.asarray(np.where(first == second, 1, sqrt(2)) / degree[:, None], dtype)

@@ -9,7 +9,7 @@ import pytest
 
 import jaxfeat
 from jaxfeat import Environment
-from jaxfeat.features.power_spectrum.jacobian import _gradients
+from jaxfeat.features.factorized_density import gradient_tensors
 from jaxfeat.geometry.random import random_environments
 from jaxfeat.so3.harmonics import solid_harmonics
 
@@ -112,7 +112,7 @@ def test_gradients_of_harmonics_are_harmonics():
     harmonics = lambda r: solid_harmonics(l_max, r)  # noqa: E731
     table, slopes = jax.jit(lambda r: (harmonics(r), jax.jacfwd(harmonics)(r)))(r)
     for l in range(1, l_max + 1):
-        found = np.einsum("xmp,p->mx", _gradients(l_max)[l - 1], table[l - 1])[: 2 * l + 1]
+        found = np.einsum("xmp,p->mx", gradient_tensors(l_max)[l - 1], table[l - 1])[: 2 * l + 1]
         np.testing.assert_allclose(found, slopes[l, l_max - l : l_max + l + 1], atol=1e-14)
 
 

@@ -1,0 +1,329 @@
+"""Correlations of any number of neighbors by iterated coupling, and the bispectrum.
+
+A coupling of a few factors is computed once, however many features use it. In Jacobians the derivatives by all
+coordinates stand side by side in long rows, and nothing larger than the Jacobian itself is formed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from math import ceil
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxfeat.basis.cutoff import AbstractCutoff, Willatt2018
+from jaxfeat.errors import BasisError
+from jaxfeat.features.base import Label
+from jaxfeat.features.couplings import (
+    CoupledFactors,
+    FeatureBlock,
+    channel_pairs,
+    count_features,
+    feature_blocks,
+    single_factor_terms,
+    two_sided_terms,
+)
+from jaxfeat.features.density import DensityFeaturizer
+from jaxfeat.features.factorized_density import factorize_density, repeat_by_coordinate
+from jaxfeat.features.power_spectrum.contraction import contract_power_spectrum
+from jaxfeat.features.power_spectrum.jacobian import power_spectrum_jacobian
+from jaxfeat.geometry.environment import Environment
+from jaxfeat.memory import check_memory
+from jaxfeat.so3.coupling import coupling_tensor
+
+ROWS_AT_A_TIME = 512
+"""Rows of a Jacobian that one step of the loop computes. Measured."""
+
+TABLE_BYTES = 80
+"""Bytes that tables hold for each factor of each feature while they are made and compiled. Measured."""
+
+
+class Correlations(DensityFeaturizer):
+    """Correlations of ν neighbors by iterated coupling of ν density coefficients.
+
+    All products are listed once, weighted so that the norm of the features is that of the full tensor. For ν <= 3 the
+    features are those of `RadialSpectrum`, `PowerSpectrum` and `Bispectrum`. ν = 4 is the first order that sees the
+    ring pairs. The number of features grows as (n_channels (l_max + 1))^ν.
+
+    **Arguments:**
+    {density}
+    - `nu`: The order ν.
+    - `pseudoscalars`: Whether to keep features that change sign under inversion, so that they are invariant under
+        SO(3) alone. There are none for ν <= 2.
+
+    **Labels:** (species, n, l) of each factor, then the intermediate angular momenta.
+
+    **Raises:** `BasisError` if the arguments define no basis, or if `nu` is below 1. `SpeciesError` if `species` names
+    no element, or one twice, or if the number of `weights` differs.
+
+    **Source:** Nigam, Pozdnyakov, Ceriotti, J. Chem. Phys. 153, 121101 (2020).
+    """
+
+    nu: int = eqx.field(static=True)
+    group: str = eqx.field(static=True)
+    pseudoscalars: bool = eqx.field(static=True)
+
+    def __init__(
+        self,
+        species: tuple[str | int, ...] | list[str],
+        r_cut: float = 4.0,
+        n_max: int = 8,
+        l_max: int = 6,
+        sigma: float = 0.3,
+        radial: str = "gto",
+        cutoff: AbstractCutoff | None = None,
+        radial_scaling: Willatt2018 | None = None,
+        include_center: bool | float = True,
+        weights: tuple[float, ...] | list[float] | None = None,
+        *,
+        nu: int,
+        pseudoscalars: bool = False,
+    ) -> None:
+        if not isinstance(nu, (int, np.integer)) or nu < 1:
+            raise BasisError(f"nu is {nu!r}; the body order must be a whole number of at least 1.")
+        super().__init__(species, r_cut, n_max, l_max, sigma, radial, cutoff, radial_scaling, include_center, weights)
+        self.nu, self.pseudoscalars = int(nu), bool(pseudoscalars)
+        # Two neighbors and the center lie in a plane, so that they have no handedness.
+        self.group = "SO3" if self.pseudoscalars and self.nu >= 3 else "O3"
+
+    @property
+    def _basis(self) -> tuple[int, int, bool]:
+        return self.n_channels, self.radial.l_max, self.pseudoscalars
+
+    @property
+    def blocks(self) -> tuple[FeatureBlock, ...]:
+        """The features in their order, in blocks that share their angular momenta."""
+        self.check_table_memory()
+        return feature_blocks(self.nu, *self._basis)
+
+    @property
+    def n_features(self) -> int:
+        return count_features(self.nu, *self._basis)
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        names = [self.channel(q) for q in range(self.n_channels)]
+        return tuple(
+            (*(x for q, l in zip(channels, block.ls, strict=True) for x in (*names[q], l)), *block.couplings)
+            for block in self.blocks
+            for channels in block.channels.tolist()
+        )
+
+    def check_table_memory(self) -> None:
+        cure = "lower ν, n_max, l_max or the number of species"
+        # All tuples of channels are listed at first, also those that make no feature.
+        check_memory(
+            self.nu * 8.0 * self.n_channels**self.nu,
+            f"the {self.n_channels} channels of each of ν = {self.nu} factors",
+            cure,
+        )
+        # Lower orders have fewer features and are counted faster.
+        for order in range(min(3, self.nu), self.nu + 1):
+            n = count_features(order, *self._basis)
+            at_least = "" if order == self.nu else "more than "
+            check_memory(TABLE_BYTES * self.nu * n, f"tables of the {at_least}{n:,} features of ν = {self.nu}", cure)
+
+    def contract(self, density: Float[Array, "q l m"]) -> Float[Array, " n_features"]:
+        if self.nu == 1:
+            return density[:, 0, self.radial.l_max]
+        if self.nu == 2:
+            return contract_power_spectrum(self.coefficients_by_l(density))
+        sides = (side for block in self.blocks for side in (block.left, block.right))
+        coupled = self._couple(self.coefficients_by_l(density), sides)
+        found = []
+        for block in self.blocks:
+            left, right = coupled[block.left], coupled[block.right]
+            products = jnp.einsum("iM,jM->ij", left, right, precision="highest")
+            i, j = block.sides(self.n_channels)
+            found.append(products.reshape(-1)[i * len(right) + j] * jnp.asarray(block.scale, density.dtype))
+        return jnp.concatenate(found) if found else jnp.zeros(0, density.dtype)
+
+    def _couple(
+        self, c: list[Float[Array, "q m"]], wanted: Iterable[CoupledFactors]
+    ) -> dict[CoupledFactors, Float[Array, "rows M"]]:
+        """Compute the table of each of the `wanted` factors, `(rows, 2 L + 1)`, from the coefficients of each l."""
+        found: dict[CoupledFactors, Array] = {}
+        # One product couples two factors to all L that are wanted.
+        totals: dict[tuple[int, ...], set[int]] = {}
+        ordered = sorted(set(wanted), key=lambda factors: (len(factors.ls), factors))
+        for factors in ordered:
+            if len(factors.ls) > 1:
+                totals.setdefault(factors.ls[:2], set()).add(factors.path[1])
+        for (a, b), every in totals.items():
+            tensors = [coupling_tensor(a, b, L) for L in sorted(every)]
+            tensor = jnp.asarray(np.concatenate(tensors, -1), c[0].dtype)
+            half = jnp.einsum("abM,qb->qaM", tensor, c[b], precision="highest")
+            coupled = jnp.einsum("pa,qaM->pqM", c[a], half, precision="highest").reshape(-1, tensor.shape[-1])
+            if a == b:
+                i, j = channel_pairs(self.n_channels, True)
+                coupled = coupled[i * self.n_channels + j]
+            ends = np.cumsum([tensor.shape[-1] for tensor in tensors])[:-1]
+            for L, values in zip(sorted(every), jnp.split(coupled, ends, -1), strict=True):
+                found[CoupledFactors.two(a, b, L)] = values
+
+        def table(factors: CoupledFactors) -> Array:
+            if factors not in found:
+                *_, before, L = factors.path
+                tensor = jnp.asarray(coupling_tensor(before, factors.ls[-1], L), c[0].dtype)
+                right = jnp.einsum("abM,qb->qaM", tensor, c[factors.ls[-1]], precision="highest")
+                left = table(CoupledFactors(factors.ls[:-1], factors.path[:-1]))
+                values = jnp.einsum("pa,qaM->pqM", left, right, precision="highest")
+                found[factors] = values.reshape(len(left) * len(right), 2 * L + 1)
+            return found[factors]
+
+        return {factors: c[factors.L] if len(factors.ls) == 1 else table(factors) for factors in ordered}
+
+    def n_compact_rows(self, n_neighbors: int) -> int:
+        return self.n_features
+
+    def jacobian(self, env: Environment) -> Float[Array, "n_features n 3"]:
+        if self.nu == 2:
+            return power_spectrum_jacobian(self, env)
+        if self.nu == 1 or not self.n_features:
+            return super().jacobian(env)
+        rows = self._rows_by_factors(env) if self.nu == 3 else self._rows_by_sides(env)
+        return rows.reshape(self.n_features, *env.positions.shape)
+
+    def _rows_by_factors(self, env: Environment) -> Float[Array, "n_features k"]:
+        """Compute dF/dr for ν = 3 as the derivative of each factor times the other two, coupled to its l.
+
+        A neighbor adds radial times angular factors g_n h_m to c, and so do its derivatives. Once Σ_m B_m h_m and
+        Σ_m B_m ∂h_m are known, where B is a coupling of two factors, no sum over m is left for triples of channels.
+        """
+        terms, size = single_factor_terms(*self._basis), env.positions.size
+        l_max = self.radial.l_max
+        density = factorize_density(self, env, np.ones(l_max + 1))
+        coupled = self._couple([density.coefficients[l, :, : 2 * l + 1] for l in range(l_max + 1)], terms.partners)
+        (g, dg), h = density.radial_by_coordinate(env.positions), repeat_by_coordinate(density.harmonics)
+        flat = ((l_max + 1) * self.n_channels, size)
+        g, dg = g.reshape(flat), dg.reshape(flat)
+        products = []
+        for l in sorted({partner.L for partner in terms.partners}):
+            both = jnp.concatenate([density.gradients[l, : 2 * l + 1], h[l, : 2 * l + 1]], -1)
+            of_l = jnp.concatenate([coupled[partner] for partner in terms.partners if partner.L == l])
+            if l == 0:
+                # XLA would turn this outer product into a fusion with the concatenation, entry by entry.
+                both, of_l = jnp.pad(both, ((0, 1), (0, 0))), jnp.pad(of_l, ((0, 0), (0, 1)))
+            products.append(jnp.einsum("pm,mk->pk", of_l, both, precision="highest"))
+        table = jnp.concatenate(products)
+        # Rows of Σ_m B_m ∂h_m and of Σ_m B_m h_m alternate.
+        table = table.reshape(2 * table.shape[0], size)
+
+        def rows(factors: Array, others: Array, weights: Array, swapped: Array) -> Array:
+            by_factor = [
+                _take(g, factors[:, k]) * _take(table, 2 * others[:, k])
+                + _take(dg, factors[:, k]) * _take(table, 2 * others[:, k] + 1)
+                for k in range(3)
+            ]
+            return (by_factor[0] + by_factor[2]) * weights[:, None] + by_factor[1] * swapped[:, None]
+
+        found = jnp.zeros_like(table, shape=(self.n_features, size))
+        return _fill_rows(found, 0, rows, terms.factors, terms.others, terms.weights, terms.swapped)
+
+    def _rows_by_sides(self, env: Environment) -> Float[Array, "n_features k"]:
+        """Compute dF/dr for ν > 3 by the product rule for the two sides.
+
+        There are few sides, so that tangents through them cost little.
+        """
+        groups, size = two_sided_terms(self.nu, *self._basis), env.positions.size
+
+        def side_tables(density: Array) -> list[Array]:
+            coupled = self._couple(self.coefficients_by_l(density), (side for group in groups for side in group.tables))
+            return [jnp.concatenate([coupled[side] for side in group.tables]) for group in groups]
+
+        values, push = jax.linearize(side_tables, self.density(env))
+        neighbors = jax.vmap(jax.jacfwd(self.neighbor_density))(env.positions, env.species, env.mask)
+        tangents = jnp.moveaxis(neighbors, 0, -2)
+        slopes = jax.vmap(push, -1, -1)(tangents.reshape(*tangents.shape[:-2], size))
+        found, start = jnp.zeros_like(env.positions, shape=(self.n_features, size)), 0
+        for group, value, slope in zip(groups, values, slopes, strict=True):
+            found = _fill_rows(found, start, _product_rule(value, slope), group.left, group.right, group.weights)
+            start += len(group.weights)
+        order = np.concatenate([group.features for group in groups])
+        return found[np.argsort(order)]
+
+
+class Bispectrum(Correlations):
+    """The bispectrum, ν = 3: Σ_m (l_1 l_2 l_3; m_1 m_2 m_3) c_{q_1 l_1 m_1} c_{q_2 l_2 m_2} c_{q_3 l_3 m_3}.
+
+    It sees three neighbors at a time. Every unordered triple of (species, n, l) is listed once, for all radial channels
+    q = (species, n), weighted so that the norm of the features is that of the full tensor.
+
+    **Arguments:**
+    {density}
+    - `pseudoscalars`: Whether to keep odd l_1 + l_2 + l_3. These features change sign under inversion, so that they are
+        invariant under SO(3) alone.
+
+    **Labels:** (species, n, l) of each factor.
+
+    **Raises:** `BasisError` if the arguments define no basis. `SpeciesError` if `species` names no element, or one
+    twice, or if the number of `weights` differs.
+
+    **Source:** Bartók, Payne, Kondor, Csányi, Phys. Rev. Lett. 104, 136403 (2010).
+    """
+
+    def __init__(
+        self,
+        species: tuple[str | int, ...] | list[str],
+        r_cut: float = 4.0,
+        n_max: int = 8,
+        l_max: int = 6,
+        sigma: float = 0.3,
+        radial: str = "gto",
+        cutoff: AbstractCutoff | None = None,
+        radial_scaling: Willatt2018 | None = None,
+        include_center: bool | float = True,
+        weights: tuple[float, ...] | list[float] | None = None,
+        *,
+        pseudoscalars: bool = False,
+    ) -> None:
+        super().__init__(
+            species, r_cut, n_max, l_max, sigma, radial, cutoff, radial_scaling, include_center, weights,
+            nu=3, pseudoscalars=pseudoscalars,
+        )  # fmt: skip
+
+
+def _product_rule(
+    value: Float[Array, "p M"], slope: Float[Array, "p M k"]
+) -> Callable[[Array, Array, Array], Float[Array, "r k"]]:
+    """Return a function that computes weighted derivatives of Σ_M left_M right_M for some rows of both sides."""
+    n_m, size = slope.shape[1:]
+    flat, d_flat = value.reshape(-1), slope.reshape(slope.shape[0] * n_m, size)
+
+    def rows(left: Array, right: Array, weights: Array) -> Array:
+        total = jnp.zeros((len(weights), size), weights.dtype)
+        for m in range(n_m):
+            i, j = left * n_m + m, right * n_m + m
+            total += _take(flat, i)[:, None] * _take(d_flat, j) + _take(d_flat, i) * _take(flat, j)[:, None]
+        return total * weights[:, None]
+
+    return rows
+
+
+def _fill_rows(
+    found: Float[Array, "f k"], start: int, rows: Callable[..., Float[Array, "r k"]], *arguments: np.ndarray
+) -> Float[Array, "f k"]:
+    """Write `rows(*arguments)` into `found` from row `start` on, in place, some rows of the arguments at a time.
+
+    Without a loop XLA would fuse the products of `rows` into every reader and repeat them there.
+    """
+    n = len(arguments[0])
+    size = ceil(n / max(2, ceil(n / ROWS_AT_A_TIME)))
+    dtypes = [jnp.int32 if np.issubdtype(x.dtype, np.integer) else found.dtype for x in arguments]
+    arrays = [jnp.asarray(x, dtype) for x, dtype in zip(arguments, dtypes, strict=True)]
+
+    def step(i: Array, found: Array) -> Array:
+        # The last step has as many rows as the others, so it may repeat some of the step before.
+        first = jnp.minimum(i * size, n - size)
+        slices = [jax.lax.dynamic_slice_in_dim(x, first, size) for x in arrays]
+        return jax.lax.dynamic_update_slice_in_dim(found, rows(*slices), start + first, 0)
+
+    return jax.lax.fori_loop(0, ceil(n / size), step, found)
+
+
+def _take(table: Float[Array, "n *rest"], index: Array) -> Float[Array, "r *rest"]:
+    return table.at[index].get(mode="promise_in_bounds")
