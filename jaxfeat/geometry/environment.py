@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -12,18 +12,17 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxfeat.errors import GeometryError, SpeciesError
+from jaxfeat.geometry.batch import Batched, infinite_r_cut, on_host
 from jaxfeat.geometry.positions import check_positions
-from jaxfeat.geometry.species import SYMBOLS, atomic_number, atomic_numbers
+from jaxfeat.geometry.species import atomic_number, atomic_numbers
 from jaxfeat.linalg.arrays import concrete_values
 
-Batch = TypeVar("Batch", bound=eqx.Module)
 
-
-class Environment(eqx.Module):
+class Environment(Batched, eqx.Module):
     """A center and its neighbors; with leading axes, a batch of environments padded to one number of neighbors.
 
-    Neighbors come first and padding last. `environments` and `Structure.environments` cut environments from structures
-    and fill the indices. Elsewhere the indices are -1 and the shifts zero.
+    Neighbors come first and padding last. `environments` cuts environments from structures and fills the indices.
+    `Structure.environments` fills all but `structure_index`. Elsewhere indices are -1 and shifts zero.
 
     **Attributes:**
 
@@ -50,6 +49,7 @@ class Environment(eqx.Module):
     r_cut: Float[Array, "*batch"] = None  # type: ignore[assignment]
     neighbor_index: Int[Array, "*batch n"] = None  # type: ignore[assignment]
     neighbor_shift: Int[Array, "*batch n 3"] = None  # type: ignore[assignment]
+    part_name: ClassVar[str] = "neighbor"
 
     def __post_init__(self) -> None:
         given: Any = (self.r_cut, self.neighbor_index, self.neighbor_shift)
@@ -60,8 +60,8 @@ class Environment(eqx.Module):
         self.neighbor_shift = _constant(0, np.shape(self.positions)) if shift is None else shift
 
     @property
-    def batch_shape(self) -> tuple[int, ...]:
-        return self.positions.shape[:-2]
+    def item_name(self) -> str:
+        return "environment"
 
     @property
     def max_neighbors(self) -> int:
@@ -72,25 +72,6 @@ class Environment(eqx.Module):
     def n_neighbors(self) -> Int[Array, "*batch"]:
         """The number of neighbors, without padding."""
         return self.mask.sum(-1)
-
-    def __repr__(self) -> str:
-        return describe(self, "environment", self.mask, "neighbors")
-
-    def __getitem__(self, index: Any) -> Environment:
-        """Take some environments of a batch, as from an array of shape `batch_shape`.
-
-        JAX cannot raise for traced indices. It takes the nearest item if a traced index is out of bounds.
-
-        **Raises:** `GeometryError` for a single environment; `IndexError` for indices out of bounds, and for more
-        indices than the batch has axes.
-        """
-        return take_items(self, "environment", index)
-
-    def __iter__(self) -> Iterator[Environment]:
-        return (self[index] for index in range(len(self)))
-
-    def __len__(self) -> int:
-        return batch_length(self, "environment")
 
     @staticmethod
     def from_neighbors(
@@ -172,85 +153,9 @@ class Environment(eqx.Module):
         mask = concrete_values(self.mask)
         return self if mask is None else self.padded(int(mask.sum(-1).max(initial=0)))
 
-    def with_positions(self, positions: Float[Array, "*batch n 3"]) -> Environment:
-        """Return the same atoms at other positions (Å relative to the center)."""
-        return eqx.tree_at(lambda env: env.positions, self, positions)
-
-
-def infinite_r_cut(shape: tuple[int, ...], dtype: Any) -> Any:
-    """Make the `r_cut` of items whose neighbors are all there are."""
-    return np.full(shape, np.inf, dtype)
-
 
 def _constant(value: int, shape: tuple[int, ...]) -> Any:
     return np.full(shape, value, np.int32)
-
-
-def describe(batch: Any, item: str, mask: Any, parts: str) -> str:
-    """Describe environments or structures in one line, with the number of their `parts` under the mask."""
-    leaves = [mask, batch.r_cut, batch.positions, batch.species, getattr(batch, "center_species", batch.species)]
-    if not all(isinstance(leaf, (np.ndarray, jax.Array)) for leaf in leaves):
-        return eqx.tree_pformat(batch)
-    total = int(np.prod(batch.batch_shape))
-    counted = f"{total} {item}{'' if total == 1 else 's'}"
-    if any(concrete_values(leaf) is None for leaf in leaves):
-        return f"{type(batch).__name__}({counted}, traced)"
-    held, r_cut, _, *species = map(np.asarray, leaves)
-    most = held.sum(-1).max(initial=0)
-    room = f"{'up to ' if batch.batch_shape else ''}{most} {parts if most != 1 else parts[:-1]}"
-    radii = np.unique([r_cut.min(), r_cut.max()]) if total else np.zeros(0)
-    cut = " to ".join("∞" if np.isinf(radius) else f"{radius:g}" for radius in radii)
-    symbols = sorted({SYMBOLS[z] for numbers in species for z in np.unique(numbers) if 0 < z < len(SYMBOLS)})
-    return (
-        f"{type(batch).__name__}({counted}, {room}, r_cut = {cut or 'none'} Å, species {' '.join(symbols) or 'none'})"
-    )
-
-
-def batch_length(batch: Any, item: str) -> int:
-    """Return the length of the first batch axis. **Raises:** `GeometryError` for a single item."""
-    if not batch.batch_shape:
-        raise GeometryError(f"this is one {item}, not a batch: it has no length.")
-    return batch.batch_shape[0]
-
-
-def take_items(batch: Any, item: str, index: Any) -> Any:
-    """Take some items of a batch. **Raises:** `GeometryError` for a single item, `IndexError` as arrays do."""
-    if not batch.batch_shape:
-        raise GeometryError(f"this is one {item}, not a batch: it has nothing to index.")
-    index = _check_index(batch.batch_shape, index)
-    if isinstance(index, (int, np.integer)) and not on_host(batch):
-        return _take_on_device(batch, np.asarray(index))
-    # NumPy returns scalars, which are no arrays, if no axis is left.
-    as_leaf = np.asarray if on_host(batch) else (lambda leaf: leaf)
-    return jax.tree.map(lambda leaf: as_leaf(leaf[index]), batch)
-
-
-def _check_index(shape: tuple[int, ...], index: Any) -> Any:
-    """Restrict an index to the axes of a batch. **Raises:** `IndexError` if it leaves them."""
-    parts = index if isinstance(index, tuple) else (index,)
-    if any(concrete_values(part) is None for part in parts):
-        return index
-    # JAX takes the last item in place of one that is out of bounds. NumPy raises, here for an array without memory.
-    try:
-        np.broadcast_to(np.False_, shape)[index]
-    except IndexError as error:
-        raise IndexError(f"{error}; stay within the batch, whose shape is {shape}.") from None
-    if not any(part is Ellipsis for part in parts):
-        return index
-    n_axes = [np.ndim(part) if np.asarray(part).dtype == bool else part is not None for part in parts]
-    between = [slice(None)] * (len(shape) - sum(n_axes) + 1)
-    return tuple(axis for part in parts for axis in (between if part is Ellipsis else [part]))
-
-
-def concatenate_on_host(batches: Sequence[Environment]) -> Environment:
-    """Concatenate batches of one padded size, whose arrays are NumPy's."""
-    return batches[0] if len(batches) == 1 else jax.tree.map(lambda *leaves: np.concatenate(leaves), *batches)
-
-
-# One program for all leaves: leaf by leaf, JAX would compile one for each shape.
-@eqx.filter_jit
-def _take_on_device(batch: Batch, index: Any) -> Batch:
-    return jax.tree.map(lambda leaf: leaf[index], batch)
 
 
 def _resize(env: Environment, size: int) -> Environment:
@@ -273,8 +178,3 @@ def _stack_leaves(*leaves: Array) -> Array:
     values = [concrete_values(leaf) for leaf in leaves]
     known = [value for value in values if value is not None]
     return jax.device_put(np.stack(known)) if len(known) == len(leaves) else jnp.stack(leaves)
-
-
-def on_host(tree: Any) -> bool:
-    """Tell whether all arrays are NumPy's, so that working on them needs no compiled program."""
-    return all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(tree))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -12,11 +12,12 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxfeat.errors import GeometryError
-from jaxfeat.geometry.environment import Environment, batch_length, describe, infinite_r_cut, take_items
+from jaxfeat.geometry.batch import Batched, infinite_r_cut
+from jaxfeat.geometry.environment import Environment
 from jaxfeat.linalg.arrays import concrete_values
 
 
-class Structure(eqx.Module):
+class Structure(Batched, eqx.Module):
     """Atoms and the neighbors of each center; with leading axes, a batch of structures padded to one size.
 
     `jaxfeat.structures` makes structures from `ase.Atoms`.
@@ -47,6 +48,7 @@ class Structure(eqx.Module):
     neighbor_mask: Bool[Array, "*batch c k"]
     periodic: bool = eqx.field(static=True)
     r_cut: Float[Array, "*batch"] = None  # type: ignore[assignment]
+    part_name: ClassVar[str] = "atom"
 
     def __post_init__(self) -> None:
         given: Any = self.r_cut
@@ -54,25 +56,8 @@ class Structure(eqx.Module):
             self.r_cut = infinite_r_cut(np.shape(self.positions)[:-2], self.positions.dtype)
 
     @property
-    def batch_shape(self) -> tuple[int, ...]:
-        return self.positions.shape[:-2]
-
-    def __repr__(self) -> str:
-        return describe(self, "crystal" if self.periodic else "molecule", self.mask, "atoms")
-
-    def __getitem__(self, index: Any) -> Structure:
-        """Take some structures of a batch, as from an array of shape `batch_shape`. **Raises:** as `Environment`."""
-        return take_items(self, "structure", index)
-
-    def __iter__(self) -> Iterator[Structure]:
-        return (self[index] for index in range(len(self)))
-
-    def __len__(self) -> int:
-        return batch_length(self, "structure")
-
-    def with_positions(self, positions: Float[Array, "*batch n 3"]) -> Structure:
-        """Return the same atoms at other positions (Å), with the same lists of neighbors."""
-        return eqx.tree_at(lambda structure: structure.positions, self, positions)
+    def item_name(self) -> str:
+        return "crystal" if self.periodic else "molecule"
 
     def environments(self) -> Environment:
         """Cut out the environments of the centers, `(..., c)`; differentiable in positions and cell."""

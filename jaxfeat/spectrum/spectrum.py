@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxfeat.geometry.environment import on_host
+from jaxfeat.geometry.batch import on_host
 from jaxfeat.linalg.arrays import concrete_values
 from jaxfeat.spectrum.status import Status
 

@@ -56,10 +56,10 @@ def test_an_index_reaches_no_further_than_the_batch(name):
     np.testing.assert_array_equal(traced, batch.positions[1])
 
 
-def test_a_single_structure_is_no_batch():
+def test_a_single_molecule_is_no_batch():
     single = jaxfeat.structures(MOLECULES[0], 3.0)
     for call in (len, iter, lambda one: one[0]):
-        with pytest.raises(GeometryError, match="this is one structure, not a batch"):
+        with pytest.raises(GeometryError, match="this is one molecule, not a batch"):
             list(call(single))
 
 

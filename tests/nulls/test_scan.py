@@ -9,7 +9,7 @@ from ase.build import bulk, molecule
 
 import jaxfeat
 from jaxfeat import PowerSpectrum
-from jaxfeat.geometry.environment import concatenate_on_host
+from jaxfeat.geometry.batch import concatenate_on_host
 from jaxfeat.nulls import scan as scanning
 from jaxfeat.nulls.explain import explain_environments
 from jaxfeat.spectrum import blocks

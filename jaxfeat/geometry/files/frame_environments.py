@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import equinox as eqx
 import numpy as np
 
+from jaxfeat.geometry.batch import concatenate_on_host
 from jaxfeat.geometry.bounds import BoundsError
 from jaxfeat.geometry.centers import find_centers, indices_of_species, parse_centers
-from jaxfeat.geometry.environment import Environment, concatenate_on_host
+from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.faults import find_cell_fault
 from jaxfeat.geometry.neighbors import ImagesError, cut_environments
 from jaxfeat.geometry.positions import find_coincident_atoms
