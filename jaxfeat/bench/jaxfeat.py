@@ -55,7 +55,7 @@ class Block(NamedTuple):
 
 
 class Jaxfeat:
-    """jaxfeat with a workload. Lists of neighbors are made here, before any clock runs.
+    """jaxfeat with a workload. The constructor makes the lists of neighbors, before any clock runs.
 
     **Attributes:**
 
