@@ -15,7 +15,7 @@ run: .venv/installed
 # All tests run with flags of XLA that shorten compilation, and a few of them again with none, as users do.
 test: .venv/installed-test lint
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -q
-	XLA_FLAGS= $(BIN)/pytest -m as_shipped -q tests/features tests/spectrum tests/nulls tests/test_cli.py
+	XLA_FLAGS= $(BIN)/pytest -m as_shipped -q tests/features tests/spectrum tests/nulls tests/cli
 
 lint: .venv/installed-test
 	$(BIN)/ruff check .

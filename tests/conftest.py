@@ -29,7 +29,7 @@ jax.config.update("jax_enable_compilation_cache", False)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
-LONGEST = ("test_composability.py", "test_experiments.py", "test_classify.py", "test_compare.py", "test_cli.py")
+LONGEST = ("test_composability.py", "test_experiments.py", "test_classify.py", "test_compare.py")
 """Files that workers are to take first (`--no-loadscope-reorder`), so that none is left alone with one in the end."""
 
 

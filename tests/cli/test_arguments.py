@@ -147,12 +147,3 @@ def test_what_ase_keeps_as_a_result_is_an_array_to_displace_along(asked, capsys)
     assert main(["sweep", "displacement", "f.extxyz", "--along", "velocities"]) == 2
     said = " ".join(capsys.readouterr().err.split())
     assert "it holds forces, positions, REF_forces" in said
-
-
-MODULE = """
-import equinox as eqx
-import jaxfeat
-
-class Nearest(jaxfeat.PowerSpectrum):
-    pass
-"""

@@ -1,0 +1,48 @@
+"""Commands that tell what they would compute, or that may compute nothing."""
+
+import math
+import signal
+
+import pytest
+
+from jaxfeat.cli import main
+from jaxfeat.nulls import scan as scanning
+
+
+@pytest.fixture
+def no_scan(monkeypatch):
+    """No scan may start."""
+
+    def fail(*_, **__):
+        raise AssertionError("a scan was started")
+
+    monkeypatch.setattr(scanning, "scan", fail)
+
+
+@pytest.fixture
+def scanned(monkeypatch):
+    """A function of the words of `jaxfeat scan` that returns the featurizer and the batch that would be scanned."""
+    calls = []
+
+    def fake(f, batch, progress, screened):
+        calls.append((f, batch))
+        origin = zip(batch.structure_index.tolist(), batch.center_index.tolist(), strict=True)
+        rest = {"species": "C", "n_neighbors": 0, "sigma": [], "sigma_equilibrated": [], "floor": math.nan,
+                "floor_equilibrated": math.inf, "status": "empty",
+                "null": {"rigid": 0, "symmetry": 0, "incompleteness": 0, "truncation": 0}}  # fmt: skip
+        return [{"structure": structure, "center": center, **rest} for structure, center in origin]
+
+    def ask(*words):
+        assert main(["scan", *map(str, words)]) == 0
+        return calls.pop()
+
+    monkeypatch.setattr(scanning, "scan", fake)
+    return ask
+
+
+@pytest.fixture
+def ctrl_c():
+    """Python's own handler of Ctrl-C, which processes in the background lack."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

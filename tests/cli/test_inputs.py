@@ -1,0 +1,122 @@
+"""Structures and descriptors that options name, and one sentence for what is wrong with them."""
+
+import json
+from pathlib import Path
+
+import ase.io
+import equinox as eqx
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import molecule
+
+import jaxfeat
+from jaxfeat.cli import main
+
+SMALL = ["--n-max", "2", "--l-max", "2"]
+
+
+@pytest.mark.parametrize(
+    "nu, kind", [(1, "RadialSpectrum"), (2, "PowerSpectrum"), (3, "Bispectrum"), (4, "Correlations")]
+)
+def test_the_order_chooses_the_descriptor(scanned, nu, kind):
+    f, _ = scanned("random-methane:1", "--nu", nu, *SMALL)
+    assert type(f) is getattr(jaxfeat, kind)
+    assert f.nu == nu
+
+
+def test_options_reach_the_descriptor(scanned):
+    f, batch = scanned("random-methane:3")
+    assert f.labels == jaxfeat.PowerSpectrum(species=("H", "C")).labels
+    assert (float(f.r_cut), float(f.center_weight), len(batch)) == (4.0, 1.0, 3)
+    f, batch = scanned("random-methane:3", "--radial", "laplacian", "--r-cut", 3.5, "--sigma", 0.4, "--n-max", 3,
+                     "--l-max", 2, "--no-center", "--species", "C", "O", "H", "--centers", "H")  # fmt: skip
+    assert f.labels == jaxfeat.PowerSpectrum(species=("C", "O", "H"), n_max=3, l_max=2).labels
+    assert (float(f.r_cut), float(f.center_weight), len(batch)) == (3.5, 0.0, 12)
+    assert type(f.radial) is type(jaxfeat.PowerSpectrum(species=("C",), radial="laplacian").radial)
+    assert len(scanned("random-methane:3", "--centers", 0, 4)[1]) == 6
+
+
+def test_a_spec_stands_for_all_options(scanned, tmp_path):
+    f = jaxfeat.Bispectrum(("C", "H"), 3.3, 1, 1, radial="laplacian", cutoff=jaxfeat.cutoffs.ShiftedCosine(0.4))
+    path = tmp_path / "f.json"
+    path.write_text(json.dumps(jaxfeat.spec(f)))
+    g, batch = scanned("random-methane:1", "--spec", path, "--plot", tmp_path / "s.png")
+    assert eqx.tree_equal(f, g)
+    assert len(batch) == 1
+    # A carbon's neighbors within its own r_cut, not within that of the options.
+    ase.io.write(tmp_path / "far.xyz", Atoms("CHH", [[0, 0, 0], [0, 0, 3.2], [0, 3.5, 0]]))
+    _, batch = scanned(tmp_path / "far.xyz", "--spec", path, "--centers", "C")
+    assert batch.n_neighbors.tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    "text, words, message",
+    [
+        ({"kind": "PowerSpectrum", "species": ["C", "H"]}, ["--n-max", "8"], "leave out --n-max, or change f.json"),
+        ({"kind": "PowerSpectrum", "species": ["C", "H"]}, ["--no-center", "--r-cut", "4"], "--no-center, --r-cut"),
+        (
+            {"kind": "PowerSpectrum", "species": ["C", "H"], "lmax": 1},
+            [],
+            "f.json: PowerSpectrum has no argument 'lmax'",
+        ),
+        ({"kind": "Stacked", "featurizer": {"kind": "PowerSpectrum", "species": ["C"]}}, [], "describes structures"),
+        ("PowerSpectrum", [], "f.json: a spec names"),
+        (None, [], "f.json: there is no such file"),
+    ],
+)
+def test_a_spec_that_says_nothing_or_not_all(tmp_path, monkeypatch, capsys, no_scan, text, words, message):
+    monkeypatch.chdir(tmp_path)
+    if text is not None:
+        Path("f.json").write_text(json.dumps(text))
+    assert main(["scan", "random-methane:1", "--spec", "f.json", *words]) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["nowhere.xyz"], "nowhere.xyz: there is no such file"),
+        (["empty.xyz"], "empty.xyz is empty"),
+        (["junk.xyz"], "junk.xyz cannot be read"),
+        (["nan.xyz"], "CH4: atom 3 is at"),
+        (["dummy.xyz"], "dummy.xyz cannot be read at frame 0, line 3: X is a ghost or dummy atom"),
+        (["good.xyz", "--r-cut", "-1"], "r_cut is -1.0"),
+        (["good.xyz", "--n-max", "0"], "n_max"),
+        (["good.xyz", "--l-max", "-1"], "l_max"),
+        (["good.xyz", "--l-max", "500"], "l_max"),
+        (["good.xyz", "--sigma", "-1"], "sigma"),
+        (["good.xyz", "--nu", "0"], "nu"),
+        (["good.xyz", "--species", "Xy"], "'Xy' is not a chemical element"),
+        (["good.xyz", "--centers", "N"], "there is no N among the atoms"),
+        (["good.xyz", "--centers", "7"], "no atom 7"),
+        (["good.xyz", "--centers", "-7"], "no atom -7"),
+        (["good.xyz", "--centers", "1", "H"], "'1' is not a chemical element"),
+        (["good.xyz", "--json", "nowhere/s.json"], "there is no folder nowhere"),
+        (["good.xyz", "--json", "."], "is a folder"),
+        (["good.xyz", "--plot", "s.doc"], "names no picture"),
+        (["random-methane:none"], "write random-methane:N"),
+    ],
+)
+def test_bad_input_is_status_two_and_one_sentence(tmp_path, monkeypatch, capsys, no_scan, words, message):
+    monkeypatch.chdir(tmp_path)
+    good = molecule("CH4")
+    ase.io.write("good.xyz", good)
+    Path("empty.xyz").touch()
+    Path("junk.xyz").write_text("Lorem ipsum")
+    Path("dummy.xyz").write_text(Path("good.xyz").read_text().replace("C ", "X "))
+    good.positions[3] = np.nan
+    ase.io.write("nan.xyz", good)
+    assert main(["scan", *words]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("jaxfeat: ")
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
+
+
+def test_species_that_are_not_named_are_bad_input(capsys):
+    assert main(["scan", "random-methane:1", "--species", "H", *SMALL]) == 2
+    assert "species C not among" in capsys.readouterr().err

@@ -1,0 +1,54 @@
+"""The exit status, and what is said on the way out."""
+
+import subprocess
+import sys
+
+import pytest
+
+from jaxfeat.cli import main
+from jaxfeat.nulls import scan as scanning
+
+
+@pytest.mark.parametrize(
+    "error, status, message",
+    [
+        (RuntimeError("the device is gone\nfor good"), 1, "failed: RuntimeError: the device is gone for good"),
+        (MemoryError(), 1, "failed: MemoryError"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+    ],
+)
+def test_failures_have_a_status_and_leave_no_file(tmp_path, monkeypatch, capsys, error, status, message):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(scanning, "scan", fail)
+    (tmp_path / "s.json").write_text("precious")
+    assert main(["scan", "random-methane:1", "--json", str(tmp_path / "s.json")]) == status
+    assert message in capsys.readouterr().err
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("s.json", "precious")]
+
+
+@pytest.mark.parametrize(
+    "words, status",
+    [
+        (["--version"], 0),
+        (["converge", "g2", "--n-max"], 2),
+        (["scan", "--help"], 0),
+        ([], 2),
+        (["scan"], 2),
+        (["scan", "g2", "--nu", "x"], 2),
+    ],
+)
+def test_arguments_are_judged_before_anything_runs(words, status, capsys, no_scan):
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    assert caught.value.code == status
+    assert "jaxfeat" in "".join(capsys.readouterr())
+
+
+def test_the_process_returns_the_status(tmp_path):
+    code = "import sys; from jaxfeat.cli import main; sys.exit(main(sys.argv[1:]))"
+    run = subprocess.run([sys.executable, "-c", code, "scan", str(tmp_path)], capture_output=True, text=True)
+    assert run.returncode == 2
+    assert run.stderr == f"jaxfeat: {tmp_path} is a folder; give a file of structures.\n"
+    assert run.stdout == ""
