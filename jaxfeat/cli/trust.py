@@ -25,11 +25,11 @@ def make_from_spec(spec: Any, arguments: argparse.Namespace) -> Any:
 
     **Raises:** `BasisError` for a class outside jaxfeat without --trust; otherwise as `jaxfeat.from_spec`.
     """
-    from jaxfeat.features.spec import foreign, from_spec, origin
+    from jaxfeat.features.spec import find_module, from_spec, list_unimported_kinds
 
     folder = os.getcwd()
-    for kind in foreign(spec):
-        module, file = kind.partition(":")[0], origin(kind, [folder])
+    for kind in list_unimported_kinds(spec):
+        module, file = kind.partition(":")[0], find_module(kind, [folder])
         if not file:
             raise BasisError(
                 f"kind is {kind!r}, and there is no module {module!r}; install it, or name its folder in PYTHONPATH."

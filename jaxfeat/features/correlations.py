@@ -50,6 +50,7 @@ class Correlations(DensityFeaturizer):
     ring pairs. The number of features grows as (n_channels (l_max + 1))^ν.
 
     **Arguments:**
+
     {density}
     - `nu`: The order ν.
     - `pseudoscalars`: Whether to keep features that change sign under inversion, so that they are invariant under
@@ -254,6 +255,7 @@ class Bispectrum(Correlations):
     q = (species, n), weighted so that the norm of the features is that of the full tensor.
 
     **Arguments:**
+
     {density}
     - `pseudoscalars`: Whether to keep odd l_1 + l_2 + l_3. These features change sign under inversion, so that they are
         invariant under SO(3) alone.

@@ -54,6 +54,7 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
     """Base class of the correlations of the neighbor density.
 
     **Arguments:**
+
     {density}
 
     `r_cut`, `sigma`, the cutoff's width, the radial scaling, `include_center` and `weights` are quantities: they may be
@@ -119,6 +120,19 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
             self.radial.series(radius, width)
         if radius is not None:
             self.cutoff.check(float(radius))
+
+    def __repr__(self) -> str:
+        arrays = self.species, self.r_cut, self.sigma
+        values = [concrete_values(x) for x in arrays if isinstance(x, (np.ndarray, jax.Array))]
+        if [None if x is None else x.ndim for x in values] != [1, 0, 0]:
+            # Traced or stacked quantities have no single number.
+            return super().__repr__()
+        species, r_cut, sigma = map(np.asarray, values)
+        symbols = " ".join(SYMBOLS[number] for number in species if number > 0)
+        radial = next(name for name, basis in RADIAL_BASES.items() if basis is type(self.radial))
+        sizes = ", ".join(f"{name} = {size}" for name, size in self.sizes.items())
+        order = f"ν = {self.nu}, " if "nu" in vars(self) else ""
+        return f"{type(self).__name__}({symbols}, {order}r_cut = {r_cut:g} Å, {sizes}, σ = {sigma:g} Å, {radial})"
 
     def prepared(self) -> DensityFeaturizer:
         if self.series is not None:

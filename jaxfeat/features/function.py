@@ -16,7 +16,7 @@ from jaxfeat.geometry.species import atomic_numbers
 
 
 class FunctionFeaturizer(AbstractFeaturizer):
-    """See `jaxfeat.function`."""
+    """A featurizer that calls a function. Made by `jaxfeat.function`."""
 
     fn: Callable
     nu: int | None = eqx.field(static=True)
@@ -25,6 +25,11 @@ class FunctionFeaturizer(AbstractFeaturizer):
     names: tuple[Label, ...] | None = eqx.field(static=True)
     key: str | None = eqx.field(static=True, default=None)
 
+    def __repr__(self) -> str:
+        name = getattr(self.fn, "__name__", type(self.fn).__name__)
+        count = "" if self.names is None else f", {len(self.names)} features"
+        return f"FunctionFeaturizer({name}, ν = {self.nu}, {self.group}{count})"
+
     @property
     def labels(self) -> tuple[Label, ...]:
         if self.names is None:
@@ -32,9 +37,8 @@ class FunctionFeaturizer(AbstractFeaturizer):
         return self.names
 
     def closure_converted(self, env: Environment) -> FunctionFeaturizer:
-        return eqx.tree_at(
-            lambda f: f.fn, self, eqx.filter_closure_convert(self.fn, env.positions, env.species, env.mask)
-        )
+        converted = eqx.filter_closure_convert(self.fn, env.positions, env.species, env.mask)
+        return eqx.tree_at(lambda f: f.fn, self, converted)
 
     def features(self, env: Environment) -> Float[Array, " n_features"]:
         values = self.fn(env.positions, env.species, env.mask)
@@ -53,27 +57,32 @@ def function(
     labels: Sequence[Label | str] | int | None = None,
     key: str | None = None,
 ) -> FunctionFeaturizer:
-    """Make a featurizer from `fn(positions, species, mask)`.
+    """Make a featurizer of a function `fn(positions, species, mask)`.
+
+    The function must be smooth, and invariant under `group` and under permutations of like neighbors. Padding must not
+    change its result.
 
     **Arguments:**
 
-    - `fn`: positions `(n, 3)` in Å relative to the center, atomic numbers `(n,)` and a mask `(n,)` that is false for
-      padding, whose positions are zero -> features `(d,)`. Smooth, and invariant under `group` and permutations of
-      like neighbors; padding must not change it.
-    - `nu`: its body order, where there is one.
-    - `group`: `"O3"`, or `"SO3"` for features that change under inversion.
-    - `species`: those that it accepts; `None` for all.
-    - `labels`: a label for each feature, or their number.
-    - `key`: a text that stands for this function in a store, such as `"angles, version 2"`. Nothing in Python says
-      whether two functions are the same, so a sweep into a store goes on only if both sweeps name the same key. Change
-      the key whenever the function, or anything that it closes over, changes.
+    - `fn`: A JAX function of the positions `(n, 3)` in Å relative to the center, the atomic numbers `(n,)`, and the
+        mask `(n,)`, which is False for padding. Padding stands at the origin. It returns features `(d,)`.
+    - `nu`: The body order, or `None` if it is unknown. The causes of null directions depend on it.
+    - `group`: `"O3"`, or `"SO3"` if some features change sign under inversion.
+    - `species`: Symbols or atomic numbers that the function accepts, or `None` for all.
+    - `labels`: A label for each feature, or the number of features, or `None`.
+    - `key`: A text that identifies the function in a store, for example `"angles, version 2"`. Python cannot tell
+        whether two functions are the same, so a sweep into a store resumes only if both sweeps name the same key.
+        Change the key when you change the function, or anything that it closes over.
 
-    **Raises:** `BasisError` for a group or order that is none, and for a key that is no text or empty.
+    **Returns:** A featurizer.
+
+    **Raises:** `BasisError` if `group` or `nu` has no such value, or if `key` is no text or blank. `SpeciesError` if
+    `species` names no element.
     """
     if group not in ("O3", "SO3"):
         raise BasisError(f"group is {group!r}; choose 'O3' or 'SO3'.")
     if nu is not None and nu < 1:
-        raise BasisError(f"nu is {nu!r}; the body order must be at least 1, or None where it is not known.")
+        raise BasisError(f"nu is {nu!r}; the body order must be at least 1, or None if it is not known.")
     if key is not None and not (isinstance(key, str) and key.strip()):
         raise BasisError(f"key is {key!r}; give a text that stands for this function alone, or None.")
     if isinstance(labels, int):

@@ -16,6 +16,7 @@ class RadialSpectrum(DensityFeaturizer):
     It sees distances alone. Only l = 0 contributes, whatever `l_max` is.
 
     **Arguments:**
+
     {density}
 
     **Labels:** (species, n).

@@ -28,6 +28,9 @@ class AbstractStructureMap(eqx.Module):
     featurizer: eqx.AbstractVar[AbstractFeaturizer]
     adds_centers: ClassVar[bool] = False
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.featurizer!r})"
+
     @abstractmethod
     def collect(self, rows: Float[Array, "c d *rest"], structure: Structure) -> Float[Array, "n_features *rest"]:
         """Make the structure's features, or their derivatives, from those of each center: `(c, d, ...)` becomes

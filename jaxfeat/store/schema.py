@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.features.spec import identity
+from jaxfeat.features.spec import write_identity
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.nulls.causes import CAUSES
 from jaxfeat.nulls.scan import ScanArrays
@@ -102,7 +102,7 @@ def provenance(f: AbstractFeaturizer) -> dict[str, str]:
     A featurizer without an identity is described by its `repr`, which only a reader can use.
     """
     return {
-        "featurizer": identity(f) or " ".join(repr(f).split()),
+        "featurizer": write_identity(f) or " ".join(repr(f).split()),
         "precision": str(jnp.result_type(float)),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         **versions(),

@@ -11,7 +11,7 @@ from typing import Any
 
 from jaxfeat.errors import ClusterError, GeometryError, ReadError
 from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.features.spec import identity
+from jaxfeat.features.spec import write_identity
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.spectrum.blocks import Progress
 from jaxfeat.store.checks import (
@@ -54,7 +54,7 @@ def sweep_stream(
     origin = {name: stream.origin.get(name) for name in ("input_hash", "r_cut", "centers")}
     attributes = provenance(f) | origin | {"input": stream.name, "command": command, "screened": int(screened)}
     settings = {**attributes, "screened": screened, "chunk": chunk, "positions": positions}
-    settings = {name: settings[name] for name in COMPARED} | {"featurizer": identity(f)}
+    settings = {name: settings[name] for name in COMPARED} | {"featurizer": write_identity(f)}
     journal = Journal(path)
     check_place(path, journal, overwrite)
     with _refusing_unwritable(path):

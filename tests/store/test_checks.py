@@ -13,7 +13,7 @@ from stores import METHANES, F, copy_without, sweep_methanes
 import jaxfeat
 from jaxfeat import PowerSpectrum, frames, sweep
 from jaxfeat.errors import BasisError, ReadError
-from jaxfeat.features.spec import identity
+from jaxfeat.features.spec import write_identity
 from jaxfeat.store import schema
 from jaxfeat.store.journal import Journal
 
@@ -74,9 +74,9 @@ def test_an_interrupted_sweep_of_a_function_without_a_key_promises_no_resumption
 
 def test_an_identity_is_a_spec_or_a_key(tmp_path):
     f = jaxfeat.RadialSpectrum(("C", "H"), n_max=1)
-    assert json.loads(identity(f)) == jaxfeat.spec(f)
-    assert identity(jaxfeat.function(scaled(1.0))) is None
-    keyed = json.loads(identity(jaxfeat.function(scaled(1.0), key="k", species=("C", "H"))))
+    assert json.loads(write_identity(f)) == jaxfeat.spec(f)
+    assert write_identity(jaxfeat.function(scaled(1.0))) is None
+    keyed = json.loads(write_identity(jaxfeat.function(scaled(1.0), key="k", species=("C", "H"))))
     assert (keyed["kind"], keyed["key"], keyed["species"]) == ("function", "k", ["C", "H"])
     with pytest.raises(BasisError, match=r"a function, which no spec holds; make it again with jaxfeat\.function"):
         jaxfeat.from_spec(keyed)

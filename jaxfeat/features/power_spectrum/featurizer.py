@@ -24,6 +24,7 @@ class PowerSpectrum(DensityFeaturizer):
     pairs of different channels have the weight √2, so that the norm of the features is that of the full tensor.
 
     **Arguments:**
+
     {density}
 
     `r_cut`, `sigma`, the cutoff's width, the radial scaling, `include_center` and `weights` may be traced and
