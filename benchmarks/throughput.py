@@ -17,7 +17,7 @@ import jax
 
 import jaxfeat
 from jaxfeat.geometry.batch import concatenate_on_host
-from jaxfeat.spectrum.blocks import spectra_in_blocks
+from jaxfeat.spectrum.driver import spectra_in_blocks
 
 SETTINGS = {"species": ("C", "H"), "n_max": 8, "l_max": 6, "r_cut": 4.0}
 

@@ -14,8 +14,7 @@ from jaxfeat.errors import PrecisionError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.check import check_compatible
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.spectrum.blocks import Progress, blocks_by_shape
-from jaxfeat.spectrum.plan import species_present
+from jaxfeat.spectrum.blocks import Progress, blocks_by_shape, species_present
 
 MIN_PER_PROGRAM = 300
 """Environments of one shape that are worth programs of their own. There is one program for each n_max."""
@@ -67,7 +66,7 @@ def converge(
     records, done = [], 0
     for one, grid in zip(_listed(f), grids, strict=True):
         found: list[BasisResults] = []
-        for block in blocks_by_shape(grid.of(grid.n_max[-1]), host, MIN_PER_PROGRAM):
+        for block in blocks_by_shape(grid.of(grid.n_max[-1]), host, least_of_shape=MIN_PER_PROGRAM):
             found += evaluate_bases(one, grid, block)
             done += len(block.indices)
             if progress is not None:

@@ -74,9 +74,9 @@ def evaluate_bases(f: AbstractFeaturizer, grid: Grid, block: Block) -> list[Basi
     triangles, spectra = [], []
     with one_blas_thread():
         for n_max in grid.n_max:
-            shells = grid.shells(n_max, block.species.shape[1])
-            reduced = _reduce_each_l_max(grid.of(n_max).prepared(), shells.added, block.species, block.environments)
-            spectra.append(jax.tree.map(np.asarray, _spectra(reduced, shells.n_features, block.environments)))
+            shells = grid.shells(n_max, block.present.shape[1])
+            reduced = _reduce_each_l_max(grid.of(n_max).prepared(), shells.added, block.present, block.items)
+            spectra.append(jax.tree.map(np.asarray, _spectra(reduced, shells.n_features, block.items)))
             triangles.append(np.asarray(reduced))
     # (kind, environment, basis, ...), as in `_judge_bases`.
     values = np.stack([np.concatenate([pair[kind].values for pair in spectra], 1) for kind in (0, 1)])
@@ -88,7 +88,7 @@ def evaluate_bases(f: AbstractFeaturizer, grid: Grid, block: Block) -> list[Basi
     for row in np.flatnonzero(usable[: len(block.indices)]):
         own = values[:, row, :, : first.n_values[row, 0]]
         if own.shape[-1]:
-            env = jax.tree.map(lambda leaf, row=row: leaf[row], block.environments)
+            env = jax.tree.map(lambda leaf, row=row: leaf[row], block.items)
             found.append(_judge_bases(f, env, jacobians[row], own, floors[:, row]))
     return found
 

@@ -14,7 +14,8 @@ from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.species import SYMBOLS
 from jaxfeat.nulls.causes import CAUSES
 from jaxfeat.nulls.classify import item_null_space
-from jaxfeat.spectrum.blocks import Progress, spectra_in_blocks
+from jaxfeat.spectrum.blocks import Progress
+from jaxfeat.spectrum.driver import spectra_in_blocks
 
 RARE_CAUSES = ("locality", "other")
 """Causes that a record lists only if it has null directions of them."""

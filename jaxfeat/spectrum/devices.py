@@ -1,4 +1,4 @@
-"""Batches over all devices of a process, a share on each."""
+"""A block shared among all devices of the process."""
 
 from __future__ import annotations
 
@@ -14,42 +14,43 @@ from jax.sharding import PartitionSpec as P
 
 from jaxfeat.linalg.jit import tuned_jit
 
-AXIS = "environment"
+_AXIS = "environment"
 
 
 def n_cores() -> int:
-    """Those that this process may use."""
+    """Count the cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def devices() -> list[jax.Device]:
-    """All that this process has; where JAX has been told a default device, that one."""
+    """List the devices of this process, or only the default device if JAX has been told one."""
     chosen = jax.config.values["jax_default_device"]
     return jax.local_devices() if chosen is None else [chosen]
 
 
-def shared_out(
+def share_among_devices(
     function: Callable[..., Any], over: Sequence[jax.Device], f: Any, batch: tuple[Any, ...], *settings: Any
 ) -> Any:
-    """`function(f, *batch, *settings)`, whose results have the batch first as `batch` has: an equal share on each
-    device.
+    """Compute `function(f, *batch, *settings)` with an equal share of the batch on each device.
 
-    Each device runs the program that one alone would run for a share. Rounding apart, which depends on the size of what
-    is compiled, the result is that of one device.
+    The leading axis of all arrays in `batch` and in the result is that of the batch. Each device runs the program that
+    would compute a share alone. Rounding depends on the size of a compiled program; apart from that, the result is that
+    of one device.
     """
     if len(over) == 1:
         return function(f, *batch, *settings)
-    mesh = Mesh(np.asarray(over), (AXIS,))
-    return _shared_out(function, mesh, f, jax.device_put(batch, NamedSharding(mesh, P(AXIS))), settings)
+    mesh = Mesh(np.asarray(over), (_AXIS,))
+    return _shared(function, mesh, f, jax.device_put(batch, NamedSharding(mesh, P(_AXIS))), settings)
 
 
 @tuned_jit
-def _shared_out(function: Callable[..., Any], mesh: Mesh, f: Any, batch: Any, settings: Any) -> Any:
+def _shared(function: Callable[..., Any], mesh: Mesh, f: Any, batch: Any, settings: Any) -> Any:
     arrays, rest = eqx.partition(f, eqx.is_array)
 
     def share(arrays: Any, batch: Any) -> Any:
         return function(eqx.combine(arrays, rest), *batch, *settings)
 
-    # Loops begin with constants, the same on all devices, and end with what is not, which that check would refuse.
-    alone = jax.shard_map(share, mesh=mesh, in_specs=(P(), P(AXIS)), out_specs=P(AXIS), check_vma=False)
+    # Loops begin with constants, which are the same on all devices, and end with arrays that are not. `check_vma` would
+    # refuse that.
+    alone = jax.shard_map(share, mesh=mesh, in_specs=(P(), P(_AXIS)), out_specs=P(_AXIS), check_vma=False)
     return alone(arrays, batch)

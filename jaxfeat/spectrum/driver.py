@@ -1,29 +1,29 @@
-"""Singular spectra of featurizers and structure maps, by the shortest way to each."""
+"""Singular spectra of one block, or of batches of mixed sizes in blocks, with one certification for both."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import partial
 from math import prod
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int
 
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.check import check_compatible
 from jaxfeat.features.structure_map import AbstractStructureMap
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
-from jaxfeat.linalg.batching import BLOCK_ITEMS, map_blocks, map_blocks_in_two_steps
-from jaxfeat.linalg.jit import tuned_jit
 from jaxfeat.linalg.primitive import inside_transformation
-from jaxfeat.spectrum.plan import chunk_size, species_present
-from jaxfeat.spectrum.reduce import JacobianGram, JacobianRows, reduce_to_gram, reduce_to_rows
-from jaxfeat.spectrum.refine import gram_is_faster, spectra_from_gram
+from jaxfeat.linalg.threads import one_blas_thread
+from jaxfeat.spectrum.blocks import CACHE_FILLS, Block, block_of, blocks_by_shape, species_present
+from jaxfeat.spectrum.compute import compute_spectra
+from jaxfeat.spectrum.devices import devices, share_among_devices
+from jaxfeat.spectrum.plan import Plan, make_plan
 from jaxfeat.spectrum.sizes import check_spectra
-from jaxfeat.spectrum.solve import decompose
 from jaxfeat.spectrum.spectrum import Spectrum
 
 
@@ -34,123 +34,148 @@ def singular_spectrum(
     directions: bool | None = None,
     screened: bool = False,
 ) -> Spectrum:
-    """Singular values and right singular vectors of dF/dr on the non-rigid displacements.
+    """Compute the singular values of the Jacobian dF/dr on the non-rigid displacements.
 
-    Rigid motions (rotations about the fixed center of an environment; translations and rotations of a molecule;
-    translations of a crystal) are projected out in closed form; then QR, then an SVD of R. Where directions are not
-    asked for, of more than five neighbors, and derivatives along a few directions come cheap: large values from JᵀJ, as
-    far as their errors stay well below the floor, and small ones from J on their directions.
+    Rigid motions are projected out in closed form before the decomposition: rotations about the fixed center of an
+    environment, translations and rotations of a molecule, translations of a crystal. The Jacobian is reduced by QR, and
+    the SVD is taken of the triangle. If directions are not wanted and features offer fast derivatives, large values of
+    environments with more than five neighbors come from JᵀJ instead, as far as its errors stay well below the floor,
+    and small values come from J on their own directions.
 
     **Arguments:**
 
-    - `f`: a featurizer with an `Environment`, or a structure map with a `Structure`; single or batched.
-    - `equilibrated`: divide each atom's columns by their joint norm first, which takes out how much the cutoff and
-      the radial basis weigh it. No null space changes. Judge blindness by this one, physics by the raw one.
-    - `directions`: whether to work out right singular vectors, which takes longer; without, none are listed. By default
-      yes, unless `screened`.
-    - `screened`: take the values from JᵀJ, without directions, and certified ones only for those items that have one
-      below the floor of that, about √eps of the largest. `certified` says which, `floor` holds for each.
+    - `f`: The featurizer, or a structure map.
+    - `at`: The environment (for a featurizer) or structure (for a map); one item or a batch of any shape.
+    - `equilibrated`: If True, divide the three columns of each atom by their joint norm first. This removes the weight
+        that the cutoff and the radial basis give to an atom, and changes no null space.
+    - `directions`: If True, compute right singular vectors too, which takes longer. The default is True unless
+        `screened`.
+    - `screened`: If True, take the values from JᵀJ, which is faster. Items with a value below the floor of JᵀJ, about
+        √eps of the largest, get certified values. `certified` tells which these are, and `floor` holds for each item.
 
-    Inside jit, where the shape cannot depend on the positions, k is 3n - 3 for n > 1. A set of n atoms that all lie on
-    a line with the center has one direction more, and that null direction is not listed there: `n_values` counts it.
-    Nor can items be picked there: `screened` certifies none.
+    **Returns:**
 
-    Float32 knows nothing below about 1e-4 of the largest value; `floor` and `status` say so.
+    A `Spectrum` with `values` of shape `(*batch, k)`, descending, in feature units per Å (dimensionless if
+    equilibrated), in the dtype of the positions. In float32, values below about 1e-4 of the largest are unknown;
+    `floor` and `status` say so.
 
-    A singular value has no derivative where it equals another one or vanishes, and a direction has none there either.
-    So spectra are not differentiated: `jaxfeat.log_sensitivity` is, in positions and in the featurizer.
+    Inside jit, shapes cannot depend on positions. There k is 3n - 3 for n > 1 neighbors. If all n atoms lie on a line
+    with the center, there is one direction more; `n_values` counts it, and `values` does not list it. `screened`
+    certifies no item inside jit.
 
-    **Raises:** `GeometryError` where `f` and `at` do not go together, otherwise as the featurizer does;
-    `ValueError` for directions of a screened spectrum, `SizeError` for what does not fit into memory,
-    `DerivativeError` under `jax.grad` and its like.
+    **Raises:** `GeometryError` if `f` and `at` do not go together or an environment was cut at the wrong radius;
+    `SpeciesError` if `at` holds an element that `f` does not know; `SizeError` if the spectra do not fit into memory;
+    `ValueError` if `directions` and `screened` are both True; `DerivativeError` under `jax.grad` and its like, because
+    singular values have no derivatives where they coincide or vanish: `jaxfeat.log_sensitivity` has.
+
+    **Source:** docs/theory, section 1; Pozdnyakov et al., Open Research Europe 1, 126 (2021).
     """
     check_compatible(f, at)
     f = f.prepared()
     if screened and directions:
         raise ValueError("a screened spectrum has values alone; leave out screened or directions.")
     directions = not screened if directions is None else directions
-    if inside_transformation():
-        return _compiled(f, at, equilibrated, False, directions, screened)
-    refined = (screened or not directions) and gram_is_faster(f, at)
-    abreast = BLOCK_ITEMS if refined else chunk_size(f, at, screened)
-    check_spectra(f, at, abreast=abreast, directions=directions, by_gram=refined or screened)
-    if refined:
-        found = _refined(f, species_present(f.environment_featurizer, at), at, equilibrated, screened)
-    else:
-        found = _compiled(f, at, equilibrated, True, directions, screened)
-    if screened or not np.asarray(found.certified).all():
-        found = _with_certified(found, f, at, equilibrated, screened)
-    return _fitted(found)
+    traced = inside_transformation()
+    plan = make_plan(
+        f, at, (equilibrated,), directions=directions, screened=screened, refine=not traced, collinear=not traced
+    )
+    if traced:
+        return compute_spectra(f, None, at, plan)[0]
+    check_spectra(f, at, plan)
+    present = species_present(f.environment_featurizer, at) if plan.route == "refined" else None
+    (found,) = compute_spectra(f, present, at, plan)
+    if plan.route != "rows":
+        found = _certify(found, f, at, plan)
+    return _trim(found)
 
 
-def _with_certified(
-    found: Spectrum,
-    f: AbstractFeaturizer | AbstractStructureMap,
-    at: Environment | Structure,
-    equilibrated: bool,
-    screened: bool,
+class RawAndEquilibrated(NamedTuple):
+    """The raw and the equilibrated spectrum of the same environments, as NumPy arrays, without directions."""
+
+    raw: Spectrum
+    equilibrated: Spectrum
+
+
+def spectra_in_blocks(
+    f: AbstractFeaturizer, batch: Environment, screened: bool = False, chunk_length: int | None = None
+) -> Iterator[tuple[np.ndarray, RawAndEquilibrated]]:
+    """Yield indices into a batch of environments of mixed sizes, and their spectra, block by block.
+
+    Environments that need rows of J come last. If there are several devices, they share each block; singular values are
+    then those of one device within some ten eps of the largest.
+
+    **Arguments:**
+
+    - `f`: A prepared featurizer.
+    - `batch`: Environments, shape `(b,)`.
+    - `screened`: As in `singular_spectrum`.
+    - `chunk_length`: If the batch is a chunk of a stream, the length of all chunks but the last. Chunks then share
+        their programs.
+    """
+    over = devices()[: None if chunk_length else max(len(batch), 1)]
+    blocks = partial(blocks_by_shape, f, chunk_length=chunk_length, n_devices=len(over))
+    uncertain = [np.zeros(0, int)]
+    for block in blocks(batch, screened=screened, cache_fills=CACHE_FILLS):
+        found = RawAndEquilibrated(*_run(f, block, over))
+        again = _needs_rows(found, screened)
+        uncertain.append(block.indices[again])
+        if not again.all():
+            yield block.indices[~again], jax.tree.map(lambda leaf, again=again: leaf[~again], found)
+    indices = np.concatenate(uncertain)
+    if indices.size:
+        rest = jax.tree.map(lambda leaf: np.asarray(leaf)[indices], batch)
+        for block in blocks(rest, by_rows=True, cache_fills=CACHE_FILLS if chunk_length is None else 1):
+            yield indices[block.indices], RawAndEquilibrated(*_run(f, block, over))
+
+
+def _run(
+    f: AbstractFeaturizer | AbstractStructureMap, block: Block, over: Sequence[jax.Device]
+) -> tuple[Spectrum, ...]:
+    """Compute the spectra of a block on some devices, as NumPy arrays without the repeated items at its end."""
+    with one_blas_thread():
+        found = share_among_devices(compute_spectra, over, f, (block.present, block.items), block.plan)
+        return jax.tree.map(lambda leaf: np.asarray(leaf)[: len(block.indices)], found)
+
+
+def _needs_rows(spectra: Sequence[Spectrum], screened: bool) -> np.ndarray:
+    """Tell which items have an uncertified spectrum that should be certified, by way of rows of J.
+
+    JᵀJ tells too little of these items. In screened spectra they are those with a value below its floor.
+    """
+    return np.any([~one.certified & ((one.n_null > 0) | (not screened)) for one in spectra], 0)
+
+
+def _certify(
+    found: Spectrum, f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure, plan: Plan
 ) -> Spectrum:
-    """The spectra, with those that are not certified and should be done again by QR."""
-    n_axes, total = len(at.batch_shape), prod(at.batch_shape)
+    """Replace the spectra of a batch that need rows of J."""
     host = jax.tree.map(np.asarray, found)
-    doubtful = np.flatnonzero(~host.certified & ((host.n_null > 0) | (not screened)))
-    if not doubtful.size:
+    indices = np.flatnonzero(_needs_rows([host], plan.screened))
+    if not indices.size:
         return found
-    host = jax.tree.map(lambda x: x.copy().reshape(total, *x.shape[n_axes:]), host)
-    # Few heights, few compilations: powers of two, and one between each pair of them.
-    above = 2 ** (int(doubtful.size) - 1).bit_length()
-    room = 3 * above // 4 if doubtful.size <= 3 * above // 4 else above
-    picked = np.concatenate([doubtful, np.repeat(doubtful[:1], room - doubtful.size)])
-    items = jax.tree.map(lambda x: np.asarray(x).reshape(total, *x.shape[n_axes:])[picked], at)
-    again = jax.tree.map(np.asarray, _compiled(f, items, equilibrated, True, False, False))
 
-    def put(old: np.ndarray, new: np.ndarray) -> np.ndarray:
-        old[doubtful] = new[: doubtful.size]
-        return old.reshape((*at.batch_shape, *old.shape[1:]))
+    def flat(leaf: Any) -> np.ndarray:
+        return np.asarray(leaf).reshape(prod(at.batch_shape), *leaf.shape[len(at.batch_shape) :])
 
-    return jax.tree.map(jnp.asarray, jax.tree.map(put, host, again))
+    items = jax.tree.map(flat, at)
+    block = block_of(items, indices, make_plan(f, items, plan.scalings, refine=False))
+    (exact,) = _run(f, block, devices()[:1])
 
+    def put(leaf: np.ndarray, of_exact: np.ndarray) -> jax.Array:
+        new = flat(leaf).copy()
+        new[indices] = of_exact
+        return jnp.asarray(new.reshape(leaf.shape))
 
-@tuned_jit
-def _refined(
-    f: AbstractFeaturizer | AbstractStructureMap,
-    subsets: Int[Array, "*b s"] | np.ndarray,
-    at: Environment | Structure,
-    equilibrated: bool,
-    screened: bool,
-) -> Spectrum:
-    def of_batch(batch: tuple[Int[Array, "b s"] | np.ndarray, Environment | Structure]) -> Spectrum:
-        return spectra_from_gram(f, *batch, [equilibrated], screened)[0]
-
-    return map_blocks(of_batch, (subsets, at), len(at.batch_shape))
+    return jax.tree.map(put, host, exact)
 
 
-@tuned_jit
-def _compiled(
-    f: AbstractFeaturizer | AbstractStructureMap,
-    at: Environment | Structure,
-    equilibrated: bool,
-    every: bool,
-    directions: bool,
-    screened: bool,
-) -> Spectrum:
-    def reduce(item: Environment | Structure) -> JacobianRows | JacobianGram:
-        return (reduce_to_gram if screened else reduce_to_rows)(f, item)
-
-    def finish(reduced: JacobianRows | JacobianGram, item: Environment | Structure) -> Spectrum:
-        how = {"equilibrated": equilibrated, "collinear": every, "directions": directions}
-        return decompose(reduced, item, f, **how)
-
-    return map_blocks_in_two_steps(reduce, finish, at, len(at.batch_shape), chunk_size(f, at, screened))
+def _trim(spectrum: Spectrum) -> Spectrum:
+    """Cut the axis of values to the most that any item has."""
+    most = int(np.asarray(spectrum.n_values).max(initial=0))
+    return spectrum if most == spectrum.values.shape[-1] else _trim_on_device(spectrum, most)
 
 
-def _fitted(spectrum: Spectrum) -> Spectrum:
-    """Outside jit: as many values as there are."""
-    longest = int(np.asarray(spectrum.n_values).max(initial=0))
-    return spectrum if longest == spectrum.values.shape[-1] else _cut(spectrum, longest)
-
-
-@partial(jax.jit, static_argnames="longest")
-def _cut(spectrum: Spectrum, longest: int) -> Spectrum:
-    kept = spectrum.values[..., :longest], spectrum.directions[..., :longest, :, :]
+@partial(jax.jit, static_argnames="most")
+def _trim_on_device(spectrum: Spectrum, most: int) -> Spectrum:
+    kept = spectrum.values[..., :most], spectrum.directions[..., :most, :, :]
     return eqx.tree_at(lambda s: (s.values, s.directions), spectrum, kept)

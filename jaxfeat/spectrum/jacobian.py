@@ -53,11 +53,11 @@ def jacobian(f: Any, at: Any) -> Float[Array, "*batch d n 3"]:
     return _jacobians(f.prepared(), at)
 
 
-CACHE_BYTES = 4_000_000
+JACOBIANS_TOGETHER_BYTES = 4_000_000
 """Bytes of Jacobians that are computed together in batches of more than three times that size. More of them leave the
 caches on the way. Measured."""
 
-LEAST_TOGETHER = 4
+MIN_JACOBIANS_TOGETHER = 4
 """Environments that are computed together, at least. Measured."""
 
 
@@ -78,7 +78,11 @@ def _n_together(f: Any, at: Environment) -> int:
     one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[len(at.batch_shape) :], x.dtype), at)
     n_features = jax.eval_shape(lambda env: f.features(env), one).size
     one_bytes = max(n_features * 3 * at.max_neighbors * at.positions.dtype.itemsize, 1)
-    return total if total * one_bytes <= 3 * CACHE_BYTES else max(CACHE_BYTES // one_bytes, LEAST_TOGETHER)
+    return (
+        total
+        if total * one_bytes <= 3 * JACOBIANS_TOGETHER_BYTES
+        else max(JACOBIANS_TOGETHER_BYTES // one_bytes, MIN_JACOBIANS_TOGETHER)
+    )
 
 
 def item_jacobian(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure) -> Float[Array, "d n 3"]:

@@ -1,56 +1,84 @@
-"""How a batch is worked on: the room for neighbors, and how many items go side by side."""
+"""The way in which a block of items is computed, chosen from sizes alone."""
 
 from __future__ import annotations
 
-import numpy as np
-from jaxtyping import Int
+from typing import Literal, NamedTuple
 
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.structure_map import AbstractStructureMap
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
+from jaxfeat.linalg.batching import BLOCK_ITEMS
 from jaxfeat.linalg.lanes import MAX_NEIGHBORS_IN_LANES
 
-LANE_BYTES = 2_000_000
-"""Rows of Jacobians that are worked on at a time: about what the caches of a core hold. Measured."""
+MAX_NEIGHBORS_BY_ROWS = {1: MAX_NEIGHBORS_IN_LANES, 2: 16}
+"""Neighbors up to which one or two spectra take less time from rows of J than from JᵀJ. Two spectra, raw and
+equilibrated, share the rows. Measured."""
 
-ALONE_BYTES = 32_000_000
-"""Rows of one Jacobian from which on it is worked on alone: side by side, large ones only take memory."""
+ROWS_TOGETHER_BYTES = 2_000_000
+"""Bytes of rows of Jacobians that are reduced together, about what the caches of a core hold. Measured."""
 
-
-def species_present(f: AbstractFeaturizer, at: Environment | Structure) -> Int[np.ndarray, "*b s"]:
-    """The featurizer's species in each environment, its center among them, or structure, then -1; as many as any of
-    them holds."""
-    species, mask = np.asarray(at.species), np.asarray(at.mask)
-    if isinstance(at, Environment):
-        center = np.asarray(at.center_species)[..., None]
-        species = np.concatenate([species, center], -1)
-        mask = np.concatenate([mask, np.ones_like(center, bool)], -1)
-    if f.species is None or not len(f.species):
-        return np.zeros((*species.shape[:-1], 0), np.int32)
-    known = np.asarray(f.species)
-    # Species by species: NumPy takes ten times as long to reduce an axis that is not the last.
-    present = np.stack([((species == one) & mask).any(-1) for one in known], -1)
-    first = np.sort(np.where(present, np.arange(len(known)), len(known)), -1)
-    most = max(present.sum(-1).max(initial=0), 1)
-    return np.append(known, -1).astype(np.int32)[first[..., :most]]
+ROWS_ALONE_BYTES = 32_000_000
+"""Bytes of rows from which on one Jacobian is reduced alone, because several would only take memory."""
 
 
-def chunk_size(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure, screened: bool) -> int:
-    """Items that are best worked on side by side."""
+class Plan(NamedTuple):
+    """The way in which the spectra of one block are computed. It is hashable, so that it selects a compiled program.
+
+    **Attributes:**
+
+    - `route`: "rows": QR of the rows of J, then an SVD. "gram": the eigenvalues of JᵀJ, which certify nothing.
+        "refined": the eigenvalues of JᵀJ, and the small ones again from derivatives along their directions.
+    - `scalings`: For each spectrum of an item, True if it is equilibrated.
+    - `n_together`: The number of items whose Jacobians are reduced together.
+    - `directions`: True if right singular vectors are computed, which only rows of J allow.
+    - `screened`: True if certified values are wanted only for items that have a value below the floor of JᵀJ.
+    - `collinear`: True if there is room for the additional direction of atoms on a line.
+    """
+
+    route: Literal["rows", "gram", "refined"]
+    scalings: tuple[bool, ...]
+    n_together: int
+    directions: bool = False
+    screened: bool = False
+    collinear: bool = True
+
+
+def make_plan(
+    f: AbstractFeaturizer | AbstractStructureMap,
+    at: Environment | Structure,
+    scalings: tuple[bool, ...],
+    *,
+    directions: bool = False,
+    screened: bool = False,
+    refine: bool = True,
+    collinear: bool = True,
+) -> Plan:
+    """Choose the fastest way to the spectra of a block.
+
+    `at` is the block, or one of its items. If `refine` is False, small values are not computed again.
+    """
+    route: Literal["rows", "gram", "refined"] = "gram" if screened else "rows"
+    if refine and not directions and _gram_is_faster(f, at, len(scalings)):
+        return Plan("refined", scalings, BLOCK_ITEMS, directions, screened, collinear)
+    return Plan(route, scalings, _n_together(f, at, screened), directions, screened, collinear)
+
+
+def _gram_is_faster(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure, n_scalings: int) -> bool:
+    """Tell whether JᵀJ and a few derivatives take less time than rows of J."""
+    if isinstance(f, AbstractStructureMap) and f.adds_centers:
+        return False
+    n = at.max_neighbors if isinstance(at, Environment) else min(at.neighbor.shape[-1], at.positions.shape[-2] - 1)
+    return f.environment_featurizer.has_fast_gram and n > MAX_NEIGHBORS_BY_ROWS[n_scalings]
+
+
+def _n_together(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure, gram: bool) -> int:
+    """Compute the number of items whose Jacobians are best reduced together."""
     n, centers = (at.max_neighbors, 1) if isinstance(at, Environment) else (at.neighbor.shape[-1], at.center.shape[-1])
     if isinstance(at, Structure) and n > MAX_NEIGHBORS_IN_LANES:
-        # Their centers go one by one.
+        # The centers of large structures are computed one by one.
         return 1
-    # JᵀJ comes from a few matrices of its own size.
-    rows, most = (24 * n, 64) if screened else (f.environment_featurizer.n_compact_rows(n), 32)
+    # JᵀJ needs a few matrices of its own size.
+    rows, most = (24 * n, 64) if gram else (f.environment_featurizer.n_compact_rows(n), 32)
     one = max(at.positions.dtype.itemsize * rows * 3 * n, 1)
-    return max(min(max(LANE_BYTES // one, 8 if one < ALONE_BYTES else 1), most) // centers, 1)
-
-
-def room_for_neighbors(n_neighbors: int) -> int:
-    """The padded size for an environment: few sizes, so that a set of mixed sizes compiles a handful of programs."""
-    for step in (1, 2, 4, 8, 16):
-        if n_neighbors <= 4 * step:
-            return max(-(-n_neighbors // step) * step, 1)
-    return -(-n_neighbors // 32) * 32
+    return max(min(max(ROWS_TOGETHER_BYTES // one, 8 if one < ROWS_ALONE_BYTES else 1), most) // centers, 1)

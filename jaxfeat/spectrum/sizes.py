@@ -1,6 +1,6 @@
-"""The memory that Jacobians and spectra take, told from their sizes before anything is traced.
+"""The memory that Jacobians and spectra take, computed from their sizes before anything is traced.
 
-Factors are measured: the peak of a process over the size of the array named, for arrays of 0.1 to 1 GB.
+The numbers of copies are measured: the peak memory of a process over the size of the array, for arrays of 0.1 to 1 GB.
 """
 
 from __future__ import annotations
@@ -12,79 +12,68 @@ from jaxfeat.features.structure_map import AbstractStructureMap
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.memory import check_memory
+from jaxfeat.spectrum.plan import Plan
 
-COPIES = 1.5
-"""Jacobians that are held on the way to one, or to its triangle."""
+JACOBIAN_COPIES = 1.5
+"""Jacobians in memory while one is computed or reduced to a triangle."""
 
-COPIES_OF_NULL = 6
-"""Jacobians that are held on the way to a null space, on the device and on the host."""
+NULL_SPACE_COPIES = 6
+"""Jacobians in memory while a null space is computed, on the device and on the host."""
 
-COPIES_OF_GRAM = 6
-"""Matrices of the size of JᵀJ that are held on the way to its spectrum."""
+GRAM_COPIES = 6
+"""Matrices of the size of JᵀJ in memory while their spectrum is computed."""
 
-LOWER = "lower n_max, l_max, ν or r_cut"
-FEWER = "take a smaller structure or fewer centers, or describe environments (jaxfeat.environments)"
+LOWER_SIZES = "lower n_max, l_max, ν or r_cut"
+FEWER_CENTERS = "take a smaller structure or fewer centers, or describe environments (jaxfeat.environments)"
 
 
 def check_jacobian(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure) -> None:
-    """Raise `SizeError` where the Jacobians of an item or a batch do not fit into memory."""
+    """Raise `SizeError` if the Jacobians of an item or a batch do not fit into memory."""
     n_features = f.environment_featurizer.n_features_if_known
     if n_features is not None:
         n_items = prod(at.batch_shape)
-        cure = f"{LOWER}, or take fewer at a time" if isinstance(at, Environment) else FEWER
-        _check_rows(n_items * COPIES, n_items, _n_rows(at, n_features), at, "Jacobians", cure)
+        cure = f"{LOWER_SIZES}, or take fewer at a time" if isinstance(at, Environment) else FEWER_CENTERS
+        _check_rows(n_items * JACOBIAN_COPIES, n_items, _n_rows(at, n_features), at, "Jacobians", cure)
 
 
 def check_null_space(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure) -> None:
-    """Raise `SizeError` where the null space of one item does not fit into memory."""
+    """Raise `SizeError` if the null space of one item does not fit into memory."""
     n_features = f.environment_featurizer.n_features_if_known
     if n_features is not None:
-        cure = LOWER if isinstance(at, Environment) else FEWER
-        _check_rows(COPIES_OF_NULL, 1, _n_rows(at, n_features), at, "null spaces", cure)
+        cure = LOWER_SIZES if isinstance(at, Environment) else FEWER_CENTERS
+        _check_rows(NULL_SPACE_COPIES, 1, _n_rows(at, n_features), at, "null spaces", cure)
 
 
 def check_spectra(
     f: AbstractFeaturizer | AbstractStructureMap,
     at: Environment | Structure,
-    *,
-    abreast: int,
-    directions: bool = False,
-    by_gram: bool = False,
+    plan: Plan,
 ) -> None:
-    """Raise `SizeError` where the spectra of an item or a batch do not fit into memory.
-
-    **Arguments:**
-
-    - `abreast`: how many items are worked on at a time.
-    - `directions`: whether right singular vectors are kept. `by_gram`: whether values come from JᵀJ.
-    """
-    featurizer, n_items = f.environment_featurizer, prod(at.batch_shape)
+    """Raise `SizeError` if the spectra of an item or a batch, computed as planned, do not fit into memory."""
+    featurizer, n_items, by_gram = f.environment_featurizer, prod(at.batch_shape), plan.route != "rows"
     size, side = at.positions.dtype.itemsize, 3 * at.positions.shape[-2]
-    side_by_side = min(n_items, abreast)
-    squares = side_by_side * COPIES_OF_GRAM if by_gram else side_by_side
-    squares += n_items if directions else 0
-    what = f"spectra in {side:,} coordinates, {side_by_side:,} at a time,"
-    cure = "take fewer at a time, or a smaller r_cut" if isinstance(at, Environment) else FEWER
-    if n_items > 1 and directions:
-        what, cure = (
-            f"spectra in {side:,} coordinates with directions of {n_items:,} items",
-            f"{cure}; or directions=False",
-        )
-    check_memory(squares * size * side**2, what, cure)
-    summed = isinstance(f, AbstractStructureMap) and f.adds_centers
-    if featurizer.n_features_if_known is None or (by_gram and featurizer.has_fast_gram and not summed):
+    n_together = min(n_items, plan.n_together)
+    n_squares = n_together * (GRAM_COPIES if by_gram else 1) + (n_items if plan.directions else 0)
+    what = f"spectra in {side:,} coordinates, {n_together:,} at a time,"
+    cure = "take fewer at a time, or a smaller r_cut" if isinstance(at, Environment) else FEWER_CENTERS
+    if n_items > 1 and plan.directions:
+        what = f"spectra in {side:,} coordinates with directions of {n_items:,} items"
+        cure = f"{cure}; or directions=False"
+    check_memory(n_squares * size * side**2, what, cure)
+    adds_centers = isinstance(f, AbstractStructureMap) and f.adds_centers
+    if featurizer.n_features_if_known is None or (by_gram and featurizer.has_fast_gram and not adds_centers):
         return
-    cure = LOWER if isinstance(at, Environment) else FEWER
-    rows = _n_condensed(f, at)
-    _check_rows(side_by_side * COPIES, side_by_side, rows, at, "spectra, by way of Jacobians", cure)
+    cure = LOWER_SIZES if isinstance(at, Environment) else FEWER_CENTERS
+    rows = _n_compact_rows(f, at)
+    _check_rows(n_together * JACOBIAN_COPIES, n_together, rows, at, "spectra, by way of Jacobians", cure)
 
 
 def _n_rows(at: Environment | Structure, n_features: int) -> int:
     return n_features if isinstance(at, Environment) else at.center.shape[-1] * n_features
 
 
-def _n_condensed(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure) -> int:
-    """Rows that a spectrum is worked out from."""
+def _n_compact_rows(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure) -> int:
+    """Count the rows from which a spectrum is computed."""
     if isinstance(at, Environment):
         return f.environment_featurizer.n_compact_rows(at.max_neighbors)
     n_centers, n_neighbors = at.neighbor.shape[-2:]

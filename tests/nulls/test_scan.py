@@ -1,7 +1,6 @@
 """A scan says of every environment what it would say of it alone."""
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -9,11 +8,11 @@ from ase.build import bulk, molecule
 
 import jaxfeat
 from jaxfeat import PowerSpectrum
-from jaxfeat.geometry.batch import concatenate_on_host
 from jaxfeat.nulls import scan as scanning
 from jaxfeat.nulls.explain import explain_environments
 from jaxfeat.spectrum import blocks
-from jaxfeat.spectrum.refine import SMALL_COUNTS
+from jaxfeat.spectrum.plan import MAX_NEIGHBORS_BY_ROWS
+from jaxfeat.spectrum.refine import MOST_SMALL
 
 F = PowerSpectrum(("H", "C", "O", "N"), n_max=2, l_max=2)
 
@@ -26,7 +25,7 @@ def batch():
 
 
 def test_records_are_those_of_single_environments_in_order(batch, monkeypatch):
-    monkeypatch.setattr(blocks, "WORTH_COMPILING", 4)
+    monkeypatch.setattr(blocks, "LEAST_OF_SHAPE", 4)
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 3e5)
     calls = []
     records = scanning.scan(F, batch, lambda done, total: calls.append((done, total)))
@@ -62,10 +61,10 @@ def test_many_neighbors_have_the_values_of_all_rows(screened):
         atoms.rattle(0.1, seed=seed)
     batch = jaxfeat.environments(frames, 4.6, [0])
     f = PowerSpectrum(("Si",), n_max=8, l_max=8, r_cut=4.6)
-    assert batch.max_neighbors > blocks.NEIGHBORS_FOR_GRAM
+    assert batch.max_neighbors > MAX_NEIGHBORS_BY_ROWS[2]
     found = scanning.scan_arrays(f, batch, screened=screened)
     assert found.certified[0] and (screened or found.certified.all())
-    assert found.null[0].sum() > SMALL_COUNTS[-1] and (found.null[1:].sum(1) == 3).all()
+    assert found.null[0].sum() > MOST_SMALL and (found.null[1:].sum(1) == 3).all()
     for i, jacobian in enumerate(np.asarray(jaxfeat.jacobian(f, batch))):
         n = int(batch.n_neighbors[i])
         columns = jacobian[:, :n]
@@ -113,33 +112,3 @@ def test_functions_are_scanned_too(batch):
     f = jaxfeat.function(lambda r, z, mask: jnp.where(mask, jnp.sum(r**2, -1), 0).sum()[None], nu=1)
     records = scanning.scan(f, batch[:3])
     assert [sum(record["null"].values()) - record["null"]["rigid"] for record in records] == [2, 2, 2]
-
-
-def test_shapes_of_few_members_join_larger_ones():
-    shapes = np.asarray([[1, 2]] * 5 + [[2, 2]] + [[2, 4]] * 2 + [[3, 4]] * 4 + [[4, 1]])
-    merged = blocks._merged(shapes, 4)
-    assert {shape: len(members) for shape, members in merged.items()} == {(1, 2): 5, (3, 4): 7, (4, 1): 1}
-    for shape, members in merged.items():
-        assert (shapes[members] <= np.asarray(shape)).all()
-    assert sorted(np.concatenate(list(merged.values())).tolist()) == list(range(len(shapes)))
-
-
-@pytest.mark.parametrize("n", [0, 1, 3, 5, 9, 17, 26, 33, 70, 200])
-def test_rooms_hold_what_they_must(n):
-    assert n <= blocks.room_for_neighbors(n) <= 1.5 * n + 1
-
-
-def test_a_stream_works_on_few_environments_twice(monkeypatch):
-    f = PowerSpectrum(("C", "H"), 4.0, n_max=2, l_max=1)
-    monkeypatch.setattr(blocks, "_cached", lambda *_: 8)
-    few = jaxfeat.manifolds.random_environments(jax.random.key(0), 5, ["H"] * 2, min_distance=0.0)
-    some = jaxfeat.manifolds.random_environments(jax.random.key(3), 90, ["H"] * 3, min_distance=0.0)
-    many = jaxfeat.manifolds.random_environments(jax.random.key(1), 110, ["H"] * 4, min_distance=0.0)
-    most = jaxfeat.manifolds.random_environments(jax.random.key(2), 397, ["C"] * 6, min_distance=0.0)
-    batch = concatenate_on_host([part.padded(6) for part in (few, some, many, most)])
-    calls = [
-        (len(one.indices), len(one.species)) for one in blocks.blocks_by_shape(f, batch, least=1, fills=16, chunk=512)
-    ]
-    of_some = [(8, 8)] * 11 + [(2, 8)]
-    assert calls == [(128, 128)] * 3 + [(13, 128), (5, 8), *of_some] + [(32, 32)] * 3 + [(14, 32)]
-    assert sum(n for n, _ in calls) == len(batch)

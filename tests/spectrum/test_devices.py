@@ -11,24 +11,24 @@ import jax
 import numpy as np
 jax.config.update("jax_enable_x64", True)
 import jaxfeat
-from jaxfeat.spectrum import blocks
+from jaxfeat.spectrum import driver
 
-shared_out, shares = blocks.shared_out, []
+share_among_devices, shares = driver.share_among_devices, []
 def watched(*call):
-    found = shared_out(*call)
+    found = share_among_devices(*call)
     values = found[0].values
     shares.append([(shard.device.id, shard.data.shape[0]) for shard in values.addressable_shards])
     return found
-blocks.shared_out = watched
+driver.share_among_devices = watched
 
 f = jaxfeat.PowerSpectrum(("C", "H"), n_max=2, l_max=1)
 methanes = jaxfeat.environments(jaxfeat.read("random-methane:70:1").atoms, 4.0, "C")
 # So many neighbors that there is work for LAPACK.
 larger = jaxfeat.manifolds.random_environments(jax.random.key(0), 70, ["H"] * 8, (1, 3), 0.5, "C")
 for batch in methanes, larger:
-    ((indices, found),) = blocks.spectra_in_blocks(f, batch)
+    ((indices, found),) = driver.spectra_in_blocks(f, batch)
     with jax.default_device(jax.local_devices()[0]):
-        ((_, expected),) = blocks.spectra_in_blocks(f, batch)
+        ((_, expected),) = driver.spectra_in_blocks(f, batch)
     assert shares == [[(0, 32), (1, 32), (2, 32), (3, 32)], [(0, 128)]], shares
     shares.clear()
     assert indices.tolist() == list(range(70))
@@ -44,7 +44,7 @@ for batch in methanes, larger:
 
 @pytest.mark.skipif(os.environ.get("JAX_PLATFORMS", "cpu") != "cpu", reason="virtual devices are the CPU's")
 def test_four_devices_find_what_one_finds():
-    """Values within ten eps of the largest, as `chunks` says."""
+    """Values within ten eps of the largest, as `spectra_in_blocks` says."""
     finished = subprocess.run(
         [sys.executable, "-W", "error", "-c", SCRIPT],
         capture_output=True,

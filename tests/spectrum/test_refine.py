@@ -77,7 +77,7 @@ def test_items_with_many_small_values_go_by_all_rows():
         spectrum = jaxfeat.singular_spectrum(g, at, directions=False)
         exact = dense(g, at, int(np.asarray(at.mask).sum()), n_rigid)
         share = refine.MARGIN / LEAST_ROUNDING
-        assert np.sum(exact < exact[0] * share) > refine.SMALL_COUNTS[-1]
+        assert np.sum(exact < exact[0] * share) > refine.MOST_SMALL
         assert np.asarray(spectrum.certified).all()
         np.testing.assert_allclose(spectrum.values, exact, atol=1e-14 * exact[0])
 

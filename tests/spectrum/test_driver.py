@@ -1,4 +1,7 @@
-"""Screened spectra: no value is worse than its floor, and what lies below it is certified."""
+"""The public function: screening, batches, and the way from the call to the first array operation."""
+
+import sys
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -84,3 +87,46 @@ def test_scans_certify_what_is_doubtful_and_find_the_same_causes(batch):
     for one, other in zip(screened, records, strict=True):
         assert np.abs(np.subtract(one["sigma"], other["sigma"])).max() <= one["floor"]
         assert one["certified"] == (one["floor"] < 1.001 * other["floor"])
+
+
+def test_directions_of_a_screened_spectrum_are_refused():
+    assert jaxfeat.singular_spectrum(F, squeezed(0.1), screened=True).directions.shape[0] == 0
+    with pytest.raises(ValueError, match="a screened spectrum has values alone; leave out screened or directions"):
+        jaxfeat.singular_spectrum(F, squeezed(0.1), directions=True, screened=True)
+
+
+def functions_on_the_way(call):
+    """Names of our functions on the stack at the first array operation, and that operation's file."""
+    ours = str(Path(jaxfeat.__file__).parent)
+    arrays = tuple(str(Path(jax.__file__).parent / "_src" / part) for part in ("numpy", "lax"))
+    found = []
+
+    def profile(frame, event, _):
+        if event == "call" and not found and frame.f_code.co_filename.startswith(arrays):
+            while frame is not None:
+                if frame.f_code.co_filename.startswith(ours):
+                    found.append(f"{Path(frame.f_code.co_filename).stem}.{frame.f_code.co_name}")
+                frame = frame.f_back
+
+    before = sys.getprofile()
+    sys.setprofile(profile)
+    try:
+        call()
+    finally:
+        sys.setprofile(before)
+    return found[::-1]
+
+
+@pytest.mark.parametrize("batched", [False, True])
+@pytest.mark.parametrize("how", [{}, {"directions": False}, {"screened": True}], ids=str)
+@pytest.mark.parametrize("n", [4, 7], ids=["by rows", "by JᵀJ"])
+def test_at_most_eight_functions_before_the_first_array_operation(n, how, batched):
+    # Sizes of this test alone, because only a call that compiles goes this way.
+    f = jaxfeat.PowerSpectrum(("C", "H"), n_max=1, l_max=1, r_cut=2.9)
+    positions = np.random.default_rng(0).normal(size=(n, 3))
+    at = Environment.from_neighbors(positions, ["H"] * n, "C")
+    if batched:
+        at = Environment.stack([at] * 11)
+    way = functions_on_the_way(lambda: jaxfeat.singular_spectrum(f, at, **how))
+    assert way[0] == "driver.singular_spectrum", way
+    assert len(way) - 1 <= 8, way

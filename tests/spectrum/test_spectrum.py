@@ -1,0 +1,53 @@
+"""What a `Spectrum` tells of itself."""
+
+import re
+
+import jax
+import numpy as np
+import pytest
+
+import jaxfeat
+from jaxfeat.spectrum.spectrum import Spectrum
+from jaxfeat.spectrum.status import Status
+
+BATCH = Spectrum(
+    values=np.asarray([[2.0, 1.0, 1e-15], [4.0, 0.5, np.nan], [np.nan] * 3]),
+    directions=np.zeros((3, 0, 2, 3)),
+    scale=np.ones((3, 2)),
+    n_values=np.asarray([3, 2, 0]),
+    n_rigid=np.asarray([3, 3, 0]),
+    floor=np.asarray([1e-13, 2e-13, np.nan]),
+    certified=np.ones(3, bool),
+    status=Status(np.asarray([0, 0, 1])),
+)
+
+
+@pytest.mark.parametrize("place", [np.asarray, jax.device_put])
+def test_ratio_and_null_count_of_each_item(place):
+    spectrum = jax.tree.map(place, BATCH)
+    np.testing.assert_allclose(spectrum.ratio, [5e-16, 0.125, np.nan])
+    assert spectrum.n_null.tolist() == [1, 0, 0]
+
+
+def test_a_repr_shows_ranges_and_counts():
+    assert repr(BATCH) == (
+        "Spectrum(batch (3,), up to 3 values, σ_max = 2 to 4 per Å, σ_min/σ_max = 5e-16 to 0.125, "
+        "floor = 1e-13 to 2e-13 per Å, 1 null in 1 items, status: 2 ok, 1 empty)"
+    )
+    one = jax.tree.map(lambda leaf: np.asarray(leaf[1]), BATCH)
+    assert repr(one) == (
+        "Spectrum(2 values, σ_max = 4 per Å, σ_min/σ_max = 0.125, floor = 2e-13 per Å, 0 null, status: ok)"
+    )
+    empty = jax.tree.map(lambda leaf: np.asarray(leaf[2]), BATCH)
+    assert repr(empty) == "Spectrum(0 values, 0 null, status: empty)"
+
+
+def test_a_repr_names_equilibrated_values_and_survives_jit():
+    f = jaxfeat.PowerSpectrum(("C", "H"), n_max=2, l_max=2)
+    env = jaxfeat.Environment.from_neighbors(np.random.default_rng(0).normal(size=(3, 3)), ["H"] * 3, "C")
+    spectrum = jaxfeat.singular_spectrum(f, env, equilibrated=True)
+    assert re.match(r"Spectrum\(6 values, σ_max = [\d.]+ \(equilibrated\), σ_min/σ_max = ", repr(spectrum))
+    seen = []
+    jax.jit(lambda spectrum: seen.append(repr(spectrum)))(spectrum)
+    assert "f64[6]" in seen[0]
+    assert repr(jax.tree.map(lambda _: 0, spectrum)).startswith("Spectrum(")
