@@ -6,7 +6,6 @@ from functools import partial
 from math import log, pi
 from typing import Any, ClassVar
 
-import equinox as eqx
 import numpy as np
 
 from jaxfeat.basis.base import AbstractRadialBasis
@@ -25,8 +24,6 @@ class GTO(AbstractRadialBasis):
     **Source:** Himanen et al., Comput. Phys. Commun. 247, 106949 (2020).
     """
 
-    n_max: int = eqx.field(static=True)
-    l_max: int = eqx.field(static=True)
     name: ClassVar[str] = "gto"
 
     def check(self, r_cut: float, sigma: float) -> None:

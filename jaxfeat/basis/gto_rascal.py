@@ -5,7 +5,6 @@ from __future__ import annotations
 from math import sqrt
 from typing import ClassVar
 
-import equinox as eqx
 import numpy as np
 
 from jaxfeat.basis.lowdin import lowdin
@@ -19,8 +18,6 @@ class GTORascal(AbstractQuadratureBasis):
     `r_cut`, which no list of neighbors contains.
     """
 
-    n_max: int = eqx.field(static=True)
-    l_max: int = eqx.field(static=True)
     name: ClassVar[str] = "gto-rascal"
 
     def shells(self, sharpness: float, outer: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

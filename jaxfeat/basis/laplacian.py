@@ -29,8 +29,6 @@ class Laplacian(AbstractQuadratureBasis):
     **Source:** Bigi et al., J. Chem. Phys. 157, 234101 (2022).
     """
 
-    n_max: int = eqx.field(static=True)
-    l_max: int = eqx.field(static=True)
     name: ClassVar[str] = "laplacian"
     delta: ClassVar[bool] = True
 
