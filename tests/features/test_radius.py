@@ -68,7 +68,7 @@ def test_inside_jit_there_is_a_status():
     batch = jax.tree.map(lambda *leaves: jnp.stack(leaves), near, far, short, given, none)
     status = jax.vmap(lambda env: jaxfeat.singular_spectrum(NO_WINDOW, env, directions=False).status)(batch)
     assert status.names.tolist() == ["ok", "wrong-radius", "wrong-radius", "ok", "unsearchable"]
-    assert jax.vmap(F.reaches)(batch).tolist() == [True, True, False, True, False]
+    assert jax.vmap(F.accepts_radius)(batch).tolist() == [True, True, False, True, False]
 
 
 def test_the_radius_is_taken_from_the_featurizer(tmp_path):
