@@ -58,28 +58,28 @@ def _report(arguments: argparse.Namespace) -> None:
     if arguments.sample < 0:
         raise GeometryError(f"a sample of {arguments.sample} cannot be drawn; draw more, or 0 for all.")
     store = StoreReader(arguments.store)
-    f, lacking = _featurizer(store, arguments)
-    tally = StoreSummary(store.causes)
+    f, lacking = _make_featurizer(store, arguments)
+    summary = StoreSummary(store.causes)
     with progress_bar(f"{store.n_rows} environments", store.n_rows) as progress:
         for columns in store.row_slices():
-            tally.add(columns)
-            progress(tally.total, store.n_rows)
-    if not tally.done:
+            summary.add(columns)
+            progress(summary.total, store.n_rows)
+    if not summary.done:
         raise ReadError(f"{store.path} holds no finished environment yet; report it later in the sweep.")
-    examples = tally.examples()
+    examples = summary.examples()
     exhibits = [Exhibit(example) for example in examples]
-    basis, shown = Advice(missing=lacking or "Left out (--no-advice)."), None
+    advice, shown = Advice(missing=lacking or "Left out (--no-advice)."), None
     if f is not None:
-        exhibits, shown = _exhibits(f, store, examples), viewer()
+        exhibits, shown = _make_exhibits(f, store, examples), viewer()
         if not arguments.no_advice:
-            basis = _basis(f, store, arguments.sample)
+            advice = _advise(f, store, arguments.sample)
     text = page(
         title=Path(str(store.attributes.get("input") or store.path)).name,
         descriptor=store.featurizer_spec(),
         attributes=store.attributes,
-        tally=tally,
+        tally=summary,
         exhibits=exhibits,
-        basis=basis,
+        basis=advice,
         symbols=SYMBOLS,
         made={"report made": datetime.now(UTC).isoformat(timespec="seconds"), "report of": str(store.path)},
         lacking=lacking,
@@ -87,14 +87,14 @@ def _report(arguments: argparse.Namespace) -> None:
     )
     with open_replacement(arguments.output) as file:
         file.write(text.encode())
-    print(f"{arguments.output}: {tally.done} of {tally.total} environments, {len(exhibits)} of them to look at.")
+    print(f"{arguments.output}: {summary.done} of {summary.total} environments, {len(exhibits)} of them shown.")
     if lacking:
         print(lacking)
     if f is not None and shown is None:
         print(MISSING)
 
 
-def _featurizer(store: StoreReader, arguments: argparse.Namespace) -> tuple[AbstractFeaturizer | None, str]:
+def _make_featurizer(store: StoreReader, arguments: argparse.Namespace) -> tuple[AbstractFeaturizer | None, str]:
     """Make the featurizer of the store. If that is impossible, return the reason in a sentence."""
     from jaxfeat.errors import BasisError
     from jaxfeat.features.base import AbstractFeaturizer
@@ -104,11 +104,11 @@ def _featurizer(store: StoreReader, arguments: argparse.Namespace) -> tuple[Abst
     try:
         f = make_from_spec(store.featurizer_spec(), arguments)
     except BasisError as error:
-        return None, f"The featurizer of this store cannot be made again: {error}"
+        return None, f"The featurizer of this store cannot be made: {error}"
     return (f, "") if isinstance(f, AbstractFeaturizer) else (None, "This store is not of environments.")
 
 
-def _exhibits(f: AbstractFeaturizer, store: StoreReader, examples: list[Example]) -> list[Exhibit]:
+def _make_exhibits(f: AbstractFeaturizer, store: StoreReader, examples: list[Example]) -> list[Exhibit]:
     from jaxfeat.geometry.species import SYMBOLS
     from jaxfeat.nulls.examples import make_examples
     from jaxfeat.report.page import Exhibit
@@ -125,18 +125,18 @@ def _exhibits(f: AbstractFeaturizer, store: StoreReader, examples: list[Example]
         neighbors = ", ".join(f"{count} {symbol}" for symbol, count in Counter(symbols).most_common())
         center = SYMBOLS[one.center_species] if one.center_species else ""
         title = f"{center or 'Center'} {example.center} of structure {example.structure}: {neighbors}"
-        moves = [(_name(direction), direction.displacement) for direction in one.directions]
+        moves = [(_name_direction(direction), direction.displacement) for direction in one.directions]
         exhibits.append(Exhibit(example, neighbors, one.cause, scene(title, one.positions, symbols, center, moves)))
     return exhibits
 
 
-def _name(direction: Any) -> str:
+def _name_direction(direction: Any) -> str:
     if direction.cause == "least":
-        return "the one that is seen least"
+        return "the least visible displacement"
     return direction.cause + (f", {direction.number} of {direction.of}" if direction.of > 1 else "")
 
 
-def _basis(f: AbstractFeaturizer, store: StoreReader, size: int) -> Advice:
+def _advise(f: AbstractFeaturizer, store: StoreReader, size: int) -> Advice:
     import numpy as np
 
     from jaxfeat.choose.converge import converge, make_grids
@@ -153,10 +153,10 @@ def _basis(f: AbstractFeaturizer, store: StoreReader, size: int) -> Advice:
         n_max, l_max = (sorted({*default_sizes([f.nu or 1]), mine}) for mine in own)
         n_bases = sum(map(len, make_grids([f], batch, n_max, l_max)))
     except (BasisError, GeometryError) as error:
-        return Advice(missing=f"This could not be worked out: {error}")
-    whose = f"{len(rows)} environments" + (
-        f" of {len(done)}, drawn at random (seed 0)" if len(rows) < len(done) else ""
-    )
+        return Advice(missing=f"The advice could not be computed: {error}")
+    sample = f"{len(rows)} environments"
+    if len(rows) < len(done):
+        sample += f" of {len(done)}, drawn at random (seed 0)"
     with progress_bar(f"{len(rows)} environments, {n_bases} bases", len(rows)) as progress:
         records = converge([f], batch, n_max, l_max, progress)
-    return Advice(records, whose, own)
+    return Advice(records, sample, own)

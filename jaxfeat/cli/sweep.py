@@ -94,16 +94,12 @@ def _make_manifold(arguments: argparse.Namespace) -> AbstractManifold:
         raise ReadError(f"{named} needs no file; leave out {', '.join(arguments.files)}.")
     if named not in FROM_FILES and parse_read_options(**read_options(arguments)) != ReadOptions():
         raise ReadError(f"{named} needs no file; leave out the options of files.")
-    if named == "prl-methane":
-        return manifolds.prl_methane(arguments.sign)
-    if named == "pair":
-        return manifolds.pair(arguments.sign)
-    if named == "ring":
-        return manifolds.ring(arguments.sign)
-    if named == "planar":
-        return manifolds.planar(arguments.neighbors)
-    if named == "equal-radii":
-        return manifolds.equal_radii(arguments.neighbors)
+    pairs: dict[str, Any] = {"prl-methane": manifolds.prl_methane, "pair": manifolds.pair, "ring": manifolds.ring}
+    if named in pairs:
+        return pairs[named](arguments.sign)
+    of_any_size: dict[str, Any] = {"planar": manifolds.planar, "equal-radii": manifolds.equal_radii}
+    if named in of_any_size:
+        return of_any_size[named](arguments.neighbors)
     try:
         return _make_from_files(arguments)
     except (GeometryError, SpeciesError) as error:
@@ -123,26 +119,19 @@ def _make_from_files(arguments: argparse.Namespace) -> AbstractManifold:
     if arguments.family == "interpolation":
         if len(frames) < 2:
             raise ReadError(f"{arguments.files[0]} holds one structure, and interpolation needs two.")
-        return _make_interpolation(arguments, frames)
+        # All atoms of both ends, because an atom may come within the cutoff on the way.
+        ends = [follow_center([frame], float("inf"), arguments.center) for frame in (frames[0], frames[-1])]
+        return manifolds.interpolation(*(end.environments[0] for end in ends))
     arrays = per_atom_arrays(frames[0])
     if arguments.along is None or arguments.along not in arrays:
-        held = ", ".join(name for name, array in arrays.items() if array.shape == (len(frames[0]), 3))
-        raise ReadError(f"name an array of {arguments.files[0]} with --along; it holds {held}.")
+        present = ", ".join(name for name, array in arrays.items() if array.shape == (len(frames[0]), 3))
+        raise ReadError(f"name an array of {arguments.files[0]} with --along; it holds {present}.")
     vectors = arrays[arguments.along]
     if vectors.shape != (len(frames[0]), 3):
-        raise ReadError(f"{arguments.along} has shape {vectors.shape}; a direction has three numbers an atom.")
+        raise ReadError(f"{arguments.along} has shape {vectors.shape}; give an array with three numbers for each atom.")
     found = follow_center(frames[:1], choose_r_cut(arguments), arguments.center)
     moved = vectors[found.neighbors] - vectors[arguments.center]
     return manifolds.displacement(found.environments[0], {"q": moved})
-
-
-def _make_interpolation(arguments: argparse.Namespace, frames: list[Any]) -> AbstractManifold:
-    from jaxfeat import manifolds
-    from jaxfeat.geometry.follow import follow_center
-
-    # All atoms of both ends, because an atom may come within the cutoff on the way.
-    ends = [follow_center([frame], float("inf"), arguments.center).environments[0] for frame in (frames[0], frames[-1])]
-    return manifolds.interpolation(*ends)
 
 
 def _parse_grid(arguments: argparse.Namespace, manifold: AbstractManifold) -> dict[str, Any] | None:

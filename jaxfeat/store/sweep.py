@@ -38,23 +38,11 @@ def sweep(
 @overload
 def sweep(
     f: AbstractFeaturizer,
-    at: Environment,
+    at: Environment | Frames | Iterable[Environment],
     grid: None = None,
     out: str | Path | None = None,
     progress: Progress | None = None,
     *,
-    screened: bool = False,
-) -> Dataset: ...
-
-
-@overload
-def sweep(
-    f: AbstractFeaturizer,
-    at: Environment | Frames | Iterable[Environment],
-    grid: None = None,
-    *,
-    out: str | Path,
-    progress: Progress | None = None,
     screened: bool = False,
     positions: bool | None = None,
     chunk: int | None = None,
