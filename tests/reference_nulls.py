@@ -1,8 +1,7 @@
-"""Null directions by cause, the slow way: nothing here comes from the package but the features themselves.
+"""Null directions by cause, computed slowly and independently of the package but for the features themselves.
 
-Every subspace is the null space of a matrix that is written down without thinking. Complete invariants are those of
-as many neighbors at a time as there are: by the slice theorem, what they do not see is rigid or symmetric. No
-stabilizer is looked for.
+Every subspace is the null space of a matrix that is written down term by term. Features of as many neighbors at a time
+as there are miss rigid and symmetric displacements only (the slice theorem), so no stabilizer is looked for.
 """
 
 import itertools
@@ -12,40 +11,50 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-CLASSES = ("rigid", "symmetry", "incompleteness", "truncation")
+CAUSES = ("rigid", "symmetry", "incompleteness", "truncation")
 
 
 def null_rows(matrix, relative=1e-9):
-    """An orthonormal basis of the null space, in rows."""
+    """Compute an orthonormal basis of the null space, in rows."""
     _, s, vt = np.linalg.svd(matrix)
     return vt[int(np.sum(s > relative * s.max(initial=0))) :]
 
 
 def kernel(positions, species, nu, pseudoscalars):
-    """N_ν from all ordered tuples: values that agree to 1e-7 are one, and their differentials are added."""
+    """N_ν of neighbors about a fixed center, `(k, 3 n)`."""
     n = len(positions)
-    keys, slopes = [], []
-    for t in itertools.product(range(n), repeat=nu):
-        x, value, slope = positions[list(t)], [], []
-        for a, b in itertools.combinations_with_replacement(range(nu), 2):
-            value.append(x[a] @ x[b])
-            slope.append({a: x[b], b: x[a]} if a != b else {a: 2 * x[a]})
-        for a, b, c in itertools.combinations(range(nu), 3) if pseudoscalars else []:
-            value.append(x[a] @ np.cross(x[b], x[c]))
-            slope.append({a: np.cross(x[b], x[c]), b: np.cross(x[c], x[a]), c: np.cross(x[a], x[b])})
-        matrix = np.zeros((len(value), n, 3))
-        for row, gradients in enumerate(slope):
-            for slot, gradient in gradients.items():
-                matrix[row, t[slot]] += gradient
-        keys.append([1e3 * species[k] for k in t] + value)
-        slopes.append(matrix.reshape(len(value), -1))
-    keys, slopes, rows = np.array(keys), np.array(slopes), []
-    left = np.arange(len(keys))
-    while len(left):
-        same = np.abs(keys[left] - keys[left[0]]).max(1) < 1e-7
-        rows.append(slopes[left[same]].sum(0))
-        left = left[~same]
-    return null_rows(np.concatenate(rows))
+    return edge_kernel(positions, [0] * n, range(n), [-1] * n, species, n, nu, pseudoscalars)
+
+
+def edge_kernel(vectors, centers, heads, tails, kinds, n, nu, pseudoscalars):
+    """N_ν of n atoms from all ordered tuples of edges of one center, which lead from atoms `tails` (-1: fixed) to
+    `heads`. Values that agree to 1e-7 are equal, and their differentials are added."""
+    groups = []
+    for center in set(centers):
+        edges = [e for e in range(len(vectors)) if centers[e] == center]
+        for t in itertools.product(edges, repeat=nu):
+            value, gradients = [], []
+            for a, b in itertools.combinations_with_replacement(range(nu), 2):
+                value.append(vectors[t[a]] @ vectors[t[b]])
+                gradients.append([(t[a], vectors[t[b]]), (t[b], vectors[t[a]])])
+            for a, b, c in itertools.combinations(range(nu), 3) if pseudoscalars else []:
+                x, y, z = vectors[[t[a], t[b], t[c]]]
+                value.append(x @ np.cross(y, z))
+                gradients.append([(t[a], np.cross(y, z)), (t[b], np.cross(z, x)), (t[c], np.cross(x, y))])
+            slopes = np.zeros((len(value), n, 3))
+            for row, terms in enumerate(gradients):
+                for edge, gradient in terms:
+                    slopes[row, heads[edge]] += gradient
+                    if tails[edge] >= 0:
+                        slopes[row, tails[edge]] -= gradient
+            kind = [kinds[e] for e in t]
+            for group in groups:
+                if group[0] == kind and np.abs(group[1] - value).max() < 1e-7:
+                    group[2] += slopes
+                    break
+            else:
+                groups.append([kind, np.array(value), slopes])
+    return null_rows(np.concatenate([group[2].reshape(-1, 3 * n) for group in groups]))
 
 
 @eqx.filter_jit
@@ -54,7 +63,7 @@ def _differentiated(f, env):
 
 
 def jacobian_null(f, env):
-    """The null space of J, by differentiating the features as a whole and dividing columns by their norms."""
+    """Compute the null space of J by differentiating all features and dividing columns by their norms."""
     matrix = np.asarray(_differentiated(f, env))[:, np.asarray(env.mask)]
     norms = np.sqrt((matrix**2).sum((0, 2)))
     rows = null_rows((matrix / norms[:, None]).reshape(len(matrix), -1), 1e-11)
@@ -67,9 +76,9 @@ def rigid(positions):
 
 
 def null_counts(f, env):
-    """How many null directions have each cause, for an environment of up to 4 neighbors."""
+    """Count the null directions of each cause, for an environment of up to 4 neighbors."""
     present = np.asarray(env.mask)
-    positions, species = np.asarray(env.positions)[present], np.asarray(env.species)[present]
+    positions, species = np.asarray(env.positions)[present], np.asarray(env.species)[present].tolist()
     chiral = f.group == "SO3"
     chain = [
         rigid(positions),
@@ -80,7 +89,7 @@ def null_counts(f, env):
     for small, large in itertools.pairwise(chain):
         assert np.abs(small - small @ large.T @ large).max(initial=0) < 1e-6
     sizes = [len(space) for space in chain]
-    return dict(zip(CLASSES, np.diff([0, *sizes]).tolist(), strict=True))
+    return dict(zip(CAUSES, np.diff([0, *sizes]).tolist(), strict=True))
 
 
 def rotations_about_origin(x):
@@ -88,7 +97,7 @@ def rotations_about_origin(x):
 
 
 def polished(f, env, steps=12):
-    """The singular point next to `env`: Gauss-Newton on [J v; v·v - 1; Q_rigidᵀ v] = 0 for positions and v."""
+    """Move `env` to the singular point nearby: Gauss-Newton on [J v; v·v - 1; Q_rigidᵀ v] = 0 for positions and v."""
     start = jnp.ravel(env.positions)
     n = start.size
     slope = jax.jacfwd(lambda x: f.features(env.with_positions(x.reshape(-1, 3))))

@@ -1,1 +1,1 @@
-"""Which descriptor for these data."""
+"""The choice of a basis for given data."""

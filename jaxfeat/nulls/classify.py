@@ -121,7 +121,7 @@ def _classify(
     for cause, space in subspaces.items():
         directions[cause], smaller = complement_within(space, smaller), space
 
-    jacobian_gap, jacobian_floor = decomposed.null_values()
+    jacobian_gap, jacobian_floor = decomposed.gap_and_floor()
     raw = decomposed.raw_values()
     atoms = np.asarray(at.mask) if isinstance(at, Structure) else decomposed.reacting
     found = NullSpace(

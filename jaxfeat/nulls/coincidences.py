@@ -49,7 +49,8 @@ class Coincidences:
 
     - `tuples`: `(t, nu)` edges. `clusters`: `(t,)`, the cluster of each tuple, 0 ... `n_clusters` - 1.
     - `spread`: Å, the largest difference of an entry inside a cluster.
-    - `clearance`: Å, the largest difference of an entry between the closest two clusters; infinity for a single one.
+    - `clearance`: Å, the largest difference of an entry between the first tuples of the closest two clusters; infinity
+        if there is one cluster.
     """
 
     tuples: np.ndarray

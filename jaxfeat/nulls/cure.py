@@ -1,4 +1,4 @@
-"""What makes null directions visible: tried, not guessed."""
+"""Cures of null directions, each of which has been tried."""
 
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ class Cure:
         to 4 is known to lift them.
     - `sizes`: The smallest basis sizes at which none is left, for "truncation": `{"l_max": 7}`, or `{"n_max": 9}` if no
         larger l_max lifts them, or both. `None` if no basis that was tried lifts them.
-    - `reason`: What else was found, in words: what lower orders leave, why nothing can be told, or the sensitivities.
+    - `reason`: Other findings in words: the directions that lower orders leave, the reason why nothing can be told, or
+        the sensitivities.
     """
 
     cause: str

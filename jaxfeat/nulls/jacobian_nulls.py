@@ -43,11 +43,11 @@ class DecomposedJacobian:
 
     @property
     def rounding(self) -> float:
-        """The relative norm of columns that is rounding."""
+        """The norm of a neighbor's columns, relative to the largest, below which it is rounding."""
         return _rounding(self.matrix)
 
-    def null_values(self) -> tuple[Gap, float]:
-        """The gap and the floor of the equilibrated singular values, relative to the largest."""
+    def gap_and_floor(self) -> tuple[Gap, float]:
+        """Return the gap and the floor of the equilibrated singular values, relative to the largest."""
         values, floor = self._values(), float(self.spectrum.floor)
         largest = values.max(initial=0.0) or 1.0
         null = values <= floor
@@ -55,7 +55,7 @@ class DecomposedJacobian:
         return (float(gap[0]), float(gap[1])), floor / float(largest)
 
     def null_space(self, rigid: np.ndarray) -> np.ndarray:
-        """The null space of J with the rigid motions, `(k, 3 n)`."""
+        """Span the null space of J with the rigid motions, `(k, 3 n)`."""
         null = self._values() <= float(self.spectrum.floor)
         scaled = self.spectrum.directions[: len(null)][null] / self.spectrum.scale[:, None]
         rows = np.asarray(scaled).reshape(int(null.sum()), rigid.shape[1])
@@ -64,7 +64,7 @@ class DecomposedJacobian:
         return leading_directions(both, len(both))
 
     def raw_values(self) -> np.ndarray:
-        """All singular values of J, descending. Those of rigid motions are zeros at the end."""
+        """Compute all singular values of J, descending. Those of rigid motions are zeros at the end."""
         matrix = self.matrix.reshape(len(self.matrix), -1)
         return robust_svd(np.asarray(np.linalg.qr(matrix, mode="r")) if len(matrix) > matrix.shape[1] else matrix)[1]
 

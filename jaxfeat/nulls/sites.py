@@ -59,7 +59,7 @@ class Site:
 
 @dataclass(frozen=True, eq=False)
 class Sites:
-    """All sites of one environment or structure, as features of a given invariance see them.
+    """The sites of one environment or structure, and the invariance of the features.
 
     - `at`: the environment or structure. `sites`: one for each center.
     - `group`: the rotations that the features are invariant to.
@@ -106,10 +106,11 @@ def list_sites(
     """List the sites of one item. `reacting`, `(n,)` or `(c, k)`: the neighbors that features react to."""
     group: Group = "SO3" if f.environment_featurizer.group == "SO3" else "O3"
     summed = isinstance(f, AbstractStructureMap) and f.adds_centers
-    return Sites(at, _sites(at, reacting), group, summed, tolerance)
+    return Sites(at, split_into_sites(at, reacting), group, summed, tolerance)
 
 
-def _sites(at: Environment | Structure, reacting: np.ndarray) -> list[Site]:
+def split_into_sites(at: Environment | Structure, reacting: np.ndarray) -> list[Site]:
+    """Split one item into its sites. `reacting` is as in `list_sites`."""
     n = at.positions.shape[-2]
     if isinstance(at, Environment):
         members = np.flatnonzero(np.asarray(at.mask) & reacting)

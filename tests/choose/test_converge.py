@@ -1,4 +1,4 @@
-"""The grid says of each basis what `null_space` and `singular_spectrum` say of it alone."""
+"""The records of a grid agree with `null_space` and `singular_spectrum` of each basis alone."""
 
 import sys
 
@@ -6,6 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from null_cases import TETRAHEDRON
 
 import jaxfeat
 from jaxfeat import (
@@ -35,7 +36,6 @@ def directions(n):
     return points / np.linalg.norm(points, axis=1, keepdims=True)
 
 
-TETRAHEDRON = 0.63 * np.array([(1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1)])
 ENVIRONMENTS = {
     "equal radii": methane(1.09 * directions(4)),
     "generic": methane(RNG.uniform(0.8, 1.6, (4, 1)) * directions(4)),
@@ -137,7 +137,7 @@ def test_too_close_to_the_floor_is_ambiguous_and_too_many_neighbors_are_unclassi
     assert (few["unclassified"], few["truncated"], enough["unclassified"]) == (0, 1, 0)  # l_max = 5 sees all
     (blind, *_) = converge(F, Environment.stack([ENVIRONMENTS["incomplete"]]), N_MAX, L_MAX)
     assert (blind["unclassified"], blind["truncated"], blind["incomplete"]) == (1, 0, 0)
-    # What has no null direction needs no cause for it.
+    # An environment without null directions needs no cause.
     monkeypatch.setattr(evaluate, "CLASSIFY_BELOW", 2.0)
     (seen, *_) = converge(F, Environment.stack([ENVIRONMENTS["generic"]]), N_MAX, L_MAX)
     assert (seen["unclassified"], seen["truncated"]) == (0, 0)

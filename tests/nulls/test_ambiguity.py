@@ -1,8 +1,9 @@
-"""Next to exact members of families: right, or ambiguous, and never a wrong cause."""
+"""Next to exact members of families the answer is right or ambiguous, and never a wrong cause."""
 
 import numpy as np
 import pytest
 from ase import Atoms
+from null_cases import TETRAHEDRON
 
 import jaxfeat
 from jaxfeat import Environment, PowerSpectrum, cure, null_space
@@ -12,7 +13,6 @@ POWER = PowerSpectrum(("H",), n_max=4, l_max=6, radial="laplacian")
 SMALL = PowerSpectrum(("H",), n_max=2, l_max=2, radial="laplacian")
 
 OCTAHEDRON = 1.3 * np.concatenate([np.eye(3), -np.eye(3)])
-TETRAHEDRON = 0.63 * np.array([(1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1)])
 
 
 def on_line(heights):
@@ -56,7 +56,7 @@ def counted(found):
 @pytest.mark.parametrize("name", FAMILIES)
 def test_no_member_of_a_family_gets_a_cause_that_is_not_its_own(name):
     """A random displacement leaves no symmetry and no incompleteness, and the basis truncates nothing. From 1e-11 Å on
-    a displacement moves features by more than rounding: the exact member's counts are wrong then."""
+    features move by more than rounding, so the counts of the exact member are wrong."""
     for distance in 10.0 ** np.arange(-11, -1):
         for seed in range(2):
             found = null_space(POWER, disturbed(FAMILIES[name], distance, seed))
@@ -76,7 +76,7 @@ def test_next_to_an_octahedron_no_basis_is_called_too_small():
 
 @pytest.mark.parametrize("distance", [1e-7, 1e-6])
 @pytest.mark.parametrize("heights", [(0.9, -1.2), (1.1, -1.1), (0.9, 1.7, -1.2)])
-def test_rotations_of_atoms_nearly_in_line_are_counted_alike_or_not_at_all(heights, distance):
+def test_rotations_of_atoms_nearly_in_line_are_ambiguous(heights, distance):
     for seed in range(3):
         found = null_space(POWER, disturbed(on_line(heights), distance, seed))
         assert found.status == "ambiguous" and "lie on a line" in found.reason
@@ -90,7 +90,7 @@ def test_a_tolerance_below_the_distance_from_the_line_does_not_settle_it():
 
 
 def test_truncation_next_to_a_symmetric_point_is_still_truncation():
-    """Where a larger basis sees clearly what a small one does not."""
+    """A larger basis clearly sees the directions that the small one does not."""
     env = disturbed(OCTAHEDRON, 1e-3, 0)
     found = null_space(SMALL, env)
     assert found.status == "ok" and set(counted(found)) == {"rigid", "truncation"}

@@ -1,4 +1,4 @@
-"""Every null direction has its one cause: theory, section 2, with real featurizers."""
+"""Every null direction has one cause, with real featurizers."""
 
 import itertools
 
@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from null_cases import LOCI, OCTAHEDRON, PAIR, TETRAHEDRON, coincident, on_locus, rotated
 from reference_nulls import null_counts
 
 import jaxfeat
@@ -32,9 +33,6 @@ POWER = PowerSpectrum(("C", "H", "F"), n_max=4, l_max=6)
 SCALARS = Bispectrum(("C", "H"), n_max=3, l_max=3)
 CHIRAL = Bispectrum(("C", "H"), n_max=3, l_max=3, pseudoscalars=True)
 
-TETRAHEDRON = 0.63 * np.array([(1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1)])
-OCTAHEDRON = 1.56 * np.concatenate([np.eye(3), -np.eye(3)])
-PAIR = (-0.45, 0.95, 0.6, 0.7, 0.5, -0.75, 0.8)
 POLISHED = [
     (-0.48777063708425966, -0.04105166243624777, 0.9744197550325645),
     (0.7473924976272168, -0.5868212574809889, -0.5329918894148965),
@@ -42,17 +40,12 @@ POLISHED = [
     (-0.6960069131298824, 0.8353305226584423, 0.06951534157056456),
 ]
 """`reference_nulls.polished` of the six digits of theory, section 3, for a power spectrum of n_max = 2, l_max = 5."""
-LOCI = {"az": 1, "by": 3, "bz": 4, "cy": 6}
 
 
 def environment(positions, species=None, room=ROOM, center="C"):
     positions = np.asarray(positions, float).reshape(-1, 3)
     species = ["H"] * len(positions) if species is None else species
     return Environment.from_neighbors(positions, species, center).padded(room)
-
-
-def rotated(positions, rng):
-    return positions @ np.linalg.qr(rng.normal(size=(3, 3)))[0]
 
 
 def neighbors(rng, n):
@@ -87,7 +80,7 @@ def check(found, f, at):
 # --- the table of theory.md ---
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize(("f", "chiral"), [(POWER, False), (SCALARS, False), (CHIRAL, True)])
 def test_table(f, chiral, seed):
     rng = np.random.default_rng(seed)
@@ -104,27 +97,17 @@ def test_table(f, chiral, seed):
     assert counted(f, line) == {"rigid": 2, "symmetry": 2}
 
 
-@pytest.mark.parametrize("f", [POWER, CHIRAL])
-def test_what_is_taken_apart_is_the_jacobian_of_all_features(f):
-    """Less the rows of species that are not there, and of padding."""
-    env = environment(TETRAHEDRON, room=4)
-    whole = np.asarray(jaxfeat.jacobian(f, env)).reshape(-1, 12)
-    rows = decompose_jacobian(f, env).matrix.reshape(-1, 12)
-    np.testing.assert_allclose(rows.T @ rows, whole.T @ whole, rtol=0, atol=1e-13 * np.abs(whole.T @ whole).max())
-    assert np.abs(whole @ np.concatenate(list(null_space(f, env).directions.values())).reshape(-1, 12).T).max() < 1e-9
-
-
 def test_radial_spectra_see_distances_alone():
     f = jaxfeat.RadialSpectrum(("C", "H"), n_max=4)
     rng = np.random.default_rng(0)
     assert counted(f, environment(neighbors(rng, 4))) == {"rigid": 3, "incompleteness": 5}
     equal = 1.1 * np.array([(1, 0, 0), (0.28, 0.96, 0), (0, 0.6, 0.8), (-0.6, 0.64, 0.48)])
-    # Only the sum of the four distances is left; the symmetry hides none of it.
+    # Only the sum of the four distances is visible, and no symmetry hides the others.
     assert counted(f, environment(equal)) == {"rigid": 3, "incompleteness": 8}
     assert counted(f, environment(TETRAHEDRON)) == {"rigid": 3, "symmetry": 8}
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("locus", LOCI)
 def test_pair_family_is_incomplete_where_it_coalesces(locus, seed):
     rng = np.random.default_rng(seed)
@@ -136,8 +119,8 @@ def test_pair_family_is_incomplete_where_it_coalesces(locus, seed):
     assert counted(SCALARS, env) == counted(CHIRAL, env) == {"rigid": 3}
 
 
-def test_species_that_differ_lift_what_need_not_be_alike():
-    on = np.where(np.arange(7) == LOCI["cy"], 0.0, PAIR).tolist()
+def test_different_species_lift_directions_of_like_atoms():
+    on = on_locus(LOCI["cy"])
     env = manifolds.pair_family(*on, 1, species=("F", "H", "H", "F")).padded(ROOM)
     assert counted(POWER, env) == {"rigid": 3, "incompleteness": 1}
     env = manifolds.pair_family(*on, 1, species=("H", "H", "H", "F")).padded(ROOM)
@@ -154,7 +137,7 @@ def ring(seed):
 
 
 def waves(nu):
-    """Sums over ν-tuples of random waves in their invariants: as good a basis of order ν as any."""
+    """Sum random waves in the invariants of ν-tuples: a basis of order ν."""
     tuples = np.array(list(itertools.product(range(ROOM), repeat=nu)))
     pairs = list(itertools.combinations_with_replacement(range(nu), 2))
     rng = np.random.default_rng(0)
@@ -179,23 +162,9 @@ def test_isosceles_rings(seed):
 
 def test_fourth_order_correlations_see_all_but_symmetry():
     f = jaxfeat.Correlations(("H",), n_max=2, l_max=2, nu=4)
-    on = np.where(np.arange(7) == LOCI["bz"], 0.0, PAIR).tolist()
+    on = on_locus(LOCI["bz"])
     assert counted(f, manifolds.pair_family(*on, 1, center_species=None)) == {"rigid": 3}
     assert counted(f, environment(TETRAHEDRON, room=4, center=None)) == {"rigid": 3, "symmetry": 8}
-
-
-# --- truncation ---
-
-
-def test_equal_radii_are_truncated_up_to_l_max_4():
-    rng = np.random.default_rng(7)
-    for l_max, truncation in ((4, 1), (5, 0)):
-        f = PowerSpectrum(("C", "H"), n_max=2, l_max=l_max)
-        for _ in range(3):
-            directions = neighbors(rng, 4)
-            directions *= rng.uniform(0.8, 1.5) / np.linalg.norm(directions, axis=1, keepdims=True)
-            found = {"rigid": 3, "truncation": truncation} if truncation else {"rigid": 3}
-            assert counted(f, environment(directions, room=4)) == found
 
 
 def test_the_exact_point_next_to_the_quasi_constant_manifold_is_incomplete_in_every_basis():
@@ -214,25 +183,10 @@ def test_the_exact_point_next_to_the_quasi_constant_manifold_is_incomplete_in_ev
 # --- against an independent answer ---
 
 
-def coincident(seed):
-    """Lattice points, equal radii, mirror images, coalesced pairs; one species or two."""
-    rng = np.random.default_rng(seed)
-    n = int(rng.integers(2, 5))
-    if seed % 4 == 0:
-        lattice = np.array(list(itertools.product([-1, 0, 1], repeat=3)), float)
-        positions = rng.choice(lattice[np.abs(lattice).sum(1) > 0], n, replace=False)
-    elif seed % 4 == 1:
-        positions = neighbors(rng, n)
-        positions /= np.linalg.norm(positions, axis=1, keepdims=True)
-    elif seed % 4 == 2:
-        half = neighbors(rng, (n + 1) // 2)
-        positions = np.concatenate([half, half * [1, 1, -1]])[:n]
-    else:
-        on = np.where(np.arange(7) == rng.choice(list(LOCI.values())), 0.0, PAIR)
-        positions = np.asarray(manifolds.pair_family(*on.tolist(), 1).positions)
-    species = ["H", *rng.choice(["H", "F"] if seed % 3 == 0 else ["H"], len(positions) - 1).tolist()]
+def coincident_environment(seed):
     # With this center every environment holds both species, and one program does for all.
-    return environment(rotated(positions, rng), species, room=4, center="F")
+    positions, species = coincident(seed, most=4)
+    return environment(positions, species, room=4, center="F")
 
 
 REFERENCED = [
@@ -245,7 +199,7 @@ REFERENCED = [
 def test_counts_are_those_of_a_slow_independent_implementation(f):
     seen = set()
     for seed in range(12):
-        env = coincident(seed)
+        env = coincident_environment(seed)
         found = {"rigid": 0, "symmetry": 0, "incompleteness": 0, "truncation": 0, **counted(f, env)}
         assert found == null_counts(f, env), seed
         seen |= {name for name, count in found.items() if count}
@@ -253,9 +207,25 @@ def test_counts_are_those_of_a_slow_independent_implementation(f):
     assert f is not REFERENCED[0] or "truncation" in seen
 
 
+@pytest.mark.parametrize(
+    ("cls", "options"),
+    [(PowerSpectrum, {"n_max": 2, "l_max": 2}), (Bispectrum, {"n_max": 1, "l_max": 2, "pseudoscalars": True})],
+)
+def test_the_decomposed_jacobian_has_the_rows_of_all_features_that_are_not_zero(cls, options):
+    """Rows of absent species, here carbon, are left out. The programs are those of the test above."""
+    wide = cls(("H", "F", "C"), **options)
+    env = environment(TETRAHEDRON, room=4, center="F")
+    whole = np.asarray(jaxfeat.jacobian(wide, env)).reshape(-1, 12)
+    rows = decompose_jacobian(wide, env).matrix.reshape(-1, 12)
+    np.testing.assert_allclose(rows.T @ rows, whole.T @ whole, rtol=0, atol=1e-13 * np.abs(whole.T @ whole).max())
+    assert (
+        np.abs(whole @ np.concatenate(list(null_space(wide, env).directions.values())).reshape(-1, 12).T).max() < 1e-9
+    )
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_classes_are_the_quotients_of_the_filtration(seed):
-    env = coincident(seed)
+    env = coincident_environment(seed)
     n = int(env.mask.sum())
     found = null_space(POWER, env.padded(ROOM))
     upto = {}
@@ -279,11 +249,11 @@ def test_classes_are_the_quotients_of_the_filtration(seed):
 def test_neighbors_out_of_reach_are_a_matter_of_locality():
     near = neighbors(np.random.default_rng(3), 3)
     assert counted(POWER, environment([*near, (0, 0, 4.2)])) == {"rigid": 3, "locality": 3}
-    # All rotations of a planar environment about its center leave the one out of reach behind, as they should not.
+    # The neighbor out of reach must turn with the others in a rigid rotation.
     assert counted(POWER, environment([*TETRAHEDRON, (0, 0, 4.2)])) == {"rigid": 3, "locality": 3, "symmetry": 8}
     away = null_space(POWER, environment([(0, 0, 4.2), (5, 0, 0)]))
     assert away.status == "no-signal" and (away.rigid, away.locality) == (3, 3)
-    # In the tail of the window a neighbor is hardly weighted, and seen.
+    # A neighbor in the tail of the window has a small weight, and is seen.
     tail = null_space(POWER, environment([*near, (0, 0, 3.97)]))
     assert tail.status == "ok" and tail.counts["locality"] == 0
     assert tail.sensitivity[0] < 1e-7 < 1e-5 < tail.sensitivity[1]
@@ -298,13 +268,13 @@ def test_near_a_symmetric_point_the_answer_is_that_there_is_none():
         assert found.status == "ambiguous" and len(found.reason) > 40
         assert found.stabilizer.symbol == "Td"
         assert counted(POWER, symmetrized(near, found.stabilizer)) == {"rigid": 3, "symmetry": 8}
-    # Far enough for the tolerance there is no symmetry, and J sees all of it.
+    # Far outside the tolerance there is no symmetry, and J sees every displacement.
     step = rng.normal(size=(4, 3))
     assert counted(POWER, environment(TETRAHEDRON + 1e-3 * step)) == {"rigid": 3}
 
 
 def test_nearly_singular_points_are_no_singular_points():
-    near = np.where(np.arange(7) == LOCI["cy"], 1e-7, PAIR).tolist()
+    near = on_locus(LOCI["cy"], 1e-7)
     found = null_space(POWER, manifolds.pair_family(*near, 1).padded(ROOM))
     assert found.status == "ambiguous" and found.incompleteness == 1
     assert found.nullity == 3
@@ -330,17 +300,17 @@ def test_statuses_and_refusals():
 
 
 def cosines(positions, species, mask):
-    """Sums over pairs of functions of their dot product alone: of order 2, and not all of it."""
+    """Sum functions of the dot products of pairs. They have order 2, but not the distances."""
     products = positions @ positions.T
     return jnp.stack([jnp.sin(k * products).sum() for k in range(1, 40)])
 
 
 def test_functions_of_declared_and_undeclared_order():
     tetrahedron = environment(TETRAHEDRON, room=4)
-    on = manifolds.pair_family(*np.where(np.arange(7) == LOCI["az"], 0.0, PAIR).tolist(), 1)
+    on = manifolds.pair_family(*on_locus(LOCI["az"]), 1)
     declared, undeclared = (jaxfeat.function(cosines, nu=nu, labels=39) for nu in (2, None))
     assert counted(declared, tetrahedron) == counted(undeclared, tetrahedron) == {"rigid": 3, "symmetry": 8}
-    # The dot product alone, without the distances, is less than order 2 has to offer.
+    # Order 2 sees distances too, so the missing direction is due to truncation.
     assert counted(declared, on) == {"rigid": 3, "incompleteness": 1, "truncation": 1}
     assert counted(undeclared, on) == {"rigid": 3, "other": 2}
 
@@ -350,9 +320,9 @@ def test_orders_beyond_the_kernel_are_squeezed_from_below_or_refused(monkeypatch
     generic = environment(neighbors(np.random.default_rng(0), 4))
     # 64 tuples are too many for order 3; order 2 sees all there is to see, and so does order 3.
     assert counted(SCALARS, generic) == {"rigid": 3}
-    on = np.where(np.arange(7) == LOCI["cy"], 0.0, PAIR).tolist()
+    on = on_locus(LOCI["cy"])
     coalesced = manifolds.pair_family(*on, 1).padded(ROOM)
-    # Nothing is wrong with the geometry, and whoever handles that is not to handle this.
+    # The geometry is sound, so a handler of GeometryError must not catch this.
     assert not issubclass(SizeError, GeometryError)
     with pytest.raises(SizeError, match="item 1: 4 neighbors and nu = 3 make 64 tuples"):
         null_space(SCALARS, Environment.stack([generic, coalesced]))
@@ -404,7 +374,7 @@ MOLECULES = {
         "D*h",
     ),
 }
-SMALL = PowerSpectrum(("C", "H", "O"), n_max=3, l_max=3)
+SMALL = PowerSpectrum(("C", "H", "O"), n_max=2, l_max=2)
 
 
 def structure(positions, r_cut=4.0, centers=None):
@@ -441,11 +411,15 @@ def molecule(positions, species, r_cut=4.0, centers=None):
 
 @pytest.fixture(scope="module")
 def molecules():
-    """Padded to one shape."""
+    """Padded to one shape, so that each lift is compiled once."""
     rng = np.random.default_rng(0)
     singles = [molecule(rotated(np.asarray(x, float), rng) + 3, species) for x, species, *_ in MOLECULES.values()]
+    bend = np.array([(1.0, -0.6, 0), (0, 0, 0), (0.2, 1.3, 0), (-0.9, 1.8, 0.6)])
+    singles.append(molecule(rotated(bend, rng), ["C", "H", "H", "C"], r_cut=1.6))
+    apart = np.concatenate([WATER, rotated(np.asarray(WATER), rng) + 20])
+    singles.append(molecule(apart, ["O", "H", "H"] * 2, r_cut=1.6))
     batch = Structure.stack(singles)
-    return {name: batch[i] for i, name in enumerate(MOLECULES)}
+    return {name: batch[i] for i, name in enumerate([*MOLECULES, "chain", "two waters"])}
 
 
 @pytest.mark.parametrize("name", MOLECULES)
@@ -455,7 +429,7 @@ def test_molecules(name, molecules):
     assert counted(jaxfeat.summed(SMALL), molecules[name]) == together
     summed = null_space(jaxfeat.summed(SMALL), molecules[name])
     assert summed.stabilizer.symbol == symbol
-    # What stacked features do not see, their sums do not.
+    # Sums of features see no more than stacked features.
     n = 3 * molecules[name].positions.shape[0]
     sites = null_space(jaxfeat.stacked(SMALL), molecules[name])
     some, all_ = (np.concatenate([x.directions[c] for c in CAUSES]).reshape(-1, n) for x in (sites, summed))
@@ -463,38 +437,38 @@ def test_molecules(name, molecules):
 
 
 def test_batches_of_structures(molecules):
-    batch = jax.tree.map(lambda *leaves: jnp.stack(leaves), *molecules.values())
+    batch = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(molecules[name] for name in MOLECULES))
     found = null_space(jaxfeat.stacked(SMALL), batch)
     assert [{k: v for k, v in n.counts.items() if v} for n in found] == [entry[2] for entry in MOLECULES.values()]
 
 
-def test_hinges_and_parts_out_of_reach_are_a_matter_of_locality():
-    f = PowerSpectrum(("C", "H", "O"), r_cut=1.6, n_max=3, l_max=3)
-    rng = np.random.default_rng(2)
-    bend = np.array([(1.0, -0.6, 0), (0, 0, 0), (0.2, 1.3, 0), (-0.9, 1.8, 0.6)])
-    # Each center of the chain sees the next ones alone: the torsion is no center's business.
-    chain = molecule(rotated(bend, rng), ["C"] * 4, r_cut=1.6)
+def test_hinges_and_parts_out_of_reach_are_a_matter_of_locality(molecules):
+    f = PowerSpectrum(("C", "H", "O"), r_cut=1.6, n_max=2, l_max=2)
+    # Each center of the chain sees only the next ones, so none sees the torsion.
+    chain = molecules["chain"]
     assert counted(jaxfeat.stacked(f), chain) == {"rigid": 6, "locality": 1}
     (torsion,) = null_space(jaxfeat.stacked(f), chain).directions["locality"]
     distances_ = lambda x: np.linalg.norm(x[:, None] - x, axis=-1)[np.triu_indices(4, 1)]  # noqa: E731
-    x = np.asarray(chain.positions)
+    x, torsion = np.asarray(chain.positions)[:4], torsion[:4]
     slopes = (distances_(x + 1e-6 * torsion) - distances_(x - 1e-6 * torsion)) / 2e-6
     assert np.abs(slopes[[0, 1, 3, 4, 5]]).max() < 1e-8 < 1e-2 < abs(slopes[2])
-    # Two waters that do not see each other move on their own.
-    two = molecule(np.concatenate([WATER, rotated(np.asarray(WATER), rng) + 20]), ["O", "H", "H"] * 2, r_cut=1.6)
-    # Summed, they are congruent and each is symmetric, of which the group of the whole says nothing.
-    apart = null_space(jaxfeat.summed(f), two)
+    # Two waters that do not see each other move on their own. Each is symmetric, and the sums hide the difference
+    # between them, but the stabilizer of both together knows nothing of that.
+    apart = null_space(jaxfeat.summed(f), molecules["two waters"])
     assert apart.counts == {**dict.fromkeys(CAUSES, 0), "rigid": 6, "locality": 6, "other": 4}
 
 
 def test_centers_of_some_atoms_only(molecules):
-    one = eqx.tree_at(lambda s: s.center_mask, molecules["CH4"], jnp.arange(5) == 0)
+    one = eqx.tree_at(lambda s: s.center_mask, molecules["CH4"], jnp.arange(6) == 0)
     assert counted(jaxfeat.stacked(SMALL), one) == counted(jaxfeat.summed(SMALL), one) == {"rigid": 6, "symmetry": 8}
 
 
-def test_symmetrized_molecules():
-    species = ["C", "H", "H", "H", "H"]
-    rough = molecule(np.round(rotated(np.array([(0, 0, 0), *TETRAHEDRON]), np.random.default_rng(4)) + 5, 6), species)
+def rounded(at):
+    return at.with_positions(jnp.round(at.positions, 6))
+
+
+def test_symmetrized_molecules(molecules):
+    rough = rounded(molecules["CH4"])
     assert null_space(jaxfeat.summed(SMALL), rough).status == "ambiguous"
     exact = symmetrized(rough, stabilizer(rough))
     assert np.abs(exact.positions - rough.positions).max() < 1e-6
@@ -503,9 +477,9 @@ def test_symmetrized_molecules():
         symmetrized(environment(TETRAHEDRON), stabilizer(rough))
 
 
-def test_symmetrized_takes_what_null_space_returns():
+def test_symmetrized_takes_what_null_space_returns(molecules):
     rough = np.round(rotated(np.array(TETRAHEDRON), np.random.default_rng(4)), 6)
-    # The last neighbor is out of reach, of no matter to the features and not of the tetrahedron.
+    # The last neighbor is out of reach, so it belongs neither to the features nor to the tetrahedron.
     env = environment([*rough, (0.3, 0.2, 4.5)])
     found = null_space(POWER, env)
     assert found.status == "ambiguous" and found.atoms.tolist() == [True] * 4 + [False] * 3
@@ -513,8 +487,7 @@ def test_symmetrized_takes_what_null_space_returns():
     moved = np.linalg.norm(exact.positions - env.positions, axis=-1)
     assert 0 < moved[:4].max() <= found.stabilizer.residual and not moved[4:].any()
     assert counted(POWER, exact) == {"rigid": 3, "locality": 3, "symmetry": 8}
-    species = ["C", "H", "H", "H", "H"]
-    methane = molecule(np.concatenate([np.zeros((1, 3)), rough]) + 5, species)
+    methane = rounded(molecules["CH4"])
     whole = symmetrized(methane, null_space(jaxfeat.summed(SMALL), methane))
     assert counted(jaxfeat.summed(SMALL), whole) == {"rigid": 6, "symmetry": 8}
     for f, at, message in (

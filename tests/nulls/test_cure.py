@@ -2,13 +2,12 @@
 
 import numpy as np
 import pytest
+from null_cases import TETRAHEDRON, on_locus
 
 import jaxfeat
 from jaxfeat import Cure, Environment, PowerSpectrum, cure, manifolds, null_space
 from jaxfeat.errors import BasisError
 
-TETRAHEDRON = 0.63 * np.array([(1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1)])
-PAIR = np.array((-0.45, 0.95, 0.6, 0.7, 0.5, -0.75, 0.8))
 POWER = PowerSpectrum(("C", "H"), n_max=2, l_max=5)
 
 
@@ -35,8 +34,7 @@ def test_distances_are_lifted_by_radial_functions_alone():
 
 
 def test_the_order_that_lifts_incompleteness():
-    on = np.where(np.arange(7) == 6, 0, PAIR).tolist()
-    assert cure(POWER, manifolds.pair_family(*on, 1)) == {"incompleteness": Cure("incompleteness", 1, order=3)}
+    assert cure(POWER, manifolds.pair_family(*on_locus(6), 1)) == {"incompleteness": Cure("incompleteness", 1, order=3)}
     ring = manifolds.ring_pair(1.2, [0.0, 1.1, -1.1], 0.6, 0.7, 1.3, 1)
     found = cure(POWER, ring)["incompleteness"]
     assert found == Cure("incompleteness", 6, order=4, reason="ν = 3 leaves 1 of 6")

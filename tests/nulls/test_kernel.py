@@ -1,3 +1,5 @@
+"""The complete-basis kernel: theory's table and families, and slow independent answers."""
+
 import itertools
 
 import jax
@@ -5,6 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from ase import Atoms
+from null_cases import OCTAHEDRON, PAIR, TETRAHEDRON, coincident, on_locus, pair_positions, rotated
+from reference_nulls import edge_kernel
+from reference_nulls import kernel as reference_kernel
 
 from jaxfeat import stabilizer, structures
 from jaxfeat.errors import BasisError, GeometryError, PrecisionError, SizeError
@@ -12,13 +17,6 @@ from jaxfeat.geometry.environment import Environment
 from jaxfeat.nulls.kernel import complete_kernel, kernel_of_edges, summed_edges
 
 ORDERS = [(1, False), (2, False), (3, False), (3, True), (4, False)]
-TETRAHEDRON = 0.63 * np.array([(1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1)])
-OCTAHEDRON = 1.56 * np.concatenate([np.eye(3), -np.eye(3)])
-PAIR = (-0.45, 0.95, 0.6, 0.7, 0.5, -0.75, 0.8)
-
-
-def pair_family(ax, az, bx, by, bz, cx, cy):
-    return np.array([(ax, 0, az), (bx, by, bz), (bx, -by, -bz), (cx, cy, 0)])
 
 
 def ring_pair(r, azimuths, psi, z1, z2):
@@ -26,10 +24,6 @@ def ring_pair(r, azimuths, psi, z1, z2):
     upper = np.stack([r * np.cos(p), r * np.sin(p), np.full(3, z1)], axis=1)
     lower = np.stack([r * np.cos(p + psi), r * np.sin(p + psi), np.full(3, -z1)], axis=1)
     return np.concatenate([upper, lower, [(0, 0, z2)]])
-
-
-def rotated(positions, rng):
-    return positions @ np.linalg.qr(rng.normal(size=(3, 3)))[0]
 
 
 def environment(positions, species=None):
@@ -47,71 +41,15 @@ def rigid(positions):
     return np.stack([np.cross(axis, positions).ravel() for axis in np.eye(3)])
 
 
-def flat(kernel):
-    return kernel.directions.reshape(kernel.nullity, -1)
-
-
 def outside(vectors, basis):
     """The largest part of unit-scale rows `vectors` outside the span of orthonormal rows `basis`."""
     return np.abs(vectors - vectors @ basis.T @ basis).max(initial=0.0)
 
 
-def brute_force(vectors, centers, heads, tails, kinds, n, nu, pseudoscalars):
-    """All ordered tuples, compared one by one: theory, section 2, word for word. Null directions (k, 3n)."""
-    entries = []
-    for center in set(centers):
-        edges = [e for e in range(len(vectors)) if centers[e] == center]
-        for t in itertools.product(edges, repeat=nu):
-            value, rows = [], []
-            for a, b in itertools.combinations_with_replacement(range(nu), 2):
-                value.append(vectors[t[a]] @ vectors[t[b]])
-                rows.append({(t[a], 0): vectors[t[b]], (t[b], 1): vectors[t[a]]})
-            for a, b, c in itertools.combinations(range(nu), 3) if pseudoscalars else []:
-                x, y, z = vectors[[t[a], t[b], t[c]]]
-                value.append(x @ np.cross(y, z))
-                rows.append({(t[a], 0): np.cross(y, z), (t[b], 1): np.cross(z, x), (t[c], 2): np.cross(x, y)})
-            matrix = np.zeros((len(rows), n, 3))
-            for k, row in enumerate(rows):
-                for (edge, _), gradient in row.items():
-                    matrix[k, heads[edge]] += gradient
-                    if tails[edge] >= 0:
-                        matrix[k, tails[edge]] -= gradient
-            entries.append(([kinds[e] for e in t], np.array(value), matrix.reshape(len(rows), -1)))
-    groups = []
-    for kind, value, matrix in entries:
-        for group in groups:
-            if group[0] == kind and np.abs(group[1] - value).max() < 1e-7:
-                group[2] += matrix
-                break
-        else:
-            groups.append([kind, value, matrix.copy()])
-    _, s, vt = np.linalg.svd(np.concatenate([g[2] for g in groups]))
-    return vt[np.sum(s > 1e-9 * s[0]) :]
-
-
-def coincident(seed):
-    """Lattice points, equal radii, mirror images: where values coincide without the help of a symmetry."""
-    rng = np.random.default_rng(seed)
-    n = int(rng.integers(2, 6))
-    style = seed % 4
-    if style == 0:
-        lattice = np.array(list(itertools.product([-1, 0, 1], repeat=3)), float)
-        positions = rng.choice(lattice[np.abs(lattice).sum(1) > 0], n, replace=False)
-    elif style == 1:
-        positions = rng.normal(size=(n, 3))
-        positions /= np.linalg.norm(positions, axis=1, keepdims=True)
-    elif style == 2:
-        half = rng.normal(size=((n + 1) // 2, 3))
-        positions = np.concatenate([half, half * [1, 1, -1]])[:n]
-    else:
-        positions = pair_family(*(PAIR * rng.choice([1, 1, 1, 0], 7) + np.array([0, 0, 0, 0, 0, 0, 1e-1])))
-    return positions, rng.choice(["H", "F"], len(positions)).tolist() if seed % 3 == 0 else ["H"] * len(positions)
-
-
 # --- the table and the families of theory.md ---
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(2))
 def test_table(seed):
     rng = np.random.default_rng(seed)
     assert nullities(rng.normal(size=(4, 3))) == (8, 3, 3, 3, 3)
@@ -123,22 +61,22 @@ def test_table(seed):
     assert nullities(line) == (4, 4, 4, 4, 4)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(2))
 def test_pair_family(seed):
     rng = np.random.default_rng(seed)
     parameters = np.array(PAIR) if seed == 0 else rng.uniform(0.3, 1.2, 7) * rng.choice([-1, 1], 7)
-    assert nullities(rotated(pair_family(*parameters), rng))[:3] == (9, 3, 3)
+    assert nullities(rotated(pair_positions(*parameters), rng))[:3] == (9, 3, 3)
     for coalesced in (1, 3, 4, 6):
         member = parameters.copy()
         member[coalesced] = 0
-        positions = rotated(pair_family(*member), rng)
+        positions = rotated(pair_positions(*member), rng)
         assert nullities(positions) == (9, 4, 3, 3, 3)
         assert stabilizer(environment(positions)).symbol == "C1"
         # Only the second and third must be alike.
         assert nullities(positions, ["F", "H", "H", "O"])[1:] == (4, 3, 3, 3)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_isosceles_ring_pairs(seed):
     rng = np.random.default_rng(seed)
     r, a, psi, z1, z2 = (1.2, 1.1, 0.6, 0.7, 1.3) if seed == 0 else rng.uniform(0.5, 1.4, 5)
@@ -169,23 +107,23 @@ def test_six_digits_are_enough_beside_a_singular_point():
 # --- against independent answers ---
 
 
-@pytest.mark.parametrize("seed", range(24))
-def test_brute_force(seed):
-    positions, species = coincident(seed)
-    n = len(positions)
-    for nu, pseudoscalars in ORDERS[: 5 if n <= 3 else 4]:
+@pytest.mark.parametrize("seed", range(12))
+def test_kernels_are_those_of_all_tuples_compared_one_by_one(seed):
+    """Seeds 0 to 11 meet each kind of coincidence with one and with two species."""
+    positions, species = coincident(seed, most=5)
+    for nu, pseudoscalars in ORDERS[: 5 if len(positions) <= 3 else 4]:
         kernel = complete_kernel(environment(positions, species), nu, pseudoscalars)
-        slow = brute_force(positions, [0] * n, range(n), [-1] * n, species, n, nu, pseudoscalars)
+        slow = reference_kernel(positions, species, nu, pseudoscalars)
         assert kernel.nullity == len(slow)
-        assert outside(slow, flat(kernel)) < 1e-9
+        assert outside(slow, kernel.rows) < 1e-9
 
 
 @pytest.mark.parametrize(
     ("positions", "nu", "pseudoscalars"),
     [
-        (pair_family(*PAIR), 2, False),
-        (pair_family(*PAIR[:-1], 0.0), 2, False),
-        (pair_family(*PAIR[:-1], 0.0), 3, False),
+        (pair_positions(*PAIR), 2, False),
+        (pair_positions(*on_locus(6)), 2, False),
+        (pair_positions(*on_locus(6)), 3, False),
         (np.random.default_rng(1).normal(size=(4, 3)) * [1, 1, 0], 3, False),
         (np.random.default_rng(1).normal(size=(4, 3)) * [1, 1, 0], 3, True),
         (TETRAHEDRON, 3, True),
@@ -209,25 +147,25 @@ def test_random_functions_of_the_values_see_all_the_rest(positions, nu, pseudosc
     jacobian = np.asarray(jax.jit(jax.jacfwd(features))(jnp.asarray(positions))).reshape(300, -1)
     kernel = complete_kernel(environment(positions), nu, pseudoscalars)
     s = np.linalg.svd(jacobian, compute_uv=False)
-    assert np.abs(jacobian @ flat(kernel).T).max() < 1e-11 * s[0]
+    assert np.abs(jacobian @ kernel.rows.T).max() < 1e-11 * s[0]
     assert s[-kernel.nullity - 1] > 1e-4 * s[0]
 
 
 # --- what must hold of any kernel ---
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(4))
 def test_filtration_is_nested(seed):
-    positions, species = coincident(seed)
+    positions, species = coincident(seed, most=5)
     env = environment(positions, species)
     previous = np.eye(3 * len(positions))
     for nu in (1, 2, 3, 4):
         kernel = complete_kernel(env, nu)
-        np.testing.assert_allclose(flat(kernel) @ flat(kernel).T, np.eye(kernel.nullity), atol=1e-12)
-        assert outside(flat(kernel), previous) < 1e-9
-        assert outside(rigid(positions), flat(kernel)) < 1e-9
-        assert outside(flat(complete_kernel(env, nu, pseudoscalars=True)), flat(kernel)) < 1e-9
-        previous = flat(kernel)
+        np.testing.assert_allclose(kernel.rows @ kernel.rows.T, np.eye(kernel.nullity), atol=1e-12)
+        assert outside(kernel.rows, previous) < 1e-9
+        assert outside(rigid(positions), kernel.rows) < 1e-9
+        assert outside(complete_kernel(env, nu, pseudoscalars=True).rows, kernel.rows) < 1e-9
+        previous = kernel.rows
 
 
 def rotary_reflections(x, y, z):
@@ -262,7 +200,7 @@ def test_complete_invariants_are_blind_to_symmetry_alone(symbol):
         complement = np.eye(3 * len(positions)) - stabilizer(env, group=group).fixed_projector()
         both = np.concatenate([complement, rigid(positions)])
         kernel = complete_kernel(env, 4, pseudoscalars)
-        assert outside(both, flat(kernel)) < 1e-9
+        assert outside(both, kernel.rows) < 1e-9
         assert np.linalg.matrix_rank(both, tol=1e-8) == kernel.nullity
 
 
@@ -288,17 +226,17 @@ def test_answer_is_independent_of_labels_units_and_orientation():
     shuffle = rng.permutation(7)
     shuffled = complete_kernel(environment(positions[shuffle]), 3, True)
     assert shuffled.n_clusters == kernel.n_clusters
-    assert outside(shuffled.directions[:, np.argsort(shuffle)].reshape(4, -1), flat(kernel)) < 1e-9
+    assert outside(shuffled.directions[:, np.argsort(shuffle)].reshape(4, -1), kernel.rows) < 1e-9
     large = complete_kernel(environment(8 * positions), 3, True, tolerance=8e-5)
     np.testing.assert_allclose(large.singular_values, kernel.singular_values, atol=1e-12)
     assert large.clearance == pytest.approx(kernel.clearance)
     orthogonal = np.linalg.qr(rng.normal(size=(3, 3)))[0]
     turned = complete_kernel(environment(positions @ orthogonal), 3, True)
-    assert outside((turned.directions @ orthogonal.T).reshape(4, -1), flat(kernel)) < 1e-9
+    assert outside((turned.directions @ orthogonal.T).reshape(4, -1), kernel.rows) < 1e-9
 
 
 def test_padding_is_left_out():
-    env = environment(pair_family(*PAIR[:-1], 0.0))
+    env = environment(pair_positions(*on_locus(6)))
     padded = complete_kernel(env.padded(9), 2)
     assert padded.directions.shape == (4, 4, 3)
     np.testing.assert_array_equal(padded.directions, complete_kernel(env, 2).directions)
@@ -355,12 +293,12 @@ def test_summed_features_see_totally_symmetric_vibrations(positions, species, n_
     centered = positions - positions.mean(0)
     motions = np.concatenate([rigid(centered), np.tile(np.eye(3), len(positions))])
     complement = np.eye(size) - stabilizer(structures(Atoms(species, positions), 9.0)).fixed_projector()
-    assert outside(np.concatenate([motions, complement]), flat(kernel)) < 1e-9
+    assert outside(np.concatenate([motions, complement]), kernel.rows) < 1e-9
     assert np.linalg.matrix_rank(np.concatenate([motions, complement]), tol=1e-8) == kernel.nullity
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_summed_brute_force(seed):
+def test_summed_kernels_are_those_of_all_tuples_compared_one_by_one(seed):
     rng = np.random.default_rng(seed)
     positions = [
         np.array([(0, 0, 0), (0, 0.76, 0.59), (0, -0.76, 0.59)]),
@@ -373,9 +311,9 @@ def test_summed_brute_force(seed):
     kinds = [(species[i], species[j]) for i, j in zip(tails, heads, strict=True)]
     for nu, pseudoscalars in ORDERS[:4]:
         kernel = summed_kernel(vectors, tails, heads, species, nu, pseudoscalars)
-        slow = brute_force(vectors, tails, heads, tails, kinds, n, nu, pseudoscalars)
+        slow = edge_kernel(vectors, tails, heads, tails, kinds, n, nu, pseudoscalars)
         assert kernel.nullity == len(slow)
-        assert outside(slow, flat(kernel)) < 1e-9
+        assert outside(slow, kernel.rows) < 1e-9
 
 
 def test_crystals():
@@ -390,7 +328,7 @@ def test_crystals():
     shifted = vectors + 0.2 * (heads - tails)[:, None] * np.array([0.0, 0.0, 1.0])
     kernel = summed_kernel(shifted, tails, heads, ["Cs", "Cl"], 3)
     assert kernel.nullity == 5
-    assert outside(np.tile(np.eye(3), 2) / np.sqrt(2), flat(kernel)) < 1e-12
+    assert outside(np.tile(np.eye(3), 2) / np.sqrt(2), kernel.rows) < 1e-12
 
 
 def test_structure_without_edges_is_free():

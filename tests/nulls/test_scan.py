@@ -1,4 +1,4 @@
-"""A scan says of every environment what it would say of it alone."""
+"""A scan gives each environment the record that it has alone."""
 
 import equinox as eqx
 import jax.numpy as jnp

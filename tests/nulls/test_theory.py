@@ -1,4 +1,4 @@
-"""What theory says of known families: equal pairs, and singular points where and only where their members meet."""
+"""Known families behave as theory says: pairs are equal, and singular only where their members meet."""
 
 import jax
 import numpy as np

@@ -1,7 +1,8 @@
-"""How well a complete basis sees displacements, beside actual features."""
+"""A complete basis sees displacements about as clearly as large bases of features do."""
 
 import numpy as np
 import pytest
+from null_cases import TETRAHEDRON
 
 from jaxfeat import Environment, PowerSpectrum
 from jaxfeat.linalg.subspaces import orthogonal_complement
@@ -9,7 +10,6 @@ from jaxfeat.nulls.jacobian_nulls import decompose_jacobian
 from jaxfeat.nulls.kernel import site_edges, summed_edges
 from jaxfeat.nulls.visibility import least_visibility, wave_gradients
 
-TETRAHEDRON = 0.63 * np.array([(1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1)])
 OCTAHEDRON = 1.3 * np.concatenate([np.eye(3), -np.eye(3)])
 POWER = PowerSpectrum(("H",), n_max=4, l_max=6, radial="laplacian")
 
@@ -29,7 +29,7 @@ def seen(points, nu=2, pseudoscalars=False):
 
 @pytest.mark.parametrize("distance", [1e-4, 1e-3])
 @pytest.mark.parametrize("points", [TETRAHEDRON, OCTAHEDRON], ids=["tetrahedron", "octahedron"])
-def test_next_to_symmetric_points_it_is_what_features_see(points, distance):
+def test_next_to_symmetric_points_it_is_that_of_features(points, distance):
     """Values range over nine orders of magnitude, and each is that of a power spectrum within a factor of 20."""
     for seed in range(2):
         near = points + distance * np.random.default_rng(seed).normal(size=points.shape)
@@ -53,7 +53,7 @@ def test_planes_are_seen_through_by_pseudoscalars():
 
 
 def test_crowds_are_told_apart():
-    """A direction that is only one of many is not one that no basis sees."""
+    """With many neighbors, no direction is taken for one that no basis sees."""
     points = np.random.default_rng(2).normal(size=(30, 3))
     radial = np.zeros((30, 30, 3))
     radial[np.arange(30), np.arange(30)] = points / np.linalg.norm(points, axis=1, keepdims=True)
@@ -62,7 +62,7 @@ def test_crowds_are_told_apart():
 
 
 def test_sums_over_centers_move_with_their_centers():
-    """Of two atoms that see each other, the distance is all there is to see."""
+    """Two atoms that see each other have one visible displacement, the stretch."""
     edges = summed_edges([(0, 0, 1.1), (0, 0, -1.1)], [0, 1], [1, 0], ["H", "H"])
     rows = wave_gradients(edges, 2, False, 1e-5)
     stretch = np.array([[0, 0, 1.0, 0, 0, -1.0]]) / np.sqrt(2)
