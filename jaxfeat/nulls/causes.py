@@ -94,6 +94,6 @@ class NullSpace:
         return ", ".join(sorted({f"{s[0]}_{s[1:]}".rstrip("_").replace("*", "∞") for s in symbols}))
 
     def __repr__(self) -> str:
-        counts = [f"{cause}={count}" for cause, count in self.counts.items() if count] or ["nullity=0"]
-        symbol = [self.symbol] if self.symbol else []
-        return f"NullSpace({', '.join([*counts, *symbol])}; {self.status})"
+        symbols = {"symmetry": f" ({self.symbol})"} if self.symbol else {}
+        counts = [f"{cause}={count}{symbols.get(cause, '')}" for cause, count in self.counts.items() if count]
+        return f"NullSpace({', '.join(counts) or 'nullity=0'}; {self.status})"

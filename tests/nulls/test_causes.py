@@ -31,6 +31,6 @@ def test_symbols_are_written_with_an_index():
 
 
 def test_reprs_show_counts_symmetry_and_status():
-    assert repr(null_space(stabilizer("Td"), rigid=3, symmetry=8)) == "NullSpace(rigid=3, symmetry=8, T_d; ok)"
-    assert repr(null_space(stabilizer("C1"), rigid=3, incompleteness=1)) == "NullSpace(rigid=3, incompleteness=1; ok)"
+    assert repr(null_space(stabilizer("Td"), rigid=3, symmetry=8)) == "NullSpace(rigid=3, symmetry=8 (T_d); ok)"
+    assert repr(null_space(stabilizer("Cs"), rigid=3, incompleteness=1)) == "NullSpace(rigid=3, incompleteness=1; ok)"
     assert repr(null_space(None, status="empty")) == "NullSpace(nullity=0; empty)"
