@@ -8,7 +8,7 @@ from scipy.optimize import linear_sum_assignment
 
 from jaxfeat.errors import GeometryError
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.geometry.rotations import kabsch, orthonormal_axes, rotation_between
+from jaxfeat.geometry.rotations import COLLINEAR_AREA, kabsch, orthonormal_axes, rotation_between
 
 N_REFINED = 12
 """The number of trial rotations, the best ones, that are refined."""
@@ -58,14 +58,14 @@ def _trial_rotations(moving: np.ndarray, kinds: np.ndarray, fixed: np.ndarray, t
         return [] if n == 0 else [rotation_between(moving[0], fixed[0])]
     spread = np.linalg.norm(np.cross(fixed[:, None], fixed[None]), axis=-1)
     first, second = np.unravel_index(int(spread.argmax()), spread.shape)
-    if spread.max() < 1e-8:
+    if spread.max() < COLLINEAR_AREA:
         return [rotation_between(point, fixed[0]) for point in moving[kinds == target[0]]]
     goal = orthonormal_axes(fixed[first], fixed[second])
     return [
         goal @ orthonormal_axes(moving[i], moving[j]).T
         for i in np.flatnonzero(kinds == target[first])
         for j in np.flatnonzero(kinds == target[second])
-        if i != j and np.linalg.norm(np.cross(moving[i], moving[j])) > 1e-8
+        if i != j and np.linalg.norm(np.cross(moving[i], moving[j])) > COLLINEAR_AREA
     ]
 
 

@@ -14,6 +14,9 @@ from jaxfeat.geometry.species import SYMBOLS
 if TYPE_CHECKING:
     from ase import Atoms
 
+MIN_INDEPENDENCE = 1e-8
+"""The smallest singular value of the periodic cell vectors, scaled to unit length, above which they are independent."""
+
 
 def check_structures(atoms: Any, names: Sequence[str] | None) -> tuple[list[Atoms], Callable[[int], str]]:
     """Check `ase.Atoms`, one or a list of them, and return a list and a function that names its structures.
@@ -82,6 +85,6 @@ def find_cell_fault(structure: Atoms) -> GeometryError | None:
     if (lengths == 0).any():
         axis = np.flatnonzero(structure.pbc)[int(np.argmin(lengths))]
         return GeometryError(f"cell vector {axis} is zero, yet periodic; give it a length or unset pbc.")
-    if np.linalg.svd(cell / lengths[:, None], compute_uv=False)[-1] < 1e-8:
+    if np.linalg.svd(cell / lengths[:, None], compute_uv=False)[-1] < MIN_INDEPENDENCE:
         return GeometryError(f"the periodic cell vectors {cell.tolist()} are linearly dependent; mend them.")
     return None

@@ -6,6 +6,9 @@ import numpy as np
 
 from jaxfeat.geometry.rotations import kabsch
 
+TURN_ROUNDING = 1e-3
+"""rad; smaller turns are the identity's. Traces may differ by as much from those of mirrors and the inversion."""
+
 
 def find_largest_group(
     positions: np.ndarray, permutations: np.ndarray, signs: np.ndarray, tolerance: float
@@ -73,15 +76,15 @@ def schoenflies_symbol(rotations: np.ndarray) -> str:
     traces = np.trace(rotations, axis1=1, axis2=2)
     n_proper = int(proper.sum())
     turns = np.arccos(np.clip((traces[proper] - 1) / 2, -1, 1))
-    # The smallest turn belongs to the axis of highest order. Turns of the size of rounding are the identity's.
-    n = round(2 * np.pi / turns[turns > 1e-3].min()) if n_proper > 1 else 1
+    # The smallest turn belongs to the axis of highest order.
+    n = round(2 * np.pi / turns[turns > TURN_ROUNDING].min()) if n_proper > 1 else 1
     cyclic = n_proper == n
     dihedral = n_proper == 2 * n
     family = f"C{n}" if cyclic else f"D{n}" if dihedral else {12: "T", 24: "O", 60: "I"}[n_proper]
     if proper.all():
         return family
-    n_mirrors = int((np.abs(traces[~proper] - 1) < 1e-3).sum())
-    inversion = bool((traces < -3 + 1e-3).any())
+    n_mirrors = int((np.abs(traces[~proper] - 1) < TURN_ROUNDING).sum())
+    inversion = bool((traces < -3 + TURN_ROUNDING).any())
     if not (cyclic or dihedral):
         return family + ("h" if inversion else "d")
     if dihedral:

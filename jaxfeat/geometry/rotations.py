@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+COLLINEAR_AREA = 1e-8
+"""Å²; two vectors that span a smaller area are in line."""
+
 
 def kabsch(positions: np.ndarray, targets: np.ndarray, signs: np.ndarray | float = 1.0) -> np.ndarray:
     """Fit orthogonal matrices `(..., 3, 3)` that map positions `(..., n, 3)` onto targets of the same shape.
@@ -31,5 +34,5 @@ def orthonormal_axes(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 def rotation_between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Find a rotation that takes the direction of `a` to the direction of `b`."""
     other = np.eye(3)[int(np.abs(np.cross(np.eye(3), a)).sum(-1).argmax())]
-    across = np.cross(a, b) if np.linalg.norm(np.cross(a, b)) > 1e-8 else np.cross(a, other)
+    across = np.cross(a, b) if np.linalg.norm(np.cross(a, b)) > COLLINEAR_AREA else np.cross(a, other)
     return orthonormal_axes(b, np.cross(across, b)) @ orthonormal_axes(a, np.cross(across, a)).T
