@@ -1,1 +1,1 @@
-"""From features to singular spectra: Jacobians, their reduction, their decomposition, and one driver."""
+"""From features to singular spectra: Jacobians, their reduction and decomposition, and one driver."""

@@ -84,32 +84,50 @@ def blocks_by_shape(
     """
     host = jax.tree.map(np.asarray, batch)
     present = species_present(f, host)
-    rooms = np.asarray([room_for_neighbors(n) for n in range(host.max_neighbors + 1)])
+    members_of = join_small_shapes(
+        _shapes(f, host, present), LEAST_OF_SHAPE if least_of_shape is None else least_of_shape
+    )
+    narrow_of, plan_of = {}, {}
+    # All shapes are checked before any of them is computed.
+    for shape, members in members_of.items():
+        narrow = f.restricted_to_species(np.arange(1, shape[0] + 1, dtype=np.int32))
+        one = host[members[:1]].padded(shape[1])
+        plan = make_plan(narrow, one, RAW_AND_EQUILIBRATED, screened=screened and not by_rows, refine=not by_rows)
+        check_spectra(narrow, one, plan)
+        narrow_of[shape], plan_of[shape] = narrow, plan
+    for shape, members in members_of.items():
+        n_species, room = shape
+        in_cache = _n_in_cache(_n_features(narrow_of[shape], host, room), room)
+        length = _block_length(len(members), in_cache, cache_fills, chunk_length, n_devices)
+        for start in range(0, len(members), length):
+            indices = members[start : start + length]
+            filled = _filled(indices, length)
+            items = jax.tree.map(np.asarray, host[filled].padded(room))
+            yield Block(indices, present[filled, :n_species], items, plan_of[shape])
+
+
+def _shapes(f: AbstractFeaturizer, batch: Environment, present: np.ndarray) -> np.ndarray:
+    """Compute the number of species to describe and the room of each environment, shape `(b, 2)`."""
+    rooms = np.asarray([room_for_neighbors(n) for n in range(batch.max_neighbors + 1)])
     # A featurizer that knows none of the species still needs one to describe an environment without it.
     n_present = (present >= 0).sum(1)
     n_described = n_present if f.species is None else np.maximum(n_present, 1)
-    shapes = np.stack([n_described, rooms[host.mask.sum(-1)]], -1)
-    members_of = join_small_shapes(shapes, LEAST_OF_SHAPE if least_of_shape is None else least_of_shape)
-    narrow_of, plan_of = {}, {}
-    for shape, members in members_of.items():
-        narrow = narrow_of[shape] = f.restricted_to_species(np.arange(1, shape[0] + 1, dtype=np.int32))
-        one = host[members[:1]].padded(shape[1])
-        plan = make_plan(narrow, one, RAW_AND_EQUILIBRATED, screened=screened and not by_rows, refine=not by_rows)
-        plan_of[shape] = plan
-        check_spectra(narrow, one, plan)
-    for (n_species, room), members in members_of.items():
-        in_cache = _n_in_cache(_n_features(narrow_of[n_species, room], host, room), room)
-        most = -(-(len(members) if chunk_length is None else chunk_length) // n_devices)
-        fills = cache_fills
-        if chunk_length is not None:
-            enough = len(members) // (CALLS_OF_SHAPE * n_devices * in_cache)
-            fills = max((n for n in (4, cache_fills) if n <= min(enough, cache_fills)), default=1)
-        length = n_devices * min(in_cache * fills, 2 ** (most - 1).bit_length())
-        for start in range(0, len(members), length):
-            indices = members[start : start + length]
-            filled = np.concatenate([indices, np.full(length - len(indices), indices[0])])
-            items = jax.tree.map(np.asarray, host[filled].padded(room))
-            yield Block(indices, present[filled, :n_species], items, plan_of[n_species, room])
+    return np.stack([n_described, rooms[batch.mask.sum(-1)]], -1)
+
+
+def _block_length(n_members: int, in_cache: int, cache_fills: int, chunk_length: int | None, n_devices: int) -> int:
+    """Compute the length of all blocks of a shape."""
+    most = -(-(n_members if chunk_length is None else chunk_length) // n_devices)
+    fills = cache_fills
+    if chunk_length is not None:
+        enough = n_members // (CALLS_OF_SHAPE * n_devices * in_cache)
+        fills = max((n for n in (4, cache_fills) if n <= min(enough, cache_fills)), default=1)
+    return n_devices * min(in_cache * fills, 2 ** (most - 1).bit_length())
+
+
+def _filled(indices: np.ndarray, length: int) -> np.ndarray:
+    """Repeat the first index up to a length."""
+    return np.concatenate([indices, np.full(length - len(indices), indices[0])])
 
 
 def block_of(batch: Environment | Structure, indices: np.ndarray, plan: Plan) -> Block:
@@ -119,7 +137,7 @@ def block_of(batch: Environment | Structure, indices: np.ndarray, plan: Plan) ->
     """
     above = 2 ** (len(indices) - 1).bit_length()
     length = 3 * above // 4 if len(indices) <= 3 * above // 4 else above
-    filled = np.concatenate([indices, np.full(length - len(indices), indices[0])])
+    filled = _filled(indices, length)
     return Block(indices, None, jax.tree.map(lambda x: x[filled], batch), plan)
 
 

@@ -106,12 +106,13 @@ def spectra_in_blocks(
 
     **Arguments:**
 
-    - `f`: A prepared featurizer.
+    - `f`: The featurizer.
     - `batch`: Environments, shape `(b,)`.
     - `screened`: As in `singular_spectrum`.
     - `chunk_length`: If the batch is a chunk of a stream, the length of all chunks but the last. Chunks then share
         their programs.
     """
+    f = f.prepared()
     over = devices()[: None if chunk_length else max(len(batch), 1)]
     blocks = partial(blocks_by_shape, f, chunk_length=chunk_length, n_devices=len(over))
     uncertain = [np.zeros(0, int)]

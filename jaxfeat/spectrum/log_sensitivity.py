@@ -1,8 +1,8 @@
 """The logarithm of a sensitivity ratio, which has derivatives where a singular spectrum has none.
 
-A singular value σ = |J v| is stationary in its singular vectors. With v held fixed, d log σ = (J v)ᵀ d(J v) / σ² is
-therefore its whole derivative: that of an envelope (theory, section 4). J v is one tangent through the features, and no
-decomposition is differentiated.
+A singular value σ = |J v| is stationary in its singular vectors. Its whole derivative is therefore the one with v held
+fixed, d log σ = (J v)ᵀ d(J v) / σ², which is called the envelope form (theory, section 4). J v takes one tangent through
+the features, and no decomposition is differentiated.
 """
 
 from __future__ import annotations
@@ -34,11 +34,12 @@ def log_sensitivity(
 ) -> Float[Array, "*batch"]:
     """Compute log(σ_min/σ_max) of dF/dr on the non-rigid displacements, for use under `jax.grad` and its like.
 
-    The value is the logarithm of `singular_spectrum(f, at, equilibrated).ratio`. It has first derivatives of both modes
-    by positions, by a structure's cell, and by all array leaves of the featurizer on which its features depend.
+    The value is the logarithm of `singular_spectrum(f, at, equilibrated).ratio`. It has first derivatives, in forward
+    and reverse mode, by positions, by a structure's cell, and by all array leaves of the featurizer that change
+    features.
 
     The derivative is that of the envelope form: with the singular vectors u and v held fixed,
-    d log σ = (uᵀ dJ v) / σ. It is exact where σ_min and σ_max are simple. Where several values are the smallest, or the
+    d log σ = (uᵀ dJ v) / σ. It is exact if σ_min and σ_max are simple. If several values are the smallest, or the
     largest, the ratio has a kink, and the derivative is that of one of them, as at a tie of `jnp.min`.
 
     **Arguments:**
@@ -52,14 +53,14 @@ def log_sensitivity(
 
     An array of shape `batch`, not above 0, without unit. Its derivative by positions is per Å.
 
-    - Where σ_min is not above the floor of the spectrum, it is null as far as the floating-point type can tell. The
-      value is then -inf, which says that there is no derivative. The derivatives that come with it are zeros, so that
-      a sum over the finite items of a batch keeps its gradient.
-    - An item without a spectrum, because it is empty or not finite or moves no feature, has the value NaN.
-      `singular_spectrum` has its status.
+    - If σ_min is not above the floor of the spectrum, it is null as far as the floating-point type can tell. The value
+        is then -inf and its derivatives are zero, so that a sum over the finite items of a batch keeps its gradient.
+    - If an item has no spectrum, because it is empty or not finite or changes no feature, the value is NaN.
+        `singular_spectrum` has its status.
 
-    **Raises:** As the featurizer does, and `GeometryError` where `f` and `at` do not go together; `DerivativeError` for
-    second derivatives, since singular vectors are not differentiated.
+    **Raises:** `GeometryError` if `f` and `at` do not go together or an environment was cut at the wrong radius;
+    `SpeciesError` if `at` holds an element that `f` does not know; `DerivativeError` for second derivatives, because
+    singular vectors are not differentiated.
 
     **Source:** docs/theory, section 4.
     """
@@ -72,17 +73,17 @@ def _compiled(
     f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure, equilibrated: bool
 ) -> Float[Array, "*batch"]:
     def single(at: Any) -> Float[Array, ""]:
-        return _single(_lifted(f, at), at, equilibrated=equilibrated)
+        return _single(_closure_converted(f, at), at, equilibrated=equilibrated)
 
     if not at.batch_shape:
         return single(at)
-    # Large structures one by one, as in `singular_spectrum`: side by side, centers that are padding take time too.
-    alone = isinstance(at, Structure) and at.neighbor.shape[-1] > MAX_NEIGHBORS_IN_LANES
-    return map_blocks(partial(jax.lax.map, single) if alone else jax.vmap(single), at, len(at.batch_shape))
+    # Large structures are computed one by one, as in `singular_spectrum`. Together, padded centers would take time too.
+    one_by_one = isinstance(at, Structure) and at.neighbor.shape[-1] > MAX_NEIGHBORS_IN_LANES
+    return map_blocks(partial(jax.lax.map, single) if one_by_one else jax.vmap(single), at, len(at.batch_shape))
 
 
-def _lifted(f: Any, at: Any) -> Any:
-    """A rule of differentiation knows its arguments only, not what a function among them closes over."""
+def _closure_converted(f: Any, at: Any) -> Any:
+    """Make leaves of the arrays that functions of the featurizer close over: `_single` is differentiated by leaves."""
     if isinstance(f, AbstractFeaturizer):
         return f.closure_converted(at)
     return eqx.tree_at(lambda f: f.featurizer, f, f.featurizer.closure_converted(at.environments()[0]))
@@ -95,8 +96,8 @@ def _single(f: Any, at: Any, *, equilibrated: bool) -> Float[Array, ""]:
 
 @_single.def_jvp
 def _(primals: Any, tangents: Any, *, equilibrated: bool) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    # Singular vectors are found anew rather than held by `stop_gradient`, which would make second derivatives wrong
-    # without a word.
+    # Singular vectors are computed again. If `stop_gradient` held them instead, second derivatives would be wrong
+    # silently.
     f, at = primals
     spectrum = _spectrum(f, at, equilibrated)
     value, null = _value(spectrum)
@@ -121,7 +122,7 @@ def _spectrum(f: Any, at: Any, equilibrated: bool) -> Spectrum:
 
 
 def _value(spectrum: Spectrum) -> tuple[Float[Array, ""], Bool[Array, ""]]:
-    """The logarithm, and whether the smallest value is null or there is none."""
+    """Compute the logarithm, and tell whether the smallest value is null or missing."""
     if not len(spectrum.values):
         return jnp.asarray(jnp.nan, spectrum.values.dtype), jnp.asarray(True)
     last = spectrum.values[jnp.maximum(spectrum.n_values - 1, 0)]
@@ -131,8 +132,8 @@ def _value(spectrum: Spectrum) -> tuple[Float[Array, ""], Bool[Array, ""]]:
 
 
 def _scale(f: Any, at: Any, spectrum: Spectrum) -> Float[Array, " n"]:
-    """The joint norms of the atoms' columns, as `Spectrum.scale`, in terms of `f` and `at`."""
+    """Compute `Spectrum.scale`, the joint norms of the atoms' columns, as a differentiable function of `f` and `at`."""
     squares = jnp.sum(jacobian_and_norms(f, at)[0] ** 2, (0, 2))
-    # Columns that cancel are weighed by what was added up to them, which is held.
-    told = squares > spectrum.scale**2 / 4
-    return jnp.where(told, jnp.sqrt(jnp.where(told, squares, 1)), spectrum.scale)
+    # Columns that cancel are scaled by the norm of their contributions instead, which is held fixed.
+    reliable = squares > spectrum.scale**2 / 4
+    return jnp.where(reliable, jnp.sqrt(jnp.where(reliable, squares, 1)), spectrum.scale)

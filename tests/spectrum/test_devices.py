@@ -1,4 +1,4 @@
-"""Several devices in one process: each has a share, and the results are those of one."""
+"""Several devices of one process share each block and find the spectra that one device finds."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ driver.share_among_devices = watched
 
 f = jaxfeat.PowerSpectrum(("C", "H"), n_max=2, l_max=1)
 methanes = jaxfeat.environments(jaxfeat.read("random-methane:70:1").atoms, 4.0, "C")
-# So many neighbors that there is work for LAPACK.
+# Eight neighbors give more columns than lanes take, so that LAPACK decomposes them.
 larger = jaxfeat.manifolds.random_environments(jax.random.key(0), 70, ["H"] * 8, (1, 3), 0.5, "C")
 for batch in methanes, larger:
     ((indices, found),) = driver.spectra_in_blocks(f, batch)
@@ -44,7 +44,7 @@ for batch in methanes, larger:
 
 @pytest.mark.skipif(os.environ.get("JAX_PLATFORMS", "cpu") != "cpu", reason="virtual devices are the CPU's")
 def test_four_devices_find_what_one_finds():
-    """Values within ten eps of the largest, as `spectra_in_blocks` says."""
+    """Values agree within ten eps of the largest, as `spectra_in_blocks` promises."""
     finished = subprocess.run(
         [sys.executable, "-W", "error", "-c", SCRIPT],
         capture_output=True,

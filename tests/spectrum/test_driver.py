@@ -18,7 +18,7 @@ F = jaxfeat.PowerSpectrum(("H", "C"), n_max=2, l_max=3, sigma=0.3, r_cut=3.0)
 
 
 def squeezed(height):
-    """Four neighbors of a carbon, in one plane with it but for `height` (Å)."""
+    """Make a carbon with four neighbors, one of which is `height` (Å) out of its plane."""
     positions = [[1.0, 0.2, 0], [-0.7, 0.9, 0], [-0.2, -1.1, 0], [0.8, -0.9, height]]
     return Environment.from_neighbors(positions, ["H"] * 4, center_species="C")
 
@@ -38,7 +38,7 @@ def test_no_value_is_worse_than_its_floor(batch, equilibrated):
     assert (error <= np.asarray(screened.floor)).all()
     assert np.asarray(certified.certified).all()
     known = np.asarray(screened.certified)
-    # Those of JᵀJ have nothing below their floors, and all others have the floor of QR.
+    # Items from JᵀJ have no value below their floor, and all others have the floor of QR.
     assert 0 < known.sum() < len(known)
     assert (np.asarray(screened.values).min(-1) > np.asarray(screened.floor))[~known].all()
     np.testing.assert_allclose(np.asarray(screened.floor)[known], np.asarray(certified.floor)[known], rtol=1e-12)

@@ -1,4 +1,4 @@
-"""Spectra from JᵀJ and a few derivatives: as far as their floor goes, those of all rows of J."""
+"""Spectra from JᵀJ and a few derivatives agree with those from all rows of J within their floor."""
 
 import jax
 import jax.numpy as jnp
@@ -14,18 +14,18 @@ from jaxfeat.spectrum.solve import LEAST_ROUNDING
 ONE = jaxfeat.PowerSpectrum(("O", "C", "H"), n_max=3, l_max=3, sigma=0.4, r_cut=3.5)
 F = jaxfeat.stacked(ONE)
 DISTORTIONS = [10.0**-k for k in (1, 2, 4, 6, 7, 8, 10, 12, 14)] + [0.0]
-"""Å, by which a planar molecule's atoms are moved: its smallest singular values follow."""
+"""Displacements (Å) of a planar molecule's atoms. Its smallest singular values are proportional to them."""
 
 
 def distorted():
-    # In the plane of furan and barely within reach of it: its values are small as well, and stay.
+    # The additional hydrogen lies in the plane of furan and barely within reach. Its values are small in every frame.
     planar = molecule("C4H4O") + Atoms("H", [[0, 4.6, 2.2]])
     moves = np.random.default_rng(0).normal(size=(10, 3))
     return [Atoms(planar.numbers, planar.positions + d * moves) for d in DISTORTIONS] + [molecule("CH3OH")]
 
 
 def dense(f, at, n, n_rigid, scale=1.0):
-    """Singular values of the Jacobian of n atoms as it is, those of rigid motions left out."""
+    """Compute the singular values of the whole Jacobian of n atoms without those of rigid motions."""
     columns = np.asarray(jaxfeat.jacobian(f, at))[:, :n] / np.reshape(scale, (-1, 1))
     rows = np.pad(columns.reshape(len(columns), -1), ((0, 3 * n), (0, 0)))
     return np.linalg.svd(rows, compute_uv=False)[: 3 * n - n_rigid]
@@ -38,7 +38,7 @@ def test_values_are_those_of_all_rows_from_regular_to_singular(f, equilibrated):
     if f is F:
         batch, n_rigid = jaxfeat.structures(frames, 3.5), 6
     else:
-        # Of the second carbon, from which the last hydrogen is within reach as well.
+        # The additional hydrogen is within reach of the second carbon too.
         batch, n_rigid = jaxfeat.environments(frames, 3.5, [1]), 3
     counts = np.asarray(batch.mask).sum(-1)
     spectrum = jaxfeat.singular_spectrum(f, batch, equilibrated, directions=False)
@@ -52,14 +52,14 @@ def test_values_are_those_of_all_rows_from_regular_to_singular(f, equilibrated):
         assert np.isnan(np.asarray(spectrum.values[i])[len(exact) :]).all()
         worst = np.abs(np.asarray(screened.values[i])[: len(exact)] - exact).max()
         assert worst <= screened.floor[i]
-    # All decades are there, and the smaller values are not what JᵀJ would have.
+    # The values span all decades, and the smaller ones are below the reach of JᵀJ.
     smallest = np.asarray(spectrum.values)[: len(DISTORTIONS), -1] / np.asarray(spectrum.values)[:1, 0]
     assert smallest[0] > 1e-6 and smallest[-1] < 1e-14
     slopes = np.diff(np.log10(smallest[1:7])) / np.diff(np.log10(DISTORTIONS[1:7]))
     np.testing.assert_allclose(slopes, 1, atol=0.1)
     np.testing.assert_array_equal(spectrum.n_null[:6], 0)
     assert spectrum.n_null[len(DISTORTIONS) - 1] > 0
-    # Screening refines where JᵀJ has something below its floor, and then all that is small.
+    # Screening refines items with a value below the floor of JᵀJ, and then all small values of these.
     doubtful = np.asarray(screened.certified)
     assert 0 < doubtful.sum() < len(doubtful)
     np.testing.assert_array_equal(np.asarray(screened.values)[doubtful], np.asarray(spectrum.values)[doubtful])

@@ -1,4 +1,4 @@
-"""Spectra of toy maps whose singular values are known, and what padding, scaling and precision do to them."""
+"""Spectra of toy maps with known singular values, and the effects of padding, scaling and precision."""
 
 import equinox as eqx
 import jax
@@ -16,13 +16,13 @@ from_neighbors = Environment.from_neighbors
 
 
 def radial_map(positions, species, mask):
-    """w_j r_j² of each neighbor: singular values 2 w_j r_j, and nothing else is seen."""
+    """Compute w_j r_j² of each neighbor. The singular values are 2 w_j r_j, and all other directions are null."""
     weights = jnp.arange(1.0, positions.shape[0] + 1).astype(positions.dtype)
     return jnp.where(mask, weights * jnp.sum(positions**2, -1), 0)
 
 
 def distances_map(positions, species, mask):
-    """All squared distances and radii: complete up to rotation and inversion."""
+    """Compute all squared distances and radii, which are complete up to rotation and inversion."""
     n = positions.shape[0]
     first, second = np.triu_indices(n, 1)
     pairs = jnp.where(mask[first] & mask[second], jnp.sum((positions[first] - positions[second]) ** 2, -1), 0)
@@ -126,7 +126,7 @@ def test_equilibrating_divides_each_neighbor_by_its_norm_and_keeps_the_null_spac
     np.testing.assert_allclose(equilibrated.scale, norms, rtol=1e-13)
     reference = np.linalg.svd((jacobian / norms[:, None]).reshape(-1, 12), compute_uv=False)
     np.testing.assert_allclose(equilibrated.values[:7], reference[:7], rtol=1e-11)
-    # The atom in the tail of the cutoff is hardly weighted, not unseen: raw small, equilibrated ordinary.
+    # The atom in the tail of the cutoff has little weight but is seen: its raw value is small, the equilibrated one is not.
     assert raw.values[6] / raw.values[0] < 1e-4 < 1e-3 < equilibrated.values[6] / equilibrated.values[0]
     assert raw.n_null == equilibrated.n_null == 2
     null_raw = np.asarray(raw.directions[7:]).reshape(2, 12)
@@ -140,7 +140,7 @@ def test_equilibrating_divides_each_neighbor_by_its_norm_and_keeps_the_null_spac
 def test_padding_changes_nothing(equilibrated):
     single = hydrogens(5, 4)
     plain = jaxfeat.singular_spectrum(POWER, single, equilibrated=equilibrated)
-    # At another shape XLA rounds differently: by far less than the floor.
+    # XLA rounds differently at another shape, by far less than the floor.
     padded = jaxfeat.singular_spectrum(POWER, single.padded(7), equilibrated=equilibrated)
     assert (padded.n_values, padded.n_rigid) == (plain.n_values, plain.n_rigid)
     assert padded.directions.shape == (9, 7, 3) and padded.scale.shape == (7,)
@@ -149,7 +149,7 @@ def test_padding_changes_nothing(equilibrated):
     along = np.einsum("kni,kni->k", plain.directions, padded.directions[:, :4])
     np.testing.assert_allclose(np.abs(along), 1, rtol=1e-13)
     assert not np.any(padded.directions[:, 4:])
-    # What was padded and trimmed again is what it was, in every bit.
+    # Padding and trimming again restores every bit.
     again = jaxfeat.singular_spectrum(POWER, single.padded(7).trimmed(), equilibrated=equilibrated)
     for one, other in zip(jax.tree.leaves(plain), jax.tree.leaves(again), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -191,7 +191,7 @@ def test_batches_equal_their_members():
 
 
 def test_the_floor_is_honest_down_to_it():
-    """A planar environment tilted out of its plane by less and less: σ_min falls in proportion until the floor."""
+    """σ_min of an environment falls in proportion to its distance from a plane, down to the floor."""
     positions = neighbors(8, 4)
     heights = np.asarray([1.0, -0.6, 0.4, -0.8])
     smallest, floors = [], []
