@@ -96,7 +96,7 @@ def test_directions_of_a_screened_spectrum_are_refused():
 
 
 def functions_on_the_way(call):
-    """Names of our functions on the stack at the first array operation, and that operation's file."""
+    """List our functions on the stack when a call makes its first array operation."""
     ours = str(Path(jaxfeat.__file__).parent)
     arrays = tuple(str(Path(jax.__file__).parent / "_src" / part) for part in ("numpy", "lax"))
     found = []

@@ -1,4 +1,4 @@
-"""No singular value is off by more than its floor: forty environments against NumPy's long doubles.
+"""No singular value of forty environments differs from NumPy's long doubles by more than its floor.
 
 `python benchmarks/floors.py` is the same for ten thousand of them.
 """
@@ -32,7 +32,7 @@ def test_no_value_is_off_by_more_than_its_floor(floors, which, screened):
 
 
 def test_the_reference_is_the_jacobian(floors):
-    """The long doubles agree with the library where nothing is small, so that they can tell."""
+    """The reference agrees with the library where no value is small, so that it can judge the small ones."""
     import jaxfeat
 
     case = floors.CASES[0]

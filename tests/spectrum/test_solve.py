@@ -126,7 +126,7 @@ def test_equilibrating_divides_each_neighbor_by_its_norm_and_keeps_the_null_spac
     np.testing.assert_allclose(equilibrated.scale, norms, rtol=1e-13)
     reference = np.linalg.svd((jacobian / norms[:, None]).reshape(-1, 12), compute_uv=False)
     np.testing.assert_allclose(equilibrated.values[:7], reference[:7], rtol=1e-11)
-    # The atom in the tail of the cutoff has little weight but is seen: its raw value is small, the equilibrated one is not.
+    # The atom in the tail of the cutoff has little weight but is seen: only its raw value is small.
     assert raw.values[6] / raw.values[0] < 1e-4 < 1e-3 < equilibrated.values[6] / equilibrated.values[0]
     assert raw.n_null == equilibrated.n_null == 2
     null_raw = np.asarray(raw.directions[7:]).reshape(2, 12)

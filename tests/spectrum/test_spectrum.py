@@ -1,4 +1,4 @@
-"""What a `Spectrum` tells of itself."""
+"""Properties and repr of a `Spectrum`."""
 
 import re
 
