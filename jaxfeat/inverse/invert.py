@@ -31,8 +31,8 @@ from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.check import check_compatible
 from jaxfeat.geometry.align import aligned
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.singular.batches import in_chunks, lanes_for
-from jaxfeat.singular.land import RUNNING, Landing, Residual, Rows, land
+from jaxfeat.singular.gauss_newton import RUNNING, Iterate, Linearization, Residual, solve
+from jaxfeat.singular.lanes import map_lanes, n_lanes_for
 from jaxfeat.singular.search_space import Free, faults
 from jaxfeat.spectrum.jacobian import jacobian_and_norms
 
@@ -156,13 +156,13 @@ def invert(
     if sound.any():
         # Bad starts stay in their lanes: XLA does not promise that a lane's rounding errors are the same in another.
         limit = np.asarray(max_iterations)
-        landing = in_chunks(lambda *lane: _landed(f, limit, *lane), features, host, lanes=lanes_for(b))
-        positions[sound] = landing.point.reshape(positions.shape)[sound]
-        residual[sound], iterations[sound] = landing.residual[sound], landing.iterations[sound]
+        end = map_lanes(lambda *lane: _solved(f, limit, *lane), features, host, lanes=n_lanes_for(b))
+        positions[sound] = end.unknowns.reshape(positions.shape)[sound]
+        residual[sound], iterations[sound] = end.residual[sound], end.iterations[sound]
         # Into a minimum with a residual the last steps are slow; iterations may run out where nothing is to be gained.
-        under_way = (landing.code == RUNNING) & (_slope(landing.triangle) > LEVEL)
+        under_way = (end.code == RUNNING) & (_slope(end.triangle) > LEVEL)
         ended = np.where(under_way, "max-iterations", "stationary")
-        status[sound] = np.where(landing.residual <= tolerance, "recovered", ended)[sound]
+        status[sound] = np.where(end.residual <= tolerance, "recovered", ended)[sound]
     return Inverse(f, host.with_positions(positions), residual, iterations, status)
 
 
@@ -175,31 +175,26 @@ def _slope(triangles: np.ndarray) -> np.ndarray:
 
 
 @eqx.filter_jit
-def _landed(f: AbstractFeaturizer, max_iterations: Any, features: Array, starts: Environment) -> Landing:
-    # Here, where it costs nothing when a program is at hand: a function does not know how many features it has.
+def _solved(f: AbstractFeaturizer, max_iterations: Any, features: Array, starts: Environment) -> Iterate:
+    # Checked under the trace, where it costs nothing once compiled: a function does not know its number of features.
     d = eqx.filter_eval_shape(f.features, jax.tree.map(lambda leaf: leaf[0], starts)).shape[0]
     if features.shape[1] != d:
         raise BasisError(f"features has rows of {features.shape[1]}; this featurizer has {d} features.")
 
-    def one(features: Array, start: Environment) -> Landing:
-        nothing = jnp.zeros(0, features.dtype)
-        return land(_residual(f, features, start), start.positions.reshape(-1), nothing, max_iterations)
+    def of_start(features: Array, start: Environment) -> Iterate:
+        return solve(_residual(f, features, start), start.positions.reshape(-1), max_iterations)
 
-    return jax.vmap(one)(features, starts)
+    return jax.vmap(of_start)(features, starts)
 
 
 def _residual(f: AbstractFeaturizer, features: Float[Array, " d"], start: Environment) -> Residual:
-    """(F(x) - F*) / |F*|, which is of order 1, as its slopes are per Å; there is no v."""
+    """Make the residual (F(x) - F*) / |F*|. It is of order 1, and so is its derivative, per Å."""
     size = jnp.linalg.norm(features)
     size = jnp.where(size > 0, size, 1)
 
-    def rows(point: Float[Array, " k"], direction: Float[Array, " p"]) -> Rows:
-        env = start.with_positions(point.reshape(start.positions.shape))
-        jacobian, _ = jacobian_and_norms(f, env)
-        return Rows(
-            value=(f.features(env) - features) / size,
-            by_point=jacobian.reshape(jacobian.shape[0], -1).T / size,
-            by_direction=jnp.zeros((direction.shape[0], features.shape[0]), features.dtype),
-        )
+    def linearize(positions: Float[Array, " n"]) -> Linearization:
+        env = start.with_positions(positions.reshape(start.positions.shape))
+        jacobian, _ = weighed_jacobian(f, env)
+        return Linearization((f.features(env) - features) / size, jacobian.reshape(jacobian.shape[0], -1).T / size)
 
-    return rows
+    return linearize

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -14,11 +15,12 @@ from jaxtyping import Array, Float
 from jaxfeat.errors import GeometryError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.linalg.lapack import pseudo_inverse, qr_triangle
+from jaxfeat.linalg.subspaces import robust_svd
 from jaxfeat.singular.continuation import ACROSS, EASY, SMALLEST, STRAIGHT, Origin, checked, follow
-from jaxfeat.spectrum.jacobian import jacobian_and_norms
-from jaxfeat.spectrum.reduce import keep_all_rows
-from jaxfeat.spectrum.solve import decompose
+from jaxfeat.singular.gauss_newton import RUNNING, Iterate, Linearization, begin, proceed
+from jaxfeat.spectrum.jacobian import weighed_jacobian
+from jaxfeat.spectrum.reduce import all_rows
+from jaxfeat.spectrum.solve import spectrum_of
 
 LARGEST = 0.02
 """Å, of a step."""
@@ -32,8 +34,8 @@ CONVERGED = 1e-6
 UNHELD = 1e-3
 """Å: a step below which there must be a way back to the features of the start, or else there is none."""
 
-CUT = 1e-10
-"""Singular values across the path below this, relative to the largest, are zeros: nothing is corrected there."""
+RANK_CUTOFF = 1e-8
+"""Relative to the largest singular value, of three rotations and a direction."""
 
 RETURNED = 1e-4
 """Å: a path that comes this near its start has closed. It is as constant as features are, no more."""
@@ -76,15 +78,21 @@ class QuasiConstantPath(NamedTuple):
     status: str
 
 
-class _Look(NamedTuple):
-    """An environment as seen from a path: |F - F₀|; Newton's displacement across the path that takes F back to F₀, as
-    far as may be; the singular values and directions; whether all of that is to be trusted."""
+class _Spectrum(NamedTuple):
+    """Values and directions on the non-rigid displacements, |F - F₀|, and whether the spectrum's status is "ok"."""
 
-    change: Any
-    back: Any
     values: Any
     axes: Any
+    change: Any
     sound: Any
+
+
+class _End(NamedTuple):
+    """Where a correction ended, whether it arrived, and the spectrum there."""
+
+    positions: np.ndarray
+    arrived: bool
+    spectrum: _Spectrum
 
 
 class _Point(NamedTuple):
@@ -93,7 +101,7 @@ class _Point(NamedTuple):
     rank: int
     held: bool
     easy: bool
-    look: _Look
+    spectrum: _Spectrum
 
 
 def trace_quasi_constant(
@@ -124,16 +132,17 @@ def trace_quasi_constant(
         raise GeometryError(f"sign is {sign!r}; give 1 or -1, which way to go.")
     goal = f(env)
     x = np.asarray(env.positions)
-    look = _looked(f, env, goal, np.zeros_like(x))
-    if not look.sound:
+    evaluate = partial(_corrected, f, env, goal)
+    spectrum = evaluate(x, np.zeros_like(x)).spectrum
+    if not spectrum.sound:
         raise GeometryError("no displacement of the start that is not rigid moves its features; there is no way to go.")
-    along = look.axes[-1]
+    along = spectrum.axes[-1]
     along = sign * np.sign(along.flat[np.abs(along).argmax()]) * along
-    first = _Point(x, along, rank=0, held=True, easy=True, look=look)
-    way = follow(partial(_advanced, f, env, goal), first, Origin.of(f, env, x), length, LARGEST, RETURNED)
-    change = np.asarray([point.look.change for point in way.points])
+    first = _Point(x, along, rank=0, held=True, easy=True, spectrum=spectrum)
+    way = follow(partial(_advanced, evaluate), first, Origin.of(f, env, x), length, LARGEST, RETURNED)
+    change = np.asarray([point.spectrum.change for point in way.points])
     rank = np.asarray([point.rank for point in way.points])
-    values = [point.look.values / point.look.values[0] for point in way.points]
+    values = [point.spectrum.values / point.spectrum.values[0] for point in way.points]
     return QuasiConstantPath(
         environments=jax.vmap(env.with_positions)(jnp.asarray([point.positions for point in way.points])),
         path=way.path,
@@ -148,65 +157,84 @@ def trace_quasi_constant(
     )
 
 
-def _advanced(f: AbstractFeaturizer, env: Environment, goal: Array, here: _Point, step: float) -> _Point | str:
-    """The next point of the path; or why there is none within reach of this step."""
-    turned = partial(_turned, f, env, goal, here, step)
+def _advanced(evaluate: Callable[..., _End], here: _Point, step: float) -> _Point | str:
+    """Go to the next point of the path, or give the reason why this step leads to none."""
     aim = here.positions + step * here.tangent
     if here.held:
-        x = aim
-        for _ in range(CORRECTIONS):
-            back = _looked(f, env.with_positions(jnp.asarray(x)), goal, here.tangent).back
-            if np.linalg.norm(back) <= CONVERGED * step:
-                return turned(x, True)
-            x = x + back
-            if not np.linalg.norm(x - aim) < ACROSS * step:
-                break
+        end = evaluate(aim, here.tangent, CORRECTIONS, CONVERGED * step)
+        if end.arrived and np.linalg.norm(end.positions - aim) < ACROSS * step:
+            return _turned(here, step, end, held=True)
         if step > UNHELD:
             return "unheld"
-    middle = turned((here.positions + aim) / 2, False)
-    return middle if isinstance(middle, str) else turned(here.positions + step * middle.tangent, False)
+    middle = _turned(here, step, evaluate((here.positions + aim) / 2, here.tangent), held=False)
+    if isinstance(middle, str):
+        return middle
+    return _turned(here, step, evaluate(here.positions + step * middle.tangent, here.tangent), held=False)
 
 
-def _turned(
-    f: AbstractFeaturizer, env: Environment, goal: Array, here: _Point, step: float, x: np.ndarray, held: bool
-) -> _Point | str:
-    """A point with the direction that continues the one here."""
-    look = _looked(f, env.with_positions(jnp.asarray(x)), goal, here.tangent)
-    if not look.sound:
+def _turned(here: _Point, step: float, there: _End, held: bool) -> _Point | str:
+    """Make the next point, with the direction there that continues the one here."""
+    if not there.spectrum.sound:
         return "coincident"
-    overlaps = np.einsum("kni,ni->k", look.axes, here.tangent)
+    axes = there.spectrum.axes
+    overlaps = np.einsum("kni,ni->k", axes, here.tangent)
     best = int(np.abs(overlaps).argmax())
     overlap, rank = overlaps[best], len(overlaps) - 1 - best
     if abs(overlap) < STRAIGHT or (rank != here.rank and step > SMALLEST):
         return "turned"
-    return _Point(x, np.sign(overlap) * look.axes[best], rank, held, bool(abs(overlap) > EASY), look)
+    easy = bool(abs(overlap) > EASY)
+    return _Point(there.positions, np.sign(overlap) * axes[best], rank, held, easy, there.spectrum)
 
 
-def _looked(f: AbstractFeaturizer, env: Environment, goal: Array, along: np.ndarray) -> _Look:
-    look = jax.tree.map(np.asarray, _look(f, env, goal, jnp.asarray(along)))
-    known = np.isfinite(look.values)
-    return look._replace(values=look.values[known], axes=look.axes[known], sound=look.sound and known.any())
+def _corrected(
+    f: AbstractFeaturizer,
+    env: Environment,
+    goal: Array,
+    positions: np.ndarray,
+    along: np.ndarray,
+    max_iterations: int = 0,
+    shortest: float = 0.0,
+) -> _End:
+    """Bring the features back to the goal by displacements across a direction, until steps are `shortest` (Å)."""
+    across = _across(positions, along)
+    limits = np.asarray(max_iterations + 1), np.asarray(shortest)
+    end = jax.tree.map(np.asarray, _corrected_on_device(f, env, goal, positions, across, *limits))
+    spectrum = end.aux
+    known = np.isfinite(spectrum.values)
+    spectrum = spectrum._replace(
+        values=spectrum.values[known], axes=spectrum.axes[known], sound=spectrum.sound and known.any()
+    )
+    return _End(positions + (end.unknowns @ across).reshape(positions.shape), bool(end.code != RUNNING), spectrum)
+
+
+def _across(positions: np.ndarray, along: np.ndarray) -> np.ndarray:
+    """Compute an orthonormal basis of the displacements across a direction, without rotations; then rows of zeros.
+
+    It is made before the Jacobian is reduced: of a residual that does not vanish, rounding errors along a rotation
+    would make long steps.
+    """
+    rotations = np.cross(np.eye(3)[:, None], positions).reshape(3, -1)
+    _, sizes, axes = robust_svd(np.concatenate([rotations, along.reshape(1, -1)]), full_matrices=True)
+    rank = int((sizes > RANK_CUTOFF * sizes.max()).sum())
+    return np.concatenate([axes[rank:], np.zeros((rank, positions.size))])
 
 
 @eqx.filter_jit
-def _look(f: AbstractFeaturizer, env: Environment, goal: Array, along: Float[Array, "n 3"]) -> _Look:
-    jacobian, added = jacobian_and_norms(f, env)
-    spectrum = decompose(keep_all_rows(jacobian, added), env, f, equilibrated=False, collinear=False)
-    axes = spectrum.directions.reshape(len(spectrum.values), -1)
-    residual = f.features(env) - goal
-    # Coordinates in which the path is the first axis, so that the others are what is across it; and few rows.
-    here = axes @ along.reshape(-1)
-    mirror = here.at[0].add(jnp.where(here[0] < 0, -1, 1) * jnp.linalg.norm(here))
-    square = mirror @ mirror
-    turned = axes - 2 * jnp.outer(mirror, mirror @ axes) / jnp.where(square > 0, square, 1)
-    across = turned[1:]
-    rows = jnp.concatenate([jacobian.reshape(len(jacobian), -1) @ across.T, residual[:, None]], 1)
-    r = qr_triangle(jnp.pad(rows, ((0, max(rows.shape[1] - len(rows), 0)), (0, 0))))
-    back = -pseudo_inverse(r[:, :-1], jnp.asarray(CUT, r.dtype)) @ r[:, -1]
-    return _Look(
-        change=jnp.linalg.norm(residual),
-        back=(back @ across).reshape(env.positions.shape),
-        values=spectrum.values,
-        axes=spectrum.directions,
-        sound=spectrum.status == "ok",
-    )
+def _corrected_on_device(
+    f: AbstractFeaturizer, env: Environment, goal: Array, positions: Any, across: Any, iterations: Any, shortest: Any
+) -> Iterate:
+    size = jnp.linalg.norm(goal)
+    size = jnp.where(size > 0, size, 1)
+
+    def linearize(steps: Float[Array, " m"]) -> Linearization:
+        there = env.with_positions(positions + (steps @ across).reshape(positions.shape))
+        jacobian, added = weighed_jacobian(f, there)
+        spectrum = spectrum_of(all_rows(jacobian, added), f, there, equilibrated=False, every=False)
+        change = f.features(there) - goal
+        seen = _Spectrum(spectrum.values, spectrum.directions, jnp.linalg.norm(change), spectrum.status == "ok")
+        slopes = across @ jacobian.reshape(len(jacobian), -1).T
+        return Linearization(change / size, slopes / size, aux=seen)
+
+    nowhere = jnp.zeros(positions.size)
+    nothing = jax.tree.map(jnp.zeros_like, eqx.filter_eval_shape(linearize, nowhere).aux)
+    return proceed(linearize, begin(nowhere, nothing), iterations, shortest=shortest)

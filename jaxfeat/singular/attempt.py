@@ -1,69 +1,43 @@
-"""One try for many starts: move and descend, if it is not the first; land; certify."""
+"""One attempt for many starts: descend if asked to, land, certify."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array
 
-from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.singular.batches import descend_all, in_chunks, land_all
-from jaxfeat.singular.certify import Seen, environments_at, jacobians_at, newton_steps, seen_at
-from jaxfeat.singular.equations import Problem, Reference
-from jaxfeat.singular.feature_metric import feature_metric
-from jaxfeat.singular.land import RUNNING
-from jaxfeat.singular.meet import meet
-from jaxfeat.singular.random_invariants import random_invariants
-from jaxfeat.singular.search_space import AbstractSearchSpace
+from jaxfeat.singular.certify import EXACT, VIOLATION, Certificates, certify, newton_distances
+from jaxfeat.singular.descend import descend
+from jaxfeat.singular.gauss_newton import RUNNING
+from jaxfeat.singular.joint_landing import land_jointly
+from jaxfeat.singular.land import Landing, land
+from jaxfeat.singular.lanes import map_lanes
+from jaxfeat.singular.search_equations import SearchEquations
+from jaxfeat.singular.singular_equations import SingularEquations
 
-SINGULAR = 1e-12
-"""σ_min/σ_max of an exact singular point, at most."""
+NEAR_SOLUTION = 1e-6
+"""Norm of the whitened residual below which the plain equations are solved in a few steps."""
 
-CLOSE = 1e-6
-"""Of the whitened residual: from here, the plain one is solved in a few steps."""
+MAX_PLAIN_ITERATIONS = 20
 
-FINAL = 20
-"""Steps with the plain rows, at most."""
-
-EXACT = 1e-6
-"""Å, or units of θ: Newton's estimate of the distance to the singular point, at most. Classification takes 1e-5."""
-
-VIOLATION = 1e-8
-"""Å, of a constraint, that is rounding."""
-
-NULL, NEAR = 3e-12, 3e-3
-"""Whitened singular values: below the one, they vanish; between the two, a more singular point is near, ..."""
+VANISHING, SMALL = 3e-12, 3e-3
+"""Whitened singular values below the first vanish. Between the two, a more singular point may be near."""
 
 REACH = 1e-3
-"""... if it is within this distance, Å or units of θ."""
-
-ENSEMBLE = 48
-"""Environments that the metric is made from."""
+"""The largest distance (Å, or units of θ) of a more singular point that an end of a landing is moved to."""
 
 
-class Problems(NamedTuple):
-    """One problem in two metrics: to go there, and to finish. And without its reference, to look at where one is."""
+class Outcome(NamedTuple):
+    """Ends of one attempt from b starts.
 
-    whitened: Problem
-    plain: Problem
-
-    @property
-    def bare(self) -> Problems:
-        return Problems(*(eqx.tree_at(lambda p: p.reference, one, None, is_leaf=_nothing) for one in self))
-
-
-def _nothing(leaf: Any) -> bool:
-    return leaf is None
-
-
-class Tried(NamedTuple):
-    """What a try came to: θ `(b, k)`, directions `(b, p)` of length 1, and the rest `(b,)`."""
+    **Attributes:** `points`: θ, `(b, k)`. `directions`: v of length 1, `(b, p)`. The others have shape `(b,)` and are
+    those of `SingularPoints`; `accuracy` is NaN where no singular point was reached.
+    """
 
     points: np.ndarray
     directions: np.ndarray
@@ -73,116 +47,96 @@ class Tried(NamedTuple):
     iterations: np.ndarray
     status: np.ndarray
 
-
-def problems_of(
-    f: AbstractFeaturizer,
-    space: AbstractSearchSpace,
-    points: np.ndarray,
-    starts: Environment,
-    exclude: str | None,
-    rng: np.random.Generator,
-    lanes: int,
-) -> Problems:
-    """The problems of sound starts. The metric is that of the starts, and of points near them where there are few."""
-    rows = np.resize(np.arange(len(points)), ENSEMBLE)
-    repeated = np.arange(ENSEMBLE) >= len(points)
-    near = points[rows] + repeated[:, None] * jitter(space, starts[rows], rng)
-    environments = environments_at(space, near, starts[rows], lanes)
-    found = feature_metric(jacobians_at(f, environments, lanes), rng)
-    reference = None
-    if exclude is not None:
-        order = 4 if f.nu is None else f.nu + 1
-        radii = np.linalg.norm(environments.positions, axis=-1)[environments.mask]
-        drawn = random_invariants(environments.max_neighbors, order, f.group, float(np.sqrt((radii**2).mean())), rng)
-        unscaled = Reference(drawn, jnp.eye(drawn.phases.shape[0]))
-        slopes = in_chunks(lambda env: _slopes(unscaled, env), environments, lanes=lanes)
-        reference = Reference(drawn, jnp.asarray(feature_metric(slopes, rng).whitened))
-    whitened, plain = (jnp.asarray(rows) for rows in found)
-    return Problems(Problem(f, space, whitened, reference), Problem(f, space, plain, reference))
-
-
-def jitter(space: AbstractSearchSpace, starts: Environment, rng: np.random.Generator) -> np.ndarray:
-    """Random moves of θ, as far as the space says, `(b, k)`."""
-    scale = np.stack([np.asarray(space.scale(start)) for start in starts])
-    return scale * rng.normal(size=scale.shape)
+    def update(self, rows: np.ndarray, other: Outcome) -> None:
+        """Replace the entries of some rows, in place."""
+        for leaf, new in zip(self, other, strict=True):
+            leaf[rows] = new
 
 
 def attempt(
-    problems: Problems,
+    equations: SearchEquations,
     points: np.ndarray,
     starts: Environment,
-    descent: optax.GradientTransformation | None,
+    optimizer: optax.GradientTransformation | None,
     max_iterations: int,
     lanes: int,
-) -> Tried:
+) -> Outcome:
     """Land from θ `(b, k)`, after a descent if there is an optimizer for it."""
-    whitened = problems.whitened
-    if descent is not None:
-        points = descend_all(whitened, points, starts, descent, lanes=lanes)
-    directions = seen_at(whitened, points, None, starts, lanes).directions[:, -1]
-    way, end = arrived(problems, points, directions, starts, max_iterations, lanes)
-    bare = problems.bare
-    tried, seen = certified(bare.whitened, end.point, end.direction, starts, lanes)
-    status = np.where((tried.status == "not-singular") & (way.code == RUNNING), "stalled", tried.status)
-    tried = tried._replace(iterations=way.iterations + end.iterations, status=status)
-    _join(bare, tried, seen, starts, lanes)
-    landed = np.flatnonzero(tried.status == "landed")
+    if optimizer is not None:
+        points = map_lanes(lambda *lane: _descended(equations.whitened, optimizer, *lane), points, starts, lanes=lanes)
+    nothing = np.zeros((len(points), 3 * starts.max_neighbors))
+    directions = certify(equations.whitened, points, nothing, starts, lanes).directions[:, -1]
+    way, end = land_to_rounding(equations, points, directions, starts, max_iterations, lanes)
+    equations = equations.without_reference
+    outcome, certificates = certified(equations.whitened, end.points, end.directions, starts, lanes)
+    unfinished = (outcome.status == "not-singular") & (way.code == RUNNING)
+    outcome.status[unfinished] = "stalled"
+    outcome.iterations[:] = way.iterations + end.iterations
+    _move_to_more_singular(equations, outcome, certificates, starts, lanes)
+    landed = np.flatnonzero(outcome.status == "landed")
     if len(landed):
-        tried.accuracy[landed] = newton_steps(
-            bare.plain, tried.points[landed], tried.directions[landed], starts[landed], lanes
+        outcome.accuracy[landed] = newton_distances(
+            equations.plain, outcome.points[landed], outcome.directions[landed], starts[landed], lanes
         )
-        tried.status[landed[tried.accuracy[landed] > EXACT]] = "stalled"
-    return tried
+        outcome.status[landed[outcome.accuracy[landed] > EXACT]] = "stalled"
+    return outcome
 
 
-def arrived(
-    problems: Problems, points: np.ndarray, directions: np.ndarray, starts: Environment, max_iterations: int, lanes: int
-) -> tuple[Any, Any]:
-    """Land from θ `(b, k)` and `(b, p)`: near with the whitened rows, and then, with the plain ones, to rounding."""
-    whitened, plain = problems
-    way = land_all(whitened, points, directions, starts, enough=CLOSE, max_iterations=max_iterations, lanes=lanes)
-    return way, land_all(plain, way.point, way.direction, starts, max_iterations=FINAL, lanes=lanes)
-
-
-def _join(problems: Problems, tried: Tried, seen: Seen, starts: Environment, lanes: int) -> None:
-    """Move points next to more singular ones onto those, in place."""
-    doubtful = (seen.values > NULL) & (seen.values < NEAR)
-    count = (seen.values < NEAR).sum(1)
-    todo = np.flatnonzero(doubtful.any(1) & (seen.violation <= VIOLATION))
-    # All small values at first; then, as some of them may not vanish anywhere near, fewer.
-    for q in range(int(count[todo].max(initial=0)), 0, -1):
-        rows = todo[(count[todo] >= q) & doubtful[todo, -q]]
-        if not len(rows):
-            continue
-        before = tried.points[rows]
-        points, directions = meet(
-            tuple(problems), before.copy(), seen.directions[rows, -q:].copy(), starts[rows], lanes
-        )
-        moved, after = certified(problems.whitened, points, directions[:, -1], starts[rows], lanes)
-        better = (moved.status == "landed") & (np.abs(points - before).max(1) < REACH)
-        better &= after.values[:, -q] < np.maximum(NULL, seen.values[rows, -q] / 10)
-        moved = moved._replace(iterations=tried.iterations[rows])
-        for leaf, new in zip(tried, moved, strict=True):
-            leaf[rows[better]] = new[better]
-        todo = np.setdiff1d(todo, rows[better])
+def land_to_rounding(
+    equations: SearchEquations,
+    points: np.ndarray,
+    directions: np.ndarray,
+    starts: Environment,
+    max_iterations: int,
+    lanes: int,
+) -> tuple[Landing, Landing]:
+    """Land from θ `(b, k)` and v `(b, p)`: first in the whitened metric, then to rounding in the plain one."""
+    way = land(
+        equations.whitened, points, directions, starts, lanes=lanes, max_iterations=max_iterations, floor=NEAR_SOLUTION
+    )
+    end = land(equations.plain, way.points, way.directions, starts, lanes=lanes, max_iterations=MAX_PLAIN_ITERATIONS)
+    return way, end
 
 
 def certified(
-    problem: Problem, points: np.ndarray, directions: np.ndarray, starts: Environment, lanes: int
-) -> tuple[Tried, Seen]:
-    """What ends of landings are, by their spectra; what is to be known beyond that is not known yet."""
+    equations: SingularEquations, points: np.ndarray, directions: np.ndarray, starts: Environment, lanes: int
+) -> tuple[Outcome, Certificates]:
+    """Certify ends of landings. Their accuracy is not known yet."""
     lengths = np.linalg.norm(directions, axis=1, keepdims=True)
     directions = directions / np.where(lengths > 0, lengths, 1)
-    seen = seen_at(problem, points, directions, starts, lanes)
-    status = np.select(
-        [(seen.ratio <= SINGULAR) & (seen.violation <= VIOLATION), seen.violation > VIOLATION],
-        ["landed", "left-bounds"],
-        "not-singular",
-    )
+    found = certify(equations, points, directions, starts, lanes)
     unknown = np.full(len(points), np.nan)
-    return Tried(points, directions, seen.residual, seen.ratio, unknown, np.zeros(len(points), int), status), seen
+    count = np.zeros(len(points), int)
+    return Outcome(points, directions, found.residual, found.ratio, unknown, count, found.status), found
+
+
+def _move_to_more_singular(
+    equations: SearchEquations, outcome: Outcome, certificates: Certificates, starts: Environment, lanes: int
+) -> None:
+    """Move points that are next to more singular ones onto those, in place.
+
+    All small singular values are tried first. Some of them may vanish nowhere near, so fewer are tried next.
+    """
+    values = certificates.values
+    doubtful = (values > VANISHING) & (values < SMALL)
+    n_small = (values < SMALL).sum(1)
+    todo = np.flatnonzero(doubtful.any(1) & (certificates.violation <= VIOLATION))
+    for q in range(int(n_small[todo].max(initial=0)), 0, -1):
+        rows = todo[(n_small[todo] >= q) & doubtful[todo, -q]]
+        if not len(rows):
+            continue
+        before = outcome.points[rows]
+        points, directions = land_jointly(equations, before, certificates.directions[rows, -q:], starts[rows], lanes)
+        moved, after = certified(equations.whitened, points, directions[:, -1], starts[rows], lanes)
+        better = (moved.status == "landed") & (np.abs(points - before).max(1) < REACH)
+        better &= after.values[:, -q] < np.maximum(VANISHING, values[rows, -q] / 10)
+        moved = moved._replace(iterations=outcome.iterations[rows])
+        outcome.update(rows[better], Outcome(*(leaf[better] for leaf in moved)))
+        todo = np.setdiff1d(todo, rows[better])
 
 
 @eqx.filter_jit
-def _slopes(reference: Reference, environments: Environment) -> Array:
-    return jax.vmap(reference.jacobian)(environments)
+def _descended(
+    equations: SingularEquations, optimizer: optax.GradientTransformation, points: Array, starts: Environment
+) -> Array:
+    return jax.vmap(lambda x, start: descend(equations, x, start, optimizer)[0])(points, starts)

@@ -1,4 +1,4 @@
-"""What has been reached, seen with all the features."""
+"""Certificates: spectra of all features at the ends of landings, and how far the exact point is."""
 
 from __future__ import annotations
 
@@ -13,22 +13,32 @@ from jaxtyping import Array
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.linalg.subspaces import least_norm_solutions
-from jaxfeat.singular.batches import in_chunks, land_all
-from jaxfeat.singular.equations import Problem
+from jaxfeat.singular.land import linearized
+from jaxfeat.singular.lanes import map_lanes
 from jaxfeat.singular.search_space import AbstractSearchSpace
-from jaxfeat.spectrum.jacobian import jacobian_and_norms
-from jaxfeat.spectrum.reduce import keep_all_rows
-from jaxfeat.spectrum.solve import decompose
+from jaxfeat.singular.singular_equations import SingularEquations
+from jaxfeat.spectrum.jacobian import weighed_jacobian
+from jaxfeat.spectrum.reduce import all_rows
+from jaxfeat.spectrum.solve import spectrum_of
 
-CUT = 1e-11
-"""Singular values of the linearised equations below this, relative to the largest, are zeros to rounding."""
+SINGULAR = 1e-12
+"""The largest σ_min/σ_max of an exact singular point."""
+
+EXACT = 1e-6
+"""The largest estimated distance (Å, or units of θ) of an exact singular point. Classification tolerates 1e-5 Å."""
+
+VIOLATION = 1e-8
+"""The largest violation of a constraint (Å) that is rounding."""
+
+RANK_CUTOFF = 1e-11
+"""Singular values of the linearized equations below this, relative to the largest, are zero to rounding."""
 
 
-class Seen(NamedTuple):
-    """Points seen with all the features.
+class Certificates(NamedTuple):
+    """Spectra of all features at b points.
 
-    - `values`, `(b, c)`, and `directions`, `(b, c, p)`: `Problem.spectrum`.
-    - `ratio`: σ_min/σ_max. `residual`: |J v| / σ_max for given v. `violation`: of constraints, Å. `(b,)`.
+    **Attributes:** `values`, `(b, c)`, and `directions`, `(b, c, p)`: those of `SingularEquations.spectrum`. `ratio`:
+    σ_min/σ_max, `(b,)`. `residual`: |J v| / σ_max of the given v, `(b,)`. `violation` of constraints (Å), `(b,)`.
     """
 
     values: Any
@@ -37,52 +47,56 @@ class Seen(NamedTuple):
     residual: Any
     violation: Any
 
-
-def seen_at(
-    problem: Problem, points: np.ndarray, directions: np.ndarray | None, starts: Environment, lanes: int
-) -> Seen:
-    """Spectra at θ `(b, k)`; residuals of the directions `(b, p)`, if there are any."""
-    if directions is None:
-        directions = np.zeros((len(points), 3 * starts.max_neighbors))
-
-    def chunk(points: Any, directions: Any, starts: Environment) -> Seen:
-        environments = _environments(problem.space, points, starts)
-        return _measured(problem, *_jacobians(problem.f, environments), points, directions, environments)
-
-    return in_chunks(chunk, points, directions, starts, lanes=lanes)
+    @property
+    def status(self) -> np.ndarray:
+        """ "landed", "left-bounds" or "not-singular", `(b,)`."""
+        inside = self.violation <= VIOLATION
+        status = np.where((self.ratio <= SINGULAR) & inside, "landed", "not-singular")
+        return np.where(self.violation > VIOLATION, "left-bounds", status)
 
 
-def newton_steps(
-    problem: Problem, points: np.ndarray, directions: np.ndarray, starts: Environment, lanes: int
+def certify(
+    equations: SingularEquations, points: np.ndarray, directions: np.ndarray, starts: Environment, lanes: int
+) -> Certificates:
+    """Compute the spectra at θ `(b, k)`, and the residuals of directions `(b, p)`, which may be zero."""
+
+    def certified(points: Any, directions: Any, starts: Environment) -> Certificates:
+        environments = _environments(equations.space, points, starts)
+        return _certified(equations, *_jacobians(equations.f, environments), points, directions, environments)
+
+    return map_lanes(certified, points, directions, starts, lanes=lanes)
+
+
+def newton_distances(
+    equations: SingularEquations, points: np.ndarray, directions: np.ndarray, starts: Environment, lanes: int
 ) -> np.ndarray:
-    """How far the next step of Gauss-Newton, with no damping, would move θ: `(b,)`, the largest component.
+    """Estimate how far exact singular points are: the largest entry of the next undamped step of θ, `(b,)`.
 
-    That J(x) v is zero to rounding does not say that x is a singular point to rounding. Where it vanishes to third
-    order, as it may where several null directions meet, x can be 1e-4 Å away: a step is a third of the distance then.
+    A J(x) v that is zero to rounding does not place x to rounding. Where J(x) v vanishes to third order, as it may
+    where several null directions meet, x can be 1e-4 Å away. The step is then a third of the distance.
     """
-    triangles = land_all(problem, points, directions, starts, lanes=lanes).triangle
-    # What is not finite has no step, and is no solution.
-    sound = np.isfinite(triangles).all((1, 2))
-    triangles[~sound] = 0
-    steps = least_norm_solutions(triangles[:, :, :-1], triangles[:, :, -1], CUT)
-    return np.where(sound, np.abs(steps[:, : points.shape[1]]).max(1), np.inf)
+    triangles = linearized(equations, points, directions, starts, lanes)
+    finite = np.isfinite(triangles).all((1, 2))
+    triangles[~finite] = 0
+    steps = least_norm_solutions(triangles[:, :, :-1], triangles[:, :, -1], RANK_CUTOFF)
+    return np.where(finite, np.abs(steps[:, : points.shape[1]]).max(1), np.inf)
 
 
 def jacobians_at(f: AbstractFeaturizer, environments: Environment, lanes: int) -> np.ndarray:
-    """Jacobians of a few environments, `(b, n_features, 3n)`."""
-    found = in_chunks(lambda env: _jacobians(f, env)[0], environments, lanes=lanes)
+    """Compute the Jacobians of a few environments, `(b, n_features, 3n)`."""
+    found = map_lanes(lambda env: _jacobians(f, env)[0], environments, lanes=lanes)
     return found.reshape(*found.shape[:2], -1)
 
 
 def environments_at(space: AbstractSearchSpace, points: np.ndarray, starts: Environment, lanes: int) -> Environment:
-    """The environments at θ `(b, k)`, as NumPy arrays."""
-    return in_chunks(lambda *lane: _environments(space, *lane), points, starts, lanes=lanes)
+    """Make the environments at θ `(b, k)`, as NumPy arrays."""
+    return map_lanes(lambda *lane: _environments(space, *lane), points, starts, lanes=lanes)
 
 
 def violations(space: AbstractSearchSpace, points: np.ndarray, starts: Environment, lanes: int) -> np.ndarray:
-    """By how much constraints are violated, Å or units of θ, `(b,)`."""
+    """Compute by how much constraints are violated (Å or units of θ), `(b,)`."""
     environments = environments_at(space, points, starts, lanes)
-    return in_chunks(lambda *lane: _violations(space, *lane), points, environments, lanes=lanes)
+    return map_lanes(lambda *lane: _violations(space, *lane), points, environments, lanes=lanes)
 
 
 @eqx.filter_jit
@@ -101,20 +115,25 @@ def _violation(space: AbstractSearchSpace, point: Array, env: Environment) -> Ar
 
 @eqx.filter_jit
 def _jacobians(f: AbstractFeaturizer, environments: Environment) -> tuple[Array, Array]:
-    # The one program with the features' Jacobian: what is done with it is compiled apart, in a tenth of the time.
-    return jax.vmap(lambda env: jacobian_and_norms(f, env))(environments)
+    # The one program with the features' Jacobian. The programs that use its result compile in a tenth of the time.
+    return jax.vmap(lambda env: weighed_jacobian(f, env))(environments)
 
 
 @eqx.filter_jit
-def _measured(
-    problem: Problem, jacobians: Array, added: Array, points: Array, directions: Array, environments: Environment
-) -> Seen:
-    def one(jacobian: Array, added: Array, point: Array, direction: Array, env: Environment) -> Seen:
-        values, axes = problem.spectrum(jacobian, env)
-        spectrum = decompose(keep_all_rows(jacobian, added), env, problem.f, equilibrated=False)
+def _certified(
+    equations: SingularEquations,
+    jacobians: Array,
+    added: Array,
+    points: Array,
+    directions: Array,
+    environments: Environment,
+) -> Certificates:
+    def of_item(jacobian: Array, added: Array, point: Array, direction: Array, env: Environment) -> Certificates:
+        values, axes = equations.spectrum(jacobian, env)
+        spectrum = spectrum_of(all_rows(jacobian, added), equations.f, env, equilibrated=False, every=True)
         largest = spectrum.values.max(initial=0, where=jnp.isfinite(spectrum.values))
         velocity = jacobian.reshape(jacobian.shape[0], -1) @ direction
-        violation = _violation(problem.space, point, env)
-        return Seen(values, axes, spectrum.ratio, jnp.linalg.norm(velocity) / largest, violation)
+        violation = _violation(equations.space, point, env)
+        return Certificates(values, axes, spectrum.ratio, jnp.linalg.norm(velocity) / largest, violation)
 
-    return jax.vmap(one)(jacobians, added, points, directions, environments)
+    return jax.vmap(of_item)(jacobians, added, points, directions, environments)

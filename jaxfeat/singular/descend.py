@@ -15,8 +15,8 @@ import optax
 from jaxtyping import Array, Float
 
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.singular.equations import Problem
-from jaxfeat.spectrum.jacobian import item_jacobian
+from jaxfeat.singular.singular_equations import SingularEquations
+from jaxfeat.spectrum.jacobian import single_jacobian
 
 STEPS = 100
 RATE = 0.02
@@ -30,7 +30,7 @@ def default_optimizer() -> optax.GradientTransformation:
 
 
 def descend(
-    problem: Problem,
+    equations: SingularEquations,
     point: Float[Array, " k"],
     start: Environment,
     optimizer: optax.GradientTransformation,
@@ -41,9 +41,9 @@ def descend(
 
     def step(carry: tuple, _: None) -> tuple[tuple, None]:
         point, state, best, lowest = carry
-        env = problem.space.environment(point, start)
-        direction = problem.spectrum(item_jacobian(problem.f, env), env)[1][-1]
-        value, gradient = jax.value_and_grad(problem.objective)(point, direction, start)
+        env = equations.space.environment(point, start)
+        direction = equations.spectrum(single_jacobian(equations.f, env), env)[1][-1]
+        value, gradient = jax.value_and_grad(equations.objective)(point, direction, start)
         better = value < lowest
         best, lowest = jnp.where(better, point, best), jnp.where(better, value, lowest)
         update, state = optimizer.update(gradient, state, point)

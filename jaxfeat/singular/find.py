@@ -1,4 +1,4 @@
-"""From anywhere to exact singular points: land, or else restart nearby, descend and land; certify; classify."""
+"""From any starts to exact singular points: attempt (descend, land, certify), measure the dimension, classify."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ from jaxfeat.geometry.congruence import group_congruent
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.manifolds.manifold import AbstractManifold
 from jaxfeat.nulls.causes import NullSpace
-from jaxfeat.nulls.classify import item_null_space
-from jaxfeat.nulls.jacobian_nulls import restrict_species
-from jaxfeat.singular.attempt import VIOLATION, Tried, attempt, jitter, problems_of
-from jaxfeat.singular.batches import lanes_for
-from jaxfeat.singular.certify import environments_at, violations
+from jaxfeat.nulls.classify import null_space, restrict_species
+from jaxfeat.singular.attempt import Outcome, attempt
+from jaxfeat.singular.certify import VIOLATION, environments_at, violations
 from jaxfeat.singular.descend import default_optimizer
+from jaxfeat.singular.lanes import n_lanes_for
+from jaxfeat.singular.search_equations import random_moves, search_equations
 from jaxfeat.singular.search_space import AbstractSearchSpace, Free, faults, space_of
 from jaxfeat.singular.singular_points import SingularPoints
 from jaxfeat.singular.tangent import dimensions
 
 DESCEND_FROM = 2
-"""Restarts from which on a descent comes first. Landing on its own gets most starts home, in a tenth of the time."""
+"""Number of the first restart that begins with a descent. Landing alone suffices for most starts, in a tenth of the
+time."""
 
 
 def find_singular_points(
@@ -43,35 +44,94 @@ def find_singular_points(
     max_iterations: int = 60,
     progress: Callable[[int, int], None] | None = None,
 ) -> SingularPoints:
-    """Go from each start to an exact singular point of dF/dr nearby, and say why it is one.
+    """Go from each start to an exact singular point of dF/dr nearby, and say why it is singular.
 
-    Each start is landed by minimum-norm Gauss-Newton steps on { J(x) v = 0, v not rigid, |v| = 1 }. Those that do not
-    arrive are restarted, moved at random by about 0.2 Å; from the second restart on, they descend on the logarithm of
-    the smallest singular value before they are landed. Arrival is certified with all features: σ_min/σ_max <= 1e-12,
-    and the next step would be below 1e-6 Å.
+    Each start is landed by minimum-norm Gauss-Newton steps on { J(x) v = 0, v not rigid, |v| = 1 }. A start that does
+    not arrive is moved at random by about 0.2 Å and landed again; from the second restart on, it first descends on the
+    logarithm of the smallest singular value. Each end is certified with all features: σ_min/σ_max is at most 1e-12,
+    and the next step would be shorter than 1e-6 Å. Landed points are classified by `null_space`.
 
     **Arguments:**
 
-    - `f`: a featurizer, three times differentiable.
-    - `starts`: a batch of environments, float64; on a manifold, values of its parameters, `(b, k)`.
-    - `constraints`: a `Free(radii=, min_distance=, fixed=)`, for positions as far as constraints allow; a manifold, for
-      a search in its parameters between their bounds; `Free()` by default. See `jaxfeat.singular.search_space`.
-    - `exclude`: `"symmetric"` looks for spurious points only. Directions are then measured by how fast random
-      invariants of one order more than f's change along them, instead of by their length. At a symmetric point the
-      directions that symmetry hides are hidden from these as well, so no multiple of them has length 1 and J v = 0:
-      on the way there |v| grows as J v shrinks, and nothing is gained. What is found, some higher order sees.
-    - `optimizer`: any optax optimizer, for the descent; Adam with a rate of 0.02 Å by default.
-    - `key`: for restarts, and for the random metric of feature space. `restarts`: how many for each start, at most.
-    - `max_iterations`: Gauss-Newton steps of each try.
-    - `progress`: called with the number of starts that are done with and their total.
+    - `f`: A featurizer that can be differentiated three times.
+    - `starts`: A batch of b environments with one leading axis, float64. On a manifold, values of its k parameters,
+        of shape `(b, k)`.
+    - `constraints`: `Free(...)` to move all positions within bounds, `Within(...)` or a manifold to move its parameters
+        between their bounds. By default `Free()`.
+    - `exclude`: If "symmetric", look for spurious points only. Directions are then measured by how fast random
+        invariants of one order more than that of `f` change along them. A direction that symmetry hides is hidden from
+        these invariants too, so it has no multiple of length 1, and the search is not drawn to it. Some higher order
+        sees each direction that is found.
+    - `optimizer`: An optax optimizer for the descent. By default Adam with a rate of 0.02 Å.
+    - `key`: The random key of the restarts and of the metric of feature space. By default `jax.random.key(0)`.
+    - `restarts`: The largest number of restarts of each start.
+    - `max_iterations`: The largest number of Gauss-Newton steps of each attempt.
+    - `progress`: A function that is called with the number of finished starts and the number of all starts.
 
-    **Returns:** `SingularPoints`, with a status for each start. Bad starts get a status and touch no other.
+    **Returns:**
 
-    **Raises:** `SpeciesError`, as the featurizer does; `PrecisionError` for positions that are not float64;
-    `GeometryError` for what is no batch of starts; `BasisError` for exclusions that are unknown or too large.
+    `SingularPoints`, with a status for each start. A bad start (not finite, atoms that coincide, out of bounds, no
+    neighbors) gets a status and affects no other start.
+
+    **Raises:**
+
+    - `SpeciesError` if `starts` holds an element that `f` does not know.
+    - `PrecisionError` if positions are not float64.
+    - `GeometryError` if `starts` is no batch of starts for these constraints.
+    - `BasisError` if `exclude` is unknown, or if the invariants of that order have too many tuples of neighbors.
+
+    **Source:** docs/theory.md, section 4.
     """
     if exclude not in (None, "symmetric"):
-        raise BasisError(f'exclude is {exclude!r}; choose "symmetric", or None to keep all singular points.')
+        raise BasisError(f'exclude is {exclude!r}; give "symmetric", or None to keep all singular points.')
+    space, points, host = _read(f, starts, constraints)
+    lanes = n_lanes_for(len(points))
+    space, status = _checked_starts(space, points, host, lanes)
+    found = Outcome(points.copy(), np.zeros((len(points), 3 * host.max_neighbors)), *_unknown(len(points)), status)
+    n_restarts, dimension = np.zeros(len(points), int), np.full(len(points), -1)
+    todo = np.flatnonzero(status == "")
+    if len(todo):
+        rng = np.random.default_rng(np.asarray(jax.random.key_data(jax.random.key(0) if key is None else key)).ravel())
+        equations = search_equations(restrict_species(f, host), space, points[todo], host[todo], exclude, rng, lanes)
+        for count in range(restarts + 1):
+            here = points[todo] + (random_moves(space, host[todo], rng) if count else 0)
+            descent = (optimizer or default_optimizer()) if count >= DESCEND_FROM else None
+            outcome = attempt(equations, here, host[todo], descent, max_iterations, lanes)
+            found.update(todo, outcome)
+            n_restarts[todo] = count
+            todo = todo[outcome.status != "landed"]
+            if progress is not None:
+                progress(len(points) - len(todo), len(points))
+            if not len(todo):
+                break
+    landed = np.flatnonzero(found.status == "landed")
+    if len(landed):
+        dimension[landed] = dimensions(
+            equations.whitened, found.points[landed], found.directions[landed], host[landed], lanes
+        )
+    environments = _ends(space, found, host, lanes)
+    families = group_congruent(np.asarray(environments.positions)[landed], np.where(host.mask, host.species, 0)[landed])
+    return SingularPoints(
+        f=f,
+        environments=environments,
+        parameters=None if isinstance(space, Free) else found.points,
+        directions=found.directions.reshape(len(points), -1, 3),
+        residual=found.residual,
+        sigma_ratio=found.ratio,
+        accuracy=found.accuracy,
+        null_space=[_classified(f, environments[i]) if i in landed else None for i in range(len(points))],
+        dimension=dimension,
+        iterations=found.iterations,
+        restarts=n_restarts,
+        status=found.status,
+        distinct=tuple(landed[members] for members in families),
+    )
+
+
+def _read(
+    f: AbstractFeaturizer, starts: Any, constraints: AbstractSearchSpace | AbstractManifold | None
+) -> tuple[AbstractSearchSpace, np.ndarray, Environment]:
+    """Read starts as a search space, θ `(b, k)`, and environments of NumPy arrays."""
     space = space_of(constraints)
     points, given = space.read(starts)
     if given.positions.dtype != np.float64:
@@ -80,72 +140,40 @@ def find_singular_points(
             "enable jax_enable_x64 and give them in float64."
         )
     check_compatible(f, given)
-    host = jax.tree.map(np.asarray, given)
-    b = len(points)
-    lanes = lanes_for(b)
+    return space, points, jax.tree.map(np.asarray, given)
+
+
+def _checked_starts(
+    space: AbstractSearchSpace, points: np.ndarray, host: Environment, lanes: int
+) -> tuple[AbstractSearchSpace, np.ndarray]:
+    """Fill in the default bounds, and give each bad start its status; that of the others is empty."""
     status = np.array(faults(points, host), dtype="<U16")
-    if isinstance(space, Free) and (status == "").any():
-        space = space.around(host[status == ""])
     sound = np.flatnonzero(status == "")
     if len(sound):
+        space = space.around(host[sound]) if isinstance(space, Free) else space
         status[sound[violations(space, points[sound], host[sound], lanes) > VIOLATION]] = "out-of-bounds"
-    todo = np.flatnonzero(status == "")
-    nan = np.full(b, np.nan)
-    found = Tried(
-        points.copy(), np.zeros((b, 3 * host.max_neighbors)), nan, nan.copy(), nan.copy(), np.zeros(b, int), status
-    )
-    tries, dimension = np.zeros(b, int), np.full(b, -1)
-    if len(todo):
-        key = jax.random.key(0) if key is None else key
-        rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
-        problems = problems_of(restrict_species(f, host), space, points[todo], host[todo], exclude, rng, lanes)
-        for count in range(restarts + 1):
-            lane, here, descent = host[todo], points[todo], None
-            if count:
-                here = here + jitter(space, lane, rng)
-            if count >= DESCEND_FROM:
-                descent = optimizer or default_optimizer()
-            tried = attempt(problems, here, lane, descent, max_iterations, lanes)
-            for leaf, new in zip(found, tried, strict=True):
-                leaf[todo] = new
-            tries[todo] = count
-            todo = todo[tried.status != "landed"]
-            if progress is not None:
-                progress(b - len(todo), b)
-            if not len(todo):
-                break
-    landed = np.flatnonzero(found.status == "landed")
-    environments = host
-    if len(landed):
-        dimension[landed] = dimensions(
-            problems.whitened, found.points[landed], found.directions[landed], host[landed], lanes
-        )
-    ran = np.flatnonzero(~np.isnan(found.ratio))
-    if len(ran):
-        positions = host.positions.copy()
-        positions[ran] = environments_at(space, found.points[ran], host[ran], lanes).positions
-        environments = host.with_positions(positions)
-    null: list[NullSpace | None] = [None] * b
-    for i in landed.tolist():
-        try:
-            null[i] = item_null_space(f, environments[i])
-        except (BasisError, GeometryError, SizeError):
-            # More neighbors, or a higher order, than the complete kernel can be worked out for; or neighbors that
-            # nearly meet. `SingularPoints.cure` says which.
-            continue
-    families = group_congruent(environments.positions[landed], np.where(host.mask, host.species, 0)[landed])
-    return SingularPoints(
-        f=f,
-        environments=environments,
-        parameters=None if isinstance(space, Free) else found.points,
-        directions=found.directions.reshape(b, -1, 3),
-        residual=found.residual,
-        sigma_ratio=found.ratio,
-        accuracy=found.accuracy,
-        null_space=null,
-        dimension=dimension,
-        iterations=found.iterations,
-        restarts=tries,
-        status=found.status,
-        distinct=tuple(landed[members] for members in families),
-    )
+    return space, status
+
+
+def _unknown(b: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Residual, ratio, accuracy and iterations of starts that have not been attempted."""
+    return np.full(b, np.nan), np.full(b, np.nan), np.full(b, np.nan), np.zeros(b, int)
+
+
+def _ends(space: AbstractSearchSpace, found: Outcome, host: Environment, lanes: int) -> Environment:
+    """Make the environments where the attempts ended. Bad starts stay where they are."""
+    attempted = np.flatnonzero(~np.isnan(found.ratio))
+    if not len(attempted):
+        return host
+    positions = host.positions.copy()
+    positions[attempted] = environments_at(space, found.points[attempted], host[attempted], lanes).positions
+    return host.with_positions(positions)
+
+
+def _classified(f: AbstractFeaturizer, env: Environment) -> NullSpace | None:
+    try:
+        return null_space(f, env)
+    except (BasisError, GeometryError, SizeError):
+        # The complete kernel is too large for this many neighbors or this order, or neighbors nearly coincide.
+        # `SingularPoints.cure` raises the reason.
+        return None

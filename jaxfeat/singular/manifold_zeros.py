@@ -9,25 +9,20 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.linalg.lapack import solve_linear
-from jaxfeat.linalg.threads import one_blas_thread
 from jaxfeat.manifolds.manifold import AbstractManifold
-from jaxfeat.spectrum.jacobian import directional_derivative, jacobian_and_norms
-from jaxfeat.spectrum.reduce import keep_all_rows
-from jaxfeat.spectrum.solve import decompose
+from jaxfeat.singular.gauss_newton import LONGEST, STATIONARY, Bounds, Iterate, Linearization, proceed
+from jaxfeat.singular.lanes import begin_all, solve_all
+from jaxfeat.spectrum.jacobian import velocity, weighed_jacobian
+from jaxfeat.spectrum.reduce import all_rows
+from jaxfeat.spectrum.solve import spectrum_of
 
-ITERATIONS = 40
-PATIENCE = 8
-"""Steps without getting nearer than ever; in a narrow valley every other step goes up its side."""
-
-DAMPING = 1e-10
-"""Of the normal equations, relative to their trace: along a curve of zeros nothing is gained, and no step goes."""
+MAX_ITERATIONS = 40
 
 NEAR = 2.0
 """Cells; a start that is farther from a zero even down the steepest slope has none of its own."""
@@ -47,7 +42,7 @@ ROUNDING = 4 * float(np.finfo(float).eps)
 STRIDES = 64
 """Steps that a curve across the whole grid is followed in, whatever the grid."""
 
-BATCH = 8
+LANES = 8
 
 
 class ManifoldZero(NamedTuple):
@@ -84,7 +79,7 @@ class ManifoldSlice(eqx.Module):
 
 
 def find_manifold_zeros(
-    f: AbstractFeaturizer, place: ManifoldSlice, axes: list[np.ndarray], sigma: np.ndarray, n_generic: int
+    f: AbstractFeaturizer, on: ManifoldSlice, axes: list[np.ndarray], sigma: np.ndarray, n_generic: int
 ) -> list[ManifoldZero]:
     """All zeros on a grid of one or two parameters, points first.
 
@@ -103,12 +98,12 @@ def find_manifold_zeros(
     bounds = np.asarray([[axis[0], axis[-1]] for axis in axes])
     found: list[ManifoldZero] = []
     for depth in range(n_generic, sigma.shape[-1]):
-        search = _Search(f, place, bounds, depth)
-        landed = search.refined(_starts(axes, _smallest(sigma, depth)), cells)
+        search = _Search(f, on, bounds, depth)
+        landed = search.zeros(_starts(axes, _smallest(sigma, depth)), cells)
         if not len(landed.theta):
             break
         # Where more vanish than this one, deeper starts lead there too, and go deeper below the floor.
-        deeper = list(_gathered(search, landed.of(landed.n_null == depth + 1)))
+        deeper = list(_gathered(search, landed.at(landed.n_null == depth + 1)))
         found = [zero for zero in found if not any(_one_point(zero, other) for other in deeper)] + deeper
     return sorted(found, key=lambda zero: (zero.dimension, *zero.at))
 
@@ -139,173 +134,123 @@ def _starts(axes: list[np.ndarray], ratio: np.ndarray) -> np.ndarray:
     return np.stack([axis[index] for axis, index in zip(axes, np.nonzero(minimum), strict=True)], -1)
 
 
-class _Landed(NamedTuple):
+class _Found(NamedTuple):
+    """Zeros that m searches ended at.
+
+    `theta`: parameters, `(m, p)`. `ratio`: σ/σ_max of the value that vanishes. `floor`: of σ/σ_max. `n_null`: values at
+    or below the floor. `normal`: AᵀA of the derivative A of J v, over σ_max, by the parameters, `(m, p, p)`.
+    """
+
     theta: np.ndarray
     ratio: np.ndarray
     floor: np.ndarray
     n_null: np.ndarray
     normal: np.ndarray
-    """(m, p, p): of the derivative of J v, over σ_max."""
 
-    def of(self, which: np.ndarray) -> _Landed:
-        return _Landed(*(leaf[which] for leaf in self))
+    def at(self, which: np.ndarray) -> _Found:
+        return _Found(*(leaf[which] for leaf in self))
 
     @property
     def slopes(self) -> np.ndarray:
-        """Of σ/σ_max, (m, p), descending."""
+        """Slopes of σ/σ_max along the principal axes, `(m, p)`, descending."""
         return np.sqrt(np.maximum(np.linalg.eigvalsh(self.normal)[:, ::-1], 0))
 
     def tangent(self, scale: np.ndarray) -> np.ndarray:
-        """The direction of least slope, (m, p), a unit vector in units of `scale`."""
+        """Unit vectors of least slope, `(m, p)`, in units of `scale`."""
         return np.linalg.eigh(self.normal * scale[:, None] * scale)[1][:, :, 0]
 
 
 class _Search(NamedTuple):
     f: Any
-    place: ManifoldSlice
+    on: ManifoldSlice
     bounds: np.ndarray
     depth: int
 
-    def refined(self, starts: np.ndarray, cells: np.ndarray, free: np.ndarray | None = None) -> _Landed:
-        """The zeros that starts lead to, where they lead to any."""
+    def zeros(self, starts: np.ndarray, cells: np.ndarray, free: np.ndarray | None = None) -> _Found:
+        """Find the zeros that starts `(m, p)` lead to, no farther than `FAR` cells away.
+
+        Where `free`, `(m, p)`, is False, the parameter stays as it is.
+        """
         m, p = starts.shape
-        state = _State(
-            start=starts,
-            free=np.ones((m, p), bool) if free is None else free,
-            theta=starts.copy(),
-            ratio=np.full(m, np.inf),
-            floor=np.zeros(m),
-            n_null=np.zeros(m, int),
-            normal=np.zeros((m, p, p)),
-            gradient=np.zeros((m, p)),
-            best=np.full(m, np.inf),
-            idle=np.zeros(m, int),
-            on=np.ones(m, bool),
-        )
-        # What is done leaves the batch, so that nobody waits for the slowest.
-        for _ in range(ITERATIONS):
-            active = np.flatnonzero(state.on)
-            if not len(active):
-                break
-            for first in range(0, len(active), BATCH):
-                members = active[first : first + BATCH]
-                filled = members[np.arange(BATCH) % len(members)]
-                batch = _State(*(leaf[filled] for leaf in state))
-                with one_blas_thread():
-                    # The depth as an array: one program for all of them.
-                    after = _step(self.f, self.place, batch, cells, self.bounds, np.asarray(self.depth))
-                for leaf, new in zip(state, after, strict=True):
-                    leaf[members] = np.asarray(new)[: len(members)]
-        landed = _Landed(state.theta, state.ratio, state.floor, state.n_null, state.normal)
-        return landed.of(state.ratio <= state.floor)
+        # Unknowns are the parameters in units in which the longest step is one cell.
+        unit = cells / LONGEST
+        low, high = (np.clip(starts + sign * FAR * cells, *self.bounds.T) / unit for sign in (-1, 1))
+        if free is not None:
+            low, high = (np.where(free, bound, starts / unit) for bound in (low, high))
 
+        def advance(iterates: Iterate, rows: np.ndarray, steps: np.ndarray) -> Iterate:
+            limits = Bounds(jnp.asarray(low[rows]), jnp.asarray(high[rows]))
+            # The depth is an array, so that all depths share one program.
+            return _advanced(self.f, self.on, np.asarray(self.depth), unit, iterates, limits, steps)
 
-class _Probe(NamedTuple):
-    """σ_k/σ_max at some parameters, and the normal equations of J v = 0 (over σ_max, v held, without what other
-    displacements could make up for)."""
-
-    ratio: Any
-    floor: Any
-    n_null: Any
-    normal: Any
-    gradient: Any
-
-
-class _State(NamedTuple):
-    start: Any
-    free: Any
-    theta: Any
-    ratio: Any
-    floor: Any
-    n_null: Any
-    normal: Any
-    gradient: Any
-    best: Any
-    idle: Any
-    on: Any
+        state = begin_all(starts / unit, (np.zeros(m), np.zeros(m, int)))
+        solve_all(advance, state, 0, lanes=LANES)
+        # A column of the triangle is as long as the derivative by its unknown.
+        steepest = np.where(low < high, np.linalg.norm(state.triangle[:, :, :p], axis=1), 0).max(1)
+        state.code[state.residual > NEAR * LONGEST * steepest] = STATIONARY
+        solve_all(advance, state, MAX_ITERATIONS, lanes=LANES)
+        floor, n_null = state.aux
+        slopes = state.triangle[:, :, :p] / unit
+        normal = np.einsum("mri,mrj->mij", slopes, slopes)
+        return _Found(state.unknowns * unit, state.residual, floor, n_null, normal).at(state.residual <= floor)
 
 
 @eqx.filter_jit
-def _step(f: AbstractFeaturizer, place: ManifoldSlice, batch: Any, cells: Any, bounds: Any, depth: Any) -> Any:
-    """A step of Gauss and Newton, of at most one cell; from a start, whose ratio is infinite, none."""
+def _advanced(
+    f: AbstractFeaturizer, on: ManifoldSlice, depth: Any, unit: Any, iterates: Iterate, bounds: Bounds, steps: Any
+) -> Iterate:
+    def linearize(unknowns: Float[Array, " p"]) -> Linearization:
+        there = _linearized(f, on, unknowns * unit, depth)
+        return there._replace(slopes=there.slopes * unit[:, None])
 
-    def single(state: _State) -> _State:
-        def solve(free: Array) -> Array:
-            scale = jnp.where(free, cells, 0)
-            normal = state.normal * jnp.outer(scale, scale)
-            lift = DAMPING * jnp.trace(normal) + jnp.finfo(normal.dtype).tiny
-            return solve_linear(normal + lift * jnp.eye(len(cells), dtype=normal.dtype), -state.gradient * scale)
-
-        whole = solve(state.free)
-        # At a bound, what would lead outside stays.
-        outward = jnp.where(whole < 0, state.theta <= bounds[:, 0], state.theta >= bounds[:, 1])
-        whole = solve(state.free & ~outward)
-        move = whole / jnp.maximum(1, jnp.linalg.norm(whole))
-        theta = jnp.clip(state.theta + cells * move, bounds[:, 0], bounds[:, 1])
-        probe = _probe(f, place, theta, depth)
-        better = probe.ratio < state.best
-        idle = jnp.where(better, 0, state.idle + 1)
-        steepest = jnp.sqrt(jnp.where(state.free, jnp.diagonal(probe.normal) * cells**2, 0).max())
-        near = (probe.ratio <= NEAR * steepest) | (theta != state.start).any()
-        near &= jnp.abs((theta - state.start) / cells).max() <= FAR
-        on = near & (idle < PATIENCE) & (probe.ratio > probe.floor)
-        return state._replace(
-            theta=theta, best=jnp.where(better, probe.ratio, state.best), idle=idle, on=on, **probe._asdict()
-        )
-
-    return jax.vmap(single)(_State(*batch))
+    return jax.vmap(lambda now, bounds: proceed(linearize, now, steps, bounds))(iterates, bounds)
 
 
-def _probe(f: AbstractFeaturizer, place: ManifoldSlice, theta: Float[Array, " p"], depth: Int[Array, ""]) -> _Probe:
-    env = place(theta)
-    jacobian, added = jacobian_and_norms(f, env)
-    spectrum = decompose(keep_all_rows(jacobian, added), env, f, equilibrated=True)
+def _linearized(f: AbstractFeaturizer, on: ManifoldSlice, theta: Float[Array, " p"], depth: Array) -> Linearization:
+    """Linearize J(θ) v / σ_max, whose norm is σ/σ_max of the value after `depth` smaller ones, with floor and n_null.
+
+    The derivative holds v, and leaves out changes that other displacements could make up for: the range of J above v.
+    """
+    env = on(theta)
+    jacobian, added = weighed_jacobian(f, env)
+    spectrum = spectrum_of(all_rows(jacobian, added), f, env, equilibrated=True, every=True)
     which = jnp.maximum(spectrum.n_values - 1 - depth, 0)
     largest = spectrum.values[0]
-    seen = (jacobian / spectrum.scale[None, :, None]).reshape(len(jacobian), -1) @ spectrum.directions.reshape(
-        len(spectrum.values), -1
-    ).T
+    axes = spectrum.directions.reshape(len(spectrum.values), -1)
+    seen = (jacobian / spectrum.scale[None, :, None]).reshape(len(jacobian), -1) @ axes.T
     above = jnp.arange(len(spectrum.values)) < which
     left = jnp.where(above[None], seen / jnp.where(above, spectrum.values, 1)[None], 0)
     displacement = spectrum.directions[which] / spectrum.scale[:, None]
-
-    def image(theta: Array) -> Array:
-        return directional_derivative(f, place(theta), displacement) / largest
-
-    derivative = jax.jacfwd(image)(theta)
+    derivative = jax.jacfwd(lambda theta: velocity(f, on(theta), displacement) / largest)(theta)
+    # Twice, because the first projection leaves rounding errors in the range.
     for _ in range(2):
         derivative = derivative - left @ (left.T @ derivative)
-    residual = seen[:, which] / largest
-    return _Probe(
-        ratio=jnp.where(spectrum.status == "ok", spectrum.values[which] / largest, jnp.inf),
-        floor=spectrum.floor / largest,
-        n_null=jnp.sum(spectrum.values <= spectrum.floor),
-        normal=derivative.T @ derivative,
-        gradient=derivative.T @ residual,
-    )
+    value = jnp.where(spectrum.status == "ok", seen[:, which] / largest, jnp.inf)
+    floor = spectrum.floor / largest
+    return Linearization(value, derivative.T, floor, (floor, jnp.sum(spectrum.values <= spectrum.floor)))
 
 
-def _gathered(search: _Search, landed: _Landed) -> Iterator[ManifoldZero]:
+def _gathered(search: _Search, landed: _Found) -> Iterator[ManifoldZero]:
     """Curves, and the points that are on none of them."""
     reach = np.ptp(search.bounds, axis=1)
     curves: list[np.ndarray] = []
     for seed in np.flatnonzero(landed.slopes[:, -1] <= TRANSVERSAL) if len(reach) > 1 else ():
         if not any(_beside(landed.theta[seed], curve, reach) for curve in curves):
-            curve = _traced(search, landed.of(np.asarray([seed])), reach)
+            curve = _traced(search, landed.at(np.asarray([seed])), reach)
             if len(curve.theta) > 2:
                 curves.append(curve.theta)
                 middle = _middle(search, curve, reach)
                 yield _zero(curve, middle, 1)
     alone = np.asarray([not any(_beside(point, curve, reach) for curve in curves) for point in landed.theta], bool)
-    rest = landed.of(alone)
+    rest = landed.at(alone)
     linked = np.abs(rest.theta[:, None] - rest.theta[None]).max(-1) < SAME
     count, label = connected_components(coo_array(linked), directed=False)
     for k in range(count):
-        members = rest.of(label == k)
-        yield _zero(members, members.of(np.asarray([np.argmin(members.ratio)])), 0)
+        members = rest.at(label == k)
+        yield _zero(members, members.at(np.asarray([np.argmin(members.ratio)])), 0)
 
 
-def _traced(search: _Search, seed: _Landed, reach: np.ndarray) -> _Landed:
+def _traced(search: _Search, seed: _Found, reach: np.ndarray) -> _Found:
     """The curve through a point of it, in order, from rim to rim or around."""
     stride = reach / STRIDES
     ways = []
@@ -316,7 +261,7 @@ def _traced(search: _Search, seed: _Landed, reach: np.ndarray) -> _Landed:
             aim = here + stride * direction
             outside = (aim < search.bounds[:, 0]) | (aim > search.bounds[:, 1])
             aim = np.clip(aim, search.bounds[:, 0], search.bounds[:, 1])
-            after = search.refined(aim[None], stride, ~outside[None])
+            after = search.zeros(aim[None], stride, ~outside[None])
             if not len(after.theta):
                 break
             step = (after.theta[0] - here) / stride
@@ -333,7 +278,7 @@ def _traced(search: _Search, seed: _Landed, reach: np.ndarray) -> _Landed:
                 direction = tangent * np.sign(tangent @ step)
         ways.append(way)
     points = [*ways[1][:0:-1], *ways[0]]
-    return _Landed(*(np.concatenate(leaves) for leaves in zip(*points, strict=True)))
+    return _Found(*(np.concatenate(leaves) for leaves in zip(*points, strict=True)))
 
 
 def _beside(point: np.ndarray, curve: np.ndarray, reach: np.ndarray) -> bool:
@@ -344,7 +289,7 @@ def _beside(point: np.ndarray, curve: np.ndarray, reach: np.ndarray) -> bool:
     return bool(np.linalg.norm(here - along[:, None] * chord, axis=-1).min() < 0.2)
 
 
-def _middle(search: _Search, curve: _Landed, reach: np.ndarray) -> _Landed:
+def _middle(search: _Search, curve: _Found, reach: np.ndarray) -> _Found:
     """The point of a curve half way along its longest extent: a point that no grid decides on."""
     extent = np.ptp(curve.theta, axis=0)
     axis = int(np.argmax(extent / reach))
@@ -352,11 +297,11 @@ def _middle(search: _Search, curve: _Landed, reach: np.ndarray) -> _Landed:
     nearest = np.asarray([np.argmin(np.abs(curve.theta[:, axis] - half))])
     start = curve.theta[nearest].copy()
     start[:, axis] = half
-    exact = search.refined(start, reach / STRIDES, np.arange(len(reach))[None] != axis)
-    return exact if len(exact.theta) else curve.of(nearest)
+    exact = search.zeros(start, reach / STRIDES, np.arange(len(reach))[None] != axis)
+    return exact if len(exact.theta) else curve.at(nearest)
 
 
-def _zero(landed: _Landed, best: _Landed, dimension: int) -> ManifoldZero:
+def _zero(landed: _Found, best: _Found, dimension: int) -> ManifoldZero:
     at, ratio, slope = best.theta[0], float(best.ratio[0]), float(best.slopes[0, -1 - dimension])
     # Rounding over the slope across the set; where there is none, σ grows with the square of the distance.
     error = max(ratio, ROUNDING) / slope if slope > TRANSVERSAL else float(np.sqrt(best.floor[0]))

@@ -12,9 +12,10 @@ from jaxtyping import Array
 
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.linalg.subspaces import robust_svd
-from jaxfeat.singular.batches import in_chunks, land_all
-from jaxfeat.singular.equations import Problem
+from jaxfeat.singular.land import linearized
+from jaxfeat.singular.lanes import map_lanes
 from jaxfeat.singular.search_space import AbstractSearchSpace
+from jaxfeat.singular.singular_equations import SingularEquations
 
 RANK = 1e-6
 """Singular values below this, relative to the largest, are zero: landed points make zeros of 1e-12 or so, amplified by
@@ -33,19 +34,19 @@ class TangentSpace(NamedTuple):
 
 
 def dimensions(
-    problem: Problem, points: np.ndarray, directions: np.ndarray, starts: Environment, lanes: int
+    equations: SingularEquations, points: np.ndarray, directions: np.ndarray, starts: Environment, lanes: int
 ) -> np.ndarray:
     """The dimensions, up to rotations, of the sets that landed points belong to: `(b,)`. See `tangent_spaces`."""
-    spaces = tangent_spaces(problem, points, directions, starts, lanes)
+    spaces = tangent_spaces(equations, points, directions, starts, lanes)
     return np.asarray([len(space.moves) for space in spaces])
 
 
 def tangent_spaces(
-    problem: Problem, points: np.ndarray, directions: np.ndarray, starts: Environment, lanes: int
+    equations: SingularEquations, points: np.ndarray, directions: np.ndarray, starts: Environment, lanes: int
 ) -> list[TangentSpace]:
     """Of the sets that landed points θ `(b, k)` with null directions `(b, p)` belong to."""
-    triangles = land_all(problem, points, directions, starts, lanes=lanes).triangle
-    moves, rotations = in_chunks(lambda *lane: _moves(problem.space, *lane), points, starts, lanes=lanes)
+    triangles = linearized(equations, points, directions, starts, lanes)
+    moves, rotations = map_lanes(lambda *lane: _moves(equations.space, *lane), points, starts, lanes=lanes)
     k = points.shape[1]
     return [_tangent(t[:, :k], t[:, k:-1], *rest) for t, *rest in zip(triangles, moves, rotations, strict=True)]
 

@@ -12,10 +12,11 @@ import numpy as np
 from jaxfeat.errors import GeometryError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.nulls.jacobian_nulls import restrict_species
-from jaxfeat.singular.attempt import EXACT, VIOLATION, Problems, arrived, attempt, certified, problems_of
-from jaxfeat.singular.certify import newton_steps, violations
+from jaxfeat.nulls.classify import restrict_species
+from jaxfeat.singular.attempt import attempt, certified, land_to_rounding
+from jaxfeat.singular.certify import EXACT, VIOLATION, newton_distances, violations
 from jaxfeat.singular.continuation import ACROSS, EASY, STRAIGHT, Origin, checked, follow
+from jaxfeat.singular.search_equations import SearchEquations, search_equations
 from jaxfeat.singular.search_space import Free
 from jaxfeat.singular.singular_points import SEARCH_MESSAGES
 from jaxfeat.singular.tangent import tangent_spaces
@@ -132,10 +133,10 @@ def trace_singular_set(
     points, _ = space.read(starts)
     if violations(space, points, starts, 1)[0] > VIOLATION:
         raise GeometryError(f"no singular point: {SEARCH_MESSAGES['out-of-bounds']}")
-    problems = problems_of(restrict_species(f, starts), space, points, starts, None, np.random.default_rng(0), 1)
-    first = _begun(problems, starts, points, wanted)
+    equations = search_equations(restrict_species(f, starts), space, points, starts, None, np.random.default_rng(0), 1)
+    first = _begun(equations, starts, points, wanted)
     origin = Origin.of(f, env, first.positions)
-    way = follow(partial(_advanced, problems, starts), first, origin, length, LARGEST, RETURNED)
+    way = follow(partial(_advanced, equations, starts), first, origin, length, LARGEST, RETURNED)
     return SingularPath(
         environments=jax.vmap(env.with_positions)(jnp.asarray([point.positions for point in way.points])),
         path=way.path,
@@ -148,12 +149,12 @@ def trace_singular_set(
     )
 
 
-def _begun(problems: Problems, starts: Environment, points: np.ndarray, wanted: np.ndarray | None) -> _Point:
+def _begun(equations: SearchEquations, starts: Environment, points: np.ndarray, wanted: np.ndarray | None) -> _Point:
     """The singular point that the start lands on, with the tangent that is nearest to what is wanted."""
-    tried = attempt(problems, points, starts, None, ITERATIONS, 1)
+    tried = attempt(equations, points, starts, None, ITERATIONS, 1)
     if tried.status[0] != "landed":
         raise GeometryError(f"no singular point next to the start: {SEARCH_MESSAGES[str(tried.status[0])]}")
-    moves, turns = tangent_spaces(problems.whitened, tried.points, tried.directions, starts, 1)[0]
+    moves, turns = tangent_spaces(equations.whitened, tried.points, tried.directions, starts, 1)[0]
     if not len(moves):
         raise GeometryError("the singular point next to the start is isolated; there is no set of them to follow.")
     # No basis of several dimensions is preferred, but a coordinate may be.
@@ -167,19 +168,19 @@ def _begun(problems: Problems, starts: Environment, points: np.ndarray, wanted: 
     return _Point(tried.points[0], tried.directions[0], shares @ moves, shares @ turns, *found, easy=True)
 
 
-def _advanced(problems: Problems, starts: Environment, here: _Point, step: float) -> _Point | str:
+def _advanced(equations: SearchEquations, starts: Environment, here: _Point, step: float) -> _Point | str:
     """The next point of the path; or why there is none within reach of this step."""
     x, v = (here.x + step * here.dx)[None], (here.v + step * here.dv)[None]
-    if violations(problems.plain.space, x, starts, 1)[0] > VIOLATION:
+    if violations(equations.plain.space, x, starts, 1)[0] > VIOLATION:
         return "left-bounds"
-    way, end = arrived(problems, x, v, starts, MANY, 1)
-    if not np.linalg.norm(end.point - x) < ACROSS * step:
+    way, end = land_to_rounding(equations, x, v, starts, MANY, 1)
+    if not np.linalg.norm(end.points - x) < ACROSS * step:
         return "stalled"
-    tried, _ = certified(problems.whitened, end.point, end.direction, starts, 1)
-    accuracy = float(newton_steps(problems.plain, tried.points, tried.directions, starts, 1)[0])
+    tried, _ = certified(equations.whitened, end.points, end.directions, starts, 1)
+    accuracy = float(newton_distances(equations.plain, tried.points, tried.directions, starts, 1)[0])
     if tried.status[0] != "landed" or tried.directions[0] @ here.v < STRAIGHT or accuracy > EXACT:
         return "stalled"
-    moves, turns = tangent_spaces(problems.whitened, tried.points, tried.directions, starts, 1)[0]
+    moves, turns = tangent_spaces(equations.whitened, tried.points, tried.directions, starts, 1)[0]
     shares = moves @ here.dx
     straight = float(np.linalg.norm(shares))
     if straight < STRAIGHT:

@@ -1,4 +1,4 @@
-"""The equations of a singular point of a featurizer, for the solver and for the descent."""
+"""The equations of a singular point, for the solver and for the descent."""
 
 from __future__ import annotations
 
@@ -11,28 +11,34 @@ from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.rigid import rigid_motions
 from jaxfeat.linalg.lapack import qr_triangle, right_singular_vectors, solve_upper, solve_upper_transposed
-from jaxfeat.singular.land import Residual, Rows
+from jaxfeat.singular.gauss_newton import Linearization, Residual
 from jaxfeat.singular.random_invariants import RandomInvariants
 from jaxfeat.singular.search_space import AbstractSearchSpace
 from jaxfeat.singular.velocity import environment_velocity
 from jaxfeat.spectrum.jacobian import directional_derivative
 
 PENALTY = 100.0
-"""Of violated constraints in a descent, per Å²: much against a logarithm's slope."""
+"""Penalty of violated constraints in a descent, per Å²: large against the slope of a logarithm."""
 
-_ON_TOP = 1e3
-_SHORT = 1e-6
+_ABOVE_ALL = 1e3
+"""Singular value that is given to padding, relative to the norm of the matrix."""
+_SHORTEST = 1e-6
+"""Length of a displacement in the reference's metric, per Å, below which symmetry hides it."""
 _ROUNDING = 1e-10
+"""Violation of a constraint (Å) that is rounding."""
 
 
 class Reference(eqx.Module):
-    """What sees more: invariants, and the metric `(k, k)` of their components."""
+    """Invariants of a higher order, which see every displacement that symmetry does not hide.
+
+    **Attributes:** `invariants`: Random invariants with k components. `rows`: The metric of the components, `(r, k)`.
+    """
 
     invariants: RandomInvariants
     rows: Float[Array, "r k"]
 
     def velocity(self, env: Environment, direction: Float[Array, "n 3"]) -> Float[Array, " r"]:
-        """How fast they change along a displacement."""
+        """Compute how fast the invariants change along a displacement."""
         call = lambda x: self.invariants(env.with_positions(x))  # noqa: E731
         return self.rows @ jax.jvp(call, (env.positions,), (direction,))[1]
 
@@ -41,15 +47,14 @@ class Reference(eqx.Module):
         return self.rows @ found.reshape(found.shape[0], -1)
 
 
-class Problem(eqx.Module):
-    """Where is there a displacement v, not rigid, with J(x) v = 0? In a search space, θ -> x.
+class SingularEquations(eqx.Module):
+    """J(x) v = 0 for a displacement v that is not rigid, with x(θ) in a search space.
 
-    With a `reference`, v is measured by how fast the reference changes along it: v with |J_ref v| = 1 instead of
-    |v| = 1. Where symmetry hides v, it hides it from any invariants, and no v of that length is there: as x approaches
-    such a point, v grows in proportion, and J(x) v does not vanish. So symmetric points are no solutions, unless they
-    are spurious as well.
+    Without a `reference`, |v| = 1. With a reference, |J_ref v| = 1 instead. Where symmetry hides v, symmetry hides v
+    from all invariants, and no multiple of v has this length: on the way to such a point v grows in proportion, and
+    J(x) v does not vanish. Symmetric points are then no solutions, unless they are spurious as well.
 
-    - `rows`: the metric of features, `(r, n_features)`.
+    **Attributes:** `f`; `space`; `rows`: the metric of the features, `(r, n_features)`; `reference`.
     """
 
     f: AbstractFeaturizer
@@ -57,18 +62,20 @@ class Problem(eqx.Module):
     rows: Float[Array, "r d"]
     reference: Reference | None
 
-    def residual(self, start: Environment) -> Residual:
-        """Rows, each of order 1: J(x) v in the metric; Σ r_j x v_j, which vanishes for v that does not turn the atoms
-        as a whole; violated constraints, in Å; the length of v."""
+    def residual(self, start: Environment, floor: Float[Array, ""] | float = 0.0) -> Residual:
+        """Make the residual in the unknowns (θ, v). Each row is of order 1.
+
+        The rows are J(x) v in the metric; Σ r_j x v_j, which vanishes unless v turns the atoms as a whole; violated
+        constraints (Å); and the length of v.
+        """
 
         def environment(point: Array) -> Environment:
             return self.space.environment(point, start)
 
-        def small(point: Array, direction: Array) -> Array:
+        def turning_and_violations(point: Array, direction: Array) -> Array:
             env = environment(point)
             turning = jnp.sum(jnp.cross(env.positions, _on_atoms(direction, env)), 0)
             slack = self.space.slack(point, env)
-            # On a bound, to rounding, there is nothing to hold against.
             return jnp.concatenate([turning, jnp.where(slack < -_ROUNDING, slack, 0)])
 
         def length(point: Array, direction: Array) -> Array:
@@ -77,28 +84,33 @@ class Problem(eqx.Module):
             v = v if self.reference is None else self.reference.velocity(env, v)
             return (jnp.sum(v * v) - 1) / 2
 
-        def rows(point: Float[Array, " k"], direction: Float[Array, " p"]) -> Rows:
+        def linearize(unknowns: Float[Array, " n"]) -> Linearization:
+            point, direction = jnp.split(unknowns, [unknowns.shape[0] - 3 * start.max_neighbors])
             env = environment(point)
             product = environment_velocity(self.f, env, _on_atoms(direction, env))
             moves = jax.jacfwd(lambda point: environment(point).positions.reshape(-1))(point)
             stacked = jnp.concatenate([product.value[None], product.by_position, product.by_direction]) @ self.rows.T
             by_position, by_direction = stacked[1 : 1 + moves.shape[0]], stacked[1 + moves.shape[0] :]
             by_direction = jnp.where(jnp.repeat(start.mask, 3)[:, None], by_direction, 0)
-            slopes = jax.jacfwd(small, argnums=(0, 1))(point, direction)
+            slopes = jax.jacfwd(turning_and_violations, argnums=(0, 1))(point, direction)
             norm, gradient = jax.value_and_grad(length, argnums=(0, 1))(point, direction)
-            return Rows(
-                value=jnp.concatenate([stacked[0], small(point, direction), norm[None]]),
-                by_point=jnp.concatenate([moves.T @ by_position, slopes[0].T, gradient[0][:, None]], 1),
-                by_direction=jnp.concatenate([by_direction, slopes[1].T, gradient[1][:, None]], 1),
+            by_point = jnp.concatenate([moves.T @ by_position, slopes[0].T, gradient[0][:, None]], 1)
+            by_direction = jnp.concatenate([by_direction, slopes[1].T, gradient[1][:, None]], 1)
+            return Linearization(
+                value=jnp.concatenate([stacked[0], turning_and_violations(point, direction), norm[None]]),
+                slopes=jnp.concatenate([by_point, by_direction]),
+                floor=floor,
             )
 
-        return rows
+        return linearize
 
     def spectrum(
         self, jacobian: Float[Array, "d n 3"], env: Environment
     ) -> tuple[Float[Array, " c"], Float[Array, "c p"]]:
-        """How much displacements move the features, in the metric: singular values of J on what is not rigid, those of
-        padding first, descending; and displacements, of length 1 as `residual` has it. Not to be differentiated."""
+        """Compute the singular values of J in the metric, and their displacements, of length 1 as in `residual`.
+
+        Rigid motions are projected out. Values descend; those of padding come first. Do not differentiate this.
+        """
         rigid = rigid_motions(env.positions, env.mask)
         valid = rigid.valid
         jacobian = rigid.project(self.rows @ jacobian.reshape(jacobian.shape[0], -1))
@@ -107,7 +119,7 @@ class Problem(eqx.Module):
             return values, rigid.lift(coordinates.T).T
         # |J v| / |J_ref v| is stationary at the singular vectors of J R⁻¹, with J_ref = Q R.
         seen = jnp.where(valid[None], rigid.project(self.reference.jacobian(env)), 0)
-        short = jnp.diag(jnp.where(valid, _SHORT, 1).astype(seen.dtype))
+        short = jnp.diag(jnp.where(valid, _SHORTEST, 1).astype(seen.dtype))
         r = qr_triangle(jnp.concatenate([seen, short]))
         weighed = solve_upper_transposed(r, jnp.where(valid[None], jacobian, 0).T).T
         values, coordinates = _decomposed(weighed, valid)
@@ -118,9 +130,9 @@ class Problem(eqx.Module):
     def objective(
         self, point: Float[Array, " k"], direction: Float[Array, " p"], start: Environment
     ) -> Float[Array, ""]:
-        """log |J(x) v|, or log |J(x) v| / |J_ref(x) v|, at fixed v; and a penalty where constraints are violated.
+        """Compute log |J(x) v|, or log |J(x) v| / |J_ref(x) v|, at a fixed v, with a penalty for violated constraints.
 
-        With v the minimiser at x, the gradient by x is that of the logarithm of the smallest singular value.
+        If v is the smallest right singular vector at x, the gradient by x is that of log σ_min.
         """
         env = self.space.environment(point, start)
         v = _on_atoms(direction, env)
@@ -138,7 +150,7 @@ def _on_atoms(direction: Float[Array, " p"], env: Environment) -> Float[Array, "
 def _decomposed(
     matrix: Float[Array, "r c"], valid: Bool[Array, " c"]
 ) -> tuple[Float[Array, " c"], Float[Array, "c c"]]:
-    """Singular values, descending, and right singular vectors as rows; those of invalid columns come first."""
+    """Compute singular values, descending, and right singular vectors as rows. Invalid columns come first."""
     matrix = jnp.where(valid[None], matrix, 0)
-    top = _ON_TOP * (1 + jnp.linalg.norm(matrix))
+    top = _ABOVE_ALL * (1 + jnp.linalg.norm(matrix))
     return right_singular_vectors(qr_triangle(jnp.concatenate([matrix, jnp.diag(jnp.where(valid, 0, top))])))

@@ -1,0 +1,72 @@
+"""Compiled programs over many starts: one shape for all blocks, and lanes that are kept full.
+
+Landings take between 3 and 100 steps. A loop over a batch runs as long as its slowest item, and would mostly carry
+finished items along. All lanes are therefore halted after a few steps, and finished items make room for others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxfeat.linalg.threads import one_blas_thread
+from jaxfeat.singular.gauss_newton import RUNNING, STATIONARY, Iterate, begin
+
+MOST_LANES = 32
+
+STEPS_PER_ROUND = 6
+"""Steps between two checks for finished lanes."""
+
+STAGNATION = 0.95
+"""An item stops if a round leaves more than this share of its residual: it is at a bound or near a local minimum."""
+
+
+def n_lanes_for(n: int) -> int:
+    """Round the number of starts up to a power of two, at most `MOST_LANES`. Few shapes mean few compilations."""
+    return min(MOST_LANES, 2 ** int(np.ceil(np.log2(max(n, 1)))))
+
+
+def map_lanes(call: Callable[..., Any], *trees: Any, lanes: int) -> Any:
+    """Call a function on blocks of batched trees, all of one shape, and join the results as NumPy arrays."""
+    n = len(jax.tree.leaves(trees)[0])
+    parts = []
+    with one_blas_thread():
+        for start in range(0, n, lanes):
+            rows = np.arange(start, start + lanes) % n
+            part = call(*jax.tree.map(lambda leaf, rows=rows: np.asarray(leaf)[rows], trees))
+            parts.append(jax.tree.map(lambda leaf, start=start: np.asarray(leaf)[: n - start], part))
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
+
+
+def begin_all(unknowns: np.ndarray, aux: Any = ()) -> Any:
+    """Make an unevaluated `Iterate` of unknowns `(b, n)`, of NumPy arrays."""
+    return jax.tree.map(np.array, _begin(unknowns, aux))
+
+
+_begin = jax.jit(jax.vmap(begin))
+
+
+def solve_all(
+    advance: Callable[[Iterate, np.ndarray, np.ndarray], Any], state: Any, max_iterations: int, *, lanes: int
+) -> Any:
+    """Iterate all items of a batch, in place, until each has finished or has taken `max_iterations` steps.
+
+    `advance` takes the iterates of `lanes` items, their indices, and a number of steps, and returns the iterates after
+    these steps. With `max_iterations=0` items are only evaluated where they are.
+    """
+    with one_blas_thread():
+        while True:
+            active = np.flatnonzero((state.code == RUNNING) & (state.iterations < max_iterations))[:lanes]
+            if not len(active):
+                return state
+            rows = np.resize(active, lanes)
+            steps = np.asarray(min(STEPS_PER_ROUND, max_iterations - int(state.iterations[active].min())))
+            after = advance(jax.tree.map(lambda leaf, rows=rows: leaf[rows], state), rows, steps)
+            before = state.residual[active]
+            for leaf, new in zip(jax.tree.leaves(state), jax.tree.leaves(after), strict=True):
+                leaf[active] = np.asarray(new)[: len(active)]
+            crawling = active[state.residual[active] > STAGNATION * before]
+            state.code[crawling] = np.where(state.code[crawling] == RUNNING, STATIONARY, state.code[crawling])
