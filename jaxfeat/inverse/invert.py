@@ -194,7 +194,7 @@ def _residual(f: AbstractFeaturizer, features: Float[Array, " d"], start: Enviro
 
     def linearize(positions: Float[Array, " n"]) -> Linearization:
         env = start.with_positions(positions.reshape(start.positions.shape))
-        jacobian, _ = weighed_jacobian(f, env)
+        jacobian, _ = jacobian_and_norms(f, env)
         return Linearization((f.features(env) - features) / size, jacobian.reshape(jacobian.shape[0], -1).T / size)
 
     return linearize

@@ -18,9 +18,9 @@ from jaxfeat.geometry.environment import Environment
 from jaxfeat.linalg.subspaces import robust_svd
 from jaxfeat.singular.continuation import ACROSS, EASY, SMALLEST, STRAIGHT, Origin, checked, follow
 from jaxfeat.singular.gauss_newton import RUNNING, Iterate, Linearization, begin, proceed
-from jaxfeat.spectrum.jacobian import weighed_jacobian
-from jaxfeat.spectrum.reduce import all_rows
-from jaxfeat.spectrum.solve import spectrum_of
+from jaxfeat.spectrum.jacobian import jacobian_and_norms
+from jaxfeat.spectrum.reduce import keep_all_rows
+from jaxfeat.spectrum.solve import decompose
 
 LARGEST = 0.02
 """Å, of a step."""
@@ -228,8 +228,8 @@ def _corrected_on_device(
 
     def linearize(steps: Float[Array, " m"]) -> Linearization:
         there = env.with_positions(positions + (steps @ across).reshape(positions.shape))
-        jacobian, added = weighed_jacobian(f, there)
-        spectrum = spectrum_of(all_rows(jacobian, added), f, there, equilibrated=False, every=False)
+        jacobian, added = jacobian_and_norms(f, there)
+        spectrum = decompose(keep_all_rows(jacobian, added), there, f, equilibrated=False, collinear=False)
         change = f.features(there) - goal
         seen = _Spectrum(spectrum.values, spectrum.directions, jnp.linalg.norm(change), spectrum.status == "ok")
         slopes = across @ jacobian.reshape(len(jacobian), -1).T

@@ -17,9 +17,9 @@ from jaxfeat.singular.land import linearized
 from jaxfeat.singular.lanes import map_lanes
 from jaxfeat.singular.search_space import AbstractSearchSpace
 from jaxfeat.singular.singular_equations import SingularEquations
-from jaxfeat.spectrum.jacobian import weighed_jacobian
-from jaxfeat.spectrum.reduce import all_rows
-from jaxfeat.spectrum.solve import spectrum_of
+from jaxfeat.spectrum.jacobian import jacobian_and_norms
+from jaxfeat.spectrum.reduce import keep_all_rows
+from jaxfeat.spectrum.solve import decompose
 
 SINGULAR = 1e-12
 """The largest σ_min/σ_max of an exact singular point."""
@@ -116,7 +116,7 @@ def _violation(space: AbstractSearchSpace, point: Array, env: Environment) -> Ar
 @eqx.filter_jit
 def _jacobians(f: AbstractFeaturizer, environments: Environment) -> tuple[Array, Array]:
     # The one program with the features' Jacobian. The programs that use its result compile in a tenth of the time.
-    return jax.vmap(lambda env: weighed_jacobian(f, env))(environments)
+    return jax.vmap(lambda env: jacobian_and_norms(f, env))(environments)
 
 
 @eqx.filter_jit
@@ -130,7 +130,7 @@ def _certified(
 ) -> Certificates:
     def of_item(jacobian: Array, added: Array, point: Array, direction: Array, env: Environment) -> Certificates:
         values, axes = equations.spectrum(jacobian, env)
-        spectrum = spectrum_of(all_rows(jacobian, added), equations.f, env, equilibrated=False, every=True)
+        spectrum = decompose(keep_all_rows(jacobian, added), env, equations.f, equilibrated=False)
         largest = spectrum.values.max(initial=0, where=jnp.isfinite(spectrum.values))
         velocity = jacobian.reshape(jacobian.shape[0], -1) @ direction
         violation = _violation(equations.space, point, env)

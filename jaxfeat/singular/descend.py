@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.singular.singular_equations import SingularEquations
-from jaxfeat.spectrum.jacobian import single_jacobian
+from jaxfeat.spectrum.jacobian import item_jacobian
 
 STEPS = 100
 RATE = 0.02
@@ -42,7 +42,7 @@ def descend(
     def step(carry: tuple, _: None) -> tuple[tuple, None]:
         point, state, best, lowest = carry
         env = equations.space.environment(point, start)
-        direction = equations.spectrum(single_jacobian(equations.f, env), env)[1][-1]
+        direction = equations.spectrum(item_jacobian(equations.f, env), env)[1][-1]
         value, gradient = jax.value_and_grad(equations.objective)(point, direction, start)
         better = value < lowest
         best, lowest = jnp.where(better, point, best), jnp.where(better, value, lowest)

@@ -17,7 +17,8 @@ from jaxfeat.geometry.congruence import group_congruent
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.manifolds.manifold import AbstractManifold
 from jaxfeat.nulls.causes import NullSpace
-from jaxfeat.nulls.classify import null_space, restrict_species
+from jaxfeat.nulls.classify import item_null_space
+from jaxfeat.nulls.jacobian_nulls import restrict_species
 from jaxfeat.singular.attempt import Outcome, attempt
 from jaxfeat.singular.certify import VIOLATION, environments_at, violations
 from jaxfeat.singular.descend import default_optimizer
@@ -172,7 +173,7 @@ def _ends(space: AbstractSearchSpace, found: Outcome, host: Environment, lanes: 
 
 def _classified(f: AbstractFeaturizer, env: Environment) -> NullSpace | None:
     try:
-        return null_space(f, env)
+        return item_null_space(f, env)
     except (BasisError, GeometryError, SizeError):
         # The complete kernel is too large for this many neighbors or this order, or neighbors nearly coincide.
         # `SingularPoints.cure` raises the reason.

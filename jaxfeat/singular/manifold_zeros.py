@@ -18,9 +18,9 @@ from jaxfeat.geometry.environment import Environment
 from jaxfeat.manifolds.manifold import AbstractManifold
 from jaxfeat.singular.gauss_newton import LONGEST, STATIONARY, Bounds, Iterate, Linearization, proceed
 from jaxfeat.singular.lanes import begin_all, solve_all
-from jaxfeat.spectrum.jacobian import velocity, weighed_jacobian
-from jaxfeat.spectrum.reduce import all_rows
-from jaxfeat.spectrum.solve import spectrum_of
+from jaxfeat.spectrum.jacobian import directional_derivative, jacobian_and_norms
+from jaxfeat.spectrum.reduce import keep_all_rows
+from jaxfeat.spectrum.solve import decompose
 
 MAX_ITERATIONS = 40
 
@@ -212,8 +212,8 @@ def _linearized(f: AbstractFeaturizer, on: ManifoldSlice, theta: Float[Array, " 
     The derivative holds v, and leaves out changes that other displacements could make up for: the range of J above v.
     """
     env = on(theta)
-    jacobian, added = weighed_jacobian(f, env)
-    spectrum = spectrum_of(all_rows(jacobian, added), f, env, equilibrated=True, every=True)
+    jacobian, added = jacobian_and_norms(f, env)
+    spectrum = decompose(keep_all_rows(jacobian, added), env, f, equilibrated=True)
     which = jnp.maximum(spectrum.n_values - 1 - depth, 0)
     largest = spectrum.values[0]
     axes = spectrum.directions.reshape(len(spectrum.values), -1)
@@ -221,7 +221,7 @@ def _linearized(f: AbstractFeaturizer, on: ManifoldSlice, theta: Float[Array, " 
     above = jnp.arange(len(spectrum.values)) < which
     left = jnp.where(above[None], seen / jnp.where(above, spectrum.values, 1)[None], 0)
     displacement = spectrum.directions[which] / spectrum.scale[:, None]
-    derivative = jax.jacfwd(lambda theta: velocity(f, on(theta), displacement) / largest)(theta)
+    derivative = jax.jacfwd(lambda theta: directional_derivative(f, on(theta), displacement) / largest)(theta)
     # Twice, because the first projection leaves rounding errors in the range.
     for _ in range(2):
         derivative = derivative - left @ (left.T @ derivative)

@@ -12,7 +12,7 @@ import numpy as np
 from jaxfeat.errors import GeometryError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.nulls.classify import restrict_species
+from jaxfeat.nulls.jacobian_nulls import restrict_species
 from jaxfeat.singular.attempt import attempt, certified, land_to_rounding
 from jaxfeat.singular.certify import EXACT, VIOLATION, newton_distances, violations
 from jaxfeat.singular.continuation import ACROSS, EASY, STRAIGHT, Origin, checked, follow

@@ -26,7 +26,7 @@ def equations():
 @eqx.filter_jit
 def log_smallest(equations, point, start):
     env = equations.space.environment(point, start)
-    values, directions = equations.spectrum(single_jacobian(equations.f, env), env)
+    values, directions = equations.spectrum(item_jacobian(equations.f, env), env)
     return jnp.log(values[-1]), directions[-1]
 
 
