@@ -48,7 +48,7 @@ def add_converge(commands: Any) -> None:
 def _converge(arguments: argparse.Namespace) -> None:
     from jaxfeat.choose.converge import converge, make_grids
     from jaxfeat.choose.sample import draw_sample
-    from jaxfeat.report.convergence import heat_map, print_convergence
+    from jaxfeat.report.convergence import plot_convergence, print_convergence
 
     check_targets(arguments.json, arguments.plot)
     _, every = read_environments(arguments)
@@ -74,7 +74,7 @@ def _converge(arguments: argparse.Namespace) -> None:
             f"{Path(arguments.input).name}: {share}; {arguments.radial}, r_cut {arguments.r_cut:g} Å, "
             f"σ {arguments.sigma:g} Å"
         )
-        save_figure(arguments.plot, heat_map(records, title))
+        save_figure(arguments.plot, plot_convergence(records, title))
     print_convergence(records, share)
 
 
@@ -84,16 +84,16 @@ def default_sizes(orders: Sequence[int]) -> list[int]:
 
 
 def _result(arguments: argparse.Namespace, records: list[dict[str, Any]], total: int, drawn: int) -> dict[str, Any]:
-    from jaxfeat.report.advice import advice, plateau, smallest
-    from jaxfeat.report.sensitivity import by
+    from jaxfeat.report.advice import plateau_basis, recommend_basis, untruncated_basis
+    from jaxfeat.report.sensitivity import group_by
 
     def sizes(record: dict[str, Any] | None) -> dict[str, int] | None:
         return None if record is None else {name: record[name] for name in ("n_max", "l_max", "n_features")}
 
     settings = {name: getattr(arguments, name) for name in ("input", "radial", "r_cut", "sigma")}
     orders = [
-        {"nu": nu, "smallest": sizes(smallest(group)), "plateau": sizes(plateau(group))}
-        for nu, group in by(records, "nu").items()
+        {"nu": nu, "smallest": sizes(untruncated_basis(group)), "plateau": sizes(plateau_basis(group))}
+        for nu, group in group_by(records, "nu").items()
     ]
     sample = {"environments": total, "drawn": drawn, "seed": arguments.seed}
-    return settings | sample | {"bases": records, "orders": orders, "advice": advice(records)}
+    return settings | sample | {"bases": records, "orders": orders, "advice": recommend_basis(records)}

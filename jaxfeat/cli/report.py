@@ -13,7 +13,7 @@ from jaxfeat.cli.trust import add_trust, make_from_spec
 
 if TYPE_CHECKING:
     from jaxfeat.features.base import AbstractFeaturizer
-    from jaxfeat.report.page import Advice, Exhibit
+    from jaxfeat.report.page import BasisAdvice, Exhibit
     from jaxfeat.report.store_summary import Example
     from jaxfeat.store.reader import StoreReader
 
@@ -49,9 +49,9 @@ def add_report(commands: Any) -> None:
 def _report(arguments: argparse.Namespace) -> None:
     from jaxfeat.errors import GeometryError, ReadError
     from jaxfeat.geometry.species import SYMBOLS
-    from jaxfeat.report.page import Advice, Exhibit, page
+    from jaxfeat.report.page import BasisAdvice, Exhibit, render_page
     from jaxfeat.report.store_summary import StoreSummary
-    from jaxfeat.report.viewer import MISSING, viewer
+    from jaxfeat.report.viewer import MISSING, find_viewer
     from jaxfeat.store.reader import StoreReader
 
     check_targets(arguments.output, None)
@@ -68,16 +68,16 @@ def _report(arguments: argparse.Namespace) -> None:
         raise ReadError(f"{store.path} holds no finished environment yet; report it later in the sweep.")
     examples = summary.examples()
     exhibits = [Exhibit(example) for example in examples]
-    advice, shown = Advice(missing=lacking or "Left out (--no-advice)."), None
+    advice, shown = BasisAdvice(missing=lacking or "Left out (--no-advice)."), None
     if f is not None:
-        exhibits, shown = _make_exhibits(f, store, examples), viewer()
+        exhibits, shown = _make_exhibits(f, store, examples), find_viewer()
         if not arguments.no_advice:
             advice = _advise(f, store, arguments.sample)
-    text = page(
+    text = render_page(
         title=Path(str(store.attributes.get("input") or store.path)).name,
         descriptor=store.featurizer_spec(),
         attributes=store.attributes,
-        tally=summary,
+        summary=summary,
         exhibits=exhibits,
         basis=advice,
         symbols=SYMBOLS,
@@ -112,7 +112,7 @@ def _make_exhibits(f: AbstractFeaturizer, store: StoreReader, examples: list[Exa
     from jaxfeat.geometry.species import SYMBOLS
     from jaxfeat.nulls.examples import make_examples
     from jaxfeat.report.page import Exhibit
-    from jaxfeat.report.viewer import scene
+    from jaxfeat.report.viewer import make_scene
 
     if not examples:
         return []
@@ -126,7 +126,8 @@ def _make_exhibits(f: AbstractFeaturizer, store: StoreReader, examples: list[Exa
         center = SYMBOLS[one.center_species] if one.center_species else ""
         title = f"{center or 'Center'} {example.center} of structure {example.structure}: {neighbors}"
         moves = [(_name_direction(direction), direction.displacement) for direction in one.directions]
-        exhibits.append(Exhibit(example, neighbors, one.cause, scene(title, one.positions, symbols, center, moves)))
+        scene = make_scene(title, one.positions, symbols, center, moves)
+        exhibits.append(Exhibit(example, neighbors, one.cause, scene))
     return exhibits
 
 
@@ -136,14 +137,14 @@ def _name_direction(direction: Any) -> str:
     return direction.cause + (f", {direction.number} of {direction.of}" if direction.of > 1 else "")
 
 
-def _advise(f: AbstractFeaturizer, store: StoreReader, size: int) -> Advice:
+def _advise(f: AbstractFeaturizer, store: StoreReader, size: int) -> BasisAdvice:
     import numpy as np
 
     from jaxfeat.choose.converge import converge, make_grids
     from jaxfeat.choose.sample import draw_sample
     from jaxfeat.cli.converge import default_sizes
     from jaxfeat.errors import BasisError, GeometryError
-    from jaxfeat.report.page import Advice
+    from jaxfeat.report.page import BasisAdvice
 
     done = np.flatnonzero(store.column("n_values") > 0)
     own = (f.sizes.get("n_max", 0), f.sizes.get("l_max", 0))
@@ -153,10 +154,10 @@ def _advise(f: AbstractFeaturizer, store: StoreReader, size: int) -> Advice:
         n_max, l_max = (sorted({*default_sizes([f.nu or 1]), mine}) for mine in own)
         n_bases = sum(map(len, make_grids([f], batch, n_max, l_max)))
     except (BasisError, GeometryError) as error:
-        return Advice(missing=f"The advice could not be computed: {error}")
+        return BasisAdvice(missing=f"The advice could not be computed: {error}")
     sample = f"{len(rows)} environments"
     if len(rows) < len(done):
         sample += f" of {len(done)}, drawn at random (seed 0)"
     with progress_bar(f"{len(rows)} environments, {n_bases} bases", len(rows)) as progress:
         records = converge([f], batch, n_max, l_max, progress)
-    return Advice(records, sample, own)
+    return BasisAdvice(records, sample, own)

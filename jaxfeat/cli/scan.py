@@ -71,8 +71,8 @@ def _scan(arguments: argparse.Namespace) -> None:
 
     from jaxfeat.nulls.explain import explain_environments
     from jaxfeat.nulls.scan import scan
-    from jaxfeat.report.scan_plot import plot
-    from jaxfeat.report.scan_table import most_blind, print_scan
+    from jaxfeat.report.scan_plot import plot_scan
+    from jaxfeat.report.scan_table import most_blind_environments, print_scan
 
     check_targets(arguments.json, arguments.plot)
     source, batch = read_environments(arguments)
@@ -83,8 +83,8 @@ def _scan(arguments: argparse.Namespace) -> None:
     if arguments.json is not None:
         write_json(arguments.json, records)
     if arguments.plot is not None:
-        save_figure(arguments.plot, plot(records, make_title(f, Path(arguments.input).name)))
-    blind = most_blind(records)
+        save_figure(arguments.plot, plot_scan(records, make_title(f, Path(arguments.input).name)))
+    blind = most_blind_environments(records)
     print_scan(records, dict(zip(blind, explain_environments(f, batch, blind), strict=True)))
 
 
@@ -92,7 +92,7 @@ def _scan_into_store(arguments: argparse.Namespace) -> None:
     from jaxfeat.geometry.species import SYMBOLS
     from jaxfeat.nulls.explain import explain_environments
     from jaxfeat.report.store_summary import StoreSummary
-    from jaxfeat.report.store_table import most_blind, print_store
+    from jaxfeat.report.store_table import most_blind_examples, print_store
     from jaxfeat.store.reader import StoreReader
     from jaxfeat.store.sweep import sweep
 
@@ -122,7 +122,7 @@ def _scan_into_store(arguments: argparse.Namespace) -> None:
     summary = StoreSummary(store.causes)
     for columns in store.row_slices():
         summary.add(columns)
-    blind = [one.row for one in most_blind(summary)]
+    blind = [one.row for one in most_blind_examples(summary)]
     why = [""] * len(blind)
     if store.has_positions:
         why = explain_environments(f, store.environments(blind), range(len(blind)))

@@ -1,5 +1,6 @@
-"""Tables and pictures of results that are at hand: no JAX in here.
+"""Tables, pictures and pages of results, without JAX.
 
-Everything takes records, one dictionary per environment, as `jaxfeat.nulls.scan.scan` makes them, with the structure's
-`name` added.
+Tables and pictures of a scan take records: one dictionary for each environment, as `jaxfeat.nulls.scan.scan` makes it,
+with the `name` of the structure. Those of a sweep into a store take a `StoreSummary`, which adds up the columns of the
+store.
 """

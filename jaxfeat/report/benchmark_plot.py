@@ -1,4 +1,4 @@
-"""How fast jaxfeat is beside its peers, in a picture."""
+"""A picture of the speed of jaxfeat beside its peers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from jaxfeat.report.benchmark_table import STAGES, rows
+from jaxfeat.report.benchmark_table import STAGES, list_rows
 
 COLORS = {
     "features": "#999999",
@@ -21,15 +21,15 @@ COLORS = {
 
 
 def plot_rates(results: Mapping[str, Any]) -> Figure:
-    """jaxfeat's rate over each peer's, by work and stage, on a logarithmic axis.
+    """Draw the rate of jaxfeat over that of each peer, by work and stage, on a logarithmic axis.
 
-    **Returns:** a figure 7 in wide, which belongs to nobody's global state: `figure.savefig(path)`.
+    **Returns:** a figure 7 in wide, without global state: `figure.savefig(path)`.
     """
     pairs = [
         (f"{name}, {row.name}", row.ratios)
         for name, work in results["works"].items()
         if "skipped" not in work
-        for row in rows(work)
+        for row in list_rows(work)
         if row.ratios
     ]
     figure = Figure(figsize=(7.0, 1.2 + 0.32 * max(len(pairs), 2)), dpi=150, layout="constrained")

@@ -1,4 +1,4 @@
-"""How fast jaxfeat is beside its peers, from what `jaxfeat bench` measured: tables for the terminal and for a page."""
+"""Tables of the speed of jaxfeat beside its peers, as `jaxfeat bench` measured it, for the terminal and for a page."""
 
 from __future__ import annotations
 
@@ -20,23 +20,27 @@ STAGES = {
 TITLES = {"dscribe": "DScribe", "featomic": "featomic", "quippy": "quippy", "reference": "the reference path"}
 
 UNDISTURBED = 0.95
-"""Share of its core that a process has where nobody else is on it, about."""
+"""Share of a core that a process gets if no other process uses the core."""
 
 LEGEND = (
-    "Per second, of one core in float64; in brackets seconds to compile, where they are more than 0.1, and the growth "
-    "of memory in MB. jaxfeat's singular values come with V; U is not offered. Values screened have a higher floor, "
-    "which comes with them. Δσ: the largest difference of singular values, relative to the largest of the item; and "
-    "each relative to itself, of those above 1e-6 of the largest."
+    "Items per second on one core in float64. Brackets hold the seconds of compilation, if above 0.1, and the growth "
+    "of memory in MB. jaxfeat computes V with its singular values, and no U. Screened values have a higher floor, "
+    "which comes with them. Δσ is the largest difference of singular values: relative to the largest value of the item, and "
+    "for values above 1e-6 of the largest, relative to the value itself."
 )
 
 
 class Row(NamedTuple):
-    """One package at one work.
+    """Results of one package at one work.
 
-    - `name`: for people. `stages`: as measured. `note`: why there are none.
-    - `differences`: of singular values, by what they are compared with. `lists`: seconds that jaxfeat's lists of
-      neighbors took, before the clock ran.
-    - `ratios`: jaxfeat's rate over this package's, by stage.
+    **Attributes:**
+
+    - `name`: The name of the package, for readers.
+    - `stages`: Measurements by stage.
+    - `note`: The reason if there are no measurements.
+    - `differences`: Differences of singular values, by the package that they are compared with.
+    - `ratios`: The rate of jaxfeat over the rate of this package, by stage.
+    - `lists`: Seconds that the neighbor lists of jaxfeat took, which the rates leave out.
     """
 
     name: str
@@ -47,8 +51,8 @@ class Row(NamedTuple):
     lists: float | None = None
 
 
-def rows(work: Mapping[str, Any]) -> Iterator[Row]:
-    """jaxfeat's rows, one for each variant, each followed by the peers beside it; then what was left out."""
+def list_rows(work: Mapping[str, Any]) -> Iterator[Row]:
+    """List the rows of jaxfeat, one for each variant, each before its peers; then the packages without a variant."""
     packages = dict(work["packages"])
     ours = packages.pop("jaxfeat", {})
     for variant, found in ours.get("variants", {}).items():
@@ -73,7 +77,7 @@ def _note(found: Mapping[str, Any]) -> str:
 
 
 def _ratios(ours: Mapping[str, Any], peer: Mapping[str, Any]) -> dict[str, float]:
-    """Screened values stand beside a peer's values, and S and V beside its U, S, V."""
+    """Compute ratios of rates. Screened values compare with a peer's values, and S and V with its U, S, V."""
     beside = {"screened": ("screened", "values"), "vectors": ("vectors", "vectors")}
     found = {}
     for stage in STAGES:
@@ -83,12 +87,12 @@ def _ratios(ours: Mapping[str, Any], peer: Mapping[str, Any]) -> dict[str, float
     return found
 
 
-def cell(stage: Mapping[str, Any] | None, n: int, between: str = " ") -> str:
-    """A rate, then compile time and memory, `between` each two of which something stands."""
+def format_cell(stage: Mapping[str, Any] | None, n: int, between: str = " ") -> str:
+    """Write a rate, the compile time and the memory, with `between` between them."""
     if stage is None:
         return "-"
     compiled = f"{stage['compile']:.1f} s,{between}" if stage["compile"] > 0.1 else ""
-    # Where the system does not say, there is no number.
+    # Some systems do not report memory.
     memory = "?" if stage["memory"] is None or np.isnan(stage["memory"]) else f"{max(stage['memory'], 0):.0f}"
     return f"{_digits(stage.get('n', n) / stage['seconds'])}{between}({compiled}{memory})"
 
@@ -97,10 +101,10 @@ def _digits(x: float) -> str:
     return f"{x:.0f}" if x >= 100 else f"{x:.3g}"
 
 
-def notes(work: Mapping[str, Any]) -> list[str]:
-    """What a table has no column for, in a line each."""
+def list_notes(work: Mapping[str, Any]) -> list[str]:
+    """List the results that have no column in the table, one line each."""
     found = []
-    for row in rows(work):
+    for row in list_rows(work):
         if row.note:
             found.append(f"{row.name}: {row.note}")
         for key, kinds in row.differences.items():
@@ -110,22 +114,22 @@ def notes(work: Mapping[str, Any]) -> list[str]:
                     found.append(f"{row.name}, Δσ {kind} from {TITLES[key]}: {sizes}.")
         shares = [stage["share"] for stage in row.stages.values() if stage["share"] < UNDISTURBED]
         if shares:
-            found.append(f"{row.name}: disturbed; others had up to {1 - min(shares):.0%} of the core.")
+            found.append(f"{row.name}: disturbed; other processes had up to {1 - min(shares):.0%} of the core.")
         if row.lists is not None:
-            found.append(f"{row.name}: lists of neighbors, before the clock, took {row.lists:.1f} s.")
+            found.append(f"{row.name}: neighbor lists took {row.lists:.1f} s, which the rates leave out.")
     return [*found, *([f"{work['alone']}."] if "alone" in work else [])]
 
 
 def print_benchmark(results: Mapping[str, Any], console: Console | None = None) -> None:
-    """A table for each work."""
+    """Print a table for each work."""
     console = Console() if console is None else console
     for name, work in results["works"].items():
         if "skipped" in work:
             console.print(f"{name}: {work['skipped']}\n", highlight=False)
             continue
-        listed = list(rows(work))
+        listed = list(list_rows(work))
         shown = _shown(listed)
-        console.print(heading(name, work), style="bold", highlight=False)
+        console.print(format_heading(name, work), style="bold", highlight=False)
         table = plain_table(
             "",
             " " * 19,
@@ -133,21 +137,23 @@ def print_benchmark(results: Mapping[str, Any], console: Console | None = None) 
         )
         for row in listed:
             if row.stages:
-                cells = (cell(row.stages.get(stage), work.get("n", 0), "\n") for stage in shown)
+                cells = (format_cell(row.stages.get(stage), work.get("n", 0), "\n") for stage in shown)
                 table.add_row(row.name, *cells)
             if row.ratios:
                 times = [f"{_digits(row.ratios[stage])} x" if stage in row.ratios else "" for stage in shown]
                 table.add_row("  jaxfeat is", *times, style="bold")
         console.print(table)
-        for line in notes(work):
+        for line in list_notes(work):
             console.print(line, highlight=False)
         console.print()
     console.print(LEGEND, style="italic", highlight=False)
     if results.get("smoke"):
-        console.print("A smoke run, of few items and programs left unoptimised: its rates say nothing.", style="bold")
+        console.print(
+            "This is a smoke run with few items and unoptimised programs; its rates mean nothing.", style="bold"
+        )
 
 
-def heading(name: str, work: Mapping[str, Any]) -> str:
+def format_heading(name: str, work: Mapping[str, Any]) -> str:
     count = f": {work['n']} {work['unit']}" if work.get("n") else ""
     return f"{name}, {work.get('title', '')}{count}"
 
@@ -156,33 +162,35 @@ def _shown(listed: Sequence[Row]) -> list[str]:
     return [stage for stage in STAGES if any(stage in row.stages or stage in row.ratios for row in listed)]
 
 
-def markdown(results: Mapping[str, Any]) -> str:
-    """The same as a page: ratios first, then a table for each work."""
+def to_markdown(results: Mapping[str, Any]) -> str:
+    """Write the same as Markdown: first the ratios, then a table for each work."""
     lines = ["| jaxfeat over | " + " | ".join(STAGES.values()) + " |", "|---" * (len(STAGES) + 1) + "|"]
     for name, work in results["works"].items():
-        for row in rows(work) if "skipped" not in work else ():
+        for row in list_rows(work) if "skipped" not in work else ():
             if row.ratios:
                 times = [f"{_digits(row.ratios[stage])}" if stage in row.ratios else "" for stage in STAGES]
                 lines.append(f"| {name}, {row.name} | " + " | ".join(times) + " |")
     for name, work in results["works"].items():
-        lines += ["", f"### {heading(name, work)}", ""]
+        lines += ["", f"### {format_heading(name, work)}", ""]
         if "skipped" in work:
             lines.append(work["skipped"])
             continue
-        listed = list(rows(work))
+        listed = list(list_rows(work))
         shown = _shown(listed)
         lines += ["| | " + " | ".join(STAGES[stage] for stage in shown) + " |", "|---" * (len(shown) + 1) + "|"]
         lines += [
-            f"| {row.name} | " + " | ".join(cell(row.stages.get(stage), work.get("n", 0)) for stage in shown) + " |"
+            f"| {row.name} | "
+            + " | ".join(format_cell(row.stages.get(stage), work.get("n", 0)) for stage in shown)
+            + " |"
             for row in listed
             if row.stages
         ]
-        lines += ["", *(f"- {note}" for note in notes(work))]
+        lines += ["", *(f"- {note}" for note in list_notes(work))]
     return "\n".join(lines) + "\n"
 
 
-def machine(results: Mapping[str, Any]) -> str:
-    """Where and with what, in a sentence."""
+def describe_machine(results: Mapping[str, Any]) -> str:
+    """Name the machine and the versions in a sentence."""
     at, versions = results["machine"], results["versions"]
     listed = ", ".join(f"{name} {number}" for name, number in versions.items())
     return f"{at['date']}: {at['processor']}, {at['cores']} cores, {at['system']}; {listed}."

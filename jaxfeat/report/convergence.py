@@ -1,4 +1,4 @@
-"""How truncation and sensitivity go with n_max and l_max: a table and a heat map."""
+"""A table and a heat map of truncation and sensitivity by n_max and l_max."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from matplotlib.patches import Rectangle
 from rich.console import Console
 from rich.table import Table
 
-from jaxfeat.report.advice import advice, plateau, quantile, smallest, verdicts
+from jaxfeat.report.advice import explain_bases, plateau_basis, quantile, recommend_basis, untruncated_basis
 from jaxfeat.report.scan_table import plain_table
-from jaxfeat.report.sensitivity import Record, by
+from jaxfeat.report.sensitivity import Record, group_by
 
 SMALLEST, SENSITIVE = "*", "+"
-"""Marks of the two bases to look at."""
+"""Marks of the smallest basis without truncation, and of the plateau."""
 
 LEGEND = (
-    f"{SMALLEST} the fewest features that truncate nothing; {SENSITIVE} the fewest that are as sensitive as the "
-    "largest basis to a factor of two (median and 1 %). Ambiguous: whether the basis truncates cannot be told, since "
-    "null values are less than a factor of 100 apart from the others. σ_vis is the smallest singular value without the "
-    "directions that no basis of this order sees; σ_min of a scan includes those."
+    f"{SMALLEST} marks the fewest features without truncation, {SENSITIVE} the fewest that are as sensitive as the "
+    "largest basis within a factor of two (median and 1 %). Ambiguous: null values are within a factor of 100 of the "
+    "others, so the basis may or may not truncate. σ_vis is the smallest singular value without the directions that no "
+    "basis of this order sees; σ_min of a scan includes them."
 )
 
 HEADERS = (
@@ -34,25 +34,25 @@ HEADERS = (
 )  # fmt: skip
 
 FRAMES: dict[str, dict[str, Any]] = {
-    "smallest that truncates nothing": {"edgecolor": "#000000", "linewidth": 2.2},
-    "smallest as sensitive as the largest, to a factor of 2": {"edgecolor": "#D81B60", "linewidth": 2.2},
+    "smallest without truncation": {"edgecolor": "#000000", "linewidth": 2.2},
+    "smallest as sensitive as the largest, within a factor of 2": {"edgecolor": "#D81B60", "linewidth": 2.2},
 }
 
 
 def print_convergence(records: Sequence[Record], whose: str, console: Console | None = None) -> None:
-    """Print a table for each order, what it comes to, and what to do. `whose` names the environments."""
+    """Print a table and sentences for each order, and the recommendation. `whose` names the environments."""
     console = Console() if console is None else console
-    for nu, group in by(records, "nu").items():
+    for nu, group in group_by(records, "nu").items():
         console.print(convergence_table(group, f"ν = {nu}: σ_vis/σ_max by basis, {whose}"))
         console.print(LEGEND, style="italic", highlight=False)
-        for sentence in verdicts(group):
+        for sentence in explain_bases(group):
             console.print(f"- {sentence}", highlight=False)
         console.print()
-    console.print(advice(records), style="bold", highlight=False)
+    console.print(recommend_basis(records), style="bold", highlight=False)
 
 
 def convergence_table(records: Sequence[Record], title: str) -> Table:
-    """One row per basis of one order."""
+    """Make a table of one order, with one row for each basis."""
     table = plain_table(title, HEADERS[0], HEADERS[1:])
     for row in basis_rows(records):
         counts = [f"[bold red]{count}[/]" if count else "0" for count in row.counts]
@@ -74,8 +74,8 @@ class BasisRow(NamedTuple):
 
 
 def basis_rows(records: Sequence[Record]) -> list[BasisRow]:
-    """Every basis of one order, with marks on the two to look at."""
-    marks = {SMALLEST: smallest(records), SENSITIVE: plateau(records)}
+    """List the bases of one order, with marks on the smallest without truncation and on the plateau."""
+    marks = {SMALLEST: untruncated_basis(records), SENSITIVE: plateau_basis(records)}
     rows = []
     for record in records:
         n_features = record["n_features"]
@@ -95,13 +95,14 @@ def basis_rows(records: Sequence[Record]) -> list[BasisRow]:
     return rows
 
 
-def heat_map(records: Sequence[Record], title: str | None = None) -> Figure:
-    """Environments with truncation nulls, and the median of the equilibrated σ_vis/σ_max, by n_max and l_max: one row
-    of panels for each order, the smallest basis that truncates nothing and the plateau framed.
+def plot_convergence(records: Sequence[Record], title: str | None = None) -> Figure:
+    """Draw the share of truncated environments, and the median of equilibrated σ_vis/σ_max, by n_max and l_max.
 
-    **Returns:** a figure 7 in wide, which belongs to nobody's global state: `figure.savefig(path)`.
+    Each order has a row of panels. Frames mark the smallest basis without truncation and the plateau.
+
+    **Returns:** a figure 7 in wide, without global state: `figure.savefig(path)`.
     """
-    orders = by(records, "nu")
+    orders = group_by(records, "nu")
     heights = [0.8 + 0.42 * len({r["n_max"] for r in group}) for group in orders.values()]
     figure = Figure(figsize=(7.0, 0.7 + sum(heights)), dpi=200, layout="constrained")
     FigureCanvasAgg(figure)
@@ -110,10 +111,10 @@ def heat_map(records: Sequence[Record], title: str | None = None) -> Figure:
         figure.suptitle(title, fontsize=9, x=0.01, ha="left")
     medians = [_ratio(record).value for record in records]
     known = [median for median in medians if np.isfinite(median)] or [0.0]
-    # One scale for all orders; at least a decade of it, so that nearly equal medians look it.
+    # All orders share one scale of at least a decade, so that nearly equal medians look nearly equal.
     sensitivity = Normalize(min(*known, max(known) - 1), max(known))
     for (left, right), (nu, group) in zip(panels, orders.items(), strict=True):
-        # A power well below one tells one in a thousand from none.
+        # A power well below one makes one in a thousand differ from none.
         _panel(left, group, [_share(record) for record in group], "OrRd", PowerNorm(0.4, 0, 100))
         _panel(right, group, [_ratio(record) for record in group], "viridis", sensitivity)
         left.set_title(f"ν = {nu}: environments truncated, %\n(+ too close to the floor to tell)", fontsize=8.5)
@@ -125,7 +126,7 @@ def heat_map(records: Sequence[Record], title: str | None = None) -> Figure:
 
 
 class _Cell(NamedTuple):
-    """What stands in for a basis: a color by `value`, a number, and a smaller one below it."""
+    """A cell of the heat map: a color by `value`, a number, and a smaller number below it."""
 
     value: float
     text: str
@@ -138,7 +139,7 @@ def _share(record: Record) -> _Cell:
 
 
 def _percent(share: float) -> str:
-    """Never 0 for what is more than nothing, nor 100 for what is less than all."""
+    """Write a percentage that is 0 only for none and 100 only for all."""
     if share in (0, 100):
         return f"{share:.0f}"
     return f"{min(share, 99.9):.1f}" if share >= 0.1 else f"{share:.1g}"
@@ -153,7 +154,7 @@ def _ratio(record: Record) -> _Cell:
 
 
 def _panel(axes: Axes, group: Sequence[Record], cells: Sequence[_Cell], colors: str, norm: Normalize) -> None:
-    """One cell per basis, n_max downwards and l_max to the right."""
+    """Draw one cell for each basis, with n_max downwards and l_max to the right."""
     n_max, l_max = (sorted({record[name] for record in group}) for name in ("n_max", "l_max"))
     places = [(n_max.index(record["n_max"]), l_max.index(record["l_max"])) for record in group]
     values = np.full((len(n_max), len(l_max)), np.nan)
@@ -166,8 +167,10 @@ def _panel(axes: Axes, group: Sequence[Record], cells: Sequence[_Cell], colors: 
         up = "bottom" if cell.small else "center_baseline"
         axes.text(column, row, cell.text, ha="center", va=up, fontsize=8, color=ink)
         axes.text(column, row + 0.04, cell.small, ha="center", va="top", fontsize=6.5, color=ink)
-    # The second frame fits into the first, should both be around one cell.
-    for chosen, style, inset in zip((smallest(group), plateau(group)), FRAMES.values(), (0.0, 0.0175), strict=True):
+    # If both frames are around one cell, the second fits into the first.
+    for chosen, style, inset in zip(
+        (untruncated_basis(group), plateau_basis(group)), FRAMES.values(), (0.0, 0.0175), strict=True
+    ):
         for (row, column), record in zip(places, group, strict=True):
             if record is chosen:
                 x, y = inset * len(l_max), inset * len(n_max)

@@ -1,4 +1,4 @@
-"""How the sensitivity of many environments is distributed, in a picture for a page."""
+"""A picture for a page: distributions of the sensitivity by species."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, NullFormatter
 
-from jaxfeat.report.store_summary import GROUPS, LOWEST, Distribution, StoreSummary
+from jaxfeat.report.store_summary import GROUPS, LOWEST_EXPONENT, Distribution, StoreSummary
 
 COLORS = {
     "incompleteness": "#D55E00",
@@ -25,39 +25,47 @@ COLORS = {
     "symmetry": "#56B4E9",
     "none": "#0072B2",
 }
-"""Okabe and Ito's, told apart by every kind of eye."""
+"""Colors of groups, from the palette of Okabe and Ito, which every kind of eye tells apart."""
 
 MOST_SPECIES = 8
-PER_DECADE = 5
+"""Rows of the picture; the rarest species share one."""
+
+PAGE_BINS_PER_DECADE = 5
+"""Bins of a drawn histogram in a factor of ten."""
 
 
-def plot_distributions(tally: StoreSummary, symbols: Sequence[str]) -> Figure | None:
-    """For each species of the center, the share of environments below their floor, and a histogram of the equilibrated
-    σ_min/σ_max of the others, by cause; the raw one as an outline. `None` where there is nothing to draw.
+def plot_distributions(summary: StoreSummary, symbols: Sequence[str]) -> Figure | None:
+    """Draw the share of environments below their floor, and histograms of σ_min/σ_max of the others, by species.
+
+    Colors show the group of the environments. The histogram of raw ratios is an outline.
 
     **Arguments:** `symbols`: chemical symbols by atomic number.
+
+    **Returns:** a figure 9 in wide, or `None` without any sensitivity.
     """
-    species = [n for n, _ in tally.environments.most_common() if any((n, g) in tally.equilibrated for g in GROUPS)]
-    rows = {named(n, symbols): [n] for n in species[:MOST_SPECIES]}
+    species = [n for n, _ in summary.environments.most_common() if any((n, g) in summary.equilibrated for g in GROUPS)]
+    rows = {name_species(n, symbols): [n] for n in species[:MOST_SPECIES]}
     if len(species) > MOST_SPECIES:
         rows = {**dict(list(rows.items())[:-1]), "other": species[MOST_SPECIES - 1 :]}
     if not rows:
         return None
-    low, high = _range(tally)
+    low, high = _range(summary)
     figure = Figure(figsize=(9.0, 1.3 + 0.72 * len(rows)), layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(len(rows), 2, squeeze=False, sharex="col", width_ratios=(1, 4.2))
     for (left, right), (name, numbers) in zip(panels, rows.items(), strict=True):
-        parts = {g: _together(tally.equilibrated, numbers, g) for g in GROUPS}
+        parts = {g: _add_up(summary.equilibrated, numbers, g) for g in GROUPS}
         total = sum(part.total for part in parts.values())
         _below(left, parts, total)
         left.set_ylabel(f"{name}\n{_short(total)}", rotation=0, ha="right", va="center", fontsize=9)
-        raw = sum((_together(tally.raw, numbers, g) for g in GROUPS), Distribution())
+        raw = sum((_add_up(summary.raw, numbers, g) for g in GROUPS), Distribution())
         _histogram(right, parts, raw, (low, high))
     panels[-1][0].set_xlabel("% below the floor", fontsize=9)
     panels[-1][1].set_xlabel("σ$_\\mathrm{min}$/σ$_\\mathrm{max}$ of the others", fontsize=9)
     handles: dict[str, Artist] = {
-        group: Patch(color=COLORS[group]) for group in GROUPS if any((n, group) in tally.equilibrated for n in species)
+        group: Patch(color=COLORS[group])
+        for group in GROUPS
+        if any((n, group) in summary.equilibrated for n in species)
     }
     names = ["no null direction" if group == "none" else group for group in handles]
     outline = panels[0][1].plot([], [], color="#444444", lw=0.8)
@@ -74,10 +82,10 @@ def plot_distributions(tally: StoreSummary, symbols: Sequence[str]) -> Figure | 
     return figure
 
 
-def svg(figure: Figure, described: str) -> str:
-    """The picture as an element of a page: text stays text, and nothing outside is named.
+def to_svg(figure: Figure, described: str) -> str:
+    """Convert a picture to an SVG element. Text stays text, and the element refers to nothing outside.
 
-    **Arguments:** `described`: what there is to see, for those who do not see it; safe for HTML.
+    **Arguments:** `described`: a description for readers who do not see the picture; safe for HTML.
     """
     text = StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
@@ -105,15 +113,15 @@ def _below(axes: Axes, parts: Mapping[str, Distribution], total: int) -> None:
 
 
 def _histogram(axes: Axes, parts: Mapping[str, Distribution], raw: Distribution, ends: tuple[int, int]) -> None:
-    edges = 10.0 ** (np.arange((ends[1] - ends[0]) * PER_DECADE + 1) / PER_DECADE + ends[0])
+    edges = 10.0 ** (np.arange((ends[1] - ends[0]) * PAGE_BINS_PER_DECADE + 1) / PAGE_BINS_PER_DECADE + ends[0])
     bottom = np.zeros(len(edges) - 1)
     for group, part in parts.items():
-        counts = part.coarse(*ends, PER_DECADE)
+        counts = part.coarse(*ends, PAGE_BINS_PER_DECADE)
         if not counts.any():
             continue
         axes.stairs(bottom + counts, edges, baseline=bottom, fill=True, color=COLORS[group], lw=0)
         bottom = bottom + counts
-    outline = raw.coarse(*ends, PER_DECADE)
+    outline = raw.coarse(*ends, PAGE_BINS_PER_DECADE)
     if not bottom.any() and not outline.any():
         axes.text(0.5, 0.5, "all below the floor", transform=axes.transAxes, ha="center", va="center", fontsize=9)
     axes.stairs(outline, edges, color="#444444", lw=0.8)
@@ -136,23 +144,24 @@ def _plain(axes: Axes) -> None:
     axes.tick_params(labelsize=8.5, length=2.5, color="#AAAAAA")
 
 
-def _together(kept: Mapping[tuple[int, str], Distribution], numbers: Sequence[int], group: str) -> Distribution:
+def _add_up(kept: Mapping[tuple[int, str], Distribution], numbers: Sequence[int], group: str) -> Distribution:
     return sum((kept[n, group] for n in numbers if (n, group) in kept), Distribution())
 
 
-def _range(tally: StoreSummary) -> tuple[int, int]:
-    """Exponents of ten between which all ratios lie."""
-    every = sum((*tally.equilibrated.values(), *tally.raw.values()), Distribution()).coarse
-    held = np.flatnonzero(every(LOWEST, 0, 1))
-    return (LOWEST + int(held[0]), LOWEST + int(held[-1]) + 1) if held.size else (-2, 0)
+def _range(summary: StoreSummary) -> tuple[int, int]:
+    """Find the exponents of ten between which all ratios lie."""
+    every = sum((*summary.equilibrated.values(), *summary.raw.values()), Distribution()).coarse
+    held = np.flatnonzero(every(LOWEST_EXPONENT, 0, 1))
+    return (LOWEST_EXPONENT + int(held[0]), LOWEST_EXPONENT + int(held[-1]) + 1) if held.size else (-2, 0)
 
 
-def named(number: int, symbols: Sequence[str]) -> str:
+def name_species(number: int, symbols: Sequence[str]) -> str:
+    """Name a species by its atomic number, 0 for an empty center."""
     return symbols[number] if number else "no atom"
 
 
 def _percent(share: float) -> str:
-    """Never 0 for what is more than nothing, nor 100 for what is less than all."""
+    """Write a percentage that is 0 only for none and 100 only for all."""
     if share in (0, 100):
         return f"{share:.0f} %"
     return f"{min(max(share, 0.1), 99.9):.1f} %" if share < 1 or share > 99 else f"{share:.0f} %"

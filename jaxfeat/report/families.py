@@ -1,4 +1,4 @@
-"""Singular points that a search found, in a table and a picture."""
+"""A table and a picture of the singular points that a search found."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from rich.markup import escape
 from rich.table import Table
 
 Family = dict[str, Any]
-"""What points of one kind have in common: `cause` (counts by cause), `symmetry` (point group), `dimension`, `cure`,
-`points` (how many), `distinct` (up to congruence), `example` (`positions`, `direction`, `symbols`, `sigma_ratio`)."""
+"""Singular points of one kind: `cause` (counts by cause), `symmetry` (point group), `dimension`, `cure`, `points` (a
+count), `distinct` (a count up to congruence), `example` (`positions`, `direction`, `symbols`, `sigma_ratio`)."""
 
 COLORS = {"H": "#BBBBBB", "C": "#444444", "N": "#0072B2", "O": "#D55E00"}
 PANELS = 6
+"""Kinds that a picture shows."""
 
 
 def print_families(families: Sequence[Family], status: Sequence[str], console: Console | None = None) -> None:
-    """Print how the starts fared, and what kinds of singular points there are, the most frequent first."""
+    """Print the statuses of the starts, and a table of the kinds of singular points, the most frequent first."""
     console = console or Console()
     names, counts = np.unique(np.asarray(status, str), return_counts=True)
     fared = ", ".join(f"{count} {name}" for name, count in zip(names, counts, strict=True))
     console.print(f"{len(status)} starts: {fared}", highlight=False)
     if not families:
         return
-    table = Table(title="kinds of singular points", title_justify="left", box=None, padding=(0, 1))
+    table = Table(title="Kinds of singular points", title_justify="left", box=None, padding=(0, 1))
     for head in ("", "points", "distinct", "dimension"):
         table.add_column(head, justify="right", no_wrap=True)
     for head in ("null directions", "symmetry"):
@@ -47,7 +48,7 @@ def print_families(families: Sequence[Family], status: Sequence[str], console: C
 
 
 def plot_families(families: Sequence[Family], title: str | None = None) -> Figure:
-    """One example of each of the most frequent kinds, with its null displacement as arrows."""
+    """Draw one example of each of the most frequent kinds, with its null displacement as arrows."""
     shown = families[:PANELS]
     figure = Figure(figsize=(7.0, 2.5 * max(1, -(-len(shown) // 3)) + 0.3), dpi=200, layout="constrained")
     FigureCanvasAgg(figure)
@@ -65,7 +66,7 @@ def plot_families(families: Sequence[Family], title: str | None = None) -> Figur
 
 def _draw(axes: Any, example: dict[str, Any]) -> None:
     positions, arrows = np.asarray(example["positions"]), np.asarray(example["direction"])
-    # Seen along the direction in which the atoms extend the least.
+    # Look along the direction in which the atoms extend least.
     frame = np.linalg.svd(positions, full_matrices=True)[2]
     frame[2] *= np.sign(np.linalg.det(frame))
     positions, arrows = positions @ frame.T, 0.9 * arrows @ frame.T

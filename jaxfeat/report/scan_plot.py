@@ -1,4 +1,4 @@
-"""Where a descriptor is blind, in a picture."""
+"""A picture of the blind spots that a scan found."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter
 from matplotlib.transforms import blended_transform_factory
 
-from jaxfeat.report.sensitivity import Record, Sensitivity, blindness, by, sensitivity
+from jaxfeat.report.sensitivity import Record, Sensitivity, blindness, group_by, select_seen, sensitivity
 
-# Okabe and Ito's colors, told apart by every kind of eye, each with a marker of its own.
+# The colors of Okabe and Ito, which every kind of eye tells apart. Each has its own marker.
 STYLES = [
     ("#0072B2", "o"),
     ("#D55E00", "s"),
@@ -25,27 +25,24 @@ STYLES = [
 OTHERS = ("#555555", "X")
 RAW = "#B8B8B8"
 MOST_SPECIES = 14
-"""Rows of the left panel; rarer species share one."""
-DECADE = 4
-"""Bins of a histogram in a factor of ten."""
+"""Columns of the left panel; the rarest species share one."""
+PLOT_BINS_PER_DECADE = 4
 
 
-def plot(records: Sequence[Record], title: str | None = None) -> Figure:
-    """The distribution of σ_min/σ_max by species, raw and equilibrated, and beside it how it goes with the number of
-    neighbors; where that is one and the same, whole spectra. Null directions stand in a band below the floor.
+def plot_scan(records: Sequence[Record], title: str | None = None) -> Figure:
+    """Draw distributions of σ_min/σ_max by species, and the same against the number of neighbors.
+
+    If all environments have the same number of neighbors, the right panel shows whole spectra. Environments with null
+    directions are in a band below the floor.
 
     **Arguments:**
 
-    - `records`: one per environment, of which those without a spectrum are passed over.
-    - `title`: what was looked at, with what.
+    - `records`: One record for each environment. Records without a spectrum are skipped.
+    - `title`: The title of the figure.
 
-    **Returns:** a figure 7 in wide, which belongs to nobody's global state: `figure.savefig(path)`.
+    **Returns:** a figure 7 in wide, without global state: `figure.savefig(path)`.
     """
-    seen = [
-        record
-        for record in records
-        if sensitivity(record, equilibrated=True) and sensitivity(record, equilibrated=False)
-    ]
+    seen = select_seen(records)
     figure = Figure(figsize=(7.0, 4.0), dpi=200, layout="constrained")
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1.25, 1))
@@ -58,7 +55,7 @@ def plot(records: Sequence[Record], title: str | None = None) -> Figure:
         return figure
     groups = _groups(seen)
     one_size = len({record["n_neighbors"] for record in seen}) == 1
-    # Whole spectra begin at one; ratios alone may all be small.
+    # Whole spectra begin at one, but all ratios may be small.
     band = _scale(left, seen, top=1.0 if one_size else None)
     _distributions(left, groups, band)
     if not one_size:
@@ -74,8 +71,8 @@ def plot(records: Sequence[Record], title: str | None = None) -> Figure:
 
 
 def _groups(seen: Sequence[Record]) -> dict[str, list[Record]]:
-    """By species, the most frequent first, and the rarest together."""
-    groups = by(seen, "species")
+    """Group records by species, the most frequent first; the rarest share a group."""
+    groups = group_by(seen, "species")
     names = sorted(groups, key=lambda name: -len(groups[name]))
     if len(names) > MOST_SPECIES:
         rare = [record for name in names[MOST_SPECIES - 1 :] for record in groups[name]]
@@ -88,7 +85,7 @@ def _style(k: int) -> tuple[str, str]:
 
 
 def _scale(axes: Axes, seen: Sequence[Record], top: float | None) -> tuple[float, float]:
-    """Set up the common axis of ratios. Returns the band where null environments stand; its upper end is the floor."""
+    """Set up the shared axis of ratios, and return the band of null environments, whose upper end is the floor."""
     both = [sensitivity(record, equilibrated=equilibrated) for record in seen for equilibrated in (True, False)]
     floors = [record["floor_equilibrated"] / record["sigma_equilibrated"][0] for record in seen]
     known = [r.value for r in both if r is not None and r.known]
@@ -97,7 +94,7 @@ def _scale(axes: Axes, seen: Sequence[Record], top: float | None) -> tuple[float
     band = (floor / 10**1.6, floor)
     axes.set_yscale("log")
     if len(known) == len(both) and min(known) > 1e3 * floor:
-        # Nothing is null: the axis need not go down to a floor far below everything.
+        # Without null directions the axis need not reach down to the floor.
         axes.set_ylim(min(known) / 2, 2 * top)
     else:
         axes.set_ylim(band[0], 2 * top)
@@ -111,9 +108,10 @@ def _scale(axes: Axes, seen: Sequence[Record], top: float | None) -> tuple[float
 
 
 def _distributions(axes: Axes, groups: dict[str, list[Record]], band: tuple[float, float]) -> None:
-    """Two histograms back to back for each species, and the share of null environments below them."""
+    """Draw two histograms back to back for each species, and the share of null environments below them."""
     low, high = np.log10(axes.get_ylim())
-    edges = 10.0 ** np.arange(np.floor(low * DECADE) / DECADE, high + 1 / DECADE, 1 / DECADE)
+    width = 1 / PLOT_BINS_PER_DECADE
+    edges = 10.0 ** np.arange(np.floor(low * PLOT_BINS_PER_DECADE) / PLOT_BINS_PER_DECADE, high + width, width)
     show_band = axes.get_ylim()[0] <= band[0] * 1.001
     for k, (_, group) in enumerate(groups.items()):
         for equilibrated, side in ((False, -1), (True, 1)):
@@ -149,7 +147,7 @@ def _distributions(axes: Axes, groups: dict[str, list[Record]], band: tuple[floa
 
 
 def _neighbors(axes: Axes, groups: dict[str, list[Record]], band: tuple[float, float]) -> None:
-    """The equilibrated ratio against the number of neighbors, and the name of the worst that is not null."""
+    """Draw equilibrated ratios against the number of neighbors, and name the smallest known ratio."""
     rng = np.random.default_rng(0)
     n = sum(map(len, groups.values()))
     worst: tuple[float, float, str] | None = None
@@ -173,10 +171,10 @@ def _neighbors(axes: Axes, groups: dict[str, list[Record]], band: tuple[float, f
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.tick_params(axis="y", length=0)
     if worst is not None:
-        _point_out(axes, *worst, above=worst[1] < 1e3 * band[1])
+        _label_point(axes, *worst, above=worst[1] < 1e3 * band[1])
     if axes.get_ylim()[0] <= band[0] * 1.001:
         n_null = sum(not _equilibrated(record).known for group in groups.values() for record in group)
-        _say_floor(axes, band, f"{n_null} of {n} have null directions")
+        _label_floor(axes, band, f"{n_null} of {n} have null directions")
     if len(groups) > 1:
         axes.legend(
             loc="lower right",
@@ -191,7 +189,7 @@ def _neighbors(axes: Axes, groups: dict[str, list[Record]], band: tuple[float, f
 
 
 def _spectra(axes: Axes, seen: Sequence[Record], band: tuple[float, float]) -> None:
-    """Equilibrated spectra over their largest values: most of them, and the most blind one."""
+    """Draw equilibrated spectra over their largest values: quantiles, and the most blind environment."""
     longest = max(len(record["sigma_equilibrated"]) for record in seen)
     values = np.full((len(seen), longest), np.nan)
     for row, record in zip(values, seen, strict=True):
@@ -209,10 +207,10 @@ def _spectra(axes: Axes, seen: Sequence[Record], band: tuple[float, float]) -> N
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.legend(fontsize=7, frameon=False, loc="center left")
     if axes.get_ylim()[0] <= band[0] * 1.001:
-        _say_floor(axes, band, f"{sum(not _equilibrated(r).known for r in seen)} of {len(seen)} have null directions")
+        _label_floor(axes, band, f"{sum(not _equilibrated(r).known for r in seen)} of {len(seen)} have null directions")
 
 
-def _say_floor(axes: Axes, band: tuple[float, float], text: str) -> None:
+def _label_floor(axes: Axes, band: tuple[float, float], text: str) -> None:
     where = blended_transform_factory(axes.transAxes, axes.transData)
     box = {"facecolor": "white", "alpha": 0.8, "lw": 0, "pad": 1.0}
     axes.text(
@@ -227,7 +225,7 @@ def _say_floor(axes: Axes, band: tuple[float, float], text: str) -> None:
     )
 
 
-def _point_out(axes: Axes, x: float, y: float, name: str, *, above: bool) -> None:
+def _label_point(axes: Axes, x: float, y: float, name: str, *, above: bool) -> None:
     side = "left" if x < np.mean(axes.get_xlim()) else "right"
     offset = 8 if side == "left" else -8
     line = {"arrowstyle": "-", "lw": 0.5, "color": "#555555"}

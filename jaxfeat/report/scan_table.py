@@ -1,4 +1,4 @@
-"""Where a descriptor is blind, in tables."""
+"""Tables of the blind spots that a scan found."""
 
 from __future__ import annotations
 
@@ -15,31 +15,33 @@ from jaxfeat.report.sensitivity import (
     Record,
     Sensitivity,
     blindness,
-    by,
+    count_null,
+    group_by,
     least,
     median,
-    n_null,
+    select_seen,
     sensitivities,
     sensitivity,
 )
 
 MOST_STRUCTURES = 200
+"""Structures that a table lists; of more, it lists the most blind."""
+
 MOST_BLIND_STRUCTURES = 30
 MOST_BLIND_ENVIRONMENTS = 12
 BY_SPECIES = "By species of the center"
 
 CAUSES = {"symmetry": "sym-\nmetry", "incompleteness": "in-\ncom-\nplete", "truncation": "trun-\ncated"}
-"""Causes of null directions, and the heads of the columns that count them."""
+"""Heads of columns by the cause of the null directions that they count."""
 
 OTHERS = "oth-\ners"
-"""The head of the column that counts all other null directions, so that a row adds up. It is left out of tables that
-have none."""
+"""Head of the column for null directions of other causes. Tables without any leave the column out."""
 
 
 def print_scan(records: Sequence[Record], causes: Mapping[int, str], console: Console | None = None) -> None:
-    """Print what a scan found: by structure, by species, and the most blind environments.
+    """Print the tables of a scan: by structure, by species, and the most blind environments.
 
-    `causes` says why, for the `most_blind` of the records, by their index.
+    **Arguments:** `causes`: cause and cure in words, by the indices that `most_blind_environments` returns.
     """
     console = Console() if console is None else console
     console.print(structure_table(records))
@@ -50,52 +52,52 @@ def print_scan(records: Sequence[Record], causes: Mapping[int, str], console: Co
 
 
 def print_statuses(doubtful: Counter[str], left_out: Counter[str], console: Console) -> None:
-    """How many environments have which status, most frequent first; `left_out`: those without a spectrum."""
-    for what, counts in (
+    """Print how many environments have each status. `left_out` counts environments without a spectrum."""
+    for name, counts in (
         ("Causes of null or nearly null directions are not certain", doubtful),
         ("Without a spectrum", left_out),
     ):
         if counts:
-            console.print(f"{what}: {', '.join(f'{count} {status}' for status, count in counts.most_common())}.")
+            console.print(f"{name}: {', '.join(f'{count} {status}' for status, count in counts.most_common())}.")
 
 
 def species_table(records: Sequence[Record]) -> Table:
-    """One row per species of the center."""
-    groups = by(records, "species")
+    """Make a table with one row for each species of the center."""
+    groups = group_by(records, "species")
     names = sorted(groups, key=lambda name: -len(groups[name]))
     return summary_table(BY_SPECIES, "Center", ((name, _cells(groups[name])) for name in names))
 
 
 def structure_table(records: Sequence[Record]) -> Table:
-    """One row per structure, or for each of the most blind ones where there are too many."""
-    groups = by(records, "structure")
+    """Make a table with one row for each structure; of more than `MOST_STRUCTURES`, for the most blind."""
+    groups = group_by(records, "structure")
     title = "By structure"
     if len(groups) > MOST_STRUCTURES:
-        worst = {key: min(map(blindness, seen)) for key, group in groups.items() if (seen := _seen(group))}
+        worst = {key: min(map(blindness, seen)) for key, group in groups.items() if (seen := select_seen(group))}
         title = f"The {MOST_BLIND_STRUCTURES} most blind of {len(groups)} structures"
         groups = {key: groups[key] for key in sorted(worst, key=lambda key: worst[key])[:MOST_BLIND_STRUCTURES]}
     return summary_table(title, "Structure", ((group[0]["name"], _cells(group)) for group in groups.values()))
 
 
-def most_blind(records: Sequence[Record], most: int = MOST_BLIND_ENVIRONMENTS) -> list[int]:
-    """Indices of the most blind environments, worst first."""
-    seen = [k for k, record in enumerate(records) if _seen([record])]
+def most_blind_environments(records: Sequence[Record], most: int = MOST_BLIND_ENVIRONMENTS) -> list[int]:
+    """Find the indices of the most blind environments, worst first."""
+    seen = [k for k, record in enumerate(records) if select_seen([record])]
     return sorted(seen, key=lambda k: blindness(records[k]))[:most]
 
 
 def blind_table(records: Sequence[Record], causes: Mapping[int, str]) -> Table:
-    """The most blind environments by name, worst first, and why."""
+    """Make a table of the most blind environments, worst first, with cause and cure."""
     rows = []
-    for k in most_blind(records):
+    for k in most_blind_environments(records):
         record = records[k]
         equilibrated, raw = sensitivity(record, equilibrated=True), sensitivity(record, equilibrated=False)
         name = f"{record['species']}{record['center']} of {record['name']}"
-        rows.append(BlindRow(name, record["n_neighbors"], equilibrated, raw, n_null(record), causes.get(k, "")))
-    return rows_of_blind(rows, f"The {len(rows)} most blind of {len(_seen(records))} environments")
+        rows.append(BlindRow(name, record["n_neighbors"], equilibrated, raw, count_null(record), causes.get(k, "")))
+    return rows_of_blind(rows, f"The {len(rows)} most blind of {len(select_seen(records))} environments")
 
 
 class BlindRow(NamedTuple):
-    """An environment: its name, what is known of it, and the cause in words."""
+    """A row of a table of blind environments; `cause` is in words."""
 
     name: str
     n_neighbors: int
@@ -106,22 +108,25 @@ class BlindRow(NamedTuple):
 
 
 def rows_of_blind(rows: Sequence[BlindRow], title: str) -> Table:
-    """A table of environments in the given order."""
+    """Make a table of environments in the given order."""
     headers = ("neigh-\nbors", "equili-\nbrated", "raw", "null di-\nrections")
     table = plain_table(f"{title}: σ_min/σ_max", "Environment", headers)
     table.add_column("cause and cure", overflow="fold")
     for column in table.columns:
-        column.vertical = "top"  # a cause may take several lines; its environment stands by the first
-    table.caption = "Atoms count from 0. Rigid motions are no null directions here, symmetric ones are."
+        column.vertical = "top"  # a cause may take several lines; the environment is named beside the first
+    table.caption = "Atoms count from 0. Null directions include those that symmetry hides, and no rigid motions."
     for row in rows:
-        numbers = (str(row.n_neighbors), str(row.equilibrated), str(row.raw), count(row.n_null))
+        numbers = (str(row.n_neighbors), str(row.equilibrated), str(row.raw), highlight_count(row.n_null))
         table.add_row(escape(row.name), *numbers, escape(row.cause))
     return table
 
 
-def summary_table(title: str, what: str, rows: Iterable[tuple[str, Sequence[str]]]) -> Table:
-    """`rows`: a name, and as many cells as there are columns: environments, median and least of the equilibrated and
-    of the raw ratio, and null directions of each of `CAUSES` and of all others."""
+def summary_table(title: str, head: str, rows: Iterable[tuple[str, Sequence[str]]]) -> Table:
+    """Make a table of groups of environments.
+
+    **Arguments:** `rows`: names, and their cells: the number of environments, median and least of the equilibrated and
+    of the raw σ_min/σ_max, and null directions by `CAUSES` and of other causes.
+    """
     headers = (
         "envi-\nron-\nments",
         "equili-\nbrated\nmedian",
@@ -133,19 +138,19 @@ def summary_table(title: str, what: str, rows: Iterable[tuple[str, Sequence[str]
     listed = list(rows)
     others = any(cells[-1] != "0" for _, cells in listed)
     title = f"{title}: σ_min/σ_max, null directions by cause"
-    table = plain_table(title, what, (*headers, OTHERS) if others else headers)
+    table = plain_table(title, head, (*headers, OTHERS) if others else headers)
     if others:
-        table.caption = "Others: out of reach, or of a cause that cannot be told."
+        table.caption = "Others: they move neighbors beyond the cutoff, or have an unknown cause."
     for name, cells in listed:
         table.add_row(escape(name), *(cells if others else cells[:-1]))
     return table
 
 
-def plain_table(title: str, what: str, headers: Sequence[str]) -> Table:
-    """A table without rows: a first column of names, then numbers."""
+def plain_table(title: str, head: str, headers: Sequence[str]) -> Table:
+    """Make a table without rows: a first column of names, then columns of numbers."""
     table = Table(title=title, title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.title_justify = table.caption_justify = "left"
-    table.add_column(what, overflow="fold", vertical="bottom", min_width=len(what))
+    table.add_column(head, overflow="fold", vertical="bottom", min_width=len(head))
     for header in headers:
         table.add_column(header, justify="right", no_wrap=True, vertical="bottom")
     return table
@@ -157,17 +162,9 @@ def _cells(group: Sequence[Record]) -> list[str]:
         ascending = sensitivities(group, equilibrated=equilibrated)
         cells += [str(median(ascending)), str(least(ascending))] if ascending else ["-", "-"]
     counts = [sum(record["null"].get(cause, 0) for record in group) for cause in CAUSES]
-    return [*cells, *map(count, counts), count(sum(map(n_null, group)) - sum(counts))]
+    return [*cells, *map(highlight_count, counts), highlight_count(sum(map(count_null, group)) - sum(counts))]
 
 
-def _seen(records: Sequence[Record]) -> list[Record]:
-    return [
-        record
-        for record in records
-        if sensitivity(record, equilibrated=True) and sensitivity(record, equilibrated=False)
-    ]
-
-
-def count(n: int) -> str:
-    """In red where there are any."""
+def highlight_count(n: int) -> str:
+    """Write a number, in red if it is not 0."""
     return f"[bold red]{n}[/]" if n else "0"

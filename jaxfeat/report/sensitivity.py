@@ -1,4 +1,4 @@
-"""Sensitivity ratios, and what may be said of them."""
+"""Sensitivities σ_min/σ_max of records, and how they compare."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ Record = dict[str, Any]
 
 
 class Sensitivity(NamedTuple):
-    """A ratio of singular values of an environment, or, where that is not `known`, the floor that it lies below.
+    """The smallest singular value of an environment over the largest, or the floor of this ratio if it is not `known`.
 
-    Of tables and pages it is σ_min/σ_max, the smallest value over the largest, of all displacements that are not rigid;
-    where bases are compared it is σ_vis/σ_max, without the directions that no basis of the order sees.
-
-    Ratios compare as one would wish: unknown ones are smaller than known ones.
+    Tables and pages show σ_min/σ_max of all displacements that are not rigid. Comparisons of bases show σ_vis/σ_max,
+    without the directions that no basis of the order sees. Unknown sensitivities sort before known ones.
     """
 
     known: bool
@@ -25,7 +23,7 @@ class Sensitivity(NamedTuple):
 
 
 def sensitivity(record: Record, *, equilibrated: bool) -> Sensitivity | None:
-    """The σ_min/σ_max of one environment; `None` if there is no spectrum or no direction that is not rigid."""
+    """Compute σ_min/σ_max of a record; `None` without a spectrum or without a direction that is not rigid."""
     suffix = "_equilibrated" if equilibrated else ""
     sigma = record[f"sigma{suffix}"]
     if not sigma or not sigma[0] > 0:
@@ -35,18 +33,17 @@ def sensitivity(record: Record, *, equilibrated: bool) -> Sensitivity | None:
 
 
 def sensitivities(records: Sequence[Record], *, equilibrated: bool) -> list[Sensitivity]:
-    """The ratios that there are, in ascending order."""
+    """Compute all σ_min/σ_max that there are, in ascending order."""
     return sorted(r for record in records if (r := sensitivity(record, equilibrated=equilibrated)) is not None)
 
 
 def least(ascending: Sequence[Sensitivity]) -> Sensitivity:
-    """Take the smallest of some ratios. Those below their floors have no order: the highest of these floors stands for
-    all of them, in the median too."""
+    """Take the smallest sensitivity. Unknown ones have no order, so their highest floor stands for all of them."""
     return _bounded(ascending[0], ascending)
 
 
 def median(ascending: Sequence[Sensitivity]) -> Sensitivity:
-    """Take the median; of an even number the lower of the middle two, so that it is a ratio that occurs."""
+    """Take the median. Of an even number it is the lower of the middle two, so that it belongs to an environment."""
     return _bounded(ascending[(len(ascending) - 1) // 2], ascending)
 
 
@@ -55,21 +52,25 @@ def _bounded(one: Sensitivity, ascending: Sequence[Sensitivity]) -> Sensitivity:
 
 
 def blindness(record: Record) -> tuple[Sensitivity, int, Sensitivity]:
-    """What to sort by to have the most blind environments first. They must have ratios."""
+    """Make the key that sorts the most blind records first. The records must have sensitivities."""
     equilibrated, raw = sensitivity(record, equilibrated=True), sensitivity(record, equilibrated=False)
     assert equilibrated is not None and raw is not None
-    # Of two ratios below the floor neither is the smaller one: then the number of null directions decides.
-    return (equilibrated if equilibrated.known else Sensitivity(False, 0.0)), -n_null(record), raw
+    # Two unknown sensitivities have no order, so the number of null directions decides.
+    return (equilibrated if equilibrated.known else Sensitivity(False, 0.0)), -count_null(record), raw
 
 
-def n_null(record: Record) -> int:
-    """Count the null directions of an environment: equilibrated singular values at or below their floor, rigid motions
-    apart. It is the sum of the counts by cause."""
+def count_null(record: Record) -> int:
+    """Count the null directions of a record: equilibrated singular values up to their floor, without rigid motions."""
     return sum(count for cause, count in record["null"].items() if cause != "rigid")
 
 
-def by(records: Sequence[Record], key: str) -> dict[Any, list[Record]]:
-    """Records grouped by one of their entries, in order of appearance."""
+def select_seen(records: Sequence[Record]) -> list[Record]:
+    """Select the records that have both sensitivities, equilibrated and raw."""
+    return [r for r in records if sensitivity(r, equilibrated=True) and sensitivity(r, equilibrated=False)]
+
+
+def group_by(records: Sequence[Record], key: str) -> dict[Any, list[Record]]:
+    """Group records by one of their entries, in order of appearance."""
     groups: dict[Any, list[Record]] = {}
     for record in records:
         groups.setdefault(record[key], []).append(record)

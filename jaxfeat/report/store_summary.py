@@ -1,4 +1,4 @@
-"""What a sweep of any size comes to, added up a portion at a time: memory does not grow with it."""
+"""Summary of a sweep of any size, added up slice by slice in constant memory."""
 
 from __future__ import annotations
 
@@ -11,39 +11,40 @@ import numpy as np
 
 from jaxfeat.report.sensitivity import Sensitivity
 
-FINE = 1000
-"""Bins of a histogram in a factor of ten: medians are right to 0.12 %, more than is printed of them."""
-LOWEST = -24
-"""Exponent of ten at which histograms begin; no ratio of float64 values gets there."""
+BINS_PER_DECADE = 1000
+"""Bins of a histogram in a factor of ten. Medians are right to 0.12 %, which is more than tables print."""
+
+LOWEST_EXPONENT = -24
+"""Exponent of ten at which histograms begin. No ratio of two singular values in float64 is smaller."""
 
 AMBIGUOUS = "ambiguous"
 
 GROUPS = ("incompleteness", "truncation", "locality", "other", AMBIGUOUS, "symmetry", "none")
-"""What an environment suffers from most: a blind spot rather than physics, physics rather than nothing. An environment
-whose status is ambiguous is one of that group, with null directions or nearly so."""
+"""Groups of environments by their worst cause: blind spots are worse than physics, and physics is worse than none. An
+environment with the status "ambiguous" is in the group of this name, whether or not it has null directions."""
 
 EXAMPLES = 4
-"""Environments of each group that are shown."""
+"""Examples of each group."""
 
 Columns = Mapping[str, np.ndarray]
-Pair = tuple[np.ndarray, np.ndarray]
-"""Ratios, and whether they are above their floors."""
+Sensitivities = tuple[np.ndarray, np.ndarray]
+"""Ratios σ_min/σ_max, and whether they are above their floors."""
 
 
 @dataclass
 class Distribution:
-    """Ratios of some environments: those above their floors by value, the others by number."""
+    """Histogram of ratios above their floors, and the number of ratios below."""
 
-    counts: np.ndarray = field(default_factory=lambda: np.zeros(-LOWEST * FINE, np.int64))
+    counts: np.ndarray = field(default_factory=lambda: np.zeros(-LOWEST_EXPONENT * BINS_PER_DECADE, np.int64))
     below: int = 0
     highest_floor: float = 0.0
     least: float = np.inf
     most: float = 0.0
 
     def add(self, ratios: np.ndarray, known: np.ndarray) -> None:
-        """`ratios`, `(b,)`, hold the floor where they are not `known`."""
+        """Add ratios `(b,)`, which hold the floor if they are not `known`."""
         values, floors = ratios[known], ratios[~known]
-        places = (np.log10(np.maximum(values, 10.0**LOWEST)) - LOWEST) * FINE
+        places = (np.log10(np.maximum(values, 10.0**LOWEST_EXPONENT)) - LOWEST_EXPONENT) * BINS_PER_DECADE
         bins = np.minimum(places.astype(int), len(self.counts) - 1)
         self.counts += np.bincount(bins, minlength=len(self.counts))
         self.below += len(floors)
@@ -56,26 +57,29 @@ class Distribution:
         return self.below + int(self.counts.sum())
 
     def smallest(self) -> Sensitivity | None:
-        """The smallest ratio, or the highest of the floors that some lie below."""
+        """Return the smallest ratio, or the highest floor if any ratio is below its floor."""
         if self.below:
             return Sensitivity(False, self.highest_floor)
         return Sensitivity(True, self.least) if self.total else None
 
     def median(self) -> Sensitivity | None:
-        """The median; of an even number the lower of the middle two."""
+        """Return the median; of an even number, the lower of the middle two."""
         if not self.total:
             return None
         place = (self.total - 1) // 2 - self.below
         if place < 0:
             return Sensitivity(False, self.highest_floor)
-        return Sensitivity(
-            True, 10 ** (LOWEST + (int(np.searchsorted(np.cumsum(self.counts), place + 1)) + 0.5) / FINE)
-        )
+        middle = int(np.searchsorted(np.cumsum(self.counts), place + 1)) + 0.5
+        return Sensitivity(True, 10 ** (LOWEST_EXPONENT + middle / BINS_PER_DECADE))
 
     def coarse(self, low: int, high: int, per_decade: int) -> np.ndarray:
-        """Counts in `per_decade` bins a factor of ten, between two exponents of ten."""
-        start = (low - LOWEST) * FINE
-        return self.counts[start : start + (high - low) * FINE].reshape(-1, FINE // per_decade).sum(1)
+        """Count ratios in `per_decade` bins a factor of ten, between two exponents of ten."""
+        start = (low - LOWEST_EXPONENT) * BINS_PER_DECADE
+        return (
+            self.counts[start : start + (high - low) * BINS_PER_DECADE]
+            .reshape(-1, BINS_PER_DECADE // per_decade)
+            .sum(1)
+        )
 
     def __add__(self, other: Distribution) -> Distribution:
         return Distribution(
@@ -88,8 +92,7 @@ class Distribution:
 
 
 class Example(NamedTuple):
-    """One environment that is to be shown: its place in the store, and what the columns say of it. They sort by
-    blindness, as in the tables of a scan."""
+    """An environment to show: its row in the store, and its columns. Examples sort by blindness, as tables do."""
 
     key: tuple[Any, ...]
     row: int
@@ -105,19 +108,23 @@ class Example(NamedTuple):
 
 
 class StoreSummary:
-    """Everything that a report says of a sweep, but for what has to be computed anew.
+    """Counts and distributions of a sweep, for tables and pages.
 
     **Attributes:**
 
-    - `causes`: names of the causes that null directions are counted by; `rigid` counts for nothing here.
-    - `total`: environments that there are to be, `done` that there are; `structures`, how many those are of.
-    - `statuses`: how many environments have which; `doubtful`: the same of those that have a spectrum, "ok" apart.
-    - `certified`: how many have values by QR.
-    - `environments`: by species, those with and without a spectrum.
-    - `equilibrated`, `raw`: distributions by species and group; `floors`, of floors over σ_max, by the same two names.
-    - `kinds`: the causes, rigid motions apart, and "ambiguous", of environments whose status that is.
-    - `directions`: by species and kind, null directions: equilibrated singular values at or below their floor.
-    - `blind`: by species and group, environments that have null directions. Each counts once, so that groups add up.
+    - `causes`: Causes of null directions, as the store names them. Directions of the cause `rigid` are not counted.
+    - `total`: The number of environments in the store.
+    - `done`: The number of environments with a status.
+    - `structures`: The number of structures that these belong to.
+    - `certified`: The number of environments whose values are certified by QR.
+    - `statuses`: Environments by status.
+    - `doubtful`: Environments that have a spectrum and a status other than "ok", by status.
+    - `environments`: Environments by species of the center, with or without a spectrum.
+    - `equilibrated`, `raw`: Distributions of σ_min/σ_max by species and group.
+    - `floors`: Distributions of the floor over σ_max, under the keys `equilibrated` and `raw`.
+    - `kinds`: The causes without `rigid`, and "ambiguous" for all directions of ambiguous environments.
+    - `directions`: Null directions by species and kind.
+    - `blind`: Environments with null directions by species and group. Each counts once, so that groups add up.
     """
 
     def __init__(self, causes: Sequence[str]) -> None:
@@ -140,9 +147,9 @@ class StoreSummary:
         return int(self._structures.sum())
 
     def add(self, columns: Columns) -> None:
-        """Some environments in a row: variables and coordinates of a store by name, `(b, ...)`."""
+        """Add the next environments of a store: variables and coordinates `(b, ...)` by name."""
         start, self.total = self.total, self.total + len(columns["status"])
-        # What has not been worked out yet has no status.
+        # An environment that is not done has no status.
         done = np.flatnonzero(columns["status"] != "")
         if not done.size:
             return
@@ -150,16 +157,16 @@ class StoreSummary:
         rows = start + done
         self.done += len(done)
         self.certified += int(columns["certified"].sum())
-        self.statuses.update(_counted(columns["status"]))
-        self.environments.update(_counted(columns["center_species"]))
+        self.statuses.update(_count_values(columns["status"]))
+        self.environments.update(_count_values(columns["center_species"]))
         self._note_structures(columns["structure_index"])
-        seen, equilibrated, raw = _ratios(columns)
+        seen, equilibrated, raw = _find_ratios(columns)
         if not seen.size:
             return
         columns = {name: column[seen] for name, column in columns.items()}
-        self.doubtful.update({name: n for name, n in _counted(columns["status"]).items() if name != "ok"})
+        self.doubtful.update({name: n for name, n in _count_values(columns["status"]).items() if name != "ok"})
         species = columns["center_species"]
-        group, kinds = self._group(columns), self._by_kind(columns)
+        group, kinds = self._find_groups(columns), self._count_by_kind(columns)
         null = kinds.sum(1) > 0
         for number in np.unique(species).tolist():
             for k, name in enumerate(GROUPS):
@@ -173,10 +180,10 @@ class StoreSummary:
         for name, suffix in (("equilibrated", "_equilibrated"), ("raw", "")):
             relative = columns[f"floor{suffix}"] / columns[f"sigma{suffix}"][:, 0]
             self.floors[name].add(relative, np.ones(len(relative), bool))
-        self._pick(rows[seen], columns, group, equilibrated, raw)
+        self._keep_examples(rows[seen], columns, group, equilibrated, raw)
 
     def distributions(self, number: int | None = None) -> tuple[Distribution, Distribution]:
-        """Of equilibrated and raw ratios, of one species of the center or of all."""
+        """Return the distributions of equilibrated and raw ratios, for one species of the center or for all."""
         equilibrated, raw = (
             sum((part for (n, _), part in kept.items() if number in (n, None)), Distribution())
             for kept in (self.equilibrated, self.raw)
@@ -184,7 +191,7 @@ class StoreSummary:
         return equilibrated, raw
 
     def examples(self) -> list[Example]:
-        """The most blind environments of each group, group by group; of one structure one for each species."""
+        """List the most blind environments of each group; a structure gives one for each species."""
         return [example for group in GROUPS for example in self._examples[group]]
 
     def _note_structures(self, indices: np.ndarray) -> None:
@@ -195,7 +202,7 @@ class StoreSummary:
             )
         self._structures[indices[indices >= 0]] = True
 
-    def _group(self, columns: Columns) -> np.ndarray:
+    def _find_groups(self, columns: Columns) -> np.ndarray:
         group = np.full(len(columns["status"]), GROUPS.index("none"))
         for k, name in reversed(list(enumerate(GROUPS))):
             if name in self.causes:
@@ -203,22 +210,24 @@ class StoreSummary:
         group[columns["status"] == AMBIGUOUS] = GROUPS.index(AMBIGUOUS)
         return group
 
-    def _by_kind(self, columns: Columns) -> np.ndarray:
-        """Null directions of each environment by `kinds`, `(b, kinds)`."""
+    def _count_by_kind(self, columns: Columns) -> np.ndarray:
+        """Count the null directions of each environment by kind, `(b, kinds)`."""
         counts = columns["null"][:, [cause != "rigid" for cause in self.causes]]
         ambiguous = (columns["status"] == AMBIGUOUS)[:, None]
         return np.concatenate([np.where(ambiguous, 0, counts), np.where(ambiguous, counts.sum(1)[:, None], 0)], 1)
 
-    def _pick(self, rows: np.ndarray, columns: Columns, group: np.ndarray, equilibrated: Pair, raw: Pair) -> None:
+    def _keep_examples(
+        self, rows: np.ndarray, columns: Columns, group: np.ndarray, equilibrated: Sensitivities, raw: Sensitivities
+    ) -> None:
         counted = np.asarray([cause != "rigid" for cause in self.causes])
         n_null = columns["null"][:, counted].sum(1)
-        # Of two ratios below the floor neither is the smaller one: then the number of null directions decides.
+        # Two ratios below their floors have no order, so the number of null directions decides.
         blindness = (equilibrated[1], np.where(equilibrated[1], equilibrated[0], 0), -n_null, raw[1], raw[0], rows)
         for k, name in enumerate(GROUPS):
             members = np.flatnonzero(group == k)
             if not members.size:
                 continue
-            # Equal atoms of one structure say one thing only: of each kind, the first after sorting.
+            # Equal atoms of a structure are redundant, so only the first of each species stays.
             order = members[np.lexsort([key[members] for key in reversed(blindness)])]
             kinds = np.stack([columns["structure_index"][order], columns["center_species"][order]], -1)
             first = np.sort(np.unique(kinds, axis=0, return_index=True)[1])[: 2 * EXAMPLES]
@@ -244,13 +253,13 @@ class StoreSummary:
             self._examples[name] = list(kept.values())[:EXAMPLES]
 
 
-def _counted(column: np.ndarray) -> dict[Any, int]:
+def _count_values(column: np.ndarray) -> dict[Any, int]:
     values, counts = np.unique(column, return_counts=True)
     return dict(zip(values.tolist(), counts.tolist(), strict=True))
 
 
-def _ratios(columns: Columns) -> tuple[np.ndarray, Pair, Pair]:
-    """Which environments have ratios, and those: equilibrated and raw, each with whether it is above its floor."""
+def _find_ratios(columns: Columns) -> tuple[np.ndarray, Sensitivities, Sensitivities]:
+    """Find the environments that have ratios, and their equilibrated and raw ratios."""
     last = np.maximum(columns["n_values"] - 1, 0)[:, None]
     usable, found = columns["n_values"] > 0, []
     for suffix in ("_equilibrated", ""):

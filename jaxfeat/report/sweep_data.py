@@ -1,4 +1,4 @@
-"""What tables and pictures of a sweep read from its data set."""
+"""Entries of a sweep's data set that its table and its picture share."""
 
 from __future__ import annotations
 
@@ -8,31 +8,34 @@ import numpy as np
 
 
 def sweep_sensitivity(ds: Any, name: str) -> np.ndarray:
-    """σ_min/σ_max of the directions that are not null everywhere; `of_others` says so where there are others."""
+    """Compute σ_min/σ_max at each point, without the directions that are null at every point."""
     sigma, n_values = ds[name].values, ds["n_values"].values
     last = np.maximum(n_values - 1 - int(ds.attrs["n_generic"]), 0)
     return np.take_along_axis(sigma, last[..., None], -1)[..., 0] / sigma[..., 0]
 
 
-def of_others(ds: Any) -> str:
-    """What to add to σ_min/σ_max where directions that are null everywhere are left out of it."""
-    return " (of those not null everywhere)" if int(ds.attrs["n_generic"]) else ""
+def note_omitted(ds: Any) -> str:
+    """Write the words that σ_min/σ_max needs if directions are null at every point; otherwise an empty string."""
+    return " (of directions not null everywhere)" if int(ds.attrs["n_generic"]) else ""
 
 
-def cause_of(ds: Any, k: int) -> str:
-    """The worst of the causes at a zero: a blind spot rather than physics."""
+def worst_cause(ds: Any, k: int) -> str:
+    """Name the worst cause at zero `k`: blind spots are worse than physics."""
     counts = dict(zip(ds["cause"].values.tolist(), ds["zero_null"].values[k].tolist(), strict=True))
     return next((cause for cause in ("incompleteness", "truncation", "symmetry") if counts[cause]), "other")
 
 
-def unit(ds: Any, name: str) -> str:
+def unit_of(ds: Any, name: str) -> str:
+    """Name the unit that a parameter is shown in; angles are in units of π."""
     unit = str(ds[name].attrs.get("units", ""))
     return "π" if unit == "rad" else unit
 
 
-def scaled(ds: Any, name: str, values: np.ndarray) -> np.ndarray:
-    return values / np.pi if unit(ds, name) == "π" else values
+def in_unit(ds: Any, name: str, values: np.ndarray) -> np.ndarray:
+    """Convert values of a parameter to the unit that it is shown in."""
+    return values / np.pi if unit_of(ds, name) == "π" else values
 
 
-def label(ds: Any, name: str) -> str:
-    return f"{name} ({unit(ds, name)})" if unit(ds, name) else name
+def label_parameter(ds: Any, name: str) -> str:
+    """Write the name of a parameter with its unit."""
+    return f"{name} ({unit_of(ds, name)})" if unit_of(ds, name) else name

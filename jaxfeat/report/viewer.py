@@ -1,4 +1,4 @@
-"""Environments and displacements to turn and to move on a page, drawn by chemiscope's viewer."""
+"""Environments in three dimensions on a page, with moving displacements, drawn by the viewer of chemiscope."""
 
 from __future__ import annotations
 
@@ -15,21 +15,23 @@ import numpy as np
 
 BUNDLE = "chemiscope/sphinx/static/chemiscope.min.js"
 LICENCES = ("LICENSE", "chemiscope-widget.mjs.LICENSE.txt")
-"""Files of the package: its own licence, and the notices of what is bundled with it."""
-MISSING = "There is no 3D view: install chemiscope for it (pip install 'jaxfeat[report]') and make the report again."
-LENGTH = 0.8
-"""Å, of the longest arrow. Atoms move by half of it either way."""
+"""Files of chemiscope with its licence, and with the notices of the software that it bundles."""
+
+MISSING = "The report has no 3D view: install chemiscope (pip install 'jaxfeat[report]') and make the report again."
+
+ARROW_LENGTH = 0.8
+"""Length of the longest arrow in Å. Atoms move by half of their arrows in either direction."""
 
 
 class Viewer(NamedTuple):
-    """chemiscope's viewer: its `script`, and the `licence` that goes with every copy."""
+    """The viewer of chemiscope: its `script`, and the `licence` that every copy must carry."""
 
     script: str
     licence: str
 
 
-def viewer() -> Viewer | None:
-    """The viewer of the chemiscope that is installed, which is not imported; `None` without one."""
+def find_viewer() -> Viewer | None:
+    """Find the viewer in the installed chemiscope, without importing it; `None` if it is not installed."""
     try:
         package = distribution("chemiscope")
         script = _read(package, BUNDLE)
@@ -43,15 +45,15 @@ def _read(package: Any, name: str) -> str:
     return Path(str(package.locate_file(name))).read_text(encoding="utf-8")
 
 
-def view(shown: Viewer, scenes: Sequence[dict[str, Any]]) -> str:
-    """The viewer with its controls, and what it has to show, as HTML."""
-    # In a script, a tag's end would end it, and the beginning of a comment would hide what follows.
+def embed_viewer(shown: Viewer, scenes: Sequence[dict[str, Any]]) -> str:
+    """Write the viewer, its controls and the scenes as HTML."""
+    # An end tag in a script ends the script, and the beginning of a comment hides the lines after it.
     script = re.sub(r"</(?=script)", r"<\\/", shown.script, flags=re.IGNORECASE).replace("<!--", r"\x3c!--")
     data = json.dumps(list(scenes), allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     own = files("jaxfeat.report").joinpath("viewer.js").read_text(encoding="utf-8")
     return f"""
 <figure id="view">
-<div id="scene" role="img" aria-label="The chosen environment in three dimensions, arrows for the displacement"></div>
+<div id="scene" role="img" aria-label="The chosen environment in 3D, with arrows for the displacement"></div>
 <p id="scene-failed" role="alert" hidden></p>
 <figcaption>
 <p id="scene-title" aria-live="polite"></p>
@@ -60,8 +62,8 @@ def view(shown: Viewer, scenes: Sequence[dict[str, Any]]) -> str:
 <label>along it <input id="along" type="range" min="-1" max="1" step="0.05" value="0"></label>
 <button type="button" id="play" aria-pressed="false">Move</button>
 </p>
-<p>Drag to turn, scroll to zoom. The center is in the green sphere and stays where it is. The longest arrow is
-{LENGTH:g} Å; atoms move by up to half of theirs.</p>
+<p>Drag to turn, scroll to zoom. The green sphere marks the center, which does not move. The longest arrow has
+{ARROW_LENGTH:g} Å, and atoms move by up to half of their arrows.</p>
 </figcaption>
 </figure>
 <noscript><p>The 3D view needs JavaScript.</p></noscript>
@@ -71,19 +73,24 @@ def view(shown: Viewer, scenes: Sequence[dict[str, Any]]) -> str:
 """
 
 
-def licence(shown: Viewer) -> str:
-    """What has to go with the viewer, as HTML."""
+def embed_licence(shown: Viewer) -> str:
+    """Write the licence that the viewer must carry, as HTML."""
     words = f"<summary>Licence of the 3D viewer in this page</summary><pre>{escape(shown.licence)}</pre>"
     return f"<details>{words}</details>"
 
 
-def scene(
+def make_scene(
     title: str, positions: np.ndarray, symbols: Sequence[str], center: str, moves: Sequence[tuple[str, np.ndarray]]
 ) -> dict[str, Any]:
-    """One environment for the viewer, turned so that one looks at its broad side.
+    """Make the scene of an environment for the viewer, turned to its broad side.
 
-    **Arguments:** `positions`, `(n, 3)`, Å relative to the center; `symbols`, of those; `center`, the center's, empty
-    where no atom sits there; `moves`: displacements by name, `(n, 3)`.
+    **Arguments:**
+
+    - `title`: The title of the scene.
+    - `positions`: `(n, 3)` in Å relative to the center.
+    - `symbols`: Chemical symbols of the neighbors.
+    - `center`: The chemical symbol of the center; empty if no atom sits there.
+    - `moves`: Names and displacements `(n, 3)`.
     """
     turn = _broadside(positions)
     first = [np.zeros(3)] if center else []
@@ -93,7 +100,7 @@ def scene(
     for name, displacement in moves:
         arrows = np.stack([*first, *(displacement @ turn)])
         longest = np.linalg.norm(arrows, axis=1).max()
-        found.append({"name": name, "arrows": np.round(LENGTH * arrows / max(longest, 1e-30), 4).tolist()})
+        found.append({"name": name, "arrows": np.round(ARROW_LENGTH * arrows / max(longest, 1e-30), 4).tolist()})
     return {
         "title": title,
         "symbols": [*([center] if center else []), *symbols],
@@ -105,7 +112,7 @@ def scene(
 
 
 def _broadside(positions: np.ndarray) -> np.ndarray:
-    """A rotation, `(3, 3)`, after which one looks at the broad side along z, from a little above."""
+    """Find a rotation `(3, 3)` after which z looks at the broad side, from a little above."""
     axes = np.linalg.svd(np.concatenate([positions, np.zeros((3, 3))]))[2]
     axes = axes * np.sign(np.linalg.det(axes))
     tilt, side = np.deg2rad(25), np.deg2rad(20)

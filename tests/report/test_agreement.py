@@ -14,10 +14,10 @@ from rich.console import Console
 import jaxfeat
 from jaxfeat.cli import main, report
 from jaxfeat.nulls.scan import scan
-from jaxfeat.report.advice import verdicts
-from jaxfeat.report.scan_plot import plot
+from jaxfeat.report.advice import explain_bases
+from jaxfeat.report.scan_plot import plot_scan
 from jaxfeat.report.scan_table import species_table
-from jaxfeat.report.sensitivity import n_null
+from jaxfeat.report.sensitivity import count_null
 from jaxfeat.report.store_summary import StoreSummary
 from jaxfeat.report.store_table import print_store
 from jaxfeat.store.reader import StoreReader
@@ -50,35 +50,35 @@ def store(batch, tmp_path_factory):
     return path
 
 
-def tallied(store):
+def summarize(store):
     stored = StoreReader(store)
-    tally = StoreSummary(stored.causes)
+    summary = StoreSummary(stored.causes)
     for columns in stored.row_slices():
-        tally.add(columns)
-    return tally
+        summary.add(columns)
+    return summary
 
 
 def test_causes_add_up_to_the_values_below_the_floor(records):
     for record in records:
         below = sum(value <= record["floor_equilibrated"] for value in record["sigma_equilibrated"])
-        assert sum(record["null"].values()) - record["null"]["rigid"] == n_null(record) == below
+        assert sum(record["null"].values()) - record["null"]["rigid"] == count_null(record) == below
         assert record["status"] == "ok" or record["null"]["symmetry"] == 0
-    kinds = {(record["status"], n_null(record) > 0) for record in records}
+    kinds = {(record["status"], count_null(record) > 0) for record in records}
     assert kinds == {("ok", True), ("ok", False), ("ambiguous", True), ("ambiguous", False)}
 
 
 def test_tables_and_pictures_count_alike(records, store):
-    directions, blind = sum(map(n_null, records)), sum(n_null(record) > 0 for record in records)
-    tally = tallied(store)
+    directions, blind = sum(map(count_null, records)), sum(count_null(record) > 0 for record in records)
+    summary = summarize(store)
     text = printed(species_table(records))
     assert sum(int(n) for name in ("H", "P", "C") for n in row(text, name)[-4:]) == directions
     console = Console(file=io.StringIO(), width=100)
-    print_store(tally, [""] * len(tally.examples()), str, SYMBOLS, console)
+    print_store(summary, [""] * len(summary.examples()), str, SYMBOLS, console)
     for name in ("H", "P", "C"):
         assert row(console.file.getvalue(), name) == row(text, name)
-    said = " ".join(text.get_text() for text in plot(records).findobj(Text))
+    said = " ".join(text.get_text() for text in plot_scan(records).findobj(Text))
     assert f"{blind} of {len(records)} have null directions" in said
-    assert sum(tally.blind.values()) == blind and sum(tally.directions.values()) == directions
+    assert sum(summary.blind.values()) == blind and sum(summary.directions.values()) == directions
 
 
 def test_a_report_adds_up(records, store, tmp_path, monkeypatch):
@@ -91,11 +91,11 @@ def test_a_report_adds_up(records, store, tmp_path, monkeypatch):
     kinds = {row[0]: (int(row[1]), int(row[3])) for row in rows[first + 1 : first + 8]}
     total = kinds.pop("all")
     assert total == tuple(map(sum, zip(*kinds.values(), strict=True)))
-    assert total == (sum(n_null(record) > 0 for record in records), sum(map(n_null, records)))
+    assert total == (sum(count_null(record) > 0 for record in records), sum(map(count_null, records)))
     (found,) = [row[1] for row in rows if row[0] == "With null directions"]
     assert found.split(" ")[0] == str(total[0])
     ambiguous = [record for record in records if record["status"] == "ambiguous"]
-    assert kinds["ambiguous"] == (sum(n_null(r) > 0 for r in ambiguous), sum(map(n_null, ambiguous)))
+    assert kinds["ambiguous"] == (sum(count_null(r) > 0 for r in ambiguous), sum(map(count_null, ambiguous)))
     assert f"{len(ambiguous)} environments are ambiguous" in text
     by_species = [row for row in rows if row[0] in ("H", "P", "C") and len(row) > 6]
     assert sum(int(n) for row in by_species for n in row[6:]) == total[0]
@@ -107,7 +107,7 @@ def test_a_grid_of_bases_calls_symmetric_what_a_scan_does(batch, records):
     assert found["symmetric"] == sum(record["null"]["symmetry"] > 0 for record in ok)
     assert found["nearly"] == len(records) - len(ok)
     assert found["truncation"] == sum(record["null"]["truncation"] for record in ok)
-    said = " ".join(verdicts([found]))
+    said = " ".join(explain_bases([found]))
     assert f"{found['symmetric']} of {len(records)} environments have directions that symmetry hides" in said
     assert f"{found['nearly']} of {len(records)} environments are nearly, but not exactly, symmetric" in said
     # The two ratios differ where symmetry hides something, and have names of their own.

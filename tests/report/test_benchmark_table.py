@@ -4,7 +4,7 @@ from benchmark_results import benchmark_results, stages
 from rich.console import Console
 
 from jaxfeat.report.benchmark_plot import plot_rates
-from jaxfeat.report.benchmark_table import STAGES, markdown, print_benchmark, rows
+from jaxfeat.report.benchmark_table import STAGES, list_rows, print_benchmark, to_markdown
 
 
 def test_tables_have_rates_ratios_and_what_is_missing():
@@ -15,9 +15,9 @@ def test_tables_have_rates_ratios_and_what_is_missing():
     }
     variant |= {"differences": {"dscribe": apart}, "lists": 1.5}
     measured = benchmark_results({"variants": {"gto": variant}})
-    peer = next(row for row in rows(measured["works"]["W1"]) if row.name == "DScribe")
+    peer = next(row for row in list_rows(measured["works"]["W1"]) if row.name == "DScribe")
     assert peer.ratios == {"features": 2, "jacobian": 4, "values": 8, "screened": 16, "vectors": 16}
-    page = markdown(measured)
+    page = to_markdown(measured)
     assert "| W1, DScribe | 2 | 4 | 8 | 16 | 16 |" in page
     assert "| jaxfeat, gto | 200 (12) | 200 (12) | 200 (12) | 400 (12) | 200 (12) |" in page
     assert "Δσ certified from DScribe: 1e-10, 2e-09" in page
@@ -32,5 +32,5 @@ def test_tables_have_rates_ratios_and_what_is_missing():
 
 
 def test_a_failure_leaves_the_other_packages():
-    page = markdown(benchmark_results({"failed": "status 1: out of luck"}))
+    page = to_markdown(benchmark_results({"failed": "status 1: out of luck"}))
     assert "out of luck" in page and "| DScribe | 100 (12) |" in page

@@ -4,7 +4,7 @@ import pytest
 from matplotlib.image import imread
 from records import many, record
 
-from jaxfeat.report.scan_plot import plot
+from jaxfeat.report.scan_plot import plot_scan
 
 CASES = {
     "usual": many(60),
@@ -22,7 +22,7 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_pictures_are_drawn(tmp_path, name):
     path = tmp_path / "picture.png"
-    figure = plot(CASES[name], "a title")
+    figure = plot_scan(CASES[name], "a title")
     figure.savefig(path)
     pixels = imread(path)
     assert pixels.shape[:2] == (800, 1400)
@@ -33,7 +33,7 @@ def test_pictures_are_drawn(tmp_path, name):
 
 def test_what_is_null_is_counted():
     records = [record(k, 0, sigma=(1.0, 1e-17 if k < 3 else 1e-2), n_neighbors=2 + k % 2) for k in range(10)]
-    texts = " ".join(text.get_text() for text in plot(records).findobj(matplotlib.text.Text))
+    texts = " ".join(text.get_text() for text in plot_scan(records).findobj(matplotlib.text.Text))
     assert "3 of 10 have null directions" in texts
     assert "C0 of CH4" in texts
     assert "left half: raw" in texts
@@ -42,11 +42,11 @@ def test_what_is_null_is_counted():
 def test_pyplot_is_left_alone():
     import matplotlib.pyplot as plt
 
-    plot(many(5))
+    plot_scan(many(5))
     assert plt.get_fignums() == []
 
 
 def test_the_same_records_make_the_same_picture(tmp_path):
     for name in "ab":
-        plot(many(20)).savefig(tmp_path / f"{name}.png")
+        plot_scan(many(20)).savefig(tmp_path / f"{name}.png")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()

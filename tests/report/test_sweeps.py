@@ -85,7 +85,7 @@ def test_what_is_null_everywhere_is_said_once():
     ds = swept(("F",), 0)
     ds["null"] = ds["null"] + xarray.DataArray([0, 0, 0, 1, 0], dims="cause")
     ds.attrs["n_generic"] = 1
-    assert "null everywhere: 1, at most points truncation 1" in printed(print_sweep, ds)
+    assert "null at every point: 1; causes in the median: truncation 1" in printed(print_sweep, ds)
 
 
 def test_kinds_of_points_are_printed_and_drawn():
