@@ -25,8 +25,8 @@ UNDISTURBED = 0.95
 LEGEND = (
     "Items per second on one core in float64. Brackets hold the seconds of compilation, if above 0.1, and the growth "
     "of memory in MB. jaxfeat computes V with its singular values, and no U. Screened values have a higher floor, "
-    "which comes with them. Δσ is the largest difference of singular values: relative to the largest value of the item, and "
-    "for values above 1e-6 of the largest, relative to the value itself."
+    "which comes with them. Δσ is the largest difference of singular values: relative to the largest value of the "
+    "item, and for values above 1e-6 of the largest, relative to the value itself."
 )
 
 
