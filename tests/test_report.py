@@ -125,7 +125,7 @@ def test_displacements_on_the_page_are_not_seen(made):
         J = np.asarray(jaxfeat.jacobian(F, env))
         for move in scene["moves"]:
             arrows = np.asarray(move["arrows"])
-            assert np.linalg.norm(arrows, axis=1).max() == pytest.approx(viewer.LENGTH, abs=1e-3)
+            assert np.linalg.norm(arrows, axis=1).max() == pytest.approx(viewer.ARROW_LENGTH, abs=1e-3)
             np.testing.assert_array_equal(arrows[0], 0)
             seen[move["name"].split(",")[0]] = np.linalg.norm(np.tensordot(J, arrows[1:], 2)) / np.linalg.norm(J)
     # Places and arrows have four decimals.
