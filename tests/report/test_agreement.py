@@ -82,7 +82,7 @@ def test_tables_and_pictures_count_alike(records, store):
 
 
 def test_a_report_adds_up(records, store, tmp_path, monkeypatch):
-    monkeypatch.setattr(report, "_exhibits", lambda *_: [])
+    monkeypatch.setattr(report, "_make_exhibits", lambda *_: [])
     assert main(["report", str(store), "--no-advice", "-o", str(tmp_path / "r.html")]) == 0
     text = re.sub("<caption>.*?</caption>", "", (tmp_path / "r.html").read_text())
     rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", line) for line in re.findall(r"<tr[^>]*>.*?</tr>", text)]
