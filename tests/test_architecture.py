@@ -1,4 +1,4 @@
-"""Imports point one way, importing does nothing, and nothing is traced twice."""
+"""Imports point one way, importing has no side effect, and nothing is traced twice."""
 
 import ast
 import re
@@ -44,7 +44,7 @@ MAY_SEE = {
     "bench": {"errors", "geometry", "basis", "features", "spectrum", "manifolds"},
     "report": set(),
 }
-"""What each room may import of the package, itself apart. The command line and the façade see all."""
+"""Parts of the package that each room may import, beside itself. The command line and `jaxfeat/__init__.py` import all."""
 
 HEAVY = {
     "ase",
@@ -114,7 +114,7 @@ ALLOWED_IN = {
 
 
 def imports_of(path):
-    """Modules that a file imports anywhere, type checking included."""
+    """Yield the modules that a file imports anywhere, those for type checking included."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -146,7 +146,7 @@ def test_imports_point_one_way(name):
 
 @pytest.mark.parametrize("name", FILES)
 def test_lapack_is_called_in_one_place(name):
-    """Called for a whole batch, it may stop the program: `jaxfeat.linalg.lapack` says why."""
+    """A call for a whole batch may crash the program, for the reason that `jaxfeat.linalg.lapack` gives."""
     text = (PACKAGE / name).read_text()
     direct = re.findall(r"jnp\.linalg\.(?!norm\b)\w+|lax\.linalg|jax\.scipy\.linalg", text)
     assert not direct or name == "linalg/lapack.py", direct
@@ -154,7 +154,7 @@ def test_lapack_is_called_in_one_place(name):
 
 @pytest.mark.parametrize("name", FILES)
 def test_jax_internals_are_used_in_one_place(name):
-    """They change from version to version."""
+    """JAX changes its internals from version to version."""
     below = ("jax.core", "jax.extend", "jax.interpreters", "jax._src")
     text = (PACKAGE / name).read_text()
     used = {module for module in imports_of(PACKAGE / name) if module.startswith(below)}
@@ -163,7 +163,7 @@ def test_jax_internals_are_used_in_one_place(name):
 
 
 def test_no_module_imports_itself_through_others():
-    """Not even for type checking, and not inside a room either."""
+    """Imports for type checking and imports inside a room count as well."""
     names = {name.removesuffix(".py").removesuffix("/__init__").replace("/", "."): name for name in FILES}
     sees = {
         name: {
@@ -217,6 +217,7 @@ try:
     if {words!r} is not None:
         from jaxfeat.cli import main
         main({words!r})
+        raise AssertionError("the command went on")
 except SystemExit as end:
     assert end.code == {status!r}, end.code
 heavy = {{"jax", "numpy", "ase", "rich", "xarray"}} & set(sys.modules)
@@ -258,7 +259,7 @@ assert str(spectrum.status) == "float32-floor", spectrum.status
 
 
 class Counting(eqx.Module):
-    """A function featurizer's function that counts its traces."""
+    """A function for `jaxfeat.function` that counts its traces."""
 
     calls: list = eqx.field(static=True)
     factor: np.ndarray

@@ -1,4 +1,4 @@
-"""What a user gets wrong is named in one sentence, before anything is computed."""
+"""Wrong input is an error of one sentence, before anything is computed."""
 
 import numpy as np
 import pytest
@@ -145,7 +145,7 @@ def test_maps_and_inputs_that_do_not_go_together(call, f, at, message):
 
 
 @pytest.mark.parametrize("call", [name for name in CALLS if name != "features"])
-def test_what_is_no_featurizer(call):
+def test_objects_that_are_no_featurizer(call):
     with pytest.raises(BasisError, match=r"function is no featurizer; .* jaxfeat.function"):
         CALLS[call](lambda env: env.positions[:, 0], HERE)
     with pytest.raises(BasisError, match="PowerSpectrum is a class; make a featurizer of it"):
@@ -175,7 +175,7 @@ def test_scans_take_environments(call):
         SEARCHES[call](SMALL, jaxfeat.structures([WATER], 2.0))
 
 
-def test_cures_and_kernels_are_of_one_environment():
+def test_cures_and_kernels_take_one_environment():
     with pytest.raises(GeometryError, match="cure takes one item, and got a batch of 2; index it first"):
         jaxfeat.cure(SMALL, Environment.stack([HERE, HERE]))
     with pytest.raises(
