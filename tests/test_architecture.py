@@ -44,7 +44,8 @@ MAY_SEE = {
     "bench": {"errors", "geometry", "basis", "features", "spectrum", "manifolds"},
     "report": set(),
 }
-"""Parts of the package that each room may import, beside itself. The command line and `jaxfeat/__init__.py` import all."""
+"""Parts of the package that each room may import beside itself. The command line and the package's own `__init__` are
+free."""
 
 HEAVY = {
     "ase",
