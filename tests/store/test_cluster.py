@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import sys
 
@@ -15,7 +14,6 @@ import jaxfeat
 from jaxfeat import frames, sweep
 from jaxfeat.cli import main
 from jaxfeat.errors import BasisError, ClusterError, GeometryError, ReadError
-from jaxfeat.store.chunk import Plan, compute_handed_over, hand_over
 
 pytest.importorskip("distributed")
 
@@ -208,25 +206,6 @@ def test_other_kinds_of_clusters(capsys):
     with pytest.raises(SystemExit):
         main(["scan", METHANES, "--out", "s.zarr", "--cluster", "ray"])
     assert "'ray' is no cluster; give dask, or dask=ADDRESS" in capsys.readouterr().err
-
-
-def test_workers_that_see_another_store_or_run_other_versions(whole, tmp_path):
-    kept = json.loads((whole / "journal" / "settings.json").read_text())["content"]
-    batch = jaxfeat.environments(jaxfeat.read(METHANES).atoms, 4.0, "C")[:8]
-    plan = Plan(str(whole), kept["compared"], kept["widths"], {})
-    copy = shutil.copytree(whole, tmp_path / "s.zarr")
-    (copy / "sigma" / "c" / "0" / "0").write_bytes(b"damaged")
-    hand_over(plan._replace(store=str(copy)), 0, batch.padded(6))
-    entry = compute_handed_over(plan._replace(store=str(copy)), 0)
-    assert_same(load(copy), load(whole))
-    assert entry["files"]["sigma/c/0/0"]
-    for changed, message in (
-        ({"store": str(tmp_path / "elsewhere.zarr")}, "does not see .*elsewhere"),
-        ({"settings": {**kept["compared"], "screened": True}}, "sees another sweep at"),
-        ({"versions": {"jax": "0.1"}}, r"a worker has jax .*, and this process 0\.1; install the same"),
-    ):
-        with pytest.raises(ReadError, match=message):
-            compute_handed_over(plan._replace(**changed), 0)
 
 
 def test_accelerators_are_dealt_out(monkeypatch):
