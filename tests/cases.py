@@ -1,4 +1,4 @@
-"""One list of featurizers and a few named environments: what every contract test runs over.
+"""One list of featurizers and a few named environments, over which every contract test runs.
 
 Each radial basis meets each cutoff, each class several of both; pseudoscalars, species, the center, the scaling and
 the order take turns. Sizes are small because each case is compiled.
@@ -12,26 +12,27 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import molecule
+from references import random_cluster
 
 import jaxfeat
 from jaxfeat.basis.cutoff import NoCutoff, ShiftedCosine, Smoothstep, Willatt2018
 
 R_CUT = 3.0
 WIDTH = 0.8
-"""Of the windows (Å). No named environment has a neighbor within 0.05 Å of either end, where derivatives may jump."""
+"""Width of the windows, Å. No named environment has a neighbor within 0.05 Å of an end, where derivatives may jump."""
 
 ROOM = 5
-"""Neighbors that the environments below are padded to."""
+"""Number of neighbors to which the environments below are padded."""
 
 BATCH = 8
-"""Environments that are evaluated at once. One shape for all tests means one compilation for all of them."""
+"""Number of environments in one batch. All tests share one shape, and hence one compilation."""
 
 CUTOFFS = {"none": NoCutoff(), "cosine": ShiftedCosine(WIDTH), "smooth": Smoothstep(WIDTH)}
 
 
 @dataclass(frozen=True)
 class Case:
-    """A featurizer: its class's name in `jaxfeat`, a name for its basis, and what differs from the defaults below."""
+    """A featurizer: the name of its class, a name for its basis, and options that differ from the defaults below."""
 
     cls: str
     basis: str
@@ -49,7 +50,7 @@ class Case:
         return self.options.get("species", ("C", "H"))
 
     def build(self, **changes):
-        """The featurizer; the same object for the same changes."""
+        """Build the featurizer; the same changes give the same object."""
         return _build(self, tuple(sorted(changes.items())))
 
     @property
@@ -104,11 +105,11 @@ REPRESENTATIVES = [
     _one("RadialSpectrum", "delta"),
     _one("Bispectrum", "gto-rascal"),
 ]
-"""One of each class, and one of each basis, for what costs further compilations."""
+"""One case of each class and of each basis, for tests that compile more."""
 
 
 def parametrized(cases=CASES):
-    """The cases as pytest parameters, with their ids."""
+    """Parametrize a test by cases, with their ids."""
     return pytest.mark.parametrize("case", [pytest.param(case, id=case.id) for case in cases])
 
 
@@ -130,27 +131,27 @@ POSITIONS = {
 
 
 def environment(name: str, species: tuple[str, ...]) -> jaxfeat.Environment:
-    """A named environment, of these species in turn, about a center of the first."""
+    """Make a named environment in which `species` take turns, about a center of the first."""
     positions = POSITIONS[name]
     turns = [species[k % len(species)] for k in range(len(positions))]
     return jaxfeat.Environment.from_neighbors(positions, turns, species[0])
 
 
 def environments(species: tuple[str, ...], names=tuple(POSITIONS)) -> jaxfeat.Environment:
-    """Named environments as a batch of `BATCH`, the last one repeated, with `ROOM` for neighbors."""
+    """Stack named environments, padded to `ROOM`, into a batch of `BATCH`; the last one is repeated."""
     some = [environment(name, species).padded(ROOM) for name in names]
     some += [some[-1]] * (BATCH - len(some))
     return jaxfeat.Environment.stack(some)
 
 
 def random_displacements(batch: jaxfeat.Environment, seed: int) -> np.ndarray:
-    """A unit displacement of each environment's neighbors; none of the padding."""
+    """Draw a unit displacement of the neighbors of each environment; padding stays at rest."""
     u = np.random.default_rng(seed).normal(size=batch.positions.shape) * np.asarray(batch.mask)[..., None]
     return u / np.linalg.norm(u, axis=(-2, -1), keepdims=True)
 
 
 def moved(batch: jaxfeat.Environment, positions: np.ndarray) -> jaxfeat.Environment:
-    """The same atoms at other positions, in the dtype that they had."""
+    """Move the atoms to other positions, and keep the dtype."""
     return batch.with_positions(jnp.asarray(positions, batch.positions.dtype))
 
 
@@ -162,3 +163,29 @@ def wobbling_methanols(n, seed):
     """Methanols with random displacements of 0.05 Å: frames of a trajectory."""
     atoms, rng = molecule("CH3OH"), np.random.default_rng(seed)
     return [Atoms(atoms.numbers, atoms.positions + 0.05 * rng.normal(size=(len(atoms), 3))) for _ in range(n)]
+
+
+# --- random clusters, for references that share no code with the package ---------------------------------------------
+
+
+def density_options(radial: str, sigma: float, n_max: int, l_max: int, cutoff: str) -> dict:
+    """Return arguments of a featurizer of two species."""
+    sizes = {"n_max": n_max, "l_max": l_max, "sigma": sigma, "radial": radial}
+    return {"species": ("C", "H"), "r_cut": R_CUT, "cutoff": CUTOFFS[cutoff], **sizes}
+
+
+def cluster_setting(seed: int, n: int, cutoff: str):
+    """Draw an environment of C and H about a carbon.
+
+    **Returns:** the environment; its positions and species with the center first, and the window as a function of
+    distance, as references.py takes them.
+    """
+    positions, species = random_cluster(np.random.default_rng(seed), n, 2, 0.8, R_CUT - 0.1, 0.7)
+    env = jaxfeat.Environment.from_neighbors(positions, ["CH"[s] for s in species], "C")
+    inwards = lambda r: np.clip((r - R_CUT + WIDTH) / WIDTH, 0, 1)  # noqa: E731
+    weight = {
+        "none": lambda r: 1.0,
+        "cosine": lambda r: 0.5 * (1 + np.cos(np.pi * inwards(r))),
+        "smooth": lambda r: 1 - inwards(r) ** 5 * np.polyval([70, -315, 540, -420, 126], inwards(r)),
+    }[cutoff]
+    return env, np.vstack([np.zeros((1, 3)), positions]), [0, *species], weight

@@ -1,4 +1,4 @@
-"""Power spectra of other packages, with labels, in one normalization: what the tests compare with.
+"""Power spectra of other packages in one normalization, with labels, for comparison.
 
 Use each after pytest.importorskip of its package; the imports are inside the functions. Every value is
 
@@ -11,6 +11,7 @@ which has a density of its own unless told. Gradients are (n_features, N, 3): th
 """
 
 from functools import partial
+from math import sqrt
 
 import numpy as np
 from ase import Atoms
@@ -18,15 +19,43 @@ from ase.data import atomic_numbers, chemical_symbols
 
 
 def _atoms(positions, symbols, center_species):
-    """The center, then the neighbors."""
+    """Make atoms: the center, then the neighbors."""
     return Atoms([center_species, *symbols], np.vstack([np.zeros((1, 3)), np.reshape(positions, (-1, 3))]))
+
+
+def unordered(label):
+    """Name (a, n, b, n', l) so that the order of its two channels does not matter."""
+    a, n, b, k, l = label
+    return (*sorted([(atomic_numbers[a], n), (atomic_numbers[b], k)]), l)
+
+
+def pair_weights(f):
+    """Return √2 for pairs of different channels of a power spectrum, and 1 for others."""
+    return np.array([1 if label[:2] == label[2:4] else sqrt(2) for label in f.labels])
+
+
+def amplitude(radial, sigma):
+    """Return the factor of jaxfeat's Gaussian of one atom: 1 for a delta function."""
+    if sigma == 0:
+        return 1.0
+    return (8 * np.pi**2) ** 0.25 if radial == "gto" else (np.pi * sigma**2) ** -0.75
+
+
+def in_order_of(f, values, labels, amplitude):
+    """Bring values or gradients of a peer into the order and normalization of the power spectrum `f`.
+
+    Channels of absent species, which the peer leaves out, are zero.
+    """
+    found = {unordered(label): value for label, value in zip(labels, values, strict=True)}
+    ordered = np.array([found.get(unordered(label), np.zeros_like(values[0])) for label in f.labels])
+    return amplitude**2 * pair_weights(f).reshape(-1, *[1] * (ordered.ndim - 1)) * ordered
 
 
 # --- DScribe ---------------------------------------------------------------------------------------------------------
 
 
 def _dscribe(positions, symbols, center_species, species, r_cut, n_max, l_max, sigma, include_center):
-    """Descriptor, atoms, and labels in DScribe's order, which for equal species has n' >= n only."""
+    """Return descriptor, atoms and labels in DScribe's order, which for equal species has n' >= n only."""
     from dscribe.descriptors import SOAP
 
     soap = SOAP(species=list(species), r_cut=r_cut, n_max=n_max, l_max=l_max, sigma=sigma, periodic=False)
@@ -46,7 +75,9 @@ def _dscribe(positions, symbols, center_species, species, r_cut, n_max, l_max, s
 def dscribe_power_spectrum(
     positions, symbols, center_species, species, r_cut, n_max, l_max, sigma, *, include_center=True
 ):
-    """Values and labels in DScribe's basis ("gto" of references.py), without a cutoff window; noise of some 1e-12.
+    """Compute values and labels in DScribe's basis ("gto" of references.py), without a cutoff window.
+
+    Their noise is about 1e-12.
 
     DScribe drops what is beyond r_cut + 3.72 sigma, not beyond r_cut.
     """
@@ -59,7 +90,7 @@ def dscribe_power_spectrum(
 def dscribe_derivatives(
     positions, symbols, center_species, species, r_cut, n_max, l_max, sigma, *, include_center=True
 ):
-    """Analytic gradients of `dscribe_power_spectrum`, and the labels."""
+    """Compute the analytic gradients of `dscribe_power_spectrum`, and the labels."""
     soap, atoms, labels = _dscribe(
         positions, symbols, center_species, species, r_cut, n_max, l_max, sigma, include_center
     )

@@ -34,13 +34,13 @@ DIGITS = 50
 
 
 def complex_harmonics(l, m, xyz):
-    """Complex spherical harmonics with the Condon-Shortley phase; xyz (..., 3) need not be normalized."""
+    """Compute complex spherical harmonics with the Condon-Shortley phase; xyz (..., 3) need not be normalized."""
     x, y, z = np.moveaxis(np.asarray(xyz, float), -1, 0)
     return sph_harm_y(l, m, np.arctan2(np.hypot(x, y), z), np.arctan2(y, x))
 
 
 def real_harmonics(l, m, xyz):
-    """Real orthonormal spherical harmonics of the module's convention."""
+    """Compute real orthonormal spherical harmonics in the convention of this module."""
     value = complex_harmonics(l, abs(m), xyz)
     if m == 0:
         return value.real
@@ -48,7 +48,7 @@ def real_harmonics(l, m, xyz):
 
 
 def real_from_complex(l):
-    """Unitary U with Y_real[m] = sum_mu U[m, mu] Y_complex[mu]."""
+    """Return the unitary U with Y_real[m] = sum_mu U[m, mu] Y_complex[mu]."""
     u = np.zeros((2 * l + 1, 2 * l + 1), complex)
     u[l, l] = 1
     for m in range(1, l + 1):
@@ -59,7 +59,7 @@ def real_from_complex(l):
 
 @cache
 def wigner_3j(l1, l2, l3):
-    """Wigner 3j symbols of complex harmonics as a dense (2l1+1, 2l2+1, 2l3+1) array; the squares add up to 1."""
+    """Compute Wigner 3j symbols of complex harmonics as a dense (2l1+1, 2l2+1, 2l3+1) array of norm 1."""
     w = np.zeros((2 * l1 + 1, 2 * l2 + 1, 2 * l3 + 1))
     for m1 in range(-l1, l1 + 1):
         for m2 in range(max(-l2, -l3 - m1), min(l2, l3 - m1) + 1):
@@ -68,7 +68,7 @@ def wigner_3j(l1, l2, l3):
 
 
 def real_wigner_3j(l1, l2, l3):
-    """The same tensor for real harmonics, real and normalized; for odd l1 + l2 + l3 its sign is a convention."""
+    """Compute the tensor for real harmonics, real and normalized; for odd l1 + l2 + l3 its sign is a convention."""
     u1, u2, u3 = (real_from_complex(l).conj() for l in (l1, l2, l3))
     w = np.einsum("abc,ia,jb,kc->ijk", wigner_3j(l1, l2, l3), u1, u2, u3)
     return w.imag if (l1 + l2 + l3) % 2 else w.real
@@ -78,7 +78,7 @@ def real_wigner_3j(l1, l2, l3):
 
 
 def _primitives(basis, l):
-    """Powers p and exponents alpha of the primitives r^p exp(-alpha r^2)."""
+    """Return powers p and exponents alpha of the primitives r^p exp(-alpha r^2)."""
     kind, n_max, r_cut = basis
     r_cut = mpmath.mpf(r_cut)
     if kind == "gto":
@@ -91,7 +91,7 @@ def _primitives(basis, l):
 
 @cache
 def lowdin_coefficients(basis, l):
-    """beta in R_nl = sum_k beta[n, k] r^p_k exp(-alpha_k r^2), an mpmath matrix of 50 digits."""
+    """Compute beta in R_nl = sum_k beta[n, k] r^p_k exp(-alpha_k r^2), an mpmath matrix of 50 digits."""
     with mpmath.workdps(2 * DIGITS):
         powers, alphas = _primitives(basis, l)
         n_max = len(powers)
@@ -108,7 +108,7 @@ def lowdin_coefficients(basis, l):
 
 @cache
 def bessel_zeros(l, count):
-    """The first zeros of j_l, bracketed by those of j_{l-1}, which interlace."""
+    """Compute the first zeros of j_l, each between two zeros of j_{l-1}."""
     if l == 0:
         return tuple(np.pi * n for n in range(1, count + 1))
     brackets = bessel_zeros(l - 1, count + 1)
@@ -116,7 +116,10 @@ def bessel_zeros(l, count):
 
 
 def radial_values(basis, l, r):
-    """R_nl(r) for every n, shape (n_max, *r.shape). Gaussian bases are summed with 50 digits: the terms cancel."""
+    """Compute R_nl(r) for every n, shape (n_max, *r.shape).
+
+    Gaussian bases are summed in 50 digits, because the terms cancel.
+    """
     kind, n_max, r_cut = basis
     r = np.asarray(r, float)
     if kind == "laplacian":
@@ -136,7 +139,7 @@ def radial_values(basis, l, r):
 
 @cache
 def _radial_table(basis, l, sigma):
-    """Composite Gauss-Legendre nodes and 4 pi * weight * r^2 * R_nl there, shape (n_max, nodes)."""
+    """Return composite Gauss-Legendre nodes and 4 pi * weight * r^2 * R_nl there, shape (n_max, nodes)."""
     end = basis[2] if basis[0] == "laplacian" else basis[2] + 10 * sigma
     edges = np.linspace(0, end, int(np.ceil(end / min(sigma, 0.5))) + 1)
     x, w = np.polynomial.legendre.leggauss(20)
@@ -146,7 +149,7 @@ def _radial_table(basis, l, sigma):
 
 
 def radial_integrals(basis, l, r_j, sigma):
-    """What multiplies Y_lm(r_j) in the coefficients, for every n, r_j <= r_cut; R_nl(r_j) if sigma = 0, or else
+    """Compute the factor of Y_lm(r_j) in the coefficients, for every n, r_j <= r_cut; R_nl(r_j) if sigma = 0, or else
 
     4 pi int r^2 R_nl(r) exp(-(r^2 + r_j^2) / (2 sigma^2)) i_l(r r_j / sigma^2) dr,   i_l modified spherical Bessel.
     """
@@ -160,7 +163,7 @@ def radial_integrals(basis, l, r_j, sigma):
 
 
 def _neighbor_factors(positions, basis, l, sigma, weight):
-    """Weight times radial integral of each neighbor, shape (n_max, N)."""
+    """Compute weight times radial integral of each neighbor, shape (n_max, N)."""
     radii = np.linalg.norm(np.asarray(positions, float).reshape(-1, 3), axis=1)
     columns = [(1.0 if weight is None else weight(r)) * radial_integrals(basis, l, r, sigma) for r in radii.tolist()]
     return np.array(columns).reshape(len(radii), basis[1]).T
@@ -175,7 +178,7 @@ def _species_mask(species, n_species):
 
 
 def density_coefficients(positions, species, basis, l_max, sigma, *, n_species=None, weight=None, real=True):
-    """c[a, n, l], an array over m = -l ... l, of real or of complex harmonics."""
+    """Compute c[a, n, l], an array over m = -l ... l, for real or complex harmonics."""
     of_species = _species_mask(species, n_species)
     harmonics = real_harmonics if real else complex_harmonics
     c = {}
@@ -189,7 +192,7 @@ def density_coefficients(positions, species, basis, l_max, sigma, *, n_species=N
 
 
 def power_spectrum_legendre(positions, species, basis, l_max, sigma, *, n_species=None, weight=None):
-    """P[a, n, b, n', l] = sum_m c_anlm c_bn'lm / sqrt(2l+1), summed over pairs of neighbors without forming c."""
+    """Compute P[a, n, b, n', l] = sum_m c_anlm c_bn'lm / sqrt(2l+1) over pairs of neighbors, without c."""
     of_species = _species_mask(species, n_species)
     units = _units(positions)
     p = np.zeros((len(of_species), basis[1], len(of_species), basis[1], l_max + 1))
@@ -201,7 +204,7 @@ def power_spectrum_legendre(positions, species, basis, l_max, sigma, *, n_specie
 
 
 def bispectrum(c, q1, q2, q3):
-    """sum_m (l1 l2 l3; m1 m2 m3) c_q1 c_q2 c_q3 from *complex* coefficients (real=False).
+    """Compute sum_m (l1 l2 l3; m1 m2 m3) c_q1 c_q2 c_q3 from *complex* coefficients (real=False).
 
     Real for even l1 + l2 + l3. For odd ones it is imaginary, and equals the real tensor's value up to a common sign.
     """
@@ -213,14 +216,14 @@ def bispectrum(c, q1, q2, q3):
 
 
 def _units(positions):
-    """Directions; the origin gets z, which nothing depends on, as its density has l = 0 only."""
+    """Return directions. That of the origin is z, on which nothing depends, because its density has l = 0 only."""
     positions = np.asarray(positions, float).reshape(-1, 3)
     radii = np.linalg.norm(positions, axis=1, keepdims=True)
     return np.where(radii > 0, positions / np.where(radii > 0, radii, 1), [0.0, 0.0, 1.0])
 
 
 def rotation_quadrature(degree):
-    """Rotation matrices and weights (sum 1) that integrate products of Wigner D of total l <= degree exactly."""
+    """Return rotation matrices and weights (sum 1) that integrate products of Wigner D of total l <= degree exactly."""
     angles = 2 * np.pi * np.arange(degree + 1) / (degree + 1)
     cosines, w = np.polynomial.legendre.leggauss(degree // 2 + 1)
     grid = np.stack(np.meshgrid(angles, np.arccos(cosines), angles, indexing="ij"), axis=-1).reshape(-1, 3)
@@ -229,7 +232,7 @@ def rotation_quadrature(degree):
 
 
 def _averaged_product(kernels, positions, group):
-    """Group average of prod_k sum_l sum_ij kernels[k][l][i, j] (2l+1)/4pi P_l(u_i . R u_j), with -R too for "O3"."""
+    """Average over the group prod_k sum_l sum_ij kernels[k][l][i, j] (2l+1)/4pi P_l(u_i . R u_j); -R too for "O3"."""
     units = _units(positions)
     matrices, weights = rotation_quadrature(sum(max(kernel) for kernel in kernels))
     cosines = np.clip(np.einsum("ix,rxy,jy->rij", units, matrices, units), -1, 1)
@@ -245,7 +248,7 @@ def _averaged_product(kernels, positions, group):
 
 
 def channel_norm(channels, positions, species, basis, sigma, *, group="O3", weight=None):
-    """Sum of the squared invariants of the channels (a, n, l)_1 ... (a, n, l)_nu: |<c_1 x ... x c_nu>_group|^2.
+    """Sum the squared invariants of the channels (a, n, l)_1 ... (a, n, l)_nu: |<c_1 x ... x c_nu>_group|^2.
 
     One invariant for nu <= 3 (so this is B^2 for a bispectrum), one for every way to couple beyond.
     """
@@ -257,7 +260,7 @@ def channel_norm(channels, positions, species, basis, sigma, *, group="O3", weig
 
 
 def invariant_norm(nu, positions, species, basis, l_max, sigma, *, group="O3", weight=None):
-    """Squared norm of the group-averaged tensor <c x ... x c> of order nu, as the average of (c . D(R) c)^nu over R.
+    """Compute the squared norm of the averaged tensor <c x ... x c> of order nu: the average of (c . D(R) c)^nu over R.
 
     It is the sum of all squared invariants of all *ordered* tuples of channels.
     """
@@ -273,7 +276,7 @@ def invariant_norm(nu, positions, species, basis, l_max, sigma, *, group="O3", w
 
 
 def richardson_derivative(fn, x, direction, order=1, *, step=0.05, levels=5):
-    """Derivative number `order` of fn(x + t direction) at t = 0: central differences at step / 2^k, extrapolated."""
+    """Extrapolate central differences at step / 2^k to derivative number `order` of fn(x + t direction) at t = 0."""
     x, direction = np.asarray(x, float), np.asarray(direction, float)
     rows = []
     for k in range(levels):
@@ -287,7 +290,7 @@ def richardson_derivative(fn, x, direction, order=1, *, step=0.05, levels=5):
 
 
 def random_cluster(rng, n, species, r_min, r_max, d_min):
-    """n neighbors at distances r_min ... r_max, at least d_min apart, and their species channels."""
+    """Draw n neighbors at distances r_min ... r_max, at least d_min apart, and their species channels."""
     positions = np.zeros((0, 3))
     for _ in range(100_000):
         if len(positions) == n:

@@ -1,4 +1,4 @@
-"""A featurizer that went through a file is the same, bit for bit."""
+"""A featurizer comes back from a file bit for bit."""
 
 import json
 from typing import ClassVar
@@ -90,7 +90,7 @@ def test_all_public_classes_and_options_have_a_kind():
 
 
 class Moments(AbstractFeaturizer):
-    """A user's own: sums of powers of distance."""
+    """A class of a user: sums of powers of distance."""
 
     exponents: tuple[int, ...] = eqx.field(static=True)
     scale: np.ndarray = eqx.field(default=1.0, converter=lambda scale: np.asarray(scale, float))

@@ -1,131 +1,49 @@
-"""Condensed Jacobians, and JᵀJ without a Jacobian, have the inner products of its columns."""
+"""Jacobians of the power spectrum against other packages."""
 
-import equinox as eqx
-import jax
-import jax.numpy as jnp
-import mpmath
 import numpy as np
+import peers
 import pytest
+from cases import R_CUT
+from peers import amplitude, in_order_of
+from references import random_cluster
 
 import jaxfeat
-from jaxfeat import Environment
-from jaxfeat.features.factorized_density import gradient_tensors
-from jaxfeat.geometry.random import random_environments
-from jaxfeat.so3.harmonics import solid_harmonics
-
-SPECIES = ("H", "C", "O")
+from jaxfeat.basis.cutoff import NoCutoff, ShiftedCosine, Willatt2018
 
 
-def environments(neighbors, center):
-    return random_environments(jax.random.key(3), 2, neighbors, (0.9, 3.5), 0.5, center)
+def _clusters(species):
+    for seed in range(3):
+        positions, kinds = random_cluster(np.random.default_rng(seed), 6, len(species), 0.8, R_CUT - 0.1, 0.7)
+        symbols = [species[k] for k in kinds]
+        yield positions, symbols, jaxfeat.Environment.from_neighbors(positions, symbols, species[0])
 
 
-def up_to_four():
-    """Neighbors, in one batch and so in one program."""
-    tetrahedron = 1.1 * np.asarray([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) / np.sqrt(3)
-    without_a_channels_neighbor = environments(["H", "H"], "O")
-    found = [
-        *environments(["H", "C", "H", "O"], "C"),
-        *without_a_channels_neighbor,
-        Environment.from_neighbors(tetrahedron, ["H"] * 4, center_species="C"),
-        Environment.from_neighbors([[0, 0, 1.0], [0, 0, -1.3]], ["H", "C"], center_species="C"),
-    ]
-    return Environment.stack(found)
+def test_jacobians_are_dscribes():
+    pytest.importorskip("dscribe")
+    f = jaxfeat.PowerSpectrum("C H O".split(), R_CUT, n_max=4, l_max=3, sigma=0.5, cutoff=NoCutoff())
+    for positions, symbols, env in _clusters("CHO"):
+        gradients, labels = peers.dscribe_derivatives(positions, symbols, "C", "CHO", R_CUT, 4, 3, 0.5)
+        expected = in_order_of(f, gradients, labels, amplitude("gto", 0.5))
+        error = np.abs(np.asarray(jaxfeat.jacobian(f, env)) - expected).max() / np.abs(expected).max()
+        assert error < 1e-7
 
 
-BATCHES = {
-    "up to four": up_to_four(),
-    "sixteen": environments(["H", "C", "H", "O"] * 4, "C"),
-    "one": environments(["H"], "C"),
-    "none": environments([], "C"),
-}
-
-
-@eqx.filter_jit
-def by_every_way(f, batch):
-    """The Jacobian, few rows of it, and JᵀJ without it."""
-    return jax.vmap(lambda env: (f.jacobian(env), f.compact_jacobian(env), f.jacobian_gram(env)))(batch)
-
-
-def inner_products(rows):
-    rows = np.asarray(rows).reshape(*rows.shape[:2], np.prod(rows.shape[2:], dtype=int))
-    return rows.swapaxes(1, 2) @ rows
-
-
-COMBINED = [("up to four", (3, 3)), ("up to four", (2, 0)), ("up to four", (1, 2))]
-COMBINED += [("sixteen", (3, 3)), ("sixteen", (2, 0)), ("one", (3, 3)), ("none", (3, 3))]
-"""Neighbors with (n_max, l_max): fewer than channels and more, side by side and one by one."""
-
-
-@pytest.mark.parametrize(("neighbors", "sizes"), COMBINED, ids=str)
-def test_inner_products_are_kept(neighbors, sizes):
-    batch = BATCHES[neighbors]
-    f = jaxfeat.PowerSpectrum(SPECIES, n_max=sizes[0], l_max=sizes[1], sigma=0.4)
-    whole, (rows, n_rows), (gram, added, n_gram) = by_every_way(f, batch)
-    assert whole.shape[1] == f.n_features > rows.shape[1]
-    assert (n_rows == f.n_features).all() and (n_gram == f.n_features).all()
-    wanted, condensed = inner_products(whole), inner_products(rows)
-    norms = np.sqrt(np.diagonal(wanted, axis1=1, axis2=2).reshape(*added.shape, 3).sum(-1))
-    for k, exact in enumerate(wanted):
-        np.testing.assert_allclose(condensed[k], exact, atol=4e-15 * exact.max(initial=1))
-        np.testing.assert_allclose(gram[k], exact, atol=4e-15 * max(np.square(added[k]).sum(), 1))
-    # Of two parts that mostly add up rather than cancel.
-    assert (norms <= 1.42 * added).all() and (added <= 10 * norms).all()
-    np.testing.assert_array_equal(added == 0, ~np.asarray(batch.mask))
-
-
-def test_the_second_rotation_pays_and_is_exact():
-    batch = environments(["H", "C", "O"] * 5, "C")
-    f = jaxfeat.PowerSpectrum(SPECIES, n_max=6, l_max=2, sigma=0.4)
-    rows, _ = jax.jit(jax.vmap(f.compact_jacobian))(batch)
-    # l = 1: 3 of 15 channels with all, l = 2: 5 of 15; and one row a neighbor for distances.
-    assert rows.shape[1] == (3 * 15 - 3) + (5 * 15 - 10) + 15
-    wanted = inner_products(jaxfeat.jacobian(f, batch))
-    np.testing.assert_allclose(inner_products(rows), wanted, atol=4e-15 * wanted.max())
-
-
-def test_every_item_may_have_species_of_its_own():
-    batch = environments(["H", "C", "H", "O"], "C")
-    subsets = jnp.asarray([[1, 6, 8], [8, 1, 6]], jnp.int32)
-    f = jaxfeat.PowerSpectrum(SPECIES, n_max=2, l_max=1)
-
-    def reduced(subset, env):
-        narrow = f.restricted_to_species(subset)
-        return narrow.compact_jacobian(env)[0], narrow.jacobian_gram(env)[0]
-
-    rows, gram = jax.jit(jax.vmap(reduced))(subsets, batch)
-    wanted = inner_products(jaxfeat.jacobian(f, batch))
-    np.testing.assert_allclose(inner_products(rows), wanted, atol=1e-15)
-    np.testing.assert_allclose(gram, wanted, atol=1e-15)
-
-
-def test_other_features_go_by_their_rows():
-    batch = environments(["H", "C"], "C")
-    f = jaxfeat.Bispectrum(SPECIES, n_max=1, l_max=1)
-    whole, (gram, added, _) = jax.jit(jax.vmap(lambda env: (f.jacobian(env), f.jacobian_gram(env))))(batch)
-    np.testing.assert_allclose(gram, inner_products(whole), atol=1e-15)
-    np.testing.assert_allclose(added**2, np.sum(np.asarray(whole) ** 2, 1).reshape(2, 2, 3).sum(-1), rtol=1e-12)
-
-
-def test_gradients_of_harmonics_are_harmonics():
-    l_max, r = 5, jnp.asarray([0.3, -0.5, 0.7])
-    harmonics = lambda r: solid_harmonics(l_max, r)  # noqa: E731
-    table, slopes = jax.jit(lambda r: (harmonics(r), jax.jacfwd(harmonics)(r)))(r)
-    for l in range(1, l_max + 1):
-        found = np.einsum("xmp,p->mx", gradient_tensors(l_max)[l - 1], table[l - 1])[: 2 * l + 1]
-        np.testing.assert_allclose(found, slopes[l, l_max - l : l_max + l + 1], atol=1e-14)
-
-
-def test_singular_values_are_right_near_singular_points():
-    """Against singular values of the explicit Jacobian in 40 digits, from nearly singular to singular."""
-    f = jaxfeat.PowerSpectrum(("H",), n_max=2, l_max=2, sigma=0.5, r_cut=3.0)
-    for height in (1e-3, 1e-6, 1e-9, 1e-12, 0.0):
-        # Three neighbors and the center in one plane: up and down is unseen.
-        positions = np.asarray([[1.0, 0.2, 0], [-0.7, 0.9, 0], [-0.2, -1.1, height]])
-        env = Environment.from_neighbors(positions, ["H"] * 3, center_species="H")
-        spectrum = jaxfeat.singular_spectrum(f, env)
-        exact = mpmath.svd_r(
-            mpmath.matrix(np.asarray(jaxfeat.jacobian(f, env)).reshape(-1, 9).tolist()), compute_uv=False
-        )
-        exact = np.asarray([float(x) for x in exact])[:6]
-        assert np.abs(spectrum.values - exact).max() < 0.05 * spectrum.floor
+def test_jacobians_are_featomics():
+    pytest.importorskip("featomic")
+    f = jaxfeat.PowerSpectrum(
+        ("C", "H"),
+        R_CUT,
+        n_max=4,
+        l_max=3,
+        sigma=0.4,
+        radial="gto-rascal",
+        cutoff=ShiftedCosine(1.2),
+        radial_scaling=Willatt2018(2.0, 1.5, 3.0),
+        include_center=0.5,
+    )
+    options = {"width": 1.2, "radial_scaling": (2.0, 1.5, 3), "center_weight": 0.5}
+    for positions, symbols, env in _clusters("CH"):
+        _, gradients, labels = peers.featomic_power_spectrum(positions, symbols, "C", R_CUT, 4, 3, 0.4, **options)
+        expected = in_order_of(f, gradients, labels, amplitude("gto-rascal", 0.4))
+        error = np.abs(np.asarray(jaxfeat.jacobian(f, env)) - expected).max() / np.abs(expected).max()
+        assert error < 1e-7

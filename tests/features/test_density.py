@@ -1,16 +1,22 @@
-"""A descriptor's own quantities are parameters: bases follow them, inside jit too, with exact derivatives."""
+"""The density: its quantities are differentiable parameters, and its derivatives are finite and right everywhere."""
+
+import inspect
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from cases import CUTOFFS, R_CUT, environment
+from references import richardson_derivative
 
 import jaxfeat
 from jaxfeat import Environment, cutoffs
 from jaxfeat.errors import SpeciesError
 
 RADIALS = ["gto", "gto-rascal", "laplacian"]
+
+
 QUANTITIES = {
     "r_cut": 3.4,
     "sigma": 0.45,
@@ -106,7 +112,7 @@ def test_the_gradient_by_a_featurizer_has_the_shape_of_one(env):
 
 
 def test_the_sensitivity_has_derivatives_by_quantities(env):
-    """Tuning a descriptor by gradient asks for these."""
+    """Gradients tune a descriptor."""
 
     def value(sigma, r_cut):
         return jaxfeat.log_sensitivity(jaxfeat.PowerSpectrum(("C", "H"), r_cut, 3, 2, sigma), env)
@@ -136,3 +142,108 @@ def test_a_traced_basis_that_is_too_sharp_is_refused(env):
     assert np.isfinite(np.asarray(call(0.1))).all()
     with pytest.raises(Exception, match=r"keep\s+sigma / r_cut above 1/64"):
         jax.block_until_ready(call(0.004))
+
+
+@pytest.mark.parametrize("center", [True, False, 0.5])
+def test_an_empty_environment_has_the_features_of_its_center(center):
+    f = jaxfeat.PowerSpectrum(("C", "H"), R_CUT, n_max=1, l_max=1, sigma=0.5, include_center=center)
+    nobody = jaxfeat.Environment.from_neighbors(np.zeros((0, 3)), [], "C").padded(1)
+    full = float(jaxfeat.PowerSpectrum(("C", "H"), R_CUT, 1, 1, 0.5, include_center=True)(nobody)[0])
+    values = dict(zip(f.labels, np.asarray(f(nobody)).tolist(), strict=True))
+    own = ("C", 0, "C", 0, 0)
+    assert full > 0
+    assert values.pop(own) == pytest.approx(float(center) ** 2 * full, rel=1e-14)
+    assert not any(values.values())
+
+
+# --- where derivatives could fail ---
+
+
+UNIT = np.array([0.36, -0.48, 0.8])
+
+
+PLACES = {
+    "up the z axis": [0, 0, 1.1],
+    "down the z axis": [0, 0, -0.7],
+    "at the origin": [0, 0, 0],
+    "next to the origin": [1e-8, -2e-9, 3e-8],
+    "near the origin": [0.02, 0.01, -0.03],
+    "in the window": 2.6 * UNIT,
+    "at r_cut": R_CUT * UNIT,
+    "behind r_cut": 1.05 * R_CUT * UNIT,
+}
+
+
+def _three_derivatives(function, x, u):
+    """Compute three derivatives of function(x + t u) by t at t = 0, for rows of x and u."""
+
+    def orders(x, u):
+        line = lambda t: function(x + t * u)  # noqa: E731
+        first = jax.jacfwd(line)
+        second = jax.jacfwd(first)
+        zero = jnp.zeros(())
+        return first(zero), second(zero), jax.jacfwd(second)(zero)
+
+    return [np.asarray(d) for d in jax.jit(jax.vmap(orders))(jnp.asarray(x), jnp.asarray(u))]
+
+
+def _assert_right(function, tolerances):
+    u = np.random.default_rng(5).normal(size=(len(PLACES), 3))
+    u /= np.linalg.norm(u, axis=-1, keepdims=True)
+    x = np.array(list(PLACES.values()), float)
+    beyond = np.array([name in ("at r_cut", "behind r_cut") for name in PLACES])
+    inside = ~beyond
+    values = jax.jit(jax.vmap(function))
+    everywhere = lambda y: values(jnp.asarray(y))  # noqa: E731
+    for order, found in enumerate(_three_derivatives(function, x, u), start=1):
+        assert np.isfinite(found).all()
+        # Higher orders take longer steps against rounding; none so long that a point leaves its piece of the window.
+        step = (0.05, 0.2, 0.3)[order - 1]
+        exact = richardson_derivative(everywhere, x, u, order, step=step)[inside]
+        scale = np.abs(exact).max()
+        assert np.abs(found[inside] - exact).max() < tolerances[order - 1] * scale
+        assert np.abs(found[beyond]).max() < 1e-12 * scale
+
+
+@pytest.mark.parametrize("radial, sigma", [("laplacian", 0.5), ("laplacian", 0.0)])
+def test_three_derivatives_of_the_density_are_finite_and_right_anywhere(radial, sigma):
+    f = jaxfeat.RadialSpectrum(("H",), R_CUT, 2, 3, sigma, radial, CUTOFFS["smooth"])
+    species, mask = jnp.asarray(1, jnp.int32), jnp.asarray(True)
+    _assert_right(lambda position: f.neighbor_density(position, species, mask), (1e-9, 1e-8, 1e-6))
+
+
+def test_three_derivatives_of_features_are_finite_and_right_anywhere():
+    f = jaxfeat.PowerSpectrum(("C", "H"), R_CUT, 2, 2, 0.5, "gto", CUTOFFS["smooth"])
+    base = environment("generic", ("C", "H"))
+    place = lambda position: base.with_positions(base.positions.at[1].set(position))  # noqa: E731
+    _assert_right(lambda position: f.features(place(position)), (1e-9, 1e-8, 1e-6))
+
+
+def test_a_cosine_window_has_no_second_derivative_at_the_cutoff():
+    # What the default window is for: with this one, curvature jumps as a neighbor leaves.
+    f = jaxfeat.PowerSpectrum(("C", "H"), R_CUT, 2, 2, 0.5, "gto", CUTOFFS["cosine"])
+    base = environment("generic", ("C", "H"))
+    line = lambda r: f.features(base.with_positions(base.positions.at[0].set(r * jnp.asarray(UNIT))))  # noqa: E731
+    curvature = jax.jit(jax.jacfwd(jax.jacfwd(line)))
+    inside, outside = (np.abs(curvature(jnp.asarray(R_CUT + d))).max() for d in (-1e-6, 1e-6))
+    assert outside == 0
+    assert inside > 1e-4
+
+
+def test_featurizers_print_their_numbers():
+    f = jaxfeat.PowerSpectrum(("C", "H"))
+    assert repr(f) == "PowerSpectrum(C H, r_cut = 4 Å, n_max = 8, l_max = 6, σ = 0.3 Å, gto)"
+    assert repr(jaxfeat.summed(f)) == f"Summed({f})"
+    assert repr(jaxfeat.RadialSpectrum(("H",), 3.5)) == "RadialSpectrum(H, r_cut = 3.5 Å, n_max = 8, σ = 0.3 Å, gto)"
+    assert repr(jaxfeat.Correlations(("H",), nu=4)).startswith("Correlations(H, ν = 4, r_cut = 4 Å, n_max = 8, l_max")
+    # A traced quantity has no number, and a tree of other leaves is printed as such.
+    printed = []
+    jax.eval_shape(lambda sigma: printed.append(repr(jaxfeat.PowerSpectrum(("H",), sigma=sigma))) or sigma, 0.3)
+    assert "sigma=" in printed[0]
+    assert "r_cut=True" in repr(jax.tree.map(lambda _: True, f))
+
+
+def test_help_lists_the_arguments_of_every_correlation():
+    for cls in (jaxfeat.RadialSpectrum, jaxfeat.PowerSpectrum, jaxfeat.Bispectrum, jaxfeat.Correlations):
+        for name in inspect.signature(cls).parameters:
+            assert f"- `{name}`: " in cls.__doc__, (cls, name)

@@ -1,4 +1,4 @@
-"""The radius of environments and that of the featurizer that describes them, and programs that environments share."""
+"""The radius of environments must suit the featurizer that describes them, and is taken from it."""
 
 import ase.io
 import equinox as eqx
@@ -15,8 +15,13 @@ from jaxfeat.nulls.scan import scan
 
 ETHANOL = molecule("CH3CH2OH")
 ETHANOL.rattle(0.05, seed=1)
+
+
 F = jaxfeat.RadialSpectrum(("C", "H", "O"), r_cut=3.0, n_max=2, sigma=0.5)
+
+
 NO_WINDOW = eqx.tree_at(lambda f: f.cutoff, F, cutoffs.NoCutoff())
+
 
 CALLS = {
     "features": lambda f, env: f(env),
@@ -107,50 +112,3 @@ def test_radii_that_are_none_or_two_are_refused(arguments, options, message):
             make(ETHANOL, *arguments, **options)
     with pytest.raises(GeometryError, match=message):
         jaxfeat.frames("s22", *arguments, **options)
-
-
-# --- one padded size, one program ------------------------------------------------------------------------------------
-
-
-def counted():
-    """A featurizer, and the list of sizes at which it was traced."""
-    sizes = []
-
-    def squares(positions, species, mask):
-        sizes.append(len(positions))
-        return jnp.where(mask, jnp.sum(positions**2, 1), 0)
-
-    return jaxfeat.function(squares), sizes
-
-
-WORK = {
-    "features": lambda f, env: f(env),
-    "jacobian": jaxfeat.jacobian,
-    "spectrum": lambda f, env: jaxfeat.singular_spectrum(f, env),
-    "null space": jaxfeat.null_space,
-}
-
-
-@pytest.mark.parametrize("name", WORK)
-def test_environments_padded_to_one_size_share_one_program(name):
-    f, sizes = counted()
-    rng = np.random.default_rng(0)
-    few, more = (Environment.from_neighbors(rng.normal(size=(n, 3)), ["H"] * n, "C").padded(6) for n in (3, 5))
-    WORK[name](f, few)
-    assert set(sizes) == {6}
-    sizes.clear()
-    WORK[name](f, more)
-    # And whatever the radius.
-    WORK[name](f, eqx.tree_at(lambda env: env.r_cut, few, np.asarray(3.25)))
-    assert not sizes
-
-
-def test_members_of_a_batch_share_one_program():
-    f, sizes = counted()
-    batch = jaxfeat.environments([molecule("H2O"), molecule("CH4")], 3.0)
-    structures = jaxfeat.structures([molecule("H2O"), molecule("CH4")], 3.0)
-    f(batch[0]), jaxfeat.stacked(f)(structures[0])
-    assert set(sizes) == {4}
-    sizes.clear()
-    f(batch[5]), jaxfeat.stacked(f)(structures[1])
-    assert not sizes

@@ -1,27 +1,38 @@
-"""What must not change features: rotations, inversion, the order of like neighbors, padding, batching, jit and vmap."""
+"""Contracts of every featurizer: invariance, equal numbers by any road, exact Jacobians, labels, shared programs."""
 
 import dataclasses
+from functools import partial
+from itertools import product
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.build import molecule
 from cases import (
     BATCH,
+    CASES,
+    CUTOFFS,
     R_CUT,
     REPRESENTATIVES,
     ROOM,
     as_float32,
     environment,
     environments,
+    moved,
     parametrized,
+    random_displacements,
 )
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from references import richardson_derivative
 from scipy.spatial.transform import Rotation
 
 import jaxfeat
+from jaxfeat import Environment
+from jaxfeat.features.base import AbstractFeaturizer
 
 # One atom: its distance (past the cutoff, too), its direction, and which of the featurizer's species it is.
 ATOMS = st.lists(
@@ -39,7 +50,7 @@ def _positions(atoms):
 
 
 def _parities(f):
-    """-1 for features that change sign under inversion."""
+    """Return -1 for features that change sign under inversion, and 1 for others."""
     if f.nu < 3:
         return np.ones(f.n_features)
     return np.array([(-1) ** sum(label[2 : 3 * f.nu : 3]) for label in f.labels])
@@ -94,17 +105,6 @@ def test_features_do_tell_environments_apart(case):
     assert distances.min() > 1e-3
 
 
-def test_pseudoscalars_do_change_sign_where_there_is_handedness():
-    case = next(case for case in REPRESENTATIVES if case.options.get("pseudoscalars"))
-    f = case.build()
-    chiral = np.asarray(f(environments(case.species)))[:, _parities(f) < 0]
-    names = ["generic", "on the z axis", "in the window", "near the center", "planar", "tetrahedron"]
-    sizes = dict(zip(names, np.abs(chiral).max(-1), strict=False))
-    assert sizes["generic"] > 1e-3
-    assert sizes["planar"] < 1e-12
-    assert sizes["near the center"] < 1e-12
-
-
 def test_moving_a_molecule_changes_nothing():
     f = jaxfeat.PowerSpectrum(("H", "C", "O"), R_CUT, n_max=2, l_max=2, sigma=0.5)
     atoms = Atoms("OHCHH", [[0.1, 0, 0.2], [0.7, 0.8, 0.1], [-0.9, 0.3, -0.8], [-1.5, -0.6, -1.1], [-0.2, 0.6, -1.7]])
@@ -114,7 +114,7 @@ def test_moving_a_molecule_changes_nothing():
     assert np.abs(moved - values).max() < 1e-13 * np.abs(values).max()
 
 
-# --- the same numbers by any road ------------------------------------------------------------------------------------
+# --- the same numbers by any road ---
 
 
 @parametrized(REPRESENTATIVES)
@@ -182,13 +182,135 @@ def test_jacobians_of_float32_are_float32():
     assert np.abs(np.asarray(single) - double).max() < 1e-3 * np.abs(double).max()
 
 
-@pytest.mark.parametrize("center", [True, False, 0.5])
-def test_an_empty_environment_has_the_features_of_its_center(center):
-    f = jaxfeat.PowerSpectrum(("C", "H"), R_CUT, n_max=1, l_max=1, sigma=0.5, include_center=center)
-    nobody = jaxfeat.Environment.from_neighbors(np.zeros((0, 3)), [], "C").padded(1)
-    full = float(jaxfeat.PowerSpectrum(("C", "H"), R_CUT, 1, 1, 0.5, include_center=True)(nobody)[0])
-    values = dict(zip(f.labels, np.asarray(f(nobody)).tolist(), strict=True))
-    own = ("C", 0, "C", 0, 0)
-    assert full > 0
-    assert values.pop(own) == pytest.approx(float(center) ** 2 * full, rel=1e-14)
-    assert not any(values.values())
+# --- Jacobians ---
+
+
+UNIT = np.array([0.36, -0.48, 0.8])
+
+
+GENERIC = [case for case in CASES if case.basis == "gto" and not case.smooth]
+"""Cases whose Jacobian is compared with the generic one; one basis is enough."""
+
+
+@parametrized()
+def test_jacobians_are_finite_differences_of_features(case):
+    f, batch = case.build(), environments(case.species)
+    jacobian = np.asarray(jaxfeat.jacobian(f, batch))
+    assert jacobian.shape == (BATCH, f.n_features, *batch.positions.shape[1:])
+    assert not np.moveaxis(jacobian, 1, -1)[~np.asarray(batch.mask)].any()
+    scale = np.abs(jacobian).max((1, 2, 3))
+    assert scale.min() > 1e-3
+    values = lambda positions: f(moved(batch, positions))  # noqa: E731
+    for seed in (0, 1):
+        u = random_displacements(batch, seed)
+        exact = richardson_derivative(values, batch.positions, u, step=0.04)
+        error = np.abs(np.einsum("bfnx,bnx->bf", jacobian, u) - exact).max(-1) / scale
+        assert error.max() < 1e-9
+    if case in GENERIC:
+        # Three tangents a neighbor, or as many through the whole featurizer as there are coordinates.
+        generic = np.asarray(eqx.filter_jit(jax.vmap(partial(AbstractFeaturizer.jacobian, f)))(batch))
+        assert (np.abs(jacobian - generic).max((1, 2, 3)) < 1e-13 * scale).all()
+    if case.smooth:
+        _neighbors_at_the_cutoff_have_no_columns_and_change_nothing(f, case)
+
+
+def _neighbors_at_the_cutoff_have_no_columns_and_change_nothing(f, case):
+    inside = environment("planar", case.species)
+    outside = jaxfeat.Environment.from_neighbors(
+        np.vstack([inside.positions, R_CUT * UNIT]), [*inside.species.tolist(), case.species[-1]], case.species[0]
+    )
+    pair = jaxfeat.Environment.stack([inside, outside, *[inside] * (BATCH - 2)])
+    values, jacobian = np.asarray(f(pair)), np.asarray(jaxfeat.jacobian(f, pair))
+    assert not jacobian[1, :, -1].any()
+    assert np.abs(values[1] - values[0]).max() < 1e-14 * np.abs(values).max()
+    assert np.abs(jacobian[1] - jacobian[0]).max() < 1e-14 * np.abs(jacobian).max()
+
+
+def test_a_large_batch_has_the_jacobians_of_its_parts():
+    f = jaxfeat.PowerSpectrum(("H",), r_cut=5.0, n_max=8, l_max=6)
+    # 19 MB, in portions that do not come out even; along two axes, and no environment at all.
+    batch = jaxfeat.manifolds.random_environments(jax.random.key(0), 258, ["H"] * 12, (1.0, 4.5), 0.0, None)
+    whole = np.asarray(jaxfeat.jacobian(f, batch))
+    parts = np.concatenate([jaxfeat.jacobian(f, batch[k : k + 43]) for k in range(0, 258, 43)])
+    folded = jax.tree.map(lambda x: x.reshape(6, 43, *x.shape[1:]), batch)
+    for found in (whole, np.asarray(jaxfeat.jacobian(f, folded)).reshape(whole.shape)):
+        np.testing.assert_allclose(found, parts, rtol=0, atol=1e-13 * np.abs(parts).max())
+    assert jaxfeat.jacobian(f, batch[:0]).shape == (0, *whole.shape[1:])
+
+
+# --- labels ---
+
+
+@parametrized()
+def test_there_is_one_label_for_each_feature_without_tracing(case, monkeypatch):
+    f = case.build()
+
+    def traced(*_):
+        raise AssertionError("labels need no features")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(f), "features", traced)
+        patch.setattr(type(f), "contract", traced)
+        labels, n_features = f.labels, f.n_features
+    assert isinstance(labels, tuple)
+    assert all(isinstance(label, tuple) for label in labels)
+    assert len(set(labels)) == len(labels) == n_features
+    assert {x for label in labels for x in label if isinstance(x, str)} == set(case.species)
+    out = jax.eval_shape(type(f).features, f, environment("generic", case.species))
+    assert out.shape == (n_features,)
+
+
+def test_the_cases_cover_what_they_promise():
+    assert len({case.id for case in CASES}) == len(CASES)
+    bases = ("gto", "gto-rascal", "laplacian", "delta")
+    assert {(case.basis, case.cutoff) for case in CASES} == set(product(bases, CUTOFFS))
+    for cls in ("RadialSpectrum", "PowerSpectrum", "Bispectrum", "Correlations"):
+        assert len({case.basis for case in CASES if case.cls == cls}) > 1
+    assert len({case.cls for case in REPRESENTATIVES}) == len({case.basis for case in REPRESENTATIVES}) == 4
+
+
+# --- one padded size, one program ---
+
+
+def counted():
+    """Make a featurizer, and the list of sizes at which it was traced."""
+    sizes = []
+
+    def squares(positions, species, mask):
+        sizes.append(len(positions))
+        return jnp.where(mask, jnp.sum(positions**2, 1), 0)
+
+    return jaxfeat.function(squares), sizes
+
+
+WORK = {
+    "features": lambda f, env: f(env),
+    "jacobian": jaxfeat.jacobian,
+    "spectrum": lambda f, env: jaxfeat.singular_spectrum(f, env),
+    "null space": jaxfeat.null_space,
+}
+
+
+@pytest.mark.parametrize("name", WORK)
+def test_environments_padded_to_one_size_share_one_program(name):
+    f, sizes = counted()
+    rng = np.random.default_rng(0)
+    few, more = (Environment.from_neighbors(rng.normal(size=(n, 3)), ["H"] * n, "C").padded(6) for n in (3, 5))
+    WORK[name](f, few)
+    assert set(sizes) == {6}
+    sizes.clear()
+    WORK[name](f, more)
+    # And whatever the radius.
+    WORK[name](f, eqx.tree_at(lambda env: env.r_cut, few, np.asarray(3.25)))
+    assert not sizes
+
+
+def test_members_of_a_batch_share_one_program():
+    f, sizes = counted()
+    batch = jaxfeat.environments([molecule("H2O"), molecule("CH4")], 3.0)
+    structures = jaxfeat.structures([molecule("H2O"), molecule("CH4")], 3.0)
+    f(batch[0]), jaxfeat.stacked(f)(structures[0])
+    assert set(sizes) == {4}
+    sizes.clear()
+    f(batch[5]), jaxfeat.stacked(f)(structures[1])
+    assert not sizes
