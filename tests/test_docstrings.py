@@ -18,11 +18,6 @@ UNFINISHED = {
     "SingularPoints",
     "Within.read",
     "Within.scale",
-    "manifolds.equal_radii",
-    "manifolds.interpolation",
-    "manifolds.pair_family",
-    "manifolds.ring",
-    "structures",
     "trace_quasi_constant",
     "trace_singular_set",
 }
@@ -57,6 +52,17 @@ def arguments_of(value):
     return [name for name in inspect.signature(value).parameters if not name.startswith("_") and name != "self"]
 
 
+def undescribed(arguments, doc):
+    """List the arguments that are described neither by name, nor in a range of names, nor as those of a function."""
+    if "**Arguments:** as `" in doc:
+        return []
+    named = {name for name in arguments if re.search(rf"`[^`]*\b{name}\b[^`]*`", doc)}
+    for first, last in re.findall(r"`(\w+)`, \.\.\., `(\w+)`", doc):
+        if first in arguments and last in arguments:
+            named |= set(arguments[arguments.index(first) : arguments.index(last)])
+    return [name for name in arguments if name not in named]
+
+
 def raises(function):
     """Tell whether the body of a function raises an error itself."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(function))))
@@ -76,7 +82,7 @@ def faults(name):
     if name.count(".") > name.startswith(("cutoffs.", "errors.", "manifolds.")):
         return wrong
     arguments = arguments_of(value)
-    if missing := [argument for argument in arguments if not re.search(rf"`[^`]*\b{argument}\b[^`]*`", doc)]:
+    if missing := undescribed(arguments, doc):
         wrong.append(f"does not describe {', '.join(missing)}")
     if not inspect.isclass(value):
         returned = inspect.signature(value).return_annotation

@@ -70,6 +70,10 @@ def interpolation(first: Environment, last: Environment) -> Displacement:
 
     The last environment is aligned with the first one before, by `aligned`.
 
+    **Arguments:**
+
+    - `first`, `last`: The environments, with as many neighbors of each species.
+
     **Returns:** A `Displacement` with one parameter `t`, 0 at `first` and 1 at `last`.
 
     **Raises:** `GeometryError` if the two do not have the same species.

@@ -114,6 +114,8 @@ def ring_pair(
 def ring(sign: int) -> Family:
     """Make a manifold of the members of one sign of `ring_pair`.
 
+    **Arguments:** `sign` as in `ring_pair`.
+
     **Returns:** A `Family` of the radius (Å), three azimuths and the twist (rad), and two heights (Å).
 
     **Raises:** as `ring_pair`.
