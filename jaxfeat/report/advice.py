@@ -95,7 +95,7 @@ def recommend_basis(records: Sequence[Record]) -> str:
             "for the blindest 1 % of environments."
         )
     if count_truncated(take):
-        sentences.append(f"It still {_describe_truncation(take)}.")
+        sentences.append(f"It {_describe_truncation(take)}.")
     if grows := growing_sizes(group):
         sentences.append(f"At {name_basis(top)} the sensitivity still grows with {' and '.join(grows)}, so try more.")
     if incomplete[nu]:

@@ -1,4 +1,4 @@
-"""One thing has one number: in a scan's records, its tables and picture, a store, its report, and a grid of bases."""
+"""Records, tables, pictures, stores, reports and grids of bases count the same things alike."""
 
 import io
 import re

@@ -1,3 +1,5 @@
+"""A scan draws distributions, spectra and the most blind environment."""
+
 import matplotlib
 import numpy as np
 import pytest
@@ -31,7 +33,7 @@ def test_pictures_are_drawn(tmp_path, name):
     assert "nan" not in texts
 
 
-def test_what_is_null_is_counted():
+def test_null_environments_are_counted():
     records = [record(k, 0, sigma=(1.0, 1e-17 if k < 3 else 1e-2), n_neighbors=2 + k % 2) for k in range(10)]
     texts = " ".join(text.get_text() for text in plot_scan(records).findobj(matplotlib.text.Text))
     assert "3 of 10 have null directions" in texts

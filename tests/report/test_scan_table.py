@@ -1,3 +1,5 @@
+"""Tables of a scan count environments and null directions, and name the most blind."""
+
 import subprocess
 import sys
 
@@ -5,40 +7,8 @@ import pytest
 from records import many, printed, record, row
 
 from jaxfeat.report.scan_table import blind_table, species_table, structure_table
-from jaxfeat.report.sensitivity import Sensitivity, blindness, least, median, sensitivities, sensitivity
 
 NULL = (2.0, 1.0, 1e-16)
-
-
-def test_a_ratio_below_the_floor_is_a_bound():
-    assert str(sensitivity(record(sigma=(2.0, 1.0, 0.5)), equilibrated=True)) == "2.5e-01"
-    assert str(sensitivity(record(sigma=NULL), equilibrated=True)) == "<2e-13"
-    assert str(sensitivity(record(sigma=(2.0, 0.5), raw=(1.0, 1e-15)), equilibrated=False)) == "<2e-13"
-    assert sensitivity(record(sigma=()), equilibrated=True) is None
-    assert sensitivity(record(status="empty"), equilibrated=True) is None
-
-
-def test_unknown_ratios_are_the_smallest():
-    found = sensitivities([record(), record(sigma=NULL), record(sigma=(1.0, 1e-12))], equilibrated=True)
-    assert [str(r) for r in found] == ["<2e-13", "1.0e-12", "2.5e-01"]
-    assert str(median(found)) == "1.0e-12"
-    assert str(median(found[:2])) == "<2e-13"
-
-
-def test_below_the_floor_the_highest_floor_stands_for_all():
-    found = [Sensitivity(False, 1e-14), Sensitivity(False, 3e-13), Sensitivity(True, 0.5), Sensitivity(True, 0.7)]
-    assert (str(least(found)), str(median(found)), str(median(found[1:]))) == ("<3e-13", "<3e-13", "5.0e-01")
-
-
-def test_blindness_orders_by_equilibrated_ratio_then_nulls_then_raw_ratio():
-    worst = [
-        record(sigma=(1.0, 1e-15, 1e-17)),
-        record(sigma=(1.0, 0.5, 1e-14)),
-        record(sigma=(1.0, 1e-3), raw=(1.0, 1e-5)),
-        record(sigma=(1.0, 1e-3), raw=(1.0, 1e-4)),
-        record(sigma=(1.0, 1e-2), raw=(1.0, 1e-9)),
-    ]
-    assert sorted(reversed(worst), key=blindness) == worst
 
 
 def test_summary_rows():

@@ -1,43 +1,11 @@
-import io
+"""A summary that is added up slice by slice equals one that sorts all environments."""
 
 import numpy as np
 import pytest
-from records import many, record
-from rich.console import Console
+from records import ATOMIC_NUMBERS, STORE_CAUSES, many, record, summarize
 
-from jaxfeat.report import store_table
 from jaxfeat.report.sensitivity import blindness, count_null, median, sensitivities, sensitivity
-from jaxfeat.report.store_summary import AMBIGUOUS, BINS_PER_DECADE, EXAMPLES, GROUPS, StoreSummary
-
-CAUSES = ("rigid", "symmetry", "incompleteness", "truncation", "locality", "other")
-NUMBERS = {"H": 1, "C": 6, "N": 7, "O": 8}
-
-
-def columns(records):
-    """Columns of a store, of what a scan says."""
-    width = max(len(r["sigma"]) for r in records)
-
-    def padded(sigma):
-        return np.pad(sigma, (0, width - len(sigma)), constant_values=np.nan)
-
-    found = {name: np.stack([padded(r[name]) for r in records]) for name in ("sigma", "sigma_equilibrated")}
-    found |= {f"floor{s}": np.asarray([r[f"floor{s}"] or np.nan for r in records]) for s in ("", "_equilibrated")}
-    found["n_values"] = np.asarray([len(r["sigma"]) for r in records])
-    found["certified"] = np.asarray([bool(r["sigma"]) for r in records])
-    found["null"] = np.asarray([[r["null"].get(cause, 0) for cause in CAUSES] for r in records])
-    found["status"] = np.asarray([r["status"] for r in records])
-    found["center_species"] = np.asarray([NUMBERS[r["species"]] for r in records])
-    found["n_neighbors"] = np.asarray([r["n_neighbors"] for r in records])
-    found["structure_index"] = np.asarray([r["structure"] for r in records])
-    found["center_index"] = np.asarray([r["center"] for r in records])
-    return found
-
-
-def summarize(records, step):
-    whole, summary = columns(records), StoreSummary(CAUSES)
-    for start in range(0, len(records), step):
-        summary.add({name: column[start : start + step] for name, column in whole.items()})
-    return summary
+from jaxfeat.report.store_summary import AMBIGUOUS, BINS_PER_DECADE, EXAMPLES, GROUPS
 
 
 def worst(record):
@@ -45,7 +13,7 @@ def worst(record):
 
 
 @pytest.mark.parametrize("step", [1000, 37])
-def test_a_tally_says_what_sorting_everything_does(step):
+def test_slices_add_up_to_what_sorting_finds(step):
     records = [*many(60), record(structure=60, status="empty"), record(structure=60, center=1, status="")]
     for one in records[::9]:
         one["null"]["incompleteness"] = int(one["null"].get("symmetry", 0) > 0)
@@ -55,7 +23,7 @@ def test_a_tally_says_what_sorting_everything_does(step):
     done = records[:-1]
     assert (summary.total, summary.done, summary.structures, summary.certified) == (302, 301, 61, 300)
     assert summary.statuses == {"ok": 267, AMBIGUOUS: 33, "empty": 1}
-    for name, number in NUMBERS.items():
+    for name, number in ATOMIC_NUMBERS.items():
         own = [r for r in done if r["species"] == name]
         assert summary.environments[number] == len(own)
         for kept, equilibrated in ((summary.equilibrated, True), (summary.raw, False)):
@@ -68,7 +36,7 @@ def test_a_tally_says_what_sorting_everything_does(step):
             assert together.median().known == median(every).known
             if median(every).known:
                 assert abs(np.log10(together.median().value / median(every).value)) <= 0.5001 / BINS_PER_DECADE
-        for cause in CAUSES[1:]:
+        for cause in STORE_CAUSES[1:]:
             clear = [r for r in own if r["sigma"] and r["status"] != AMBIGUOUS]
             assert summary.directions[number, cause] == sum(r["null"].get(cause, 0) for r in clear)
             assert summary.blind[number, cause] == sum(worst(r) == cause for r in clear)
@@ -96,15 +64,3 @@ def test_examples_are_the_most_blind_of_each_kind(step):
             assert (r["structure"], r["center"], r["n_neighbors"]) == (e.structure, e.center, e.n_neighbors)
             assert (e.equilibrated, e.raw) == (sensitivity(r, equilibrated=True), sensitivity(r, equilibrated=False))
     assert len(examples) == 2 * EXAMPLES
-
-
-def test_a_tally_is_printed_as_tables():
-    records = [record(structure=k, sigma=(1.0, 10.0**-k)) for k in range(1, 4)] + [record(structure=9, status="empty")]
-    records[0]["status"] = "ambiguous"
-    summary, text = summarize(records, 3), io.StringIO()
-    symbols = {number: name for name, number in NUMBERS.items()}
-    assert [one.structure for one in store_table.most_blind_examples(summary)] == [3, 2, 1]
-    store_table.print_store(summary, ["why", "", ""], "molecule {}".format, symbols, Console(file=text, width=100))
-    found = text.getvalue()
-    assert "The most blind of 3 environments" in found and "of molecule 3" in found and "why" in found
-    assert "1.0e-03" in found and "certain: 1 ambiguous." in found and "Without a spectrum: 1 empty." in found

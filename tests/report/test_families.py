@@ -1,0 +1,35 @@
+"""Kinds of singular points are shown in a table and a picture."""
+
+import io
+
+import numpy as np
+from rich.console import Console
+
+from jaxfeat.report.families import plot_families, print_families
+
+
+def test_kinds_of_points_are_printed_and_drawn():
+    example = {
+        "positions": np.random.default_rng(0).normal(size=(4, 3)),
+        "direction": np.ones((4, 3)),
+        "symbols": ["H", "H", "O", "Xe"],
+        "sigma_ratio": 1e-16,
+    }
+    counts = {"rigid": 3, "symmetry": 0, "incompleteness": 2, "truncation": 0}
+    family = {
+        "cause": counts,
+        "symmetry": "C1",
+        "dimension": 6,
+        "points": 5,
+        "distinct": 4,
+        "cure": ["incompleteness: ν = 3 lifts it"],
+        "example": example,
+    }
+    file = io.StringIO()
+    print_families([family] * 2, ["landed"] * 5 + ["stalled"], Console(file=file, width=100))
+    text = file.getvalue()
+    assert "6 starts: 5 landed, 1 stalled" in text
+    assert "incompleteness 2" in text
+    assert "incompleteness: ν = 3 lifts it (row 1, 2)" in text
+    assert [axes.get_title().split(":")[0] for axes in plot_families([family] * 8, "title").axes] == list("123456")
+    assert plot_families([]).texts[0].get_text() == "no start landed on a singular point"
