@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from jaxfeat.features.structure_map import stacked as stacked
     from jaxfeat.features.structure_map import summed as summed
     from jaxfeat.geometry.environment import Environment as Environment
+    from jaxfeat.geometry.files.builtin import StructureSet as StructureSet
     from jaxfeat.geometry.files.frames import Frames as Frames
     from jaxfeat.geometry.files.frames import frames as frames
     from jaxfeat.geometry.files.read import read as read
@@ -84,6 +85,7 @@ _HOMES = {
     "Stabilizer": "geometry.symmetry",
     "Status": "spectrum.status",
     "Structure": "geometry.structure",
+    "StructureSet": "geometry.files.builtin",
     "Within": "singular.search_space",
     "complete_kernel": "nulls.kernel",
     "converge": "choose.converge",

@@ -14,7 +14,7 @@ FLOOR = 2e-13
 
 
 def record(structure=0, center=0, name="CH4", species="C", sigma=(2.0, 1.0, 0.5), raw=None, n_neighbors=2, status="ok"):
-    """Make the record of an environment. `sigma` is its equilibrated spectrum, and its raw one unless `raw` is given."""
+    """Make the record of an environment. `sigma` is its equilibrated spectrum, and its raw one without `raw`."""
     ok = status == "ok"
     raw = sigma if raw is None else raw
     return {

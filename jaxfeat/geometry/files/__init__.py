@@ -1,1 +1,1 @@
-"""Structures of files and built-in sets; the only place of ASE."""
+"""Structures from files and built-in sets. ASE is imported inside functions, so other input works without it."""

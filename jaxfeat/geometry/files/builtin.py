@@ -31,6 +31,10 @@ class StructureSet(NamedTuple):
     names: list[str]
     centers: str | None
 
+    def __repr__(self) -> str:
+        n_atoms = sum(map(len, self.atoms))
+        return f"StructureSet({len(self.atoms)} structures, {n_atoms} atoms, centers: {self.centers or 'every atom'})"
+
 
 def is_builtin(name: str) -> bool:
     """Tell whether this is the name of a built-in set, random methanes apart."""

@@ -59,6 +59,11 @@ class Frames(NamedTuple):
     species: Callable[..., list[str]]
     label: Callable[[int], str]
 
+    def __repr__(self) -> str:
+        centers = "every atom" if self.centers is None else ", ".join(map(str, self.centers))
+        total = "" if self.total is None else f", {self.total} environments"
+        return f"Frames({self.name!r}, r_cut = {self.r_cut:g} Å, centers: {centers}{total})"
+
 
 def frames(
     source: str | Path,

@@ -61,3 +61,7 @@ def test_random_methane_follows_its_recipe():
 def test_random_methane_wants_numbers(text):
     with pytest.raises(ReadError, match=r"write random-methane:N or random-methane:N:SEED"):
         read(text)
+
+
+def test_the_repr_counts_structures_and_atoms():
+    assert repr(read("prl-methane")) == "StructureSet(162 structures, 810 atoms, centers: C)"

@@ -89,3 +89,10 @@ def test_identities_tell_inputs_apart(tmp_path, monkeypatch):
 def test_bad_input_is_named(source, r_cut, centers, error, message):
     with pytest.raises(error, match=message):
         frames(source, r_cut, centers)
+
+
+def test_the_repr_shows_radius_centers_and_total():
+    assert (
+        repr(frames("random-methane:3", 4.0)) == "Frames('random-methane:3', r_cut = 4 Å, centers: C, 3 environments)"
+    )
+    assert repr(frames("g2", 3.5)) == "Frames('g2', r_cut = 3.5 Å, centers: every atom)"
