@@ -1,4 +1,7 @@
-"""Singular spectra of one block, or of batches of mixed sizes in blocks, with one certification for both."""
+"""Singular spectra of one batch, or of batches of mixed sizes in blocks.
+
+Both plan, compute a block with one compiled function, and certify what JᵀJ tells too little of in the same way.
+"""
 
 from __future__ import annotations
 
@@ -66,9 +69,9 @@ def singular_spectrum(
     **Raises:** `GeometryError` if `f` and `at` do not go together or an environment was cut at the wrong radius;
     `SpeciesError` if `at` holds an element that `f` does not know; `SizeError` if the spectra do not fit into memory;
     `ValueError` if `directions` and `screened` are both True; `DerivativeError` under `jax.grad` and its like, because
-    singular values have no derivatives where they coincide or vanish: `jaxfeat.log_sensitivity` has.
+    singular values have no derivatives if they coincide or vanish (`jaxfeat.log_sensitivity` has).
 
-    **Source:** docs/theory, section 1; Pozdnyakov et al., Open Research Europe 1, 126 (2021).
+    **Source:** docs/theory, "The map and its Jacobian"; Pozdnyakov et al., Open Research Europe 1, 126 (2021).
     """
     check_compatible(f, at)
     f = f.prepared()

@@ -46,7 +46,7 @@ def jacobian(f: Any, at: Any) -> Float[Array, "*batch d n 3"]:
     radius; `SpeciesError` if `at` holds an element that `f` does not know; `SizeError` if the Jacobian does not fit
     into memory.
 
-    **Source:** docs/theory, section 1.
+    **Source:** docs/theory, "The map and its Jacobian".
     """
     check_compatible(f, at)
     check_jacobian(f, at)

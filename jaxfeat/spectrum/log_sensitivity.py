@@ -1,7 +1,7 @@
 """The logarithm of a sensitivity ratio, which has derivatives where a singular spectrum has none.
 
 A singular value σ = |J v| is stationary in its singular vectors. Its whole derivative is therefore the one with v held
-fixed, d log σ = (J v)ᵀ d(J v) / σ², which is called the envelope form (theory, section 4). J v takes one tangent
+fixed, d log σ = (J v)ᵀ d(J v) / σ², which is called the envelope form. J v takes one tangent
 through the features, and no decomposition is differentiated.
 """
 
@@ -62,7 +62,7 @@ def log_sensitivity(
     `SpeciesError` if `at` holds an element that `f` does not know; `DerivativeError` for second derivatives, because
     singular vectors are not differentiated.
 
-    **Source:** docs/theory, section 4.
+    **Source:** docs/theory, "The map and its Jacobian"; the derivation is in `jaxfeat.spectrum.log_sensitivity`.
     """
     check_compatible(f, at)
     return _compiled(f.prepared(), at, equilibrated)

@@ -104,7 +104,7 @@ def reduce_to_gram(f: AbstractFeaturizer | AbstractStructureMap, at: Environment
 
 
 def _of_centers(function: Callable[[Environment], Any], structure: Structure) -> Any:
-    """Map `function` over the centers' environments; over large ones one by one, and only over those that exist."""
+    """Map `function` over the centers' environments. Large environments go one by one, without those of padding."""
     environments = structure.environments()
     if structure.neighbor.shape[1] <= MAX_NEIGHBORS_IN_LANES:
         return jax.vmap(function)(environments)

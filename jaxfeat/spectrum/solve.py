@@ -86,10 +86,10 @@ class NonrigidJacobian(NamedTuple):
         return jnp.sum(self.rigid.valid)
 
     def largest(self, values: Float[Array, " c"]) -> Float[Array, ""]:
-        """Bound the rounding errors' measure: the largest singular value, or more where contributions cancel.
+        """Compute the size that rounding errors are in proportion to: σ_max, or more if contributions cancel.
 
-        The joint norm of an atom's three columns is at most √3 times the largest singular value. Where nothing cancels,
-        the result is therefore that value itself.
+        The joint norm of an atom's three columns is at most √3 σ_max. If nothing cancels, the result is
+        therefore σ_max.
         """
         return jnp.maximum(values.max(initial=0), self.added.max(initial=0) / sqrt(3))
 
