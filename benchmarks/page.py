@@ -19,7 +19,7 @@ from jaxfeat.bench.compare import compare_packages, failure_messages
 from jaxfeat.bench.workloads import WORKLOAD_NAMES
 from jaxfeat.cli.output import progress_bar, save_figure, write_json
 from jaxfeat.report.benchmark_plot import plot_rates
-from jaxfeat.report.benchmark_table import LEGEND, describe_machine, to_markdown
+from jaxfeat.report.benchmark_table import RATE_LEGEND, describe_machine, to_markdown
 
 HERE = Path(__file__).resolve().parent
 PAGE, WORKS, SCALING = HERE / "README.md", HERE / "results" / "works.json", HERE / "results" / "scaling.json"
@@ -60,7 +60,9 @@ def rendered(page, works, scaling):
     """Return the page with new tables between its markers."""
     if works is not None:
         picture = "![jaxfeat's rate over each peer's](results/works.png)"
-        page = between(page, "works", f"{describe_machine(works)}\n\n{picture}\n\n{LEGEND}\n\n{to_markdown(works)}")
+        page = between(
+            page, "works", f"{describe_machine(works)}\n\n{picture}\n\n{RATE_LEGEND}\n\n{to_markdown(works)}"
+        )
     if scaling is not None:
         picture = "![Cost against sizes](results/scaling.png)"
         page = between(page, "scaling", f"{picture}\n\n{scaling_table(scaling)}")

@@ -11,7 +11,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from jaxfeat.report.benchmark_table import STAGES, list_rows
 
-COLORS = {
+STAGE_COLORS = {
     "features": "#999999",
     "jacobian": "#0072B2",
     "values": "#D55E00",
@@ -43,7 +43,7 @@ def plot_rates(results: Mapping[str, Any]) -> Figure:
         points = [(times[stage], k) for k, (_, times) in enumerate(pairs) if stage in times]
         if points:
             x, y = zip(*points, strict=True)
-            axes.plot(x, y, "o", ms=6, color=COLORS[stage], label=title)
+            axes.plot(x, y, "o", ms=6, color=STAGE_COLORS[stage], label=title)
     axes.axvline(1, color="#000000", lw=0.8)
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

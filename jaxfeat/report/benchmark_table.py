@@ -17,12 +17,12 @@ STAGES = {
     "screened": "values, screened",
     "vectors": "U, S, V",
 }
-TITLES = {"dscribe": "DScribe", "featomic": "featomic", "quippy": "quippy", "reference": "the reference path"}
+PEER_TITLES = {"dscribe": "DScribe", "featomic": "featomic", "quippy": "quippy", "reference": "the reference path"}
 
 UNDISTURBED = 0.95
 """Share of a core that a process gets if no other process uses the core."""
 
-LEGEND = (
+RATE_LEGEND = (
     "Items per second on one core in float64. Brackets hold the seconds of compilation, if above 0.1, and the growth "
     "of memory in MB. jaxfeat computes V with its singular values, and no U. Screened values have a higher floor, "
     "which comes with them. Δσ is the largest difference of singular values: relative to the largest value of the "
@@ -69,7 +69,7 @@ def list_rows(work: Mapping[str, Any]) -> Iterator[Row]:
 
 def _peer(key: str, found: Mapping[str, Any], ours: Mapping[str, Any]) -> Row:
     stages = found.get("stages", {})
-    return Row(TITLES[key], stages, _note(found), {}, _ratios(ours, stages))
+    return Row(PEER_TITLES[key], stages, _note(found), {}, _ratios(ours, stages))
 
 
 def _note(found: Mapping[str, Any]) -> str:
@@ -111,7 +111,7 @@ def list_notes(work: Mapping[str, Any]) -> list[str]:
             for kind, apart in kinds.items():
                 if apart is not None:
                     sizes = f"{apart['of_largest']:.0e}, {apart['each']:.0e}"
-                    found.append(f"{row.name}, Δσ {kind} from {TITLES[key]}: {sizes}.")
+                    found.append(f"{row.name}, Δσ {kind} from {PEER_TITLES[key]}: {sizes}.")
         shares = [stage["share"] for stage in row.stages.values() if stage["share"] < UNDISTURBED]
         if shares:
             found.append(f"{row.name}: disturbed; other processes had up to {1 - min(shares):.0%} of the core.")
@@ -146,7 +146,7 @@ def print_benchmark(results: Mapping[str, Any], console: Console | None = None) 
         for line in list_notes(work):
             console.print(line, highlight=False)
         console.print()
-    console.print(LEGEND, style="italic", highlight=False)
+    console.print(RATE_LEGEND, style="italic", highlight=False)
     if results.get("smoke"):
         console.print(
             "This is a smoke run with few items and unoptimised programs; its rates mean nothing.", style="bold"

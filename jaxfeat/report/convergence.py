@@ -21,19 +21,19 @@ from jaxfeat.report.sensitivity import Record, group_by
 SMALLEST, SENSITIVE = "*", "+"
 """Marks of the smallest basis without truncation, and of the plateau."""
 
-LEGEND = (
+BASIS_LEGEND = (
     f"{SMALLEST} marks the fewest features without truncation, {SENSITIVE} the fewest that are as sensitive as the "
     "largest basis within a factor of two (median and 1 %). Ambiguous: null values are within a factor of 100 of the "
     "others, so the basis may or may not truncate. σ_vis is the smallest singular value without the directions that no "
     "basis of this order sees; σ_min of a scan includes them."
 )
 
-HEADERS = (
+BASIS_HEADERS = (
     "n\nmax", "l\nmax", "fea-\ntures", "", "trun-\ncated", "ambi-\nguous",
     "equili-\nbrated\nmedian", "1 %", "least", "raw\nmedian", "1 %",
 )  # fmt: skip
 
-FRAMES: dict[str, dict[str, Any]] = {
+FRAME_STYLES: dict[str, dict[str, Any]] = {
     "smallest without truncation": {"edgecolor": "#000000", "linewidth": 2.2},
     "smallest as sensitive as the largest, within a factor of 2": {"edgecolor": "#D81B60", "linewidth": 2.2},
 }
@@ -44,7 +44,7 @@ def print_convergence(records: Sequence[Record], whose: str, console: Console | 
     console = Console() if console is None else console
     for nu, group in group_by(records, "nu").items():
         console.print(convergence_table(group, f"ν = {nu}: σ_vis/σ_max by basis, {whose}"))
-        console.print(LEGEND, style="italic", highlight=False)
+        console.print(BASIS_LEGEND, style="italic", highlight=False)
         for sentence in explain_bases(group):
             console.print(f"- {sentence}", highlight=False)
         console.print()
@@ -53,7 +53,7 @@ def print_convergence(records: Sequence[Record], whose: str, console: Console | 
 
 def convergence_table(records: Sequence[Record], title: str) -> Table:
     """Make a table of one order, with one row for each basis."""
-    table = plain_table(title, HEADERS[0], HEADERS[1:])
+    table = plain_table(title, BASIS_HEADERS[0], BASIS_HEADERS[1:])
     for row in basis_rows(records):
         counts = [f"[bold red]{count}[/]" if count else "0" for count in row.counts]
         last = row.l_max == max(r["l_max"] for r in records)
@@ -64,7 +64,7 @@ def convergence_table(records: Sequence[Record], title: str) -> Table:
 
 
 class BasisRow(NamedTuple):
-    """A basis in a table: cells in the order of `HEADERS`."""
+    """A basis in a table: cells in the order of `BASIS_HEADERS`."""
 
     l_max: int
     sizes: list[str]
@@ -120,8 +120,8 @@ def plot_convergence(records: Sequence[Record], title: str | None = None) -> Fig
         left.set_title(f"ν = {nu}: environments truncated, %\n(+ too close to the floor to tell)", fontsize=8.5)
         ratio = "σ$_\\mathrm{vis}$/σ$_\\mathrm{max}$"
         right.set_title(f"ν = {nu}: log$_{{10}}$ of equilibrated {ratio}, median\n(1 % quantile)", fontsize=8.5)
-    frames = [Rectangle((0, 0), 1, 1, facecolor="none", **style) for style in FRAMES.values()]
-    figure.legend(frames, FRAMES, loc="outside lower center", ncols=2, fontsize=8, frameon=False)
+    frames = [Rectangle((0, 0), 1, 1, facecolor="none", **style) for style in FRAME_STYLES.values()]
+    figure.legend(frames, FRAME_STYLES, loc="outside lower center", ncols=2, fontsize=8, frameon=False)
     return figure
 
 
@@ -169,7 +169,7 @@ def _panel(axes: Axes, group: Sequence[Record], cells: Sequence[_Cell], colors: 
         axes.text(column, row + 0.04, cell.small, ha="center", va="top", fontsize=6.5, color=ink)
     # If both frames are around one cell, the second fits into the first.
     for chosen, style, inset in zip(
-        (untruncated_basis(group), plateau_basis(group)), FRAMES.values(), (0.0, 0.0175), strict=True
+        (untruncated_basis(group), plateau_basis(group)), FRAME_STYLES.values(), (0.0, 0.0175), strict=True
     ):
         for (row, column), record in zip(places, group, strict=True):
             if record is chosen:

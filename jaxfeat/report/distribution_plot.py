@@ -16,7 +16,7 @@ from matplotlib.ticker import FixedLocator, NullFormatter
 
 from jaxfeat.report.store_summary import GROUPS, LOWEST_EXPONENT, Distribution, StoreSummary
 
-COLORS = {
+GROUP_COLORS = {
     "incompleteness": "#D55E00",
     "truncation": "#E69F00",
     "locality": "#CC79A7",
@@ -63,7 +63,7 @@ def plot_distributions(summary: StoreSummary, symbols: Sequence[str]) -> Figure 
     panels[-1][0].set_xlabel("% below the floor", fontsize=9)
     panels[-1][1].set_xlabel("σ$_\\mathrm{min}$/σ$_\\mathrm{max}$ of the others", fontsize=9)
     handles: dict[str, Artist] = {
-        group: Patch(color=COLORS[group])
+        group: Patch(color=GROUP_COLORS[group])
         for group in GROUPS
         if any((n, group) in summary.equilibrated for n in species)
     }
@@ -102,7 +102,7 @@ def _below(axes: Axes, parts: Mapping[str, Distribution], total: int) -> None:
         share = 100 * part.below / total
         if not share:
             continue
-        axes.barh(0, share, left=start, color=COLORS[group], height=0.7)
+        axes.barh(0, share, left=start, color=GROUP_COLORS[group], height=0.7)
         start += share
     axes.text(start + 3, 0, _percent(start), va="center", fontsize=8.5, color="#333333")
     axes.set_xlim(0, 130)
@@ -119,7 +119,7 @@ def _histogram(axes: Axes, parts: Mapping[str, Distribution], raw: Distribution,
         counts = part.coarse(*ends, PAGE_BINS_PER_DECADE)
         if not counts.any():
             continue
-        axes.stairs(bottom + counts, edges, baseline=bottom, fill=True, color=COLORS[group], lw=0)
+        axes.stairs(bottom + counts, edges, baseline=bottom, fill=True, color=GROUP_COLORS[group], lw=0)
         bottom = bottom + counts
     outline = raw.coarse(*ends, PAGE_BINS_PER_DECADE)
     if not bottom.any() and not outline.any():

@@ -16,7 +16,7 @@ Family = dict[str, Any]
 """Singular points of one kind: `cause` (counts by cause), `symmetry` (point group), `dimension`, `cure`, `points` (a
 count), `distinct` (a count up to congruence), `example` (`positions`, `direction`, `symbols`, `sigma_ratio`)."""
 
-COLORS = {"H": "#BBBBBB", "C": "#444444", "N": "#0072B2", "O": "#D55E00"}
+ELEMENT_COLORS = {"H": "#BBBBBB", "C": "#444444", "N": "#0072B2", "O": "#D55E00"}
 PANELS = 6
 """Kinds that a picture shows."""
 
@@ -72,7 +72,7 @@ def _draw(axes: Any, example: dict[str, Any]) -> None:
     positions, arrows = positions @ frame.T, 0.9 * arrows @ frame.T
     for atom in positions:
         axes.plot(*np.stack([np.zeros(3), atom]).T, color="#999999", lw=1.4, zorder=1)
-    colors = [COLORS.get(symbol, "#CC79A7") for symbol in example["symbols"]]
+    colors = [ELEMENT_COLORS.get(symbol, "#CC79A7") for symbol in example["symbols"]]
     axes.scatter(*positions.T, s=70, c=colors, edgecolors="black", linewidths=0.6, depthshade=False)
     axes.scatter([0.0], [0.0], [0.0], s=110, c="#444444", edgecolors="black", linewidths=0.6, depthshade=False)
     axes.quiver(*positions.T, *arrows.T, color="#E69F00", lw=1.8, arrow_length_ratio=0.3)

@@ -8,8 +8,8 @@ from importlib.resources import files
 from typing import Any, NamedTuple
 
 from jaxfeat.report.advice import explain_bases, recommend_basis
-from jaxfeat.report.convergence import HEADERS, LEGEND, basis_rows
-from jaxfeat.report.distribution_plot import COLORS, name_species, plot_distributions, to_svg
+from jaxfeat.report.convergence import BASIS_HEADERS, BASIS_LEGEND, basis_rows
+from jaxfeat.report.distribution_plot import GROUP_COLORS, name_species, plot_distributions, to_svg
 from jaxfeat.report.html_elements import format_number, format_share, make_section, make_table, mark_count
 from jaxfeat.report.sensitivity import Record, Sensitivity
 from jaxfeat.report.store_summary import AMBIGUOUS, Distribution, Example, StoreSummary
@@ -26,7 +26,7 @@ MEANINGS = {
 }
 """Meanings of the kinds of null directions, without rigid motions."""
 
-TITLES = {
+GROUP_TITLES = {
     "incompleteness": "incompleteness",
     "truncation": "truncation",
     "locality": "locality",
@@ -290,8 +290,8 @@ def _write_basis(basis: BasisAdvice) -> str:
         mark = row.mark + ("°" if tuple(map(int, sizes)) == basis.own else "")
         rows.append((*row.sizes, mark, *map(mark_count, row.counts), *map(escape, row.ratios)))
         marked.append(bool(row.mark))
-    heads = [head.replace("-\n", "").replace("\n", " ") for head in HEADERS]
-    legend = f"{LEGEND} ° marks the basis of this sweep."
+    heads = [head.replace("-\n", "").replace("\n", " ") for head in BASIS_HEADERS]
+    legend = f"{BASIS_LEGEND} ° marks the basis of this sweep."
     return (
         f"<p><strong>{escape(recommend_basis(basis.records))}</strong></p><ul>"
         + "".join(f"<li>{escape(sentence)}</li>" for sentence in explain_bases(basis.records))
@@ -322,7 +322,7 @@ def _describe(descriptor: Mapping[str, Any]) -> str:
 
 
 def _name_group(group: str) -> str:
-    return f'<span class="swatch" style="background: {COLORS[group]}"></span>{TITLES[group]}'
+    return f'<span class="swatch" style="background: {GROUP_COLORS[group]}"></span>{GROUP_TITLES[group]}'
 
 
 def _count_with_share(n: int, total: int) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from jaxfeat.report.sensitivity import Sensitivity
 
 BINS_PER_DECADE = 1000
-"""Bins of a histogram in a factor of ten. Medians are right to 0.12 %, which is more than tables print."""
+"""Bins of a histogram in a factor of ten. Medians are right to 0.12 %, and tables print fewer digits."""
 
 LOWEST_EXPONENT = -24
 """Exponent of ten at which histograms begin. No ratio of two singular values in float64 is smaller."""
@@ -23,8 +23,8 @@ GROUPS = ("incompleteness", "truncation", "locality", "other", AMBIGUOUS, "symme
 """Groups of environments by their worst cause: blind spots are worse than physics, and physics is worse than none. An
 environment with the status "ambiguous" is in the group of this name, whether or not it has null directions."""
 
-EXAMPLES = 4
-"""Examples of each group."""
+EXAMPLES_PER_GROUP = 4
+"""Environments of each group that a page shows."""
 
 Columns = Mapping[str, np.ndarray]
 Sensitivities = tuple[np.ndarray, np.ndarray]
@@ -230,7 +230,7 @@ class StoreSummary:
             # Equal atoms of a structure are redundant, so only the first of each species stays.
             order = members[np.lexsort([key[members] for key in reversed(blindness)])]
             kinds = np.stack([columns["structure_index"][order], columns["center_species"][order]], -1)
-            first = np.sort(np.unique(kinds, axis=0, return_index=True)[1])[: 2 * EXAMPLES]
+            first = np.sort(np.unique(kinds, axis=0, return_index=True)[1])[: 2 * EXAMPLES_PER_GROUP]
             found = [
                 Example(
                     tuple(key[i].item() for key in blindness),
@@ -250,7 +250,7 @@ class StoreSummary:
             kept: dict[tuple[int, int], Example] = {}
             for example in sorted([*self._examples[name], *found]):
                 kept.setdefault((example.structure, example.species), example)
-            self._examples[name] = list(kept.values())[:EXAMPLES]
+            self._examples[name] = list(kept.values())[:EXAMPLES_PER_GROUP]
 
 
 def _count_values(column: np.ndarray) -> dict[Any, int]:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from jaxfeat.report.sweep_data import in_unit, label_parameter, note_omitted, sweep_sensitivity, worst_cause
 
-COLORS = {
+CAUSE_COLORS = {
     "symmetry": "#009E73",
     "incompleteness": "#D55E00",
     "truncation": "#CC79A7",
@@ -40,7 +40,7 @@ def plot_sweep(ds: Any, title: str | None = None) -> Figure:
     draw(axes, ds, names)
     axes.tick_params(labelsize=8)
     for cause in sorted(set(worst_cause(ds, k) for k in range(ds.sizes["zero"]))):
-        axes.scatter([], [], 26, color=COLORS[cause], edgecolor="black", lw=0.6, label=cause)
+        axes.scatter([], [], 26, color=CAUSE_COLORS[cause], edgecolor="black", lw=0.6, label=cause)
     handles, _ = axes.get_legend_handles_labels()
     if handles:
         figure.legend(loc="outside lower center", ncols=len(handles), fontsize=7.5, frameon=False)
@@ -68,9 +68,9 @@ def _line(axes: Axes, ds: Any, names: Sequence[str]) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     for k in range(ds.sizes["zero"]):
         at = float(in_unit(ds, names[0], ds["zero_at"].values[k])[0])
-        axes.axvline(at, color=COLORS[worst_cause(ds, k)], lw=0.9, zorder=0)
+        axes.axvline(at, color=CAUSE_COLORS[worst_cause(ds, k)], lw=0.9, zorder=0)
         axes.scatter(
-            [at], [np.nanmedian(floor)], 26, color=COLORS[worst_cause(ds, k)], edgecolor="black", lw=0.6, zorder=3
+            [at], [np.nanmedian(floor)], 26, color=CAUSE_COLORS[worst_cause(ds, k)], edgecolor="black", lw=0.6, zorder=3
         )
 
 
@@ -87,7 +87,7 @@ def _map(axes: Axes, ds: Any, names: Sequence[str]) -> None:
     axes.set_ylabel(label_parameter(ds, names[1]), fontsize=9)
     points, of = ds["zero_point"].values, ds["zero_of_point"].values
     for k in range(ds.sizes["zero"]):
-        color = COLORS[worst_cause(ds, k)]
+        color = CAUSE_COLORS[worst_cause(ds, k)]
         if int(ds["zero_dimension"][k]):
             along = points[of == k]
             axes.plot(*(in_unit(ds, n, along[:, i]) for i, n in enumerate(names)), color=color, lw=1.6)

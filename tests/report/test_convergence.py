@@ -10,7 +10,7 @@ from records import GRID, NO_NEIGHBORS, ORDERS, basis_record
 from rich.console import Console
 
 from jaxfeat.report.advice import recommend_basis
-from jaxfeat.report.convergence import LEGEND, plot_convergence, print_convergence
+from jaxfeat.report.convergence import BASIS_LEGEND, plot_convergence, print_convergence
 
 
 def printed(records, width=80):
@@ -35,7 +35,7 @@ def test_tables_mark_the_two_bases():
     assert len(rows) == len(GRID)
     assert rows["2", "4"][:2] == ["20", "*"] and rows["4", "4"][:2] == ["80", "+"]
     assert rows["2", "2"] == ["12", "400", "100", "<1e-13", "<1e-14", "<1e-14", "1.4e-14", "1.4e-15"]
-    assert LEGEND.split("Ambiguous")[0].count("fewest") == 2
+    assert BASIS_LEGEND.split("Ambiguous")[0].count("fewest") == 2
 
 
 CASES = {

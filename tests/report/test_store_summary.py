@@ -5,7 +5,7 @@ import pytest
 from records import ATOMIC_NUMBERS, STORE_CAUSES, many, record, summarize
 
 from jaxfeat.report.sensitivity import blindness, count_null, median, sensitivities, sensitivity
-from jaxfeat.report.store_summary import AMBIGUOUS, BINS_PER_DECADE, EXAMPLES, GROUPS
+from jaxfeat.report.store_summary import AMBIGUOUS, BINS_PER_DECADE, EXAMPLES_PER_GROUP, GROUPS
 
 
 def worst(record):
@@ -56,11 +56,11 @@ def test_examples_are_the_most_blind_of_each_kind(step):
         best = {}
         for r in sorted(own, key=blindness):
             best.setdefault((r["structure"], r["species"]), r)
-        expected = [(r["structure"], r["center"]) for r in list(best.values())[:EXAMPLES]]
+        expected = [(r["structure"], r["center"]) for r in list(best.values())[:EXAMPLES_PER_GROUP]]
         shown = [e for e in examples if e.group == group]
         assert [(e.structure, e.center) for e in shown] == expected
         for e in shown:
             r = records[e.row]
             assert (r["structure"], r["center"], r["n_neighbors"]) == (e.structure, e.center, e.n_neighbors)
             assert (e.equilibrated, e.raw) == (sensitivity(r, equilibrated=True), sensitivity(r, equilibrated=False))
-    assert len(examples) == 2 * EXAMPLES
+    assert len(examples) == 2 * EXAMPLES_PER_GROUP
