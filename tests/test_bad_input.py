@@ -61,8 +61,8 @@ FEATURIZERS = [
     ({"cutoff": "smooth"}, BasisError, "cutoff is 'smooth'; give a window such as jaxfeat.cutoffs.Smoothstep"),
     ({"cutoff": cutoffs.Smoothstep}, BasisError, "cutoff is <class .*Smoothstep'>; give a window"),
     ({"radial_scaling": 2.0}, BasisError, "radial_scaling is 2.0; give a jaxfeat.cutoffs.Willatt2018"),
-    ({"species": ()}, SpeciesError, "name each species that occurs once"),
-    ({"species": ("H", "H")}, SpeciesError, "name each species that occurs once"),
+    ({"species": ()}, SpeciesError, "name at least one species, and each only once"),
+    ({"species": ("H", "H")}, SpeciesError, "name at least one species, and each only once"),
     ({"species": ("H", "Xx")}, SpeciesError, "'Xx' is not a chemical element"),
 ]
 

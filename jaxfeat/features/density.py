@@ -94,7 +94,7 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
     ) -> None:
         numbers = atomic_numbers(species)
         if not len(numbers) or len(set(numbers.tolist())) != len(numbers):
-            raise SpeciesError(f"species is {tuple(species)!r}; name each species that occurs once.")
+            raise SpeciesError(f"species is {tuple(species)!r}; name at least one species, and each only once.")
         if radial not in RADIAL_BASES:
             raise BasisError(f"radial is {radial!r}; choose one of {', '.join(map(repr, RADIAL_BASES))}.")
         for name, count in (("n_max", n_max), ("l_max", l_max)):

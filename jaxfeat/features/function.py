@@ -76,8 +76,8 @@ def function(
 
     **Returns:** A featurizer.
 
-    **Raises:** `BasisError` if `group` or `nu` has no such value, or if `key` is no text or blank. `SpeciesError` if
-    `species` names no element.
+    **Raises:** `BasisError` if `group` is another, if `nu` is below 1, or if `key` is blank or no text.
+    `SpeciesError` if `species` names no element.
     """
     if group not in ("O3", "SO3"):
         raise BasisError(f"group is {group!r}; choose 'O3' or 'SO3'.")

@@ -58,14 +58,14 @@ def spec(f: AbstractFeaturizer | AbstractStructureMap) -> dict[str, Any]:
     of a class of jaxfeat, or `"module:Class"` for one of yours, which must keep each argument of its constructor in an
     attribute of that name. Lengths are in Å.
 
-    **Raises:** `BasisError` if such values cannot make the same featurizer, for example because it holds a function.
+    **Raises:** `BasisError` if no plain values make the same featurizer, for example because it holds a function.
     """
     values = _write(f, "")
     # The class of `f` is loaded, so nothing foreign is imported.
     if not eqx.tree_equal(f.prepared(), from_spec(values, trust=True).prepared()):
         raise BasisError(
-            f"this {type(f).__name__} is not what its constructor makes of {_list(values)}; it was changed since, "
-            "and no spec tells how."
+            f"this {type(f).__name__} was changed after its constructor made it of {_list(values)}, and no spec holds "
+            "the change; make a new one with the constructor."
         )
     return values
 
@@ -132,7 +132,7 @@ def find_module(kind: str, folders: Sequence[str] = ()) -> str:
 
     **Returns:** The path, or an empty text if there is no such module.
     """
-    # Where the modules inside a package are, only the package itself can tell.
+    # Only a package itself can tell where the modules inside it are.
     top = kind.partition(":")[0].partition(".")[0]
     try:
         found = importlib.util.find_spec(top) or importlib.machinery.PathFinder.find_spec(top, folders)

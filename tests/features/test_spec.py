@@ -133,7 +133,7 @@ def test_what_no_spec_can_tell_is_said():
         (Local((1,)), "Local cannot be imported"),
         (Forgetful(2), "Forgetful does not keep its argument 'largest'"),
         (Moments((1,), np.inf), "scale is inf, and a spec holds finite numbers"),
-        (changed, "this PowerSpectrum is not what its constructor makes of .*sigma.*; it was changed since"),
+        (changed, "this PowerSpectrum was changed after its constructor made it of .*sigma.*, and no spec"),
         (3, "int has no spec"),
     ]:
         with pytest.raises(BasisError, match=message):
