@@ -95,7 +95,7 @@ def _check_species(f: AbstractFeaturizer, frames: Frames) -> None:
         if unknown:
             raise SpeciesError(
                 f"{frames.name}: species {', '.join(unknown)} not among the featurizer's ({', '.join(known)}); add "
-                "them to its species, or leave such atoms out with --ignore."
+                "them to its species, or leave the atoms out with --ignore."
             )
 
 
@@ -125,7 +125,7 @@ def _read_spec(arguments: argparse.Namespace) -> AbstractFeaturizer | None:
     except FileNotFoundError:
         raise ReadError(f"{path}: there is no such file.") from None
     except ValueError as error:
-        # Errors of JSON and of the spec alike.
+        # Errors of JSON, and those of the spec.
         raise BasisError(f"{path}: {error}") from error
     if not isinstance(f, AbstractFeaturizer):
         raise BasisError(f"{path}: {type(f).__name__} describes structures, and this command looks at environments.")

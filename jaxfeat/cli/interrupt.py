@@ -13,7 +13,7 @@ from types import FrameType
 def interruptible() -> Iterator[Callable[[], None]]:
     """Yield a function that raises `KeyboardInterrupt` if Ctrl-C was pressed and its exception got lost.
 
-    Python drops exceptions in callbacks of its garbage collector, and JAX has such a callback.
+    Python drops exceptions in callbacks of its garbage collector, and JAX has one.
     """
     pressed = False
 

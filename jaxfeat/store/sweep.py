@@ -68,8 +68,8 @@ def sweep(
 ) -> Dataset:
     """Compute the singular spectra of a manifold, a batch or a stream of environments.
 
-    Environments are swept into a zarr store chunk by chunk, so memory does not grow with their number. If such a sweep
-    is stopped, the same call resumes it: finished chunks are kept, damaged ones are computed again, and a complete
+    Environments are swept into a zarr store chunk by chunk, so memory does not grow with their number. If a sweep into a
+    store is stopped, the same call resumes it: finished chunks are kept, damaged ones are computed again, and a complete
     store is opened at once.
 
     **Arguments:**
