@@ -68,9 +68,9 @@ def sweep(
 ) -> Dataset:
     """Compute the singular spectra of a manifold, a batch or a stream of environments.
 
-    Environments are swept into a zarr store chunk by chunk, so memory does not grow with their number. If a sweep into a
-    store is stopped, the same call resumes it: finished chunks are kept, damaged ones are computed again, and a complete
-    store is opened at once.
+    Environments are swept into a zarr store chunk by chunk, so memory does not grow with their number. If a sweep into
+    a store is stopped, the same call resumes it: finished chunks are kept, damaged ones are computed again, and a
+    complete store is opened at once.
 
     **Arguments:**
 
