@@ -1,18 +1,17 @@
-"""Inversion: from features back to an environment that has them, by Levenberg and Marquardt's method.
+"""Inversion: from features back to an environment that has them.
 
-What local invertibility comes to in practice: features known to a relative ε give positions to ε |F| / σ_min, until
-σ_min is so small that the features are quadratic. At a distance t from where it vanishes to first order, σ_min = κ t,
-one component of the features is κ t² / 2, a fold, and an error ε |F| of it moves the solution by
+Features with a relative error ε give positions with an error ε |F| / σ_min, as long as the features are linear. Near a
+fold, at a distance t from the point where σ_min = κ t vanishes, one component of the features is κ t² / 2. An error
+ε |F| of that component moves the solution by
 
-    sqrt(t² + 2 ε |F| / κ) - t:
+    sqrt(t² + 2 ε |F| / κ) - t,
 
-by ε |F| / σ_min as long as σ_min² >> 2 κ ε |F|, and by sqrt(2 ε |F| / κ) on the fold. An error of the other sign leaves
-no solution where t² < 2 ε |F| / κ. At -t, features differ by terms of order t³ at most: by nothing in a family of
-degenerate pairs, where that is another solution, and by too little to be seen next to any fold.
+which is ε |F| / σ_min if σ_min² >> 2 κ ε |F|, and sqrt(2 ε |F| / κ) on the fold. With an error of the other sign there
+is no solution if t² < 2 ε |F| / κ. At -t the features differ by terms of order t³ at most. In a family of degenerate
+pairs they do not differ, and -t is another solution; next to any fold the difference is too small to be seen.
 
-The solver is that of `jaxfeat.singular.land`, with no v to solve for. Rotations are free, and what the features do not
-see is best left alone, so steps must be of minimum norm here too; and they must be reduced by QR: of normal equations,
-nothing is left in the weakest direction once (σ_min/σ_max)² has met rounding.
+The solver is `jaxfeat.singular.gauss_newton`, because inversion needs the same two properties: rotations, and other
+directions that the features do not see, must stay as they are, and the weakest visible direction must keep its digits.
 """
 
 from __future__ import annotations
@@ -37,31 +36,33 @@ from jaxfeat.singular.search_space import Free, faults
 from jaxfeat.spectrum.jacobian import jacobian_and_norms
 
 INVERSE_MESSAGES = {
-    "recovered": "the environment has the features asked for, to the tolerance.",
-    "stationary": "no small step brings the features nearer to those asked for: a local minimum; start elsewhere.",
+    "recovered": "the environment has the given features, to the tolerance.",
+    "stationary": "no small step brings the features nearer to the given ones: a local minimum; start elsewhere.",
     "max-iterations": "iterations ran out on the way; allow more of them.",
-    "non-finite": "the start, or the features asked for, are not finite; mend them.",
+    "non-finite": "the start or the given features hold NaN or infinity; correct them.",
     "coincident": "two atoms of the start are at the same point; remove one of them.",
-    "empty": "the start has no neighbors, hence nothing to displace.",
+    "empty": "the start has no neighbors, so nothing can move; give an environment with neighbors.",
 }
-"""What each status of a start means."""
+"""Meaning of each `Inverse.status`."""
 
 
 LEVEL = 1e-5
-"""A slope of |F - F*| below this, relative to the steepest there could be, is that of a minimum."""
+"""Slope of |F - F*|, relative to the steepest possible one, below which a point is a minimum."""
 
 
 @dataclass(frozen=True, eq=False)
 class Inverse:
-    """Environments with given features, start by start. Arrays have one entry for each of b starts, in their order.
+    """Environments with given features, one entry for each of b starts, in their order.
 
     **Attributes:**
 
-    - `status`: `(b,)`, one of `INVERSE_MESSAGES`; `recovered`: `(b,)`, whether it is "recovered".
-    - `environments`: a batch, where each start ended; bad starts stay where they are. `positions`: theirs,
-      `(b, n, 3)`, Å.
-    - `residual`: `(b,)`, |F - F*| / |F*| there; NaN for bad starts.
-    - `iterations`: `(b,)`, steps tried.
+    - `f`: The featurizer.
+    - `environments`: A batch of b environments where the starts ended. Bad starts stay where they are. `positions` (Å)
+        has shape `(b, n, 3)`.
+    - `residual`: |F - F*| / |F*| at the end, of shape `(b,)`; NaN for bad starts.
+    - `iterations`: Steps tried, of shape `(b,)`.
+    - `status`: One of the keys of `jaxfeat.inverse.invert.INVERSE_MESSAGES`, of shape `(b,)`. `recovered` is True where
+        it is "recovered".
     """
 
     f: AbstractFeaturizer
@@ -82,25 +83,30 @@ class Inverse:
         return self.status == "recovered"
 
     def distance(self, truth: Environment) -> np.ndarray:
-        """How far from the `truth`, one environment or a batch of b, each start ended: `(b,)`, Å.
+        """Compute how far from the true environments the starts ended.
 
-        The length of the displacement of all atoms together (the root of the sum of their squares, as |δx| in
-        |δF| = σ |δx| has it) between the two, laid upon each other by `jaxfeat.manifolds.aligned`: up to rotation and
-        permutation of like neighbors, and up to inversion for features of O(3). NaN for bad starts.
+        The two are aligned by `jaxfeat.manifolds.aligned`: up to rotation and permutation of like neighbors, and up to
+        inversion for features of O(3).
 
-        **Raises:** `GeometryError` for a truth of other atoms, or of another number of environments.
+        **Arguments:**
+
+        - `truth`: One environment, or a batch of b.
+
+        **Returns:** Norms of the displacements of all atoms together (Å), of shape `(b,)`; NaN for bad starts.
+
+        **Raises:** `GeometryError` if `truth` has other atoms, or is a batch of another length.
         """
         if truth.batch_shape not in ((), (len(self),)):
-            raise GeometryError(f"truth has batch shape {truth.batch_shape}; give one environment, or {len(self)}.")
+            raise GeometryError(f"truth has batch shape {truth.batch_shape}; give one, or {len(self)}.")
         truth = jax.tree.map(np.asarray, truth)
-        pairs = zip(self.environments, truth if truth.batch_shape else [truth] * len(self), strict=True)
+        ends = zip(self.environments, truth if truth.batch_shape else [truth] * len(self), strict=True)
         known = ~np.isnan(self.residual)
-        return np.asarray([self._apart(*pair) if sound else np.nan for pair, sound in zip(pairs, known, strict=True)])
+        return np.asarray([self._apart(*end) if sound else np.nan for end, sound in zip(ends, known, strict=True)])
 
     def _apart(self, env: Environment, truth: Environment) -> float:
         images = [env, env.with_positions(-env.positions)] if self.f.group == "O3" else [env]
         mask = np.asarray(truth.mask)
-        # From the truth to what was found: padding of either is then out of the way.
+        # Measured on the atoms of the truth, so that padding does not count.
         return min(
             float(np.linalg.norm((np.asarray(aligned(image, truth).positions) - truth.positions)[mask]))
             for image in images
@@ -108,7 +114,8 @@ class Inverse:
 
     def __repr__(self) -> str:
         names, counts = np.unique(self.status, return_counts=True)
-        return f"Inverse({', '.join(f'{count} {name}' for name, count in zip(names, counts, strict=True))})"
+        listed = ", ".join(f"{count} {name}" for name, count in zip(names, counts, strict=True))
+        return f"Inverse({len(self)} starts: {listed})"
 
 
 def invert(
@@ -119,28 +126,35 @@ def invert(
     tolerance: float = 1e-12,
     max_iterations: int = 100,
 ) -> Inverse:
-    """Go from each start to an environment nearby with given features: a minimum of |F(x) - F*|.
+    """Find environments with given features, each at a minimum of |F(x) - F*| near its start.
 
     **Arguments:**
 
-    - `f`: a featurizer, differentiable.
-    - `features`: F*, `(b, n_features)`, float64, one row for each start.
-    - `starts`: a batch of b environments, float64, with the neighbors that are looked for; where they are is the guess.
-    - `tolerance`: the relative residual |F - F*| / |F*| of what counts as recovered. For features with errors, their
-      relative size: the minimum is gone down to in any case.
-    - `max_iterations`: steps of each start.
+    - `f`: A featurizer that can be differentiated.
+    - `features`: The given features F*, of shape `(b, n_features)`, float64, one row for each start.
+    - `starts`: A batch of b environments with one leading axis, float64. Their elements are those of the result, and
+        their positions the initial guess.
+    - `tolerance`: The largest relative residual |F - F*| / |F*| that counts as recovered. For features with errors give
+        their relative size; the search goes down to the minimum in any case.
+    - `max_iterations`: The largest number of steps of each start.
 
-    **Returns:** `Inverse`, with a status for each start. Bad starts get a status and touch no other.
+    **Returns:**
 
-    **Raises:** `SpeciesError`, as the featurizer does; `PrecisionError` for what is not float64; `GeometryError` for
-    what is no batch of starts; `BasisError` for features of another shape.
+    `Inverse`, with a status for each start. A bad start gets a status and affects no other start.
+
+    **Raises:**
+
+    - `SpeciesError` if `starts` holds an element that `f` does not know.
+    - `PrecisionError` if positions or features are not float64.
+    - `GeometryError` if `starts` is no batch of environments.
+    - `BasisError` if `features` has another shape than `f` and `starts` give.
     """
     points, given = Free().read(starts)
     features = np.asarray(features)
     for name, array in (("positions", given.positions), ("features", features)):
         if array.dtype != np.float64:
             raise PrecisionError(
-                f"{name} are {array.dtype}, and σ_min takes digits of what is recovered; enable jax_enable_x64 and "
+                f"{name} are {array.dtype}, but inversion needs the digits of float64; enable jax_enable_x64 and "
                 "give them in float64."
             )
     check_compatible(f, given)
@@ -154,12 +168,12 @@ def invert(
     sound = status == ""
     positions, residual, iterations = host.positions.copy(), np.full(b, np.nan), np.zeros(b, int)
     if sound.any():
-        # Bad starts stay in their lanes: XLA does not promise that a lane's rounding errors are the same in another.
+        # Bad starts keep their lanes, and lanes are not refilled: rounding errors may differ from lane to lane.
         limit = np.asarray(max_iterations)
         end = map_lanes(lambda *lane: _solved(f, limit, *lane), features, host, lanes=n_lanes_for(b))
         positions[sound] = end.unknowns.reshape(positions.shape)[sound]
         residual[sound], iterations[sound] = end.residual[sound], end.iterations[sound]
-        # Into a minimum with a residual the last steps are slow; iterations may run out where nothing is to be gained.
+        # The last steps into a minimum with a residual are slow, and iterations may run out there.
         under_way = (end.code == RUNNING) & (_slope(end.triangle) > LEVEL)
         ended = np.where(under_way, "max-iterations", "stationary")
         status[sound] = np.where(end.residual <= tolerance, "recovered", ended)[sound]
@@ -167,7 +181,7 @@ def invert(
 
 
 def _slope(triangles: np.ndarray) -> np.ndarray:
-    """|Jᵀ r| / (|J| |r|), `(b,)`, from R of [J | r]: how steeply |F - F*| falls, relative to the steepest fall."""
+    """Compute |Jᵀ r| / (|J| |r|), `(b,)`, from R of [J | r]: the relative slope of |F - F*|."""
     jacobian, residual = triangles[..., :-1], triangles[..., -1]
     gradient = np.linalg.norm(np.einsum("brk,br->bk", jacobian, residual), axis=1)
     steepest = np.linalg.norm(jacobian, axis=(1, 2)) * np.linalg.norm(residual, axis=1)

@@ -16,7 +16,7 @@ from jaxfeat.errors import GeometryError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.linalg.subspaces import robust_svd
-from jaxfeat.singular.continuation import ACROSS, EASY, SMALLEST, STRAIGHT, Origin, checked, follow
+from jaxfeat.singular.continuation import ACROSS, EASY, SMALLEST, STRAIGHT, Origin, check_start, follow
 from jaxfeat.singular.gauss_newton import RUNNING, Iterate, Linearization, begin, proceed
 from jaxfeat.spectrum.jacobian import jacobian_and_norms
 from jaxfeat.spectrum.reduce import keep_all_rows
@@ -126,7 +126,7 @@ def trace_quasi_constant(
     `GeometryError` for what is no one sound environment, one without a displacement that is not rigid, and for a
     length that is not positive.
     """
-    env = checked(f, start, length)
+    env = check_start(f, start, length)
     f = f.prepared()
     if sign not in (1, -1):
         raise GeometryError(f"sign is {sign!r}; give 1 or -1, which way to go.")

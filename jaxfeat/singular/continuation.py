@@ -1,4 +1,4 @@
-"""What paths of environments have in common: sound starts, steps, and how one knows that a path is back."""
+"""Paths of environments: checks of the start, the length of steps, and the return to the origin."""
 
 from __future__ import annotations
 
@@ -15,47 +15,44 @@ from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.positions import check_positions
 
 STRAIGHT, EASY = 0.97, 0.995
-"""Cosine of the angle by which a path may turn in one step (14°), and by which it hardly does (6°)."""
+"""Cosines of the largest angle that a path may turn by in one step (14°), and of an easy one (6°)."""
 
 GROWTH = 1.5
-"""Of the next step, after one that was easy. One that was not taken is halved."""
+"""Factor of the step after an easy one. A step that leads to no point is halved."""
 
 ACROSS = 0.5
-"""Of a step: a correction that is longer has gone elsewhere."""
+"""Length of a correction, relative to the step, from which on it has left the path."""
 
 CLOSING = 6
-"""Attempts at a step that ends at the origin."""
+"""Newton steps for the length of the last step, which ends at the origin."""
 
 SMALLEST = 1e-5
-"""Å: a path that asks for smaller steps is at its end."""
+"""Smallest step (Å). A path that needs smaller ones ends."""
 
 
-def checked(f: AbstractFeaturizer, start: Environment, length: float) -> Environment:
-    """The start of a path, without padding, as NumPy arrays.
-
-    **Raises:** `GeometryError`, `PrecisionError` and `SpeciesError` for what is no sound start, or no length.
-    """
+def check_start(f: AbstractFeaturizer, start: Environment, length: float) -> Environment:
+    """Check the start and the length of a path, and remove padding."""
     if not (length > 0 and np.isfinite(length)):
-        raise GeometryError(f"length is {length:g}; give a positive length of the path (Å).")
+        raise GeometryError(f"length is {length:g}; give the positive length of the path (Å).")
     if not isinstance(start, Environment) or start.batch_shape != ():
-        raise GeometryError("start must be one environment; index a batch, and env[0] is its first.")
+        raise GeometryError("start must be one environment; for a batch, give one of its items, such as env[0].")
     if start.positions.dtype != np.float64:
         raise PrecisionError(
-            f"positions are {start.positions.dtype}, and paths are a matter of the last digits; "
+            f"positions are {start.positions.dtype}, but a path needs the digits of float64; "
             "enable jax_enable_x64 and give them in float64."
         )
     check_compatible(f, start)
     start = start.trimmed()
     there = np.asarray(start.mask)
     if not there.any():
-        raise GeometryError("the start has no neighbors, hence nothing to displace.")
+        raise GeometryError("the start has no neighbors, so nothing can move; give an environment with neighbors.")
     check_positions(np.asarray(start.positions)[there], "neighbor", center=True)
     return start
 
 
 class Origin(NamedTuple):
-    """Where a path began, up to what features of this group cannot tell: rotations and permutations of like atoms, and
-    inversion unless they keep pseudoscalars."""
+    """Beginning of a path, up to rotations and permutations of like atoms, and up to inversion if the features ignore
+    it."""
 
     positions: np.ndarray
     kinds: np.ndarray
@@ -67,7 +64,7 @@ class Origin(NamedTuple):
         return Origin(positions, kinds, (1.0, -1.0) if f.group == "O3" else (1.0,))
 
     def near(self, positions: np.ndarray, reach: float) -> np.ndarray | None:
-        """The origin as it looks from `(n, 3)` positions, if each of its atoms is within reach (Å) of one of these."""
+        """Align the origin to positions `(n, 3)`. `None` unless each atom comes within `reach` (Å) of its own."""
         there = self.kinds > 0
         kinds = self.kinds[there]
         found = congruent_image(self.positions[there], positions[there], kinds, kinds, reach, self.signs)
@@ -78,8 +75,8 @@ class Origin(NamedTuple):
         return whole
 
 
-class Way(NamedTuple):
-    """Points of a path, the length of the way to each of them (Å), and how it ended: with "length", "closed", or a
+class Path(NamedTuple):
+    """Points of a path, the length of the path up to each of them (Å), and how it ended: "length", "closed", or the
     reason why no step led on."""
 
     points: list[Any]
@@ -89,12 +86,12 @@ class Way(NamedTuple):
 
 def follow(
     advance: Callable[[Any, float], Any], first: Any, origin: Origin, length: float, largest: float, returned: float
-) -> Way:
-    """Go on from a first point until the length is reached or the path is back to within `returned` of its origin (Å).
+) -> Path:
+    """Continue from a first point until the length is reached or the path is within `returned` (Å) of its origin.
 
-    Points have `positions` and a `tangent`, `(n, 3)`, and say whether they were `easy` to reach. `advance` takes a
-    point and a step (Å) to the next point, or to the reason why there is none within reach: then the step is halved,
-    and that is how the path ends if the step was the smallest.
+    Points have `positions` and a `tangent`, `(n, 3)`, and an attribute `easy`. `advance` takes a point and a step (Å),
+    and returns the next point or the reason why there is none. The step is then halved, and the smallest step ends the
+    path.
     """
     points, path, h, away = [first], [0.0], largest, False
     while length - path[-1] > SMALLEST:
@@ -103,23 +100,22 @@ def follow(
         after = advance(here, h)
         if isinstance(after, str):
             if h <= SMALLEST:
-                return Way(points, np.asarray(path), after)
+                return Path(points, np.asarray(path), after)
             h = max(h / 2, SMALLEST)
             continue
         last = _at_origin(advance, here, h, origin, returned) if away else None
         points.append(after if last is None else last)
         path.append(path[-1] + float(np.linalg.norm(points[-1].positions - here.positions)))
         if last is not None:
-            return Way(points, np.asarray(path), "closed")
+            return Path(points, np.asarray(path), "closed")
         away = away or origin.near(after.positions, 2 * h) is None
         h *= GROWTH if after.easy else 1
-    return Way(points, np.asarray(path), "length")
+    return Path(points, np.asarray(path), "length")
 
 
 def _at_origin(advance: Callable[[Any, float], Any], here: Any, h: float, origin: Origin, returned: float) -> Any:
-    """The next point if some step, of at most h, leads to the origin; otherwise `None`."""
+    """Find the step of at most h that leads to the origin, and return its point; `None` if there is none."""
     found, step, after = origin.near(here.positions, 2 * h), 0.0, here
-    # Newton's method for the length of the step.
     for _ in range(CLOSING):
         if found is None:
             return None

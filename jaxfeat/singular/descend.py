@@ -1,8 +1,8 @@
 """Descent on the logarithm of the smallest singular value, for starts that the solver cannot land from.
 
-The smallest right singular vector v is found anew at every step and then held fixed: ½ |J(x) v|² has the gradient of
-½ σ_min², and J(x) v is one jvp, so that one sweep of reverse mode over forward mode gives it (theory, section 4). No
-singular value decomposition is differentiated.
+Each step computes the smallest right singular vector v and then holds it fixed. The gradient of ½ |J(x) v|² is that of
+½ σ_min², and one pass of reverse mode over the tangent J(x) v computes it (theory, section 4). No singular value
+decomposition is differentiated.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from jaxfeat.spectrum.jacobian import item_jacobian
 
 STEPS = 100
 RATE = 0.02
-"""Å, or units of a parameter: about the length of an Adam step."""
+"""Learning rate of Adam: about the length of a step (Å, or units of a parameter)."""
 
 
 @cache
 def default_optimizer() -> optax.GradientTransformation:
-    """Adam, at a rate that falls to nothing. One object, so that all searches share its compiled program."""
+    """Make Adam with a rate that decays to zero. It is made once, so that all searches share its compiled program."""
     return optax.adam(optax.cosine_decay_schedule(RATE, STEPS))
 
 
@@ -36,8 +36,11 @@ def descend(
     optimizer: optax.GradientTransformation,
     steps: int = STEPS,
 ) -> tuple[Float[Array, " k"], Float[Array, ""]]:
-    """The lowest point of a descent from θ, and log σ_min there: of J in the problem's metric, or relative to its
-    reference. Works under jit and vmap: one compiled program for all starts."""
+    """Descend from θ, and return the lowest point and its log σ_min.
+
+    σ_min is that of J in the metric of the equations, relative to their reference if there is one. Works under `jit`
+    and `vmap`.
+    """
 
     def step(carry: tuple, _: None) -> tuple[tuple, None]:
         point, state, best, lowest = carry
@@ -48,7 +51,7 @@ def descend(
         best, lowest = jnp.where(better, point, best), jnp.where(better, value, lowest)
         update, state = optimizer.update(gradient, state, point)
         moved = point + update
-        # A gradient that is not finite leaves the point where it is.
+        # If the gradient is not finite, the point stays.
         return (jnp.where(jnp.isfinite(moved), moved, point), state, best, lowest), None
 
     first = (point, optimizer.init(point), point, jnp.asarray(jnp.inf, point.dtype))

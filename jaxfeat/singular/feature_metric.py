@@ -1,11 +1,11 @@
-"""In which metric of feature space a residual is made small.
+"""Metric of feature space in which the residual of a search is measured.
 
-Whether J(x) v vanishes does not depend on it; the number of iterations does. Radial functions overlap, high angular
-momenta are weak, and the raw features of a power spectrum give problems so stiff that a quarter of them is not solved
-in 160 iterations. Whitened over the starts and their surroundings, nearly all are solved in a dozen.
+The metric does not change where J(x) v vanishes, but it changes the number of iterations. Radial functions overlap and
+high angular momenta are weak, so that with the raw features of a power spectrum a quarter of the problems are not
+solved in 160 iterations. With features whitened over the starts and their surroundings, nearly all are solved in 12.
 
-Many features are mixed into few rows at random: J has 3n columns, and by transversality a generic linear map into
-several times as many dimensions loses no direction. What is landed on is certified with all the features in any case.
+Many features are mixed into few rows at random. J has 3n columns, and by transversality a generic linear map into
+several times as many dimensions loses no direction. Ends of landings are certified with all features.
 """
 
 from __future__ import annotations
@@ -18,17 +18,16 @@ from jaxtyping import Float
 from jaxfeat.linalg.subspaces import robust_svd
 
 WHITENING = 1e-3
-"""Features that vary less than this, relative to those that vary the most, are amplified no further: their rounding
-errors would be."""
+"""Features that vary less than this, relative to the most variable ones, are not amplified further, because their
+rounding errors would be too."""
 
 ROWS_PER_COLUMN = 5
 
 
 class FeatureMetric(NamedTuple):
-    """Linear maps `(rows, n_features)` of features: to take the way in, and to finish with.
+    """Linear maps of features, `(rows, n_features)`: `whitened` to get near a solution, `plain` to finish.
 
-    Where the whitened rows vanish to their rounding errors, which are amplified, the plain ones vanish but for fewer
-    digits: a step or two with these gains them.
+    Whitening amplifies rounding errors. A step or two with the plain rows gains the lost digits.
     """
 
     whitened: Float[np.ndarray, "r d"]
@@ -36,10 +35,7 @@ class FeatureMetric(NamedTuple):
 
 
 def feature_metric(jacobians: np.ndarray, rng: np.random.Generator) -> FeatureMetric:
-    """The metric from an ensemble of Jacobians `(b, n_features, columns)`. On the host.
-
-    Rows are scaled so that a unit displacement moves them by about 1.
-    """
+    """Make the metric from an ensemble of Jacobians `(b, n_features, columns)`. Runs on the host."""
     b, d, columns = jacobians.shape
     slopes = np.moveaxis(jacobians, 1, 0).reshape(d, b * columns)
     left, values, _ = robust_svd(slopes)
@@ -53,6 +49,6 @@ def _mixed(rows: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _scaled(rows: np.ndarray, slopes: np.ndarray, count: int) -> np.ndarray:
-    """Rows such that displacements of length 1 move them by 1 in the mean square."""
+    """Scale rows so that displacements of length 1 move them by 1 in the mean square."""
     norm = np.linalg.norm(rows @ slopes)
     return rows * (np.sqrt(count) / norm if norm > 0 else 1.0)

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from functools import partial
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxfeat.geometry.environment import Environment
@@ -26,6 +25,12 @@ from jaxfeat.singular.singular_equations import SingularEquations
 
 MAX_ITERATIONS = 8
 """Steps in each metric."""
+
+SHORTEST = 1e-10
+"""Largest entry of the last step (Å, or units of θ)."""
+
+MOST_LANES = 8
+"""Few points need several directions; more lanes would mostly carry repeated items."""
 
 PADDED_TO = 4
 """Directions are padded with zeros to a multiple of this, so that most numbers of directions share one program."""
@@ -39,7 +44,9 @@ def land_jointly(
     unknowns = np.concatenate([points, directions.reshape(b, -1), np.zeros((b, -q % PADDED_TO * p))], 1)
     for equations in metrics:
         advance = partial(_advanced, equations, starts, k, q, lanes)
-        unknowns = np.asarray(solve_all(advance, begin_all(unknowns), MAX_ITERATIONS, lanes=lanes).unknowns)
+        state = begin_all(unknowns)
+        solve_all(advance, state, MAX_ITERATIONS, lanes=min(lanes, MOST_LANES), steps_per_round=1, stagnation=np.inf)
+        unknowns = state.unknowns
     return unknowns[:, :k], unknowns[:, k : k + q * p].reshape(b, q, p)
 
 
@@ -53,14 +60,15 @@ def _advanced(
     rows: np.ndarray,
     steps: np.ndarray,
 ) -> Iterate:
-    for _ in range(int(steps)):
-        step = _propose(iterates)
-        iterates = _judge(iterates, step, _stacked(equations, np.asarray(step.unknowns), k, q, starts[rows], lanes))
-    return iterates
+    """Take one step. Items that are repeated to fill the lanes are evaluated once."""
+    step = _propose(iterates)
+    m = len(np.unique(rows))
+    there = _stacked(equations, np.asarray(step.unknowns)[:m], k, q, starts[rows[:m]], lanes)
+    return _judge(iterates, step, jax.tree.map(lambda leaf: leaf[np.arange(len(rows)) % m], there))
 
 
 _propose = jax.jit(jax.vmap(propose))
-_judge = jax.jit(jax.vmap(judge))
+_judge = jax.jit(jax.vmap(partial(judge, shortest=SHORTEST)))
 
 
 def _stacked(
@@ -87,4 +95,4 @@ def _stacked(
         value[:, row] = (unknowns[:, columns[i]] * unknowns[:, columns[j]]).sum(1)
         slopes[:, columns[i], row] = unknowns[:, columns[j]]
         slopes[:, columns[j], row] = unknowns[:, columns[i]]
-    return Linearization(jnp.asarray(value), jnp.asarray(slopes), jnp.zeros(b))
+    return Linearization(value, slopes, np.zeros(b))  # type: ignore[arg-type]

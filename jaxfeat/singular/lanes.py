@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from jaxfeat.linalg.threads import one_blas_thread
-from jaxfeat.singular.gauss_newton import RUNNING, STATIONARY, Iterate, begin
+from jaxfeat.singular.gauss_newton import RUNNING, STATIONARY, Iterate
 
 MOST_LANES = 32
 
@@ -42,20 +42,33 @@ def map_lanes(call: Callable[..., Any], *trees: Any, lanes: int) -> Any:
 
 
 def begin_all(unknowns: np.ndarray, aux: Any = ()) -> Any:
-    """Make an unevaluated `Iterate` of unknowns `(b, n)`, of NumPy arrays."""
-    return jax.tree.map(np.array, _begin(unknowns, aux))
-
-
-_begin = jax.jit(jax.vmap(begin))
+    """Make an unevaluated `Iterate` of unknowns `(b, n)`, of NumPy arrays. `aux` has the same leading axis."""
+    b, n = unknowns.shape
+    fields: dict[str, Any] = {
+        "unknowns": unknowns.copy(),
+        "residual": np.full(b, np.inf, unknowns.dtype),
+        "triangle": np.zeros((b, n + 1, n + 1), unknowns.dtype),
+        "damping": np.ones(b, unknowns.dtype),
+        "iterations": np.full(b, -1),
+        "code": np.full(b, RUNNING),
+    }
+    return Iterate(**fields, aux=aux)
 
 
 def solve_all(
-    advance: Callable[[Iterate, np.ndarray, np.ndarray], Any], state: Any, max_iterations: int, *, lanes: int
+    advance: Callable[[Iterate, np.ndarray, np.ndarray], Any],
+    state: Any,
+    max_iterations: int,
+    *,
+    lanes: int,
+    steps_per_round: int = STEPS_PER_ROUND,
+    stagnation: float = STAGNATION,
 ) -> Any:
     """Iterate all items of a batch, in place, until each has finished or has taken `max_iterations` steps.
 
     `advance` takes the iterates of `lanes` items, their indices, and a number of steps, and returns the iterates after
-    these steps. With `max_iterations=0` items are only evaluated where they are.
+    these steps. If there are fewer items, they are repeated in order. With `max_iterations=0` items are only evaluated
+    where they are.
     """
     with one_blas_thread():
         while True:
@@ -63,10 +76,10 @@ def solve_all(
             if not len(active):
                 return state
             rows = np.resize(active, lanes)
-            steps = np.asarray(min(STEPS_PER_ROUND, max_iterations - int(state.iterations[active].min())))
+            steps = np.asarray(min(steps_per_round, max_iterations - int(state.iterations[active].min())))
             after = advance(jax.tree.map(lambda leaf, rows=rows: leaf[rows], state), rows, steps)
             before = state.residual[active]
             for leaf, new in zip(jax.tree.leaves(state), jax.tree.leaves(after), strict=True):
                 leaf[active] = np.asarray(new)[: len(active)]
-            crawling = active[state.residual[active] > STAGNATION * before]
+            crawling = active[state.residual[active] > stagnation * before]
             state.code[crawling] = np.where(state.code[crawling] == RUNNING, STATIONARY, state.code[crawling])

@@ -1,10 +1,10 @@
-"""Random smooth invariants of a given order: a featurizer without a basis, to tell symmetry from blindness.
+"""Random smooth invariants of a given order: complete features without a basis, which tell symmetry from blindness.
 
-For each ordered tuple t of neighbors, repeats included, take the generators g_t of its invariants (theory, section 2:
-dot products and, for SO(3), triple products), and add up sin(w·g_t + phase) over the tuples for random w and phases
-that depend on the species: Fourier components of the distribution of g_t, which is all that features of this order can
-know. Any generic set of more than twice as many of them as there are coordinates sees, at every x, each displacement
-that the distribution sees.
+Each ordered tuple t of neighbors, with repeats, has generators g_t of its invariants: dot products and, for SO(3),
+triple products (theory, section 2). An invariant is the sum of sin(w·g_t + phase) over the tuples, with a random w and
+a phase that depends on the species. The sums are Fourier components of the distribution of g_t, and features of this
+order know nothing but that distribution. A generic set of more than twice as many sums as there are coordinates sees,
+at every x, each displacement that the distribution sees.
 """
 
 from __future__ import annotations
@@ -20,13 +20,15 @@ from jaxfeat.errors import BasisError
 from jaxfeat.geometry.environment import Environment
 
 PER_COORDINATE = 4
+"""Number of invariants for each coordinate."""
+
 MAX_TUPLES = 20_000
 
 
 class RandomInvariants(eqx.Module):
-    """Environment -> `(n_components,)`, invariant under permutations of like neighbors and under rotations.
+    """Map of an environment to `(k,)`, invariant under rotations and permutations of like neighbors.
 
-    Made by `random_invariants`. Lengths are in units of `length` (Å).
+    `random_invariants` makes it. Lengths are in units of `length` (Å).
     """
 
     frequencies: Float[Array, "g k"]
@@ -46,7 +48,7 @@ class RandomInvariants(eqx.Module):
             slots = np.asarray(list(combinations(range(order), 3)))
             a, b, c = (x[tuples[:, slots[:, i]]] for i in range(3))
             values.append(jnp.sum(jnp.cross(a, b) * c, -1))
-        # Atomic numbers times random phases, slot by slot, tell every list of species from every other.
+        # Atomic numbers times random phases, one for each slot, distinguish all lists of species.
         numbers = env.species.astype(x.dtype)[tuples]
         angles = jnp.concatenate(values, -1) @ self.frequencies + numbers @ self.species_phases + self.phases[None]
         there = env.mask[tuples].all(-1)
@@ -54,14 +56,14 @@ class RandomInvariants(eqx.Module):
 
 
 def random_invariants(n: int, order: int, group: str, length: float, rng: np.random.Generator) -> RandomInvariants:
-    """Random invariants of `order` of n neighbors.
+    """Draw invariants of tuples of `order` of n neighbors.
 
-    **Raises:** `BasisError` where there are too many tuples.
+    **Raises:** `BasisError` if there are more than `MAX_TUPLES` tuples.
     """
     if n**order > MAX_TUPLES:
         raise BasisError(
-            f'exclude="symmetric" compares with order {order}, which for {n} neighbors makes {n**order} tuples of at '
-            f"most {MAX_TUPLES}; search without it, or with fewer neighbors."
+            f'exclude="symmetric" compares with order {order}, which for {n} neighbors has {n**order} tuples, but '
+            f"at most {MAX_TUPLES} are possible; search without it, or with fewer neighbors."
         )
     pseudoscalars = group == "SO3"
     n_generators = order * (order + 1) // 2 + (len(list(combinations(range(order), 3))) if pseudoscalars else 0)

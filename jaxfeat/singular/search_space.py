@@ -1,7 +1,7 @@
-"""Where a search may go: coordinates θ, the environment at each, and what is allowed.
+"""Search spaces: coordinates θ, the environment at each θ, and constraints.
 
-A search moves θ. Directions that features do not see are displacements of all neighbors all the same: a search space
-says where to look for singular points, not what singular means.
+A search moves θ. Null directions are still displacements of all neighbors: the search space says where to look for
+singular points, and does not change which points are singular.
 """
 
 from __future__ import annotations
@@ -20,47 +20,47 @@ from jaxfeat.geometry.positions import COINCIDENCE_DISTANCE
 from jaxfeat.manifolds.manifold import AbstractManifold
 
 SMALLEST_DISTANCE = 0.5
-"""Å, between two neighbors, unless another is asked for. Features are blind where atoms meet, which is no discovery."""
+"""Default for the smallest distance of two neighbors (Å). Features are trivially blind where atoms meet."""
 
 
 class AbstractSearchSpace(eqx.Module):
     """Coordinates θ `(k,)` of environments, with constraints.
 
-    `environment` is smooth in θ and takes the environment of the start besides, which says what does not move; `slack`
-    lists what must not be negative, in Å or the units of θ.
+    `environment` is smooth in θ. It also takes the environment of the start, which holds what does not move.
     """
 
     @abstractmethod
     def read(self, starts: Any) -> tuple[np.ndarray, Environment]:
-        """What a user gives as starts, as θ `(b, k)` and a batch of environments. On the host.
+        """Read the starts of a user as θ `(b, k)` and a batch of environments. Runs on the host.
 
-        **Raises:** `GeometryError` for what is no batch of starts of this space.
+        **Raises:** `GeometryError` if `starts` is no batch of starts of this space.
         """
 
     @abstractmethod
     def environment(self, point: Float[Array, " k"], start: Environment) -> Environment:
-        """The environment at θ."""
+        """Make the environment at θ."""
 
     @abstractmethod
     def slack(self, point: Float[Array, " k"], env: Environment) -> Float[Array, " c"]:
-        """Not negative where θ is allowed."""
+        """Compute values (Å or units of θ) that are not negative where θ is allowed."""
 
     @abstractmethod
     def scale(self, start: Environment) -> Float[Array, " k"]:
-        """How far to go, in each coordinate, for another try nearby: 0.2 Å or as much of a parameter's interval."""
+        """Give the length of a random move of each coordinate for a restart nearby."""
 
 
 class Free(AbstractSearchSpace):
-    """All positions of the neighbors, as far as constraints allow.
+    """Search space of all positions of the neighbors, within bounds. The center is fixed.
 
     **Arguments:**
 
-    - `radii`: the smallest and the largest distance from the center, Å. By default from 0.75 times the smallest of the
-      starts' to 1.25 times the largest.
-    - `min_distance`: between two neighbors, Å.
-    - `fixed`: `(n,)` neighbors or `(n, 3)` coordinates that stay where they start; none by default.
+    - `radii`: The smallest and the largest distance of a neighbor from the center (Å). By default 0.75 times the
+        smallest and 1.25 times the largest distance among the starts.
+    - `min_distance`: The smallest distance of two neighbors (Å).
+    - `fixed`: A boolean array of shape `(n,)`, one entry for each neighbor, or `(n, 3)`, one for each coordinate. Where
+        it is True, the coordinate stays where it starts. By default nothing is fixed.
 
-    **Raises:** `GeometryError` for bounds that leave no room.
+    **Raises:** `GeometryError` if `radii` are not ascending and positive, or if `min_distance` is not positive.
     """
 
     radii: np.ndarray | None
@@ -74,22 +74,22 @@ class Free(AbstractSearchSpace):
         fixed: Any = None,
     ) -> None:
         if radii is not None and not 0 < radii[0] < radii[1]:
-            raise GeometryError(f"radii is {tuple(radii)}; give a smallest and a larger distance from the center (Å).")
+            raise GeometryError(f"radii is {tuple(radii)}; give two positive, ascending distances (Å).")
         if not min_distance > 0:
-            raise GeometryError(f"min_distance is {min_distance}; it must be positive (Å), for atoms not to merge.")
+            raise GeometryError(f"min_distance is {min_distance}; give a positive distance (Å).")
         self.radii = None if radii is None else np.asarray(radii, float)
         self.min_distance = np.asarray(min_distance, float)
         self.fixed = None if fixed is None else np.asarray(fixed, bool)
 
     def around(self, starts: Environment) -> Free:
-        """The same space with its bounds filled in from sound starts."""
+        """Fill in the default bounds from sound starts."""
         if self.radii is not None:
             return self
         radii = np.linalg.norm(starts.positions, axis=-1)[np.asarray(starts.mask)]
         return Free((0.75 * float(radii.min()), 1.25 * float(radii.max())), float(self.min_distance), self.fixed)
 
     def trimmed(self, given: int, kept: int) -> Free:
-        """The same space for the first `kept` of `given` neighbors, of which the others are padding."""
+        """Keep the first `kept` of `given` neighbors; the others are padding."""
         if self.fixed is None:
             return self
         self._check_fixed(given)
@@ -99,8 +99,7 @@ class Free(AbstractSearchSpace):
     def read(self, starts: Any) -> tuple[np.ndarray, Environment]:
         if not isinstance(starts, Environment) or len(starts.batch_shape) != 1:
             raise GeometryError(
-                "starts must be a batch of environments with one leading axis: see Environment.stack, and "
-                "env[None] of an array in Python."
+                "starts must be a batch of environments with one leading axis; join single ones by Environment.stack."
             )
         n = starts.max_neighbors
         self._check_fixed(n)
@@ -121,7 +120,7 @@ class Free(AbstractSearchSpace):
         return start.with_positions(jnp.where(self._movable(start), moved, start.positions))
 
     def slack(self, point: Float[Array, " k"], env: Environment) -> Float[Array, " c"]:
-        assert self.radii is not None, "bounds are filled in before a search"
+        assert self.radii is not None, "`around` fills in the bounds before a search"
         low, high = jnp.asarray(self.radii, point.dtype)
         radii = _length(env.positions)
         inside = jnp.where(jnp.tile(env.mask, 2), jnp.concatenate([radii - low, high - radii]), jnp.inf)
@@ -132,9 +131,12 @@ class Free(AbstractSearchSpace):
 
 
 class Within(AbstractSearchSpace):
-    """A manifold, between the bounds of its parameters. Starts are values of these, `(b, k)`.
+    """Search space of the parameters of a manifold, between their bounds. Starts have shape `(b, k)`.
 
-    **Arguments:** the `manifold`; `min_distance` between two neighbors, Å.
+    **Arguments:**
+
+    - `manifold`: A manifold with k parameters, for example `jaxfeat.manifolds.pair(1)`.
+    - `min_distance`: The smallest distance of two neighbors (Å).
     """
 
     manifold: AbstractManifold
@@ -148,7 +150,7 @@ class Within(AbstractSearchSpace):
                 f"on a manifold, a start is a value of each parameter ({', '.join(names)}): give an array "
                 f"(b, {len(names)})."
             )
-        # Values that are no numbers are found out later, start by start; here their environments must only exist.
+        # Values that are not finite get their status later, start by start. Their environments only have to exist here.
         sound = np.where(np.isfinite(points), points, self._inside)
         return points, Environment.stack([self._at(jnp.asarray(point)) for point in sound])
 
@@ -178,14 +180,14 @@ class Within(AbstractSearchSpace):
 
 
 def space_of(constraints: AbstractSearchSpace | AbstractManifold | None) -> AbstractSearchSpace:
-    """A search space from what a user gives."""
+    """Turn the `constraints` of a user into a search space."""
     if constraints is None:
         return Free()
     return Within(constraints) if isinstance(constraints, AbstractManifold) else constraints
 
 
 def faults(points: np.ndarray, host: Environment) -> np.ndarray:
-    """What is wrong with starts θ `(b, k)` and their environments, `(b,)`; empty where nothing is. On the host."""
+    """Name the fault of each start θ `(b, k)` and its environment, `(b,)`; an empty string if there is none."""
     finite = np.isfinite(points).all(1) & np.isfinite(host.positions).all((1, 2))
     mask = np.concatenate([np.ones((len(points), 1), bool), host.mask], 1)
     atoms = np.concatenate([np.zeros((len(points), 1, 3)), np.where(finite[:, None, None], host.positions, 0)], 1)
@@ -196,7 +198,7 @@ def faults(points: np.ndarray, host: Environment) -> np.ndarray:
 
 
 def distances(env: Environment) -> Float[Array, " pairs"]:
-    """Between all pairs of neighbors, Å; infinite for padding."""
+    """Compute the distances (Å) of all pairs of neighbors; infinite for padding."""
     first, second = np.triu_indices(env.max_neighbors, 1)
     there = env.mask[first] & env.mask[second]
     return jnp.where(there, _length(env.positions[first] - env.positions[second]), jnp.inf)
@@ -204,5 +206,5 @@ def distances(env: Environment) -> Float[Array, " pairs"]:
 
 def _length(vectors: Float[Array, "n 3"]) -> Float[Array, " n"]:
     squares = jnp.sum(vectors**2, -1)
-    # The double where keeps the root's infinite slope at zero, where padding sits, out of every derivative.
+    # The double where keeps the infinite slope of the root at zero, where padding sits, out of every derivative.
     return jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1)), 0)

@@ -1,7 +1,8 @@
-"""Singular points: what a search returns."""
+"""Results of a search for singular points."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,24 +16,29 @@ from jaxfeat.nulls.causes import NullSpace
 from jaxfeat.nulls.cure import Cure, cure
 
 SEARCH_MESSAGES = {
-    "landed": "a singular point: σ_min/σ_max is at most 1e-12, and Newton's next step below 1e-6 Å.",
-    "stalled": "iterations, or digits, ran out on the way to a singular point; allow more iterations or restarts.",
-    "left-bounds": "the way leads out of bounds: no singular point was reached within the constraints.",
-    "not-singular": "σ_min does not vanish where its descent ends; allow more restarts.",
-    "non-finite": "the start is not finite; mend its coordinates.",
+    "landed": "a singular point: σ_min/σ_max is at most 1e-12, and the next Newton step below 1e-6 Å.",
+    "stalled": "iterations or digits ran out on the way to a singular point; allow more iterations or restarts.",
+    "left-bounds": "no singular point was reached within the constraints; widen them, or allow more restarts.",
+    "not-singular": "σ_min does not vanish where the search ended; allow more restarts.",
+    "non-finite": "the start holds NaN or infinity; correct its coordinates.",
     "coincident": "two atoms of the start are at the same point; remove one of them.",
     "out-of-bounds": "the start violates the constraints; move it, or widen them.",
-    "empty": "the start has no neighbors, hence nothing to displace.",
+    "empty": "the start has no neighbors, so nothing can move; give an environment with neighbors.",
 }
-"""What each status of a start means."""
+"""Meaning of each `SingularPoints.status`."""
 
 
 class SingularKind(NamedTuple):
-    """Landed points that are alike.
+    """Landed points with the same causes, point group and dimension.
 
-    **Attributes:** `counts`: null directions by cause, none where points could not be classified; `symbol` of the point
-    group, empty likewise; `dimension` of the set that each belongs to; `status` of the classification; `members`:
-    their indices, the most exact one first; `distinct`: how many they are up to congruence.
+    **Attributes:**
+
+    - `counts`: Null directions by cause; empty if the points could not be classified.
+    - `symbol`: Symbol of the point group; empty if the points could not be classified.
+    - `dimension`: Dimension of the set that each point belongs to.
+    - `status`: Status of the classification, or "unclassified".
+    - `members`: Indices of the points, the one with the smallest σ_min/σ_max first.
+    - `distinct`: Number of points that are not congruent to each other.
     """
 
     counts: dict[str, int]
@@ -45,27 +51,29 @@ class SingularKind(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class SingularPoints:
-    """Where features are blind, start by start. Arrays have one entry for each of b starts, in their order.
+    """Singular points, one entry for each of b starts, in their order.
 
     **Attributes:**
 
-    - `status`: `(b,)`, one of `SEARCH_MESSAGES`; `landed`: `(b,)`, whether it is "landed".
-    - `environments`: a batch, of the landed points; where nothing was landed on, of the last try, or of the start if
-      that was bad. `positions`: theirs, `(b, n, 3)`, Å.
-    - `parameters`: `(b, k)`, of a search on a manifold, otherwise `None`.
-    - `directions`: `(b, n, 3)`, the null direction that was landed with, of length 1; zero on padding.
-    - `residual`: `(b,)`, |J v| / σ_max for that direction. `sigma_ratio`: `(b,)`, σ_min/σ_max of the non-rigid
-      spectrum of all features, as `singular_spectrum` has it. NaN for bad starts.
-    - `accuracy`: `(b,)`, Å, Newton's estimate of how far the exact point is: 1e-14 where J v vanishes to
-      first order, as it does at most points; 1e-8 where it does so to second order. NaN where nothing was landed on.
-    - `null_space`: for each start, the `NullSpace` of the point; `None` where nothing was landed on, or where there are
-      too many neighbors for a classification.
-    - `dimension`: `(b,)`, of the set of singular points that the point belongs to, within the search space and up to
-      rotations: the nullity of the linearised equations. Where several such sets meet, that of what they span. -1
-      where nothing was landed on.
-    - `iterations`: `(b,)`, steps of Gauss-Newton, of the last try. `restarts`: `(b,)`, tries before the last one.
-    - `distinct`: the landed ones, as arrays of indices, those together that are one point up to rotation, inversion and
-      permutation of like atoms.
+    - `f`: The featurizer.
+    - `environments`: A batch of b environments: the landed points, the ends of the last attempts of other starts, and
+        the bad starts as they were. `positions` (Å) has shape `(b, n, 3)`.
+    - `parameters`: Parameters of a search on a manifold, of shape `(b, k)`; otherwise `None`.
+    - `directions`: The null direction that was landed with, of length 1 and shape `(b, n, 3)`; zero on padding.
+    - `residual`: |J v| / σ_max of that direction, of shape `(b,)`; NaN for bad starts.
+    - `sigma_ratio`: σ_min/σ_max of the non-rigid spectrum of all features, as in `singular_spectrum`, of shape `(b,)`;
+        NaN for bad starts.
+    - `accuracy`: Estimated distance (Å) of the exact singular point, of shape `(b,)`: about 1e-14 where J v vanishes to
+        first order, as it does at most points, and about 1e-8 where it vanishes to second order. NaN if not landed.
+    - `null_space`: List of b `NullSpace`s; `None` if not landed, or if there are too many neighbors to classify.
+    - `dimension`: Dimension of the set of singular points that the point belongs to, within the search space and up to
+        rotations, of shape `(b,)`. Where several sets meet, that of their common span. -1 if not landed.
+    - `iterations`: Gauss-Newton steps of the last attempt, of shape `(b,)`.
+    - `restarts`: Attempts before the last one, of shape `(b,)`.
+    - `status`: One of the keys of `jaxfeat.singular.singular_points.SEARCH_MESSAGES`, of shape `(b,)`. `landed` is True
+        where it is "landed".
+    - `distinct`: Arrays of indices of landed points. Those of one array are one point, up to rotation, inversion and
+        permutation of like atoms.
     """
 
     f: AbstractFeaturizer
@@ -94,11 +102,11 @@ class SingularPoints:
         return self.status == "landed"
 
     def counts(self, cause: str) -> np.ndarray:
-        """Null directions of one cause ("symmetry", "incompleteness", "truncation", ...), `(b,)`."""
+        """Count the null directions of one cause ("symmetry", "incompleteness", "truncation", ...), `(b,)`."""
         return np.asarray([0 if null is None else null.counts[cause] for null in self.null_space])
 
     def kinds(self) -> list[SingularKind]:
-        """The landed points by null directions, point group and dimension, the most frequent kind first."""
+        """Group the landed points by null directions, point group and dimension, the most frequent kind first."""
         kinds: dict[tuple[Any, ...], list[int]] = {}
         for i in np.flatnonzero(self.landed).tolist():
             null = self.null_space[i]
@@ -128,8 +136,11 @@ class SingularPoints:
         return cure(self.f, self.environments[index], null)
 
     def arrays(self) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
-        """The same as arrays with the names of their axes, for a data set: null counts by cause, and the family of each
-        landed point in `distinct` (-1 for the others)."""
+        """Make arrays, with the names of their axes, for a data set.
+
+        `null` holds the null directions by cause, and `family` the entry of `distinct` that a landed point belongs to
+        (-1 for other points).
+        """
         causes = [null.counts if null is not None else {} for null in self.null_space]
         names = sorted({name for counts in causes for name in counts})
         family = np.full(len(self), -1)
@@ -149,6 +160,12 @@ class SingularPoints:
         return arrays
 
     def __repr__(self) -> str:
-        names, counts = np.unique(self.status, return_counts=True)
-        how = ", ".join(f"{count} {name}" for name, count in zip(names, counts, strict=True))
-        return f"SingularPoints({how}; {len(self.distinct)} distinct)"
+        names, counts = np.unique(self.status[~self.landed], return_counts=True)
+        others = [f"{count} {name}" for name, count in zip(names, counts, strict=True)]
+        kinds: Counter[str] = Counter()
+        for kind in self.kinds():
+            causes = [f"{cause} {n}" for cause, n in kind.counts.items() if n and cause != "rigid"]
+            kinds[" + ".join(causes) or kind.status] += len(kind.members)
+        landed = ", ".join([f"{self.landed.sum()} landed of {len(self)} starts", *others])
+        listed = "".join(f"; {count} by {kind}" for kind, count in kinds.most_common())
+        return f"SingularPoints({landed}; {len(self.distinct)} distinct{listed})"

@@ -1,4 +1,4 @@
-"""The set of singular points that a point belongs to, to first order: its tangent space and its dimension."""
+"""Tangent spaces and dimensions of the sets that singular points belong to."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from jaxfeat.singular.search_space import AbstractSearchSpace
 from jaxfeat.singular.singular_equations import SingularEquations
 
 RANK = 1e-6
-"""Singular values below this, relative to the largest, are zero: landed points make zeros of 1e-12 or so, amplified by
-what whitening amplifies."""
+"""Singular values below this, relative to the largest, are zero. At landed points, zeros are about 1e-12 times the
+amplification by the whitening."""
 
 
 class TangentSpace(NamedTuple):
-    """Moves dθ `(dimension, k)`, up to rotations, along a set of singular points, and for each the shortest dv
-    `(dimension, p)` that keeps the linearised equations with it. Constraints apart.
+    """Moves dθ `(dimension, k)` along a set of singular points, up to rotations and without constraints.
 
-    What the moves do to the atoms, rotations of them apart, is orthonormal.
+    `turns` holds for each move the shortest dv, `(dimension, p)`, that solves the linearized equations together with
+    it. The displacements of the atoms that belong to the moves, without their rotations, are orthonormal.
     """
 
     moves: np.ndarray
@@ -36,7 +36,7 @@ class TangentSpace(NamedTuple):
 def dimensions(
     equations: SingularEquations, points: np.ndarray, directions: np.ndarray, starts: Environment, lanes: int
 ) -> np.ndarray:
-    """The dimensions, up to rotations, of the sets that landed points belong to: `(b,)`. See `tangent_spaces`."""
+    """Compute the dimensions, up to rotations, of the sets that landed points belong to, `(b,)`."""
     spaces = tangent_spaces(equations, points, directions, starts, lanes)
     return np.asarray([len(space.moves) for space in spaces])
 
@@ -44,7 +44,7 @@ def dimensions(
 def tangent_spaces(
     equations: SingularEquations, points: np.ndarray, directions: np.ndarray, starts: Environment, lanes: int
 ) -> list[TangentSpace]:
-    """Of the sets that landed points θ `(b, k)` with null directions `(b, p)` belong to."""
+    """Compute the tangent spaces of the sets that landed points θ `(b, k)` with directions `(b, p)` belong to."""
     triangles = linearized(equations, points, directions, starts, lanes)
     moves, rotations = map_lanes(lambda *lane: _moves(equations.space, *lane), points, starts, lanes=lanes)
     k = points.shape[1]
@@ -53,7 +53,7 @@ def tangent_spaces(
 
 @eqx.filter_jit
 def _moves(space: AbstractSearchSpace, points: Array, starts: Environment) -> tuple[Array, Array]:
-    """Derivatives of the positions by θ, `(b, 3n, k)`, and rotations as displacements, `(b, 3, 3n)`."""
+    """Compute the derivatives of positions by θ, `(b, 3n, k)`, and rotations as displacements, `(b, 3, 3n)`."""
 
     def one(point: Array, start: Environment) -> tuple[Array, Array]:
         place = lambda point: space.environment(point, start).positions  # noqa: E731
@@ -65,7 +65,7 @@ def _moves(space: AbstractSearchSpace, points: Array, starts: Environment) -> tu
 
 
 def _tangent(by_point: np.ndarray, by_direction: np.ndarray, moves: np.ndarray, rotations: np.ndarray) -> TangentSpace:
-    # What no dv can make up for must vanish: the rest after projecting out what dv reaches.
+    # A move is tangent if some dv compensates for it: the part of its image that no dv reaches must vanish.
     left, values, back = robust_svd(by_direction)
     seen = values > RANK * values.max()
     reached = left[:, seen]
@@ -76,7 +76,7 @@ def _tangent(by_point: np.ndarray, by_direction: np.ndarray, moves: np.ndarray, 
     free = moves @ kernel
     _, sizes, axes = robust_svd(rotations)
     rigid = axes[sizes > RANK * sizes.max()]
-    # Coordinates that move nothing, such as those of fixed atoms, drop out here too.
+    # Coordinates that move nothing, for example those of fixed atoms, drop out here too.
     _, sizes, right = robust_svd(free - rigid.T @ (rigid @ free))
     found = kernel @ (right[sizes > RANK] / sizes[sizes > RANK, None]).T
     turns = -(back[seen].T / values[seen]) @ (reached.T @ (by_point @ found))

@@ -1,4 +1,4 @@
-"""Along a set of singular points: pseudo-arclength continuation, with landings as the corrector."""
+"""Continuation along a set of singular points: steps along the tangent, each followed by a landing."""
 
 from __future__ import annotations
 
@@ -15,49 +15,51 @@ from jaxfeat.geometry.environment import Environment
 from jaxfeat.nulls.jacobian_nulls import restrict_species
 from jaxfeat.singular.attempt import attempt, certified, land_to_rounding
 from jaxfeat.singular.certify import EXACT, VIOLATION, newton_distances, violations
-from jaxfeat.singular.continuation import ACROSS, EASY, STRAIGHT, Origin, checked, follow
+from jaxfeat.singular.continuation import ACROSS, EASY, STRAIGHT, Origin, check_start, follow
 from jaxfeat.singular.search_equations import SearchEquations, search_equations
 from jaxfeat.singular.search_space import Free
 from jaxfeat.singular.singular_points import SEARCH_MESSAGES
 from jaxfeat.singular.tangent import tangent_spaces
 
 LARGEST = 0.05
-"""Å, of a step."""
+"""Longest step (Å)."""
 
-ITERATIONS = 60
-"""Steps of Gauss-Newton from the start to a singular point, at most."""
+MAX_START_ITERATIONS = 60
+"""Gauss-Newton steps from the start to a singular point."""
 
-PROMPT, MANY = 6, 15
-"""Steps of Gauss-Newton back to the set: after an easy step of the path, and after the longest that is taken."""
+EASY_ITERATIONS, MAX_ITERATIONS = 6, 15
+"""Gauss-Newton steps back to the set: after an easy step of the path, and at most."""
 
 NORMAL = 1e-6
-"""Of a displacement: one of which less than this is tangent to the set is normal to it."""
+"""A displacement is normal to the set if its tangent part is shorter than this share of it."""
 
 RETURNED = 1e-6
-"""Å: a path that comes this near its start has closed."""
+"""Distance (Å) from the start at which a path has closed."""
 
 SINGULAR_PATH_MESSAGES = {
-    "length": "the path is as long as was asked for.",
+    "length": "the path has the length that was asked for.",
     "closed": "the path is back at its start, up to a rotation and a permutation of like atoms.",
     "left-bounds": "the path leads out of bounds.",
     "stalled": "even the smallest step leads to no singular point in line with the path.",
 }
-"""What each end of a path of singular points means."""
+"""Meaning of each `SingularPath.status`."""
 
 
 class SingularPath(NamedTuple):
-    """A path in a set of singular points.
+    """Path of s points in a set of singular points; the first is where the start landed.
 
-    **Attributes** (of s points, the start first):
+    **Attributes:**
 
-    - `environments`: a batch of s.
-    - `path`: `(s,)`, the length of the way there, Å, of all neighbors together.
-    - `tangents`: `(s, n, 3)`, of the path, of length 1. `directions`: `(s, n, 3)`, the null direction that goes along,
-      of length 1.
-    - `sigma_ratio`: `(s,)`, σ_min/σ_max of the non-rigid spectrum of all features: at most 1e-12. `accuracy`: `(s,)`,
-      Å, Newton's estimate of how far the exact point is: at most 1e-6.
-    - `dimension`: `(s,)`, of the set at this point, up to rotations; more than nearby where several sets meet.
-    - `status`: one of `jaxfeat.singular.trace.SINGULAR_PATH_MESSAGES`.
+    - `environments`: A batch of s environments.
+    - `path`: Length of the path up to each point (Å, norm of all displacements together), of shape `(s,)`.
+    - `tangents`: Tangents of the path, of length 1 and shape `(s, n, 3)`.
+    - `directions`: The null direction that is followed, of length 1 and shape `(s, n, 3)`.
+    - `sigma_ratio`: σ_min/σ_max of the non-rigid spectrum of all features, at most 1e-12, of shape `(s,)`.
+    - `accuracy`: Estimated distance (Å) of the exact singular point, at most 1e-6, of shape `(s,)`.
+    - `dimension`: Dimension of the set at each point, up to rotations, of shape `(s,)`. It is larger where several sets
+        meet.
+    - `status`: "length", "closed", "left-bounds" or "stalled"; `jaxfeat.singular.trace.SINGULAR_PATH_MESSAGES` says
+        what each means.
     """
 
     environments: Environment
@@ -69,9 +71,16 @@ class SingularPath(NamedTuple):
     dimension: np.ndarray
     status: str
 
+    def __repr__(self) -> str:
+        dimensions = ", ".join(str(dimension) for dimension in np.unique(self.dimension))
+        return (
+            f"SingularPath({len(self.path)} points, {self.path[-1]:.3g} Å, {self.status}; dimension {dimensions}; "
+            f"σ_min/σ_max ≤ {self.sigma_ratio.max():.0e})"
+        )
+
 
 class _Point(NamedTuple):
-    """`x`, `v`, and their tangents `dx`, of length 1, and `dv` are flat: `(3 n,)`."""
+    """Point with x, v, and their tangents dx, of length 1, and dv, each of shape `(3 n,)`."""
 
     x: np.ndarray
     v: np.ndarray
@@ -99,30 +108,39 @@ def trace_singular_set(
     tangent: Any = None,
     constraints: Free | None = None,
 ) -> SingularPath:
-    """Follow the set of singular points that is next to an environment.
+    """Follow the set of singular points next to an environment.
 
-    The start is landed on a singular point first. From there on each step goes along a tangent of the set, and is then
-    landed again, the shortest way, with the null direction of the point before. Steps are between 1e-5 and 0.05 Å, such
-    that neither the tangent nor the null direction turns by more than 14°. In a set of several dimensions the tangent
-    is transported: projected from each tangent space on the next. Every point is certified, as
-    `find_singular_points` does. Symmetric points are singular, too: start at others to follow others.
+    The start is landed on a singular point first. Each step then goes along a tangent of the set and is landed again,
+    with the null direction of the point before. Steps are between 1e-5 and 0.05 Å long, so that neither the tangent nor
+    the null direction turns by more than 14° in one of them. In a set of several dimensions, the tangent is projected
+    from each tangent space on the next. Every point is certified as in `find_singular_points`. A start near symmetric
+    points lands on those.
 
     **Arguments:**
 
-    - `f`: a featurizer, three times differentiable. `start`: one environment, float64.
-    - `length`: Å, of the displacement of all neighbors together. A path that closes is shorter.
-    - `tangent`: `(n, 3)`, a displacement whose projection on the tangent space is the way to go. By default it is
-      that of the coordinate which the set leaves freest, in the way in which it grows.
-    - `constraints`: bounds, as for `find_singular_points`; the path ends at them.
+    - `f`: A featurizer that can be differentiated three times.
+    - `start`: One environment, float64. Padding is removed.
+    - `length`: Length of the path (Å), as the norm of the displacements of all neighbors together. A path that closes
+        is shorter.
+    - `tangent`: A displacement of shape `(n, 3)`. The path begins along its projection on the tangent space. By default
+        this is the displacement along which one coordinate grows, for the coordinate that the set leaves freest.
+    - `constraints`: A `Free(...)` with bounds at which the path ends. By default `Free()`.
 
-    **Raises:** `SpeciesError`, as the featurizer does; `PrecisionError` for positions that are not float64;
-    `GeometryError` for what is no one sound environment, a start that lands on no singular point or on an isolated one,
-    a tangent across the set, and for a length that is not positive.
+    **Returns:** `SingularPath`.
+
+    **Raises:**
+
+    - `SpeciesError` if `start` holds an element that `f` does not know.
+    - `PrecisionError` if positions are not float64.
+    - `GeometryError` if `start` is no single sound environment, violates the constraints, lands on no singular point or
+        on an isolated one; if `tangent` is normal to the set; or if `length` is not positive.
+
+    **Source:** docs/theory.md, section 4.
     """
-    env = jax.tree.map(np.asarray, checked(f, start, length))
+    env = jax.tree.map(np.asarray, check_start(f, start, length))
     f = f.prepared()
     if not isinstance(constraints, Free | None):
-        raise GeometryError("a singular set is followed in all positions: constraints must be a Free(...) or None.")
+        raise GeometryError("a singular set is followed in all positions; constraints must be a Free(...) or None.")
     wanted = None if tangent is None else np.asarray(tangent, float)
     if wanted is not None:
         wanted = wanted[: env.max_neighbors].reshape(-1) if wanted.shape == start.positions.shape else np.zeros(0)
@@ -150,42 +168,44 @@ def trace_singular_set(
 
 
 def _begun(equations: SearchEquations, starts: Environment, points: np.ndarray, wanted: np.ndarray | None) -> _Point:
-    """The singular point that the start lands on, with the tangent that is nearest to what is wanted."""
-    tried = attempt(equations, points, starts, None, ITERATIONS, 1)
-    if tried.status[0] != "landed":
-        raise GeometryError(f"no singular point next to the start: {SEARCH_MESSAGES[str(tried.status[0])]}")
-    moves, turns = tangent_spaces(equations.whitened, tried.points, tried.directions, starts, 1)[0]
+    """Land on the first point, and choose the tangent that is nearest to the wanted one."""
+    outcome = attempt(equations, points, starts, None, MAX_START_ITERATIONS, 1)
+    if outcome.status[0] != "landed":
+        raise GeometryError(f"no singular point next to the start: {SEARCH_MESSAGES[str(outcome.status[0])]}")
+    moves, turns = tangent_spaces(equations.whitened, outcome.points, outcome.directions, starts, 1)[0]
     if not len(moves):
-        raise GeometryError("the singular point next to the start is isolated; there is no set of them to follow.")
-    # No basis of several dimensions is preferred, but a coordinate may be.
+        raise GeometryError(
+            "the singular point next to the start is isolated; choose a start next to a set of several."
+        )
+    # The basis of a tangent space of several dimensions is arbitrary, so the default must not depend on it.
     freest = np.linalg.norm(moves, axis=0).argmax()
     shares = moves[:, freest] if wanted is None else moves @ wanted
     size = np.linalg.norm(shares)
     if wanted is not None and size <= NORMAL * np.linalg.norm(wanted):
         raise GeometryError("tangent leads across the singular set; give a displacement that is not normal to it.")
     shares = shares / size
-    found = float(tried.ratio[0]), float(tried.accuracy[0]), len(moves)
-    return _Point(tried.points[0], tried.directions[0], shares @ moves, shares @ turns, *found, easy=True)
+    found = float(outcome.ratio[0]), float(outcome.accuracy[0]), len(moves)
+    return _Point(outcome.points[0], outcome.directions[0], shares @ moves, shares @ turns, *found, easy=True)
 
 
 def _advanced(equations: SearchEquations, starts: Environment, here: _Point, step: float) -> _Point | str:
-    """The next point of the path; or why there is none within reach of this step."""
+    """Go to the next point of the path, or give the reason why this step leads to none."""
     x, v = (here.x + step * here.dx)[None], (here.v + step * here.dv)[None]
     if violations(equations.plain.space, x, starts, 1)[0] > VIOLATION:
         return "left-bounds"
-    way, end = land_to_rounding(equations, x, v, starts, MANY, 1)
+    way, end = land_to_rounding(equations, x, v, starts, MAX_ITERATIONS, 1)
     if not np.linalg.norm(end.points - x) < ACROSS * step:
         return "stalled"
-    tried, _ = certified(equations.whitened, end.points, end.directions, starts, 1)
-    accuracy = float(newton_distances(equations.plain, tried.points, tried.directions, starts, 1)[0])
-    if tried.status[0] != "landed" or tried.directions[0] @ here.v < STRAIGHT or accuracy > EXACT:
+    outcome, _ = certified(equations.whitened, end.points, end.directions, starts, 1)
+    accuracy = float(newton_distances(equations.plain, outcome.points, outcome.directions, starts, 1)[0])
+    if outcome.status[0] != "landed" or outcome.directions[0] @ here.v < STRAIGHT or accuracy > EXACT:
         return "stalled"
-    moves, turns = tangent_spaces(equations.whitened, tried.points, tried.directions, starts, 1)[0]
+    moves, turns = tangent_spaces(equations.whitened, outcome.points, outcome.directions, starts, 1)[0]
     shares = moves @ here.dx
     straight = float(np.linalg.norm(shares))
     if straight < STRAIGHT:
         return "stalled"
     shares = shares / straight
-    easy = straight > EASY and int(way.iterations[0]) <= PROMPT
-    found = float(tried.ratio[0]), accuracy, len(moves)
-    return _Point(tried.points[0], tried.directions[0], shares @ moves, shares @ turns, *found, easy)
+    easy = straight > EASY and int(way.iterations[0]) <= EASY_ITERATIONS
+    found = float(outcome.ratio[0]), accuracy, len(moves)
+    return _Point(outcome.points[0], outcome.directions[0], shares @ moves, shares @ turns, *found, easy)

@@ -1,7 +1,7 @@
-"""J(x) v, the features' velocity along a displacement, with its derivatives by x and by v.
+"""J(x) v, the velocity of the features along a displacement v, with its derivatives by x and v.
 
-Both derivatives are in forward mode, tangents first: of the many columns that a step of Gauss-Newton needs, each is
-then contiguous, which on a CPU makes the contraction of densities three times as fast as with tangents last.
+Both derivatives are in forward mode, with the axis of tangents first. Each of the many columns that a Gauss-Newton step
+needs is then contiguous, which makes the contraction of densities three times as fast on a CPU.
 """
 
 from __future__ import annotations
@@ -19,10 +19,7 @@ from jaxfeat.geometry.environment import Environment
 
 
 class FeatureVelocity(NamedTuple):
-    """J(x) v and its derivatives, transposed: `value` `(m,)`, `by_position` `(k, m)`, `by_direction` `(p, m)`.
-
-    `by_direction` is J(x) transposed.
-    """
+    """J(x) v, of shape `(m,)`, and its transposed derivatives by x, `(k, m)`, and by v, `(p, m)`: the transposed J."""
 
     value: Float[Array, " m"]
     by_position: Float[Array, "k m"]
@@ -32,7 +29,7 @@ class FeatureVelocity(NamedTuple):
 def function_velocity(
     fn: Callable[[Float[Array, " k"]], Float[Array, " m"]], x: Float[Array, " k"], v: Float[Array, " k"]
 ) -> FeatureVelocity:
-    """The product for any smooth function R^k -> R^m."""
+    """Compute J(x) v of a smooth function R^k -> R^m."""
     along = lambda x: jax.jvp(fn, (x,), (v,))[1]  # noqa: E731
     basis = jnp.eye(x.shape[0], dtype=x.dtype)
     by_position = jax.vmap(lambda e: jax.jvp(along, (x,), (e,))[1])(basis)
@@ -41,7 +38,7 @@ def function_velocity(
 
 
 def environment_velocity(f: AbstractFeaturizer, env: Environment, direction: Float[Array, "n 3"]) -> FeatureVelocity:
-    """The product for a featurizer at one environment; `k = p = 3 n`, features per Å and per Å²."""
+    """Compute J(x) v of a featurizer at one environment, in features per Å; k = p = 3n."""
     if isinstance(f, AbstractAdditiveFeaturizer):
         return _additive_velocity(f, env, direction)
     shape = env.positions.shape
@@ -52,7 +49,7 @@ def environment_velocity(f: AbstractFeaturizer, env: Environment, direction: Flo
 def _additive_velocity(
     f: AbstractAdditiveFeaturizer, env: Environment, direction: Float[Array, "n 3"]
 ) -> FeatureVelocity:
-    """Three tangents a neighbor through the density and its velocity; only the contraction sees every coordinate."""
+    """Push three tangents of each neighbor through its density. Only the contraction takes one per coordinate."""
 
     def one(
         position: Float[Array, "3"], species: Int[Array, ""], mask: Bool[Array, ""], velocity: Float[Array, "3"]
