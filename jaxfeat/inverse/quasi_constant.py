@@ -1,4 +1,4 @@
-"""Along the least sensitive direction: how far atoms go while features hardly move."""
+"""Paths along the least sensitive direction, on which atoms move and features hardly change."""
 
 from __future__ import annotations
 
@@ -23,47 +23,49 @@ from jaxfeat.spectrum.reduce import keep_all_rows
 from jaxfeat.spectrum.solve import decompose
 
 LARGEST = 0.02
-"""Å, of a step."""
+"""Longest step (Å)."""
 
-CORRECTIONS = 8
-"""Newton's steps across the path, at most: three are usual."""
+MAX_CORRECTIONS = 8
+"""Gauss-Newton steps across the path; three are usual."""
 
 CONVERGED = 1e-6
-"""Of a step along the path: corrections below this have arrived."""
+"""Entries of the last correction, relative to the step along the path."""
 
 UNHELD = 1e-3
-"""Å: a step below which there must be a way back to the features of the start, or else there is none."""
+"""Step (Å) below which features that cannot be brought back to those of the start are given up."""
 
 RANK_CUTOFF = 1e-8
-"""Relative to the largest singular value, of three rotations and a direction."""
+"""Relative cutoff of the rank of three rotations and a direction."""
 
 RETURNED = 1e-4
-"""Å: a path that comes this near its start has closed. It is as constant as features are, no more."""
+"""Distance (Å) from the start at which a path has closed. Features are constant to a few digits only."""
 
 QUASI_CONSTANT_MESSAGES = {
-    "length": "the path is as long as was asked for.",
+    "length": "the path has the length that was asked for.",
     "closed": "the path is back at its start, up to a rotation and a permutation of like atoms.",
     "turned": "the least sensitive direction turns faster than the smallest step can follow.",
     "coincident": "two atoms meet, or no feature moves any more.",
 }
-"""What each end of a quasi-constant path means."""
+"""Meaning of each `QuasiConstantPath.status`."""
 
 
 class QuasiConstantPath(NamedTuple):
-    """A path of an environment along which features are as constant as they can be.
+    """Path of s points along which features change as little as possible; the first is the start.
 
-    **Attributes** (of s points, the start first):
+    **Attributes:**
 
-    - `environments`: a batch of s.
-    - `path`: `(s,)`, the length of the way there, Å, of all neighbors together.
-    - `change`: `(s,)`, |F - F₀|, with F₀ the features of the start. `relative_change`: the same over |F₀|.
-    - `directions`: `(s, n, 3)`, of the path, of length 1.
-    - `sigma`: `(s,)`, features per Å along it: the singular value that is followed, over the largest one.
-    - `sigma_ratio`: `(s,)`, σ_min/σ_max of the non-rigid spectrum, raw.
-    - `rank`: `(s,)`, how many singular values are smaller than the one that is followed: 0 until another one crosses.
-    - `held`: `(s,)`, whether features were taken back to those of the start as far as may be. Where they have changed
-      too much for that, the rest of the path follows the direction alone.
-    - `status`: one of `jaxfeat.inverse.quasi_constant.QUASI_CONSTANT_MESSAGES`.
+    - `environments`: A batch of s environments.
+    - `path`: Length of the path up to each point (Å, norm of all displacements together), of shape `(s,)`.
+    - `change`: |F - F₀|, with F₀ the features of the start, of shape `(s,)`.
+    - `relative_change`: |F - F₀| / |F₀|, of shape `(s,)`.
+    - `directions`: Directions of the path, of length 1 and shape `(s, n, 3)`.
+    - `sigma`: The singular value that is followed, relative to the largest one, of shape `(s,)`.
+    - `sigma_ratio`: σ_min/σ_max of the non-rigid spectrum, not equilibrated, of shape `(s,)`.
+    - `rank`: Number of singular values below the one that is followed, of shape `(s,)`: 0 until another one crosses it.
+    - `held`: True where displacements across the path brought the features back as close to F₀ as possible, of shape
+        `(s,)`. Once they have changed too much for that, the rest of the path follows the direction alone.
+    - `status`: "length", "closed", "turned" or "coincident";
+        `jaxfeat.inverse.quasi_constant.QUASI_CONSTANT_MESSAGES` says what each means.
     """
 
     environments: Environment
@@ -77,9 +79,15 @@ class QuasiConstantPath(NamedTuple):
     held: np.ndarray
     status: str
 
+    def __repr__(self) -> str:
+        return (
+            f"QuasiConstantPath({len(self.path)} points, {self.path[-1]:.3g} Å, {self.status}; "
+            f"|F - F₀| ≤ {self.relative_change.max():.1e} |F₀|; held at {self.held.sum()} points)"
+        )
+
 
 class _Spectrum(NamedTuple):
-    """Values and directions on the non-rigid displacements, |F - F₀|, and whether the spectrum's status is "ok"."""
+    """Singular values and directions, |F - F₀|, and `sound`: True if the status of the spectrum is "ok"."""
 
     values: Any
     axes: Any
@@ -88,7 +96,7 @@ class _Spectrum(NamedTuple):
 
 
 class _End(NamedTuple):
-    """Where a correction ended, whether it arrived, and the spectrum there."""
+    """End of a correction; `arrived` is False if its iterations ran out."""
 
     positions: np.ndarray
     arrived: bool
@@ -107,35 +115,45 @@ class _Point(NamedTuple):
 def trace_quasi_constant(
     f: AbstractFeaturizer, start: Environment, length: float, *, sign: int = 1
 ) -> QuasiConstantPath:
-    """Follow the direction of the smallest singular value from an environment, at constant features (Parsaeifard and
-    Goedecker, JCP 156, 034302 (2022)).
+    """Follow the direction of the smallest singular value from an environment, at constant features.
 
-    Each step goes along that direction, and then, by Gauss-Newton in all directions across it, back to the features of
-    the start: what is left of their change is what no displacement across the path can undo. Steps are between 1e-5
-    and 0.02 Å, such that the direction turns by less than 14°. Where two singular values cross, so that even the
-    smallest step exchanges them, the direction goes on and not the order. Where features have changed so much that
-    across the path there is no minimum of the change any more, the direction alone is integrated, by the midpoint rule.
+    Each step goes along this direction, and is then corrected by displacements across it, so that the features come as
+    close to those of the start as possible. Steps are between 1e-5 and 0.02 Å long, so that the direction turns by less
+    than 14° in one of them. Where two singular values cross, the path keeps its direction and not its rank. Where the
+    features have changed so much that no correction has a minimum, the direction alone is integrated, by the midpoint
+    rule.
 
     **Arguments:**
 
-    - `f`: a featurizer. `start`: one environment, float64.
-    - `length`: Å, of the displacement of all neighbors together. A path that closes is shorter.
-    - `sign`: which way to go. 1 is the way in which the component that moves most grows, -1 the other.
+    - `f`: A featurizer that can be differentiated.
+    - `start`: One environment, float64. Padding is removed.
+    - `length`: Length of the path (Å), as the norm of the displacements of all neighbors together. A path that closes
+        is shorter.
+    - `sign`: The sense of the path. With 1 the coordinate that changes most grows at first, with -1 it shrinks.
 
-    **Raises:** `SpeciesError`, as the featurizer does; `PrecisionError` for positions that are not float64;
-    `GeometryError` for what is no one sound environment, one without a displacement that is not rigid, and for a
-    length that is not positive.
+    **Returns:** `QuasiConstantPath`.
+
+    **Raises:**
+
+    - `SpeciesError` if `start` holds an element that `f` does not know.
+    - `PrecisionError` if positions are not float64.
+    - `GeometryError` if `start` is no single sound environment, or no displacement but rigid motions moves its
+        features; if `length` is not positive; or if `sign` is neither 1 nor -1.
+
+    **Source:** Parsaeifard and Goedecker, J. Chem. Phys. 156, 034302 (2022).
     """
     env = check_start(f, start, length)
     f = f.prepared()
     if sign not in (1, -1):
-        raise GeometryError(f"sign is {sign!r}; give 1 or -1, which way to go.")
+        raise GeometryError(f"sign is {sign!r}; give 1 or -1.")
     goal = f(env)
     x = np.asarray(env.positions)
     evaluate = partial(_corrected, f, env, goal)
     spectrum = evaluate(x, np.zeros_like(x)).spectrum
     if not spectrum.sound:
-        raise GeometryError("no displacement of the start that is not rigid moves its features; there is no way to go.")
+        raise GeometryError(
+            "only rigid motions move the features of the start, so there is no path; choose another start."
+        )
     along = spectrum.axes[-1]
     along = sign * np.sign(along.flat[np.abs(along).argmax()]) * along
     first = _Point(x, along, rank=0, held=True, easy=True, spectrum=spectrum)
@@ -161,7 +179,7 @@ def _advanced(evaluate: Callable[..., _End], here: _Point, step: float) -> _Poin
     """Go to the next point of the path, or give the reason why this step leads to none."""
     aim = here.positions + step * here.tangent
     if here.held:
-        end = evaluate(aim, here.tangent, CORRECTIONS, CONVERGED * step)
+        end = evaluate(aim, here.tangent, MAX_CORRECTIONS, CONVERGED * step)
         if end.arrived and np.linalg.norm(end.positions - aim) < ACROSS * step:
             return _turned(here, step, end, held=True)
         if step > UNHELD:
@@ -208,10 +226,9 @@ def _corrected(
 
 
 def _across(positions: np.ndarray, along: np.ndarray) -> np.ndarray:
-    """Compute an orthonormal basis of the displacements across a direction, without rotations; then rows of zeros.
+    """Compute an orthonormal basis of the displacements across a direction and all rotations, padded by zeros.
 
-    It is made before the Jacobian is reduced: of a residual that does not vanish, rounding errors along a rotation
-    would make long steps.
+    Steps outside this basis would be rounding errors, and long ones, because the residual does not vanish.
     """
     rotations = np.cross(np.eye(3)[:, None], positions).reshape(3, -1)
     _, sizes, axes = robust_svd(np.concatenate([rotations, along.reshape(1, -1)]), full_matrices=True)

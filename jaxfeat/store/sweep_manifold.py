@@ -19,7 +19,8 @@ from jaxfeat.nulls.cure import cure
 from jaxfeat.nulls.explain import describe_cures
 from jaxfeat.nulls.jacobian_nulls import restrict_species
 from jaxfeat.nulls.scan import scan_arrays
-from jaxfeat.singular.manifold_zeros import ManifoldSlice, ManifoldZero, find_manifold_zeros
+from jaxfeat.singular.manifold_zeros import ManifoldZero, find_manifold_zeros
+from jaxfeat.singular.zero_search import ManifoldSlice
 from jaxfeat.spectrum.blocks import Progress
 from jaxfeat.store.dataset import Dataset, add_zeros, build_dataset
 from jaxfeat.store.schema import provenance

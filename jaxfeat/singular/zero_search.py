@@ -1,0 +1,138 @@
+"""Searches for parameters of a manifold at which one more singular value vanishes."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxfeat.features.base import AbstractFeaturizer
+from jaxfeat.geometry.environment import Environment
+from jaxfeat.manifolds.manifold import AbstractManifold
+from jaxfeat.singular.gauss_newton import LONGEST, STATIONARY, Bounds, Iterate, Linearization, proceed
+from jaxfeat.singular.lanes import begin_all, solve_all
+from jaxfeat.spectrum.jacobian import directional_derivative, jacobian_and_norms
+from jaxfeat.spectrum.reduce import keep_all_rows
+from jaxfeat.spectrum.solve import decompose
+
+MAX_ITERATIONS = 40
+
+NEAR = 2.0
+"""Largest distance (cells) of a zero, down the steepest slope, at which a start is pursued."""
+
+FAR = 4.0
+"""Largest distance (cells) from the start. A zero farther off belongs to another start."""
+
+LANES = 8
+
+
+class ManifoldSlice(eqx.Module):
+    """Manifold with some of its parameters free and the others fixed."""
+
+    manifold: AbstractManifold
+    fixed: Float[Array, " q"] | np.ndarray
+    free: tuple[int, ...] = eqx.field(static=True)
+
+    def __call__(self, free: Float[Array, " p"]) -> Environment:
+        return self.manifold(*jnp.asarray(self.fixed).at[np.asarray(self.free)].set(free))
+
+
+class FoundZeros(NamedTuple):
+    """Zeros that m searches ended at.
+
+    **Attributes:** `theta`: parameters, `(m, p)`. `ratio`: σ/σ_max of the value that vanishes. `floor` of σ/σ_max.
+    `n_null`: the number of values at or below the floor. `normal`: AᵀA, `(m, p, p)`, with A the derivative of
+    J v / σ_max by the parameters.
+    """
+
+    theta: np.ndarray
+    ratio: np.ndarray
+    floor: np.ndarray
+    n_null: np.ndarray
+    normal: np.ndarray
+
+    def at(self, which: np.ndarray) -> FoundZeros:
+        return FoundZeros(*(leaf[which] for leaf in self))
+
+    @property
+    def slopes(self) -> np.ndarray:
+        """Slopes of σ/σ_max along the principal axes, `(m, p)`, descending."""
+        return np.sqrt(np.maximum(np.linalg.eigvalsh(self.normal)[:, ::-1], 0))
+
+    def tangent(self, scale: np.ndarray) -> np.ndarray:
+        """Unit vectors of least slope, `(m, p)`, in units of `scale`."""
+        return np.linalg.eigh(self.normal * scale[:, None] * scale)[1][:, :, 0]
+
+
+class ZeroSearch(NamedTuple):
+    """Search for zeros of the value after `depth` smaller ones, between `bounds` of the parameters, `(p, 2)`."""
+
+    f: Any
+    on: ManifoldSlice
+    bounds: np.ndarray
+    depth: int
+
+    def find(self, starts: np.ndarray, cells: np.ndarray, free: np.ndarray | None = None) -> FoundZeros:
+        """Find the zeros that starts `(m, p)` lead to. Where `free`, `(m, p)`, is False, the parameter is held."""
+        m, p = starts.shape
+        # Unknowns are the parameters in units in which the longest step is one cell.
+        unit = cells / LONGEST
+        low, high = (np.clip(starts + sign * FAR * cells, *self.bounds.T) / unit for sign in (-1, 1))
+        if free is not None:
+            low, high = (np.where(free, bound, starts / unit) for bound in (low, high))
+
+        def advance(iterates: Iterate, rows: np.ndarray, steps: np.ndarray) -> Iterate:
+            limits = Bounds(jnp.asarray(low[rows]), jnp.asarray(high[rows]))
+            # The depth is an array, so that all depths share one program.
+            return _advanced(self.f, self.on, np.asarray(self.depth), unit, iterates, limits, steps)
+
+        state = begin_all(starts / unit, (np.zeros(m), np.zeros(m, int)))
+        solve_all(advance, state, 0, lanes=LANES)
+        # A column of the triangle is as long as the derivative by its unknown.
+        steepest = np.where(low < high, np.linalg.norm(state.triangle[:, :, :p], axis=1), 0).max(1)
+        state.code[state.residual > NEAR * LONGEST * steepest] = STATIONARY
+        solve_all(advance, state, MAX_ITERATIONS, lanes=LANES)
+        floor, n_null = state.aux
+        slopes = state.triangle[:, :, :p] / unit
+        normal = np.einsum("mri,mrj->mij", slopes, slopes)
+        return FoundZeros(state.unknowns * unit, state.residual, floor, n_null, normal).at(state.residual <= floor)
+
+
+@eqx.filter_jit
+def _advanced(
+    f: AbstractFeaturizer, on: ManifoldSlice, depth: Any, unit: Any, iterates: Iterate, bounds: Bounds, steps: Any
+) -> Iterate:
+    def linearize(unknowns: Float[Array, " p"]) -> Linearization:
+        there = _linearized(f, on, unknowns * unit, depth)
+        return there._replace(slopes=there.slopes * unit[:, None])
+
+    return jax.vmap(lambda now, bounds: proceed(linearize, now, steps, bounds))(iterates, bounds)
+
+
+def _linearized(f: AbstractFeaturizer, on: ManifoldSlice, theta: Float[Array, " p"], depth: Array) -> Linearization:
+    """Linearize J(θ) v / σ_max, whose norm is σ/σ_max, with v the right singular vector of this value.
+
+    The derivative holds v fixed. Changes of J v that other displacements compensate for, which lie in the range of J on
+    the larger singular vectors, are projected out. `aux` holds the floor and the number of null directions.
+    """
+    env = on(theta)
+    jacobian, added = jacobian_and_norms(f, env)
+    spectrum = decompose(keep_all_rows(jacobian, added), env, f, equilibrated=True)
+    which = jnp.maximum(spectrum.n_values - 1 - depth, 0)
+    largest = spectrum.values[0]
+    axes = spectrum.directions.reshape(len(spectrum.values), -1)
+    seen = (jacobian / spectrum.scale[None, :, None]).reshape(len(jacobian), -1) @ axes.T
+    above = jnp.arange(len(spectrum.values)) < which
+    left = jnp.where(above[None], seen / jnp.where(above, spectrum.values, 1)[None], 0)
+    displacement = spectrum.directions[which] / spectrum.scale[:, None]
+    derivative = jax.jacfwd(lambda theta: directional_derivative(f, on(theta), displacement) / largest)(theta)
+    # Twice, because the first projection leaves rounding errors in the range.
+    for _ in range(2):
+        derivative = derivative - left @ (left.T @ derivative)
+    value = jnp.where(spectrum.status == "ok", seen[:, which] / largest, jnp.inf)
+    floor = spectrum.floor / largest
+    return Linearization(value, derivative.T, floor, (floor, jnp.sum(spectrum.values <= spectrum.floor)))
