@@ -65,7 +65,7 @@ class QuasiConstantPath(NamedTuple):
     - `held`: True where displacements across the path brought the features back as close to F₀ as possible, of shape
         `(s,)`. Once they have changed too much for that, the rest of the path follows the direction alone.
     - `status`: "length", "closed", "turned" or "coincident";
-        `jaxfeat.inverse.quasi_constant.QUASI_CONSTANT_MESSAGES` says what each means.
+        `jaxfeat.inverse.quasi_constant.QUASI_CONSTANT_MESSAGES` has the meanings.
     """
 
     environments: Environment

@@ -1,7 +1,7 @@
 """Descent on the logarithm of the smallest singular value, for starts that the solver cannot land from.
 
 Each step computes the smallest right singular vector v and then holds it fixed. The gradient of ½ |J(x) v|² is that of
-½ σ_min², and one pass of reverse mode over the tangent J(x) v computes it (theory, section 4). No singular value
+½ σ_min², and one pass of reverse mode over the tangent J(x) v computes it. No singular value
 decomposition is differentiated.
 """
 

@@ -81,7 +81,7 @@ def find_singular_points(
     - `GeometryError` if `starts` is no batch of starts for these constraints.
     - `BasisError` if `exclude` is unknown, or if the invariants of that order have too many tuples of neighbors.
 
-    **Source:** docs/theory.md, section 4.
+    **Source:** docs/theory.md, "Degenerate pairs and singular points".
     """
     if exclude not in (None, "symmetric"):
         raise BasisError(f'exclude is {exclude!r}; give "symmetric", or None to keep all singular points.')

@@ -2,7 +2,7 @@
 
 Towards a point with several null directions, σ_min may vanish to a higher order than the singular values above it. A
 landing with one direction then converges linearly, and rounding stops it 1e-8 Å away, or 1e-4 Å away at third order: J
-is singular there as far as float64 can tell, and yet the point is none of those that theory knows. With all directions
+is singular there as far as float64 can tell, and yet the point is not the exact one. With all directions
 at once, { J(x) v_i = 0, v_i·v_j = δ_ij }, convergence is quadratic again.
 
 The rows of each direction come from the program of `jaxfeat.singular.land`, reduced to a triangle, and are stacked on

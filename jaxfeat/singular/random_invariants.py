@@ -1,7 +1,7 @@
 """Random smooth invariants of a given order: complete features without a basis, which tell symmetry from blindness.
 
 Each ordered tuple t of neighbors, with repeats, has generators g_t of its invariants: dot products and, for SO(3),
-triple products (theory, section 2). An invariant is the sum of sin(w·g_t + phase) over the tuples, with a random w and
+triple products. An invariant is the sum of sin(w·g_t + phase) over the tuples, with a random w and
 a phase that depends on the species. The sums are Fourier components of the distribution of g_t, and features of this
 order know nothing but that distribution. A generic set of more than twice as many sums as there are coordinates sees,
 at every x, each displacement that the distribution sees.

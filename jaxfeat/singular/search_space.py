@@ -26,7 +26,7 @@ SMALLEST_DISTANCE = 0.5
 class AbstractSearchSpace(eqx.Module):
     """Coordinates θ `(k,)` of environments, with constraints.
 
-    `environment` is smooth in θ. It also takes the environment of the start, which holds what does not move.
+    `environment` is smooth in θ. It also takes the environment of the start, for the coordinates that stay.
     """
 
     @abstractmethod

@@ -124,15 +124,15 @@ class SingularPoints:
     def cure(self, index: int) -> dict[str, Cure]:
         """Find out what lifts the null directions of one landed point, by cause, as `jaxfeat.cure` does.
 
-        **Raises:** `GeometryError` where nothing was landed on; what `null_space` raised where the point could not be
-        classified.
+        **Raises:** `GeometryError` if the start did not land. If the point could not be classified, the error that
+        `null_space` raised.
         """
         null = self.null_space[index]
         if not self.landed[index]:
             raise GeometryError(
                 f"start {index} landed on no singular point: {SEARCH_MESSAGES[str(self.status[index])]}"
             )
-        # Of a point that could not be classified, this raises once more what stood in the way.
+        # For a point that could not be classified, `cure` classifies again, and raises the reason.
         return cure(self.f, self.environments[index], null)
 
     def arrays(self) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:

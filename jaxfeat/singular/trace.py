@@ -31,7 +31,7 @@ EASY_ITERATIONS, MAX_ITERATIONS = 6, 15
 """Gauss-Newton steps back to the set: after an easy step of the path, and at most."""
 
 NORMAL = 1e-6
-"""A displacement is normal to the set if its tangent part is shorter than this share of it."""
+"""A displacement is normal to the set if its tangent part is shorter than this, relative to its length."""
 
 RETURNED = 1e-6
 """Distance (Å) from the start at which a path has closed."""
@@ -58,8 +58,8 @@ class SingularPath(NamedTuple):
     - `accuracy`: Estimated distance (Å) of the exact singular point, at most 1e-6, of shape `(s,)`.
     - `dimension`: Dimension of the set at each point, up to rotations, of shape `(s,)`. It is larger where several sets
         meet.
-    - `status`: "length", "closed", "left-bounds" or "stalled"; `jaxfeat.singular.trace.SINGULAR_PATH_MESSAGES` says
-        what each means.
+    - `status`: "length", "closed", "left-bounds" or "stalled"; `jaxfeat.singular.trace.SINGULAR_PATH_MESSAGES` has
+        the meanings.
     """
 
     environments: Environment
@@ -135,7 +135,7 @@ def trace_singular_set(
     - `GeometryError` if `start` is no single sound environment, violates the constraints, lands on no singular point or
         on an isolated one; if `tangent` is normal to the set; or if `length` is not positive.
 
-    **Source:** docs/theory.md, section 4.
+    **Source:** docs/theory.md, "Degenerate pairs and singular points".
     """
     env = jax.tree.map(np.asarray, check_start(f, start, length))
     f = f.prepared()

@@ -1,4 +1,4 @@
-"""Environments from their features: closed forms, the law of lost digits, and what has equal features."""
+"""Inversion: closed forms, the law of lost digits, and environments with equal features."""
 
 import equinox as eqx
 import jax
@@ -21,7 +21,7 @@ def _folded(positions, species, mask):
 
 
 FOLD = jaxfeat.function(_folded)
-"""Of one neighbor; σ_min = SLOPE |t| next to t = 0, where it vanishes."""
+"""Features of one neighbor with σ_min = SLOPE |t| near t = 0."""
 WHERE = jaxfeat.function(lambda positions, species, mask: positions.reshape(-1))
 
 
@@ -134,7 +134,7 @@ def test_bad_starts_touch_no_other(found, truth, starts):
 
 
 def test_equal_features_need_not_be_congruent():
-    """Where the two members of a pair are near, a start next to the one is inverted to the one."""
+    """A start next to one of two near members of a pair is inverted to that member."""
     plus, minus = (manifolds.pair_family(*PAIR, sign) for sign in (1, -1))
     near = np.asarray([plus.positions, minus.positions]) + 0.02 * np.random.default_rng(0).normal(size=(2, 4, 3))
     target = np.asarray(COMPLETE(Environment.stack([plus, plus])))

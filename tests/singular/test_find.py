@@ -1,4 +1,4 @@
-"""The whole way: landed, certified, classified; bad starts; the points that theory knows."""
+"""Searches from start to classification; bad starts; points known in closed form."""
 
 import dataclasses
 

@@ -11,7 +11,7 @@ from jaxfeat.singular.search_space import Free
 
 
 def test_several_null_directions_are_landed_on_where_one_is_slow():
-    """Where two of the loci of the pair family cross, several directions are null."""
+    """Several directions are null at the crossing of two loci of the pair family."""
     starts = jax.tree.map(np.asarray, batch(pairs(1e-5, names=("az", "cy"))))
     points = starts.positions.reshape(2, 12)
     space = Free(radii=(0.3, 2.5), min_distance=0.3)

@@ -1,4 +1,4 @@
-"""Random invariants see what their order sees, and nothing that a rotation does."""
+"""Random invariants are invariant, and distinguish the pairs that their order distinguishes."""
 
 import jax.numpy as jnp
 import numpy as np
