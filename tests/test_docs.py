@@ -80,3 +80,18 @@ def test_the_tests_that_hold_promises_exist():
     named = re.findall(r"`(tests/\S+?\.py)`", (DOCS / "accuracy.md").read_text())
     assert len(named) > 5
     assert not [name for name in named if not (DOCS.parent / name).exists()]
+
+
+def test_the_modules_of_the_architecture_exist():
+    """Each module that the page names is a module or a folder of the package, or a function in one."""
+    package = Path(jaxfeat.__file__).parent
+    rooms = "|".join(folder.name for folder in package.iterdir() if folder.is_dir())
+    page = (DOCS / "architecture.md").read_text()
+    names = re.findall(rf"`((?:{rooms})[./][a-z0-9_./]+)`", page)
+    assert len(names) > 40
+    for name in names:
+        *folder, last = name.replace(".", "/").split("/")
+        place = package.joinpath(*folder)
+        module = place / f"{last}.py"
+        function = place.with_suffix(".py").exists() and f"def {last}(" in place.with_suffix(".py").read_text()
+        assert module.exists() or (place / last).is_dir() or function, name
