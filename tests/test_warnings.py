@@ -10,7 +10,10 @@ def warn_about(module):
     warnings.warn_explicit("this is deprecated", DeprecationWarning, f"{module}.py", 1, module)
 
 
-@pytest.mark.parametrize("module", ["jaxfeat", "jaxfeat.geometry.files.read", "test_read", "conftest", "references"])
+@pytest.mark.parametrize(
+    "module",
+    ["jaxfeat", "jaxfeat.geometry.files.read", "tests.store.test_sweep", "test_docs", "conftest", "references"],
+)
 def test_of_our_own(module):
     with pytest.raises(DeprecationWarning, match="this is deprecated"):
         warn_about(module)
