@@ -48,6 +48,15 @@ def test_windows_fall_from_one_to_zero(window):
     assert window(jnp.asarray(R_CUT - width / 2), jnp.asarray(R_CUT)) == pytest.approx(0.5, abs=1e-14)
 
 
+def test_the_smooth_window_and_its_slope_are_exact_to_rounding_at_both_ends():
+    r = np.linspace(3.0, R_CUT, 1001)
+    weight, slope = np.asarray(_derivatives(Smoothstep(1.0), jnp.asarray(r), 1))
+    u = np.longdouble(R_CUT) - r
+    exact = u**5 * (126 + u * (-420 + u * (540 + u * (-315 + 70 * u))))
+    assert np.abs(weight - exact).max() < 64 * np.finfo(float).eps
+    assert np.abs(slope + 630 * (u * (1 - u)) ** 4).max() < 256 * np.finfo(float).eps
+
+
 def test_the_default_lets_a_search_differentiate_three_times():
     assert Smoothstep().smoothness >= 3
 
