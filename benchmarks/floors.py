@@ -204,7 +204,7 @@ def main() -> None:
     jax.config.update("jax_enable_x64", True)
     rng = np.random.default_rng(arguments.seed)
     cases = CASES[:2] if arguments.smoke else [*CASES, *MORE]
-    each = 5 if arguments.smoke else -(-arguments.environments // len(cases))
+    each = 7 if arguments.smoke else -(-arguments.environments // len(cases))
     worst = 0.0
     for case in cases:
         at = positions(rng, case, each)

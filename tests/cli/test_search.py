@@ -57,7 +57,7 @@ def test_a_search_tells_kinds_of_singular_points(tmp_path, capsys):
     ("words", "message"),
     [
         (["--starts", "0"], "n is 0; ask for at least one environment"),
-        (["--radii", "2", "1"], "radii is (2.0, 1.0); give a smallest and a larger distance"),
+        (["--radii", "2", "1"], "radii is (2.0, 1.0); give two positive, ascending distances (Å)"),
         (["--symbols", "H", "O"], "2 symbols were given for 4 neighbors"),
         (["--neighbors", "60"], "60 neighbors 0.6 Å apart hardly fit between 0.8 and 1.6 Å"),
         (["--plot", "s.txt"], "s.txt names no picture"),

@@ -76,7 +76,7 @@ def test_parts_of_a_spec_are_not_imported_either(folder, capsys):
 def test_a_report_imports_only_with_trust(folder, swept, monkeypatch, capsys, trust):
     group = zarr.open_group(swept, mode="r+")
     group.attrs.update({"featurizer": json.dumps(SPEC)})
-    monkeypatch.setattr(report, "_exhibits", lambda *_: [])
+    monkeypatch.setattr(report, "_make_exhibits", lambda *_: [])
     assert main(["report", str(swept), "--no-advice", *(["--trust"] if trust else [])]) == 0
     captured = capsys.readouterr()
     page = Path("report.html").read_text()

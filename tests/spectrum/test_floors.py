@@ -51,4 +51,4 @@ def test_every_descriptor_of_the_benchmark_has_a_basis(floors):
 def test_the_benchmark_runs(floors, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["floors.py", "--smoke"])
     floors.main()
-    assert "10 environments" in capsys.readouterr().out
+    assert "14 environments" in capsys.readouterr().out
