@@ -13,13 +13,11 @@ import numpy as np
 from jaxfeat.basis.cutoff import AbstractCutoff, NoCutoff, ShiftedCosine
 from jaxfeat.bench.peer import Stages
 from jaxfeat.bench.workloads import WINDOW_WIDTH, Workload
-from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.correlations import Bispectrum
 from jaxfeat.features.power_spectrum.featurizer import PowerSpectrum
-from jaxfeat.features.structure_map import AbstractStructureMap, stacked
-from jaxfeat.geometry.environment import Environment
+from jaxfeat.features.structure_map import FeatureMap, stacked
 from jaxfeat.geometry.neighbors import environments, structures
-from jaxfeat.geometry.structure import Structure
+from jaxfeat.geometry.structure import Item
 from jaxfeat.spectrum.driver import singular_spectrum
 from jaxfeat.spectrum.jacobian import jacobian
 
@@ -40,7 +38,7 @@ N_REFERENCE = 4
 """Items whose singular values are also computed by the reference path."""
 
 
-def _featurizer(workload: Workload, variant: str) -> AbstractFeaturizer | AbstractStructureMap:
+def _featurizer(workload: Workload, variant: str) -> FeatureMap:
     radial, cutoff = VARIANTS[variant]
     kind = {2: PowerSpectrum, 3: Bispectrum}[workload.nu]
     f = kind(**workload.settings, radial=radial, cutoff=cutoff)
@@ -51,7 +49,7 @@ class Block(NamedTuple):
     """Items of one shape, with their indices in the workload."""
 
     items: np.ndarray
-    batch: Environment | Structure
+    batch: Item
 
 
 class Jaxfeat:

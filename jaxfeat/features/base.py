@@ -17,7 +17,7 @@ from jaxfeat.errors import BasisError, GeometryError, SpeciesError
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.radius import RADIUS_ROUNDING
 from jaxfeat.geometry.species import SYMBOLS
-from jaxfeat.geometry.structure import Structure, find_unknown_species
+from jaxfeat.geometry.structure import Item, Structure, find_unknown_species
 from jaxfeat.linalg.arrays import cast_to_jax_precision, concrete_values
 from jaxfeat.linalg.gram import gram_matrix
 from jaxfeat.memory import check_memory
@@ -151,7 +151,7 @@ class AbstractFeaturizer(eqx.Module):
             )
         self.check_atoms(env)
 
-    def check_atoms(self, at: Environment | Structure) -> None:
+    def check_atoms(self, at: Item) -> None:
         """Raise an error if the environments have the wrong radius or hold an unknown element (outside jit and vmap).
 
         **Raises:** `GeometryError`, `SpeciesError`.
@@ -228,7 +228,7 @@ class AbstractFeaturizer(eqx.Module):
         except BasisError:
             return None
 
-    def check_feature_memory(self, at: Environment | Structure, n_centers: int) -> None:
+    def check_feature_memory(self, at: Item, n_centers: int) -> None:
         """Raise `SizeError` if the features of a batch with `n_centers` centers per item do not fit into memory."""
         n_features, n = self.n_features_if_known, n_centers * prod(at.batch_shape)
         if n_features is not None:

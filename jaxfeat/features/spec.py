@@ -29,7 +29,7 @@ from jaxfeat.features.correlations import Bispectrum, Correlations
 from jaxfeat.features.function import FunctionFeaturizer
 from jaxfeat.features.power_spectrum.featurizer import PowerSpectrum
 from jaxfeat.features.radial_spectrum import RadialSpectrum
-from jaxfeat.features.structure_map import AbstractStructureMap, Stacked, Summed
+from jaxfeat.features.structure_map import AbstractStructureMap, FeatureMap, Stacked, Summed
 from jaxfeat.geometry.species import SYMBOLS
 
 _FEATURIZERS = (RadialSpectrum, PowerSpectrum, Bispectrum, Correlations, Stacked, Summed)
@@ -44,7 +44,7 @@ SPEC_BASES = (AbstractFeaturizer, AbstractStructureMap, AbstractCutoff, Willatt2
 """A class from a user's module must derive from one of these to be made from a spec."""
 
 
-def spec(f: AbstractFeaturizer | AbstractStructureMap) -> dict[str, Any]:
+def spec(f: FeatureMap) -> dict[str, Any]:
     """Write the arguments of a featurizer or structure map as values that JSON and YAML can hold.
 
     `jaxfeat.from_spec` makes the same featurizer of them, bit for bit.
@@ -92,7 +92,7 @@ def from_spec(d: dict[str, Any], trust: bool = False) -> Any:
     return made
 
 
-def write_identity(f: AbstractFeaturizer | AbstractStructureMap) -> str | None:
+def write_identity(f: FeatureMap) -> str | None:
     """Write as JSON what distinguishes `f` from all other featurizers: its spec, or the key of a function.
 
     **Returns:** A text that two featurizers share only if they compute the same features, or `None` if no text can

@@ -74,6 +74,10 @@ class AbstractStructureMap(eqx.Module):
         return self.featurizer
 
 
+FeatureMap = AbstractFeaturizer | AbstractStructureMap
+"""A featurizer, which describes environments, or a map, which describes structures."""
+
+
 class Stacked(AbstractStructureMap):
     """The features of every center, one after the other. Made by `jaxfeat.stacked`."""
 

@@ -84,7 +84,11 @@ class Structure(Batched, eqx.Module):
         return jax.tree.unflatten(jax.tree.structure(structures[0]), padded)
 
 
-def find_unknown_species(at: Environment | Structure, known: Int[Array, " s"] | np.ndarray) -> np.ndarray | None:
+Item = Environment | Structure
+"""One item, or a batch of items: a center with its neighbors, or a whole molecule or crystal."""
+
+
+def find_unknown_species(at: Item, known: Int[Array, " s"] | np.ndarray) -> np.ndarray | None:
     """Find the atomic numbers in environments, or around a structure's centers, that are not `known`.
 
     **Returns:** The numbers, possibly with repetitions; `None` inside jit and vmap.

@@ -20,7 +20,7 @@ from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.permutations import find_permutations, label_shells
 from jaxfeat.geometry.point_group import find_largest_group, schoenflies_symbol
 from jaxfeat.geometry.positions import check_positions
-from jaxfeat.geometry.structure import Structure
+from jaxfeat.geometry.structure import Item, Structure
 
 Group = Literal["O3", "SO3"]
 EnvironmentOrMolecule = TypeVar("EnvironmentOrMolecule", Environment, Structure)
@@ -90,7 +90,7 @@ class Stabilizer:
         return (projector + projector.T) / 2
 
 
-def stabilizer(at: Environment | Structure, tolerance: float = SYMMETRY_TOLERANCE, group: Group = "O3") -> Stabilizer:
+def stabilizer(at: Item, tolerance: float = SYMMETRY_TOLERANCE, group: Group = "O3") -> Stabilizer:
     """Find the symmetry of one environment or one molecule.
 
     Rotations are about the center of an environment, whose neighbors are permuted. For a molecule they are about the
@@ -120,7 +120,7 @@ def stabilizer(at: Environment | Structure, tolerance: float = SYMMETRY_TOLERANC
     return point_stabilizer(positions, species, group, tolerance)
 
 
-def _check_single(at: Environment | Structure, name: str) -> None:
+def _check_single(at: Item, name: str) -> None:
     if at.batch_shape:
         raise GeometryError(
             f"{name} takes one environment or molecule, got a batch of shape {at.batch_shape}; index it first."

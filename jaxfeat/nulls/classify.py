@@ -16,9 +16,9 @@ import numpy as np
 from jaxfeat.errors import GeometryError, PrecisionError, SizeError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.check import check_compatible
-from jaxfeat.features.structure_map import AbstractStructureMap
+from jaxfeat.features.structure_map import AbstractStructureMap, FeatureMap
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.geometry.structure import Structure
+from jaxfeat.geometry.structure import Item, Structure
 from jaxfeat.linalg.subspaces import complement_within
 from jaxfeat.nulls.ambiguity import CLEAR_RATIO, find_ambiguity, find_truncation_ambiguity
 from jaxfeat.nulls.causes import CAUSES, NullSpace
@@ -45,9 +45,7 @@ def null_space(
 ) -> NullSpace | list[NullSpace]: ...
 
 
-def null_space(
-    f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure, tolerance: float = POSITION_TOLERANCE
-) -> NullSpace | list[NullSpace]:
+def null_space(f: FeatureMap, at: Item, tolerance: float = POSITION_TOLERANCE) -> NullSpace | list[NullSpace]:
     """Find the null directions of the Jacobian dF/dr, each under one cause.
 
     **Arguments:**
@@ -82,9 +80,7 @@ def null_space(
     return found
 
 
-def item_null_space(
-    f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure, tolerance: float = POSITION_TOLERANCE
-) -> NullSpace:
+def item_null_space(f: FeatureMap, at: Item, tolerance: float = POSITION_TOLERANCE) -> NullSpace:
     """Find the null directions of one item. Arguments and errors are those of `null_space`."""
     if np.asarray(at.positions).dtype != np.float64:
         raise PrecisionError(
@@ -102,8 +98,8 @@ def item_null_space(
 
 
 def _classify(
-    f: AbstractFeaturizer | AbstractStructureMap,
-    at: Environment | Structure,
+    f: FeatureMap,
+    at: Item,
     decomposed: DecomposedJacobian,
     sites: Sites,
     status: StatusName,

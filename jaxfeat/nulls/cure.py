@@ -12,9 +12,9 @@ import numpy as np
 from jaxfeat.errors import BasisError, GeometryError, SizeError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.check import check_compatible
-from jaxfeat.features.structure_map import AbstractStructureMap
+from jaxfeat.features.structure_map import AbstractStructureMap, FeatureMap
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.geometry.structure import Structure
+from jaxfeat.geometry.structure import Item, Structure
 from jaxfeat.nulls.ambiguity import CLEAR_RATIO
 from jaxfeat.nulls.causes import NullSpace
 from jaxfeat.nulls.classify import POSITION_TOLERANCE, item_null_space
@@ -84,8 +84,8 @@ def cure(
 
 
 def cure(
-    f: AbstractFeaturizer | AbstractStructureMap,
-    at: Environment | Structure,
+    f: FeatureMap,
+    at: Item,
     null: NullSpace | None = None,
     tolerance: float = POSITION_TOLERANCE,
 ) -> dict[str, Cure]:
@@ -127,9 +127,7 @@ def cure(
     return {one.cause: one for one in cures}
 
 
-def _cure_incompleteness(
-    f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure, null: NullSpace, tolerance: float
-) -> Cure:
+def _cure_incompleteness(f: FeatureMap, at: Item, null: NullSpace, tolerance: float) -> Cure:
     count = null.incompleteness
     complete = null.rigid + null.locality + null.symmetry
     directions = null.directions["incompleteness"].reshape(count, -1)
@@ -158,9 +156,7 @@ def _cure_incompleteness(
     return Cure("incompleteness", count, reason=reason)
 
 
-def _cure_truncation(
-    f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure, null: NullSpace
-) -> Cure:
+def _cure_truncation(f: FeatureMap, at: Item, null: NullSpace) -> Cure:
     featurizer = f.environment_featurizer
     tried: dict[str, int] = {}
     for sizes in _larger_sizes(featurizer.sizes):

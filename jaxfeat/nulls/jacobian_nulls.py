@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Array
 
 from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.features.structure_map import AbstractStructureMap
+from jaxfeat.features.structure_map import AbstractStructureMap, FeatureMap
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.geometry.structure import Structure
+from jaxfeat.geometry.structure import Item, Structure
 from jaxfeat.linalg.subspaces import Gap, leading_directions, robust_svd
 from jaxfeat.spectrum.assemble import assemble_jacobian, center_jacobians
 from jaxfeat.spectrum.jacobian import jacobian_and_norms
@@ -22,7 +22,7 @@ from jaxfeat.spectrum.sizes import check_null_space
 from jaxfeat.spectrum.solve import decompose
 from jaxfeat.spectrum.spectrum import Spectrum
 
-Map = TypeVar("Map", bound=AbstractFeaturizer | AbstractStructureMap)
+Map = TypeVar("Map", bound=FeatureMap)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +80,7 @@ class DecomposedJacobian:
         return np.asarray(self.spectrum.values)[: int(self.spectrum.n_values)]
 
 
-def decompose_jacobian(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure) -> DecomposedJacobian:
+def decompose_jacobian(f: FeatureMap, at: Item) -> DecomposedJacobian:
     """Decompose the Jacobian of one item, described in the species that the item holds."""
     narrow = restrict_species(f, at)
     check_null_space(narrow, at)
@@ -96,7 +96,7 @@ def decompose_jacobian(f: AbstractFeaturizer | AbstractStructureMap, at: Environ
     return DecomposedJacobian(jacobian, jax.tree.map(np.asarray, spectrum), reacting, gap)
 
 
-def restrict_species(f: Map, at: Environment | Structure) -> Map:
+def restrict_species(f: Map, at: Item) -> Map:
     """Prepare a map for the species that an item or a batch holds: fewer features, with the same singular values."""
     prepared: Any = f.prepared()
     featurizer = prepared.environment_featurizer
@@ -116,7 +116,7 @@ def replace_featurizer(f: Any, featurizer: AbstractFeaturizer) -> Any:
 
 
 @eqx.filter_jit
-def _jacobian(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure) -> tuple[Array, Array, Array]:
+def _jacobian(f: FeatureMap, at: Item) -> tuple[Array, Array, Array]:
     """The Jacobian, the norms that add up to each atom's columns, and those of each center's neighbors."""
     if isinstance(f, AbstractStructureMap):
         assert isinstance(at, Structure)
@@ -127,7 +127,7 @@ def _jacobian(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | St
 
 
 @eqx.filter_jit
-def _spectrum(jacobian: Any, added: Any, at: Environment | Structure) -> Spectrum:
+def _spectrum(jacobian: Any, added: Any, at: Item) -> Spectrum:
     return decompose(keep_all_rows(jacobian, added), at, equilibrated=True)
 
 
@@ -135,7 +135,7 @@ def _rounding(jacobian: np.ndarray) -> float:
     return float(max(jacobian.shape[0], jacobian.shape[1] * 3) * np.finfo(jacobian.dtype).eps)
 
 
-def _reacting(weights: np.ndarray, rounding: float, at: Environment | Structure) -> tuple[np.ndarray, Gap]:
+def _reacting(weights: np.ndarray, rounding: float, at: Item) -> tuple[np.ndarray, Gap]:
     mask = np.asarray(at.mask if isinstance(at, Environment) else at.environments().mask)
     largest = weights.max(-1, keepdims=True, initial=0)
     relative = np.where(largest > 0, weights / np.where(largest > 0, largest, 1), 0)

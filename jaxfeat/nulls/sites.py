@@ -12,10 +12,9 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.features.structure_map import AbstractStructureMap
+from jaxfeat.features.structure_map import AbstractStructureMap, FeatureMap
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.geometry.structure import Structure
+from jaxfeat.geometry.structure import Item
 from jaxfeat.geometry.symmetry import Group
 from jaxfeat.linalg.subspaces import leading_directions
 from jaxfeat.nulls.coincidences import Edges
@@ -67,7 +66,7 @@ class Sites:
     - `tolerance`: Å. Positions are symmetric, and values of invariants equal, within this distance.
     """
 
-    at: Environment | Structure
+    at: Item
     sites: list[Site]
     group: Group
     summed: bool
@@ -98,8 +97,8 @@ class Sites:
 
 
 def list_sites(
-    f: AbstractFeaturizer | AbstractStructureMap,
-    at: Environment | Structure,
+    f: FeatureMap,
+    at: Item,
     reacting: np.ndarray,
     tolerance: float,
 ) -> Sites:
@@ -109,7 +108,7 @@ def list_sites(
     return Sites(at, split_into_sites(at, reacting), group, summed, tolerance)
 
 
-def split_into_sites(at: Environment | Structure, reacting: np.ndarray) -> list[Site]:
+def split_into_sites(at: Item, reacting: np.ndarray) -> list[Site]:
     """Split one item into its sites. `reacting` is as in `list_sites`."""
     n = at.positions.shape[-2]
     if isinstance(at, Environment):
@@ -132,7 +131,7 @@ def rotation_space(points: np.ndarray) -> np.ndarray:
     return leading_directions(tangents, len(lengths))
 
 
-def rigid_space(at: Environment | Structure) -> np.ndarray:
+def rigid_space(at: Item) -> np.ndarray:
     """Span the rigid motions of an environment, a molecule or a crystal, `(k, 3 n)`."""
     mask = np.asarray(at.mask)
     if isinstance(at, Environment):
@@ -141,7 +140,7 @@ def rigid_space(at: Environment | Structure) -> np.ndarray:
     return translations if at.periodic else np.concatenate([translations, rotation_space(_centered(at))])
 
 
-def rotation_ratio(at: Environment | Structure) -> float:
+def rotation_ratio(at: Item) -> float:
     """Divide the length of the shortest rotation by that of the longest; 1 if nothing rotates.
 
     Next to a line the ratio is small, and the floor of the spectrum is raised by its inverse.
@@ -157,7 +156,7 @@ def _rotations(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return tangents, lengths[lengths > np.sqrt(np.finfo(float).eps) * lengths.max(initial=0.0)]
 
 
-def _centered(at: Environment | Structure) -> np.ndarray:
+def _centered(at: Item) -> np.ndarray:
     """Positions relative to the point that rotations fix; zero on padding."""
     positions, mask = np.asarray(at.positions), np.asarray(at.mask)
     center = np.zeros(3) if isinstance(at, Environment) or not mask.any() else positions[mask].mean(0)

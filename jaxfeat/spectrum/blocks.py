@@ -12,7 +12,7 @@ from jaxtyping import Int
 
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.geometry.structure import Structure
+from jaxfeat.geometry.structure import Item
 from jaxfeat.spectrum.plan import Plan, make_plan
 from jaxfeat.spectrum.sizes import check_spectra
 
@@ -130,7 +130,7 @@ def _filled(indices: np.ndarray, length: int) -> np.ndarray:
     return np.concatenate([indices, np.full(length - len(indices), indices[0])])
 
 
-def block_of(batch: Environment | Structure, indices: np.ndarray, plan: Plan) -> Block:
+def block_of(batch: Item, indices: np.ndarray, plan: Plan) -> Block:
     """Make one block of some items of a batch `(b,)` of NumPy arrays, which keep their room for neighbors.
 
     Its length is a power of two or three quarters of one, so that few programs are compiled.
@@ -141,7 +141,7 @@ def block_of(batch: Environment | Structure, indices: np.ndarray, plan: Plan) ->
     return Block(indices, None, jax.tree.map(lambda x: x[filled], batch), plan)
 
 
-def species_present(f: AbstractFeaturizer, at: Environment | Structure) -> Int[np.ndarray, "*b s"]:
+def species_present(f: AbstractFeaturizer, at: Item) -> Int[np.ndarray, "*b s"]:
     """List the featurizer's species that occur in each structure, or in each environment with its center, then -1.
 
     The last axis is as long as the most that any of them holds.

@@ -8,9 +8,8 @@ import equinox as eqx
 from jaxtyping import Array, Int
 
 from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.features.structure_map import AbstractStructureMap
-from jaxfeat.geometry.environment import Environment
-from jaxfeat.geometry.structure import Structure
+from jaxfeat.features.structure_map import FeatureMap
+from jaxfeat.geometry.structure import Item
 from jaxfeat.linalg.batching import map_blocks, map_blocks_in_two_steps
 from jaxfeat.linalg.jit import tuned_jit
 from jaxfeat.spectrum.plan import Plan
@@ -22,9 +21,9 @@ from jaxfeat.spectrum.spectrum import Spectrum
 
 @tuned_jit
 def compute_spectra(
-    f: AbstractFeaturizer | AbstractStructureMap,
+    f: FeatureMap,
     present: Int[Array, "*b s"] | None,
-    at: Environment | Structure,
+    at: Item,
     plan: Plan,
 ) -> tuple[Spectrum, ...]:
     """Compute the spectra of a block as planned: one `Spectrum` of the whole block for each of `plan.scalings`.

@@ -17,9 +17,9 @@ import numpy as np
 
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.check import check_compatible
-from jaxfeat.features.structure_map import AbstractStructureMap
+from jaxfeat.features.structure_map import FeatureMap
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.geometry.structure import Structure
+from jaxfeat.geometry.structure import Item
 from jaxfeat.linalg.primitive import inside_transformation
 from jaxfeat.linalg.threads import one_blas_thread
 from jaxfeat.spectrum.blocks import CACHE_FILLS, Block, block_of, blocks_by_shape, species_present
@@ -31,8 +31,8 @@ from jaxfeat.spectrum.spectrum import Spectrum
 
 
 def singular_spectrum(
-    f: AbstractFeaturizer | AbstractStructureMap,
-    at: Environment | Structure,
+    f: FeatureMap,
+    at: Item,
     equilibrated: bool = False,
     directions: bool | None = None,
     screened: bool = False,
@@ -132,9 +132,7 @@ def spectra_in_blocks(
             yield indices[block.indices], RawAndEquilibrated(*_run(f, block, over))
 
 
-def _run(
-    f: AbstractFeaturizer | AbstractStructureMap, block: Block, over: Sequence[jax.Device]
-) -> tuple[Spectrum, ...]:
+def _run(f: FeatureMap, block: Block, over: Sequence[jax.Device]) -> tuple[Spectrum, ...]:
     """Compute the spectra of a block on some devices, as NumPy arrays without the repeated items at its end."""
     with one_blas_thread():
         found = share_among_devices(compute_spectra, over, f, (block.present, block.items), block.plan)
@@ -149,9 +147,7 @@ def _needs_rows(spectra: Sequence[Spectrum], screened: bool) -> np.ndarray:
     return np.any([~one.certified & ((one.n_null > 0) | (not screened)) for one in spectra], 0)
 
 
-def _certify(
-    found: Spectrum, f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure, plan: Plan
-) -> Spectrum:
+def _certify(found: Spectrum, f: FeatureMap, at: Item, plan: Plan) -> Spectrum:
     """Replace the spectra of a batch that need rows of J."""
     host = jax.tree.map(np.asarray, found)
     indices = np.flatnonzero(_needs_rows([host], plan.screened))

@@ -12,9 +12,9 @@ from jaxtyping import Array, Float
 
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.check import check_compatible
-from jaxfeat.features.structure_map import AbstractStructureMap
+from jaxfeat.features.structure_map import AbstractStructureMap, FeatureMap
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.geometry.structure import Structure
+from jaxfeat.geometry.structure import Item, Structure
 from jaxfeat.linalg.batching import map_blocks
 from jaxfeat.linalg.jit import tuned_jit
 from jaxfeat.linalg.lanes import MAX_NEIGHBORS_IN_LANES
@@ -62,7 +62,7 @@ MIN_JACOBIANS_TOGETHER = 4
 
 
 @tuned_jit
-def _jacobians(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure) -> Array:
+def _jacobians(f: FeatureMap, at: Item) -> Array:
     call: Callable[[Any], Any] = partial(item_jacobian, f)
     if isinstance(at, Environment) and at.batch_shape:
         return map_blocks(jax.vmap(call), at, len(at.batch_shape), _n_together(f, at))
@@ -85,14 +85,12 @@ def _n_together(f: Any, at: Environment) -> int:
     )
 
 
-def item_jacobian(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure) -> Float[Array, "d n 3"]:
+def item_jacobian(f: FeatureMap, at: Item) -> Float[Array, "d n 3"]:
     """Compute the Jacobian of one item, by the shortest way that the featurizer offers."""
     return jacobian_and_norms(f, at)[0]
 
 
-def jacobian_and_norms(
-    f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure
-) -> tuple[Float[Array, "d n 3"], Float[Array, " n"]]:
+def jacobian_and_norms(f: FeatureMap, at: Item) -> tuple[Float[Array, "d n 3"], Float[Array, " n"]]:
     """Compute the Jacobian of one item, and the joint norm of the contributions to each atom's three columns.
 
     The norms are multiplied by `cancellation`. Where symmetry makes contributions cancel, rounding errors are in
@@ -105,9 +103,7 @@ def jacobian_and_norms(
     return environment_jacobian(f, at)
 
 
-def directional_derivative(
-    f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure, displacement: Float[Array, "n 3"]
-) -> Float[Array, " d"]:
+def directional_derivative(f: FeatureMap, at: Item, displacement: Float[Array, "n 3"]) -> Float[Array, " d"]:
     """Compute J v of one item, the derivative of its features along a displacement, by one tangent."""
     features: Callable[[Any], Array] = f.features if isinstance(f, AbstractFeaturizer) else f
     return jax.jvp(lambda x: features(at.with_positions(x)), (at.positions,), (displacement,))[1]

@@ -17,9 +17,8 @@ from jaxtyping import Array, Bool, Float
 
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.check import check_compatible
-from jaxfeat.features.structure_map import AbstractStructureMap
-from jaxfeat.geometry.environment import Environment
-from jaxfeat.geometry.structure import Structure
+from jaxfeat.features.structure_map import FeatureMap
+from jaxfeat.geometry.structure import Item, Structure
 from jaxfeat.linalg.batching import map_blocks
 from jaxfeat.linalg.jit import tuned_jit
 from jaxfeat.linalg.lanes import MAX_NEIGHBORS_IN_LANES
@@ -29,9 +28,7 @@ from jaxfeat.spectrum.solve import decompose
 from jaxfeat.spectrum.spectrum import Spectrum
 
 
-def log_sensitivity(
-    f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure, equilibrated: bool = False
-) -> Float[Array, "*batch"]:
+def log_sensitivity(f: FeatureMap, at: Item, equilibrated: bool = False) -> Float[Array, "*batch"]:
     """Compute log(σ_min/σ_max) of dF/dr on the non-rigid displacements, for use under `jax.grad` and its like.
 
     The value is the logarithm of `singular_spectrum(f, at, equilibrated).ratio`. It has first derivatives, in forward
@@ -69,9 +66,7 @@ def log_sensitivity(
 
 
 @tuned_jit
-def _compiled(
-    f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure, equilibrated: bool
-) -> Float[Array, "*batch"]:
+def _compiled(f: FeatureMap, at: Item, equilibrated: bool) -> Float[Array, "*batch"]:
     def single(at: Any) -> Float[Array, ""]:
         return _single(_closure_converted(f, at), at, equilibrated=equilibrated)
 

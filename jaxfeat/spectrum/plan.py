@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.features.structure_map import AbstractStructureMap
+from jaxfeat.features.structure_map import AbstractStructureMap, FeatureMap
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.geometry.structure import Structure
+from jaxfeat.geometry.structure import Item, Structure
 from jaxfeat.linalg.batching import BLOCK_ITEMS
 from jaxfeat.linalg.lanes import MAX_NEIGHBORS_IN_LANES
 
@@ -45,8 +44,8 @@ class Plan(NamedTuple):
 
 
 def make_plan(
-    f: AbstractFeaturizer | AbstractStructureMap,
-    at: Environment | Structure,
+    f: FeatureMap,
+    at: Item,
     scalings: tuple[bool, ...],
     *,
     directions: bool = False,
@@ -64,7 +63,7 @@ def make_plan(
     return Plan(route, scalings, _n_together(f, at, screened), directions, screened, collinear)
 
 
-def _gram_is_faster(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure, n_scalings: int) -> bool:
+def _gram_is_faster(f: FeatureMap, at: Item, n_scalings: int) -> bool:
     """Tell whether JᵀJ and a few derivatives take less time than rows of J."""
     if isinstance(f, AbstractStructureMap) and f.adds_centers:
         return False
@@ -72,7 +71,7 @@ def _gram_is_faster(f: AbstractFeaturizer | AbstractStructureMap, at: Environmen
     return f.environment_featurizer.has_fast_gram and n > MAX_NEIGHBORS_BY_ROWS[n_scalings]
 
 
-def _n_together(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure, gram: bool) -> int:
+def _n_together(f: FeatureMap, at: Item, gram: bool) -> int:
     """Compute the number of items whose Jacobians are best reduced together."""
     n, centers = (at.max_neighbors, 1) if isinstance(at, Environment) else (at.neighbor.shape[-1], at.center.shape[-1])
     if isinstance(at, Structure) and n > MAX_NEIGHBORS_IN_LANES:

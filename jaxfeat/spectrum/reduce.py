@@ -15,9 +15,9 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.features.structure_map import AbstractStructureMap
+from jaxfeat.features.structure_map import AbstractStructureMap, FeatureMap
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.geometry.structure import Structure
+from jaxfeat.geometry.structure import Item, Structure
 from jaxfeat.linalg.gram import gram_matrix
 from jaxfeat.linalg.lanes import MAX_NEIGHBORS_IN_LANES
 from jaxfeat.linalg.triangular import r_factor
@@ -61,7 +61,7 @@ def keep_all_rows(jacobian: Float[Array, "d n 3"], added: Float[Array, " n"]) ->
     return JacobianRows(_as_matrix(jacobian), added, jacobian.shape[0])
 
 
-def reduce_to_rows(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure) -> JacobianRows:
+def reduce_to_rows(f: FeatureMap, at: Item) -> JacobianRows:
     """Reduce one item's Jacobian by QR to no more rows than there are coordinates."""
     if isinstance(at, Environment):
         assert isinstance(f, AbstractFeaturizer)
@@ -84,7 +84,7 @@ def reduce_to_rows(f: AbstractFeaturizer | AbstractStructureMap, at: Environment
     return JacobianRows(_triangle(_as_matrix(whole)), added, counts.sum())
 
 
-def reduce_to_gram(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure) -> JacobianGram:
+def reduce_to_gram(f: FeatureMap, at: Item) -> JacobianGram:
     """Compute JᵀJ of one item."""
     if isinstance(at, Environment):
         assert isinstance(f, AbstractFeaturizer)

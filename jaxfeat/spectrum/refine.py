@@ -17,10 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.features.structure_map import AbstractStructureMap
+from jaxfeat.features.structure_map import FeatureMap
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.geometry.structure import Structure
+from jaxfeat.geometry.structure import Item
 from jaxfeat.linalg.eigen import psd_eigh
 from jaxfeat.linalg.lapack import eigh, singular_values
 from jaxfeat.spectrum.plan import Plan
@@ -62,10 +61,10 @@ class GramValues(NamedTuple):
 
 
 def spectra_from_gram(
-    f: AbstractFeaturizer | AbstractStructureMap,
-    restricted: Callable[[Any], AbstractFeaturizer | AbstractStructureMap],
+    f: FeatureMap,
+    restricted: Callable[[Any], FeatureMap],
     present: Int[Array, "b s"] | None,
-    batch: Environment | Structure,
+    batch: Item,
     plan: Plan,
 ) -> tuple[Spectrum, ...]:
     """Compute spectra, without directions, of environments or structures `(b,)` by the route "refined".
@@ -84,9 +83,7 @@ def spectra_from_gram(
     return tuple(jax.vmap(partial(_merge, f))(batch, *both) for both in zip(found, small, strict=True))
 
 
-def _decompose_gram(
-    reduced: JacobianGram, at: Environment | Structure, *, equilibrated: bool, screened: bool
-) -> GramValues:
+def _decompose_gram(reduced: JacobianGram, at: Item, *, equilibrated: bool, screened: bool) -> GramValues:
     part = project_out_rigid(reduced, at, equilibrated=equilibrated)
     squares, vectors = psd_eigh(part.matrix, part.rigid.valid)
     values = jnp.sqrt(squares)
@@ -103,8 +100,8 @@ def _decompose_gram(
 
 
 def _small_values(
-    f: AbstractFeaturizer | AbstractStructureMap,
-    at: Environment | Structure,
+    f: FeatureMap,
+    at: Item,
     moves: Sequence[tuple[Float[Array, "k n 3"], Int[Array, ""]]],
 ) -> list[Float[Array, " k"]]:
     """Compute the singular values of J V, descending, then zeros, for each V, of which only the first few count."""
@@ -131,7 +128,7 @@ def _small_values(
     return jax.lax.cond(sum(count for _, count in moves) > 0, of_some, of_none)
 
 
-def _relative_to_centers(at: Environment | Structure, displacements: Float[Array, "k n 3"]) -> Float[Array, "c k n 3"]:
+def _relative_to_centers(at: Item, displacements: Float[Array, "k n 3"]) -> Float[Array, "c k n 3"]:
     """Compute the displacements of each center's neighbors relative to that center."""
     if isinstance(at, Environment):
         return displacements[None]
@@ -198,9 +195,7 @@ def _values_of_products(size: int, products: Float[Array, "m m"]) -> Float[Array
     return singular_values(rows)
 
 
-def _merge(
-    f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure, found: GramValues, small: Array
-) -> Spectrum:
+def _merge(f: FeatureMap, at: Item, found: GramValues, small: Array) -> Spectrum:
     """Make the spectrum of one item from its large values and its small ones."""
     part, values = found.part, found.values
     place = jnp.arange(values.shape[0])

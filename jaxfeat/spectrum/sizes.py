@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from math import prod
 
-from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.features.structure_map import AbstractStructureMap
+from jaxfeat.features.structure_map import AbstractStructureMap, FeatureMap
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.geometry.structure import Structure
+from jaxfeat.geometry.structure import Item
 from jaxfeat.memory import check_memory
 from jaxfeat.spectrum.plan import Plan
 
@@ -27,7 +26,7 @@ LOWER_SIZES = "lower n_max, l_max, ν or r_cut"
 FEWER_CENTERS = "take a smaller structure or fewer centers, or describe environments (jaxfeat.environments)"
 
 
-def check_jacobian(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure) -> None:
+def check_jacobian(f: FeatureMap, at: Item) -> None:
     """Raise `SizeError` if the Jacobians of an item or a batch do not fit into memory."""
     n_features = f.environment_featurizer.n_features_if_known
     if n_features is not None:
@@ -36,7 +35,7 @@ def check_jacobian(f: AbstractFeaturizer | AbstractStructureMap, at: Environment
         _check_rows(n_items * JACOBIAN_COPIES, n_items, _n_rows(at, n_features), at, "Jacobians", cure)
 
 
-def check_null_space(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure) -> None:
+def check_null_space(f: FeatureMap, at: Item) -> None:
     """Raise `SizeError` if the null space of one item does not fit into memory."""
     n_features = f.environment_featurizer.n_features_if_known
     if n_features is not None:
@@ -45,8 +44,8 @@ def check_null_space(f: AbstractFeaturizer | AbstractStructureMap, at: Environme
 
 
 def check_spectra(
-    f: AbstractFeaturizer | AbstractStructureMap,
-    at: Environment | Structure,
+    f: FeatureMap,
+    at: Item,
     plan: Plan,
 ) -> None:
     """Raise `SizeError` if the spectra of an item or a batch, computed as planned, do not fit into memory."""
@@ -68,11 +67,11 @@ def check_spectra(
     _check_rows(n_together * JACOBIAN_COPIES, n_together, rows, at, "spectra, by way of Jacobians", cure)
 
 
-def _n_rows(at: Environment | Structure, n_features: int) -> int:
+def _n_rows(at: Item, n_features: int) -> int:
     return n_features if isinstance(at, Environment) else at.center.shape[-1] * n_features
 
 
-def _n_compact_rows(f: AbstractFeaturizer | AbstractStructureMap, at: Environment | Structure) -> int:
+def _n_compact_rows(f: FeatureMap, at: Item) -> int:
     """Count the rows from which a spectrum is computed."""
     if isinstance(at, Environment):
         return f.environment_featurizer.n_compact_rows(at.max_neighbors)
@@ -83,7 +82,7 @@ def _n_compact_rows(f: AbstractFeaturizer | AbstractStructureMap, at: Environmen
     return n_centers * min(f.environment_featurizer.n_compact_rows(n_neighbors), 3 * n_neighbors)
 
 
-def _check_rows(copies: float, n_items: int, n_rows: int, at: Environment | Structure, what: str, cure: str) -> None:
+def _check_rows(copies: float, n_items: int, n_rows: int, at: Item, what: str, cure: str) -> None:
     side = 3 * at.positions.shape[-2]
     needed = copies * n_rows * side * at.positions.dtype.itemsize
     check_memory(needed, f"{what} of {n_rows:,} rows by {side:,} coordinates, {n_items:,} at a time,", cure)

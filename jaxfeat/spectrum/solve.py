@@ -9,12 +9,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.features.structure_map import AbstractStructureMap
+from jaxfeat.features.structure_map import FeatureMap
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.positions import COINCIDENCE_DISTANCE
 from jaxfeat.geometry.rigid import RigidMotions, rigid_motions
-from jaxfeat.geometry.structure import Structure
+from jaxfeat.geometry.structure import Item
 from jaxfeat.linalg.eigen import psd_eigenvalues
 from jaxfeat.linalg.svd import right_svd
 from jaxfeat.spectrum.reduce import JacobianGram, JacobianRows
@@ -27,8 +26,8 @@ LEAST_ROUNDING = 256
 
 def decompose(
     reduced: JacobianRows | JacobianGram,
-    at: Environment | Structure,
-    f: AbstractFeaturizer | AbstractStructureMap | None = None,
+    at: Item,
+    f: FeatureMap | None = None,
     *,
     equilibrated: bool,
     directions: bool = True,
@@ -105,9 +104,7 @@ class NonrigidJacobian(NamedTuple):
         return jnp.maximum(self.floor_of_rows(values), jnp.sqrt(self.rounding * jnp.sum(self.added**2)))
 
 
-def project_out_rigid(
-    reduced: JacobianRows | JacobianGram, at: Environment | Structure, *, equilibrated: bool
-) -> NonrigidJacobian:
+def project_out_rigid(reduced: JacobianRows | JacobianGram, at: Item, *, equilibrated: bool) -> NonrigidJacobian:
     """Equilibrate one item's reduced Jacobian if asked to, and project rigid motions out of it."""
     matrix, added, n_features = reduced
     squared = isinstance(reduced, JacobianGram)
@@ -133,7 +130,7 @@ def project_out_rigid(
     return NonrigidJacobian(matrix, rigid, scale, added / scale, rounding, finite, norms_known)
 
 
-def _rigid(at: Environment | Structure, weights: Float[Array, " n"] | None) -> RigidMotions:
+def _rigid(at: Item, weights: Float[Array, " n"] | None) -> RigidMotions:
     if isinstance(at, Environment):
         return rigid_motions(at.positions, at.mask, weights=weights)
     return rigid_motions(at.positions, at.mask, translations=True, rotations=not at.periodic, weights=weights)
@@ -141,8 +138,8 @@ def _rigid(at: Environment | Structure, weights: Float[Array, " n"] | None) -> R
 
 def make_spectrum(
     part: NonrigidJacobian,
-    at: Environment | Structure,
-    f: AbstractFeaturizer | AbstractStructureMap | None,
+    at: Item,
+    f: FeatureMap | None,
     values: Float[Array, " c"],
     coordinates: Float[Array, "c k"],
     floor: Float[Array, ""],
@@ -174,8 +171,8 @@ def make_spectrum(
 
 
 def _status(
-    f: AbstractFeaturizer | AbstractStructureMap | None,
-    at: Environment | Structure,
+    f: FeatureMap | None,
+    at: Item,
     finite: Array,
     n_values: Array,
     signal: Array,
