@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, TypeVar
 
@@ -31,8 +32,9 @@ class Batched:
     part_name: ClassVar[str]
 
     @property
+    @abstractmethod
     def item_name(self) -> str:
-        raise NotImplementedError
+        """The noun for one item in messages."""
 
     @property
     def batch_shape(self) -> tuple[int, ...]:

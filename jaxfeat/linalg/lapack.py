@@ -80,18 +80,6 @@ def right_singular_vectors(matrix: Float[Array, "m c"]) -> tuple[Float[Array, " 
 
 
 @one_by_one
-def pseudo_inverse(matrix: Float[Array, "m c"], cutoff: Float[Array, ""]) -> Float[Array, "c m"]:
-    """Compute the pseudoinverse; singular values below `cutoff` times the largest count as zero."""
-    return jnp.linalg.pinv(matrix, rtol=cutoff)
-
-
-@one_by_one
-def solve_linear(matrix: Float[Array, "c c"], right: Float[Array, "c *d"]) -> Float[Array, "c *d"]:
-    """Compute A⁻¹ b."""
-    return jnp.linalg.solve(matrix, right)
-
-
-@one_by_one
 def solve_upper(triangle: Float[Array, "c c"], right: Float[Array, "c *d"]) -> Float[Array, "c *d"]:
     """Compute R⁻¹ b for an upper triangle R."""
     return jax.scipy.linalg.solve_triangular(triangle, right)
