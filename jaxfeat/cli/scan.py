@@ -71,7 +71,6 @@ def _scan(arguments: argparse.Namespace) -> None:
 
     from jaxfeat.nulls.explain import explain_environments
     from jaxfeat.nulls.scan import scan
-    from jaxfeat.report.scan_plot import plot_scan
     from jaxfeat.report.scan_table import most_blind_environments, print_scan
 
     check_targets(arguments.json, arguments.plot)
@@ -83,6 +82,9 @@ def _scan(arguments: argparse.Namespace) -> None:
     if arguments.json is not None:
         write_json(arguments.json, records)
     if arguments.plot is not None:
+        # Matplotlib takes 0.6 s to load.
+        from jaxfeat.report.scan_plot import plot_scan
+
         save_figure(arguments.plot, plot_scan(records, make_title(f, Path(arguments.input).name)))
     blind = most_blind_environments(records)
     print_scan(records, dict(zip(blind, explain_environments(f, batch, blind), strict=True)))

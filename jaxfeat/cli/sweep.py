@@ -69,7 +69,6 @@ def add_sweep(commands: Any) -> None:
 
 def _sweep(arguments: argparse.Namespace) -> None:
     from jaxfeat.geometry.environment import Environment
-    from jaxfeat.report.sweep_plot import plot_sweep
     from jaxfeat.report.sweep_table import print_sweep
     from jaxfeat.store.sweep import sweep
 
@@ -82,6 +81,8 @@ def _sweep(arguments: argparse.Namespace) -> None:
         ds = sweep(f, manifold, grid, out=arguments.out, progress=progress)
     print_sweep(ds)
     if arguments.plot is not None:
+        from jaxfeat.report.sweep_plot import plot_sweep
+
         save_figure(arguments.plot, plot_sweep(ds, make_title(f, arguments.family)))
 
 
