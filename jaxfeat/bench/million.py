@@ -34,7 +34,7 @@ def decade_counter(n: int, smoke: bool) -> Callable[[], np.ndarray]:
         counts: Any = np.zeros(len(DECADES) + 1, int)
         for block, start in enumerate(range(0, n, BLOCK_ITEMS_DRAWN)):
             size = min(BLOCK_ITEMS_DRAWN, n - start)
-            # As in W1, hydrogens may come close to each other.
+            # Hydrogens may come close to each other, as in W1.
             drawn = random_environments(jax.random.key(block), size, ["H"] * 4, min_distance=0.0)
             batch = jax.tree.map(np.asarray, drawn)
             ratio = np.asarray(singular_spectrum(f, batch, screened=True).ratio)

@@ -114,7 +114,7 @@ class AbstractFeaturizer(eqx.Module):
         return 24 * n_neighbors
 
     has_fast_gram: ClassVar[bool] = False
-    """Whether `jacobian_gram` and `differential` are several times faster than the rows of a Jacobian."""
+    """True if `jacobian_gram` and `differential` are several times faster than the rows of a Jacobian."""
 
     def jacobian_gram(self, env: Environment) -> tuple[Float[Array, "m m"], Float[Array, " n"], int]:
         """Compute JᵀJ of J = dF/dr for one environment, with m = 3n.

@@ -53,8 +53,8 @@ class Correlations(DensityFeaturizer):
 
     {density}
     - `nu`: The order ν.
-    - `pseudoscalars`: Whether to keep features that change sign under inversion, so that they are invariant under
-        SO(3) alone. There are none for ν <= 2.
+    - `pseudoscalars`: If True, keep features that change sign under inversion. They are invariant under SO(3)
+        alone. There are none for ν <= 2.
 
     **Labels:** (species, n, l) of each factor, then the intermediate angular momenta.
 
@@ -257,7 +257,7 @@ class Bispectrum(Correlations):
     **Arguments:**
 
     {density}
-    - `pseudoscalars`: Whether to keep odd l_1 + l_2 + l_3. These features change sign under inversion, so that they are
+    - `pseudoscalars`: If True, keep odd l_1 + l_2 + l_3. These features change sign under inversion, so that they are
         invariant under SO(3) alone.
 
     **Labels:** (species, n, l) of each factor.

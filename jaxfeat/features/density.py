@@ -44,7 +44,7 @@ ARGUMENTS = """
     - `cutoff`: A window from `jaxfeat.cutoffs`. By default `Smoothstep` over the last Å, which has four continuous
         derivatives.
     - `radial_scaling`: A `jaxfeat.cutoffs.Willatt2018` that weighs neighbors by distance, or `None`.
-    - `include_center`: Whether the atom at the center adds to the density. A number is its weight.
+    - `include_center`: If True, the atom at the center adds to the density. A number is the weight of this atom.
     - `weights`: One factor per species, by which the densities of its atoms are multiplied. By default all are 1.
 """
 """Documentation of the arguments that all correlations of the density share."""

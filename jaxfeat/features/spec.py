@@ -79,7 +79,7 @@ def from_spec(d: dict[str, Any], trust: bool = False) -> Any:
     **Arguments:**
 
     - `d`: A result of `jaxfeat.spec`, also after writing it to a file. Arguments with a default may be missing.
-    - `trust`: Whether to import the modules that the spec names.
+    - `trust`: If True, import the modules that the spec names.
 
     **Returns:** The featurizer or structure map.
 

@@ -22,7 +22,7 @@ class AbstractStructureMap(eqx.Module):
     **Attributes:**
 
     - `featurizer`: The featurizer of each center's environment.
-    - `adds_centers`: Whether the features of several centers are added up.
+    - `adds_centers`: True if the features of centers of one species are added up.
     """
 
     featurizer: eqx.AbstractVar[AbstractFeaturizer]

@@ -106,7 +106,7 @@ def complete_kernel(
 
     - `env`: One environment with positions in float64. Padding is left out.
     - `nu`: The body order ν, 1 to 4: the number of neighbors that features take at a time.
-    - `pseudoscalars`: Whether the features tell mirror images apart. This matters from ν = 3 on.
+    - `pseudoscalars`: True if the features tell mirror images apart. This matters from ν = 3 on.
     - `tolerance`: Å. Values of invariants closer than this are equal.
 
     **Returns:** a `Kernel` with `nullity` and `directions` of shape `(nullity, n, 3)`, where n is the number of

@@ -48,7 +48,7 @@ def scan(
         spectrum has another status than "ok".
     - `floor`, `floor_equilibrated`: The values up to which singular values mean nothing. `None` if there is no
         spectrum.
-    - `certified`: Whether the values come from rows of J, or from JᵀJ without loss. Only if `screened`.
+    - `certified`: True if the values come from rows of J, or from JᵀJ without loss. Given only if `screened`.
     - `null`: The number of null directions by cause: `rigid`, `symmetry`, `incompleteness` and `truncation`, and, if
         there are any, `locality` and `other`. The counts add up to the number of null directions. If the status is not
         "ok", their causes are not certain and all but the rigid ones are under `other`.

@@ -87,7 +87,7 @@ class Sites:
         return summed_edges(vectors, tails, heads, np.asarray(self.at.species)[mask])
 
     def connected(self) -> bool:
-        """Whether features tie all atoms together. If not, each part has symmetries of its own."""
+        """Tell whether features tie all atoms together. Otherwise each part has symmetries of its own."""
         n = len(np.asarray(self.at.mask))
         tails = np.concatenate([np.full(len(site.vectors), site.atom) for site in self.sites] or [np.zeros(0, int)])
         heads = np.concatenate([site.neighbors for site in self.sites] or [np.zeros(0, int)])

@@ -29,10 +29,10 @@ class ReadOptions(NamedTuple):
     - `frames`: The frames to read, counted from 0.
     - `types`: Atomic numbers by the words that stand for atoms in the file, 0 for ghosts.
     - `units`: The unit of lengths in the file.
-    - `ghosts`: Whether ghosts and dummy atoms raise an error, stay as atoms of number 0, or are left out.
+    - `ghosts`: The fate of ghosts and dummy atoms: they raise an error, stay as atoms of number 0, or are left out.
     - `ignored`: Atomic numbers of the atoms to leave out.
-    - `whole_sites`: Whether to read sites with partial occupancy as whole atoms.
-    - `without_cell`: Whether to leave out cells.
+    - `whole_sites`: If True, read sites with partial occupancy as whole atoms.
+    - `without_cell`: If True, leave out cells.
     """
 
     format: str | None = None
