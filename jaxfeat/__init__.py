@@ -7,9 +7,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from jaxfeat import cutoffs as cutoffs
     from jaxfeat import errors as errors
     from jaxfeat import manifolds as manifolds
-    from jaxfeat.basis import cutoff as cutoffs  # noqa: F401
     from jaxfeat.choose.converge import converge as converge
     from jaxfeat.features.base import AbstractFeaturizer as AbstractFeaturizer
     from jaxfeat.features.correlations import Bispectrum as Bispectrum
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     __version__: str
 
 _MODULES = {
-    "cutoffs": "basis.cutoff",
+    "cutoffs": "cutoffs",
     "errors": "errors",
     "manifolds": "manifolds",
 }

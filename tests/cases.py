@@ -15,7 +15,7 @@ from ase.build import molecule
 from references import random_cluster
 
 import jaxfeat
-from jaxfeat.basis.cutoff import NoCutoff, ShiftedCosine, Smoothstep, Willatt2018
+from jaxfeat.cutoffs import NoCutoff, ShiftedCosine, Smoothstep, Willatt2018
 
 R_CUT = 3.0
 WIDTH = 0.8

@@ -33,7 +33,8 @@ MAY_SEE = {
     "linalg": {"errors"},
     "geometry": {"errors", "linalg"},
     "basis": {"errors", "linalg", "so3"},
-    "features": {"errors", "memory", "geometry", "linalg", "so3", "basis"},
+    "cutoffs": {"errors", "linalg"},
+    "features": {"errors", "memory", "geometry", "linalg", "so3", "basis", "cutoffs"},
     "manifolds": {"errors", "geometry"},
     "spectrum": BELOW | {"memory"},
     "nulls": BELOW | {"spectrum"},
@@ -41,7 +42,7 @@ MAY_SEE = {
     "inverse": BELOW | {"spectrum", "singular"},
     "choose": BELOW | {"spectrum", "nulls"},
     "store": BELOW | {"features.spec", "spectrum", "nulls", "singular", "manifolds"},
-    "bench": {"errors", "geometry", "basis", "features", "spectrum", "manifolds"},
+    "bench": {"errors", "geometry", "basis", "cutoffs", "features", "spectrum", "manifolds"},
     "report": set(),
 }
 """Parts of the package that each room may import beside itself. The command line and the package's own `__init__` are

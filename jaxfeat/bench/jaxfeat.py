@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxfeat.basis.cutoff import AbstractCutoff, NoCutoff, ShiftedCosine
 from jaxfeat.bench.peer import Stages
 from jaxfeat.bench.workloads import WINDOW_WIDTH, Workload
+from jaxfeat.cutoffs import AbstractCutoff, NoCutoff, ShiftedCosine
 from jaxfeat.features.correlations import Bispectrum
 from jaxfeat.features.power_spectrum.featurizer import PowerSpectrum
 from jaxfeat.features.structure_map import FeatureMap, stacked

@@ -8,8 +8,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxfeat.basis.cutoff import NoCutoff
 from jaxfeat.bench.workloads import METHANE, SMOKE
+from jaxfeat.cutoffs import NoCutoff
 from jaxfeat.features.power_spectrum.featurizer import PowerSpectrum
 from jaxfeat.geometry.random import random_environments
 from jaxfeat.spectrum.driver import singular_spectrum

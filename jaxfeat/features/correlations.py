@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxfeat.basis.cutoff import AbstractCutoff, Willatt2018
+from jaxfeat.cutoffs import AbstractCutoff, Willatt2018
 from jaxfeat.errors import BasisError
 from jaxfeat.features.base import Label
 from jaxfeat.features.couplings import (

@@ -20,9 +20,9 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxfeat.basis.base import AbstractRadialBasis
-from jaxfeat.basis.cutoff import AbstractCutoff, NoCutoff, Smoothstep, Willatt2018
 from jaxfeat.basis.radial import RADIAL_BASES
 from jaxfeat.basis.series import Series
+from jaxfeat.cutoffs import AbstractCutoff, NoCutoff, Smoothstep, Willatt2018
 from jaxfeat.errors import BasisError, SpeciesError
 from jaxfeat.features.additive import AbstractAdditiveFeaturizer
 from jaxfeat.features.atom_lanes import AtomLanes, place_in_channels

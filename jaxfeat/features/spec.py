@@ -21,8 +21,8 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from jaxfeat.basis.cutoff import AbstractCutoff, NoCutoff, ShiftedCosine, Smoothstep, Willatt2018
 from jaxfeat.basis.radial import RADIAL_BASES, AbstractRadialBasis
+from jaxfeat.cutoffs import AbstractCutoff, NoCutoff, ShiftedCosine, Smoothstep, Willatt2018
 from jaxfeat.errors import BasisError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.correlations import Bispectrum, Correlations

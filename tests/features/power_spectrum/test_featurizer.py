@@ -8,7 +8,7 @@ from peers import amplitude, in_order_of, pair_weights
 from references import power_spectrum_legendre, random_cluster
 
 import jaxfeat
-from jaxfeat.basis.cutoff import NoCutoff, ShiftedCosine, Willatt2018
+from jaxfeat.cutoffs import NoCutoff, ShiftedCosine, Willatt2018
 
 BASES = [("gto", 0.5), ("gto-rascal", 0.5), ("laplacian", 0.5), ("laplacian", 0.0)]
 

@@ -8,7 +8,7 @@ from peers import amplitude, in_order_of
 from references import random_cluster
 
 import jaxfeat
-from jaxfeat.basis.cutoff import NoCutoff, ShiftedCosine, Willatt2018
+from jaxfeat.cutoffs import NoCutoff, ShiftedCosine, Willatt2018
 
 
 def _clusters(species):

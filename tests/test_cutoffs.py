@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxfeat.basis.cutoff import NoCutoff, ShiftedCosine, Smoothstep, Willatt2018
+from jaxfeat.cutoffs import NoCutoff, ShiftedCosine, Smoothstep, Willatt2018
 from jaxfeat.errors import BasisError
 
 R_CUT = 4.0
