@@ -24,7 +24,6 @@ BELOW = {
     "features.base",
     "features.additive",
     "features.structure_map",
-    "features.check",
 }
 MAY_SEE = {
     "errors": set(),

@@ -8,7 +8,7 @@ import jaxfeat
 from jaxfeat import Bispectrum, Correlations, Environment, PowerSpectrum, Structure, memory
 from jaxfeat.cli import main
 from jaxfeat.errors import SizeError
-from jaxfeat.features.couplings import count_features, feature_blocks
+from jaxfeat.features.couplings import count_features, coupling_schemes
 from jaxfeat.nulls import scan as scanning
 
 
@@ -44,7 +44,7 @@ def sixteen_gigabytes(monkeypatch):
         raise AssertionError("work was started")
 
     monkeypatch.setattr(memory, "free_bytes", lambda: 16e9)
-    monkeypatch.setattr("jaxfeat.features.correlations.feature_blocks", never)
+    monkeypatch.setattr("jaxfeat.features.correlations.coupling_schemes", never)
     monkeypatch.setattr(PowerSpectrum, "contract", never)
     monkeypatch.setattr("jaxfeat.features.power_spectrum.featurizer.compact_power_spectrum_jacobian", never)
     monkeypatch.setattr("jaxfeat.features.power_spectrum.featurizer.power_spectrum_gram", never)
@@ -124,7 +124,7 @@ def test_features_are_counted_as_they_are_listed():
     for nu in range(1, 6):
         for n, l_max in ((1, 3), (2, 2), (3, 1), (4, 0)):
             for pseudoscalars in (False, True):
-                listed = feature_blocks(nu, n, l_max, pseudoscalars)
+                listed = coupling_schemes(nu, n, l_max, pseudoscalars)
                 assert count_features(nu, n, l_max, pseudoscalars) == sum(len(block.channels) for block in listed)
 
 

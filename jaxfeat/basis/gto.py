@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from functools import partial
-from math import log, pi
+from math import log, pi, sqrt
 from typing import Any, ClassVar
 
+import jax
 import numpy as np
+from jaxtyping import Float
 
 from jaxfeat.basis.base import AbstractRadialBasis
-from jaxfeat.basis.lowdin import lowdin
+from jaxfeat.basis.quadrature import AbstractQuadratureBasis, gauss_panels
 from jaxfeat.basis.series import N_ORDERS, Functions
 from jaxfeat.errors import BasisError
 from jaxfeat.linalg.arrays import array_namespace
+
+N_STEPS = 42
+"""Steps of the iteration on the primitives. A step multiplies a small singular value by 15/8, so these take 1e-10 to 1
+and leave a few steps to converge. Smaller values would leave long doubles no better than 1e-9."""
+
+N_STEPS_ROTATION = 90
+"""Steps of the iteration on the rotation. They suffice for singular values of 1e-23, because primitives of a large l
+differ in size by many orders of magnitude."""
 
 
 class GTO(AbstractRadialBasis):
@@ -76,3 +86,83 @@ class GTO(AbstractRadialBasis):
             return xp.transpose(found, (1, 2, 3, 0))
 
         return values
+
+
+class GTORascal(AbstractQuadratureBasis):
+    """r^n exp(-r²/2σ_n²) with σ_n = r_cut max(√n, 1) / n_max, orthonormalized: `Gto` in librascal and featomic.
+
+    The density of an atom is a Gaussian of unit L² norm, as there. G_nl is zero for an atom more than 4 σ beyond
+    `r_cut`, which no list of neighbors contains.
+    """
+
+    name: ClassVar[str] = "gto-rascal"
+
+    def shells(self, sharpness: float, outer: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        n = np.arange(self.n_max, dtype=np.longdouble)
+        width = np.maximum(np.sqrt(n), 1) / self.n_max
+        # A function is largest at √n widths, and below 1e-20 of that from 10 widths further out.
+        end = float((width * (10 + np.sqrt(n))).max())
+        inner = 1 / float(width.min())
+
+        def primitives(r: np.ndarray) -> np.ndarray:
+            return r[:, None] ** n * np.exp(-(r[:, None] ** 2) / (2 * width**2))
+
+        whole, whole_weights = gauss_panels(end, 2 * inner)
+        nodes, weights = gauss_panels(min(outer, end), sqrt(sharpness**2 + inner**2))
+        weighed = np.sqrt(whole_weights)[:, None] * whole[:, None] * primitives(whole)
+        norms = np.sqrt((weighed**2).sum(0))
+        radial = lowdin((weighed / norms)[None], (primitives(nodes) / norms)[None])[0]
+        return nodes, weights, np.repeat(radial[:, :, None], self.l_max + 1, axis=2)
+
+
+def lowdin(primitives: Float[Any, "l q n"], rows: Float[Any, "l j n"]) -> Float[Any, "l j n"]:
+    """Transform values of primitive functions to values of Löwdin's orthonormal combinations.
+
+    The overlap S = PᵀP of the primitives P has the square of their condition number, 1e15 for 15 functions. S^(-1/2) is
+    therefore never formed. Instead, P and `rows` are multiplied by the same polynomials in PᵀP until PᵀP is the unit
+    matrix. Rounding errors then grow with the condition number alone, and the iteration has derivatives of all orders.
+
+    **Arguments:**
+
+    - `primitives`: Values on the nodes of a quadrature, times the square roots of its weights.
+    - `rows`: Values of the primitives anywhere, or of a linear operator applied to them.
+
+    **Returns:** `rows` S^(-1/2), of the shape of `rows`.
+
+    **Raises:** `BasisError` if the functions are linearly dependent in this floating-point type.
+    """
+    q = primitives.shape[1]
+    norms = (primitives**2).sum(1, keepdims=True) ** 0.5
+    both = _polar(array_namespace(primitives).concatenate([primitives, rows], axis=1) / norms, q, N_STEPS)
+    factor, rows = both[:, :q], both[:, q:]
+    # The polar factor X of P depends on the norms of the primitives. X has orthonormal columns and P = X (XᵀP), so the
+    # polar factor of XᵀP turns X into Löwdin's functions.
+    rotation = factor.swapaxes(1, 2) @ primitives
+    size = ((rotation**2).sum((1, 2), keepdims=True)) ** 0.5
+    return rows @ _polar(rotation / size, rotation.shape[1], N_STEPS_ROTATION)
+
+
+def _polar(x: Float[Any, "l j n"], q: int, n_steps: int) -> Float[Any, "l j n"]:
+    """Make the columns of the first `q` rows orthonormal by the Newton-Schulz iteration of order 5."""
+    unit = np.eye(x.shape[2], dtype=x.dtype)[None]
+
+    def square(x: Any) -> Any:
+        return x[:, :q].swapaxes(1, 2) @ x[:, :q]
+
+    def step(x: Any) -> Any:
+        y = square(x)
+        return x @ (15 / 8 * unit - 5 / 4 * y + 3 / 8 * (y @ y))
+
+    # The Frobenius norm bounds the largest singular value.
+    x = x / ((x[:, :q] ** 2).sum((1, 2), keepdims=True)) ** 0.5
+    if isinstance(x, np.ndarray):
+        for _ in range(n_steps):
+            # A step cubes the error.
+            converged = np.abs(square(x) - unit).max() < 1e-7
+            x = step(x)
+            if converged:
+                return x
+        raise BasisError(
+            f"{x.shape[2]} radial functions are linearly dependent in float64; choose a smaller n_max or l_max."
+        )
+    return jax.lax.scan(lambda x, _: (step(x), None), x, None, length=n_steps)[0]

@@ -3,8 +3,7 @@
 from collections.abc import Callable
 
 from jaxfeat.basis.base import AbstractRadialBasis
-from jaxfeat.basis.gto import GTO
-from jaxfeat.basis.gto_rascal import GTORascal
+from jaxfeat.basis.gto import GTO, GTORascal
 from jaxfeat.basis.laplacian import Laplacian
 
 RADIAL_BASES: dict[str, Callable[[int, int], AbstractRadialBasis]] = {

@@ -12,7 +12,7 @@ from jaxfeat.choose.evaluate import BasisResults, evaluate_bases
 from jaxfeat.choose.grid import Grid
 from jaxfeat.errors import PrecisionError
 from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.features.check import check_compatible
+from jaxfeat.features.structure_map import check_compatible
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.spectrum.blocks import Progress, blocks_by_shape, species_present
 

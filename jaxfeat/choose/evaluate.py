@@ -19,9 +19,8 @@ from jaxfeat.choose.grid import Grid
 from jaxfeat.errors import BasisError, GeometryError, SizeError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.linalg.lapack import qr_triangle
+from jaxfeat.linalg.lapack import one_blas_thread, qr_triangle
 from jaxfeat.linalg.subspaces import orthogonal_complement
-from jaxfeat.linalg.threads import one_blas_thread
 from jaxfeat.nulls.ambiguity import CLEAR_RATIO
 from jaxfeat.nulls.classify import POSITION_TOLERANCE
 from jaxfeat.nulls.filtration import build_filtration

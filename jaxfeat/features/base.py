@@ -19,7 +19,7 @@ from jaxfeat.geometry.radius import RADIUS_ROUNDING
 from jaxfeat.geometry.species import SYMBOLS
 from jaxfeat.geometry.structure import Item, Structure, find_unknown_species
 from jaxfeat.linalg.arrays import cast_to_jax_precision, concrete_values
-from jaxfeat.linalg.gram import gram_matrix
+from jaxfeat.linalg.eigen import gram_matrix
 from jaxfeat.memory import check_memory
 
 Label = tuple

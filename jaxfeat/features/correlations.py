@@ -20,17 +20,16 @@ from jaxfeat.errors import BasisError
 from jaxfeat.features.base import Label
 from jaxfeat.features.couplings import (
     CoupledFactors,
-    FeatureBlock,
+    CouplingScheme,
     channel_pairs,
     count_features,
-    feature_blocks,
+    coupling_schemes,
     single_factor_terms,
     two_sided_terms,
 )
 from jaxfeat.features.density import DensityFeaturizer
 from jaxfeat.features.factorized_density import factorize_density, repeat_by_coordinate
-from jaxfeat.features.power_spectrum.contraction import contract_power_spectrum
-from jaxfeat.features.power_spectrum.jacobian import power_spectrum_jacobian
+from jaxfeat.features.power_spectrum.jacobian import contract_power_spectrum, power_spectrum_jacobian
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.memory import check_memory
 from jaxfeat.so3.coupling import coupling_tensor
@@ -96,10 +95,10 @@ class Correlations(DensityFeaturizer):
         return self.n_channels, self.radial.l_max, self.pseudoscalars
 
     @property
-    def blocks(self) -> tuple[FeatureBlock, ...]:
+    def schemes(self) -> tuple[CouplingScheme, ...]:
         """The features in their order, in blocks that share their angular momenta."""
         self.check_table_memory()
-        return feature_blocks(self.nu, *self._basis)
+        return coupling_schemes(self.nu, *self._basis)
 
     @property
     def n_features(self) -> int:
@@ -109,9 +108,9 @@ class Correlations(DensityFeaturizer):
     def labels(self) -> tuple[Label, ...]:
         names = [self.channel(q) for q in range(self.n_channels)]
         return tuple(
-            (*(x for q, l in zip(channels, block.ls, strict=True) for x in (*names[q], l)), *block.couplings)
-            for block in self.blocks
-            for channels in block.channels.tolist()
+            (*(x for q, l in zip(channels, scheme.ls, strict=True) for x in (*names[q], l)), *scheme.couplings)
+            for scheme in self.schemes
+            for channels in scheme.channels.tolist()
         )
 
     def check_table_memory(self) -> None:
@@ -133,14 +132,14 @@ class Correlations(DensityFeaturizer):
             return density[:, 0, self.radial.l_max]
         if self.nu == 2:
             return contract_power_spectrum(self.coefficients_by_l(density))
-        sides = (side for block in self.blocks for side in (block.left, block.right))
+        sides = (side for scheme in self.schemes for side in (scheme.left, scheme.right))
         coupled = self._couple(self.coefficients_by_l(density), sides)
         found = []
-        for block in self.blocks:
-            left, right = coupled[block.left], coupled[block.right]
+        for scheme in self.schemes:
+            left, right = coupled[scheme.left], coupled[scheme.right]
             products = jnp.einsum("iM,jM->ij", left, right, precision="highest")
-            i, j = block.sides(self.n_channels)
-            found.append(products.reshape(-1)[i * len(right) + j] * jnp.asarray(block.scale, density.dtype))
+            i, j = scheme.sides(self.n_channels)
+            found.append(products.reshape(-1)[i * len(right) + j] * jnp.asarray(scheme.scale, density.dtype))
         return jnp.concatenate(found) if found else jnp.zeros(0, density.dtype)
 
     def _couple(

@@ -69,7 +69,7 @@ def channel_pairs(n_channels: int, ordered: bool) -> tuple[np.ndarray, np.ndarra
     return first, second
 
 
-class FeatureBlock(NamedTuple):
+class CouplingScheme(NamedTuple):
     """Features that share their angular momenta: Σ_M left_M right_M, where both sides are coupled to the same L.
 
     **Attributes:**
@@ -171,7 +171,7 @@ def _count_channels(n_channels: int, runs: list[int], first_differ: bool, last_d
 
 
 @lru_cache(maxsize=64)
-def feature_blocks(nu: int, n_channels: int, l_max: int, pseudoscalars: bool) -> tuple[FeatureBlock, ...]:
+def coupling_schemes(nu: int, n_channels: int, l_max: int, pseudoscalars: bool) -> tuple[CouplingScheme, ...]:
     """List all features of order `nu` in their order: by l, then by couplings, then by channels."""
     found = []
     for ls in combinations_with_replacement(range(l_max + 1), nu):
@@ -185,7 +185,7 @@ def feature_blocks(nu: int, n_channels: int, l_max: int, pseudoscalars: bool) ->
             ties = tuple(a == b for a, b in pairwise(ls))
             channels, weights = _list_channels(n_channels, ties, first_differ, last_differ)
             if len(channels):
-                found.append(FeatureBlock(ls, steps[: max(nu - 3, 0)], channels, weights))
+                found.append(CouplingScheme(ls, steps[: max(nu - 3, 0)], channels, weights))
     return tuple(found)
 
 
@@ -246,7 +246,7 @@ class SingleFactorTerms(NamedTuple):
 @lru_cache(maxsize=64)
 def single_factor_terms(n_channels: int, l_max: int, pseudoscalars: bool) -> SingleFactorTerms:
     """Tabulate the features of ν = 3 in their order."""
-    blocks = feature_blocks(3, n_channels, l_max, pseudoscalars)
+    blocks = coupling_schemes(3, n_channels, l_max, pseudoscalars)
     rest = [[1, 2], [0, 2], [0, 1]]
     partners = [[CoupledFactors.two(b.ls[i], b.ls[j], b.ls[k]) for k, (i, j) in enumerate(rest)] for b in blocks]
     tables, start = _table_starts([partner for of_block in partners for partner in of_block], n_channels)
@@ -284,7 +284,7 @@ class TwoSidedTerms(NamedTuple):
 @lru_cache(maxsize=64)
 def two_sided_terms(nu: int, n_channels: int, l_max: int, pseudoscalars: bool) -> tuple[TwoSidedTerms, ...]:
     """Tabulate the features of order `nu`, grouped by L."""
-    blocks = feature_blocks(nu, n_channels, l_max, pseudoscalars)
+    blocks = coupling_schemes(nu, n_channels, l_max, pseudoscalars)
     first = np.cumsum([0, *(len(b.weights) for b in blocks)])
     groups = []
     for L in sorted({b.left.L for b in blocks}):

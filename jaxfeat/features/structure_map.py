@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxfeat.errors import GeometryError, SpeciesError
+from jaxfeat.errors import BasisError, GeometryError, SpeciesError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
@@ -138,6 +138,20 @@ def summed(featurizer: AbstractFeaturizer) -> Summed:
     **Raises:** `SpeciesError` if the featurizer has no `species` by which to tell centers apart.
     """
     return Summed(featurizer)
+
+
+def check_compatible(f: Any, at: Any) -> None:
+    """Raise an error if `f` cannot describe `at` (outside jit and vmap).
+
+    **Raises:** `BasisError` if `f` is no featurizer and no structure map. `GeometryError` if `at` is no environment
+    (for a featurizer) or no structure (for a structure map), or was cut at a radius that does not suit `f`.
+    `SpeciesError` if `at` holds an element that `f` does not know.
+    """
+    if isinstance(f, type):
+        raise BasisError(f"{f.__name__} is a class; make a featurizer of it, as in {f.__name__}(species=...).")
+    if not isinstance(f, (AbstractFeaturizer, AbstractStructureMap)):
+        raise BasisError(f"{type(f).__name__} is no featurizer; make one of a function with jaxfeat.function.")
+    f.check(at)
 
 
 @eqx.filter_jit

@@ -27,7 +27,7 @@ from jaxtyping import Array, Float
 
 from jaxfeat.errors import BasisError, GeometryError, PrecisionError
 from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.features.check import check_compatible
+from jaxfeat.features.structure_map import check_compatible
 from jaxfeat.geometry.align import aligned
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.singular.gauss_newton import RUNNING, Iterate, Linearization, Residual, solve

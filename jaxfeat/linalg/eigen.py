@@ -7,11 +7,23 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from jaxfeat.linalg.derivatives import refuse_derivatives
 from jaxfeat.linalg.lanes import in_lanes
-from jaxfeat.linalg.lapack import eigh
+from jaxfeat.linalg.lapack import eigh, refuse_derivatives
 from jaxfeat.linalg.svd import right_svd
 from jaxfeat.linalg.triangular import MAX_COLUMNS_IN_LANES, reflector
+
+
+def gram_matrix(matrix: Float[Array, "m c"]) -> Float[Array, "c c"]:
+    """Compute AᵀA, symmetric to the last bit."""
+    if not 0 < matrix.shape[1] <= MAX_COLUMNS_IN_LANES:
+        return jnp.matmul(matrix.T, matrix, precision="highest")
+    return _gram_in_lanes((), matrix)
+
+
+@in_lanes
+def _gram_in_lanes(shared: tuple[()], matrix: Float[Array, "m c b"]) -> Float[Array, "c c b"]:
+    columns = jnp.moveaxis(matrix, 1, 0)
+    return jax.lax.map(lambda column: jnp.sum(columns * column[None], 1), columns)
 
 
 def psd_eigh(matrix: Float[Array, "c c"], valid: Bool[Array, " c"]) -> tuple[Float[Array, " c"], Float[Array, "c c"]]:

@@ -8,16 +8,40 @@ threads: on two cores, or with several devices, this happens. A loop over the ma
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
-from typing import Any
+from contextlib import AbstractContextManager
+from functools import cache, wraps
+from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
 from jax.custom_batching import custom_vmap
 from jax.lax import linalg
 from jaxtyping import Array, Float
+from threadpoolctl import ThreadpoolController
 
-from jaxfeat.linalg.derivatives import refuse_derivatives
+from jaxfeat.errors import DerivativeError
+
+
+def refuse_derivatives(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a function of arrays raise an error when it is differentiated, in either mode.
+
+    Matrix decompositions have no derivative where singular values repeat or vanish. They repeat for symmetric atoms,
+    and they vanish at singular points. The usual formulas give NaN there, or a finite number that is wrong.
+
+    **Raises:** `DerivativeError` while the function is traced, if an argument depends on the variables of the
+    derivative.
+    """
+    refusing = jax.custom_jvp(function)
+
+    @refusing.defjvp
+    def _(primals: Any, tangents: Any) -> NoReturn:
+        raise DerivativeError(
+            "singular values and vectors have no derivative where values repeat or vanish, so jaxfeat differentiates "
+            "no singular spectrum or matrix decomposition; differentiate jaxfeat.log_sensitivity(f, env) instead, or, "
+            "if you need the values alone, apply jax.lax.stop_gradient to the arguments of the spectrum."
+        )
+
+    return wraps(function)(refusing)
 
 
 def one_by_one(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -89,3 +113,20 @@ def solve_upper(triangle: Float[Array, "c c"], right: Float[Array, "c *d"]) -> F
 def solve_upper_transposed(triangle: Float[Array, "c c"], right: Float[Array, "c *d"]) -> Float[Array, "c *d"]:
     """Compute R⁻ᵀ b for an upper triangle R."""
     return jax.scipy.linalg.solve_triangular(triangle, right, trans=1)
+
+
+def one_blas_thread() -> AbstractContextManager[Any]:
+    """Limit BLAS and LAPACK to one thread inside a `with` block.
+
+    On small matrices further threads only wait for each other: tenfold slower on a busy machine.
+    """
+    return _libraries().limit(limits=1, user_api="blas")
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    # The search goes through all libraries of the process, so it is done once. XLA calls the LAPACK of SciPy, which
+    # must be loaded before the search.
+    import scipy.linalg  # noqa: F401
+
+    return ThreadpoolController()

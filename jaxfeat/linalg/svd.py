@@ -6,9 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxfeat.linalg.derivatives import refuse_derivatives
 from jaxfeat.linalg.lanes import in_lanes
-from jaxfeat.linalg.lapack import right_singular_vectors, singular_values
+from jaxfeat.linalg.lapack import refuse_derivatives, right_singular_vectors, singular_values
 from jaxfeat.linalg.triangular import MAX_COLUMNS_IN_LANES, r_factor
 
 MAX_SWEEPS = 40

@@ -6,9 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxfeat.linalg.derivatives import refuse_derivatives
 from jaxfeat.linalg.lanes import in_lanes
-from jaxfeat.linalg.lapack import apply_q_transposed, householder_qr, qr_triangle
+from jaxfeat.linalg.lapack import apply_q_transposed, householder_qr, qr_triangle, refuse_derivatives
 
 MAX_COLUMNS_IN_LANES = 16
 """Columns of the largest matrices that are decomposed in lanes. LAPACK takes larger ones, one by one."""

@@ -15,8 +15,7 @@ import numpy as np
 
 from jaxfeat.errors import GeometryError, PrecisionError, SizeError
 from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.features.check import check_compatible
-from jaxfeat.features.structure_map import AbstractStructureMap, FeatureMap
+from jaxfeat.features.structure_map import AbstractStructureMap, FeatureMap, check_compatible
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Item, Structure
 from jaxfeat.linalg.subspaces import complement_within

@@ -11,8 +11,7 @@ import numpy as np
 
 from jaxfeat.errors import BasisError, GeometryError, SizeError
 from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.features.check import check_compatible
-from jaxfeat.features.structure_map import AbstractStructureMap, FeatureMap
+from jaxfeat.features.structure_map import AbstractStructureMap, FeatureMap, check_compatible
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Item, Structure
 from jaxfeat.nulls.ambiguity import CLEAR_RATIO

@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxfeat.errors import BasisError, GeometryError, SizeError
 from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.features.check import check_compatible
+from jaxfeat.features.structure_map import check_compatible
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.species import SYMBOLS
 from jaxfeat.nulls.causes import CAUSES

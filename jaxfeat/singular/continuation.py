@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxfeat.errors import GeometryError, PrecisionError
 from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.features.check import check_compatible
+from jaxfeat.features.structure_map import check_compatible
 from jaxfeat.geometry.congruence import congruent_image
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.positions import check_positions

@@ -12,7 +12,7 @@ from jaxtyping import PRNGKeyArray
 
 from jaxfeat.errors import BasisError, GeometryError, PrecisionError, SizeError
 from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.features.check import check_compatible
+from jaxfeat.features.structure_map import check_compatible
 from jaxfeat.geometry.congruence import group_congruent
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.manifolds.manifold import AbstractManifold

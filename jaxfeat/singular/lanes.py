@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxfeat.linalg.threads import one_blas_thread
+from jaxfeat.linalg.lapack import one_blas_thread
 from jaxfeat.singular.gauss_newton import RUNNING, STATIONARY, Iterate
 
 MOST_LANES = 32

@@ -16,12 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.features.check import check_compatible
-from jaxfeat.features.structure_map import FeatureMap
+from jaxfeat.features.structure_map import FeatureMap, check_compatible
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Item
+from jaxfeat.linalg.lapack import one_blas_thread
 from jaxfeat.linalg.primitive import inside_transformation
-from jaxfeat.linalg.threads import one_blas_thread
 from jaxfeat.spectrum.blocks import CACHE_FILLS, Block, block_of, blocks_by_shape, species_present
 from jaxfeat.spectrum.compute import compute_spectra
 from jaxfeat.spectrum.devices import devices, share_among_devices

@@ -11,8 +11,7 @@ import jax
 from jaxtyping import Array, Float
 
 from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.features.check import check_compatible
-from jaxfeat.features.structure_map import AbstractStructureMap, FeatureMap
+from jaxfeat.features.structure_map import AbstractStructureMap, FeatureMap, check_compatible
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Item, Structure
 from jaxfeat.linalg.batching import map_blocks

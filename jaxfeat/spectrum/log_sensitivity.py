@@ -16,8 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.features.check import check_compatible
-from jaxfeat.features.structure_map import FeatureMap
+from jaxfeat.features.structure_map import FeatureMap, check_compatible
 from jaxfeat.geometry.structure import Item, Structure
 from jaxfeat.linalg.batching import map_blocks
 from jaxfeat.linalg.jit import tuned_jit

@@ -18,7 +18,7 @@ from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.structure_map import AbstractStructureMap, FeatureMap
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Item, Structure
-from jaxfeat.linalg.gram import gram_matrix
+from jaxfeat.linalg.eigen import gram_matrix
 from jaxfeat.linalg.lanes import MAX_NEIGHBORS_IN_LANES
 from jaxfeat.linalg.triangular import r_factor
 from jaxfeat.spectrum.assemble import (

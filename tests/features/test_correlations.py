@@ -209,12 +209,12 @@ def test_jacobians_through_couplings_are_those_of_the_features(cls, options, mon
     for name, new, old in zip(named, found, exact, strict=True):
         scale = np.abs(old).max()
         assert (scale > 1e-4) == (name != "empty"), name
-        # Of each block for itself: the large ones hide no error in the small.
+        # Each coupling scheme is compared by itself, so that large features hide no error in small ones.
         start = 0
-        for block in f.blocks:
-            rows = slice(start, start := start + len(block.channels))
+        for scheme in f.schemes:
+            rows = slice(start, start := start + len(scheme.channels))
             allowed = 1e-12 * max(np.abs(old[rows]).max(), 1e-3 * scale)
-            assert np.abs(new[rows] - old[rows]).max() <= allowed, (name, block.ls, block.couplings)
+            assert np.abs(new[rows] - old[rows]).max() <= allowed, (name, scheme.ls, scheme.couplings)
 
 
 @pytest.mark.parametrize("cls, options", [("Bispectrum", {}), ("Correlations", {"nu": 4})])

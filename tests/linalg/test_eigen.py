@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from matrices import psd_matrices
 
-from jaxfeat.linalg.eigen import psd_eigenvalues, psd_eigh
+from jaxfeat.linalg.eigen import gram_matrix, psd_eigenvalues, psd_eigh
 
 
 def masked(c, dtype):
@@ -40,3 +40,11 @@ def test_eigenvectors_lie_in_the_valid_columns():
         n = is_valid.sum()
         np.testing.assert_allclose(v[:, :n].T @ v[:, :n], np.eye(n), atol=1e-14)
         assert not v[:, n:].any()
+
+
+@pytest.mark.parametrize("shape", [(3, 30, 5), (3, 30, 20), (3, 4, 0)])
+def test_gram_matrices_are_those_of_numpy_and_symmetric(shape):
+    matrices = np.random.default_rng(1).normal(size=shape)
+    found = np.asarray(jax.vmap(gram_matrix)(matrices))
+    np.testing.assert_allclose(found, matrices.swapaxes(1, 2) @ matrices, atol=1e-13)
+    np.testing.assert_array_equal(found, found.swapaxes(1, 2))

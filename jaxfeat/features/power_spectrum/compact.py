@@ -24,7 +24,7 @@ from jaxtyping import Array, Float
 from jaxfeat.features.atom_lanes import AtomLanes, map_l, multiply
 from jaxfeat.features.density import Y_00, DensityFeaturizer
 from jaxfeat.features.factorized_density import harmonics_and_gradients, radial_factors_by_l, repeat_by_coordinate
-from jaxfeat.features.power_spectrum.contraction import harmonics_scale, pair_weights
+from jaxfeat.features.power_spectrum.jacobian import harmonics_scale, pair_weights
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.linalg.lanes import MAX_NEIGHBORS_IN_LANES, in_lanes
 from jaxfeat.linalg.lapack import qr_triangle

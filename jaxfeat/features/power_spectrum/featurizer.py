@@ -10,10 +10,13 @@ from jaxtyping import Array, Float
 from jaxfeat.features.base import Label
 from jaxfeat.features.density import DensityFeaturizer
 from jaxfeat.features.power_spectrum.compact import compact_power_spectrum_jacobian
-from jaxfeat.features.power_spectrum.contraction import contract_power_spectrum
-from jaxfeat.features.power_spectrum.differential import PowerSpectrumDifferential, power_spectrum_differential
 from jaxfeat.features.power_spectrum.gram import power_spectrum_gram
-from jaxfeat.features.power_spectrum.jacobian import power_spectrum_jacobian
+from jaxfeat.features.power_spectrum.jacobian import (
+    PowerSpectrumDifferential,
+    contract_power_spectrum,
+    power_spectrum_differential,
+    power_spectrum_jacobian,
+)
 from jaxfeat.geometry.environment import Environment
 
 
