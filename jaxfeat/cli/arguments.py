@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jaxfeat.cli.trust import add_trust
+from jaxfeat.cli.output import PICTURES
 
 ORDERS = "body order: 1 radial, 2 power spectrum, 3 bispectrum, or more"
+PICTURE = f"draw a picture: {', '.join(PICTURES)}"
+
+
+def add_option(group: Any, name: str, default: Any, help: str, **options: Any) -> None:
+    """Add an option whose value has the type of its default. The help ends with the default."""
+    group.add_argument(name, type=type(default), default=default, help=f"{help} (default: %(default)s)", **options)
+
+
+def add_results(parser: argparse.ArgumentParser, **helps: str) -> Any:
+    """Add an option for each file that a command writes, by name. Return their group."""
+    results = parser.add_argument_group("results")
+    for name, help in helps.items():
+        results.add_argument(f"--{name}", type=Path, metavar="FILE", help=help)
+    return results
 
 
 def add_input(parser: argparse.ArgumentParser) -> None:
@@ -28,25 +43,19 @@ def add_read_options(parser: argparse.ArgumentParser) -> None:
     files.add_argument(
         "--index",
         metavar="FRAMES",
-        help="one frame, counted from 0, or some, as in :20, 100::10 or, with an equals sign, --index=-5: (default: "
-        "all)",
+        help="one frame, counted from 0, or some: :20, 100::10 or, with an equals sign, --index=-5: (default: all)",
     )
-    files.add_argument(
+    add_words = partial(files.add_argument, nargs="+", action="extend")
+    add_words(
         "--types",
-        nargs="+",
-        action="extend",
         type=_parse_type,
         metavar="WORD=X",
         help="elements of its types, or of words that are no symbols, as in 1=O 2=H, or in D=H",
     )
-    files.add_argument(
-        "--units", default="angstrom", choices=("angstrom", "bohr"), help="of lengths in xyz and LAMMPS files"
-    )
+    add_option(files, "--units", "angstrom", "of lengths in xyz and LAMMPS files", choices=("angstrom", "bohr"))
     files.add_argument("--skip-ghosts", action="store_true", help="leave out ghosts and dummy atoms (X, Bq ...)")
-    files.add_argument(
+    add_words(
         "--ignore",
-        nargs="+",
-        action="extend",
         default=[],
         metavar="X",
         help="symbols of atoms to leave out; occupancies, to read partly occupied sites as whole atoms; cell, to leave "
@@ -68,6 +77,22 @@ def add_centers(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_sample(group: Any, size: int, purpose: str = "") -> None:
+    """Add the size of a sample of environments, drawn at random for a purpose."""
+    help = f"environments to draw at random{purpose}, in proportion to species; 0 for all"
+    add_option(group, "--sample", size, help, metavar="N")
+
+
+def add_trust(options: Any) -> None:
+    """Add --trust."""
+    options.add_argument(
+        "--trust",
+        action="store_true",
+        help="import the modules of classes outside jaxfeat that a spec names, which runs their code; the current "
+        "folder is searched too",
+    )
+
+
 class _Given(argparse.Action):
     """Stores a value, and the option in `given`, because an option beside --spec is refused."""
 
@@ -83,35 +108,19 @@ def add_descriptor(parser: argparse.ArgumentParser) -> None:
         "--spec", type=Path, metavar="FILE", help="JSON file of jaxfeat.spec with the descriptor, instead of options"
     )
     add_trust(descriptor)
-    descriptor.add_argument("--nu", action=_Given, type=int, default=2, help=f"{ORDERS} (default: %(default)s)")
-    descriptor.add_argument(
-        "--n-max", action=_Given, type=int, default=8, help="number of radial functions (default: %(default)s)"
-    )
-    descriptor.add_argument(
-        "--l-max", action=_Given, type=int, default=6, help="largest angular momentum, inclusive (default: %(default)s)"
-    )
+    add = partial(add_option, descriptor, action=_Given)
+    add("--nu", 2, ORDERS)
+    add("--n-max", 8, "number of radial functions")
+    add("--l-max", 6, "largest angular momentum, inclusive")
     add_density(descriptor)
 
 
 def add_density(descriptor: Any) -> None:
     """Add the options of a descriptor but its order and size to a group of arguments."""
-    descriptor.add_argument(
-        "--r-cut", action=_Given, type=float, default=4.0, help="radius of the environments (default: %(default)s)"
-    )
-    descriptor.add_argument(
-        "--sigma",
-        action=_Given,
-        type=float,
-        default=0.3,
-        help="width of the Gaussians on the atoms (default: %(default)s)",
-    )
-    descriptor.add_argument(
-        "--radial",
-        action=_Given,
-        default="gto",
-        choices=("gto", "gto-rascal", "laplacian"),
-        help="radial basis (default: %(default)s)",
-    )
+    add = partial(add_option, descriptor, action=_Given)
+    add("--r-cut", 4.0, "radius of the environments")
+    add("--sigma", 0.3, "width of the Gaussians on the atoms")
+    add("--radial", "gto", "radial basis", choices=("gto", "gto-rascal", "laplacian"))
     descriptor.add_argument(
         "--species",
         action=_Given,

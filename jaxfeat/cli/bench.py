@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from jaxfeat.cli.output import PICTURES, check_targets, progress_bar, save_figure, write_json
+from jaxfeat.cli.arguments import PICTURE, add_results
+from jaxfeat.cli.output import check_targets, progress_bar, save_figure, write_json
 
 
 def add_bench(commands: Any) -> None:
@@ -21,9 +22,7 @@ def add_bench(commands: Any) -> None:
     parser.add_argument("--works", nargs="+", metavar="W", help="W1, W1e, W2 ... W6, M (default: all)")
     parser.add_argument("--smoke", action="store_true", help="a few configurations in a small basis, once")
     parser.add_argument("--data", type=Path, metavar="FILE", help="3bpa_train_300K.xyz of the BOTNet data sets, for W6")
-    results = parser.add_argument_group("results")
-    results.add_argument("--json", type=Path, metavar="FILE", help="write one object")
-    results.add_argument("--plot", type=Path, metavar="FILE", help=f"draw a picture: {', '.join(PICTURES)}")
+    add_results(parser, json="write one object", plot=PICTURE)
 
 
 def _bench(arguments: argparse.Namespace) -> None:

@@ -7,12 +7,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxfeat.cli.arguments import ORDERS, add_centers, add_density, add_input
+from jaxfeat.cli.arguments import (
+    ORDERS,
+    PICTURE,
+    add_centers,
+    add_density,
+    add_input,
+    add_option,
+    add_results,
+    add_sample,
+)  # fmt: skip
 from jaxfeat.cli.inputs import make_featurizer, read_environments
-from jaxfeat.cli.output import PICTURES, check_targets, progress_bar, save_figure, write_json
-
-SAMPLE = 1000
-"""Environments that are drawn by default."""
+from jaxfeat.cli.output import check_targets, progress_bar, save_figure, write_json
 
 
 def add_converge(commands: Any) -> None:
@@ -32,17 +38,9 @@ def add_converge(commands: Any) -> None:
     add_density(descriptor)
     add_centers(parser)
     chosen = parser.add_argument_group("the sample")
-    chosen.add_argument(
-        "--sample",
-        type=int,
-        default=SAMPLE,
-        metavar="N",
-        help="environments to draw at random, in proportion to species; 0 for all (default: %(default)s)",
-    )
-    chosen.add_argument("--seed", type=int, default=0, help="of the draw (default: %(default)s)")
-    results = parser.add_argument_group("results")
-    results.add_argument("--json", type=Path, metavar="FILE", help="write one object, with an entry per basis")
-    results.add_argument("--plot", type=Path, metavar="FILE", help=f"draw a heat map: {', '.join(PICTURES)}")
+    add_sample(chosen, 1000)
+    add_option(chosen, "--seed", 0, "of the draw")
+    add_results(parser, json="write one object, with an entry per basis", plot=PICTURE)
 
 
 def _converge(arguments: argparse.Namespace) -> None:

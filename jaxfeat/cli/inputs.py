@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from jaxfeat.cli.output import progress_bar
-from jaxfeat.cli.trust import make_from_spec
 from jaxfeat.errors import BasisError, GeometryError, ReadError, SpeciesError
 
 if TYPE_CHECKING:
@@ -134,6 +135,31 @@ def _read_spec(arguments: argparse.Namespace) -> AbstractFeaturizer | None:
     if beside:
         raise BasisError(f"--spec sets the whole descriptor; leave out {', '.join(beside)}, or change {path}.")
     return f
+
+
+def make_from_spec(spec: Any, arguments: argparse.Namespace) -> Any:
+    """Make the featurizer of a spec. With --trust, print the modules that are imported for it.
+
+    **Raises:** `BasisError` for a class outside jaxfeat without --trust; otherwise as `jaxfeat.from_spec`.
+    """
+    from jaxfeat.features.spec import find_module, from_spec, list_unimported_kinds
+
+    folder = os.getcwd()
+    for kind in list_unimported_kinds(spec):
+        module, file = kind.partition(":")[0], find_module(kind, [folder])
+        if not file:
+            raise BasisError(
+                f"kind is {kind!r}, and there is no module {module!r}; install it, or name its folder in PYTHONPATH."
+            )
+        if not arguments.trust:
+            raise BasisError(
+                f"kind is {kind!r}, which would import {module} ({file}) and run its code; add --trust if you know it."
+            )
+        print(f"importing {module} ({file}) for {kind}, because of --trust.", file=sys.stderr)
+        if folder not in sys.path:
+            # At the end, so that no file here hides an installed module.
+            sys.path.append(folder)
+    return from_spec(spec, arguments.trust)
 
 
 def _make_from_options(arguments: argparse.Namespace, of: Environment | Frames) -> AbstractFeaturizer:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import math
 import os
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import current_thread, main_thread
+from types import FrameType
 from typing import IO, Any
 
-from jaxfeat.cli.interrupt import interruptible
 from jaxfeat.errors import ReadError
 
 PICTURES = (".pdf", ".png", ".svg")
@@ -37,11 +39,11 @@ def progress_bar(subject: str, total: int | None, resumes: bool = False) -> Iter
     console = Console(stderr=True)
     if not console.is_terminal:
         console.print(f"{subject} ...", highlight=False)
-        with interruptible() as raise_if_interrupted:
+        with _interruptible() as raise_if_interrupted:
             yield lambda done, total: raise_if_interrupted()
         return
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as bar, interruptible() as raise_if_interrupted:
+    with Progress(*columns, console=console) as bar, _interruptible() as raise_if_interrupted:
         task = bar.add_task(subject, total=total, before=0)
         first = resumes
 
@@ -54,6 +56,34 @@ def progress_bar(subject: str, total: int | None, resumes: bool = False) -> Iter
             bar.update(task, completed=done, total=total)
 
         yield show
+
+
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], None]]:
+    """Yield a function that raises `KeyboardInterrupt` if Ctrl-C was pressed and its exception got lost.
+
+    Python drops exceptions in callbacks of its garbage collector, and JAX has one.
+    """
+    pressed = False
+
+    def press(number: int, frame: FrameType | None) -> None:
+        nonlocal pressed
+        pressed = True
+        raise KeyboardInterrupt
+
+    def raise_if_pressed() -> None:
+        if pressed:
+            raise KeyboardInterrupt
+
+    # Another handler than Python's own is left in place.
+    usual = current_thread() is main_thread() and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if usual:
+        signal.signal(signal.SIGINT, press)
+    try:
+        yield raise_if_pressed
+    finally:
+        if usual:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def check_targets(data: Path | None, picture: Path | None) -> None:

@@ -8,17 +8,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jaxfeat.cli.arguments import add_sample, add_trust
+from jaxfeat.cli.inputs import make_from_spec
 from jaxfeat.cli.output import check_targets, open_replacement, progress_bar
-from jaxfeat.cli.trust import add_trust, make_from_spec
 
 if TYPE_CHECKING:
     from jaxfeat.features.base import AbstractFeaturizer
     from jaxfeat.report.page import BasisAdvice, Exhibit
     from jaxfeat.report.store_summary import Example
     from jaxfeat.store.reader import StoreReader
-
-SAMPLE = 100
-"""Environments that are drawn for the advice by default."""
 
 
 def add_report(commands: Any) -> None:
@@ -34,14 +32,7 @@ def add_report(commands: Any) -> None:
     parser.add_argument(
         "-o", "--output", type=Path, default=Path("report.html"), metavar="FILE", help="the page (default: %(default)s)"
     )
-    parser.add_argument(
-        "--sample",
-        type=int,
-        default=SAMPLE,
-        metavar="N",
-        help="environments to draw at random for the advice on the basis, in proportion to species; 0 for all "
-        "(default: %(default)s)",
-    )
+    add_sample(parser, 100, " for the advice on the basis")
     add_trust(parser)
     parser.add_argument("--no-advice", action="store_true", help="leave out the advice on the basis, which takes time")
 

@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from jaxfeat.cli.arguments import add_centers, add_descriptor, add_input
+from jaxfeat.cli.arguments import PICTURE, add_centers, add_descriptor, add_input, add_results
 from jaxfeat.cli.inputs import make_featurizer, make_title, open_frames, read_environments
-from jaxfeat.cli.output import PICTURES, check_targets, progress_bar, save_figure, write_json
+from jaxfeat.cli.output import check_targets, progress_bar, save_figure, write_json
 from jaxfeat.errors import ReadError
 
 
@@ -28,9 +28,7 @@ def add_scan(commands: Any) -> None:
         action="store_true",
         help="take values well above their floor from the Gram matrix, which is faster",
     )
-    results = parser.add_argument_group("results")
-    results.add_argument("--json", type=Path, metavar="FILE", help="write one object per environment")
-    results.add_argument("--plot", type=Path, metavar="FILE", help=f"draw a picture: {', '.join(PICTURES)}")
+    results = add_results(parser, json="write one object per environment", plot=PICTURE)
     results.add_argument(
         "--out",
         type=Path,
@@ -64,10 +62,8 @@ def _scan(arguments: argparse.Namespace) -> None:
     if arguments.out is not None:
         _scan_into_store(arguments)
         return
-    if arguments.overwrite or arguments.no_positions:
-        raise ReadError("--overwrite and --no-positions apply to a store; name one with --out.")
-    if arguments.cluster is not None or arguments.workers is not None:
-        raise ReadError("--cluster and --workers apply to a store; name one with --out.")
+    if arguments.overwrite or arguments.no_positions or arguments.cluster is not None or arguments.workers is not None:
+        raise ReadError("--overwrite, --no-positions, --cluster and --workers apply to a store; name one with --out.")
 
     from jaxfeat.nulls.explain import explain_environments
     from jaxfeat.nulls.scan import scan

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jaxfeat.cli.arguments import add_descriptor
+from jaxfeat.cli.arguments import PICTURE, add_descriptor, add_option, add_results
 from jaxfeat.cli.inputs import make_featurizer, make_title
-from jaxfeat.cli.output import PICTURES, check_targets, open_replacement, progress_bar, save_figure
+from jaxfeat.cli.output import check_targets, open_replacement, progress_bar, save_figure
 from jaxfeat.errors import ReadError
 
 if TYPE_CHECKING:
@@ -24,12 +23,12 @@ def add_search(commands: Any) -> None:
     )
     parser.set_defaults(run=_search)
     starts = parser.add_argument_group("starts")
-    starts.add_argument("--starts", type=int, default=200, help="number of environments (default: %(default)s)")
-    starts.add_argument("--neighbors", type=int, default=4, help="number of neighbors of each (default: %(default)s)")
+    add_option(starts, "--starts", 200, "number of environments")
+    add_option(starts, "--neighbors", 4, "number of neighbors of each")
     starts.add_argument(
         "--symbols", nargs="+", metavar="X", help="symbols of the neighbors, one for all or one for each (default: H)"
     )
-    starts.add_argument("--center", metavar="X", default="C", help="symbol of the center (default: %(default)s)")
+    add_option(starts, "--center", "C", "symbol of the center", metavar="X")
     starts.add_argument(
         "--radii",
         type=float,
@@ -38,25 +37,17 @@ def add_search(commands: Any) -> None:
         metavar=("MIN", "MAX"),
         help="bounds of the distances from the center (default: 0.8 1.6)",
     )
-    starts.add_argument(
-        "--min-distance", type=float, default=0.6, help="smallest distance between neighbors (default: %(default)s)"
-    )
-    starts.add_argument("--seed", type=int, default=0, help="seed of the random numbers (default: %(default)s)")
+    add_option(starts, "--min-distance", 0.6, "smallest distance between neighbors")
+    add_option(starts, "--seed", 0, "seed of the random numbers")
     search = parser.add_argument_group("the search")
     search.add_argument("--exclude", choices=("symmetric",), help="avoid symmetric points")
-    search.add_argument(
-        "--restarts", type=int, default=3, help="largest number of restarts for each start (default: %(default)s)"
-    )
+    add_option(search, "--restarts", 3, "largest number of restarts for each start")
     add_descriptor(parser)
-    results = parser.add_argument_group("results")
-    results.add_argument(
-        "--out",
-        type=Path,
-        metavar="FILE",
-        help="write the data set (.nc or .zarr), and FILE.xyz with the points and their null displacements, as forces "
-        "for viewers to draw",
+    out = (
+        "write the data set (.nc or .zarr), and FILE.xyz with the points and their null displacements, as forces for "
+        "viewers to draw"
     )
-    results.add_argument("--plot", type=Path, metavar="FILE", help=f"draw a picture: {', '.join(PICTURES)}")
+    add_results(parser, out=out, plot=PICTURE)
 
 
 def _search(arguments: argparse.Namespace) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jaxfeat.cli.arguments import add_descriptor, add_read_options
+from jaxfeat.cli.arguments import PICTURE, add_descriptor, add_option, add_read_options, add_results
 from jaxfeat.cli.inputs import choose_r_cut, make_featurizer, make_title, read_options
-from jaxfeat.cli.output import PICTURES, check_targets, progress_bar, save_figure
+from jaxfeat.cli.output import check_targets, progress_bar, save_figure
 from jaxfeat.errors import GeometryError, ReadError, SpeciesError
 
 if TYPE_CHECKING:
@@ -49,22 +48,15 @@ def add_sweep(commands: Any) -> None:
     family.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="value of a parameter that is not on the grid"
     )
-    family.add_argument("--sign", type=int, default=1, choices=(1, -1), help="member of a pair (default: %(default)s)")
-    family.add_argument(
-        "--neighbors",
-        type=int,
-        default=4,
-        help="number of neighbors, for planar and equal-radii (default: %(default)s)",
-    )
-    family.add_argument("--center", type=int, default=0, help="index of the center in FILE (default: %(default)s)")
+    add_option(family, "--sign", 1, "member of a pair", choices=(1, -1))
+    add_option(family, "--neighbors", 4, "number of neighbors, for planar and equal-radii")
+    add_option(family, "--center", 0, "index of the center in FILE")
     family.add_argument(
         "--along", metavar="ARRAY", help="array of FILE with a vector for each atom, the direction of displacement"
     )
     add_read_options(parser)
     add_descriptor(parser)
-    results = parser.add_argument_group("results")
-    results.add_argument("--out", type=Path, metavar="FILE", help="write the data set: NetCDF (.nc) or zarr (.zarr)")
-    results.add_argument("--plot", type=Path, metavar="FILE", help=f"draw a picture: {', '.join(PICTURES)}")
+    add_results(parser, out="write the data set: NetCDF (.nc) or zarr (.zarr)", plot=PICTURE)
 
 
 def _sweep(arguments: argparse.Namespace) -> None:

@@ -9,16 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from jaxfeat.errors import BasisError, ReadError
-from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.features.spec import spec
+from jaxfeat.errors import ReadError
 from jaxfeat.geometry.files.write import check_folder
 from jaxfeat.store.journal import Journal
 from jaxfeat.store.schema import versions
 from jaxfeat.store.zarr_arrays import is_group
-
-COMPARED = ("featurizer", "input_hash", "r_cut", "centers", "precision", "screened", "chunk", "positions")
-"""Settings that must be those of the first sweep. `featurizer` is its identity, or `None` if it has none."""
 
 MEND = "overwrite it, or name another store"
 
@@ -39,27 +34,22 @@ def check_place(path: Path, journal: Journal, overwrite: bool) -> None:
         raise ReadError(f"{path} cannot be written: it is not yours to write to.")
 
 
-def check_has_spec(f: AbstractFeaturizer) -> None:
-    """Raise `BasisError` if another process could not make the featurizer."""
-    try:
-        spec(f)
-    except BasisError as error:
-        raise BasisError(f"workers make the featurizer from its spec; {error}") from error
-
-
 def check_same(path: Path, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
-    """Raise `ReadError` if the settings of the sweep in the store differ from those asked for, or may differ."""
+    """Raise `ReadError` if the settings of the sweep in the store differ from those asked for, or may differ.
+
+    `featurizer` is the identity of the featurizer, or `None` if it has none.
+    """
     for whose, settings in (("this featurizer", ours), ("the featurizer of the sweep in the store", theirs)):
         if settings["featurizer"] is None:
             raise ReadError(
                 f"{path} cannot be resumed: nothing tells {whose} from others; {IDENTIFY} before the first sweep, and "
                 f"now {MEND}."
             )
-    for name in COMPARED:
-        if theirs[name] != ours[name]:
+    for name, asked in ours.items():
+        if theirs[name] != asked:
             if name == "input_hash":
                 raise ReadError(f"{path} holds a sweep of another input, or of one read in another way; {MEND}.")
-            differing, there, here = _difference(name, theirs[name], ours[name])
+            differing, there, here = _difference(name, theirs[name], asked)
             raise ReadError(f"{path} holds a sweep with {differing} {there}, not {here}; {MEND}.")
 
 

@@ -33,7 +33,7 @@ class Plan(NamedTuple):
     """Everything that the chunks of a sweep have in common, in plain values that can be sent to another process.
 
     - `store`: The absolute path of the store.
-    - `settings`: The settings that a resumed sweep compares, `checks.COMPARED`.
+    - `settings`: The settings that a resumed sweep compares.
     - `widths`: The lengths of a chunk along the axes that grow.
     - `versions`: The installed versions of the packages that decide how numbers are rounded.
     """
@@ -70,37 +70,28 @@ def cut_chunks(stream: Stream, position: StreamPosition, length: int) -> Iterato
     """
     error: Exception | None = None
     parts: list[Environment] = []
-    held = 0
-    batches, skip = stream.batches(position.frame), position.skip
-    while error is None:
-        try:
-            found = next(batches, None)
-        except (GeometryError, ReadError) as caught:
-            error, found = caught, None
-        if found is None:
-            break
-        frames, batch = found
-        first = np.searchsorted(frames, frames, side="left")
-        within = np.arange(len(frames)) - first
-        start, skip = min(skip, len(frames)), max(skip - len(frames), 0)
-        while start < len(frames):
-            stop = min(start + length - held, len(frames))
-            parts.append(batch[start:stop])
-            held, start = held + stop - start, stop
-            if held == length:
-                rest = stop < len(frames)
-                after = StreamPosition(int(frames[stop]), int(within[stop])) if rest else _behind(frames)
-                yield Chunk(_join(parts), after)
-                parts, held = [], 0
-        position = _behind(frames) if len(frames) else position
+    held, skip = 0, position.skip
+    try:
+        for frames, batch in stream.batches(position.frame):
+            # The position of each environment, and the one behind the last.
+            within = np.arange(len(frames)) - np.searchsorted(frames, frames)
+            positions = [*map(StreamPosition, frames.tolist(), within.tolist())]
+            positions += [StreamPosition(frame + 1) for frame in frames[-1:].tolist()]
+            start, skip = min(skip, len(frames)), max(skip - len(frames), 0)
+            while start < len(frames):
+                stop = min(start + length - held, len(frames))
+                parts.append(batch[start:stop])
+                held, start = held + stop - start, stop
+                if held == length:
+                    yield Chunk(_join(parts), positions[stop])
+                    parts, held = [], 0
+            position = positions[-1] if positions else position
+    except (GeometryError, ReadError) as caught:
+        error = caught
     if held:
         yield Chunk(_join(parts), position)
     if error is not None:
         raise error
-
-
-def _behind(frames: np.ndarray) -> StreamPosition:
-    return StreamPosition(int(frames[-1]) + 1)
 
 
 def _join(parts: list[Environment]) -> Environment:
@@ -124,7 +115,7 @@ def compute_chunk(
     return {name: values[name].astype(dtype, copy=False) for name, dtype in types.items()}
 
 
-# Written, and entered in the journal
+# Written
 
 
 def write_chunk(
@@ -138,13 +129,6 @@ def write_chunk(
         "neighbor": environments.max_neighbors,
         "files": journal.sync(arrays.write(k, values)),
     }
-
-
-def enter_chunk(journal: Journal, k: int, entry: Entry, after: StreamPosition) -> Entry:
-    """Complete the entry of chunk `k`, which is on the disk, and write it to the journal."""
-    complete = {**entry, "after": list(after)}
-    journal.write(k, complete)
-    return complete
 
 
 # The same by another process: the environments pass through the store

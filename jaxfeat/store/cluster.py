@@ -21,7 +21,7 @@ from jaxfeat.errors import ClusterError, GeometryError, ReadError
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.spectrum.devices import n_cores
 from jaxfeat.store.chunk import Plan, compute_handed_over, hand_over, remove_handed_over
-from jaxfeat.store.executor import Enter, Executor, Show
+from jaxfeat.store.executor import Enter, Show
 from jaxfeat.store.journal import Entry
 
 try:
@@ -45,9 +45,6 @@ POLL = 1.0
 CONNECT = 10.0
 """Seconds to wait for the answer of a scheduler."""
 
-Cluster = int | str | Any
-"""A number of processes on this machine, the address of a scheduler, or a `distributed.Client`."""
-
 
 def local_processes() -> int:
     """Count the accelerators of this machine or, without any, the cores that this process may use."""
@@ -56,10 +53,12 @@ def local_processes() -> int:
 
 
 @contextmanager
-def connected(cluster: Cluster) -> Iterator[Any]:
+def connected(cluster: int | str | Any) -> Iterator[Any]:
     """Connect to a cluster. Processes and clients that are started here also end here.
 
-    **Raises:** `ReadError` if no scheduler answers, `GeometryError` if `cluster` is none of `Cluster`.
+    - `cluster`: A number of processes on this machine, the address of a scheduler, or a `distributed.Client`.
+
+    **Raises:** `ReadError` if no scheduler answers, `GeometryError` for any other `cluster`.
     """
     if isinstance(cluster, distributed.Client):
         yield cluster
@@ -68,8 +67,11 @@ def connected(cluster: Cluster) -> Iterator[Any]:
             client = distributed.Client(cluster, timeout=CONNECT, set_as_default=False)
         except (OSError, ValueError, TimeoutError) as error:
             raise ReadError(f"no dask scheduler answers at {cluster}; start one, or name another address.") from error
-        with _closed(client):
+        try:
             yield client
+        finally:
+            with suppress(OSError, TimeoutError):
+                client.close()
     elif isinstance(cluster, int) and cluster > 0:
         with (
             distributed.SpecCluster(_spec(cluster), _SCHEDULER, silence_logs=ERROR) as processes,
@@ -90,13 +92,14 @@ _SCHEDULER = {
 
 def _spec(n: int) -> dict[int, Any]:
     """Describe `n` processes of one thread to dask. They share this one's compiled programs and its accelerators."""
-    shared = {
-        "JAX_PLATFORMS": jax.config.values["jax_platforms"],
-        "JAX_COMPILATION_CACHE_DIR": jax.config.values["jax_compilation_cache_dir"],
-        "JAX_ENABLE_COMPILATION_CACHE": jax.config.values["jax_enable_compilation_cache"],
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": jax.config.values["jax_persistent_cache_min_compile_time_secs"],
-    }
-    shared = {name: str(value) for name, value in shared.items() if value is not None}
+    settings = (
+        "platforms",
+        "compilation_cache_dir",
+        "enable_compilation_cache",
+        "persistent_cache_min_compile_time_secs",
+    )
+    values = {f"JAX_{name.upper()}": jax.config.values[f"jax_{name}"] for name in settings}
+    shared = {name: str(value) for name, value in values.items() if value is not None}
     devices = jax.local_devices()
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
     numbers = visible if len(visible) == len(devices) and visible != [""] else [str(i) for i in range(len(devices))]
@@ -117,17 +120,8 @@ def _spec(n: int) -> dict[int, Any]:
     return {i: {"cls": distributed.Nanny, "options": {**options, "env": {**shared, **own(i)}}} for i in range(n)}
 
 
-@contextmanager
-def _closed(client: Any) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        with suppress(OSError, TimeoutError):
-            client.close()
-
-
 class ClusterExecutor:
-    """Has the workers of a cluster compute chunks, for one sweep."""
+    """Has the workers of a cluster compute chunks. `n_done` environments of the sweep are done before."""
 
     def __init__(self, client: Any, n_done: int, show: Show) -> None:
         self.client, self.n_done, self.show = client, n_done, show
@@ -178,36 +172,27 @@ class ClusterExecutor:
                 return
         for future in done:
             plan, k, enter = self.under_way.pop(future)
-            entry = self._result(future, k)
+            entry = _result(future, k)
             enter(entry)
             remove_handed_over(plan, k)
             self.n_done += entry["n"]
             self.show(self.n_done)
             future.release()
 
-    def _result(self, future: Any, k: int) -> Entry:
-        with _naming_a_lost_scheduler():
-            try:
-                entry: Entry = future.result()
-            except (NoValidWorkerError, NoWorkerError) as error:
-                raise ClusterError(" ".join(str(error).split()).removesuffix(".")) from None
-            except distributed.KilledWorker as error:
-                raise ClusterError(
-                    f"chunk {k} ended every worker that tried it, the last one at {error.last_worker.address}; see "
-                    "its log, and whether it has enough memory"
-                ) from None
-        return entry
 
-
-@contextmanager
-def cluster_executor(cluster: Cluster, n_done: int, show: Show) -> Iterator[Executor]:
-    """An executor of a cluster, stopped in the end. `n_done` environments are done before."""
-    with connected(cluster) as client:
-        executor = ClusterExecutor(client, n_done, show)
+def _result(future: Any, k: int) -> Entry:
+    """Take the entry of chunk `k` from its task, whose errors are raised here."""
+    with _naming_a_lost_scheduler():
         try:
-            yield executor
-        finally:
-            executor.stop()
+            entry: Entry = future.result()
+        except (NoValidWorkerError, NoWorkerError) as error:
+            raise ClusterError(" ".join(str(error).split()).removesuffix(".")) from None
+        except distributed.KilledWorker as error:
+            raise ClusterError(
+                f"chunk {k} ended every worker that tried it, the last one at {error.last_worker.address}; see "
+                "its log, and whether it has enough memory"
+            ) from None
+    return entry
 
 
 @contextmanager

@@ -65,24 +65,18 @@ def add_zeros(
     causes: Sequence[str],
 ) -> Dataset:
     """Add the zeros of σ_min over the parameters `names`, with null directions by cause and a sentence for each."""
-    points = np.concatenate([np.zeros((0, len(names))), *(zero.points for zero in zeros)])
-    column = ("zero", "parameter")
-    return ds.assign(
-        zero_at=(column, _rows([zero.at for zero in zeros], len(names))),
-        zero_low=(column, _rows([zero.low for zero in zeros], len(names))),
-        zero_high=(column, _rows([zero.high for zero in zeros], len(names))),
-        zero_error=("zero", np.asarray([zero.error for zero in zeros], float)),
-        zero_dimension=("zero", np.asarray([zero.dimension for zero in zeros], int)),
-        zero_ratio=("zero", np.asarray([zero.ratio for zero in zeros], float)),
-        zero_null=(("zero", "cause"), _rows(nulls, len(CAUSES)).astype(int)),
-        zero_cause=("zero", np.asarray(causes, dtype=str)),
-        zero_point=(("point", "parameter"), points),
-        zero_of_point=("point", np.repeat(np.arange(len(zeros)), [len(zero.points) for zero in zeros])),
-    ).assign_coords(parameter=list(names))
-
-
-def _rows(rows: Sequence[Any], width: int) -> np.ndarray:
-    return np.asarray(rows, float).reshape(len(rows), width)
+    n, d = len(zeros), len(names)
+    added: dict[str, Any] = {}
+    for name in ("at", "low", "high"):
+        vectors = np.asarray([getattr(zero, name) for zero in zeros], float)
+        added[f"zero_{name}"] = ("zero", "parameter"), vectors.reshape(n, d)
+    for name, dtype in (("error", float), ("dimension", int), ("ratio", float)):
+        added[f"zero_{name}"] = "zero", np.asarray([getattr(zero, name) for zero in zeros], dtype)
+    added["zero_null"] = ("zero", "cause"), np.asarray(nulls, int).reshape(n, len(CAUSES))
+    added["zero_cause"] = "zero", np.asarray(causes, dtype=str)
+    added["zero_point"] = ("point", "parameter"), np.concatenate([np.zeros((0, d)), *(zero.points for zero in zeros)])
+    added["zero_of_point"] = "point", np.repeat(np.arange(n), [len(zero.points) for zero in zeros])
+    return ds.assign(added).assign_coords(parameter=list(names))
 
 
 def check_target(path: Path) -> None:

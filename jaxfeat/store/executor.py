@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -23,7 +22,7 @@ Show = Callable[[int], None]
 
 
 class Executor(Protocol):
-    """Computes and writes chunks."""
+    """Computes and writes the chunks of one sweep."""
 
     def submit(self, plan: Plan, k: int, environments: Environment, enter: Enter) -> None:
         """Start chunk `k`, after waiting while too many chunks are under way.
@@ -39,20 +38,20 @@ class Executor(Protocol):
 
 
 class LocalExecutor:
-    """Computes chunks in this process. A thread writes one chunk while the next one is computed."""
+    """Computes chunks in this process. A thread writes one chunk while the next one is computed.
+
+    `n_done` environments of the sweep are done before.
+    """
 
     def __init__(self, f: AbstractFeaturizer, n_done: int, show: Show) -> None:
-        self.f, self.n_computed, self.show = f, n_done, show
+        self.f, self.n_done, self.show = f, n_done, show
         self.arrays: ZarrArrays | None = None
         self.writer = ThreadPoolExecutor(1)
         self.writing: Future[None] | None = None
 
     def submit(self, plan: Plan, k: int, environments: Environment, enter: Enter) -> None:
-        def progress(done: int, _: Any) -> None:
-            self.show(self.n_computed + done)
-
-        values = compute_chunk(self.f, environments, plan.settings, progress)
-        self.n_computed += len(environments)
+        values = compute_chunk(self.f, environments, plan.settings, lambda n, _: self.show(self.n_done + n))
+        self.n_done += len(environments)
         self.finish()
         self.writing = self.writer.submit(self._write, plan, k, environments, values, enter)
 
@@ -70,13 +69,3 @@ class LocalExecutor:
 
     def stop(self) -> None:
         self.writer.shutdown()
-
-
-@contextmanager
-def local_executor(f: AbstractFeaturizer, n_done: int, show: Show) -> Iterator[Executor]:
-    """An executor of this process for the featurizer `f`, stopped in the end. `n_done` environments are done before."""
-    executor = LocalExecutor(f, n_done, show)
-    try:
-        yield executor
-    finally:
-        executor.stop()

@@ -12,21 +12,9 @@ import numpy as np
 from jaxfeat.errors import ReadError
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.store.dataset import open_store
+from jaxfeat.store.schema import variables
 
-COLUMNS = (
-    "sigma",
-    "sigma_equilibrated",
-    "floor",
-    "floor_equilibrated",
-    "n_values",
-    "certified",
-    "null",
-    "status",
-    "center_species",
-    "n_neighbors",
-    "structure_index",
-    "center_index",
-)
+COLUMNS = tuple(variables(positions=False))
 """Variables that every store holds. Most also hold the positions and species of the neighbors."""
 
 SLICE_BYTES = 4e6
@@ -80,30 +68,21 @@ class StoreReader:
         fit = SLICE_BYTES // (8 * max(int(self._data.sizes["value"]), 1))
         step = max(int(fit // chunk), 1) * chunk
         for start in range(0, self.n_rows, step):
-            yield {name: self._column(name, slice(start, start + step)) for name in COLUMNS}
+            yield {name: self.column(name, slice(start, start + step)) for name in COLUMNS}
 
-    def column(self, name: str) -> np.ndarray:
-        """Read all rows of one variable of `COLUMNS`."""
-        return self._column(name, slice(None))
-
-    def _column(self, name: str, rows: slice) -> np.ndarray:
+    def column(self, name: str, rows: slice = slice(None)) -> np.ndarray:
+        """Read one variable of `COLUMNS`, by default all rows."""
         values = np.asarray(self._data[name][rows].values)
         # Versions of zarr read strings as several types; NumPy's own sorts and compares.
         return values.astype(object).astype(str) if name == "status" else values
 
     def environments(self, rows: Sequence[int] | np.ndarray) -> Environment:
         """Read the environments of some rows as a batch on the host, in the order of `rows`."""
-        chosen = np.asarray(rows, int)
         # In ascending order, each chunk is read once.
-        order = np.argsort(chosen)
-        found = self._data.isel(environment=chosen[order])
-        back = np.argsort(order)
-        species = np.asarray(found["species"].values).astype(np.int32)[back]
-        mask = species > 0
-        positions = np.asarray(found["positions"].values)[back]
-        leaves: dict[str, Any] = {
-            name: np.asarray(found[name].values).astype(np.int32)[back]
-            for name in ("center_species", "structure_index", "center_index")
-        }
-        leaves |= {"positions": np.where(mask[..., None], positions, 0.0), "species": species, "mask": mask}
+        ascending, back = np.unique(np.asarray(rows, int), return_inverse=True)
+        found = self._data.isel(environment=ascending)
+        names = ("species", "center_species", "structure_index", "center_index")
+        leaves: dict[str, Any] = {name: found[name].values.astype(np.int32)[back] for name in names}
+        leaves["mask"] = leaves["species"] > 0
+        leaves["positions"] = np.where(leaves["mask"][..., None], found["positions"].values[back], 0.0)
         return Environment(**leaves).trimmed()

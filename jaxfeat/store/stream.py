@@ -24,6 +24,9 @@ SLICE = 4096
 HASHED = ("positions", "species", "mask", "center_species", "structure_index", "center_index", "r_cut")
 """Arrays of an environment that identify it. Existing stores keep hashes of them, in this order."""
 
+Batches = Iterator[tuple[np.ndarray, Environment]]
+"""Batches of environments, each with the numbers of the frames that its environments come from."""
+
 
 class StreamPosition(NamedTuple):
     """A position in a stream: environment `skip` of frame `frame`."""
@@ -35,30 +38,54 @@ class StreamPosition(NamedTuple):
 class Stream(NamedTuple):
     """Environments in a fixed order.
 
-    - `origin`: Facts that a resumed sweep compares: `input_hash`, `r_cut` and `centers`. A plain iterable has none.
     - `name`: The name of the source, for messages.
     - `total`: The number of environments, or `None` if it is unknown until the end.
-    - `batches`: A function that yields, from a frame on, the frames of some environments and these environments as a
-        batch. A batch holds whole frames.
+    - `batches`: A function that yields batches of whole frames, from a given frame on.
     - `seekable`: True if `batches` can start at any frame, repeatedly and in any thread. Otherwise it starts at frame
         0, once.
+    - `input_hash`: A text that identifies the source. It is empty for an iterable.
+    - `r_cut`, `centers`: The radius (Å) and the centers of frames, and `None` for other sources.
     """
 
-    origin: dict[str, Any]
     name: str
     total: int | None
-    batches: Callable[[int], Iterator[tuple[np.ndarray, Environment]]]
+    batches: Callable[[int], Batches]
     seekable: bool
+    input_hash: str = ""
+    r_cut: float | None = None
+    centers: list[Any] | None = None
 
 
 def open_stream(at: Environment | Frames | Iterable[Environment]) -> Stream:
     """Open a batch, frames or any iterable of batches as a stream. **Raises:** `ReadError` for anything else."""
     if isinstance(at, Frames):
-        return _stream_frames(at)
+        frames = at
+
+        def read_frames(start: int) -> Batches:
+            return ((np.asarray(batch.structure_index), batch) for batch in frames.batches(start))
+
+        return Stream(at.name, at.total, read_frames, True, at.identity, at.r_cut, at.centers)
     if isinstance(at, Environment):
-        return _stream_batch(jax.tree.map(np.asarray, at))
+        host = jax.tree.map(np.asarray, at)
+
+        def cut_batch(start: int) -> Batches:
+            for first in range(start, len(host), SLICE):
+                part = host[first : first + SLICE]
+                yield np.arange(first, first + len(part)), part
+
+        return Stream("environments in memory", len(host), cut_batch, True, content_hash(host))
     if isinstance(at, Iterable):
-        return _stream_iterable(iter(at))
+        items = iter(at)
+
+        def read_items(first: int) -> Batches:
+            for batch in items:
+                check_sweepable(batch)
+                if not isinstance(batch, Environment):
+                    raise ReadError(f"a stream yields batches of environments, not {type(batch).__name__}.")
+                yield np.arange(first, first + len(batch)), jax.tree.map(np.asarray, batch)
+                first += len(batch)
+
+        return Stream("a stream of environments", None, read_items, False)
     raise ReadError(f"a sweep goes over environments, frames or a manifold, not over a {type(at).__name__}.")
 
 
@@ -78,37 +105,6 @@ def check_sweepable(at: Any) -> None:
                 f"a sweep goes over environments, not over {type(item).__name__}; make them with "
                 "jaxfeat.environments(atoms, f), where f is the featurizer."
             )
-
-
-def _stream_frames(frames: Frames) -> Stream:
-    def batches(start: int) -> Iterator[tuple[np.ndarray, Environment]]:
-        return ((np.asarray(batch.structure_index), batch) for batch in frames.batches(start))
-
-    origin = {"input_hash": frames.identity, "r_cut": frames.r_cut, "centers": frames.centers}
-    return Stream(origin, frames.name, frames.total, batches, True)
-
-
-def _stream_batch(host: Environment) -> Stream:
-    def batches(start: int) -> Iterator[tuple[np.ndarray, Environment]]:
-        for first in range(start, len(host), SLICE):
-            part = host[first : first + SLICE]
-            yield np.arange(first, first + len(part)), part
-
-    return Stream({"input_hash": content_hash(host)}, "environments in memory", len(host), batches, True)
-
-
-def _stream_iterable(items: Iterator[Environment]) -> Stream:
-    def batches(start: int) -> Iterator[tuple[np.ndarray, Environment]]:
-        first = start
-        for batch in items:
-            check_sweepable(batch)
-            if not isinstance(batch, Environment):
-                raise ReadError(f"a stream yields batches of environments, not {type(batch).__name__}.")
-            host = jax.tree.map(np.asarray, batch)
-            yield np.arange(first, first + len(host)), host
-            first += len(host)
-
-    return Stream({"input_hash": ""}, "a stream of environments", None, batches, False)
 
 
 def prefetch(items: Iterator[T]) -> Iterator[T]:

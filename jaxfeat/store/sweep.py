@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 from jaxfeat.errors import GeometryError, ReadError
 from jaxfeat.features.base import AbstractFeaturizer
@@ -21,35 +21,6 @@ from jaxfeat.store.sweep_manifold import sweep_manifold
 CHUNK_LENGTH = 16384
 """Environments of a chunk, by default. They take a second at best, which is long beside writing them, and a minute at a
 few hundred environments a second. A killed sweep loses that much."""
-
-
-@overload
-def sweep(
-    f: AbstractFeaturizer,
-    at: AbstractManifold,
-    grid: Mapping[str, Any] | None = None,
-    out: str | Path | None = None,
-    progress: Progress | None = None,
-    *,
-    screened: bool = False,
-) -> Dataset: ...
-
-
-@overload
-def sweep(
-    f: AbstractFeaturizer,
-    at: Environment | Frames | Iterable[Environment],
-    grid: None = None,
-    out: str | Path | None = None,
-    progress: Progress | None = None,
-    *,
-    screened: bool = False,
-    positions: bool | None = None,
-    chunk: int | None = None,
-    overwrite: bool = False,
-    command: str = "",
-    cluster: Any = None,
-) -> Dataset: ...
 
 
 def sweep(
@@ -153,17 +124,11 @@ def sweep(
     if isinstance(at, AbstractManifold):
         ds = sweep_manifold(f, at, grid, progress, screened=screened)
     elif isinstance(at, Environment):
-        ds = sweep_batch(f, at, progress, screened=screened)
+        found = scan_arrays(f, at, progress, screened)
+        attributes = provenance(f) | {"input": "environments in memory", "screened": int(screened)}
+        ds = build_dataset(found, ["environment"], {}, attributes, at)
     else:
         raise ReadError("a stream of environments is never held whole; name a zarr store to sweep it into.")
     if path is not None:
         write_dataset(ds, path)
     return ds
-
-
-def sweep_batch(
-    f: AbstractFeaturizer, batch: Environment, progress: Progress | None = None, *, screened: bool = False
-) -> Dataset:
-    """Compute the spectra of a batch `(b,)` in memory. Arguments as of `sweep`."""
-    attributes = provenance(f) | {"input": "environments in memory", "screened": int(screened)}
-    return build_dataset(scan_arrays(f, batch, progress, screened), ["environment"], {}, attributes, batch)

@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jaxfeat.errors import ClusterError, GeometryError, ReadError
+from jaxfeat.errors import BasisError, ClusterError, GeometryError, ReadError
 from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.features.spec import write_identity
+from jaxfeat.features.spec import spec, write_identity
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.spectrum.blocks import Progress
-from jaxfeat.store.checks import (
-    COMPARED,
-    IDENTIFY,
-    MEND,
-    check_has_spec,
-    check_place,
-    check_same,
-    check_versions,
-)
-from jaxfeat.store.chunk import Chunk, Plan, cut_chunks, enter_chunk, remove_handed_over
-from jaxfeat.store.executor import Executor, Show, local_executor
+from jaxfeat.store.checks import IDENTIFY, MEND, check_place, check_same, check_versions
+from jaxfeat.store.chunk import Chunk, Plan, cut_chunks, remove_handed_over
+from jaxfeat.store.executor import Executor, LocalExecutor, Show
 from jaxfeat.store.journal import END, SETTINGS, Entry, Journal
 from jaxfeat.store.schema import PACKAGES, provenance, versions
 from jaxfeat.store.stream import Stream, StreamPosition, content_hash, prefetch
 from jaxfeat.store.zarr_arrays import GROWING, ZarrArrays
-
-StartExecutor = Callable[[int, Show], AbstractContextManager[Executor]]
 
 
 def sweep_stream(
@@ -50,24 +41,34 @@ def sweep_stream(
     if chunk < 1:
         raise GeometryError(f"chunk is {chunk}; a chunk has at least one environment.")
     if cluster is not None:
-        check_has_spec(f)
-    origin = {name: stream.origin.get(name) for name in ("input_hash", "r_cut", "centers")}
+        try:
+            spec(f)
+        except BasisError as error:
+            raise BasisError(f"workers make the featurizer from its spec; {error}") from error
+    origin = {"input_hash": stream.input_hash, "r_cut": stream.r_cut, "centers": stream.centers}
     attributes = provenance(f) | origin | {"input": stream.name, "command": command, "screened": int(screened)}
-    settings = {**attributes, "screened": screened, "chunk": chunk, "positions": positions}
-    settings = {name: settings[name] for name in COMPARED} | {"featurizer": write_identity(f)}
+    # A resumed sweep compares these, in this order.
+    settings = {
+        "featurizer": write_identity(f),
+        **origin,
+        "precision": attributes["precision"],
+        "screened": screened,
+        "chunk": chunk,
+        "positions": positions,
+    }
     journal = Journal(path)
     check_place(path, journal, overwrite)
     with _refusing_unwritable(path):
         journal.create()
     with journal.locked():
         first = None if overwrite else _settings_of_first_sweep(journal, settings)
+        kept = attributes if first is None else first["attributes"]
+        sweep = _StoreSweep(stream, journal, settings, {**kept, "complete": 0}, progress)
         if first is None:
             journal.empty_store()
-            sweep = _StoreSweep(stream, journal, settings, attributes, progress)
         else:
-            sweep = _StoreSweep(stream, journal, settings, first["attributes"], progress)
             sweep.resume(first["widths"])
-        sweep.run(partial(local_executor, f) if cluster is None else partial(_cluster_executor, cluster))
+        sweep.run(f, cluster)
 
 
 def _settings_of_first_sweep(journal: Journal, settings: Mapping[str, Any]) -> Entry | None:
@@ -83,36 +84,49 @@ def _settings_of_first_sweep(journal: Journal, settings: Mapping[str, Any]) -> E
     return first
 
 
-def _cluster_executor(cluster: Any, n_done: int, show: Show) -> AbstractContextManager[Executor]:
-    # Imported here because dask is an extra.
-    from jaxfeat.store.cluster import cluster_executor
+@contextmanager
+def _start_executor(f: AbstractFeaturizer, cluster: Any, n_done: int, show: Show) -> Iterator[Executor]:
+    """Start an executor, which is stopped in the end. `n_done` environments are done before."""
+    with ExitStack() as stack:
+        if cluster is None:
+            executor: Executor = LocalExecutor(f, n_done, show)
+        else:
+            # Imported here because dask is an extra.
+            from jaxfeat.store.cluster import ClusterExecutor, connected
 
-    return cluster_executor(cluster, n_done, show)
+            executor = ClusterExecutor(stack.enter_context(connected(cluster)), n_done, show)
+        stack.callback(executor.stop)
+        yield executor
 
 
+@dataclass
 class _StoreSweep:
     """One sweep into one store, whose journal this process has locked.
 
+    - `settings`: The settings that a resumed sweep compares.
+    - `attributes`: The attributes of the data set. Those of the first sweep stay.
     - `opened`: The plan and the arrays. `None` until the first chunk, which decides how wide a chunk is.
     - `done`: The entries of the finished, intact chunks.
     - `end`: The last entry of a journal whose sweep was complete: the numbers of `chunks` and `environments`.
     """
 
-    def __init__(
-        self,
-        stream: Stream,
-        journal: Journal,
-        settings: dict[str, Any],
-        attributes: Mapping[str, Any],
-        progress: Progress | None,
-    ) -> None:
-        self.path, self.stream, self.journal, self.settings = journal.store, stream, journal, settings
-        self.attributes = {**attributes, "complete": 0}
-        self.progress = progress
-        self.length: int = settings["chunk"]
-        self.opened: tuple[Plan, ZarrArrays] | None = None
-        self.done: dict[int, Entry] = {}
-        self.end: Entry | None = None
+    stream: Stream
+    journal: Journal
+    settings: dict[str, Any]
+    attributes: dict[str, Any]
+    progress: Progress | None
+    opened: tuple[Plan, ZarrArrays] | None = None
+    done: dict[int, Entry] = field(default_factory=dict)
+    end: Entry | None = None
+
+    @property
+    def path(self) -> Path:
+        return self.journal.store
+
+    @property
+    def length(self) -> int:
+        """Environments of a full chunk."""
+        return int(self.settings["chunk"])
 
     def resume(self, widths: Mapping[str, int]) -> None:
         """Open the arrays, and find the chunks that are done."""
@@ -137,7 +151,7 @@ class _StoreSweep:
     def n_done(self) -> int:
         return sum(entry["n"] for entry in self.done.values())
 
-    def run(self, start_executor: StartExecutor) -> None:
+    def run(self, f: AbstractFeaturizer, cluster: Any) -> None:
         """Compute the missing chunks and finish the store."""
         if self.end is not None and len(self.done) == self.end["chunks"]:
             self._finish()
@@ -145,7 +159,7 @@ class _StoreSweep:
         if self.opened is not None:
             # A complete store may be opened by any version, because nothing is computed.
             check_versions(self.path, {name: str(self.attributes.get(name)) for name in PACKAGES})
-        with start_executor(self.n_done, self._show) as executor:
+        with _start_executor(f, cluster, self.n_done, self._show) as executor:
             try:
                 self._compute_missing(executor)
                 self._finish()
@@ -217,7 +231,10 @@ class _StoreSweep:
         arrays.resize({axis: max(lengths[axis], want) for axis, want in {"environment": n, **widths}.items()})
 
     def _enter(self, k: int, after: StreamPosition, entry: Entry) -> None:
-        self.done[k] = enter_chunk(self.journal, k, entry, after)
+        """Enter chunk `k`, which is on the disk, in the journal."""
+        complete = {**entry, "after": list(after)}
+        self.journal.write(k, complete)
+        self.done[k] = complete
 
     def _settle(self, executor: Executor) -> None:
         """Keep the finished chunks, and cut the arrays behind them."""

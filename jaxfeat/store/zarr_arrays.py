@@ -74,8 +74,9 @@ class ZarrArrays:
         """Lengths of the axes that grow; 0 for an axis that no array has."""
         found = dict.fromkeys(("environment", *GROWING), 0)
         for name, variable in self.variables.items():
-            found |= zip(("environment", *variable.axes), self.arrays[name].shape, strict=True)
-        return {axis: length for axis, length in found.items() if axis not in FIXED}
+            lengths = zip(("environment", *variable.axes), self.arrays[name].shape, strict=True)
+            found |= {axis: length for axis, length in lengths if axis not in FIXED}
+        return found
 
     def resize(self, lengths: Mapping[str, int]) -> None:
         """Set the lengths of axes. This rewrites metadata, and removes chunks beyond the new lengths."""
@@ -135,18 +136,17 @@ def _intact_array(group: Any, path: Path, name: str) -> Any:
 def _read_intact(folder: Path, read: Callable[[], Any]) -> Any:
     """Call `read`. Return `None` if the metadata in `folder` is absent or damaged, and remove damaged metadata.
 
-    **Raises:** `OSError` if the file system fails, which proves neither.
+    **Raises:** `OSError` if the file system fails, because that shows neither.
     """
     try:
         return read()
-    except FileNotFoundError:
-        pass  # zarr's own errors about absent arrays and groups are subclasses.
-    except OSError:
-        raise
-    except Exception:
-        pass  # zarr raises errors of many classes for metadata that it cannot parse.
-    (folder / "zarr.json").unlink(missing_ok=True)
-    return None
+    except Exception as error:
+        # zarr raises subclasses of FileNotFoundError for absent arrays and groups, and errors of many classes for
+        # metadata that it cannot parse.
+        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+            raise
+        (folder / "zarr.json").unlink(missing_ok=True)
+        return None
 
 
 def _chunk_files(array: Path, k: int) -> list[Path]:

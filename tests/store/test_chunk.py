@@ -34,7 +34,7 @@ def stream_of_frames(seed, breaks_off=False):
         if breaks_off:
             raise ReadError("the file ends")
 
-    return Stream({}, "frames", 40, batches, True)
+    return Stream("frames", 40, batches, True)
 
 
 @pytest.mark.parametrize("seed", range(3))
