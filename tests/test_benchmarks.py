@@ -24,6 +24,14 @@ def script(name, folder, *words):
     return done.stdout
 
 
+def load(name):
+    """Import a script as a module."""
+    spec = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def test_exponents_are_fitted_to_sizes_one_at_a_time(tmp_path):
     printed = script("scaling.py", tmp_path, "--out", "s")
     assert "neighbors N 3:" in printed and "too small to tell" in printed
@@ -54,10 +62,59 @@ def test_compiling_and_sweeping_are_timed(tmp_path):
     assert float(ratio) == pytest.approx(2 * swept / (alone + after), abs=0.006)
 
 
+def test_first_contact_is_measured_in_fresh_processes(tmp_path):
+    words = "--rows", "help", "--against", BENCHMARKS.parent, "--json", tmp_path / "help.json"
+    assert "jaxfeat --help" in script("first_contact.py", tmp_path, *words)
+    found = json.loads((tmp_path / "help.json").read_text())["rows"]["help"]["states"][""]
+    assert 0 < found["new"]["cpu"] < 5 and 0 < found["old"]["cpu"] < 5
+    printed = script("first_contact.py", tmp_path, "--rows", "W7", "--json", tmp_path / "w7.json")
+    assert "its times mean nothing" in printed
+    states = json.loads((tmp_path / "w7.json").read_text())["rows"]["W7"]["states"]
+    cold, warm = (states[state]["new"] for state in ("cold", "warm"))
+    assert 0 < warm["work"] < cold["work"] < cold["cpu"]
+
+
+def test_runs_of_two_checkouts_take_turns_and_only_warm_ones_find_programs(monkeypatch):
+    first_contact = load("first_contact")
+    runs = []
+
+    def run(words, checkout, cache, threads):
+        keeps = not words[-1] == '{"keep": false}'
+        runs.append(f"{checkout}{'w' if any(cache.iterdir()) else 'c'}{'' if keeps else '!'}")
+        if keeps:
+            (cache / "program").touch()
+        return first_contact.Run(2.0 if checkout == "a" else 1.0, 1.0, None, 0.0, 0.0)
+
+    monkeypatch.setattr(first_contact, "run", run)
+    command = first_contact.Row("", ["scan"], {})
+    found = first_contact.measure(command, {"old": "a", "new": "b"}, 2, {})
+    assert " ".join(runs) == "ac bc bc ac aw bw bw aw"
+    assert first_contact.ratio(found["cold"]) == 0.5
+    runs.clear()
+    first_contact.measure(first_contact.Row("", ['{"keep": false}'], {}, is_script=True), {"new": "b"}, 2, {})
+    assert " ".join(runs) == "bc! bc! bc bw bw"
+
+
+def test_disturbed_runs_are_dropped_unless_there_are_no_others():
+    first_contact = load("first_contact")
+    quiet, busy = (first_contact.Run(cpu, 1.0, 0.5, others, 0.0) for cpu, others in ((1.0, 0.02), (3.0, 0.6)))
+    found = first_contact.summarize([busy, quiet, busy])
+    assert (found["cpu"], found["n_runs"], found["n_dropped"], found["disturbed"]) == (1.0, 1, 2, False)
+    found = first_contact.summarize([busy])
+    assert (found["cpu"], found["n_dropped"], found["disturbed"]) == (3.0, 0, True)
+
+
+def test_the_box_of_water_has_the_density_of_water_and_no_close_contacts():
+    box = load("first_contact").draw_waters(4, 0)
+    assert len(box) == 192 and box.pbc.all()
+    assert box.get_masses().sum() / box.get_volume() * 1.66054 == pytest.approx(1, abs=1e-3)
+    distances = box.get_all_distances(mic=True) + 9 * np.eye(192)
+    molecules = np.arange(192) // 3
+    assert distances[molecules[:, None] != molecules[None]].min() > 1.5
+
+
 def test_the_page_is_what_was_measured():
-    spec = importlib.util.spec_from_file_location("page", BENCHMARKS / "page.py")
-    page = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(page)
+    page = load("page")
     text = page.PAGE.read_text()
     works, scaling = page.read(page.WORKS), page.read(page.SCALING)
     assert page.rendered(text, works, scaling) == text
