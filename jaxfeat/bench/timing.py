@@ -12,7 +12,11 @@ from typing import Any, NamedTuple
 MIN_CALLS = 5
 MAX_CALLS = 50
 MIN_SECONDS = 1.0
-"""Seconds for which a call is repeated, between `MIN_CALLS` and `MAX_CALLS` times."""
+"""CPU seconds for which a call is repeated, between `MIN_CALLS` and `MAX_CALLS` times."""
+
+LEAST_SHARE = 0.9
+"""Share of a core below which a lap is dropped. On a busy machine, CPU seconds grow as well as those of the clock,
+because processes empty each other's caches: ratios of CPU time alone have doubled."""
 
 ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")}
 """Environment variables that limit the libraries of a process to one thread."""
@@ -41,13 +45,18 @@ class Lap(NamedTuple):
     **Attributes:**
 
     - `seconds`: By the clock.
-    - `busy`: Seconds for which the process had the core.
+    - `busy`: CPU seconds, for which the process had the core.
     - `megabytes`: The most memory that the process has held.
     """
 
     seconds: float
     busy: float
     megabytes: float
+
+    @property
+    def disturbed(self) -> bool:
+        """True if other processes had more of the core than a lap that counts may leave to them."""
+        return self.busy < LEAST_SHARE * self.seconds
 
 
 def time_call(call: Callable[[], Any], reset_peak: bool) -> Lap:
@@ -68,21 +77,28 @@ def time_in_turns(
 ) -> list[dict[str, Any]]:
     """Time calls in turns, so that a minute in which the machine is slow slows all of them.
 
+    Disturbed laps are dropped, and further ones are timed in their place, up to `min_calls`. If all laps of a call are
+    disturbed, none is dropped.
+
     **Arguments:**
 
     - `calls`: Each takes whether to start a new count of memory, and returns its lap.
     - `min_calls`, `min_seconds`: Each call is repeated until it has had both.
     - `compiled`: If False, the first lap of each call includes compilation and is not part of the median.
 
-    **Returns:** For each call a dictionary of `seconds`, the median; `fastest`; `calls`, their number; `compile`, the
-    seconds of the first lap above the median; `memory`, the most MB that the process held; `share` of the core that the
-    process had, below 1 if other processes took a part.
+    **Returns:** For each call a dictionary of `seconds`, the median of the CPU seconds; `wall`, that of the seconds by
+    the clock; `fastest`, in CPU seconds; `calls`, the number of laps kept; `dropped`, that of the others; `compile`, the
+    CPU seconds of the first lap above the median; `memory`, the most MB that the process held; `share` of the core that
+    the process had in the laps kept, below 1 if other processes took a part.
     """
     first = [None if compiled else call(True) for call in calls]
     laps: list[list[Lap]] = [[] for _ in calls]
 
     def unfinished(done: list[Lap]) -> bool:
-        return len(done) < min_calls or (sum(lap.seconds for lap in done) < min_seconds and len(done) < MAX_CALLS)
+        kept = [lap.busy for lap in done if not lap.disturbed]
+        if len(kept) < min_calls:
+            return len(done) < 2 * min_calls
+        return sum(kept) < min_seconds and len(done) < MAX_CALLS
 
     while any(map(unfinished, laps)):
         for call, done in zip(calls, laps, strict=True):
@@ -92,15 +108,17 @@ def time_in_turns(
 
 
 def _summarize(first: Lap | None, laps: list[Lap]) -> dict[str, Any]:
-    seconds = [lap.seconds for lap in laps]
-    median = statistics.median(seconds)
+    kept = [lap for lap in laps if not lap.disturbed] or laps
+    median = statistics.median(lap.busy for lap in kept)
     return {
         "seconds": median,
-        "fastest": min(seconds),
-        "calls": len(laps),
-        "compile": max(first.seconds - median, 0.0) if first else 0.0,
+        "wall": statistics.median(lap.seconds for lap in kept),
+        "fastest": min(lap.busy for lap in kept),
+        "calls": len(kept),
+        "dropped": len(laps) - len(kept),
+        "compile": max(first.busy - median, 0.0) if first else 0.0,
         "memory": laps[-1].megabytes,
-        "share": sum(lap.busy for lap in laps) / sum(seconds),
+        "share": sum(lap.busy for lap in kept) / sum(lap.seconds for lap in kept),
     }
 
 

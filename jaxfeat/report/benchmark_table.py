@@ -115,6 +115,11 @@ def list_notes(work: Mapping[str, Any]) -> list[str]:
         shares = [stage["share"] for stage in row.stages.values() if stage["share"] < UNDISTURBED]
         if shares:
             found.append(f"{row.name}: disturbed; other processes had up to {1 - min(shares):.0%} of the core.")
+        # Results of former versions hold no count.
+        dropped = sum(stage.get("dropped", 0) for stage in row.stages.values())
+        if dropped:
+            total = dropped + sum(stage["calls"] for stage in row.stages.values())
+            found.append(f"{row.name}: {dropped} of {total} calls had less than 0.9 of the core and were dropped.")
         if row.lists is not None:
             found.append(f"{row.name}: neighbor lists took {row.lists:.1f} s, which the rates leave out.")
     return [*found, *([f"{work['alone']}."] if "alone" in work else [])]

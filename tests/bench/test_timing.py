@@ -8,13 +8,34 @@ from jaxfeat.bench.timing import Lap, resident_megabytes, time_call, time_in_tur
 
 
 def test_a_stage_is_its_first_call_and_the_median_of_the_others():
-    seconds = iter([0.2, 0.01, 0.02, 0.03, 0.04, 0.05])
-    (found,) = time_in_turns([lambda _: Lap(next(seconds), 0.01, 40.0)], min_calls=5, min_seconds=0.0)
-    assert found["calls"] == 5
+    busy = iter([0.2, 0.01, 0.02, 0.03, 0.04, 0.05])
+    (found,) = time_in_turns([lambda _: Lap(0.001 + (x := next(busy)), x, 40.0)], min_calls=5, min_seconds=0.0)
+    assert found["calls"] == 5 and found["dropped"] == 0
     assert found["seconds"] == pytest.approx(0.03)
+    assert found["wall"] == pytest.approx(0.031)
     assert found["compile"] == pytest.approx(0.17)
     assert found["memory"] == 40
-    assert found["share"] == pytest.approx(0.05 / 0.15)
+    assert found["share"] == pytest.approx(0.15 / 0.155)
+
+
+def test_disturbed_laps_are_dropped_and_counted_and_made_up_for():
+    # The core is shared in the first three laps after that of compilation, and CPU time doubles there.
+    shares = iter([0.3, 0.5, 0.5, 0.89, *[0.95] * 5])
+    (found,) = time_in_turns([lambda _: Lap(1.0, next(shares), 0.0)], min_calls=5, min_seconds=0.0)
+    assert (found["calls"], found["dropped"]) == (5, 3)
+    assert found["seconds"] == found["share"] == pytest.approx(0.95)
+    # As many laps again as were asked for, and what there is then.
+    shares = iter([0.3, 0.95, *[0.5] * 9])
+    (found,) = time_in_turns([lambda _: Lap(1.0, next(shares), 0.0)], min_calls=5, min_seconds=0.0)
+    assert (found["calls"], found["dropped"], found["seconds"]) == (1, 9, 0.95)
+    (found,) = time_in_turns([lambda _: Lap(1.0, 0.5, 0.0)], min_calls=5, min_seconds=0.0)
+    assert (found["calls"], found["dropped"], found["share"]) == (10, 0, 0.5)
+
+
+def test_ratios_are_of_cpu_time():
+    """By the clock, the second package would take twice as long as the first."""
+    busy = time_in_turns([lambda _: Lap(1.0, 1.0, 0.0), lambda _: Lap(2.0, 1.0, 0.0)], min_calls=3, min_seconds=0.0)
+    assert [found["seconds"] for found in busy] == [1.0, 1.0]
 
 
 def test_calls_take_turns_until_each_has_had_its_time():

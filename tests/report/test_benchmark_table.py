@@ -34,3 +34,12 @@ def test_tables_have_rates_ratios_and_what_is_missing():
 def test_a_failure_leaves_the_other_packages():
     page = to_markdown(benchmark_results({"failed": "status 1: out of luck"}))
     assert "out of luck" in page and "| DScribe | 100 (12) |" in page
+
+
+def test_calls_that_were_dropped_are_counted_in_the_printed_table():
+    measured = benchmark_results({"failed": "out of luck"})
+    measured["works"]["W1"]["packages"]["dscribe"]["stages"]["values"] |= {"calls": 4, "dropped": 2}
+    found = io.StringIO()
+    print_benchmark(measured, Console(file=found, width=120))
+    # The three other stages have five calls each.
+    assert "DScribe: 2 of 21 calls had less than 0.9 of the core and were dropped." in found.getvalue()
