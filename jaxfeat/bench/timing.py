@@ -87,9 +87,9 @@ def time_in_turns(
     - `compiled`: If False, the first lap of each call includes compilation and is not part of the median.
 
     **Returns:** For each call a dictionary of `seconds`, the median of the CPU seconds; `wall`, that of the seconds by
-    the clock; `fastest`, in CPU seconds; `calls`, the number of laps kept; `dropped`, that of the others; `compile`, the
-    CPU seconds of the first lap above the median; `memory`, the most MB that the process held; `share` of the core that
-    the process had in the laps kept, below 1 if other processes took a part.
+    the clock; `fastest`, in CPU seconds; `calls`, the number of laps kept, and `dropped`, that of the others;
+    `compile`, the CPU seconds of the first lap above the median; `memory`, the most MB that the process held; `share`
+    of the core that the process had in the laps kept, below 1 if other processes took a part.
     """
     first = [None if compiled else call(True) for call in calls]
     laps: list[list[Lap]] = [[] for _ in calls]
