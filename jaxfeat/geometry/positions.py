@@ -1,10 +1,12 @@
-"""Checks of positions: finite, and no atom given twice."""
+"""Checks of positions: in float64, finite, and no atom given twice."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from jaxfeat.errors import GeometryError
+from jaxfeat.errors import GeometryError, PrecisionError
 
 COINCIDENCE_DISTANCE = 1e-6
 """Å; two atoms nearer to each other than this are one atom that was given twice."""
@@ -46,3 +48,12 @@ def find_coincident_atoms(positions: np.ndarray) -> tuple[int, int] | None:
             low, high = sorted((int(order[first]), int(order[first + gap])))
             return low, high
     return None
+
+
+def check_float64(array: Any, name: str, purpose: str) -> None:
+    """Raise `PrecisionError` unless an array is float64; `purpose` names the result that needs the digits."""
+    if array.dtype != np.float64:
+        raise PrecisionError(
+            f"{name} are {array.dtype}, but {purpose} needs the digits of float64; enable jax_enable_x64 and give them "
+            "in float64."
+        )

@@ -25,14 +25,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxfeat.errors import BasisError, GeometryError, PrecisionError
+from jaxfeat.errors import BasisError, GeometryError
 from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.features.structure_map import check_compatible
 from jaxfeat.geometry.align import aligned
 from jaxfeat.geometry.environment import Environment
+from jaxfeat.geometry.positions import check_float64
 from jaxfeat.singular.gauss_newton import RUNNING, Iterate, Linearization, Residual, solve
 from jaxfeat.singular.lanes import map_lanes, n_lanes_for
-from jaxfeat.singular.search_space import Free, faults
+from jaxfeat.singular.search_space import Free, SearchResult, read_starts
 from jaxfeat.spectrum.jacobian import jacobian_and_norms
 
 INVERSE_MESSAGES = {
@@ -45,13 +45,12 @@ INVERSE_MESSAGES = {
 }
 """Meaning of each `Inverse.status`."""
 
-
-LEVEL = 1e-5
+LEVEL_SLOPE = 1e-5
 """Slope of |F - F*|, relative to the steepest possible one, below which a point is a minimum."""
 
 
 @dataclass(frozen=True, eq=False)
-class Inverse:
+class Inverse(SearchResult):
     """Environments with given features, one entry for each of b starts, in their order.
 
     **Attributes:**
@@ -64,19 +63,6 @@ class Inverse:
     - `status`: One of the keys of `jaxfeat.inverse.invert.INVERSE_MESSAGES`, of shape `(b,)`. `recovered` is True where
         it is "recovered".
     """
-
-    f: AbstractFeaturizer
-    environments: Environment
-    residual: np.ndarray
-    iterations: np.ndarray
-    status: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.status)
-
-    @property
-    def positions(self) -> np.ndarray:
-        return np.asarray(self.environments.positions)
 
     @property
     def recovered(self) -> np.ndarray:
@@ -99,18 +85,18 @@ class Inverse:
         if truth.batch_shape not in ((), (len(self),)):
             raise GeometryError(f"truth has batch shape {truth.batch_shape}; give one, or {len(self)}.")
         truth = jax.tree.map(np.asarray, truth)
-        ends = zip(self.environments, truth if truth.batch_shape else [truth] * len(self), strict=True)
-        known = ~np.isnan(self.residual)
-        return np.asarray([self._apart(*end) if sound else np.nan for end, sound in zip(ends, known, strict=True)])
+        images = [self.environments]
+        if self.f.group == "O3":
+            images.append(self.environments.with_positions(-self.environments.positions))
 
-    def _apart(self, env: Environment, truth: Environment) -> float:
-        images = [env, env.with_positions(-env.positions)] if self.f.group == "O3" else [env]
-        mask = np.asarray(truth.mask)
-        # Measured on the atoms of the truth, so that padding does not count.
-        return min(
-            float(np.linalg.norm((np.asarray(aligned(image, truth).positions) - truth.positions)[mask]))
-            for image in images
-        )
+        def apart(image: Environment, truth: Environment) -> float:
+            # Padding does not count.
+            return float(np.linalg.norm((np.asarray(aligned(image, truth).positions) - truth.positions)[truth.mask]))
+
+        found = np.full(len(self), np.nan)
+        for i in np.flatnonzero(~np.isnan(self.residual)):
+            found[i] = min(apart(image[i], truth[i] if truth.batch_shape else truth) for image in images)
+        return found
 
     def __repr__(self) -> str:
         names, counts = np.unique(self.status, return_counts=True)
@@ -149,21 +135,13 @@ def invert(
     - `GeometryError` if `starts` is no batch of environments.
     - `BasisError` if `features` has another shape than `f` and `starts` give.
     """
-    points, given = Free().read(starts)
+    _, host, status = read_starts(f, Free(), starts, "inversion")
     features = np.asarray(features)
-    for name, array in (("positions", given.positions), ("features", features)):
-        if array.dtype != np.float64:
-            raise PrecisionError(
-                f"{name} are {array.dtype}, but inversion needs the digits of float64; enable jax_enable_x64 and "
-                "give them in float64."
-            )
-    check_compatible(f, given)
+    check_float64(features, "features", "inversion")
     f = f.prepared()
-    b = len(points)
+    b = len(host)
     if features.ndim != 2 or len(features) != b:
         raise BasisError(f"features has shape {features.shape}; give one row of features for each of {b} starts.")
-    host = jax.tree.map(np.asarray, given)
-    status = np.array(faults(points, host), dtype="<U16")
     status[(status == "") & ~np.isfinite(features).all(-1)] = "non-finite"
     sound = status == ""
     positions, residual, iterations = host.positions.copy(), np.full(b, np.nan), np.zeros(b, int)
@@ -174,7 +152,7 @@ def invert(
         positions[sound] = end.unknowns.reshape(positions.shape)[sound]
         residual[sound], iterations[sound] = end.residual[sound], end.iterations[sound]
         # The last steps into a minimum with a residual are slow, and iterations may run out there.
-        under_way = (end.code == RUNNING) & (_slope(end.triangle) > LEVEL)
+        under_way = (end.code == RUNNING) & (_slope(end.triangle) > LEVEL_SLOPE)
         ended = np.where(under_way, "max-iterations", "stationary")
         status[sound] = np.where(end.residual <= tolerance, "recovered", ended)[sound]
     return Inverse(f, host.with_positions(positions), residual, iterations, status)

@@ -16,29 +16,36 @@ from jaxfeat.errors import GeometryError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.linalg.subspaces import robust_svd
-from jaxfeat.singular.continuation import ACROSS, EASY, SMALLEST, STRAIGHT, Origin, check_start, follow
+from jaxfeat.singular.continuation import (
+    EASY_COSINE,
+    MAX_CORRECTION,
+    SMALLEST_STEP,
+    STRAIGHT_COSINE,
+    check_start,
+    follow,
+)
 from jaxfeat.singular.gauss_newton import RUNNING, Iterate, Linearization, begin, proceed
 from jaxfeat.spectrum.jacobian import jacobian_and_norms
 from jaxfeat.spectrum.reduce import keep_all_rows
 from jaxfeat.spectrum.solve import decompose
 
-LARGEST = 0.02
-"""Longest step (Å)."""
+LARGEST_STEP = 0.02
+"""Å."""
 
-MAX_CORRECTIONS = 8
+MAX_CORRECTION_STEPS = 8
 """Gauss-Newton steps across the path; three are usual."""
 
-CONVERGED = 1e-6
-"""Entries of the last correction, relative to the step along the path."""
+CORRECTION_TOLERANCE = 1e-6
+"""Largest entry of the last correction, relative to the step along the path."""
 
-UNHELD = 1e-3
+UNHELD_STEP = 1e-3
 """Step (Å) below which features that cannot be brought back to those of the start are given up."""
 
 RANK_CUTOFF = 1e-8
 """Relative cutoff of the rank of three rotations and a direction."""
 
-RETURNED = 1e-4
-"""Distance (Å) from the start at which a path has closed. Features are constant to a few digits only."""
+CLOSING_DISTANCE = 1e-4
+"""Å, from the start, at which a path has closed. Features are constant to a few digits only."""
 
 QUASI_CONSTANT_MESSAGES = {
     "length": "the path has the length that was asked for.",
@@ -64,8 +71,8 @@ class QuasiConstantPath(NamedTuple):
     - `rank`: Number of singular values below the one that is followed, of shape `(s,)`: 0 until another one crosses it.
     - `held`: True where displacements across the path brought the features back as close to F₀ as possible, of shape
         `(s,)`. Once they have changed too much for that, the rest of the path follows the direction alone.
-    - `status`: "length", "closed", "turned" or "coincident";
-        `jaxfeat.inverse.quasi_constant.QUASI_CONSTANT_MESSAGES` has the meanings.
+    - `status`: A key of `jaxfeat.inverse.quasi_constant.QUASI_CONSTANT_MESSAGES`: "length", "closed", "turned" or
+        "coincident".
     """
 
     environments: Environment
@@ -86,30 +93,29 @@ class QuasiConstantPath(NamedTuple):
         )
 
 
-class _Spectrum(NamedTuple):
-    """Singular values and directions, |F - F₀|, and `sound`: True if the status of the spectrum is "ok"."""
-
-    values: Any
-    axes: Any
-    change: Any
-    sound: Any
-
-
 class _End(NamedTuple):
-    """End of a correction; `arrived` is False if its iterations ran out."""
+    """End of a correction, with the spectrum there and |F - F₀|.
+
+    `arrived` is False if iterations ran out, and `sound` if there is no spectrum.
+    """
 
     positions: np.ndarray
     arrived: bool
-    spectrum: _Spectrum
+    values: np.ndarray
+    axes: np.ndarray
+    change: np.ndarray
+    sound: bool
 
 
 class _Point(NamedTuple):
     positions: np.ndarray
     tangent: np.ndarray
+    change: np.ndarray
+    sigma: np.ndarray
+    sigma_ratio: np.ndarray
     rank: int
     held: bool
     easy: bool
-    spectrum: _Spectrum
 
 
 def trace_quasi_constant(
@@ -149,59 +155,60 @@ def trace_quasi_constant(
     goal = f(env)
     x = np.asarray(env.positions)
     evaluate = partial(_corrected, f, env, goal)
-    spectrum = evaluate(x, np.zeros_like(x)).spectrum
-    if not spectrum.sound:
+    end = evaluate(x, np.zeros_like(x))
+    if not end.sound:
         raise GeometryError(
             "only rigid motions move the features of the start, so there is no path; choose another start."
         )
-    along = spectrum.axes[-1]
+    along = end.axes[-1]
     along = sign * np.sign(along.flat[np.abs(along).argmax()]) * along
-    first = _Point(x, along, rank=0, held=True, easy=True, spectrum=spectrum)
-    way = follow(partial(_advanced, evaluate), first, Origin.of(f, env, x), length, LARGEST, RETURNED)
-    change = np.asarray([point.spectrum.change for point in way.points])
-    rank = np.asarray([point.rank for point in way.points])
-    values = [point.spectrum.values / point.spectrum.values[0] for point in way.points]
+    first = _point(end, along, rank=0, held=True, easy=True)
+    path = follow(f, env, first, partial(_next_point, evaluate), length, LARGEST_STEP, CLOSING_DISTANCE)
+    change = path.stack("change")
     return QuasiConstantPath(
-        environments=jax.vmap(env.with_positions)(jnp.asarray([point.positions for point in way.points])),
-        path=way.path,
+        environments=path.environments,
+        path=path.path,
         change=change,
         relative_change=change / np.linalg.norm(goal),
-        directions=np.stack([point.tangent for point in way.points]),
-        sigma=np.asarray([value[-1 - k] for value, k in zip(values, rank, strict=True)]),
-        sigma_ratio=np.asarray([value[-1] for value in values]),
-        rank=rank,
-        held=np.asarray([point.held for point in way.points]),
-        status=way.status,
+        directions=path.stack("tangent"),
+        sigma=path.stack("sigma"),
+        sigma_ratio=path.stack("sigma_ratio"),
+        rank=path.stack("rank"),
+        held=path.stack("held"),
+        status=path.status,
     )
 
 
-def _advanced(evaluate: Callable[..., _End], here: _Point, step: float) -> _Point | str:
+def _next_point(evaluate: Callable[..., _End], here: _Point, step: float) -> _Point | str:
     """Go to the next point of the path, or give the reason why this step leads to none."""
     aim = here.positions + step * here.tangent
     if here.held:
-        end = evaluate(aim, here.tangent, MAX_CORRECTIONS, CONVERGED * step)
-        if end.arrived and np.linalg.norm(end.positions - aim) < ACROSS * step:
-            return _turned(here, step, end, held=True)
-        if step > UNHELD:
+        end = evaluate(aim, here.tangent, MAX_CORRECTION_STEPS, CORRECTION_TOLERANCE * step)
+        if end.arrived and np.linalg.norm(end.positions - aim) < MAX_CORRECTION * step:
+            return _continued(here, step, end, held=True)
+        if step > UNHELD_STEP:
             return "unheld"
-    middle = _turned(here, step, evaluate((here.positions + aim) / 2, here.tangent), held=False)
+    middle = _continued(here, step, evaluate((here.positions + aim) / 2, here.tangent), held=False)
     if isinstance(middle, str):
         return middle
-    return _turned(here, step, evaluate(here.positions + step * middle.tangent, here.tangent), held=False)
+    return _continued(here, step, evaluate(here.positions + step * middle.tangent, here.tangent), held=False)
 
 
-def _turned(here: _Point, step: float, there: _End, held: bool) -> _Point | str:
+def _continued(here: _Point, step: float, end: _End, held: bool) -> _Point | str:
     """Make the next point, with the direction there that continues the one here."""
-    if not there.spectrum.sound:
+    if not end.sound:
         return "coincident"
-    axes = there.spectrum.axes
-    overlaps = np.einsum("kni,ni->k", axes, here.tangent)
+    overlaps = np.einsum("kni,ni->k", end.axes, here.tangent)
     best = int(np.abs(overlaps).argmax())
     overlap, rank = overlaps[best], len(overlaps) - 1 - best
-    if abs(overlap) < STRAIGHT or (rank != here.rank and step > SMALLEST):
+    if abs(overlap) < STRAIGHT_COSINE or (rank != here.rank and step > SMALLEST_STEP):
         return "turned"
-    easy = bool(abs(overlap) > EASY)
-    return _Point(there.positions, np.sign(overlap) * axes[best], rank, held, easy, there.spectrum)
+    return _point(end, np.sign(overlap) * end.axes[best], rank, held, bool(abs(overlap) > EASY_COSINE))
+
+
+def _point(end: _End, tangent: np.ndarray, rank: int, held: bool, easy: bool) -> _Point:
+    sigma = end.values / end.values[0]
+    return _Point(end.positions, tangent, end.change, sigma[-1 - rank], sigma[-1], rank, held, easy)
 
 
 def _corrected(
@@ -217,12 +224,10 @@ def _corrected(
     across = _across(positions, along)
     limits = np.asarray(max_iterations + 1), np.asarray(shortest)
     end = jax.tree.map(np.asarray, _corrected_on_device(f, env, goal, positions, across, *limits))
-    spectrum = end.aux
-    known = np.isfinite(spectrum.values)
-    spectrum = spectrum._replace(
-        values=spectrum.values[known], axes=spectrum.axes[known], sound=spectrum.sound and known.any()
-    )
-    return _End(positions + (end.unknowns @ across).reshape(positions.shape), bool(end.code != RUNNING), spectrum)
+    values, axes, change, ok = end.aux
+    known = np.isfinite(values)
+    moved = positions + (end.unknowns @ across).reshape(positions.shape)
+    return _End(moved, bool(end.code != RUNNING), values[known], axes[known], change, bool(ok and known.any()))
 
 
 def _across(positions: np.ndarray, along: np.ndarray) -> np.ndarray:
@@ -248,7 +253,7 @@ def _corrected_on_device(
         jacobian, added = jacobian_and_norms(f, there)
         spectrum = decompose(keep_all_rows(jacobian, added), there, f, equilibrated=False, collinear=False)
         change = f.features(there) - goal
-        seen = _Spectrum(spectrum.values, spectrum.directions, jnp.linalg.norm(change), spectrum.status == "ok")
+        seen = (spectrum.values, spectrum.directions, jnp.linalg.norm(change), spectrum.status == "ok")
         slopes = across @ jacobian.reshape(len(jacobian), -1).T
         return Linearization(change / size, slopes / size, aux=seen)
 

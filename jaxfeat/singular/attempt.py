@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
+from functools import cache, partial
 from typing import NamedTuple
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.singular.certify import EXACT, VIOLATION, Certificates, certify, newton_distances
-from jaxfeat.singular.descend import descend
+from jaxfeat.singular.certify import EXACT_DISTANCE, MAX_VIOLATION, Certificates, certify, newton_distances
 from jaxfeat.singular.gauss_newton import RUNNING
-from jaxfeat.singular.joint_landing import land_jointly
-from jaxfeat.singular.land import Landing, land
+from jaxfeat.singular.land import Landing, land, land_jointly
 from jaxfeat.singular.lanes import map_lanes
 from jaxfeat.singular.search_equations import SearchEquations
 from jaxfeat.singular.singular_equations import SingularEquations
+from jaxfeat.spectrum.jacobian import item_jacobian
+
+DESCENT_STEPS = 100
+
+LEARNING_RATE = 0.02
+"""Rate of Adam: about the length of a step (Å, or units of a parameter)."""
 
 NEAR_SOLUTION = 1e-6
 """Norm of the whitened residual below which the plain equations are solved in a few steps."""
 
 MAX_PLAIN_ITERATIONS = 20
 
-VANISHING, SMALL = 3e-12, 3e-3
+VANISHING_SIGMA, SMALL_SIGMA = 3e-12, 3e-3
 """Whitened singular values below the first vanish. Between the two, a more singular point may be near."""
 
-REACH = 1e-3
+MAX_MOVE = 1e-3
 """The largest distance (Å, or units of θ) of a more singular point that an end of a landing is moved to."""
 
 
@@ -47,6 +53,12 @@ class Outcome(NamedTuple):
     iterations: np.ndarray
     status: np.ndarray
 
+    @staticmethod
+    def unknown(points: np.ndarray, directions: np.ndarray, status: np.ndarray) -> Outcome:
+        """Make an outcome whose residual, ratio and accuracy are NaN."""
+        residual, ratio, accuracy = np.full((3, len(points)), np.nan)
+        return Outcome(points, directions, residual, ratio, accuracy, np.zeros(len(points), int), status)
+
     def update(self, rows: np.ndarray, other: Outcome) -> None:
         """Replace the entries of some rows, in place."""
         for leaf, new in zip(self, other, strict=True):
@@ -63,7 +75,7 @@ def attempt(
 ) -> Outcome:
     """Land from θ `(b, k)`, after a descent if there is an optimizer for it."""
     if optimizer is not None:
-        points = map_lanes(lambda *lane: _descended(equations.whitened, optimizer, *lane), points, starts, lanes=lanes)
+        points = map_lanes(partial(_descended, equations.whitened, optimizer), points, starts, lanes=lanes)
     nothing = np.zeros((len(points), 3 * starts.max_neighbors))
     directions = certify(equations.whitened, points, nothing, starts, lanes).directions[:, -1]
     way, end = land_to_rounding(equations, points, directions, starts, max_iterations, lanes)
@@ -78,7 +90,7 @@ def attempt(
         outcome.accuracy[landed] = newton_distances(
             equations.plain, outcome.points[landed], outcome.directions[landed], starts[landed], lanes
         )
-        outcome.status[landed[outcome.accuracy[landed] > EXACT]] = "stalled"
+        outcome.status[landed[outcome.accuracy[landed] > EXACT_DISTANCE]] = "stalled"
     return outcome
 
 
@@ -91,11 +103,8 @@ def land_to_rounding(
     lanes: int,
 ) -> tuple[Landing, Landing]:
     """Land from θ `(b, k)` and v `(b, p)`: first in the whitened metric, then to rounding in the plain one."""
-    way = land(
-        equations.whitened, points, directions, starts, lanes=lanes, max_iterations=max_iterations, floor=NEAR_SOLUTION
-    )
-    end = land(equations.plain, way.points, way.directions, starts, lanes=lanes, max_iterations=MAX_PLAIN_ITERATIONS)
-    return way, end
+    way = land(equations.whitened, points, directions, starts, lanes, max_iterations, floor=NEAR_SOLUTION)
+    return way, land(equations.plain, way.points, way.directions, starts, lanes, MAX_PLAIN_ITERATIONS)
 
 
 def certified(
@@ -105,9 +114,8 @@ def certified(
     lengths = np.linalg.norm(directions, axis=1, keepdims=True)
     directions = directions / np.where(lengths > 0, lengths, 1)
     found = certify(equations, points, directions, starts, lanes)
-    unknown = np.full(len(points), np.nan)
-    count = np.zeros(len(points), int)
-    return Outcome(points, directions, found.residual, found.ratio, unknown, count, found.status), found
+    outcome = Outcome.unknown(points, directions, found.status)
+    return outcome._replace(residual=found.residual, ratio=found.ratio), found
 
 
 def _move_to_more_singular(
@@ -118,9 +126,9 @@ def _move_to_more_singular(
     All small singular values are tried first. Some of them may vanish nowhere near, so fewer are tried next.
     """
     values = certificates.values
-    doubtful = (values > VANISHING) & (values < SMALL)
-    n_small = (values < SMALL).sum(1)
-    todo = np.flatnonzero(doubtful.any(1) & (certificates.violation <= VIOLATION))
+    doubtful = (values > VANISHING_SIGMA) & (values < SMALL_SIGMA)
+    n_small = (values < SMALL_SIGMA).sum(1)
+    todo = np.flatnonzero(doubtful.any(1) & (certificates.violation <= MAX_VIOLATION))
     for q in range(int(n_small[todo].max(initial=0)), 0, -1):
         rows = todo[(n_small[todo] >= q) & doubtful[todo, -q]]
         if not len(rows):
@@ -128,11 +136,50 @@ def _move_to_more_singular(
         before = outcome.points[rows]
         points, directions = land_jointly(equations, before, certificates.directions[rows, -q:], starts[rows], lanes)
         moved, after = certified(equations.whitened, points, directions[:, -1], starts[rows], lanes)
-        better = (moved.status == "landed") & (np.abs(points - before).max(1) < REACH)
-        better &= after.values[:, -q] < np.maximum(VANISHING, values[rows, -q] / 10)
+        better = (moved.status == "landed") & (np.abs(points - before).max(1) < MAX_MOVE)
+        better &= after.values[:, -q] < np.maximum(VANISHING_SIGMA, values[rows, -q] / 10)
         moved = moved._replace(iterations=outcome.iterations[rows])
         outcome.update(rows[better], Outcome(*(leaf[better] for leaf in moved)))
         todo = np.setdiff1d(todo, rows[better])
+
+
+@cache
+def default_optimizer() -> optax.GradientTransformation:
+    """Make Adam with a rate that decays to zero. It is made once, so that all searches share its compiled program."""
+    return optax.adam(optax.cosine_decay_schedule(LEARNING_RATE, DESCENT_STEPS))
+
+
+def descend(
+    equations: SingularEquations,
+    point: Float[Array, " k"],
+    start: Environment,
+    optimizer: optax.GradientTransformation,
+    steps: int = DESCENT_STEPS,
+) -> tuple[Float[Array, " k"], Float[Array, ""]]:
+    """Descend on log σ_min from θ, for a start that the solver cannot land from. Works under `jit` and `vmap`.
+
+    Each step computes the smallest right singular vector v and then holds it fixed. The gradient of ½ |J(x) v|² is that
+    of ½ σ_min², and one pass of reverse mode over the tangent J(x) v computes it. No singular value decomposition is
+    differentiated.
+
+    **Returns:** The lowest point and its log σ_min, in the metric of the equations and relative to their reference.
+    """
+
+    def step(carry: tuple, _: None) -> tuple[tuple, None]:
+        point, state, best, lowest = carry
+        env = equations.space.environment(point, start)
+        direction = equations.spectrum(item_jacobian(equations.f, env), env)[1][-1]
+        value, gradient = jax.value_and_grad(equations.objective)(point, direction, start)
+        better = value < lowest
+        best, lowest = jnp.where(better, point, best), jnp.where(better, value, lowest)
+        update, state = optimizer.update(gradient, state, point)
+        moved = point + update
+        # If the gradient is not finite, the point stays.
+        return (jnp.where(jnp.isfinite(moved), moved, point), state, best, lowest), None
+
+    first = (point, optimizer.init(point), point, jnp.asarray(jnp.inf, point.dtype))
+    (_, _, best, lowest), _ = jax.lax.scan(step, first, None, length=steps)
+    return best, lowest
 
 
 @eqx.filter_jit

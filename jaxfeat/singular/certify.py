@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -21,13 +22,13 @@ from jaxfeat.spectrum.jacobian import jacobian_and_norms
 from jaxfeat.spectrum.reduce import keep_all_rows
 from jaxfeat.spectrum.solve import decompose
 
-SINGULAR = 1e-12
+SINGULAR_RATIO = 1e-12
 """The largest σ_min/σ_max of an exact singular point."""
 
-EXACT = 1e-6
+EXACT_DISTANCE = 1e-6
 """The largest estimated distance (Å, or units of θ) of an exact singular point. Classification tolerates 1e-5 Å."""
 
-VIOLATION = 1e-8
+MAX_VIOLATION = 1e-8
 """The largest violation of a constraint (Å) that is rounding."""
 
 RANK_CUTOFF = 1e-11
@@ -50,9 +51,8 @@ class Certificates(NamedTuple):
     @property
     def status(self) -> np.ndarray:
         """ "landed", "left-bounds" or "not-singular", `(b,)`."""
-        inside = self.violation <= VIOLATION
-        status = np.where((self.ratio <= SINGULAR) & inside, "landed", "not-singular")
-        return np.where(self.violation > VIOLATION, "left-bounds", status)
+        status = np.where(self.ratio <= SINGULAR_RATIO, "landed", "not-singular")
+        return np.where(self.violation > MAX_VIOLATION, "left-bounds", status)
 
 
 def certify(
@@ -84,19 +84,19 @@ def newton_distances(
 
 def jacobians_at(f: AbstractFeaturizer, environments: Environment, lanes: int) -> np.ndarray:
     """Compute the Jacobians of a few environments, `(b, n_features, 3n)`."""
-    found = map_lanes(lambda env: _jacobians(f, env)[0], environments, lanes=lanes)
+    found, _ = map_lanes(partial(_jacobians, f), environments, lanes=lanes)
     return found.reshape(*found.shape[:2], -1)
 
 
 def environments_at(space: AbstractSearchSpace, points: np.ndarray, starts: Environment, lanes: int) -> Environment:
     """Make the environments at θ `(b, k)`, as NumPy arrays."""
-    return map_lanes(lambda *lane: _environments(space, *lane), points, starts, lanes=lanes)
+    return map_lanes(partial(_environments, space), points, starts, lanes=lanes)
 
 
 def violations(space: AbstractSearchSpace, points: np.ndarray, starts: Environment, lanes: int) -> np.ndarray:
     """Compute by how much constraints are violated (Å or units of θ), `(b,)`."""
     environments = environments_at(space, points, starts, lanes)
-    return map_lanes(lambda *lane: _violations(space, *lane), points, environments, lanes=lanes)
+    return map_lanes(partial(_violations, space), points, environments, lanes=lanes)
 
 
 @eqx.filter_jit
@@ -106,7 +106,7 @@ def _environments(space: AbstractSearchSpace, points: Array, starts: Environment
 
 @eqx.filter_jit
 def _violations(space: AbstractSearchSpace, points: Array, environments: Environment) -> Array:
-    return jax.vmap(lambda point, env: _violation(space, point, env))(points, environments)
+    return jax.vmap(partial(_violation, space))(points, environments)
 
 
 def _violation(space: AbstractSearchSpace, point: Array, env: Environment) -> Array:
@@ -116,7 +116,7 @@ def _violation(space: AbstractSearchSpace, point: Array, env: Environment) -> Ar
 @eqx.filter_jit
 def _jacobians(f: AbstractFeaturizer, environments: Environment) -> tuple[Array, Array]:
     # The one program with the features' Jacobian. The programs that use its result compile in a tenth of the time.
-    return jax.vmap(lambda env: jacobian_and_norms(f, env))(environments)
+    return jax.vmap(partial(jacobian_and_norms, f))(environments)
 
 
 @eqx.filter_jit

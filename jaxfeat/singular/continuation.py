@@ -5,29 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
-from jaxfeat.errors import GeometryError, PrecisionError
+from jaxfeat.errors import GeometryError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.structure_map import check_compatible
 from jaxfeat.geometry.congruence import congruent_image
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.geometry.positions import check_positions
+from jaxfeat.geometry.positions import check_float64, check_positions
 
-STRAIGHT, EASY = 0.97, 0.995
+STRAIGHT_COSINE, EASY_COSINE = 0.97, 0.995
 """Cosines of the largest angle that a path may turn by in one step (14°), and of an easy one (6°)."""
 
-GROWTH = 1.5
+STEP_GROWTH = 1.5
 """Factor of the step after an easy one. A step that leads to no point is halved."""
 
-ACROSS = 0.5
+MAX_CORRECTION = 0.5
 """Length of a correction, relative to the step, from which on it has left the path."""
 
-CLOSING = 6
+CLOSING_ITERATIONS = 6
 """Newton steps for the length of the last step, which ends at the origin."""
 
-SMALLEST = 1e-5
-"""Smallest step (Å). A path that needs smaller ones ends."""
+SMALLEST_STEP = 1e-5
+"""Å; a path that needs smaller steps ends."""
 
 
 def check_start(f: AbstractFeaturizer, start: Environment, length: float) -> Environment:
@@ -36,96 +38,97 @@ def check_start(f: AbstractFeaturizer, start: Environment, length: float) -> Env
         raise GeometryError(f"length is {length:g}; give the positive length of the path (Å).")
     if not isinstance(start, Environment) or start.batch_shape != ():
         raise GeometryError("start must be one environment; for a batch, give one of its items, such as env[0].")
-    if start.positions.dtype != np.float64:
-        raise PrecisionError(
-            f"positions are {start.positions.dtype}, but a path needs the digits of float64; "
-            "enable jax_enable_x64 and give them in float64."
-        )
+    check_float64(start.positions, "positions", "a path")
     check_compatible(f, start)
     start = start.trimmed()
-    there = np.asarray(start.mask)
-    if not there.any():
+    if not start.max_neighbors:
         raise GeometryError("the start has no neighbors, so nothing can move; give an environment with neighbors.")
-    check_positions(np.asarray(start.positions)[there], "neighbor", center=True)
+    check_positions(np.asarray(start.positions), "neighbor", center=True)
     return start
 
 
-class Origin(NamedTuple):
-    """Beginning of a path, up to rotations and permutations of like atoms, and up to inversion if the features ignore
-    it."""
-
-    positions: np.ndarray
-    kinds: np.ndarray
-    signs: tuple[float, ...]
-
-    @staticmethod
-    def of(f: AbstractFeaturizer, start: Environment, positions: np.ndarray) -> Origin:
-        kinds = np.where(start.mask, start.species, 0)
-        return Origin(positions, kinds, (1.0, -1.0) if f.group == "O3" else (1.0,))
-
-    def near(self, positions: np.ndarray, reach: float) -> np.ndarray | None:
-        """Align the origin to positions `(n, 3)`. `None` unless each atom comes within `reach` (Å) of its own."""
-        there = self.kinds > 0
-        kinds = self.kinds[there]
-        found = congruent_image(self.positions[there], positions[there], kinds, kinds, reach, self.signs)
-        if found is None:
-            return None
-        whole = positions.copy()
-        whole[there] = found
-        return whole
-
-
 class Path(NamedTuple):
-    """Points of a path, the length of the path up to each of them (Å), and how it ended: "length", "closed", or the
-    reason why no step led on."""
+    """Points of a path, and how it ended.
+
+    **Attributes:** `points`: s of them, as in `follow`. `environments`: their batch. `path`: the length of the path up
+    to each of them (Å), `(s,)`. `status`: "length", "closed", or the reason why no step led on.
+    """
 
     points: list[Any]
+    environments: Environment
     path: np.ndarray
     status: str
 
+    def stack(self, name: str) -> np.ndarray:
+        """Stack an attribute of all points."""
+        return np.stack([getattr(point, name) for point in self.points])
+
 
 def follow(
-    advance: Callable[[Any, float], Any], first: Any, origin: Origin, length: float, largest: float, returned: float
+    f: AbstractFeaturizer,
+    start: Environment,
+    first: Any,
+    advance: Callable[[Any, float], Any],
+    length: float,
+    largest_step: float,
+    closing_distance: float,
 ) -> Path:
-    """Continue from a first point until the length is reached or the path is within `returned` (Å) of its origin.
+    """Continue from a first point until the length is reached, or until the path is back at its first point.
 
     Points have `positions` and a `tangent`, `(n, 3)`, and an attribute `easy`. `advance` takes a point and a step (Å),
     and returns the next point or the reason why there is none. The step is then halved, and the smallest step ends the
-    path.
+    path. `start` says which atoms the points have.
     """
-    points, path, h, away = [first], [0.0], largest, False
-    while length - path[-1] > SMALLEST:
+    kinds = np.asarray(start.species)
+    # The path has returned at any congruent image of its first point that the features do not tell from it.
+    signs = (1.0, -1.0) if f.group == "O3" else (1.0,)
+
+    def origin_near(positions: np.ndarray, reach: float) -> np.ndarray | None:
+        """Find the image of the first point whose atoms are within `reach` (Å) of their counterparts."""
+        return congruent_image(first.positions, positions, kinds, kinds, reach, signs)
+
+    points, path, h, away, status = [first], [0.0], largest_step, False, "length"
+    while length - path[-1] > SMALLEST_STEP:
         here = points[-1]
-        h = min(h, largest, length - path[-1])
+        h = min(h, largest_step, length - path[-1])
         after = advance(here, h)
         if isinstance(after, str):
-            if h <= SMALLEST:
-                return Path(points, np.asarray(path), after)
-            h = max(h / 2, SMALLEST)
+            if h <= SMALLEST_STEP:
+                status = after
+                break
+            h = max(h / 2, SMALLEST_STEP)
             continue
-        last = _at_origin(advance, here, h, origin, returned) if away else None
+        last = _last_point(advance, here, h, origin_near, closing_distance) if away else None
         points.append(after if last is None else last)
         path.append(path[-1] + float(np.linalg.norm(points[-1].positions - here.positions)))
         if last is not None:
-            return Path(points, np.asarray(path), "closed")
-        away = away or origin.near(after.positions, 2 * h) is None
-        h *= GROWTH if after.easy else 1
-    return Path(points, np.asarray(path), "length")
+            status = "closed"
+            break
+        away = away or origin_near(after.positions, 2 * h) is None
+        h *= STEP_GROWTH if after.easy else 1
+    environments = jax.vmap(start.with_positions)(jnp.asarray([point.positions for point in points]))
+    return Path(points, environments, np.asarray(path), status)
 
 
-def _at_origin(advance: Callable[[Any, float], Any], here: Any, h: float, origin: Origin, returned: float) -> Any:
+def _last_point(
+    advance: Callable[[Any, float], Any],
+    here: Any,
+    h: float,
+    origin_near: Callable[[np.ndarray, float], np.ndarray | None],
+    closing_distance: float,
+) -> Any:
     """Find the step of at most h that leads to the origin, and return its point; `None` if there is none."""
-    found, step, after = origin.near(here.positions, 2 * h), 0.0, here
-    for _ in range(CLOSING):
+    found, step, after = origin_near(here.positions, 2 * h), 0.0, here
+    for _ in range(CLOSING_ITERATIONS):
         if found is None:
             return None
         step += float(np.sum((found - after.positions) * after.tangent))
-        if not SMALLEST < step <= h:
+        if not SMALLEST_STEP < step <= h:
             return None
         after = advance(here, step)
         if isinstance(after, str):
             return None
-        found = origin.near(after.positions, 2 * h)
-        if found is not None and np.linalg.norm(found - after.positions) <= returned:
+        found = origin_near(after.positions, 2 * h)
+        if found is not None and np.linalg.norm(found - after.positions) <= closing_distance:
             return after
     return None

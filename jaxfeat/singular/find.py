@@ -10,25 +10,23 @@ import numpy as np
 import optax
 from jaxtyping import PRNGKeyArray
 
-from jaxfeat.errors import BasisError, GeometryError, PrecisionError, SizeError
+from jaxfeat.errors import BasisError, GeometryError, SizeError
 from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.features.structure_map import check_compatible
 from jaxfeat.geometry.congruence import group_congruent
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.manifolds.manifold import AbstractManifold
 from jaxfeat.nulls.causes import NullSpace
 from jaxfeat.nulls.classify import item_null_space
 from jaxfeat.nulls.jacobian_nulls import restrict_species
-from jaxfeat.singular.attempt import Outcome, attempt
-from jaxfeat.singular.certify import VIOLATION, environments_at, violations
-from jaxfeat.singular.descend import default_optimizer
+from jaxfeat.singular.attempt import Outcome, attempt, default_optimizer
+from jaxfeat.singular.certify import MAX_VIOLATION, environments_at, violations
 from jaxfeat.singular.lanes import n_lanes_for
 from jaxfeat.singular.search_equations import random_moves, search_equations
-from jaxfeat.singular.search_space import AbstractSearchSpace, Free, faults, space_of
+from jaxfeat.singular.search_space import AbstractSearchSpace, Free, Within, read_starts
 from jaxfeat.singular.singular_points import SingularPoints
-from jaxfeat.singular.tangent import dimensions
+from jaxfeat.singular.tangent import tangent_spaces
 
-DESCEND_FROM = 2
+FIRST_DESCENT = 2
 """Number of the first restart that begins with a descent. Landing alone suffices for most starts, in a tenth of the
 time."""
 
@@ -81,22 +79,26 @@ def find_singular_points(
     - `GeometryError` if `starts` is no batch of starts for these constraints.
     - `BasisError` if `exclude` is unknown, or if the invariants of that order have too many tuples of neighbors.
 
-    **Source:** docs/theory.md, "Degenerate pairs and singular points".
+    **Source:** Pozdnyakov et al., Open Research Europe 1, 126 (2021), for singular points next to degenerate pairs.
     """
     if exclude not in (None, "symmetric"):
         raise BasisError(f'exclude is {exclude!r}; give "symmetric", or None to keep all singular points.')
-    space, points, host = _read(f, starts, constraints)
-    lanes = n_lanes_for(len(points))
-    space, status = _checked_starts(space, points, host, lanes)
-    found = Outcome(points.copy(), np.zeros((len(points), 3 * host.max_neighbors)), *_unknown(len(points)), status)
+    space = Within(constraints) if isinstance(constraints, AbstractManifold) else constraints or Free()
+    points, host, status = read_starts(f, space, starts, "a search")
+    lanes, sound = n_lanes_for(len(points)), np.flatnonzero(status == "")
+    if len(sound):
+        space = space.around(host[sound]) if isinstance(space, Free) else space
+        status[sound[violations(space, points[sound], host[sound], lanes) > MAX_VIOLATION]] = "out-of-bounds"
+    found = Outcome.unknown(points.copy(), np.zeros((len(points), 3 * host.max_neighbors)), status)
+    positions: Any = np.array(host.positions)
     n_restarts, dimension = np.zeros(len(points), int), np.full(len(points), -1)
-    todo = np.flatnonzero(status == "")
+    attempted = todo = np.flatnonzero(status == "")
     if len(todo):
         rng = np.random.default_rng(np.asarray(jax.random.key_data(jax.random.key(0) if key is None else key)).ravel())
         equations = search_equations(restrict_species(f, host), space, points[todo], host[todo], exclude, rng, lanes)
         for count in range(restarts + 1):
             here = points[todo] + (random_moves(space, host[todo], rng) if count else 0)
-            descent = (optimizer or default_optimizer()) if count >= DESCEND_FROM else None
+            descent = (optimizer or default_optimizer()) if count >= FIRST_DESCENT else None
             outcome = attempt(equations, here, host[todo], descent, max_iterations, lanes)
             found.update(todo, outcome)
             n_restarts[todo] = count
@@ -105,13 +107,13 @@ def find_singular_points(
                 progress(len(points) - len(todo), len(points))
             if not len(todo):
                 break
+        positions[attempted] = environments_at(space, found.points[attempted], host[attempted], lanes).positions
     landed = np.flatnonzero(found.status == "landed")
     if len(landed):
-        dimension[landed] = dimensions(
-            equations.whitened, found.points[landed], found.directions[landed], host[landed], lanes
-        )
-    environments = _ends(space, found, host, lanes)
-    families = group_congruent(np.asarray(environments.positions)[landed], np.where(host.mask, host.species, 0)[landed])
+        ends = found.points[landed], found.directions[landed], host[landed]
+        dimension[landed] = [len(tangent.moves) for tangent in tangent_spaces(equations.whitened, *ends, lanes)]
+    environments = host.with_positions(positions)
+    families = group_congruent(positions[landed], np.where(host.mask, host.species, 0)[landed])
     return SingularPoints(
         f=f,
         environments=environments,
@@ -127,48 +129,6 @@ def find_singular_points(
         status=found.status,
         distinct=tuple(landed[members] for members in families),
     )
-
-
-def _read(
-    f: AbstractFeaturizer, starts: Any, constraints: AbstractSearchSpace | AbstractManifold | None
-) -> tuple[AbstractSearchSpace, np.ndarray, Environment]:
-    """Read starts as a search space, θ `(b, k)`, and environments of NumPy arrays."""
-    space = space_of(constraints)
-    points, given = space.read(starts)
-    if given.positions.dtype != np.float64:
-        raise PrecisionError(
-            f"positions are {given.positions.dtype}, and singular points are a matter of the last digits; "
-            "enable jax_enable_x64 and give them in float64."
-        )
-    check_compatible(f, given)
-    return space, points, jax.tree.map(np.asarray, given)
-
-
-def _checked_starts(
-    space: AbstractSearchSpace, points: np.ndarray, host: Environment, lanes: int
-) -> tuple[AbstractSearchSpace, np.ndarray]:
-    """Fill in the default bounds, and give each bad start its status; that of the others is empty."""
-    status = np.array(faults(points, host), dtype="<U16")
-    sound = np.flatnonzero(status == "")
-    if len(sound):
-        space = space.around(host[sound]) if isinstance(space, Free) else space
-        status[sound[violations(space, points[sound], host[sound], lanes) > VIOLATION]] = "out-of-bounds"
-    return space, status
-
-
-def _unknown(b: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Residual, ratio, accuracy and iterations of starts that have not been attempted."""
-    return np.full(b, np.nan), np.full(b, np.nan), np.full(b, np.nan), np.zeros(b, int)
-
-
-def _ends(space: AbstractSearchSpace, found: Outcome, host: Environment, lanes: int) -> Environment:
-    """Make the environments where the attempts ended. Bad starts stay where they are."""
-    attempted = np.flatnonzero(~np.isnan(found.ratio))
-    if not len(attempted):
-        return host
-    positions = host.positions.copy()
-    positions[attempted] = environments_at(space, found.points[attempted], host[attempted], lanes).positions
-    return host.with_positions(positions)
 
 
 def _classified(f: AbstractFeaturizer, env: Environment) -> NullSpace | None:

@@ -32,13 +32,13 @@ from jaxfeat.linalg.lapack import qr_triangle, solve_upper
 RUNNING, SOLVED, STATIONARY = 0, 1, 2
 """Codes of an iterate: not finished; the residual is at its floor or at rounding; no step reduces the residual."""
 
-LONGEST = 0.3
+LONGEST_STEP = 0.3
 """The largest entry of a step (Å for atoms). Features are not linear over longer steps."""
 
 SMALLEST_DAMPING = 1e-10
 """Least damping, relative to the norm of the Jacobian. Steps along the set of solutions are rounding errors over it."""
 
-SMALL = 1e-12
+ROUNDING_RESIDUAL = 1e-12
 """A residual below this that does not fall by half has reached rounding."""
 
 
@@ -148,7 +148,7 @@ def proceed(
 
 
 def propose(now: Iterate, bounds: Bounds | None = None) -> Step:
-    """Compute the next step: the minimum of |A s + b|² + (damping |s|)², shortened to `LONGEST`."""
+    """Compute the next step: the minimum of |A s + b|² + (damping |s|)², shortened to `LONGEST_STEP`."""
     triangle = now.triangle
     size = triangle.shape[1] - 1
     norm = jnp.linalg.norm(triangle[:, :size])
@@ -158,7 +158,7 @@ def propose(now: Iterate, bounds: Bounds | None = None) -> Step:
         outward = jnp.where(step < 0, now.unknowns <= bounds.low, now.unknowns >= bounds.high)
         step = _damped_step(jnp.where(jnp.append(outward, False)[None], 0, triangle), damping)
     longest = jnp.abs(step).max()
-    step = step * jnp.minimum(1, LONGEST / jnp.maximum(longest, LONGEST))
+    step = step * jnp.minimum(1, LONGEST_STEP / jnp.maximum(longest, LONGEST_STEP))
     unknowns = now.unknowns + step
     if bounds is not None:
         unknowns = jnp.clip(unknowns, bounds.low, bounds.high)
@@ -182,7 +182,7 @@ def judge(now: Iterate, step: Step, there: Linearization, shortest: Float[Array,
     evaluated = jnp.isfinite(now.residual)
     still = (step.longest < jnp.maximum(shortest, info.eps)) & evaluated
     lost = ~(better | evaluated)
-    rounding = (now.residual < SMALL) & (still | ~(reached < now.residual / 2))
+    rounding = (now.residual < ROUNDING_RESIDUAL) & (still | ~(reached < now.residual / 2))
     solved = (better & (reached <= jnp.maximum(there.floor, info.eps))) | rounding
     stuck = (~better & (damping >= 1e8)) | still | lost
     pick = lambda new, old: jnp.where(better, new, old)  # noqa: E731

@@ -15,18 +15,18 @@ import numpy as np
 from jaxfeat.linalg.lapack import one_blas_thread
 from jaxfeat.singular.gauss_newton import RUNNING, STATIONARY, Iterate
 
-MOST_LANES = 32
+MAX_LANES = 32
 
 STEPS_PER_ROUND = 6
 """Steps between two checks for finished lanes."""
 
-STAGNATION = 0.95
+STAGNATION_RATIO = 0.95
 """An item stops if a round leaves more than this share of its residual: it is at a bound or near a local minimum."""
 
 
 def n_lanes_for(n: int) -> int:
-    """Round the number of starts up to a power of two, at most `MOST_LANES`. Few shapes mean few compilations."""
-    return min(MOST_LANES, 2 ** int(np.ceil(np.log2(max(n, 1)))))
+    """Round the number of starts up to a power of two, at most `MAX_LANES`. Few shapes mean few compilations."""
+    return min(MAX_LANES, 2 ** int(np.ceil(np.log2(max(n, 1)))))
 
 
 def map_lanes(call: Callable[..., Any], *trees: Any, lanes: int) -> Any:
@@ -62,7 +62,7 @@ def solve_all(
     *,
     lanes: int,
     steps_per_round: int = STEPS_PER_ROUND,
-    stagnation: float = STAGNATION,
+    stagnation: float = STAGNATION_RATIO,
 ) -> Any:
     """Iterate all items of a batch, in place, until each has finished or has taken `max_iterations` steps.
 

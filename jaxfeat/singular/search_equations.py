@@ -1,4 +1,13 @@
-"""The equations of one search, made from its starts."""
+"""The equations of one search, made from its starts, and the metric of feature space that measures their residual.
+
+The metric does not change where J(x) v vanishes, but it changes the number of iterations. Radial functions overlap and
+high angular momenta are weak, so that with the raw features of a power spectrum a quarter of the problems are not
+solved in 160 iterations. With features whitened over the starts and their surroundings, nearly all are solved in 12.
+Whitening amplifies rounding errors. A step or two with plain features gains the lost digits.
+
+Many features are mixed into few rows at random. J has 3n columns, and by transversality a generic linear map into
+several times as many dimensions loses no direction. Ends of landings are certified with all features.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +17,26 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
+from jaxfeat.linalg.subspaces import robust_svd
 from jaxfeat.singular.certify import environments_at, jacobians_at
-from jaxfeat.singular.feature_metric import feature_metric
 from jaxfeat.singular.lanes import map_lanes
 from jaxfeat.singular.random_invariants import random_invariants
 from jaxfeat.singular.search_space import AbstractSearchSpace
 from jaxfeat.singular.singular_equations import Reference, SingularEquations
 
-ENSEMBLE = 48
+ENSEMBLE_SIZE = 48
 """Number of environments that the metric is made from."""
+
+WHITENING_FLOOR = 1e-3
+"""Features that vary less than this, relative to the most variable ones, are not amplified further, because their
+rounding errors would be too."""
+
+ROWS_PER_COLUMN = 5
+"""Rows of the metric for each column of J."""
 
 
 class SearchEquations(NamedTuple):
@@ -47,13 +63,13 @@ def search_equations(
 ) -> SearchEquations:
     """Make the equations for sound starts θ `(b, k)`.
 
-    The metric is that of the starts; if there are fewer than `ENSEMBLE` of them, also of points nearby.
+    The metric is that of the starts; if there are fewer than `ENSEMBLE_SIZE` of them, also of points nearby.
     """
-    rows = np.resize(np.arange(len(points)), ENSEMBLE)
-    repeated = np.arange(ENSEMBLE) >= len(points)
+    rows = np.resize(np.arange(len(points)), ENSEMBLE_SIZE)
+    repeated = np.arange(ENSEMBLE_SIZE) >= len(points)
     near = points[rows] + repeated[:, None] * random_moves(space, starts[rows], rng)
     environments = environments_at(space, near, starts[rows], lanes)
-    metric = feature_metric(jacobians_at(f, environments, lanes), rng)
+    metrics = feature_metrics(jacobians_at(f, environments, lanes), rng)
     reference = None
     if exclude is not None:
         order = 4 if f.nu is None else f.nu + 1
@@ -61,15 +77,36 @@ def search_equations(
         drawn = random_invariants(environments.max_neighbors, order, f.group, float(np.sqrt((radii**2).mean())), rng)
         unscaled = Reference(drawn, jnp.eye(drawn.phases.shape[0]))
         slopes = map_lanes(lambda env: _reference_jacobians(unscaled, env), environments, lanes=lanes)
-        reference = Reference(drawn, jnp.asarray(feature_metric(slopes, rng).whitened))
-    whitened, plain = (SingularEquations(f, space, jnp.asarray(rows), reference) for rows in metric)
-    return SearchEquations(whitened, plain)
+        reference = Reference(drawn, jnp.asarray(feature_metrics(slopes, rng)[0]))
+    return SearchEquations(*(SingularEquations(f, space, jnp.asarray(metric), reference) for metric in metrics))
 
 
 def random_moves(space: AbstractSearchSpace, starts: Environment, rng: np.random.Generator) -> np.ndarray:
     """Draw moves of θ of the length that the space gives for another try nearby, `(b, k)`."""
     scale = np.stack([np.asarray(space.scale(start)) for start in starts])
     return scale * rng.normal(size=scale.shape)
+
+
+def feature_metrics(
+    jacobians: np.ndarray, rng: np.random.Generator
+) -> tuple[Float[np.ndarray, "r d"], Float[np.ndarray, "r d"]]:
+    """Make the whitened and the plain metric from Jacobians `(b, n_features, columns)`.
+
+    Their rows are scaled so that displacements of length 1 move them by 1 in the mean square.
+    """
+    b, d, columns = jacobians.shape
+    slopes = np.moveaxis(jacobians, 1, 0).reshape(d, b * columns)
+    left, values, _ = robust_svd(slopes)
+    largest = values.max(initial=0.0)
+    whitened = (left / np.sqrt(values**2 + (WHITENING_FLOOR * largest) ** 2)).T if largest > 0 else left.T
+    size = ROWS_PER_COLUMN * columns
+
+    def mixed(rows: np.ndarray) -> np.ndarray:
+        rows = rng.normal(size=(size, len(rows))) @ rows if len(rows) > size else rows
+        norm = np.linalg.norm(rows @ slopes)
+        return rows * (np.sqrt(b * columns) / norm if norm > 0 else 1.0)
+
+    return mixed(whitened), mixed(np.eye(d))
 
 
 @eqx.filter_jit

@@ -1,4 +1,4 @@
-"""Search spaces: coordinates θ, the environment at each θ, and constraints.
+"""Search spaces: coordinates θ, the environment at each θ, and constraints; and the starts and ends of searches.
 
 A search moves θ. Null directions are still displacements of all neighbors: the search space says where to look for
 singular points, and does not change which points are singular.
@@ -7,20 +7,24 @@ singular points, and does not change which points are singular.
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import dataclass
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from jaxfeat.errors import GeometryError
+from jaxfeat.features.base import AbstractFeaturizer
+from jaxfeat.features.structure_map import check_compatible
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.geometry.positions import COINCIDENCE_DISTANCE
+from jaxfeat.geometry.positions import COINCIDENCE_DISTANCE, check_float64
 from jaxfeat.manifolds.manifold import AbstractManifold
 
-SMALLEST_DISTANCE = 0.5
-"""Default for the smallest distance of two neighbors (Å). Features are trivially blind where atoms meet."""
+DEFAULT_MIN_DISTANCE = 0.5
+"""Å, between two neighbors. Features are trivially blind where atoms meet."""
 
 
 class AbstractSearchSpace(eqx.Module):
@@ -70,7 +74,7 @@ class Free(AbstractSearchSpace):
     def __init__(
         self,
         radii: tuple[float, float] | None = None,
-        min_distance: float = SMALLEST_DISTANCE,
+        min_distance: float = DEFAULT_MIN_DISTANCE,
         fixed: Any = None,
     ) -> None:
         if radii is not None and not 0 < radii[0] < radii[1]:
@@ -93,8 +97,7 @@ class Free(AbstractSearchSpace):
         if self.fixed is None:
             return self
         self._check_fixed(given)
-        radii = None if self.radii is None else (float(self.radii[0]), float(self.radii[1]))
-        return Free(radii, float(self.min_distance), self.fixed[:kept])
+        return eqx.tree_at(lambda space: space.fixed, self, self.fixed[:kept])
 
     def read(self, starts: Any) -> tuple[np.ndarray, Environment]:
         if not isinstance(starts, Environment) or len(starts.batch_shape) != 1:
@@ -124,7 +127,7 @@ class Free(AbstractSearchSpace):
         low, high = jnp.asarray(self.radii, point.dtype)
         radii = _length(env.positions)
         inside = jnp.where(jnp.tile(env.mask, 2), jnp.concatenate([radii - low, high - radii]), jnp.inf)
-        return jnp.concatenate([inside, distances(env) - self.min_distance])
+        return jnp.concatenate([inside, _distances(env) - self.min_distance])
 
     def scale(self, start: Environment) -> Float[Array, " k"]:
         return 0.2 * self._movable(start).reshape(-1).astype(start.positions.dtype)
@@ -140,7 +143,7 @@ class Within(AbstractSearchSpace):
     """
 
     manifold: AbstractManifold
-    min_distance: float = SMALLEST_DISTANCE
+    min_distance: float = DEFAULT_MIN_DISTANCE
 
     def read(self, starts: Any) -> tuple[np.ndarray, Environment]:
         names = [parameter.name for parameter in self.manifold.parameters]
@@ -151,13 +154,10 @@ class Within(AbstractSearchSpace):
                 f"(b, {len(names)})."
             )
         # Values that are not finite get their status later, start by start. Their environments only have to exist here.
-        sound = np.where(np.isfinite(points), points, self._inside)
-        return points, Environment.stack([self._at(jnp.asarray(point)) for point in sound])
-
-    @property
-    def _inside(self) -> np.ndarray:
         low, high = self._bounds
-        return np.where(np.isfinite(low + high), (low + high) / 2, np.clip(0.0, low, high))
+        inside = np.where(np.isfinite(low + high), (low + high) / 2, np.clip(0.0, low, high))
+        sound = np.where(np.isfinite(points), points, inside)
+        return points, Environment.stack([self._at(jnp.asarray(point)) for point in sound])
 
     @property
     def _bounds(self) -> tuple[np.ndarray, np.ndarray]:
@@ -172,32 +172,56 @@ class Within(AbstractSearchSpace):
 
     def slack(self, point: Float[Array, " k"], env: Environment) -> Float[Array, " c"]:
         low, high = (jnp.asarray(bound, point.dtype) for bound in self._bounds)
-        return jnp.concatenate([point - low, high - point, distances(env) - self.min_distance])
+        return jnp.concatenate([point - low, high - point, _distances(env) - self.min_distance])
 
     def scale(self, start: Environment) -> Float[Array, " k"]:
         low, high = self._bounds
         return jnp.asarray(np.minimum(0.1 * (high - low), 0.2))
 
 
-def space_of(constraints: AbstractSearchSpace | AbstractManifold | None) -> AbstractSearchSpace:
-    """Turn the `constraints` of a user into a search space."""
-    if constraints is None:
-        return Free()
-    return Within(constraints) if isinstance(constraints, AbstractManifold) else constraints
+@dataclass(frozen=True, eq=False)
+class SearchResult:
+    """Ends of searches, one entry for each of b starts, in their order.
+
+    The fields are described in `SingularPoints` and `Inverse`.
+    """
+
+    f: AbstractFeaturizer
+    environments: Environment
+    residual: np.ndarray
+    iterations: np.ndarray
+    status: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.status)
+
+    @property
+    def positions(self) -> np.ndarray:
+        return np.asarray(self.environments.positions)
 
 
-def faults(points: np.ndarray, host: Environment) -> np.ndarray:
-    """Name the fault of each start θ `(b, k)` and its environment, `(b,)`; an empty string if there is none."""
+def read_starts(
+    f: AbstractFeaturizer, space: AbstractSearchSpace, starts: Any, purpose: str
+) -> tuple[np.ndarray, Environment, np.ndarray]:
+    """Read the starts of a user as θ `(b, k)`, environments of NumPy arrays, and the status of each bad start.
+
+    The status of the other starts is an empty string. `purpose` is that of `check_float64`.
+    """
+    points, environments = space.read(starts)
+    check_float64(environments.positions, "positions", purpose)
+    check_compatible(f, environments)
+    host = jax.tree.map(np.asarray, environments)
     finite = np.isfinite(points).all(1) & np.isfinite(host.positions).all((1, 2))
+    # The first atom is the center.
     mask = np.concatenate([np.ones((len(points), 1), bool), host.mask], 1)
     atoms = np.concatenate([np.zeros((len(points), 1, 3)), np.where(finite[:, None, None], host.positions, 0)], 1)
     near = np.abs(atoms[:, :, None] - atoms[:, None]).max(-1) < COINCIDENCE_DISTANCE
     near &= mask[:, :, None] & mask[:, None] & ~np.eye(mask.shape[1], dtype=bool)
     wrong = {"non-finite": ~finite, "empty": ~host.mask.any(1), "coincident": near.any((1, 2))}
-    return np.select(list(wrong.values()), list(wrong), "")
+    return points, host, np.select(list(wrong.values()), list(wrong), "").astype("<U16")
 
 
-def distances(env: Environment) -> Float[Array, " pairs"]:
+def _distances(env: Environment) -> Float[Array, " pairs"]:
     """Compute the distances (Å) of all pairs of neighbors; infinite for padding."""
     first, second = np.triu_indices(env.max_neighbors, 1)
     there = env.mask[first] & env.mask[second]

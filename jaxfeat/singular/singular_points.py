@@ -9,11 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxfeat.errors import GeometryError
-from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.symmetry import Stabilizer
 from jaxfeat.nulls.causes import NullSpace
 from jaxfeat.nulls.cure import Cure, cure
+from jaxfeat.singular.search_space import SearchResult
 
 SEARCH_MESSAGES = {
     "landed": "a singular point: σ_min/σ_max is at most 1e-12, and the next Newton step below 1e-6 Å.",
@@ -49,8 +48,8 @@ class SingularKind(NamedTuple):
     distinct: int
 
 
-@dataclass(frozen=True, eq=False)
-class SingularPoints:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SingularPoints(SearchResult):
     """Singular points, one entry for each of b starts, in their order.
 
     **Attributes:**
@@ -76,26 +75,14 @@ class SingularPoints:
         permutation of like atoms.
     """
 
-    f: AbstractFeaturizer
-    environments: Environment
     parameters: np.ndarray | None
     directions: np.ndarray
-    residual: np.ndarray
     sigma_ratio: np.ndarray
     accuracy: np.ndarray
     null_space: list[NullSpace | None]
     dimension: np.ndarray
-    iterations: np.ndarray
     restarts: np.ndarray
-    status: np.ndarray
     distinct: tuple[np.ndarray, ...]
-
-    def __len__(self) -> int:
-        return len(self.status)
-
-    @property
-    def positions(self) -> np.ndarray:
-        return np.asarray(self.environments.positions)
 
     @property
     def landed(self) -> np.ndarray:

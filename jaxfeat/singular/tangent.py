@@ -1,7 +1,8 @@
-"""Tangent spaces and dimensions of the sets that singular points belong to."""
+"""Tangent spaces of the sets that singular points belong to."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import equinox as eqx
@@ -17,7 +18,7 @@ from jaxfeat.singular.lanes import map_lanes
 from jaxfeat.singular.search_space import AbstractSearchSpace
 from jaxfeat.singular.singular_equations import SingularEquations
 
-RANK = 1e-6
+RANK_CUTOFF = 1e-6
 """Singular values below this, relative to the largest, are zero. At landed points, zeros are about 1e-12 times the
 amplification by the whitening."""
 
@@ -33,20 +34,12 @@ class TangentSpace(NamedTuple):
     turns: np.ndarray
 
 
-def dimensions(
-    equations: SingularEquations, points: np.ndarray, directions: np.ndarray, starts: Environment, lanes: int
-) -> np.ndarray:
-    """Compute the dimensions, up to rotations, of the sets that landed points belong to, `(b,)`."""
-    spaces = tangent_spaces(equations, points, directions, starts, lanes)
-    return np.asarray([len(space.moves) for space in spaces])
-
-
 def tangent_spaces(
     equations: SingularEquations, points: np.ndarray, directions: np.ndarray, starts: Environment, lanes: int
 ) -> list[TangentSpace]:
     """Compute the tangent spaces of the sets that landed points θ `(b, k)` with directions `(b, p)` belong to."""
     triangles = linearized(equations, points, directions, starts, lanes)
-    moves, rotations = map_lanes(lambda *lane: _moves(equations.space, *lane), points, starts, lanes=lanes)
+    moves, rotations = map_lanes(partial(_moves, equations.space), points, starts, lanes=lanes)
     k = points.shape[1]
     return [_tangent(t[:, :k], t[:, k:-1], *rest) for t, *rest in zip(triangles, moves, rotations, strict=True)]
 
@@ -55,29 +48,29 @@ def tangent_spaces(
 def _moves(space: AbstractSearchSpace, points: Array, starts: Environment) -> tuple[Array, Array]:
     """Compute the derivatives of positions by θ, `(b, 3n, k)`, and rotations as displacements, `(b, 3, 3n)`."""
 
-    def one(point: Array, start: Environment) -> tuple[Array, Array]:
-        place = lambda point: space.environment(point, start).positions  # noqa: E731
-        x = place(point)
+    def of_item(point: Array, start: Environment) -> tuple[Array, Array]:
+        positions = lambda point: space.environment(point, start).positions  # noqa: E731
+        x = positions(point)
         turns = [jnp.cross(jnp.broadcast_to(axis, x.shape), x).reshape(-1) for axis in jnp.eye(3, dtype=x.dtype)]
-        return jax.jacfwd(lambda point: place(point).reshape(-1))(point), jnp.stack(turns)
+        return jax.jacfwd(lambda point: positions(point).reshape(-1))(point), jnp.stack(turns)
 
-    return jax.vmap(one)(points, starts)
+    return jax.vmap(of_item)(points, starts)
 
 
 def _tangent(by_point: np.ndarray, by_direction: np.ndarray, moves: np.ndarray, rotations: np.ndarray) -> TangentSpace:
     # A move is tangent if some dv compensates for it: the part of its image that no dv reaches must vanish.
     left, values, back = robust_svd(by_direction)
-    seen = values > RANK * values.max()
+    seen = values > RANK_CUTOFF * values.max()
     reached = left[:, seen]
     rest = by_point - reached @ (reached.T @ by_point)
     _, sizes, right = robust_svd(rest, full_matrices=True)
-    rank = int((sizes > RANK * np.linalg.norm(by_point, 2)).sum())
+    rank = int((sizes > RANK_CUTOFF * np.linalg.norm(by_point, 2)).sum())
     kernel = right[rank:].T
     free = moves @ kernel
     _, sizes, axes = robust_svd(rotations)
-    rigid = axes[sizes > RANK * sizes.max()]
+    rigid = axes[sizes > RANK_CUTOFF * sizes.max()]
     # Coordinates that move nothing, for example those of fixed atoms, drop out here too.
     _, sizes, right = robust_svd(free - rigid.T @ (rigid @ free))
-    found = kernel @ (right[sizes > RANK] / sizes[sizes > RANK, None]).T
+    found = kernel @ (right[sizes > RANK_CUTOFF] / sizes[sizes > RANK_CUTOFF, None]).T
     turns = -(back[seen].T / values[seen]) @ (reached.T @ (by_point @ found))
     return TangentSpace(found.T, turns.T)

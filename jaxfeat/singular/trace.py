@@ -6,23 +6,22 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxfeat.errors import GeometryError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.nulls.jacobian_nulls import restrict_species
-from jaxfeat.singular.attempt import attempt, certified, land_to_rounding
-from jaxfeat.singular.certify import EXACT, VIOLATION, newton_distances, violations
-from jaxfeat.singular.continuation import ACROSS, EASY, STRAIGHT, Origin, check_start, follow
+from jaxfeat.singular.attempt import Outcome, attempt, certified, land_to_rounding
+from jaxfeat.singular.certify import EXACT_DISTANCE, MAX_VIOLATION, newton_distances, violations
+from jaxfeat.singular.continuation import EASY_COSINE, MAX_CORRECTION, STRAIGHT_COSINE, check_start, follow
 from jaxfeat.singular.search_equations import SearchEquations, search_equations
 from jaxfeat.singular.search_space import Free
 from jaxfeat.singular.singular_points import SEARCH_MESSAGES
-from jaxfeat.singular.tangent import tangent_spaces
+from jaxfeat.singular.tangent import TangentSpace, tangent_spaces
 
-LARGEST = 0.05
-"""Longest step (Å)."""
+LARGEST_STEP = 0.05
+"""Å."""
 
 MAX_START_ITERATIONS = 60
 """Gauss-Newton steps from the start to a singular point."""
@@ -30,11 +29,11 @@ MAX_START_ITERATIONS = 60
 EASY_ITERATIONS, MAX_ITERATIONS = 6, 15
 """Gauss-Newton steps back to the set: after an easy step of the path, and at most."""
 
-NORMAL = 1e-6
+NORMAL_SHARE = 1e-6
 """A displacement is normal to the set if its tangent part is shorter than this, relative to its length."""
 
-RETURNED = 1e-6
-"""Distance (Å) from the start at which a path has closed."""
+CLOSING_DISTANCE = 1e-6
+"""Å, from the start, at which a path has closed."""
 
 SINGULAR_PATH_MESSAGES = {
     "length": "the path has the length that was asked for.",
@@ -58,8 +57,8 @@ class SingularPath(NamedTuple):
     - `accuracy`: Estimated distance (Å) of the exact singular point, at most 1e-6, of shape `(s,)`.
     - `dimension`: Dimension of the set at each point, up to rotations, of shape `(s,)`. It is larger where several sets
         meet.
-    - `status`: "length", "closed", "left-bounds" or "stalled"; `jaxfeat.singular.trace.SINGULAR_PATH_MESSAGES` has
-        the meanings.
+    - `status`: A key of `jaxfeat.singular.trace.SINGULAR_PATH_MESSAGES`: "length", "closed", "left-bounds" or
+        "stalled".
     """
 
     environments: Environment
@@ -80,24 +79,17 @@ class SingularPath(NamedTuple):
 
 
 class _Point(NamedTuple):
-    """Point with x, v, and their tangents dx, of length 1, and dv, each of shape `(3 n,)`."""
+    """Singular point with its null direction, a tangent of the set, of length 1, and the turn of the null direction
+    along the tangent. All have shape `(n, 3)`."""
 
-    x: np.ndarray
-    v: np.ndarray
-    dx: np.ndarray
-    dv: np.ndarray
-    ratio: float
+    positions: np.ndarray
+    direction: np.ndarray
+    tangent: np.ndarray
+    turn: np.ndarray
+    sigma_ratio: float
     accuracy: float
     dimension: int
     easy: bool
-
-    @property
-    def positions(self) -> np.ndarray:
-        return self.x.reshape(-1, 3)
-
-    @property
-    def tangent(self) -> np.ndarray:
-        return self.dx.reshape(-1, 3)
 
 
 def trace_singular_set(
@@ -134,8 +126,6 @@ def trace_singular_set(
     - `PrecisionError` if positions are not float64.
     - `GeometryError` if `start` is no single sound environment, violates the constraints, lands on no singular point or
         on an isolated one; if `tangent` is normal to the set; or if `length` is not positive.
-
-    **Source:** docs/theory.md, "Degenerate pairs and singular points".
     """
     env = jax.tree.map(np.asarray, check_start(f, start, length))
     f = f.prepared()
@@ -143,69 +133,74 @@ def trace_singular_set(
         raise GeometryError("a singular set is followed in all positions; constraints must be a Free(...) or None.")
     wanted = None if tangent is None else np.asarray(tangent, float)
     if wanted is not None:
-        wanted = wanted[: env.max_neighbors].reshape(-1) if wanted.shape == start.positions.shape else np.zeros(0)
-        if wanted.shape != (3 * env.max_neighbors,) or not np.isfinite(wanted).all():
+        if wanted.shape != start.positions.shape or not np.isfinite(wanted[: env.max_neighbors]).all():
             raise GeometryError(f"tangent must be finite, of shape {start.positions.shape}, one row for each neighbor.")
+        wanted = wanted[: env.max_neighbors].reshape(-1)
     starts = jax.tree.map(lambda leaf: leaf[None], env)
     space = (constraints or Free()).trimmed(start.max_neighbors, env.max_neighbors).around(starts)
     points, _ = space.read(starts)
-    if violations(space, points, starts, 1)[0] > VIOLATION:
+    if violations(space, points, starts, 1)[0] > MAX_VIOLATION:
         raise GeometryError(f"no singular point: {SEARCH_MESSAGES['out-of-bounds']}")
     equations = search_equations(restrict_species(f, starts), space, points, starts, None, np.random.default_rng(0), 1)
-    first = _begun(equations, starts, points, wanted)
-    origin = Origin.of(f, env, first.positions)
-    way = follow(partial(_advanced, equations, starts), first, origin, length, LARGEST, RETURNED)
+    first = _first_point(equations, starts, points, wanted)
+    path = follow(f, env, first, partial(_next_point, equations, starts), length, LARGEST_STEP, CLOSING_DISTANCE)
     return SingularPath(
-        environments=jax.vmap(env.with_positions)(jnp.asarray([point.positions for point in way.points])),
-        path=way.path,
-        tangents=np.stack([point.tangent for point in way.points]),
-        directions=np.stack([point.v.reshape(-1, 3) for point in way.points]),
-        sigma_ratio=np.asarray([point.ratio for point in way.points]),
-        accuracy=np.asarray([point.accuracy for point in way.points]),
-        dimension=np.asarray([point.dimension for point in way.points]),
-        status=way.status,
+        environments=path.environments,
+        path=path.path,
+        tangents=path.stack("tangent"),
+        directions=path.stack("direction"),
+        sigma_ratio=path.stack("sigma_ratio"),
+        accuracy=path.stack("accuracy"),
+        dimension=path.stack("dimension"),
+        status=path.status,
     )
 
 
-def _begun(equations: SearchEquations, starts: Environment, points: np.ndarray, wanted: np.ndarray | None) -> _Point:
+def _first_point(
+    equations: SearchEquations, starts: Environment, points: np.ndarray, wanted: np.ndarray | None
+) -> _Point:
     """Land on the first point, and choose the tangent that is nearest to the wanted one."""
     outcome = attempt(equations, points, starts, None, MAX_START_ITERATIONS, 1)
     if outcome.status[0] != "landed":
         raise GeometryError(f"no singular point next to the start: {SEARCH_MESSAGES[str(outcome.status[0])]}")
-    moves, turns = tangent_spaces(equations.whitened, outcome.points, outcome.directions, starts, 1)[0]
-    if not len(moves):
+    space = tangent_spaces(equations.whitened, outcome.points, outcome.directions, starts, 1)[0]
+    if not len(space.moves):
         raise GeometryError(
             "the singular point next to the start is isolated; choose a start next to a set of several."
         )
     # The basis of a tangent space of several dimensions is arbitrary, so the default must not depend on it.
-    freest = np.linalg.norm(moves, axis=0).argmax()
-    shares = moves[:, freest] if wanted is None else moves @ wanted
-    size = np.linalg.norm(shares)
-    if wanted is not None and size <= NORMAL * np.linalg.norm(wanted):
+    freest = np.linalg.norm(space.moves, axis=0).argmax()
+    shares = space.moves[:, freest] if wanted is None else space.moves @ wanted
+    if wanted is not None and np.linalg.norm(shares) <= NORMAL_SHARE * np.linalg.norm(wanted):
         raise GeometryError("tangent leads across the singular set; give a displacement that is not normal to it.")
-    shares = shares / size
-    found = float(outcome.ratio[0]), float(outcome.accuracy[0]), len(moves)
-    return _Point(outcome.points[0], outcome.directions[0], shares @ moves, shares @ turns, *found, easy=True)
+    return _point(outcome, space, shares, easy=True)
 
 
-def _advanced(equations: SearchEquations, starts: Environment, here: _Point, step: float) -> _Point | str:
+def _next_point(equations: SearchEquations, starts: Environment, here: _Point, step: float) -> _Point | str:
     """Go to the next point of the path, or give the reason why this step leads to none."""
-    x, v = (here.x + step * here.dx)[None], (here.v + step * here.dv)[None]
-    if violations(equations.plain.space, x, starts, 1)[0] > VIOLATION:
+    x = (here.positions + step * here.tangent).reshape(1, -1)
+    v = (here.direction + step * here.turn).reshape(1, -1)
+    if violations(equations.plain.space, x, starts, 1)[0] > MAX_VIOLATION:
         return "left-bounds"
     way, end = land_to_rounding(equations, x, v, starts, MAX_ITERATIONS, 1)
-    if not np.linalg.norm(end.points - x) < ACROSS * step:
+    if not np.linalg.norm(end.points - x) < MAX_CORRECTION * step:
         return "stalled"
     outcome, _ = certified(equations.whitened, end.points, end.directions, starts, 1)
-    accuracy = float(newton_distances(equations.plain, outcome.points, outcome.directions, starts, 1)[0])
-    if outcome.status[0] != "landed" or outcome.directions[0] @ here.v < STRAIGHT or accuracy > EXACT:
+    outcome.accuracy[:] = newton_distances(equations.plain, outcome.points, outcome.directions, starts, 1)
+    turned = outcome.directions[0] @ here.direction.reshape(-1) < STRAIGHT_COSINE
+    if outcome.status[0] != "landed" or turned or outcome.accuracy[0] > EXACT_DISTANCE:
         return "stalled"
-    moves, turns = tangent_spaces(equations.whitened, outcome.points, outcome.directions, starts, 1)[0]
-    shares = moves @ here.dx
+    space = tangent_spaces(equations.whitened, outcome.points, outcome.directions, starts, 1)[0]
+    shares = space.moves @ here.tangent.reshape(-1)
     straight = float(np.linalg.norm(shares))
-    if straight < STRAIGHT:
+    if straight < STRAIGHT_COSINE:
         return "stalled"
-    shares = shares / straight
-    easy = straight > EASY and int(way.iterations[0]) <= EASY_ITERATIONS
-    found = float(outcome.ratio[0]), accuracy, len(moves)
-    return _Point(outcome.points[0], outcome.directions[0], shares @ moves, shares @ turns, *found, easy)
+    return _point(outcome, space, shares, straight > EASY_COSINE and int(way.iterations[0]) <= EASY_ITERATIONS)
+
+
+def _point(outcome: Outcome, space: TangentSpace, shares: np.ndarray, easy: bool) -> _Point:
+    """Make the point of an outcome. Its tangent is in proportion to `shares` of the moves of the tangent space."""
+    shares = shares / np.linalg.norm(shares)
+    vectors = (outcome.points[0], outcome.directions[0], shares @ space.moves, shares @ space.turns)
+    x, v, tangent, turn = (vector.reshape(-1, 3) for vector in vectors)
+    return _Point(x, v, tangent, turn, float(outcome.ratio[0]), float(outcome.accuracy[0]), len(space.moves), easy)

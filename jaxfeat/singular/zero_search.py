@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.manifolds.manifold import AbstractManifold
-from jaxfeat.singular.gauss_newton import LONGEST, STATIONARY, Bounds, Iterate, Linearization, proceed
+from jaxfeat.singular.gauss_newton import LONGEST_STEP, STATIONARY, Bounds, Iterate, Linearization, proceed
 from jaxfeat.singular.lanes import begin_all, solve_all
 from jaxfeat.spectrum.jacobian import directional_derivative, jacobian_and_norms
 from jaxfeat.spectrum.reduce import keep_all_rows
@@ -21,13 +21,14 @@ from jaxfeat.spectrum.solve import decompose
 
 MAX_ITERATIONS = 40
 
-NEAR = 2.0
+PURSUED_DISTANCE = 2.0
 """Largest distance (cells) of a zero, down the steepest slope, at which a start is pursued."""
 
-FAR = 4.0
-"""Largest distance (cells) from the start. A zero farther off belongs to another start."""
+OWN_DISTANCE = 4.0
+"""Largest distance (cells) of a zero from its start. A zero farther off belongs to another start."""
 
-LANES = 8
+ZERO_LANES = 8
+"""Lanes of a search for zeros."""
 
 
 class ManifoldSlice(eqx.Module):
@@ -80,8 +81,8 @@ class ZeroSearch(NamedTuple):
         """Find the zeros that starts `(m, p)` lead to. Where `free`, `(m, p)`, is False, the parameter is held."""
         m, p = starts.shape
         # Unknowns are the parameters in units in which the longest step is one cell.
-        unit = cells / LONGEST
-        low, high = (np.clip(starts + sign * FAR * cells, *self.bounds.T) / unit for sign in (-1, 1))
+        unit = cells / LONGEST_STEP
+        low, high = (np.clip(starts + sign * OWN_DISTANCE * cells, *self.bounds.T) / unit for sign in (-1, 1))
         if free is not None:
             low, high = (np.where(free, bound, starts / unit) for bound in (low, high))
 
@@ -91,11 +92,11 @@ class ZeroSearch(NamedTuple):
             return _advanced(self.f, self.on, np.asarray(self.depth), unit, iterates, limits, steps)
 
         state = begin_all(starts / unit, (np.zeros(m), np.zeros(m, int)))
-        solve_all(advance, state, 0, lanes=LANES)
+        solve_all(advance, state, 0, lanes=ZERO_LANES)
         # A column of the triangle is as long as the derivative by its unknown.
         steepest = np.where(low < high, np.linalg.norm(state.triangle[:, :, :p], axis=1), 0).max(1)
-        state.code[state.residual > NEAR * LONGEST * steepest] = STATIONARY
-        solve_all(advance, state, MAX_ITERATIONS, lanes=LANES)
+        state.code[state.residual > PURSUED_DISTANCE * LONGEST_STEP * steepest] = STATIONARY
+        solve_all(advance, state, MAX_ITERATIONS, lanes=ZERO_LANES)
         floor, n_null = state.aux
         slopes = state.triangle[:, :, :p] / unit
         normal = np.einsum("mri,mrj->mij", slopes, slopes)

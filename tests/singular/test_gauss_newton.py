@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxfeat.singular.gauss_newton import SOLVED, STATIONARY, Bounds, Linearization, begin, proceed, solve
-from jaxfeat.singular.velocity import function_velocity
+from jaxfeat.singular.singular_equations import function_velocity
 
 
 def fold(x):

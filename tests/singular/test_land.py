@@ -1,11 +1,11 @@
-"""Landing with several directions at once."""
+"""Landing with one direction, and with several at once."""
 
 import jax
 import numpy as np
 from toy_features import COMPLETE, batch, pairs
 
 from jaxfeat.singular.certify import certify, newton_distances
-from jaxfeat.singular.joint_landing import land_jointly
+from jaxfeat.singular.land import land_jointly
 from jaxfeat.singular.search_equations import search_equations
 from jaxfeat.singular.search_space import Free
 

@@ -1,4 +1,4 @@
-"""The descent on the logarithm of the smallest singular value."""
+"""The descent before a landing."""
 
 import equinox as eqx
 import jax
@@ -8,7 +8,7 @@ import optax
 import pytest
 from toy_features import COMPLETE, batch, pairs
 
-from jaxfeat.singular.descend import descend
+from jaxfeat.singular.attempt import descend
 from jaxfeat.singular.search_equations import search_equations
 from jaxfeat.singular.search_space import Free
 from jaxfeat.spectrum.jacobian import item_jacobian
