@@ -101,7 +101,8 @@ def _make_manifold(arguments: argparse.Namespace) -> AbstractManifold:
 
 def _make_from_files(arguments: argparse.Namespace) -> AbstractManifold:
     from jaxfeat import manifolds
-    from jaxfeat.geometry.files.read import per_atom_arrays, read
+    from jaxfeat.geometry.files.read import read
+    from jaxfeat.geometry.files.trajectory import per_atom_arrays
     from jaxfeat.geometry.follow import follow_center
 
     if not arguments.files:

@@ -14,8 +14,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxfeat.errors import BasisError, GeometryError, SpeciesError
-from jaxfeat.geometry.environment import Environment
-from jaxfeat.geometry.radius import RADIUS_ROUNDING
+from jaxfeat.geometry.environment import RADIUS_ROUNDING, Environment
 from jaxfeat.geometry.species import SYMBOLS
 from jaxfeat.geometry.structure import Item, Structure, find_unknown_species
 from jaxfeat.linalg.arrays import cast_to_jax_precision, concrete_values

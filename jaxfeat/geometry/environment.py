@@ -17,6 +17,9 @@ from jaxfeat.geometry.positions import check_positions
 from jaxfeat.geometry.species import atomic_number, atomic_numbers
 from jaxfeat.linalg.arrays import concrete_values
 
+RADIUS_ROUNDING = 1e-6
+"""Relative difference up to which two radii are one, because float32 may have rounded them."""
+
 
 class Environment(Batched, eqx.Module):
     """A center and its neighbors; with leading axes, a batch of environments padded to one number of neighbors.

@@ -41,15 +41,16 @@ def follow_center(frames: Sequence[Any], r_cut: float, center: int) -> FollowedC
     **Raises:** `GeometryError` if there are no structures, or if they hold different atoms, are periodic, have
     positions that are not finite or coincide, or lack the center or any neighbor; `SpeciesError` for dummy atoms.
     """
-    if not len(frames):
+    n = len(frames)
+    if not n:
         raise GeometryError("there are no structures to follow a center through; give at least one.")
-    numbers = np.asarray(frames[0].numbers)
+    numbers = np.asarray(frames[0].numbers, np.int32)
     if not -len(numbers) <= center < len(numbers):
         raise GeometryError(f"there is no atom {center}, only 0 to {len(numbers) - 1}.")
     if numbers.min() < 1:
         raise SpeciesError(f"atom {int(numbers.argmin())} is a dummy atom; remove it.")
     for k, frame in enumerate(frames):
-        if len(frame.numbers) != len(numbers) or (np.asarray(frame.numbers) != numbers).any():
+        if not np.array_equal(frame.numbers, numbers):
             raise GeometryError(f"structure {k} has other atoms, or another order of them, than structure 0.")
         if np.any(frame.pbc):
             raise GeometryError(f"structure {k} is periodic; atoms are followed through molecules only.")
@@ -64,17 +65,17 @@ def follow_center(frames: Sequence[Any], r_cut: float, center: int) -> FollowedC
     neighbors = np.flatnonzero(near)
     if not len(neighbors):
         raise GeometryError(f"no atom comes within {r_cut:g} Å of atom {center}; choose another center or r_cut.")
-    shape = (len(frames), len(neighbors))
+    shape = (n, len(neighbors))
     return FollowedCenter(
         Environment(
             positions=jnp.asarray(vectors[:, neighbors]),
-            species=jnp.asarray(np.tile(numbers[neighbors].astype(np.int32), (len(frames), 1))),
+            species=jnp.broadcast_to(numbers[neighbors], shape),
             mask=jnp.ones(shape, bool),
-            center_species=jnp.full(len(frames), numbers[center], jnp.int32),
-            structure_index=jnp.arange(len(frames), dtype=jnp.int32),
-            center_index=jnp.full(len(frames), center % len(numbers), jnp.int32),
-            r_cut=jnp.full(len(frames), r_cut, float),
-            neighbor_index=jnp.asarray(np.broadcast_to(neighbors.astype(np.int32), shape)),
+            center_species=jnp.full(n, numbers[center], jnp.int32),
+            structure_index=jnp.arange(n, dtype=jnp.int32),
+            center_index=jnp.full(n, center % len(numbers), jnp.int32),
+            r_cut=jnp.full(n, r_cut, float),
+            neighbor_index=jnp.broadcast_to(neighbors.astype(np.int32), shape),
             neighbor_shift=jnp.zeros((*shape, 3), jnp.int32),
         ),
         neighbors,

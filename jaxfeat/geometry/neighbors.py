@@ -13,12 +13,10 @@ import jax
 import numpy as np
 
 from jaxfeat.errors import GeometryError
+from jaxfeat.geometry.ase_input import check_structures, find_centers, resolve_r_cut
 from jaxfeat.geometry.bounds import BoundsError, plan_search
-from jaxfeat.geometry.centers import find_centers
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.geometry.faults import check_structures
 from jaxfeat.geometry.positions import COINCIDENCE_DISTANCE
-from jaxfeat.geometry.radius import resolve_r_cut
 from jaxfeat.geometry.structure import Structure
 
 if TYPE_CHECKING:
@@ -69,7 +67,8 @@ def environments(
     """
     radius = resolve_r_cut(within, r_cut)
     structures, label = check_structures(atoms, names)
-    return jax.device_put(cut_environments(structures, find_centers(structures, centers, label), radius, label))
+    chosen = find_centers([structure.numbers for structure in structures], centers, label)
+    return jax.device_put(cut_environments(structures, chosen, radius, label))
 
 
 def structures(
@@ -92,15 +91,14 @@ def structures(
     """
     radius = resolve_r_cut(within, r_cut)
     many, label = check_structures(atoms, None)
-    chosen = find_centers(many, centers, label)
+    chosen = find_centers([structure.numbers for structure in many], centers, label)
     built = []
     for k, (structure, center) in enumerate(zip(many, chosen, strict=True)):
         n = len(structure)
         found = _search([structure], np.zeros(1, int), radius, [label(k)].__getitem__)
-        found, row, column, room = _arrange(found, found.center, n)
-        neighbor, shift = np.zeros((n, room), np.int32), np.zeros((n, room, 3))
-        mask = np.zeros((n, room), bool)
-        neighbor[row, column], shift[row, column], mask[row, column] = found.neighbor, found.shift, True
+        found, mask = _arrange(found, found.center, n)
+        neighbor, shift = np.zeros(mask.shape, np.int32), np.zeros((*mask.shape, 3))
+        neighbor[mask], shift[mask] = found.neighbor, found.shift
         arrays: dict[str, Any] = {
             "positions": np.asarray(structure.positions, float),
             "cell": np.where(structure.pbc[:, None], structure.cell.array, 0.0),
@@ -134,14 +132,12 @@ def cut_environments(
     row_of_atom = np.full(len(numbers), -1)
     row_of_atom[centers] = np.arange(len(centers))
     found = _search(structures, starts, r_cut, label)
-    found, row, column, room = _arrange(found, row_of_atom[found.center], len(centers))
-    shape = (len(centers), room)
-    positions, species, mask = np.zeros((*shape, 3)), np.zeros(shape, np.int32), np.zeros(shape, bool)
-    neighbor_index, neighbor_shift = np.full(shape, -1, np.int32), np.zeros((*shape, 3), np.int32)
-    positions[row, column], species[row, column] = found.vector, numbers[found.neighbor]
-    mask[row, column] = True
-    neighbor_index[row, column] = found.neighbor - starts[structure_index[row]]
-    neighbor_shift[row, column] = found.shift
+    found, mask = _arrange(found, row_of_atom[found.center], len(centers))
+    positions, species = np.zeros((*mask.shape, 3)), np.zeros(mask.shape, np.int32)
+    neighbor_index, neighbor_shift = np.full(mask.shape, -1, np.int32), np.zeros((*mask.shape, 3), np.int32)
+    positions[mask], species[mask] = found.vector, numbers[found.neighbor]
+    neighbor_index[mask] = found.neighbor - np.repeat(starts[structure_index], mask.sum(1))
+    neighbor_shift[mask] = found.shift
     arrays: dict[str, Any] = {
         "positions": positions,
         "species": species,
@@ -194,12 +190,13 @@ def _search(structures: list[Atoms], starts: np.ndarray, r_cut: float, label: Ca
     return _NeighborList(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
 
-def _arrange(found: _NeighborList, row: np.ndarray, n_rows: int) -> tuple[_NeighborList, np.ndarray, np.ndarray, int]:
-    """Sort neighbors by row and distance, without rows below 0, and give each a column; return the width as well."""
-    held = row >= 0
-    found, row = _NeighborList(*(part[held] for part in found)), row[held]
-    order = np.lexsort((*found.shift.T, found.neighbor, found.distance, row))
-    found, row = _NeighborList(*(part[order] for part in found)), row[order]
-    counts = np.bincount(row, minlength=n_rows)
-    column = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return found, row, column, max(1, int(counts.max(initial=0)))
+def _arrange(found: _NeighborList, row: np.ndarray, n_rows: int) -> tuple[_NeighborList, np.ndarray]:
+    """Sort neighbors by row and distance, without rows below 0.
+
+    **Returns:** The neighbors, and a mask `(n_rows, room)` of the places that they fill, in the same order.
+    """
+    held = np.flatnonzero(row >= 0)
+    order = held[np.lexsort([key[held] for key in (*found.shift.T, found.neighbor, found.distance, row)])]
+    counts = np.bincount(row[order], minlength=n_rows)
+    mask = np.arange(max(1, counts.max(initial=0))) < counts[:, None]
+    return _NeighborList(*(part[order] for part in found)), mask

@@ -12,7 +12,8 @@ SYMBOLS = (
     "Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf Es Fm Md No Lr "
     "Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og"
 ).split()
-_NUMBERS = {symbol: number for number, symbol in enumerate(SYMBOLS)}
+NUMBERS = {symbol: number for number, symbol in enumerate(SYMBOLS)}
+"""Atomic numbers by symbols; 0 for X, a ghost or dummy atom."""
 
 
 def atomic_number(species: str | int) -> int:
@@ -21,8 +22,8 @@ def atomic_number(species: str | int) -> int:
     **Raises:** `SpeciesError` if the symbol or number is no element.
     """
     if isinstance(species, str):
-        if species in _NUMBERS and species != "X":
-            return _NUMBERS[species]
+        if species in NUMBERS and species != "X":
+            return NUMBERS[species]
     elif isinstance(species, (int, np.integer)) and 0 < species < len(SYMBOLS):
         return int(species)
     raise SpeciesError(f"{species!r} is not a chemical element; give a symbol such as 'C' or an atomic number.")

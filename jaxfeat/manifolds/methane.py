@@ -1,16 +1,13 @@
 """Methanes that the power spectrum mistakes for each other, from PRL 125, 166001."""
 
-from math import cos, pi, sin
+from math import pi
 
 import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
 
 from jaxfeat.geometry.environment import Environment
+from jaxfeat.geometry.prl_methanes import BOND_LENGTH, place_hydrogens, published_angles
 from jaxfeat.manifolds.manifold import AbstractManifold, Parameter, Scalar, check_sign, rows
-
-BOND_LENGTH = 1.09
-"""Å, from the carbon to each hydrogen."""
 
 
 class MethaneFamily(AbstractManifold):
@@ -33,20 +30,13 @@ class MethaneFamily(AbstractManifold):
 
     def __call__(self, F: Scalar, L: Scalar) -> Environment:  # type: ignore[override]
         """Build the environment of the carbon at azimuth `F` and elevation `L` of the fourth hydrogen, in radians."""
-        f, l = rows((F, L))[0]
-        a, b, c = 5 * pi / 8, pi / 6, pi / 5
-        directions = rows(
-            (cos(a), 0.0, sin(a)),
-            (cos(b) * cos(c), -cos(b) * sin(c), -0.5),
-            (cos(b) * cos(c), cos(b) * sin(c), 0.5),
-            (jnp.cos(l) * jnp.cos(f), self.sign * jnp.cos(l) * jnp.sin(f), jnp.sin(l)),
-        )
+        azimuth, elevation = rows((F, L))[0]
+        directions = rows(*place_hydrogens(azimuth, elevation, self.sign))
         return Environment.from_neighbors(BOND_LENGTH * directions, ["H"] * 4, "C")
 
     def grid(self) -> tuple[np.ndarray, np.ndarray]:
         """List the published values of `F` and of `L`, 9 each, in radians. Their product is the grid, `F` slow."""
-        steps = 0.025 * np.arange(9)
-        return np.pi * (0.7 + steps), np.pi * (0.1 - steps)
+        return published_angles()
 
 
 def prl_methane(sign: int) -> MethaneFamily:

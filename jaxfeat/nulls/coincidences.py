@@ -22,7 +22,7 @@ from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from jaxfeat.geometry.permutations import label_shells
+from jaxfeat.geometry.point_group import label_shells
 
 
 class Edges(NamedTuple):

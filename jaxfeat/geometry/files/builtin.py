@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from jaxfeat.errors import ReadError
+from jaxfeat.geometry.prl_methanes import BOND_LENGTH, place_hydrogens, published_angles
 from jaxfeat.geometry.random import draw_methanes
 
 if TYPE_CHECKING:
@@ -36,11 +38,6 @@ class StructureSet(NamedTuple):
         return f"StructureSet({len(self.atoms)} structures, {n_atoms} atoms, centers: {self.centers or 'every atom'})"
 
 
-def is_builtin(name: str) -> bool:
-    """Tell whether this is the name of a built-in set, random methanes apart."""
-    return name in SETS
-
-
 def is_random_methane(name: str) -> bool:
     """Tell whether this is the name of random methanes, with or without a number."""
     return name.split(":")[0] == "random-methane"
@@ -48,7 +45,7 @@ def is_random_methane(name: str) -> bool:
 
 def make_set(name: str) -> StructureSet:
     """Make the structures of a built-in set. **Raises:** `ReadError` for a wrong number of random methanes."""
-    return SETS[name](name) if is_builtin(name) else _make_random_methanes(name)
+    return SETS.get(name, _make_random_methanes)(name)
 
 
 def parse_random_methane(name: str) -> tuple[int, int]:
@@ -70,37 +67,26 @@ def _load_collection(name: str) -> StructureSet:
 
 def _make_prl_methanes(_: str) -> StructureSet:
     names, hydrogens = [], []
-    for sign, (i, j) in ((sign, ij) for sign in (-1, 1) for ij in np.ndindex(9, 9)):
-        a, b = 0.7 + 0.025 * i, 0.1 - 0.025 * j
-        f, l = np.pi * a, np.pi * b
-        names.append(f"X{'-' if sign < 0 else '+'} (F = {a:.3f}π, L = {b:.3f}π)")
-        hydrogens.append(
-            [
-                [np.cos(5 * np.pi / 8), 0, np.sin(5 * np.pi / 8)],
-                [np.cos(np.pi / 6) * np.cos(np.pi / 5), -np.cos(np.pi / 6) * np.sin(np.pi / 5), -0.5],
-                [np.cos(np.pi / 6) * np.cos(np.pi / 5), np.cos(np.pi / 6) * np.sin(np.pi / 5), 0.5],
-                [np.cos(l) * np.cos(f), sign * np.cos(l) * np.sin(f), np.sin(l)],
-            ]
-        )
-    return StructureSet(list(_methanes(1.09 * np.asarray(hydrogens))), names, "C")
+    for sign, azimuth, elevation in product((-1, 1), *published_angles()):
+        names.append(f"X{'-' if sign < 0 else '+'} (F = {azimuth / np.pi:.3f}π, L = {elevation / np.pi:.3f}π)")
+        hydrogens.append(place_hydrogens(azimuth, elevation, sign))
+    return StructureSet(_methanes(BOND_LENGTH * np.asarray(hydrogens)), names, "C")
 
 
 def _make_random_methanes(name: str) -> StructureSet:
     n, seed = parse_random_methane(name)
     hydrogens = np.concatenate([block for _, block in draw_methanes(n, seed)])
-    return StructureSet(list(_methanes(hydrogens)), [f"random CH4 {k}" for k in range(n)], "C")
+    return StructureSet(_methanes(hydrogens), [f"random CH4 {k}" for k in range(n)], "C")
 
 
-def _methanes(hydrogens: np.ndarray) -> Iterator[Atoms]:
+def _methanes(hydrogens: np.ndarray) -> list[Atoms]:
     from ase import Atoms
 
-    for positions in hydrogens:
-        yield Atoms(numbers=[6, 1, 1, 1, 1], positions=np.concatenate([np.zeros((1, 3)), positions]))
+    return [Atoms("CH4", np.pad(positions, ((1, 0), (0, 0)))) for positions in hydrogens]
 
 
 SETS: dict[str, Callable[[str], StructureSet]] = {
-    "g2": _load_collection,
-    "s22": _load_collection,
-    "dcdft": _load_collection,
+    **dict.fromkeys(("g2", "s22", "dcdft"), _load_collection),
     "prl-methane": _make_prl_methanes,
 }
+"""Built-in sets by their names. The names of random methanes hold numbers, so they are not listed."""

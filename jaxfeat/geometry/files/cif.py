@@ -14,9 +14,8 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from jaxfeat.geometry.files.elements import parse_elements
 from jaxfeat.geometry.files.options import ReadOptions
-from jaxfeat.geometry.files.parsing import ParseError
+from jaxfeat.geometry.files.parsing import ParseError, parse_elements
 from jaxfeat.geometry.species import SYMBOLS
 
 if TYPE_CHECKING:
@@ -31,12 +30,10 @@ _OPERATIONS = (
     "_symmetry_equiv_pos_as_xyz",
 )
 _SITES = ("_atom_site_label", "_atom_site_type_symbol", "_atom_site_occupancy")
-_CELL = [f"_cell_length_{axis}" for axis in "abc"] + [f"_cell_angle_{angle}" for angle in ("alpha", "beta", "gamma")]
 _SETTINGS = ("_space_group_crystal_system", "_symmetry_cell_setting")
 _TWO_ORIGINS = {48, 50, 59, 68, 70, 85, 86, 88, 125, 126, 129, 130, 133, 134, 137, 138, 141, 142, 201, 203, 222, 224,
                 227, 228}  # fmt: skip
-_TWO_AXES = {146, 148, 155, 160, 161, 166, 167}
-"""Space groups that International Tables A lists with two origins, or with two sets of axes."""
+"""Space groups that International Tables A lists with two origins."""
 
 SITE_TOLERANCE = 1e-2
 """Å between a site and its atom in the cell that ASE makes."""
@@ -74,7 +71,6 @@ def split(file: IO[str]) -> Iterator[Block]:
 def parse(block: Block, options: ReadOptions) -> Atoms:
     """Make atoms of a block. **Raises:** `ParseError` for sites that are not atoms, or that ASE would lose."""
     from ase.io.cif import CIFBlock
-    from ase.spacegroup.spacegroup import SpacegroupError
 
     tags = block.tags
     n_sites = _check_sites(tags, block.n_listed)
@@ -90,10 +86,12 @@ def parse(block: Block, options: ReadOptions) -> Atoms:
     if not options.whole_sites:
         _check_occupancies(tags)
     try:
-        _check_setting(tags)
-        atoms = tags.get_atoms()
-    except (AssertionError, AttributeError, KeyError, TypeError, ValueError, SpacegroupError) as error:
+        choice, atoms = _find_open_choice(tags), tags.get_atoms()
+    # ASE raises whatever its computations stumble over.
+    except Exception as error:
         raise ParseError(f"data_{tags.name} makes no crystal ({error}); fix its cell or symmetry.") from error
+    if choice:
+        raise ParseError(f"data_{tags.name} leaves open which of two {choice} it uses; list the symmetry operations.")
     if not options.whole_sites:
         _check_merged(tags, atoms)
     return atoms
@@ -109,12 +107,12 @@ def _check_sites(tags: Any, n_listed: int | None) -> int:
         raise ParseError(f"{block} has {n_listed} sites, of which {n_listed - len(sites)} cannot be read; fix them.")
     if not any(name in tags for name in ("_atom_site_type_symbol", "_atom_site_label")):
         raise ParseError(f"{block} does not name the elements of its sites; add _atom_site_type_symbol.")
-    axes = [name[:-1] + axis for axis in "xyz" for name in _COORDINATES if name in tags][:6]
-    columns = {name: tags.get(name, []) for name in (*axes, *_SITES) if name in axes or name in tags}
-    if any(len(column) != len(sites) for column in columns.values()):
+    axes = [name[:-1] + axis for axis in "xyz" for name in _COORDINATES if name in tags]
+    names = [*axes, *(name for name in _SITES if name in tags)]
+    if any(len(tags.get(name, [])) != len(sites) for name in names):
         raise ParseError(f"{block} has columns of sites with different lengths; fix the loop.")
-    cell = [tags[name] for name in _CELL if name in tags]
-    if "_atom_site_fract_x" in tags and [isinstance(number, (int, float)) for number in cell] != [True] * 6:
+    cell = tags.get_cellpar() or [None]
+    if "_atom_site_fract_x" in tags and not all(isinstance(number, (int, float)) for number in cell):
         raise ParseError(f"{block} has no cell of six numbers; fix the items _cell_length and _cell_angle.")
     for k, label in enumerate(_labels(tags)):
         for axis in axes:
@@ -149,17 +147,19 @@ def _check_occupancies(tags: Any) -> None:
             )
 
 
-def _check_setting(tags: Any) -> None:
-    """Raise `ParseError` if the origin or the axes are open, because ASE takes the first of two choices."""
+def _find_open_choice(tags: Any) -> str:
+    """Name the choice that a block leaves open, or return an empty string. ASE takes the first of two choices."""
+    from ase.io.cif import rhombohedral_spacegroups
+
     if any(name in tags for name in (*_OPERATIONS, "_symmetry_space_group_setting")) or not tags.get_cell().rank:
-        return
+        return ""
     number = tags.get_spacegroup(True).no
-    axes = number in _TWO_AXES and abs(tags["_cell_angle_gamma"] - 120) > 1e-3
-    if number in _TWO_ORIGINS or (axes and not any(name in tags for name in _SETTINGS)):
-        raise ParseError(
-            f"data_{tags.name} leaves open which of two {'axes' if axes else 'origins'} of space group {number} it "
-            "uses; list the symmetry operations."
-        )
+    if number in _TWO_ORIGINS:
+        return f"origins of space group {number}"
+    hexagonal = abs(tags["_cell_angle_gamma"] - 120) <= 1e-3
+    if number in rhombohedral_spacegroups and not hexagonal and not any(name in tags for name in _SETTINGS):
+        return f"axes of space group {number}"
+    return ""
 
 
 def _check_merged(tags: Any, atoms: Atoms) -> None:

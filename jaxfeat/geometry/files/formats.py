@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from jaxfeat.errors import ReadError
-from jaxfeat.geometry.files import cif, lammps_data, lammps_dump, pdb, poscar, sdf, xyz
+from jaxfeat.geometry.files import cif, lammps, pdb, poscar, sdf, xyz
 from jaxfeat.geometry.files.options import ReadOptions
+from jaxfeat.geometry.files.parsing import whole_text
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -16,20 +17,25 @@ if TYPE_CHECKING:
 PEEK = 50_000
 """Bytes at the beginning of a file that show its format; ASE looks at as many."""
 
-PARSERS: dict[str, ModuleType] = {
-    "cif": cif,
-    "extxyz": xyz,
-    "lammps-data": lammps_data,
-    "lammps-dump-text": lammps_dump,
-    "proteindatabank": pdb,
-    "sdf": sdf,
-    "vasp": poscar,
-    "xyz": xyz,
-}
-"""Parsers of this package, by ASE's name for the format. ASE reads the other formats.
 
-`split(file)` yields the frames of a file of text, and `parse(frame, options)` makes `ase.Atoms` of one frame.
-"""
+class Parser(NamedTuple):
+    """`split(file)` yields the frames of a text file, and `parse(frame, options)` makes `ase.Atoms` of one frame."""
+
+    split: Callable[[IO[str]], Iterator[Any]]
+    parse: Callable[[Any, ReadOptions], Atoms]
+
+
+PARSERS = {
+    "cif": Parser(cif.split, cif.parse),
+    "extxyz": Parser(xyz.split, xyz.parse),
+    "lammps-data": Parser(whole_text, lammps.parse_data),
+    "lammps-dump-text": Parser(lammps.split_dump, lammps.parse_dump),
+    "proteindatabank": Parser(pdb.split, pdb.parse),
+    "sdf": Parser(sdf.split, sdf.parse),
+    "vasp": Parser(whole_text, poscar.parse),
+    "xyz": Parser(xyz.split, xyz.parse),
+}
+"""Parsers of this package, by ASE's name for the format. ASE reads the other formats."""
 
 _ENDINGS = {".cif": "cif", ".extxyz": "extxyz", ".pdb": "proteindatabank", ".sdf": "sdf", ".xyz": "extxyz"}
 """Formats by endings that mean one format."""
@@ -77,7 +83,7 @@ def find_format(path: Path) -> str:
 def propose_format(path: Path) -> str:
     """Propose the value of `--format` for a file, with a leading blank; empty if nothing is known."""
     with open(path, "rb") as file:
-        return " lammps-data" if lammps_data.looks_like_data(file.read(PEEK)) else ""
+        return " lammps-data" if lammps.looks_like_data(file.read(PEEK)) else ""
 
 
 def check_format_options(path: Path, format: str, options: ReadOptions) -> None:

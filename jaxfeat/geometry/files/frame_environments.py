@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING, Any
 import equinox as eqx
 import numpy as np
 
+from jaxfeat.geometry.ase_input import find_cell_fault, parse_centers, select_centers
 from jaxfeat.geometry.batch import concatenate_on_host
 from jaxfeat.geometry.bounds import BoundsError
-from jaxfeat.geometry.centers import find_centers, indices_of_species, parse_centers
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.geometry.faults import find_cell_fault
 from jaxfeat.geometry.neighbors import ImagesError, cut_environments
 from jaxfeat.geometry.positions import find_coincident_atoms
-from jaxfeat.geometry.species import atomic_number
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -32,17 +30,18 @@ def cut_frames(
 
     **Raises:** `GeometryError` for a frame without an index in `centers`.
     """
+    wanted = parse_centers(centers)
     parts: list[Environment] = []
     sound: dict[int, np.ndarray] = {}
     for k, structure in enumerate(structures):
         if not len(structure):
             continue
-        chosen = _choose_centers(structure, centers, label(k))
+        chosen = select_centers(structure.numbers, wanted, k, label)
         atoms = _find_faulty_atoms(structure)
         if find_cell_fault(structure) is not None:
-            parts.append(_without_neighbors(structure, k, chosen))
+            parts.append(_stand_in(structure, k, chosen))
         elif atoms is not None:
-            parts.append(_with_faulty_atoms(structure, k, chosen, *atoms))
+            parts.append(_stand_in_with_atoms(structure, k, chosen, *atoms))
         else:
             sound[k] = chosen
     parts += _cut_sound(structures, sound, r_cut, label)
@@ -81,23 +80,14 @@ def cut_clusters(atoms: np.ndarray, numbers: np.ndarray, chosen: np.ndarray, r_c
     return Environment(**arrays)
 
 
-def _choose_centers(structure: Atoms, centers: Any, label: str) -> np.ndarray:
-    wanted = parse_centers(centers)
-    if wanted is not None and wanted.dtype.kind == "U":
-        # A frame may lack a species that other frames hold.
-        return indices_of_species(structure, [atomic_number(str(symbol)) for symbol in wanted])
-    return find_centers([structure], centers, lambda _: label)[0]
-
-
-def _find_faulty_atoms(structure: Atoms) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """Find the positions, atomic numbers and indices of atoms that are not finite or coincide."""
+def _find_faulty_atoms(structure: Atoms) -> tuple[np.ndarray, np.ndarray] | None:
+    """Find the indices and positions of atoms that are not finite or coincide. NaN also stands for a faulty cell."""
     positions, cell = np.asarray(structure.positions, float), structure.cell.array[structure.pbc]
     finite = np.isfinite(positions).all(-1)
     if not (finite.all() and np.isfinite(cell).all()):
-        index = np.asarray([int(np.argmin(finite))])
-        return np.full((1, 3), np.nan), structure.numbers[index], index
+        return np.asarray([int(np.argmin(finite))]), np.full((1, 3), np.nan)
     pair = find_coincident_atoms(positions)
-    return None if pair is None else (positions[list(pair)], structure.numbers[list(pair)], np.asarray(pair))
+    return None if pair is None else (np.asarray(pair), positions[list(pair)])
 
 
 def _cut_sound(
@@ -114,51 +104,47 @@ def _cut_sound(
             return [part for k in which for part in _cut_sound(structures, {k: sound[k]}, r_cut, label)]
         (k,) = which
         if isinstance(error, BoundsError):
-            return [_without_neighbors(structures[k], k, sound[k])]
+            return [_stand_in(structures[k], k, sound[k])]
         pair = np.asarray(error.atoms)
         positions = structures[k].positions[pair[:1]].repeat(2, 0)
-        return [_with_faulty_atoms(structures[k], k, sound[k], positions, structures[k].numbers[pair], pair)]
-    return [_with_index(_mark_ghosts(batch), np.asarray(which, np.int32)[batch.structure_index])]
-
-
-def _mark_ghosts(batch: Environment) -> Environment:
-    """Take the species from the neighbors of ghosts, so that they get the same status as environments with a ghost.
-
-    Otherwise an environment around a ghost would count as one around an empty point in space.
-    """
+        return [_stand_in_with_atoms(structures[k], k, sound[k], pair, positions)]
+    # Environments with a ghost among their neighbors have a status. A ghost at the center would count as an empty point
+    # in space. So its neighbors become ghosts as well, which gives the environment the same status.
     ghosts = np.asarray(batch.center_species) == 0
     species = np.where(ghosts[:, None], 0, batch.species).astype(np.int32)
-    return eqx.tree_at(lambda env: env.species, batch, species)
+    batch = eqx.tree_at(lambda env: env.species, batch, species)
+    return [_with_index(batch, np.asarray(which, np.int32)[batch.structure_index])]
 
 
-def _with_faulty_atoms(
-    structure: Atoms, k: int, chosen: np.ndarray, positions: np.ndarray, numbers: np.ndarray, indices: np.ndarray
+def _stand_in_with_atoms(
+    structure: Atoms, k: int, chosen: np.ndarray, indices: np.ndarray, positions: np.ndarray
 ) -> Environment:
-    """Make stand-ins: at each center, only the atoms at fault are neighbors."""
-    mask = np.broadcast_to(indices, (len(chosen), len(indices))) != chosen[:, None]
-    if np.isnan(positions).any():
-        mask = np.ones_like(mask)
+    """Make stand-ins in which only the atoms at fault are neighbors of each center."""
+    mask = np.isnan(positions).any() | (indices != chosen[:, None])
     # Neighbors come first, so if the center is the first of the two atoms, they change places.
     order = np.argsort(~mask, axis=1, kind="stable")
     centers = np.nan_to_num(structure.positions[chosen])
     for index, position in zip(indices, positions, strict=True):
         # If an image coincides with an atom, the center moves to that atom.
         centers[chosen == index] = np.nan_to_num(position)
-    mask, vectors = np.take_along_axis(mask, order, 1), positions[order] - centers[:, None]
-    arrays: dict[str, Any] = {
-        "positions": np.where(mask[..., None], vectors, 0.0),
-        "species": np.where(mask, numbers[order], 0).astype(np.int32),
-        "mask": mask,
-        "center_species": structure.numbers[chosen].astype(np.int32),
-        "structure_index": np.full(len(chosen), k, np.int32),
-        "center_index": chosen.astype(np.int32),
-    }
-    return Environment(**arrays)
+    mask = np.take_along_axis(mask, order, 1)
+    return _stand_in(
+        structure,
+        k,
+        chosen,
+        positions=np.where(mask[..., None], positions[order] - centers[:, None], 0.0),
+        species=np.where(mask, structure.numbers[indices][order], 0).astype(np.int32),
+        mask=mask,
+        r_cut=np.full(len(chosen), np.inf),
+    )
 
 
-def _without_neighbors(structure: Atoms, k: int, chosen: np.ndarray) -> Environment:
-    """Make stand-ins of radius 0 for a structure without a neighbor search: centers alone."""
-    arrays: dict[str, Any] = {
+def _stand_in(structure: Atoms, k: int, chosen: np.ndarray, **arrays: np.ndarray) -> Environment:
+    """Make stand-ins for the environments of structure number `k`: by default, centers without neighbors, of radius 0.
+
+    The radius says that the neighbors could not be searched for.
+    """
+    fields: dict[str, Any] = {
         "positions": np.zeros((len(chosen), 1, 3)),
         "species": np.zeros((len(chosen), 1), np.int32),
         "mask": np.zeros((len(chosen), 1), bool),
@@ -166,8 +152,9 @@ def _without_neighbors(structure: Atoms, k: int, chosen: np.ndarray) -> Environm
         "structure_index": np.full(len(chosen), k, np.int32),
         "center_index": chosen.astype(np.int32),
         "r_cut": np.zeros(len(chosen)),
+        **arrays,
     }
-    return Environment(**arrays)
+    return Environment(**fields)
 
 
 def _with_index(batch: Environment, structure_index: Any) -> Environment:

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from jaxfeat.errors import GeometryError, SpeciesError
-from jaxfeat.geometry.centers import parse_centers
+from jaxfeat.geometry.ase_input import find_centers, parse_centers, resolve_r_cut
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.geometry.files.builtin import is_builtin, make_set, parse_random_methane
+from jaxfeat.geometry.files.builtin import SETS, make_set, parse_random_methane
 from jaxfeat.geometry.files.frame_environments import cut_clusters, cut_frames
 from jaxfeat.geometry.files.options import parse_read_options
 from jaxfeat.geometry.files.read import label_frame, locate_source
 from jaxfeat.geometry.files.trajectory import iterate_frames
-from jaxfeat.geometry.radius import resolve_r_cut
 from jaxfeat.geometry.random import METHANES_PER_STREAM, draw_methanes
-from jaxfeat.geometry.species import SYMBOLS, atomic_number
+from jaxfeat.geometry.species import SYMBOLS
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -99,11 +97,7 @@ def frames(
     make no sense. The batches raise `ReadError` for a frame that cannot be read, and `GeometryError` for a frame
     without an index in `centers`; both name the frame.
     """
-    radius, name = resolve_r_cut(within, r_cut), str(source)
-    wanted = parse_centers(centers)
-    if wanted is not None and wanted.dtype.kind == "U":
-        for symbol in wanted:
-            atomic_number(str(symbol))
+    radius, wanted = resolve_r_cut(within, r_cut), parse_centers(centers)
     chosen: list[Any] | None = None if wanted is None else wanted.tolist()
     place, options = locate_source(source, parse_read_options(format, index, types, units, skip_ghosts, ignore))
     if isinstance(place, Path):
@@ -111,18 +105,15 @@ def frames(
             content = hashlib.file_digest(file, "sha256").digest() + options.identity
         if options.ghosts == "refuse":
             options = options._replace(ghosts="keep")
-
-        def atoms(start: int) -> Iterator[Atoms]:
-            return iterate_frames(place, options, start)
-
-        return _stream_atoms(name, radius, chosen, content, atoms, lambda k: label_frame(k, options))
-    if not is_builtin(place):
-        return _stream_random_methanes(name, radius, chosen or ["C"])
+        read_from = functools.partial(iterate_frames, place, options)
+        return _stream_atoms(str(source), radius, chosen, content, read_from, lambda k: label_frame(k, options))
+    if place not in SETS:
+        return _stream_random_methanes(place, radius, chosen or ["C"])
     found = make_set(place)
     if chosen is None and found.centers is not None:
         chosen = [found.centers]
     content = hashlib.sha256(b"".join(map(_hash_atoms, found.atoms))).digest()
-    return _stream_atoms(name, radius, chosen, content, lambda k: iter(found.atoms[k:]), found.names.__getitem__)
+    return _stream_atoms(place, radius, chosen, content, lambda k: iter(found.atoms[k:]), found.names.__getitem__)
 
 
 def _stream_atoms(
@@ -133,6 +124,8 @@ def _stream_atoms(
     atoms: Callable[[int], Iterator[Atoms]],
     label: Callable[[int], str],
 ) -> Frames:
+    """Stream frames. `atoms(k)` yields those from number k on, `label(k)` names one, and `content` is their hash."""
+
     def batches(start: int = 0) -> Iterator[Environment]:
         for first, structures in _group(atoms(start), start):
             labels = [f"{name}: {label(first + k)}" for k in range(len(structures))]
@@ -153,40 +146,25 @@ def _stream_atoms(
 
 def _group(atoms: Iterator[Atoms], start: int) -> Iterator[tuple[int, list[Atoms]]]:
     """Group frames for one search each, with the index of the first. An error is raised after the frames before it."""
-    error: Exception | None = None
     kept: list[Atoms] = []
-    while error is None:
-        try:
-            for frame in islice(atoms, FRAMES_PER_SEARCH):
-                kept.append(frame)
-                if sum(map(len, kept)) >= ATOMS_PER_SEARCH:
-                    break
-            else:
-                if len(kept) < FRAMES_PER_SEARCH:
-                    break
-        except Exception as caught:
-            error = caught
-            break
-        yield start, kept
-        start, kept = start + len(kept), []
+    try:
+        for frame in atoms:
+            kept.append(frame)
+            if len(kept) == FRAMES_PER_SEARCH or sum(map(len, kept)) >= ATOMS_PER_SEARCH:
+                yield start, kept
+                start, kept = start + len(kept), []
+    except Exception:
+        if kept:
+            yield start, kept
+        raise
     if kept:
         yield start, kept
-    if error is not None:
-        raise error
 
 
 def _stream_random_methanes(name: str, r_cut: float, centers: list[Any]) -> Frames:
     n, seed = parse_random_methane(name)
     numbers = np.asarray([6, 1, 1, 1, 1], np.int32)
-    if isinstance(centers[0], str):
-        wanted = [atomic_number(symbol) for symbol in centers]
-        if set(wanted) - {6, 1}:
-            raise SpeciesError(f"there is no {SYMBOLS[max(wanted)]} among the atoms; choose centers among H, C.")
-        chosen = np.flatnonzero(np.isin(numbers, wanted))
-    else:
-        chosen = np.asarray(centers)
-        if not 0 <= min(centers) <= max(centers) < len(numbers):
-            raise GeometryError(f"centers is {centers!r}; a methane has atoms 0 to {len(numbers) - 1}.")
+    (chosen,) = find_centers([numbers], centers, lambda _: name)
 
     def batches(start: int = 0) -> Iterator[Environment]:
         for first, hydrogens in draw_methanes(n, seed, start):

@@ -6,13 +6,12 @@ calcium. It gives the cell to the first model alone, and adds a model without at
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from jaxfeat.geometry.files.elements import MOST_NAMED, option_for, parse_elements
 from jaxfeat.geometry.files.options import ReadOptions
-from jaxfeat.geometry.files.parsing import ParseError
+from jaxfeat.geometry.files.parsing import MOST_NAMED, ParseError, option_for, parse_elements, read_with_ase
 from jaxfeat.geometry.species import SYMBOLS
 
 if TYPE_CHECKING:
@@ -54,61 +53,62 @@ def parse(model: Model, options: ReadOptions) -> Atoms:
 
     if not options.whole_sites:
         _check_occupancies(model)
+    unknown: dict[str, int] = {}
+    words = []
     for number, line in model.atoms:
-        _check_coordinates(number, line)
-    words = [_word(line) for _, line in model.atoms]
-    unknown = dict.fromkeys(word for word in words if word.strip() not in options.types and word != word.strip())
+        for text in (line[30:38], line[38:46], line[46:54]):
+            if not _is_number(text):
+                reason = f"{text.strip()!r} in the columns of the coordinates, 31 to 54, is not a number; fix it."
+                raise ParseError(reason, number)
+        word, known = _element_or_name(line)
+        words.append(word)
+        if not known and word not in options.types:
+            unknown.setdefault(word, number)
     if unknown:
-        names = [word.strip() for word in unknown]
+        names = list(unknown)
         raise ParseError(
             f"the atom {names[0]} has no element in columns 77 and 78, and its name does not show it; write elements "
             f"there, or name them with {option_for(names[:MOST_NAMED])}.",
-            model.atoms[words.index(next(iter(unknown)))][0],
+            unknown[names[0]],
         )
-    numbers = parse_elements([word.strip() for word in words], options, [number for number, _ in model.atoms])
+    numbers = parse_elements(words, options, [number for number, _ in model.atoms])
     # ASE takes elements from columns 77 and 78.
     rows = [f"{line:76.76}{SYMBOLS[z]:>2}\n" for (_, line), z in zip(model.atoms, numbers.tolist(), strict=True)]
     header = [line for number, line in model.cell if not line.startswith("CRYST1") or _has_cell(number, line, options)]
     occupied = all(line[54:60].strip() for _, line in model.atoms)
-    text = io.StringIO("".join([*header, *rows, "END\n"]))
-    try:
-        (atoms,) = read_proteindatabank(text, index=slice(None), read_arrays=occupied)
-    except ValueError as error:
-        raise ParseError(f"ASE cannot read the model ({error}); fix it.", model.atoms[0][0]) from error
+    text = "".join([*header, *rows, "END\n"])
+    atoms = read_with_ase(read_proteindatabank, text, model.atoms[0][0], index=0, read_arrays=occupied)
     atoms.numbers = numbers
     return atoms
 
 
-def _check_coordinates(number: int, line: str) -> None:
-    for text in (line[30:38], line[38:46], line[46:54]):
-        try:
-            float(text)
-        except ValueError:
-            raise ParseError(
-                f"{text.strip()!r} in the columns of the coordinates, 31 to 54, is not a number; fix it.", number
-            ) from None
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
-def _word(line: str) -> str:
-    """Read the element of an atom; if columns and name do not show it, its name with a blank before it."""
+def _element_or_name(line: str) -> tuple[str, bool]:
+    """Read the element of an atom and True, or its name and False if neither columns nor name show the element."""
     element, name = line[76:78].strip(), line[12:16]
     if element:
         # The standard writes elements in capitals.
-        return element.capitalize() if element.isalpha() else element
+        return (element.capitalize() if element.isalpha() else element), True
     if name[0] in " 0123456789" and name[1] in _ORGANIC and line[17:21].strip() != name.strip():
         # By the standard, an element of two letters starts in column 13, which is empty here.
-        return name[1]
-    return f" {name.strip()}"
+        return name[1], True
+    return name.strip(), False
 
 
 def _has_cell(number: int, line: str, options: ReadOptions) -> bool:
     """Tell whether a model has a cell. **Raises:** `ParseError` if the cell holds more atoms than the file lists."""
-    lengths = [line[6:15].strip(), line[15:24].strip(), line[24:33].strip()]
-    # By the standard, a structure without a cell has one of 1 Å.
     try:
-        values = [float(text) for text in (*lengths, line[33:40], line[40:47], line[47:54])]
+        values = [float(line[i:j]) for i, j in pairwise((6, 15, 24, 33, 40, 47, 54))]
     except ValueError:
         raise ParseError("the cell needs six numbers in columns 7 to 54; fix it.", number) from None
+    # By the standard, a structure without a cell has one of 1 Å.
     if options.without_cell or values[:3] == [1, 1, 1]:
         return False
     group = line[55:66].strip()
@@ -123,7 +123,7 @@ def _has_cell(number: int, line: str, options: ReadOptions) -> bool:
 
 def _check_occupancies(model: Model) -> None:
     """Raise `ParseError` for partial occupancies, and for an atom that is listed at several places."""
-    occupancies = [_parse_occupancy(line) for _, line in model.atoms]
+    occupancies = [float(text) if _is_number(text := line[54:60]) else 1.0 for _, line in model.atoms]
     # Programs without occupancies write 0 for every atom.
     unused = not any(occupancies)
     places: dict[str, str] = {}
@@ -136,11 +136,3 @@ def _check_occupancies(model: Model) -> None:
         if fault:
             cure = "choose one structure, or read every listed site as a whole atom with --ignore occupancies"
             raise ParseError(f"the atom {name} {fault}; {cure}.", number)
-
-
-def _parse_occupancy(line: str) -> float:
-    text = line[54:60].strip()
-    try:
-        return float(text) if text else 1.0
-    except ValueError:
-        return 1.0

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
-from jaxfeat.geometry.files.elements import option_for, parse_elements
 from jaxfeat.geometry.files.options import ReadOptions
-from jaxfeat.geometry.files.parsing import ParseError
+from jaxfeat.geometry.files.parsing import ParseError, option_for, parse_elements, read_with_ase
 from jaxfeat.geometry.species import SYMBOLS
 
 if TYPE_CHECKING:
@@ -16,11 +13,6 @@ if TYPE_CHECKING:
 
 NAMES = 5
 """The line of the elements, counted from 0. In VASP 4 it holds the numbers of atoms."""
-
-
-def split(file: IO[str]) -> Iterator[str]:
-    """Yield the whole text, because a file holds one structure."""
-    yield file.read()
 
 
 def parse(text: str, options: ReadOptions) -> Atoms:
@@ -39,10 +31,7 @@ def parse(text: str, options: ReadOptions) -> Atoms:
     _check_numbers(lines, NAMES + named, counts)
     numbers = parse_elements(names, options, [NAMES + 1] * len(names))
     symbols = " ".join(SYMBOLS[number] for number in numbers)
-    try:
-        return read_vasp(io.StringIO("\n".join([*lines[:NAMES], symbols, *lines[NAMES + named :], ""])))
-    except (AssertionError, IndexError, RuntimeError, ValueError) as error:
-        raise ParseError(f"ASE cannot read the file ({error!r:.100}); fix it.") from error
+    return read_with_ase(read_vasp, "\n".join([*lines[:NAMES], symbols, *lines[NAMES + named :], ""]))
 
 
 def _check_numbers(lines: list[str], at: int, counts: list[str]) -> None:
@@ -51,11 +40,10 @@ def _check_numbers(lines: list[str], at: int, counts: list[str]) -> None:
         raise ParseError("the line should hold the numbers of atoms; fix the file.", at + 1)
     selective = at + 1 < len(lines) and lines[at + 1].strip()[:1].lower() == "s"
     first = at + 2 + selective
-    needed = {1: 1} | dict.fromkeys([2, 3, 4], 3) | dict.fromkeys(range(first, first + sum(map(int, counts))), 3)
+    needed = {1: 1} | dict.fromkeys([2, 3, 4, *range(first, first + sum(map(int, counts)))], 3)
     for k, n in needed.items():
-        words = _words(lines, k)[:n]
         try:
-            if len([float(word) for word in words]) < n:
+            if len([float(word) for word in _words(lines, k)[:n]]) < n:
                 raise ValueError
         except ValueError:
             raise ParseError(f"the line should hold {n} number{'s' * (n > 1)}; fix it.", k + 1) from None

@@ -4,25 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from jaxfeat.errors import ReadError
-from jaxfeat.geometry.faults import formula
-from jaxfeat.geometry.files.builtin import (
-    RANDOM_METHANE,
-    SETS,
-    StructureSet,
-    is_builtin,
-    is_random_methane,
-    make_set,
-)
+from jaxfeat.geometry.ase_input import formula
+from jaxfeat.geometry.files.builtin import RANDOM_METHANE, SETS, StructureSet, is_random_methane, make_set
 from jaxfeat.geometry.files.options import ReadOptions, parse_read_options, split_frame_index
-from jaxfeat.geometry.files.trajectory import check_file, iterate_frames, resolve_frames
-
-if TYPE_CHECKING:
-    from ase import Atoms
+from jaxfeat.geometry.files.trajectory import iterate_frames, resolve_frames
 
 
 def read(
@@ -80,29 +68,24 @@ def read(
 def locate_source(source: str | Path, options: ReadOptions) -> tuple[Path | str, ReadOptions]:
     """Find the path of a file, with bounds of frames that count from the first; or the name of a built-in set.
 
-    **Raises:** `ReadError` if there is no file, and for options with a built-in set.
+    **Raises:** `ReadError` if there is no file with any content, and for options with a built-in set.
     """
     path, options = split_frame_index(source, options)
     name = str(source) if path == Path(source) else str(source).rpartition("@")[0]
-    if isinstance(source, str) and (is_random_methane(name) or is_builtin(name)):
+    if isinstance(source, str) and (is_random_methane(name) or name in SETS):
         if options != ReadOptions():
             raise ReadError(f"{name} is a built-in set; leave out the options of files.")
         return name, options
     if not path.exists():
-        raise ReadError(
-            f"{path}: there is no such file, and the built-in sets are {', '.join([*SETS, RANDOM_METHANE])}."
-        )
-    check_file(path)
+        sets = ", ".join([*SETS, RANDOM_METHANE])
+        raise ReadError(f"{path}: there is no such file, and the built-in sets are {sets}.")
+    if path.is_dir():
+        raise ReadError(f"{path} is a folder; give a file of structures.")
+    if path.stat().st_size == 0:
+        raise ReadError(f"{path} is empty; give a file that holds structures.")
     return path, options._replace(frames=resolve_frames(path, options))
 
 
 def label_frame(k: int, options: ReadOptions) -> str:
     """Name number `k` of the wanted frames by its place in the file."""
     return f"frame {(options.frames.start or 0) + k * (options.frames.step or 1)}"
-
-
-def per_atom_arrays(structure: Atoms) -> dict[str, np.ndarray]:
-    """Collect all arrays `(n, ...)` that a file gives for each atom, by ASE's names; arrays go before results."""
-    n, results = len(structure), {} if structure.calc is None else structure.calc.results
-    found = {name: array for name, value in results.items() if (array := np.asarray(value)).shape[:1] == (n,)}
-    return {**found, **structure.arrays}

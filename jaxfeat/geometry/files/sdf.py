@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from jaxfeat.geometry.files.elements import parse_elements
 from jaxfeat.geometry.files.options import ReadOptions
-from jaxfeat.geometry.files.parsing import Lines, ParseError
+from jaxfeat.geometry.files.parsing import Lines, ParseError, parse_elements
 
 if TYPE_CHECKING:
     from ase import Atoms

@@ -3,38 +3,27 @@
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
-from types import ModuleType
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from jaxfeat.errors import ReadError
-from jaxfeat.geometry.files.elements import explain_ghost, parse_elements
 from jaxfeat.geometry.files.formats import (
     PARSERS,
+    Parser,
     check_format_options,
     find_format,
     names_of_atoms,
     propose_format,
 )
 from jaxfeat.geometry.files.options import ReadOptions
-from jaxfeat.geometry.files.parsing import ParseError
+from jaxfeat.geometry.files.parsing import ParseError, explain_ghost, parse_elements
 
 if TYPE_CHECKING:
     from ase import Atoms
-
-
-def check_file(path: Path) -> None:
-    """Raise `ReadError` unless there is a file with any content at a path."""
-    if not path.exists():
-        raise ReadError(f"{path}: there is no such file.")
-    if path.is_dir():
-        raise ReadError(f"{path} is a folder; give a file of structures.")
-    if path.stat().st_size == 0:
-        raise ReadError(f"{path} is empty; give a file that holds structures.")
 
 
 def resolve_frames(path: Path, options: ReadOptions) -> slice:
@@ -43,18 +32,20 @@ def resolve_frames(path: Path, options: ReadOptions) -> slice:
     if all(bound is None or bound >= 0 for bound in (wanted.start, wanted.stop)):
         return wanted
     every = options._replace(frames=slice(None), ghosts="keep")
-    return slice(*wanted.indices(sum(1 for _ in _iterate(path, every, slice(0, None, 1), parsed=False))))
+    return slice(*wanted.indices(sum(1 for _ in _iterate(path, every, range(sys.maxsize), parsed=False))))
 
 
 def iterate_frames(path: Path, options: ReadOptions, start: int = 0) -> Iterator[Atoms]:
     """Read the wanted frames of a file, one at a time, beginning with number `start` among them.
 
+    The bounds of the frames are those of `resolve_frames`.
+
     **Raises:** `ReadError`, which names the frame, if a frame cannot be read. The frames before it have been yielded.
     """
-    check_file(path)
-    wanted = resolve_frames(path, options)
-    step, empty = wanted.step or 1, True
-    for atoms in _iterate(path, options, slice((wanted.start or 0) + start * step, wanted.stop, step)):
+    wanted = options.frames
+    stop = sys.maxsize if wanted.stop is None else wanted.stop
+    empty = True
+    for atoms in _iterate(path, options, range(wanted.start or 0, stop, wanted.step or 1)[start:]):
         yield atoms
         empty = False
     if empty and not start:
@@ -63,23 +54,23 @@ def iterate_frames(path: Path, options: ReadOptions, start: int = 0) -> Iterator
         raise ReadError(f"{path} holds no structures; give another file.")
 
 
-def _iterate(path: Path, options: ReadOptions, frames: slice, parsed: bool = True) -> Iterator[Any]:
+def _iterate(path: Path, options: ReadOptions, wanted: range, parsed: bool = True) -> Iterator[Any]:
     """Yield frames, unparsed if the file allows it and `parsed` is False. Any error becomes a `ReadError`."""
-    format, frame = options.format, frames.start
+    if not wanted:
+        return
+    format, frame = options.format, wanted.start
     try:
         format = format or find_format(path)
         check_format_options(path, format, options)
         if format in PARSERS:
-            found = _parse(path, PARSERS[format], options, frames, parsed)
+            found = _parse(path, PARSERS[format], options, wanted, parsed)
         else:
-            found = _read_with_ase(path, format, frames)
+            found = _read_with_ase(path, format, wanted)
         for atoms in found:
             yield _finish(atoms, format, options) if parsed else atoms
-            frame += frames.step
+            frame += wanted.step
     except ReadError:
         raise
-    except _SplitError as error:
-        raise _name_place(path, error.frame, error.cause) from error.cause
     except ParseError as error:
         raise _name_place(path, frame, error) from error
     # ASE's readers raise whatever their parsers stumble over, from OSError to KeyError and sqlite3.Error.
@@ -95,35 +86,25 @@ def _iterate(path: Path, options: ReadOptions, frames: slice, parsed: bool = Tru
         ) from error
 
 
-class _SplitError(Exception):
-    """A file that cannot be split into frames after the first `frame` frames."""
-
-    def __init__(self, frame: int, cause: ParseError) -> None:
-        super().__init__()
-        self.frame, self.cause = frame, cause
-
-
 def _name_place(path: Path, frame: int, error: ParseError) -> ReadError:
     line = "" if error.line is None else f", line {error.line}"
     return ReadError(f"{path} cannot be read at frame {frame}{line}: {error}")
 
 
-def _parse(path: Path, parser: ModuleType, options: ReadOptions, frames: slice, parsed: bool) -> Iterator[Any]:
+def _parse(path: Path, parser: Parser, options: ReadOptions, wanted: range, parsed: bool) -> Iterator[Any]:
     from ase.io.formats import open_with_compression
 
+    k = 0
     with open_with_compression(str(path), "rb") as binary, _open_text(path, binary) as text:
-        for frame in islice(_split(parser, text), frames.start, frames.stop, frames.step):
-            yield parser.parse(frame, options) if parsed else frame
-
-
-def _split(parser: ModuleType, text: IO[str]) -> Iterator[Any]:
-    n_frames = 0
-    try:
-        for frame in parser.split(text):
-            yield frame
-            n_frames += 1
-    except ParseError as error:
-        raise _SplitError(n_frames, error) from error
+        try:
+            for frame in parser.split(text):
+                if k in wanted:
+                    yield parser.parse(frame, options) if parsed else frame
+                k += 1
+                if k >= wanted.stop:
+                    return
+        except ParseError as error:
+            raise _name_place(path, k, error) from error
 
 
 def _open_text(path: Path, binary: Any) -> IO[str]:
@@ -135,13 +116,13 @@ def _open_text(path: Path, binary: Any) -> IO[str]:
     return io.TextIOWrapper(binary, encoding="utf-8-sig", errors="surrogateescape")
 
 
-def _read_with_ase(path: Path, format: str, frames: slice) -> Iterator[Any]:
+def _read_with_ase(path: Path, format: str, wanted: range) -> Iterator[Any]:
     import ase.io
     from ase.io.formats import get_ioformat
 
-    index = ":".join("" if bound is None else str(bound) for bound in (frames.start, frames.stop, frames.step))
+    index = f"{wanted.start}:{'' if wanted.stop == sys.maxsize else wanted.stop}:{wanted.step}"
     if get_ioformat(format).single:
-        if frames.start or frames.stop == 0:
+        if wanted.start:
             return
         index = ":"
     yield from ase.io.iread(path, index, format=format, do_not_split_by_at_sign=True)
@@ -173,10 +154,15 @@ def _finish(atoms: Any, format: str, options: ReadOptions) -> Atoms:
 
 def _without(atoms: Atoms, dropped: np.ndarray) -> Atoms:
     """Leave out atoms, and turn results of a calculator for the others into arrays."""
-    results = {} if atoms.calc is None else atoms.calc.results
     kept = atoms[~dropped]
-    for name, value in results.items():
-        array = np.asarray(value)
-        if array.shape[:1] == (len(atoms),) and not kept.has(name):
+    for name, array in per_atom_arrays(atoms).items():
+        if not kept.has(name):
             kept.set_array(name, array[~dropped])
     return kept
+
+
+def per_atom_arrays(structure: Atoms) -> dict[str, np.ndarray]:
+    """Collect all arrays `(n, ...)` that a file gives for each atom, by ASE's names; arrays go before results."""
+    n, results = len(structure), {} if structure.calc is None else structure.calc.results
+    found = {name: array for name, value in results.items() if (array := np.asarray(value)).shape[:1] == (n,)}
+    return {**found, **structure.arrays}

@@ -7,15 +7,14 @@ molecule, and raises a KeyError for an unknown word. The parser in this module n
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from jaxfeat.geometry.files.elements import parse_elements
 from jaxfeat.geometry.files.options import ReadOptions
-from jaxfeat.geometry.files.parsing import Lines, ParseError
+from jaxfeat.geometry.files.parsing import Lines, ParseError, parse_elements
 from jaxfeat.geometry.species import SYMBOLS
 
 if TYPE_CHECKING:
@@ -34,10 +33,18 @@ _UNITS = re.compile(r"(?<!\w)positions\{(\w+)\}", re.IGNORECASE)
 """Units as i-PI writes them."""
 
 _COLUMNS = re.compile(r"([^:]+(?:::[^:]+)*):([RISL]):(\d+)(?::|$)", re.IGNORECASE)
-_ROLES = {"species": "symbols", "symbols": "symbols", "pos": "positions", "positions": "positions", "z": "numbers"}
-_ROLES["numbers"] = "numbers"
-_TRUTH = {"T": True, "TRUE": True, "1": True, "F": False, "FALSE": False, "0": False}
 _PLAIN = "species:S:1:pos:R:3"
+_ROLES = {"species": "symbols", "pos": "positions", "z": "numbers"}
+"""ASE's names for columns that ASE calls otherwise than extended xyz, without regard to case."""
+
+_TRUTH = {"T": True, "TRUE": True, "1": True, "F": False, "FALSE": False, "0": False}
+_KINDS: dict[str, tuple[Callable[[str], Any], Any, str]] = {
+    "R": (float, float, "a number"),
+    "I": (int, int, "a whole number"),
+    "L": (lambda word: _TRUTH[word.upper()], bool, "T or F"),
+    "S": (str, object, "a word"),
+}
+"""Kinds of columns: how to convert a word, the dtype, and the noun for messages."""
 
 
 class _Column(NamedTuple):
@@ -59,12 +66,11 @@ def split(file: Iterable[str]) -> Iterator[Lines]:
             if number == 1:
                 cure = "fix the file, or name its format with --format"
             raise ParseError(f"{_shorten(line)} stands in place of a frame's number of atoms; {cure}.", number)
-        n_atoms, frame = int(line), [line]
-        frame += islice(lines, n_atoms + 1)
+        n_atoms = int(line)
+        frame = [line, *islice(lines, n_atoms + 1)]
         if len(frame) < n_atoms + 2:
-            found = max(len(frame) - 2, 0)
-            reason = f"the file ends after {found} of {n_atoms} atoms; complete or remove the last frame."
-            raise ParseError(reason, number)
+            found = f"{max(len(frame) - 2, 0)} of {n_atoms} atoms"
+            raise ParseError(f"the file ends after {found}; complete or remove the last frame.", number)
         while (line := next(lines, None)) is not None and line.lstrip().startswith("VEC"):
             frame.append(line)
         yield Lines(number, frame)
@@ -93,7 +99,7 @@ def parse(frame: Lines, options: ReadOptions) -> Atoms:
         if len(row) < width or (len(row) > width and "properties" in keys):
             count = f"{len(row)} column{'s' * (len(row) != 1)}"
             raise ParseError(f"the line has {count} instead of {width}; fix it, or the number of atoms.", first + k)
-    arrays = {name: _parse_array(column, rows, first) for name, column in columns.items()}
+    arrays = {name: _parse_column(column, rows, first) for name, column in columns.items()}
     if n_vectors := len(frame.lines) - n_atoms - 2:
         cell, pbc = _parse_vectors(frame.lines[-n_vectors:], first + n_atoms), [k < n_vectors for k in range(3)]
     numbers = _parse_species(arrays, range(first, first + n_atoms), options)
@@ -119,7 +125,8 @@ def _parse_columns(text: str) -> dict[str, _Column]:
         match = _COLUMNS.match(text, position)
         if match is None:
             raise ParseError(f"Properties has {text[position:]!r}; write NAME:TYPE:COLUMNS, with type S, R, I or L.")
-        name, n = _ROLES.get(match[1].lower(), match[1]), int(match[3])
+        lower, n = match[1].lower(), int(match[3])
+        name = _ROLES.get(lower, lower if lower in _ROLES.values() else match[1])
         if name in columns:
             raise ParseError(f"Properties names {match[1]} twice; give each column a name of its own.")
         columns[name] = _Column(match[1], match[2].upper(), slice(start, start + n))
@@ -169,30 +176,27 @@ def _check_units(comment: str, options: ReadOptions) -> None:
         raise ParseError(f"the positions are in units of {match[1]}; {cure}.")
 
 
-def _parse_array(column: _Column, rows: list[list[str]], first: int) -> np.ndarray:
-    kind, words = column.kind, [row[column.words] for row in rows]
-    convert: Any = {"R": float, "I": int, "S": str, "L": lambda word: _TRUTH[word.upper()]}[kind]
+def _parse_column(column: _Column, rows: list[list[str]], first: int) -> np.ndarray:
+    convert, dtype, expected = _KINDS[column.kind]
+    words = [row[column.words] for row in rows]
     try:
         values = [[convert(word) for word in row] for row in words]
     except (ValueError, KeyError):
-        raise _explain_word(column, words, convert, first) from None
-    shape = (len(rows), column.words.stop - column.words.start)
-    array = np.asarray(values, {"R": float, "I": int, "S": object, "L": bool}[kind]).reshape(shape)
-    return array[:, 0] if shape[1] == 1 else array
+        line, word = next((first + k, word) for k, row in enumerate(words) for word in row if _fails(convert, word))
+        number = re.sub(r"\*\^|[dD]", "e", word)
+        cure = f"write {number}" if re.fullmatch(r"[-+.\d]+e[-+]?\d+", number) else "fix it"
+        reason = f"{_shorten(word)} in the column {column.name} is not {expected}; {cure}."
+        raise ParseError(reason, line) from None
+    array = np.asarray(values, dtype).reshape(len(rows), column.words.stop - column.words.start)
+    return array[:, 0] if array.shape[1] == 1 else array
 
 
-def _explain_word(column: _Column, words: list[list[str]], convert: Any, first: int) -> ParseError:
-    """Explain the first word that cannot be converted."""
-    for k, row in enumerate(words):
-        for word in row:
-            try:
-                convert(word)
-            except (ValueError, KeyError):
-                expected = {"R": "a number", "I": "a whole number", "L": "T or F"}[column.kind]
-                number = re.sub(r"\*\^|[dD]", "e", word)
-                cure = f"write {number}" if re.fullmatch(r"[-+.\d]+e[-+]?\d+", number) else "fix it"
-                return ParseError(f"{_shorten(word)} in the column {column.name} is not {expected}; {cure}.", first + k)
-    raise AssertionError("one of the words cannot be converted")
+def _fails(convert: Callable[[str], Any], word: str) -> bool:
+    try:
+        convert(word)
+    except (ValueError, KeyError):
+        return True
+    return False
 
 
 def _parse_species(arrays: dict[str, np.ndarray], lines: range, options: ReadOptions) -> np.ndarray:

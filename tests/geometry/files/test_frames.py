@@ -81,7 +81,7 @@ def test_identities_tell_inputs_apart(tmp_path, monkeypatch):
         ("random-methane:x", 4.0, None, ReadError, "write random-methane:N"),
         ("random-methane:3", -1.0, None, GeometryError, "r_cut is -1.0"),
         ("random-methane:3", 4.0, "N", SpeciesError, "no N among the atoms"),
-        ("random-methane:3", 4.0, 7, GeometryError, "a methane has atoms 0 to 4"),
+        ("random-methane:3", 4.0, 7, GeometryError, "random-methane:3: there is no atom 7, only 0 to 4"),
         ("g2", 4.0, "Xy", SpeciesError, "'Xy' is not a chemical element"),
         ("g2", 4.0, [0.5], GeometryError, "centers is"),
     ],

@@ -25,7 +25,7 @@ REFUSED = {
         "w.data",
         FULL.replace("5.119", "x"),
         {"format": "lammps-data"},
-        "line 15: the atoms cannot be read",
+        "line 15: ASE cannot read the structure .*name their style",
     ),
     "atoms that are missing": ("w.data", FULL.replace("3 atoms", "4 atoms"), {"format": "lammps-data"}, "are 3 of 4"),
     "more atoms than told": ("w.data", FULL.replace("3 atoms", "2 atoms"), {"format": "lammps-data"}, "are 3 of 2"),

@@ -37,7 +37,7 @@ REFUSED = {
         "w.dump",
         DUMP.replace("0 10", "0 L", 1),
         {"types": {1: "H", 2: "O"}},
-        "frame 0, line 1: the time",
+        "frame 0, line 1: ASE cannot read",
     ),
 }
 

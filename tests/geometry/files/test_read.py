@@ -8,7 +8,7 @@ from file_texts import write
 
 from jaxfeat import environments, frames, read
 from jaxfeat.errors import GeometryError, ReadError
-from jaxfeat.geometry.files.read import per_atom_arrays
+from jaxfeat.geometry.files.trajectory import per_atom_arrays
 
 MOLECULES = [molecule("CH4"), molecule("CH3CH2OH")]
 

@@ -4,7 +4,7 @@ import pytest
 from file_texts import H2O, HEAVY, PLAIN, assert_refused, assert_same, write
 
 from jaxfeat import read
-from jaxfeat.geometry.files.elements import element_of_mass
+from jaxfeat.geometry.files.parsing import element_of_mass
 
 REFUSED = {
     "deuterium": ("a.xyz", HEAVY, {}, "frame 0, line 4: 'D' is not a chemical symbol; deuterium .* --types D=H"),
