@@ -11,7 +11,7 @@ from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.rotations import COLLINEAR_AREA, kabsch, orthonormal_axes, rotation_between
 
 N_REFINED = 12
-"""The number of trial rotations, the best ones, that are refined."""
+"""The number of the best trial rotations, which are refined."""
 
 MAX_ROUNDS = 50
 """Rounds of matching and rotating in one refinement."""

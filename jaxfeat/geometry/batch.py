@@ -1,4 +1,4 @@
-"""The common part of environments and structures: one item, or a batch of items along leading axes."""
+"""The common part of environments and structures."""
 
 from __future__ import annotations
 
@@ -55,11 +55,12 @@ class Batched:
         if not self.batch_shape:
             raise GeometryError(f"this is one {self.item_name}, not a batch: it has nothing to index.")
         index = _check_index(self.batch_shape, index)
-        if isinstance(index, (int, np.integer)) and not on_host(self):
+        if on_host(self):
+            # NumPy returns scalars, which are no arrays, if no axis is left.
+            return jax.tree.map(lambda leaf: np.asarray(leaf[index]), self)
+        if isinstance(index, (int, np.integer)):
             return _take_on_device(self, np.asarray(index))
-        # NumPy returns scalars, which are no arrays, if no axis is left.
-        as_leaf = np.asarray if on_host(self) else (lambda leaf: leaf)
-        return jax.tree.map(lambda leaf: as_leaf(leaf[index]), self)
+        return jax.tree.map(lambda leaf: leaf[index], self)
 
     def __iter__(self: Batch) -> Iterator[Batch]:
         return (self[index] for index in range(len(self)))
@@ -70,28 +71,28 @@ class Batched:
         return self.batch_shape[0]
 
     def __repr__(self) -> str:
-        leaves = [self.mask, self.r_cut, self.positions, self.species]
-        leaves += [self.center_species] if hasattr(self, "center_species") else []
+        leaves = [self.mask, self.r_cut, self.positions, self.species, getattr(self, "center_species", self.species)]
         if not all(isinstance(leaf, (np.ndarray, jax.Array)) for leaf in leaves):
             return eqx.tree_pformat(self)
         total = int(np.prod(self.batch_shape))
-        counted = _count(total, self.item_name)
+        counted = count_of(total, self.item_name)
         if any(concrete_values(leaf) is None for leaf in leaves):
             return f"{type(self).__name__}({counted}, traced)"
         mask, r_cut, _, *species = map(np.asarray, leaves)
-        parts = f"{'up to ' if self.batch_shape else ''}{_count(mask.sum(-1).max(initial=0), self.part_name)}"
+        parts = f"{'up to ' if self.batch_shape else ''}{count_of(mask.sum(-1).max(initial=0), self.part_name)}"
         radii = np.unique([r_cut.min(), r_cut.max()]) if total else np.zeros(0)
-        cut = " to ".join("∞" if np.isinf(radius) else f"{radius:g}" for radius in radii) or "none"
+        cut = " to ".join(f"{radius:g}".replace("inf", "∞") for radius in radii) or "none"
         symbols = sorted({SYMBOLS[z] for numbers in species for z in np.unique(numbers) if 0 < z < len(SYMBOLS)})
         return f"{type(self).__name__}({counted}, {parts}, r_cut = {cut} Å, species {' '.join(symbols) or 'none'})"
 
 
-def _count(n: int, noun: str) -> str:
+def count_of(n: int, noun: str) -> str:
+    """Write a number of things, for messages."""
     return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
 def _check_index(shape: tuple[int, ...], index: Any) -> Any:
-    """Restrict an index to the axes of a batch. **Raises:** `IndexError` if it leaves them."""
+    """Write an index without an ellipsis. **Raises:** `IndexError` if it leaves the axes of the batch."""
     parts = index if isinstance(index, tuple) else (index,)
     if any(concrete_values(part) is None for part in parts):
         return index
@@ -121,8 +122,3 @@ def concatenate_on_host(batches: Sequence[Batch]) -> Batch:
 def on_host(tree: Any) -> bool:
     """Tell whether all arrays are NumPy's, so that working on them needs no compiled program."""
     return all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(tree))
-
-
-def infinite_r_cut(shape: tuple[int, ...], dtype: Any) -> Any:
-    """Make the `r_cut` of items whose neighbors are all there are."""
-    return np.full(shape, np.inf, dtype)

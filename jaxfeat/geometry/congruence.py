@@ -32,35 +32,33 @@ def group_congruent(
     b = len(positions)
     if b == 0:
         return ()
-    keys = np.stack([_sorted_distances(x, z, tolerance) for x, z in zip(positions, species, strict=True)])
+    keys = np.stack([_sort_distances(x, z, tolerance) for x, z in zip(positions, species, strict=True)])
     # Moving two atoms by the tolerance each changes their distance by at most twice that, and sorting adds nothing.
     pairs = cKDTree(keys).query_pairs(4 * tolerance, p=np.inf, output_type="ndarray")
     same = [_are_congruent(positions[i], positions[j], species[i], species[j], tolerance) for i, j in pairs]
-    first, second = pairs[np.asarray(same, bool)].T if len(pairs) else (np.zeros(0, int), np.zeros(0, int))
-    graph = coo_array((np.ones(len(first), np.int8), (first, second)), shape=(b, b))
+    graph = coo_array((np.asarray(same, bool), tuple(pairs.T)), shape=(b, b))
+    graph.eliminate_zeros()
     labels = connected_components(graph, directed=False)[1]
     families = [np.flatnonzero(labels == label) for label in np.unique(labels)]
     return tuple(sorted(families, key=lambda members: members[0]))
 
 
-def _sorted_distances(positions: np.ndarray, species: np.ndarray, tolerance: float) -> np.ndarray:
+def _sort_distances(positions: np.ndarray, species: np.ndarray, tolerance: float) -> np.ndarray:
     """Sort the distances from the center and between neighbors, kind by kind: an invariant that is continuous."""
-    n = len(positions)
-    first, second = np.triu_indices(n, 1)
-    lengths = np.concatenate(
-        [np.linalg.norm(positions, axis=1), np.linalg.norm(positions[first] - positions[second], axis=1)]
-    )
-    low, high = np.minimum(species[first], species[second]), np.maximum(species[first], species[second])
-    kinds = np.concatenate([species.astype(int) - 1000, 1000 * low.astype(int) + high])
+    first, second = np.triu_indices(len(positions), 1)
+    lengths = np.linalg.norm(np.concatenate([positions, positions[first] - positions[second]]), axis=1)
+    low, high = np.sort(species[[first, second]].astype(int), axis=0)
+    kinds = np.concatenate([species.astype(int) - 1000, 1000 * low + high])
     order = np.lexsort((lengths, kinds))
     # The kinds are part of the key, scaled so that different kinds are never near.
     return np.concatenate([lengths[order], kinds[order] * 100.0 * tolerance])
 
 
 def _are_congruent(a: np.ndarray, b: np.ndarray, kinds_a: np.ndarray, kinds_b: np.ndarray, tolerance: float) -> bool:
-    a, kinds_a = a[kinds_a > 0], kinds_a[kinds_a > 0]
-    b, kinds_b = b[kinds_b > 0], kinds_b[kinds_b > 0]
-    return len(a) == len(b) and congruent_image(a, b, kinds_a, kinds_b, tolerance) is not None
+    in_a, in_b = kinds_a > 0, kinds_b > 0
+    if in_a.sum() != in_b.sum():
+        return False
+    return congruent_image(a[in_a], b[in_b], kinds_a[in_a], kinds_b[in_b], tolerance) is not None
 
 
 def congruent_image(

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxfeat.errors import GeometryError, SpeciesError
-from jaxfeat.geometry.batch import Batched, infinite_r_cut, on_host
+from jaxfeat.geometry.batch import Batched, on_host
 from jaxfeat.geometry.positions import check_positions
 from jaxfeat.geometry.species import atomic_number, atomic_numbers
 from jaxfeat.linalg.arrays import concrete_values
@@ -52,19 +52,17 @@ class Environment(Batched, eqx.Module):
     r_cut: Float[Array, "*batch"] = None  # type: ignore[assignment]
     neighbor_index: Int[Array, "*batch n"] = None  # type: ignore[assignment]
     neighbor_shift: Int[Array, "*batch n 3"] = None  # type: ignore[assignment]
+    item_name: ClassVar[str] = "environment"
     part_name: ClassVar[str] = "neighbor"
 
     def __post_init__(self) -> None:
-        given: Any = (self.r_cut, self.neighbor_index, self.neighbor_shift)
-        r_cut, index, shift = given
-        if r_cut is None:
-            self.r_cut = infinite_r_cut(np.shape(self.center_species), self.positions.dtype)
-        self.neighbor_index = _constant(-1, np.shape(self.mask)) if index is None else index
-        self.neighbor_shift = _constant(0, np.shape(self.positions)) if shift is None else shift
-
-    @property
-    def item_name(self) -> str:
-        return "environment"
+        env: Any = self
+        if env.r_cut is None:
+            env.r_cut = np.full(np.shape(self.center_species), np.inf, self.positions.dtype)
+        if env.neighbor_index is None:
+            env.neighbor_index = np.full(np.shape(self.mask), -1, np.int32)
+        if env.neighbor_shift is None:
+            env.neighbor_shift = np.zeros(np.shape(self.positions), np.int32)
 
     @property
     def max_neighbors(self) -> int:
@@ -97,13 +95,12 @@ class Environment(Batched, eqx.Module):
         values = concrete_values(positions)
         if values is not None:
             # `jnp.asarray` would compile a program for each shape.
-            floats = values if np.issubdtype(values.dtype, np.floating) else values.astype(float)
-            positions = jax.device_put(floats)
+            positions = jax.device_put(values if values.dtype.kind == "f" else values.astype(float))
         if positions.ndim != 2 or positions.shape[1] != 3:
             raise GeometryError(
                 f"positions has shape {positions.shape}; give one row of x, y, z (Å) for each neighbor."
             )
-        n = positions.shape[0]
+        n = len(positions)
         if len(numbers) != n:
             raise SpeciesError(f"{len(numbers)} species were given for {n} neighbors; give one for each.")
         if values is not None:
@@ -114,7 +111,7 @@ class Environment(Batched, eqx.Module):
             "center_species": np.int32(0 if center_species is None else atomic_number(center_species)),
             "structure_index": np.int32(-1),
             "center_index": np.int32(-1),
-            "r_cut": infinite_r_cut((), positions.dtype),
+            "r_cut": np.full((), np.inf, positions.dtype),
             "neighbor_index": np.full(n, -1, np.int32),
             "neighbor_shift": np.zeros((n, 3), np.int32),
         }
@@ -129,8 +126,7 @@ class Environment(Batched, eqx.Module):
         if not environments:
             raise GeometryError("there are no environments to stack; give at least one.")
         size = max(env.max_neighbors for env in environments)
-        padded = [env.padded(size) for env in environments]
-        return jax.tree.map(_stack_leaves, *padded)
+        return jax.tree.map(_stack_leaves, *(env.padded(size) for env in environments))
 
     def padded(self, size: int) -> Environment:
         """Return the same environments with room for `size` neighbors. Padding is cut, neighbors never are.
@@ -141,9 +137,8 @@ class Environment(Batched, eqx.Module):
         **Raises:** `GeometryError` if a neighbor would be lost (outside jit).
         """
         mask = concrete_values(self.mask)
-        counts = np.zeros(0, int) if mask is None else mask.sum(-1)
-        if counts.size and counts.max() > size:
-            raise GeometryError(f"an environment of {counts.max()} neighbors does not fit into {size}.")
+        if mask is not None and (most := mask.sum(-1).max(initial=0)) > size:
+            raise GeometryError(f"an environment of {most} neighbors does not fit into {size}.")
         if size == self.max_neighbors:
             return self
         return _resize(self, size) if on_host(self) else _resize_on_device(self, size)
@@ -155,10 +150,6 @@ class Environment(Batched, eqx.Module):
         """
         mask = concrete_values(self.mask)
         return self if mask is None else self.padded(int(mask.sum(-1).max(initial=0)))
-
-
-def _constant(value: int, shape: tuple[int, ...]) -> Any:
-    return np.full(shape, value, np.int32)
 
 
 def _resize(env: Environment, size: int) -> Environment:
@@ -178,6 +169,5 @@ _resize_on_device = eqx.filter_jit(_resize)
 
 
 def _stack_leaves(*leaves: Array) -> Array:
-    values = [concrete_values(leaf) for leaf in leaves]
-    known = [value for value in values if value is not None]
+    known = [value for leaf in leaves if (value := concrete_values(leaf)) is not None]
     return jax.device_put(np.stack(known)) if len(known) == len(leaves) else jnp.stack(leaves)

@@ -30,7 +30,7 @@ def find_permutations(positions: np.ndarray, labels: np.ndarray, tolerance: floa
 
     The candidates are distinct and not yet verified. The identity is the first.
     """
-    first, second = _images_of_rarest_pair(positions, labels, tolerance)
+    first, second = _list_images_of_rarest_pair(positions, labels, tolerance)
     axes = orthonormal_axes(positions[first], positions[second])
     proper = axes @ axes[0].T
     normals = axes[:, :, 2]
@@ -55,7 +55,7 @@ def find_permutations(positions: np.ndarray, labels: np.ndarray, tolerance: floa
     return distinct[:, 1:], -distinct[:, 0]
 
 
-def _images_of_rarest_pair(
+def _list_images_of_rarest_pair(
     positions: np.ndarray, labels: np.ndarray, tolerance: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """List the ordered pairs of atoms `(k,), (k,)` onto which the first pair of the list may be mapped.
@@ -65,8 +65,7 @@ def _images_of_rarest_pair(
     best leverage. With less leverage, the noise of the pair would turn distant atoms into each other.
     """
     n = len(positions)
-    distances = np.linalg.norm(positions[:, None] - positions, axis=-1)
-    radii = np.linalg.norm(positions, axis=1)
+    distances, radii = np.linalg.norm(positions[:, None] - positions, axis=-1), np.linalg.norm(positions, axis=1)
     leverage = np.linalg.norm(np.cross(positions[:, None], positions), axis=-1)
     leverage /= np.maximum(np.maximum(radii[:, None], radii), tolerance)
     # One sortable number for (label, label, distance): distances fit between two multiples of the stride.
@@ -91,40 +90,37 @@ def find_largest_group(
     Within the tolerance, the product of two operations that pass may fail, so that the operations that pass may be no
     group. So operations are taken in the order of their mismatch, as many as form a group.
     """
-    _, mismatch = _fit_rotations(positions, permutations, signs)
-    rank = np.argsort(mismatch, kind="stable")
-    rank = rank[: np.searchsorted(mismatch[rank], tolerance, side="right")]
+    mismatch = _mismatches(positions, permutations, _fit_rotations(positions, permutations, signs))
+    rank = np.argsort(mismatch, kind="stable")[: np.count_nonzero(mismatch <= tolerance)]
     table = _multiplication_table(permutations[rank], signs[rank])
     for size in range(len(rank), 0, -1):
         products = table[:size, :size]
-        if products.min() < 0 or products.max() >= size:
-            continue
-        elements = np.sort(rank[:size])
-        rotations, residual = _exact_rotations(positions, permutations[elements], signs[elements])
-        if residual <= tolerance or size == 1:
-            return rotations, permutations[elements], residual
+        if products.min() >= 0 and products.max() < size:
+            elements = np.sort(rank[:size])
+            rotations, residual = _exact_rotations(positions, permutations[elements], signs[elements])
+            if residual <= tolerance or size == 1:
+                return rotations, permutations[elements], residual
     raise AssertionError("the identity is always among the candidates and is a group.")
 
 
-def _fit_rotations(positions: np.ndarray, permutations: np.ndarray, signs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Fit matrices `(k, 3, 3)` of given determinants that map atoms onto their images; mismatches `(k,)` in Å."""
-    targets = positions[permutations]
-    rotations = kabsch(positions, targets, signs)
+def _fit_rotations(positions: np.ndarray, permutations: np.ndarray, signs: np.ndarray) -> np.ndarray:
+    """Fit matrices `(k, 3, 3)` of given determinants that map atoms onto their images."""
+    rotations = kabsch(positions, positions[permutations], signs)
     # Rounding leaves the turn about a line of atoms undetermined. The identity's matrix is known.
     rotations[(permutations == np.arange(len(positions))).all(1) & (signs > 0)] = np.eye(3)
-    mismatch = np.linalg.norm(positions @ rotations.transpose(0, 2, 1) - targets, axis=-1).max(-1)
-    return rotations, mismatch
+    return rotations
+
+
+def _mismatches(positions: np.ndarray, permutations: np.ndarray, rotations: np.ndarray) -> np.ndarray:
+    """Measure the largest distance (Å) of an atom from its target, for each operation."""
+    return np.linalg.norm(positions @ rotations.transpose(0, 2, 1) - positions[permutations], axis=-1).max(-1)
 
 
 def _multiplication_table(permutations: np.ndarray, signs: np.ndarray) -> np.ndarray:
     """Tabulate `(k, k)` the index of g h, or -1 if g h is not among the elements."""
-    elements = np.column_stack([signs, permutations])
-    names = {row.tobytes(): index for index, row in enumerate(elements)}
-    table = np.empty((len(signs), len(signs)), int)
-    for g, (sign, permutation) in enumerate(zip(signs, permutations, strict=True)):
-        products = np.column_stack([sign * signs, permutation[permutations]])
-        table[g] = [names.get(row.tobytes(), -1) for row in products]
-    return table
+    index = {row.tobytes(): g for g, row in enumerate(np.column_stack([signs, permutations]))}
+    products = (np.column_stack([s * signs, p[permutations]]) for s, p in zip(signs, permutations, strict=True))
+    return np.array([[index.get(row.tobytes(), -1) for row in of_g] for of_g in products], int)
 
 
 def _exact_rotations(positions: np.ndarray, permutations: np.ndarray, signs: np.ndarray) -> tuple[np.ndarray, float]:
@@ -135,12 +131,11 @@ def _exact_rotations(positions: np.ndarray, permutations: np.ndarray, signs: np.
     """
     symmetric = positions
     for _ in range(4):
-        rotations, _ = _fit_rotations(symmetric, permutations, signs)
+        rotations = _fit_rotations(symmetric, permutations, signs)
         images = np.empty((len(permutations), *positions.shape))
         np.put_along_axis(images, permutations[..., None], symmetric @ rotations.transpose(0, 2, 1), axis=1)
         symmetric = images.mean(0)
-    mismatch = positions @ rotations.transpose(0, 2, 1) - positions[permutations]
-    return rotations, float(np.linalg.norm(mismatch, axis=-1).max())
+    return rotations, float(_mismatches(positions, permutations, rotations).max())
 
 
 def schoenflies_symbol(rotations: np.ndarray) -> str:

@@ -1,4 +1,4 @@
-"""A molecule or a crystal, as arrays that stay differentiable in its positions and its cell."""
+"""Molecules and crystals, as arrays that stay differentiable in positions and cell."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxfeat.errors import GeometryError
-from jaxfeat.geometry.batch import Batched, infinite_r_cut
+from jaxfeat.geometry.batch import Batched
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.linalg.arrays import concrete_values
 
@@ -51,9 +51,9 @@ class Structure(Batched, eqx.Module):
     part_name: ClassVar[str] = "atom"
 
     def __post_init__(self) -> None:
-        given: Any = self.r_cut
-        if given is None:
-            self.r_cut = infinite_r_cut(np.shape(self.positions)[:-2], self.positions.dtype)
+        structure: Any = self
+        if structure.r_cut is None:
+            structure.r_cut = np.full(np.shape(self.positions)[:-2], np.inf, self.positions.dtype)
 
     @property
     def item_name(self) -> str:
@@ -71,17 +71,7 @@ class Structure(Batched, eqx.Module):
         """
         if len({structure.periodic for structure in structures}) != 1:
             raise GeometryError("molecules and periodic structures do not stack; make one batch of each.")
-        leaves = zip(*(jax.tree.leaves(structure) for structure in structures), strict=True)
-        padded = []
-        for group in leaves:
-            # NumPy's arrays stay on the host: padding a thousand small arrays in JAX takes a quarter of a minute.
-            pad, stack = (np.pad, np.stack) if isinstance(group[0], np.ndarray) else (jnp.pad, jnp.stack)
-            shape = tuple(max(sizes) for sizes in zip(*(leaf.shape for leaf in group), strict=True))
-            width = [[(0, want - have) for want, have in zip(shape, leaf.shape, strict=True)] for leaf in group]
-            # NumPy takes no widths for arrays without axes.
-            full = [pad(*arguments) for arguments in zip(group, width, strict=True)] if shape else list(group)
-            padded.append(jnp.asarray(stack(full)))
-        return jax.tree.unflatten(jax.tree.structure(structures[0]), padded)
+        return jax.tree.map(_stack_padded, *structures)
 
 
 Item = Environment | Structure
@@ -110,6 +100,15 @@ def find_unknown_species(at: Item, known: Int[Array, " s"] | np.ndarray) -> np.n
     around = np.take_along_axis(species, flat, -1)[present.reshape(flat.shape)]
     seen = np.concatenate([around, np.take_along_axis(species, centers, -1)[held]])
     return seen[_is_none_of(known, seen)]
+
+
+def _stack_padded(*leaves: Any) -> Array:
+    # NumPy's arrays stay on the host: padding a thousand small arrays in JAX takes a quarter of a minute.
+    pad, stack = (np.pad, np.stack) if isinstance(leaves[0], np.ndarray) else (jnp.pad, jnp.stack)
+    shape = np.max([leaf.shape for leaf in leaves], axis=0)
+    # NumPy takes no widths for arrays without axes.
+    padded = [pad(leaf, [(0, n) for n in shape - leaf.shape]) if leaf.ndim else leaf for leaf in leaves]
+    return jnp.asarray(stack(padded))
 
 
 def _is_none_of(known: np.ndarray, species: np.ndarray) -> np.ndarray:

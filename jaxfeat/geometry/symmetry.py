@@ -1,9 +1,8 @@
 """Stabilizers: rotations and permutations of like atoms that leave an environment, or a molecule, unchanged.
 
 A smooth invariant map cannot see a displacement without a totally symmetric part (theory, section 2). The stabilizer
-therefore tells which null directions are physics. It is found in three steps, on the host and in float64:
-`permutations.find_permutations` lists candidate permutations, `point_group.find_largest_group` selects the largest
-group among them, and `point_group.schoenflies_symbol` names it.
+therefore tells which null directions are physics. It is found on the host and in float64, in the steps of
+`point_group`: list candidate permutations, select the largest group among them, and name it.
 """
 
 from __future__ import annotations
@@ -16,9 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxfeat.errors import GeometryError
+from jaxfeat.geometry.batch import count_of
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.geometry.permutations import find_permutations, label_shells
-from jaxfeat.geometry.point_group import find_largest_group, schoenflies_symbol
+from jaxfeat.geometry.point_group import find_largest_group, find_permutations, label_shells, schoenflies_symbol
 from jaxfeat.geometry.positions import check_positions
 from jaxfeat.geometry.structure import Item, Structure
 
@@ -67,8 +66,8 @@ class Stabilizer:
         return math.inf if self.symbol[0] == "K" or "*" in self.symbol else len(self.rotations)
 
     def __repr__(self) -> str:
-        order = "∞" if math.isinf(self.order) else f"{self.order}"
-        atoms = f"{self.permutations.shape[1]} atom{'' if self.permutations.shape[1] == 1 else 's'}"
+        order = "∞" if math.isinf(self.order) else self.order
+        atoms = count_of(self.permutations.shape[1], "atom")
         return f"Stabilizer({self.symbol}, order {order}, {atoms}, residual {self.residual:.1g} Å, group {self.group})"
 
     def fixed_projector(self) -> np.ndarray:
@@ -81,8 +80,7 @@ class Stabilizer:
         average = np.zeros((n, n, 3, 3))
         if self.symbol[0] == "K":
             return np.zeros((3 * n, 3 * n))
-        atoms = np.broadcast_to(np.arange(n), (m, n))
-        np.add.at(average, (self.permutations, atoms), self.rotations[:, None] / m)
+        np.add.at(average, (self.permutations, np.arange(n)), self.rotations[:, None] / m)
         if self.axis is not None:
             # The average over turns about the axis keeps the axial part, and commutes with the components' average.
             average = np.outer(self.axis, self.axis) @ average
@@ -113,11 +111,13 @@ def stabilizer(at: Item, tolerance: float = SYMMETRY_TOLERANCE, group: Group = "
     _check_single(at, "stabilizer")
     mask = np.asarray(at.mask)
     positions, species = np.asarray(at.positions, np.float64)[mask], np.asarray(at.species)[mask]
-    is_environment = isinstance(at, Environment)
-    check_positions(positions, "neighbor" if is_environment else "atom", center=is_environment)
-    if not is_environment and len(positions):
-        positions = positions - positions.mean(0)
-    return point_stabilizer(positions, species, group, tolerance)
+    check_positions(positions, at.part_name, center=isinstance(at, Environment))
+    return point_stabilizer(positions - rotation_center(at, positions), species, group, tolerance)
+
+
+def rotation_center(at: Item, positions: np.ndarray) -> np.ndarray:
+    """Return the point (Å) that rotations fix: the center of an environment, or the centroid of a structure's atoms."""
+    return positions.mean(0) if isinstance(at, Structure) and len(positions) else np.zeros(3)
 
 
 def _check_single(at: Item, name: str) -> None:
@@ -148,11 +148,11 @@ def symmetrized(at: EnvironmentOrMolecule, found: Stabilizer | HasStabilizer) ->
 
     **Arguments:**
 
-    - `at`: One environment, or one molecule.
+    - `at`: One environment or molecule.
     - `found`: The `NullSpace` of `at`, or its stabilizer, from `stabilizer`. Neighbors to which the features of the
         null space do not react stay at their positions.
 
-    **Returns:** The same atoms at symmetric positions, as an object of the same type.
+    **Returns:** The same atoms at symmetric positions (Å), as an object of the same type.
 
     **Raises:** `GeometryError` for a batch or a crystal, for a stabilizer of other atoms, and for a null space without
     one stabilizer of all its atoms.
@@ -173,7 +173,7 @@ def symmetrized(at: EnvironmentOrMolecule, found: Stabilizer | HasStabilizer) ->
     if found.permutations.shape[1] != mask.sum():
         raise GeometryError(f"this stabilizer is of {found.permutations.shape[1]} atoms, and here are {mask.sum()}.")
     positions = np.array(at.positions, np.float64)
-    origin = positions[mask].mean(0) if isinstance(at, Structure) and mask.any() else np.zeros(3)
+    origin = rotation_center(at, positions[mask])
     # The stabilizer fixes the symmetric positions themselves, as it fixes totally symmetric displacements.
     positions[mask] = origin + (found.fixed_projector() @ (positions[mask] - origin).ravel()).reshape(-1, 3)
     return at.with_positions(jnp.asarray(positions))
@@ -185,10 +185,17 @@ def point_stabilizer(positions: np.ndarray, species: np.ndarray, group: Group, t
         raise GeometryError(f'group is {group!r}; give "O3" or "SO3".')
     if not tolerance > 0:
         raise GeometryError(f"the symmetry tolerance is {tolerance}; give a positive length in Å.")
-    _check_separations(positions, species, tolerance)
+    distances = np.linalg.norm(positions[:, None] - positions, axis=-1)
+    distances[(species[:, None] != species) | np.eye(len(species), dtype=bool)] = np.inf
+    if distances.size and distances.min() <= 2 * tolerance:
+        i, j = sorted(np.unravel_index(distances.argmin(), distances.shape))
+        raise GeometryError(
+            f"like atoms {i} and {j} are {distances.min():.2g} Å apart, which a symmetry tolerance of {tolerance:g} Å "
+            "cannot tell apart; choose it below half of that."
+        )
     radii = np.linalg.norm(positions, axis=1)
     if not (2 * radii > tolerance).any():
-        return _stabilizer_of_point(positions, group, tolerance)
+        return _stabilizer_of_point(radii, group, tolerance)
     axis = np.linalg.svd(positions, full_matrices=False)[2][0]
     off_axis = np.linalg.norm(positions - np.outer(positions @ axis, axis), axis=1).max()
     # A half turn moves atoms by twice their distance from the axis.
@@ -202,38 +209,23 @@ def point_stabilizer(positions: np.ndarray, species: np.ndarray, group: Group, t
     return Stabilizer(rotations, permutations, group, tolerance, residual, schoenflies_symbol(rotations), None)
 
 
-def _check_separations(positions: np.ndarray, species: np.ndarray, tolerance: float) -> None:
-    distances = np.linalg.norm(positions[:, None] - positions, axis=-1)
-    distances[(species[:, None] != species) | np.eye(len(species), dtype=bool)] = np.inf
-    if distances.size and distances.min() <= 2 * tolerance:
-        i, j = sorted(np.unravel_index(distances.argmin(), distances.shape))
-        raise GeometryError(
-            f"like atoms {i} and {j} are {distances.min():.2g} Å apart, which a symmetry tolerance of {tolerance:g} Å "
-            "cannot tell apart; choose it below half of that."
-        )
-
-
-def _stabilizer_of_point(positions: np.ndarray, group: Group, tolerance: float) -> Stabilizer:
+def _stabilizer_of_point(radii: np.ndarray, group: Group, tolerance: float) -> Stabilizer:
     signs = np.array([1.0, -1.0] if group == "O3" else [1.0])
-    permutations = np.tile(np.arange(len(positions)), (len(signs), 1))
-    residual = 2 * float(np.linalg.norm(positions, axis=1).max(initial=0.0))
-    symbol = "Kh" if group == "O3" else "K"
+    permutations = np.tile(np.arange(len(radii)), (len(signs), 1))
+    residual, symbol = 2 * float(radii.max(initial=0.0)), "Kh" if group == "O3" else "K"
     return Stabilizer(signs[:, None, None] * np.eye(3), permutations, group, tolerance, residual, symbol, None)
 
 
 def _stabilizer_of_line(
     positions: np.ndarray, species: np.ndarray, axis: np.ndarray, across_axis: float, group: Group, tolerance: float
 ) -> Stabilizer:
-    n = len(positions)
+    n, along = len(positions), positions @ axis
     normal = np.linalg.svd(axis[None])[2][1]
     mirror = np.eye(3) - 2 * np.outer(normal, normal)
     keep_ends = [np.eye(3), mirror] if group == "O3" else [np.eye(3)]
     swap_ends = [-np.eye(3), -mirror] if group == "O3" else [-mirror]
-
-    along = positions @ axis
     distances = np.where(species[:, None] == species, np.abs(along[:, None] + along), np.inf)
-    image = distances.argmin(1)
-    mismatch = float(distances.min(1).max())
+    image, mismatch = distances.argmin(1), float(distances.min(1).max())
     ends_alike = mismatch <= tolerance and len(np.unique(image)) == n
     rotations = keep_ends + swap_ends * ends_alike
     permutations = [np.arange(n)] * len(keep_ends) + [image] * (len(rotations) - len(keep_ends))
