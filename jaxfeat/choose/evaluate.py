@@ -29,7 +29,7 @@ from jaxfeat.nulls.sites import Sites, list_sites
 from jaxfeat.nulls.visibility import least_visibility, visibility_rows
 from jaxfeat.spectrum.blocks import Block
 from jaxfeat.spectrum.jacobian import item_jacobian
-from jaxfeat.spectrum.reduce import JacobianRows
+from jaxfeat.spectrum.reduce import ReducedJacobian
 from jaxfeat.spectrum.solve import decompose
 from jaxfeat.spectrum.spectrum import Spectrum
 
@@ -121,7 +121,7 @@ def _spectra(
         triangle: Float[Array, "3n n 3"], n_features: Int[Array, ""] | np.ndarray, env: Environment
     ) -> tuple[Spectrum, Spectrum]:
         norms = jnp.sqrt(jnp.sum(triangle**2, (0, 2)))
-        rows = JacobianRows(triangle.reshape(len(triangle), -1), norms, n_features)
+        rows = ReducedJacobian(triangle.reshape(len(triangle), -1), norms, n_features)
         equilibrated, raw = (decompose(rows, env, equilibrated=scaled, directions=False) for scaled in (True, False))
         return equilibrated, raw
 

@@ -65,7 +65,7 @@ def _scan(arguments: argparse.Namespace) -> None:
     if arguments.overwrite or arguments.no_positions or arguments.cluster is not None or arguments.workers is not None:
         raise ReadError("--overwrite, --no-positions, --cluster and --workers apply to a store; name one with --out.")
 
-    from jaxfeat.nulls.explain import explain_environments
+    from jaxfeat.nulls.cure import explain_environments
     from jaxfeat.nulls.scan import scan
     from jaxfeat.report.scan_table import most_blind_environments, print_scan
 
@@ -88,7 +88,7 @@ def _scan(arguments: argparse.Namespace) -> None:
 
 def _scan_into_store(arguments: argparse.Namespace) -> None:
     from jaxfeat.geometry.species import SYMBOLS
-    from jaxfeat.nulls.explain import explain_environments
+    from jaxfeat.nulls.cure import explain_environments
     from jaxfeat.report.store_summary import StoreSummary
     from jaxfeat.report.store_table import most_blind_examples, print_store
     from jaxfeat.store.reader import StoreReader

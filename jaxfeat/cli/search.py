@@ -103,7 +103,7 @@ def _search(arguments: argparse.Namespace) -> None:
 
 def _describe(points: SingularPoints, kind: SingularKind, symbols: list[str]) -> dict[str, Any]:
     """Describe a kind of singular points for tables and pictures, by the example of its most exact point."""
-    from jaxfeat.nulls.explain import describe_cure
+    from jaxfeat.nulls.cure import describe_cure
 
     example = int(kind.members[0])
     null = points.null_space[example]

@@ -112,6 +112,9 @@ class AbstractFeaturizer(eqx.Module):
         """Estimate the number of rows of `compact_jacobian`, from which the size of a batch in memory follows."""
         return 24 * n_neighbors
 
+    adds_centers: ClassVar[bool] = False
+    """False, because an environment has one center. Structure maps may be different."""
+
     has_fast_gram: ClassVar[bool] = False
     """True if `jacobian_gram` and `differential` are several times faster than the rows of a Jacobian."""
 
@@ -243,6 +246,10 @@ class AbstractFeaturizer(eqx.Module):
     def environment_featurizer(self) -> AbstractFeaturizer:
         """The featurizer itself. A structure map returns the featurizer of its centers under the same name."""
         return self
+
+    def with_environment_featurizer(self, featurizer: AbstractFeaturizer) -> AbstractFeaturizer:
+        """Return `featurizer` instead of this one. A structure map returns itself with another featurizer."""
+        return featurizer
 
     def restricted_to_species(self, species: Int[Array, " k"] | np.ndarray) -> AbstractFeaturizer:
         """Return a featurizer whose Jacobian has the same singular values wherever only these `species` occur.

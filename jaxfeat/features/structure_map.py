@@ -53,7 +53,7 @@ class AbstractStructureMap(eqx.Module):
 
     def prepared(self) -> AbstractStructureMap:
         """Return the same map with a prepared featurizer."""
-        return eqx.tree_at(lambda f: f.featurizer, self, self.featurizer.prepared())
+        return self.with_environment_featurizer(self.featurizer.prepared())
 
     def check(self, structure: Any) -> None:
         """Raise an error if the map cannot describe `structure` correctly (outside jit and vmap).
@@ -72,6 +72,10 @@ class AbstractStructureMap(eqx.Module):
     def environment_featurizer(self) -> AbstractFeaturizer:
         """The featurizer of each center's environment."""
         return self.featurizer
+
+    def with_environment_featurizer(self, featurizer: AbstractFeaturizer) -> AbstractStructureMap:
+        """Return the same map with another featurizer."""
+        return eqx.tree_at(lambda f: f.featurizer, self, featurizer)
 
 
 FeatureMap = AbstractFeaturizer | AbstractStructureMap

@@ -14,6 +14,10 @@ CAUSES = ("rigid", "symmetry", "incompleteness", "truncation", "locality", "othe
 """In the order of stored results."""
 
 
+def _count(cause: str, meaning: str) -> property:
+    return property(lambda null: len(null.directions[cause]), doc=f"The number of {meaning}")
+
+
 @dataclass(frozen=True, eq=False)
 class NullSpace:
     """Null directions of the Jacobian J = dF/dr at one environment or structure, each under one cause.
@@ -56,35 +60,12 @@ class NullSpace:
         """The number of null directions of each cause."""
         return {cause: len(self.directions[cause]) for cause in CAUSES}
 
-    @property
-    def rigid(self) -> int:
-        """The number of rigid motions, which are not counted as blind."""
-        return len(self.directions["rigid"])
-
-    @property
-    def locality(self) -> int:
-        """The number of null directions that move atoms out of each other's reach. A larger cutoff lifts them."""
-        return len(self.directions["locality"])
-
-    @property
-    def symmetry(self) -> int:
-        """The number of null directions that break a symmetry. No smooth invariant features see them."""
-        return len(self.directions["symmetry"])
-
-    @property
-    def incompleteness(self) -> int:
-        """The number of null directions that features of this order ν do not see in any basis."""
-        return len(self.directions["incompleteness"])
-
-    @property
-    def truncation(self) -> int:
-        """The number of null directions that a larger basis of the same order sees."""
-        return len(self.directions["truncation"])
-
-    @property
-    def other(self) -> int:
-        """The number of null directions whose cause cannot be told."""
-        return len(self.directions["other"])
+    rigid = _count("rigid", "rigid motions, which are not counted as blind.")
+    locality = _count("locality", "null directions that move atoms out of each other's reach.")
+    symmetry = _count("symmetry", "null directions that break a symmetry. No smooth invariant features see them.")
+    incompleteness = _count("incompleteness", "null directions that no basis of this order ν sees.")
+    truncation = _count("truncation", "null directions that a larger basis of the same order ν sees.")
+    other = _count("other", "null directions whose cause cannot be told.")
 
     @property
     def symbol(self) -> str:

@@ -9,14 +9,11 @@ to rounding. If the two do not fit together, or if one of them has no clear gap,
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import overload
 
 import numpy as np
 
 from jaxfeat.errors import GeometryError, PrecisionError, SizeError
-from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.features.structure_map import AbstractStructureMap, FeatureMap, check_compatible
-from jaxfeat.geometry.environment import Environment
+from jaxfeat.features.structure_map import FeatureMap, check_compatible
 from jaxfeat.geometry.structure import Item, Structure
 from jaxfeat.linalg.subspaces import complement_within
 from jaxfeat.nulls.ambiguity import CLEAR_RATIO, find_ambiguity, find_truncation_ambiguity
@@ -25,23 +22,11 @@ from jaxfeat.nulls.filtration import build_filtration
 from jaxfeat.nulls.jacobian_nulls import DecomposedJacobian, decompose_jacobian
 from jaxfeat.nulls.sites import Sites, list_sites, rotation_ratio
 from jaxfeat.nulls.visibility import visibility_rows
-from jaxfeat.spectrum.status import STATUS_MESSAGES, StatusName
+from jaxfeat.spectrum.status import StatusName
 
 POSITION_TOLERANCE = 1e-5
 """Å, for stabilizers and kernels. Coordinates with six digits keep their point groups: none of the 846 environments of
 ASE's g2 gains another one up to 1e-3 Å. The complete kernel merges hardly any values by chance."""
-
-
-@overload
-def null_space(
-    f: AbstractFeaturizer, at: Environment, tolerance: float = POSITION_TOLERANCE
-) -> NullSpace | list[NullSpace]: ...
-
-
-@overload
-def null_space(
-    f: AbstractStructureMap, at: Structure, tolerance: float = POSITION_TOLERANCE
-) -> NullSpace | list[NullSpace]: ...
 
 
 def null_space(f: FeatureMap, at: Item, tolerance: float = POSITION_TOLERANCE) -> NullSpace | list[NullSpace]:
@@ -80,29 +65,22 @@ def null_space(f: FeatureMap, at: Item, tolerance: float = POSITION_TOLERANCE) -
 
 
 def item_null_space(f: FeatureMap, at: Item, tolerance: float = POSITION_TOLERANCE) -> NullSpace:
-    """Find the null directions of one item. Arguments and errors are those of `null_space`."""
+    """Find the null directions of one item that `f` can describe. Arguments and errors are those of `null_space`."""
     if np.asarray(at.positions).dtype != np.float64:
         raise PrecisionError(
             f"positions are {at.positions.dtype}, and null spaces are a matter of the last digits; "
             "enable jax_enable_x64 and give them in float64."
         )
-    check_compatible(f, at)
     decomposed = decompose_jacobian(f, at)
     status = StatusName(str(decomposed.spectrum.status))
     out_of_reach = status == "empty" and isinstance(at, Structure) and bool(at.mask.any())
     if status not in ("ok", "no-signal") and not out_of_reach:
         nothing = {cause: np.zeros((0, at.positions.shape[-2], 3)) for cause in CAUSES}
-        return NullSpace(nothing, 0, None, {}, {}, (np.nan, np.nan), status, STATUS_MESSAGES[status])
+        return NullSpace(nothing, 0, None, {}, {}, (np.nan, np.nan), status, status.message)
     return _classify(f, at, decomposed, list_sites(f, at, decomposed.reacting, tolerance), status)
 
 
-def _classify(
-    f: FeatureMap,
-    at: Item,
-    decomposed: DecomposedJacobian,
-    sites: Sites,
-    status: StatusName,
-) -> NullSpace:
+def _classify(f: FeatureMap, at: Item, decomposed: DecomposedJacobian, sites: Sites, status: StatusName) -> NullSpace:
     nu, n_atoms = f.environment_featurizer.nu, at.positions.shape[-2]
     filtration = build_filtration(sites, nu)
     null = decomposed.null_space(filtration.rigid)
@@ -127,7 +105,7 @@ def _classify(
         floor={"jacobian": jacobian_floor, "weights": decomposed.rounding, **filtration.floor},
         sensitivity=decomposed.sensitivity(raw),
         status=status,
-        reason=STATUS_MESSAGES[status],
+        reason=status.message,
         atoms=None if isinstance(filtration.stabilizer, tuple) else atoms,
     )
     # Next to a line the floor is raised, because a short rotation is known to few digits. N_ν is known to more.

@@ -1,24 +1,24 @@
-"""Cures of null directions, each of which has been tried."""
+"""Cures of null directions, each of which has been tried, and sentences about them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import overload
 
 import equinox as eqx
+import jax
 import numpy as np
 
 from jaxfeat.errors import BasisError, GeometryError, SizeError
 from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.features.structure_map import AbstractStructureMap, FeatureMap, check_compatible
+from jaxfeat.features.structure_map import FeatureMap, check_compatible
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.geometry.structure import Item, Structure
+from jaxfeat.geometry.structure import Item
 from jaxfeat.nulls.ambiguity import CLEAR_RATIO
 from jaxfeat.nulls.causes import NullSpace
 from jaxfeat.nulls.classify import POSITION_TOLERANCE, item_null_space
 from jaxfeat.nulls.filtration import build_filtration
-from jaxfeat.nulls.jacobian_nulls import decompose_jacobian, replace_featurizer, restrict_species
+from jaxfeat.nulls.jacobian_nulls import decompose_jacobian, restrict_species
 from jaxfeat.nulls.kernel import MAX_NU
 from jaxfeat.nulls.sites import list_sites
 from jaxfeat.nulls.visibility import least_visibility, visibility_rows
@@ -60,33 +60,20 @@ class Cure:
     sizes: dict[str, int] | None = None
     reason: str = ""
 
+    @property
+    def _lifted_by(self) -> str:
+        if self.order is not None:
+            return f"ν = {self.order}"
+        return " with ".join(f"{name} >= {size}" for name, size in (self.sizes or {}).items())
+
     def __repr__(self) -> str:
-        parts = [self.cause]
-        parts += [f"{self.directions} direction{'s' if self.directions > 1 else ''}"] if self.directions else []
-        parts += [self.symbol] if self.symbol else []
-        parts += [f"lifted by ν = {self.order}"] if self.order else []
-        parts += ["lifted by " + " with ".join(f"{k} >= {n}" for k, n in self.sizes.items())] if self.sizes else []
-        parts += [self.reason] if self.reason else []
-        return f"Cure({', '.join(parts)})"
-
-
-@overload
-def cure(
-    f: AbstractFeaturizer, at: Environment, null: NullSpace | None = None, tolerance: float = POSITION_TOLERANCE
-) -> dict[str, Cure]: ...
-
-
-@overload
-def cure(
-    f: AbstractStructureMap, at: Structure, null: NullSpace | None = None, tolerance: float = POSITION_TOLERANCE
-) -> dict[str, Cure]: ...
+        counted = f"{self.directions} direction{'s' if self.directions > 1 else ''}" if self.directions else ""
+        lifted = f"lifted by {self._lifted_by}" if self._lifted_by else ""
+        return f"Cure({', '.join(filter(None, (self.cause, counted, self.symbol, lifted, self.reason)))})"
 
 
 def cure(
-    f: FeatureMap,
-    at: Item,
-    null: NullSpace | None = None,
-    tolerance: float = POSITION_TOLERANCE,
+    f: FeatureMap, at: Item, null: NullSpace | None = None, tolerance: float = POSITION_TOLERANCE
 ) -> dict[str, Cure]:
     """Find out what lifts the null directions of one environment or structure.
 
@@ -160,7 +147,7 @@ def _cure_truncation(f: FeatureMap, at: Item, null: NullSpace) -> Cure:
     tried: dict[str, int] = {}
     for sizes in _larger_sizes(featurizer.sizes):
         try:
-            larger = replace_featurizer(f, featurizer.with_sizes(**sizes))
+            larger = f.with_environment_featurizer(featurizer.with_sizes(**sizes))
         except BasisError:
             continue
         n_features = eqx.filter_eval_shape(restrict_species(larger, at), at).shape[0]
@@ -188,3 +175,37 @@ def _larger_sizes(sizes: dict[str, int]) -> Iterator[dict[str, int]]:
             yield {**sizes, name: sizes[name] + step}
     for step in range(1, MAX_STEPS + 1) if len(names) > 1 else ():
         yield {name: size + step for name, size in sizes.items()}
+
+
+def describe_cure(found: Cure) -> str:
+    """Describe one cure, as in "truncation: l_max >= 7 lifts it"."""
+    if found.cause == "locality":
+        return "locality: a larger r_cut lifts it"
+    if found.cause == "symmetry":
+        return f"symmetry ({found.symbol}): physics"
+    if found._lifted_by:
+        return f"{found.cause}: {found._lifted_by} lifts it" + (f" ({found.reason})" if found.reason else "")
+    return f"{found.cause}: {found.reason}"
+
+
+def describe_cures(found: dict[str, Cure]) -> str:
+    """Describe all cures of one environment, joined by semicolons."""
+    return "; ".join(map(describe_cure, found.values()))
+
+
+def explain_null_space(f: AbstractFeaturizer, env: Environment, null: NullSpace | None = None) -> str:
+    """Explain why one environment has null directions or little sensitivity, and what lifts that.
+
+    - `null`: the result of `null_space(f, env)`, if at hand.
+    """
+    try:
+        return describe_cures(cure(f, env, null))
+    except (BasisError, SizeError) as error:
+        return f"unclassified: {error}"
+    except GeometryError as error:
+        return f"ambiguous: {error}"
+
+
+def explain_environments(f: AbstractFeaturizer, batch: Environment, indices: Iterable[int]) -> list[str]:
+    """Explain the null spaces of some environments of a batch."""
+    return [explain_null_space(f, jax.tree.map(np.asarray, batch[i])) for i in indices]

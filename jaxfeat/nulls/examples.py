@@ -9,10 +9,10 @@ import numpy as np
 
 from jaxfeat.errors import BasisError, GeometryError, SizeError
 from jaxfeat.features.base import AbstractFeaturizer
+from jaxfeat.features.structure_map import check_compatible
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.nulls.causes import CAUSES
 from jaxfeat.nulls.classify import POSITION_TOLERANCE, item_null_space
-from jaxfeat.nulls.explain import explain_null_space
+from jaxfeat.nulls.cure import explain_null_space
 from jaxfeat.spectrum.blocks import Progress
 from jaxfeat.spectrum.driver import singular_spectrum
 
@@ -56,6 +56,7 @@ def make_examples(f: AbstractFeaturizer, batch: Environment, progress: Progress 
     **Raises:** `SpeciesError` if the batch holds an element that `f` does not know; `PrecisionError` if the positions
     are not float64.
     """
+    check_compatible(f, batch)
     found = []
     host = jax.tree.map(np.asarray, batch)
     for i in range(len(batch)):
@@ -66,18 +67,19 @@ def make_examples(f: AbstractFeaturizer, batch: Environment, progress: Progress 
         except (BasisError, GeometryError, SizeError):
             null = None  # explained below
         nearby = f" within {POSITION_TOLERANCE:g} Å" if null is not None and null.status == "ambiguous" else ""
-        by_cause = {} if null is None else {cause: null.directions[cause] for cause in CAUSES if cause != "rigid"}
         directions = [
             ExampleDirection(cause + nearby, k + 1, len(members), direction)
-            for cause, members in by_cause.items()
+            for cause, members in (null.directions.items() if null is not None else ())
+            if cause != "rigid"
             for k, direction in enumerate(members[:MAX_PER_CAUSE])
         ]
+        directions = directions or _least_seen(f, env)
         found.append(
             NullExample(
                 env.positions[env.mask],
                 env.species[env.mask],
                 int(env.center_species),
-                [one._replace(displacement=one.displacement[env.mask]) for one in directions or _least_seen(f, env)],
+                [one._replace(displacement=one.displacement[env.mask]) for one in directions],
                 explain_null_space(f, env, null),
             )
         )
@@ -87,7 +89,7 @@ def make_examples(f: AbstractFeaturizer, batch: Environment, progress: Progress 
 
 
 def _least_seen(f: AbstractFeaturizer, env: Environment) -> list[ExampleDirection]:
-    """The displacement of the smallest equilibrated singular value; an empty list if there is none."""
+    """Find the displacement of the smallest equilibrated singular value; an empty list if there is none."""
     spectrum = jax.tree.map(np.asarray, singular_spectrum(f, env, equilibrated=True))
     if str(spectrum.status) != "ok" or not spectrum.n_values:
         return []

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import equinox as eqx
 import numpy as np
 
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
-from jaxfeat.geometry.symmetry import Stabilizer, point_stabilizer
+from jaxfeat.geometry.symmetry import Stabilizer, point_stabilizer, stabilizer
 from jaxfeat.linalg.subspaces import Gap, common_kernel, joint_gap, orthogonal_complement, sum_of_subspaces
 from jaxfeat.nulls.coincidences import Edges
 from jaxfeat.nulls.kernel import Kernel, highest_order, kernel_of_edges
@@ -56,58 +57,43 @@ def build_filtration(sites: Sites, nu: int | None) -> Filtration:
     found = [point_stabilizer(site.vectors, site.species, sites.group, sites.tolerance) for site in each]
     unseen = [sum_of_subspaces(_broken(s), r) for s, r in zip(found, rotations, strict=True)]
     # Positions within the tolerance of symmetric ones turn the sites' subspaces by about this much.
-    noise = max(_ROUNDING, 10 * sites.tolerance / min((site.scale for site in each), default=1.0))
+    noise = max(_ROUNDING, 10 * sites.tolerance / min((site.edges.scale for site in each), default=1.0))
 
-    rigid = rigid_space(at)
     locality, local_gap = _intersection(sites, rotations, _ROUNDING)
     symmetry, symmetry_gap = _intersection(sites, unseen, noise)
-    stabilizer: Stabilizer | tuple[Stabilizer, ...] = tuple(found)
+    symmetries: Stabilizer | tuple[Stabilizer, ...] = tuple(found)
     gap, floor = {"locality": local_gap, "symmetry": symmetry_gap}, {"locality": _ROUNDING, "symmetry": noise}
     if isinstance(at, Environment):  # one site: nothing was intersected
-        stabilizer, gap, floor = found[0], {}, {}
-    symmetry_known = True
-    if sites.summed:
-        assert isinstance(at, Structure)
-        symmetry_known = not at.periodic and sites.connected()
-        if symmetry_known:
-            stabilizer = _molecule_stabilizer(sites)
-            symmetry = sum_of_subspaces(_embedded(_broken(stabilizer), sites.present), symmetry)
+        symmetries, gap, floor = found[0], {}, {}
+    symmetry_known = not sites.summed or (isinstance(at, Structure) and not at.periodic and sites.connected())
+    if sites.summed and symmetry_known:
+        symmetries = molecule = _molecule_stabilizer(sites)
+        symmetry = sum_of_subspaces(sites.embed(_broken(molecule)), symmetry)
 
     kernel = None
     if nu is not None:
         if sites.summed:
             kernels = [_kernel(each, sites.summed_edges(), nu, len(symmetry), sites)]
-            kernel = _embedded(kernels[0].rows, sites.present)
+            kernel = sites.embed(kernels[0].rows)
         else:
-            kernels = [
-                _kernel([site], site.edges, nu, len(space), sites) for site, space in zip(each, unseen, strict=True)
-            ]
+            kernels = [_kernel([s], s.edges, nu, len(space), sites) for s, space in zip(each, unseen, strict=True)]
             kernel, shared_gap = _intersection(sites, [one.rows for one in kernels], noise)
             if isinstance(at, Structure):
                 gap["intersection"], floor["intersection"] = shared_gap, noise
         gap["kernel"] = joint_gap([one.gap for one in kernels])
         floor["kernel"] = max((one.floor for one in kernels), default=0.0)
-    return Filtration(
-        rigid=rigid,
-        locality=locality,
-        symmetry=symmetry,
-        kernel=kernel,
-        stabilizer=stabilizer,
-        symmetry_known=symmetry_known,
-        lines_agree=all((s.axis is None) == (len(r) != 2) for s, r in zip(found, rotations, strict=True)),
-        gap=gap,
-        floor=floor,
-    )
+    lines_agree = all((s.axis is None) == (len(r) != 2) for s, r in zip(found, rotations, strict=True))
+    return Filtration(rigid_space(at), locality, symmetry, kernel, symmetries, symmetry_known, lines_agree, gap, floor)
 
 
 def _broken(stabilizer: Stabilizer) -> np.ndarray:
-    """The displacements that break the symmetry: the complement of Fix(S), `(k, 3 n)`."""
+    """Span the displacements that break the symmetry: the complement of Fix(S), `(k, 3 n)`."""
     values, vectors = np.linalg.eigh(stabilizer.fixed_projector())
     return vectors[:, values < 0.5].T
 
 
 def _kernel(members: list[Site], edges: Edges, nu: int, n_symmetry: int, sites: Sites) -> Kernel:
-    """N_ν of some sites. If order ν has too many tuples, a lower order answers if it hides nothing but symmetry.
+    """Compute N_ν of some sites. If order ν has too many tuples, a lower one answers if it hides nothing but symmetry.
 
     The subspaces are nested, symmetry ⊆ N_ν ⊆ N_ν' for ν' < ν, so equal dimensions make all of them equal.
     """
@@ -121,26 +107,18 @@ def _kernel(members: list[Site], edges: Edges, nu: int, n_symmetry: int, sites: 
 
 
 def _intersection(sites: Sites, spaces: list[np.ndarray], threshold: float) -> tuple[np.ndarray, Gap]:
-    """Displacements of all atoms that lie, relative to each center, in the subspace of that site."""
+    """Span the displacements of all atoms that lie, relative to each center, in the subspace of that site."""
     present = sites.present
     pairs = zip(sites.sites, spaces, strict=True)
     rows = [site.rows_on_atoms(orthogonal_complement(space)) for site, space in pairs if len(site.vectors)]
     stacked = np.concatenate(rows) if rows else np.zeros((0, len(present)))
     space, gap = common_kernel(stacked[:, present], threshold)
-    return _embedded(space, present), gap
-
-
-def _embedded(space: np.ndarray, present: np.ndarray) -> np.ndarray:
-    """A subspace of the coordinates of atoms, with zeros for padding."""
-    whole = np.zeros((len(space), len(present)))
-    whole[:, present] = space
-    return whole
+    return sites.embed(space), gap
 
 
 def _molecule_stabilizer(sites: Sites) -> Stabilizer:
-    mask = np.asarray(sites.at.mask)
-    points = np.asarray(sites.at.positions)[mask]
     # No symmetry maps an atom with a center onto one without.
     kinds = 2 * np.asarray(sites.at.species).astype(np.int64)
     kinds[[site.atom for site in sites.sites]] += 1
-    return point_stabilizer(points - points.mean(0), kinds[mask], sites.group, sites.tolerance)
+    marked = eqx.tree_at(lambda at: at.species, sites.at, kinds)
+    return stabilizer(marked, sites.tolerance, sites.group)

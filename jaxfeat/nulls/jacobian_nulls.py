@@ -10,15 +10,13 @@ import jax
 import numpy as np
 from jaxtyping import Array
 
-from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.structure_map import AbstractStructureMap, FeatureMap
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Item, Structure
 from jaxfeat.linalg.subspaces import Gap, leading_directions, robust_svd
-from jaxfeat.spectrum.assemble import assemble_jacobian, center_jacobians
-from jaxfeat.spectrum.jacobian import jacobian_and_norms
+from jaxfeat.spectrum.jacobian import assemble_jacobian, center_jacobians, jacobian_and_norms
+from jaxfeat.spectrum.plan import check_null_space
 from jaxfeat.spectrum.reduce import keep_all_rows
-from jaxfeat.spectrum.sizes import check_null_space
 from jaxfeat.spectrum.solve import decompose
 from jaxfeat.spectrum.spectrum import Spectrum
 
@@ -31,6 +29,7 @@ class DecomposedJacobian:
 
     - `matrix`: `(d, n, 3)`, features per Å.
     - `spectrum`: equilibrated, with every direction.
+    - `rounding`: the norm of a neighbor's columns, relative to the largest, below which it is rounding.
     - `reacting`: which neighbors the features of their center react to, `(n,)` for an environment and `(c, k)` for the
         centers of a structure.
     - `weights_gap`: the largest column norm of a neighbor that J does not react to, and the smallest other one.
@@ -38,25 +37,30 @@ class DecomposedJacobian:
 
     matrix: np.ndarray
     spectrum: Spectrum
+    rounding: float
     reacting: np.ndarray
     weights_gap: Gap
 
     @property
-    def rounding(self) -> float:
-        """The norm of a neighbor's columns, relative to the largest, below which it is rounding."""
-        return _rounding(self.matrix)
+    def values(self) -> np.ndarray:
+        """The equilibrated singular values, descending."""
+        return np.asarray(self.spectrum.values)[: int(self.spectrum.n_values)]
+
+    @property
+    def null(self) -> np.ndarray:
+        """The equilibrated singular values that are taken for zero, as a mask."""
+        return self.values <= float(self.spectrum.floor)
 
     def gap_and_floor(self) -> tuple[Gap, float]:
         """Return the gap and the floor of the equilibrated singular values, relative to the largest."""
-        values, floor = self._values(), float(self.spectrum.floor)
+        values, null = self.values, self.null
         largest = values.max(initial=0.0) or 1.0
-        null = values <= floor
         gap = values[null].max(initial=0.0) / largest, values[~null].min(initial=np.inf) / largest
-        return (float(gap[0]), float(gap[1])), floor / float(largest)
+        return (float(gap[0]), float(gap[1])), float(self.spectrum.floor) / float(largest)
 
     def null_space(self, rigid: np.ndarray) -> np.ndarray:
         """Span the null space of J with the rigid motions, `(k, 3 n)`."""
-        null = self._values() <= float(self.spectrum.floor)
+        null = self.null
         scaled = self.spectrum.directions[: len(null)][null] / self.spectrum.scale[:, None]
         rows = np.asarray(scaled).reshape(int(null.sum()), rigid.shape[1])
         rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.finfo(float).tiny)
@@ -70,14 +74,8 @@ class DecomposedJacobian:
 
     def sensitivity(self, raw: np.ndarray) -> tuple[float, float]:
         """Divide the smallest non-null singular value by the largest: of `raw_values`, and equilibrated."""
-        values = self._values()
-        n_seen = int(len(values) - self.spectrum.n_null)
-        if n_seen == 0:
-            return np.nan, np.nan
-        return float(raw[n_seen - 1] / raw[0]), float(values[n_seen - 1] / values[0])
-
-    def _values(self) -> np.ndarray:
-        return np.asarray(self.spectrum.values)[: int(self.spectrum.n_values)]
+        seen = self.values[~self.null]
+        return (float(raw[len(seen) - 1] / raw[0]), float(seen[-1] / seen[0])) if len(seen) else (np.nan, np.nan)
 
 
 def decompose_jacobian(f: FeatureMap, at: Item) -> DecomposedJacobian:
@@ -85,15 +83,15 @@ def decompose_jacobian(f: FeatureMap, at: Item) -> DecomposedJacobian:
     narrow = restrict_species(f, at)
     check_null_space(narrow, at)
     jacobian, added, weights = (np.asarray(x) for x in _jacobian(narrow, at))
+    rounding = float(max(jacobian.shape[0], jacobian.shape[1] * 3) * np.finfo(jacobian.dtype).eps)
     # Columns that move features by less than rounding are taken for zero.
-    seen = ~(added <= _rounding(jacobian) * added.max(initial=0))
+    seen = ~(added <= rounding * added.max(initial=0))
     jacobian, added = np.where(seen[:, None], jacobian, 0), np.where(seen, added, 0)
     # Rows of zeros change no singular value. With few heights, featurizers share the program that decomposes them.
     missing = 2 ** int(np.ceil(np.log2(max(len(jacobian), 64)))) - len(jacobian)
     padded = np.pad(jacobian, ((0, missing), (0, 0), (0, 0)))
     spectrum: Any = _spectrum(padded, added, at)
-    reacting, gap = _reacting(weights, _rounding(jacobian), at)
-    return DecomposedJacobian(jacobian, jax.tree.map(np.asarray, spectrum), reacting, gap)
+    return DecomposedJacobian(jacobian, jax.tree.map(np.asarray, spectrum), rounding, *_reacting(weights, rounding, at))
 
 
 def restrict_species(f: Map, at: Item) -> Map:
@@ -107,12 +105,7 @@ def restrict_species(f: Map, at: Item) -> Map:
         held = np.append(held, np.asarray(at.center_species))
     present = np.asarray(featurizer.species)[np.isin(featurizer.species, held)].astype(np.int32)
     narrow = featurizer.restricted_to_species(present if len(present) else np.asarray([-1], np.int32))
-    return replace_featurizer(prepared, narrow)
-
-
-def replace_featurizer(f: Any, featurizer: AbstractFeaturizer) -> Any:
-    """Replace the featurizer of a structure map; a featurizer is replaced as a whole."""
-    return featurizer if isinstance(f, AbstractFeaturizer) else eqx.tree_at(lambda f: f.featurizer, f, featurizer)
+    return prepared.with_environment_featurizer(narrow)
 
 
 @eqx.filter_jit
@@ -129,10 +122,6 @@ def _jacobian(f: FeatureMap, at: Item) -> tuple[Array, Array, Array]:
 @eqx.filter_jit
 def _spectrum(jacobian: Any, added: Any, at: Item) -> Spectrum:
     return decompose(keep_all_rows(jacobian, added), at, equilibrated=True)
-
-
-def _rounding(jacobian: np.ndarray) -> float:
-    return float(max(jacobian.shape[0], jacobian.shape[1] * 3) * np.finfo(jacobian.dtype).eps)
 
 
 def _reacting(weights: np.ndarray, rounding: float, at: Item) -> tuple[np.ndarray, Gap]:

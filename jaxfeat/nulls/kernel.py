@@ -12,7 +12,6 @@ the host, in float64.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +21,6 @@ from scipy.sparse import coo_array, csr_array, eye_array, vstack
 from jaxfeat.errors import BasisError, GeometryError, PrecisionError, SizeError
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.positions import check_positions
-from jaxfeat.geometry.species import atomic_numbers
 from jaxfeat.linalg.subspaces import Gap, robust_svd
 from jaxfeat.nulls.coincidences import (
     Coincidences,
@@ -124,10 +122,14 @@ def complete_kernel(
         )
     if env.batch_shape:
         raise GeometryError(f"complete_kernel takes one environment, got a batch of {env.batch_shape}; index it first.")
-    n = int(np.count_nonzero(env.mask))
-    vectors = _float64(env.positions)[:n]
-    check_positions(vectors, "neighbor", center=True)
-    return kernel_of_edges(site_edges(vectors, np.asarray(env.species)[:n]), nu, pseudoscalars, tolerance)
+    n, vectors = int(np.count_nonzero(env.mask)), np.asarray(env.positions)
+    if vectors.dtype != np.float64:
+        raise PrecisionError(
+            f"positions are {vectors.dtype}, too coarse to tell equal from nearly equal values; "
+            "enable jax_enable_x64 and give them in float64."
+        )
+    check_positions(vectors[:n], "neighbor", center=True)
+    return kernel_of_edges(site_edges(vectors[:n], np.asarray(env.species)[:n]), nu, pseudoscalars, tolerance)
 
 
 def site_edges(vectors: np.ndarray, species: np.ndarray) -> Edges:
@@ -136,41 +138,22 @@ def site_edges(vectors: np.ndarray, species: np.ndarray) -> Edges:
     return Edges(vectors, np.zeros(n, int), species.astype(np.int64), eye_array(3 * n, format="csr"))
 
 
-def summed_edges(
-    vectors: ArrayLike, centers: ArrayLike, neighbors: ArrayLike, species: Sequence[str | int] | np.ndarray
-) -> Edges:
+def summed_edges(vectors: np.ndarray, tails: np.ndarray, heads: np.ndarray, species: np.ndarray) -> Edges:
     """Make the edges of a structure whose features are summed over the centers of each species.
 
     The tuples of all centers of one species are one distribution, so values are compared across centers. A displaced
     atom moves the edges to it forwards, and those from it backwards.
 
-    - `vectors`: `(e, 3)` Å in float64, from a center to each neighbor inside its cutoff.
-    - `centers`, `neighbors`: `(e,)`, the atoms at the two ends. A periodic image is the atom that it repeats.
-    - `species`: `n` symbols or atomic numbers.
+    - `vectors`: `(e, 3)` Å, from a center to each neighbor inside its cutoff.
+    - `tails`, `heads`: `(e,)`, the center and the neighbor. A periodic image is the atom that it repeats.
+    - `species`: `(n,)`, of all atoms.
     """
-    edges = _float64(vectors)
-    numbers = atomic_numbers(species).astype(np.int64)
-    tails, heads = np.asarray(centers, np.int64), np.asarray(neighbors, np.int64)
-    if edges.shape != (len(tails), 3) or len(tails) != len(heads):
-        raise GeometryError(f"{edges.shape} vectors, {len(tails)} centers and {len(heads)} neighbors name no edges.")
-    if not np.isfinite(edges).all():
-        raise GeometryError(f"vector {int(np.argmin(np.isfinite(edges).all(1)))} is not finite; mend its coordinates.")
-    kinds = np.unique(np.column_stack([numbers[tails], numbers[heads]]), axis=0, return_inverse=True)[1].ravel()
-    rows = np.arange(3 * len(edges))
+    kinds = np.unique(np.column_stack([species[tails], species[heads]]), axis=0, return_inverse=True)[1].ravel()
+    rows = np.arange(3 * len(vectors))
     ends = [(3 * atoms[:, None] + np.arange(3)).ravel() for atoms in (heads, tails)]
     signs = np.repeat([1.0, -1.0], len(rows))
-    moves = coo_array((signs, (np.tile(rows, 2), np.concatenate(ends))), shape=(len(rows), 3 * len(numbers)))
-    return Edges(edges, tails, kinds, moves.tocsr())
-
-
-def _float64(positions: ArrayLike) -> np.ndarray:
-    array = np.asarray(positions)
-    if array.dtype != np.float64:
-        raise PrecisionError(
-            f"positions are {array.dtype}, too coarse to tell equal from nearly equal values; "
-            "enable jax_enable_x64 and give them in float64."
-        )
-    return array
+    moves = coo_array((signs, (np.tile(rows, 2), np.concatenate(ends))), shape=(len(rows), 3 * len(species)))
+    return Edges(vectors, tails, kinds, moves.tocsr())
 
 
 def kernel_of_edges(edges: Edges, nu: int, pseudoscalars: bool, tolerance: float) -> Kernel:
@@ -221,12 +204,11 @@ def _check(centers: np.ndarray, nu: int, tolerance: float) -> None:
     if not tolerance > 0:
         raise GeometryError(f"the coincidence tolerance is {tolerance}; give a positive length in Å.")
     counts = np.bincount(centers, minlength=1)
-    n_tuples = int((counts.astype(float) ** nu).sum())
     if _too_many(counts, nu):
-        limit = int(MAX_TUPLES ** (1 / nu) + 1e-9)
         raise SizeError(
-            f"{counts.max()} neighbors and nu = {nu} make {n_tuples} tuples, and at most {MAX_TUPLES} are possible, "
-            f"which is {limit} neighbors of one center; take a smaller cutoff or a lower nu."
+            f"{counts.max()} neighbors and nu = {nu} make {int((counts.astype(float) ** nu).sum())} tuples, and at "
+            f"most {MAX_TUPLES} are possible, which is {int(MAX_TUPLES ** (1 / nu) + 1e-9)} neighbors of one center; "
+            "take a smaller cutoff or a lower nu."
         )
 
 

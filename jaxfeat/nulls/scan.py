@@ -59,29 +59,25 @@ def scan(
     another radius, or is no batch of environments.
     """
     found = scan_arrays(f, batch, progress, screened)
-    origin = {
-        "structure": np.asarray(batch.structure_index),
-        "center": np.asarray(batch.center_index),
-        "species": np.asarray(batch.center_species),
-    }
-    counts = np.asarray(batch.n_neighbors)
+    origin = batch.structure_index, batch.center_index, batch.center_species, batch.n_neighbors
+    structures, centers, species, n_neighbors = (np.asarray(x).tolist() for x in origin)
     records = []
     for i, status in enumerate(found.status.tolist()):
         known = bool(np.isfinite(found.floor[i]))
-        listed = slice(int(found.n_values[i]) if known else 0)
-        null = {cause: int(n) for cause, n in zip(CAUSES, found.null[i], strict=True) if n or cause not in RARE_CAUSES}
+        n_values = found.n_values[i] if known else 0
+        null = zip(CAUSES, found.null[i].tolist(), strict=True)
         records.append(
             {
-                "structure": int(origin["structure"][i]),
-                "center": int(origin["center"][i]),
-                "species": SYMBOLS[origin["species"][i]],
-                "n_neighbors": int(counts[i]),
-                "sigma": found.sigma[i][listed].tolist(),
-                "sigma_equilibrated": found.sigma_equilibrated[i][listed].tolist(),
+                "structure": structures[i],
+                "center": centers[i],
+                "species": SYMBOLS[species[i]],
+                "n_neighbors": n_neighbors[i],
+                "sigma": found.sigma[i, :n_values].tolist(),
+                "sigma_equilibrated": found.sigma_equilibrated[i, :n_values].tolist(),
                 "floor": float(found.floor[i]) if known else None,
                 "floor_equilibrated": float(found.floor_equilibrated[i]) if known else None,
                 **({"certified": bool(found.certified[i])} if screened else {}),
-                "null": null,
+                "null": {cause: n for cause, n in null if n or cause not in RARE_CAUSES},
                 "status": status,
             }
         )
@@ -126,7 +122,6 @@ def scan_arrays(
     host = jax.tree.map(np.asarray, batch)
     n, width = len(batch), 3 * batch.max_neighbors
     f = f.prepared()
-    status = np.full(n, "", dtype=object)
     found = ScanArrays(
         sigma=np.full((n, width), np.nan),
         sigma_equilibrated=np.full((n, width), np.nan),
@@ -136,26 +131,24 @@ def scan_arrays(
         n_rigid=np.zeros(n, int),
         certified=np.zeros(n, bool),
         null=np.zeros((n, len(CAUSES)), int),
-        status=status,
+        status=np.full(n, "", dtype=object),
     )
     done = 0
-    for indices, spectra in spectra_in_blocks(f, host, screened, chunk):
-        m = len(indices)
-        raw, equilibrated = spectra
-        known = raw.status.names == "ok"
-        k = min(raw.values.shape[1], width)
-        found.sigma[indices, :k] = np.where(known[:, None], raw.values[:, :k], np.nan)
-        found.sigma_equilibrated[indices, :k] = np.where(known[:, None], equilibrated.values[:, :k], np.nan)
-        found.floor[indices] = np.where(known, raw.floor, np.nan)
-        found.floor_equilibrated[indices] = np.where(known, equilibrated.floor, np.nan)
+    for indices, (raw, equilibrated) in spectra_in_blocks(f, host, screened, chunk):
+        known, k = raw.status.names == "ok", min(raw.values.shape[1], width)
+        for spectrum, sigma, floor in (
+            (raw, found.sigma, found.floor),
+            (equilibrated, found.sigma_equilibrated, found.floor_equilibrated),
+        ):
+            sigma[indices, :k] = np.where(known[:, None], spectrum.values[:, :k], np.nan)
+            floor[indices] = np.where(known, spectrum.floor, np.nan)
         found.n_values[indices], found.n_rigid[indices] = raw.n_values, raw.n_rigid
-        found.certified[indices] = raw.certified
+        found.certified[indices], found.status[indices] = raw.certified, raw.status.names
         found.null[indices, CAUSES.index("rigid")] = raw.n_rigid
-        status[indices] = raw.status.names
         for row in np.flatnonzero(known & ((equilibrated.ratio < CLASSIFY_BELOW) | (equilibrated.n_null > 0))):
             i = indices[row]
-            found.null[i], status[i] = _classified(f, host[i], found.null[i], int(equilibrated.n_null[row]))
-        done += m
+            found.null[i], found.status[i] = _classified(f, host[i], found.null[i], int(equilibrated.n_null[row]))
+        done += len(indices)
         if progress is not None:
             progress(done, n)
     return found

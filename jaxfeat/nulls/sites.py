@@ -12,7 +12,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from jaxfeat.features.structure_map import AbstractStructureMap, FeatureMap
+from jaxfeat.features.structure_map import FeatureMap
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Item
 from jaxfeat.geometry.symmetry import Group
@@ -35,11 +35,6 @@ class Site:
     atom: int
     neighbors: np.ndarray
     n: int
-
-    @property
-    def scale(self) -> float:
-        """The root mean square distance of the neighbors, Å."""
-        return float(np.sqrt((self.vectors**2).sum(1).mean())) if len(self.vectors) else 1.0
 
     @property
     def edges(self) -> Edges:
@@ -77,8 +72,14 @@ class Sites:
         """Which of the `3 n` coordinates belong to atoms, not to padding."""
         return np.repeat(np.asarray(self.at.mask), 3)
 
+    def embed(self, rows: np.ndarray) -> np.ndarray:
+        """Rewrite rows on the coordinates of atoms as rows on all `3 n` coordinates, zero for padding."""
+        whole = np.zeros((len(rows), len(self.present)))
+        whole[:, self.present] = rows
+        return whole
+
     def summed_edges(self) -> Edges:
-        """The edges of all centers of a structure, whose features are added up."""
+        """Make the edges of all centers of a structure, whose features are added up."""
         mask = np.asarray(self.at.mask)
         index = np.cumsum(mask) - 1
         vectors = np.concatenate([site.vectors for site in self.sites])
@@ -88,7 +89,7 @@ class Sites:
 
     def connected(self) -> bool:
         """Tell whether features tie all atoms together. Otherwise each part has symmetries of its own."""
-        n = len(np.asarray(self.at.mask))
+        n = self.at.positions.shape[-2]
         tails = np.concatenate([np.full(len(site.vectors), site.atom) for site in self.sites] or [np.zeros(0, int)])
         heads = np.concatenate([site.neighbors for site in self.sites] or [np.zeros(0, int)])
         graph = coo_array((np.ones(len(tails)), (tails, heads)), shape=(n, n))
@@ -96,16 +97,10 @@ class Sites:
         return len(np.unique(labels[np.asarray(self.at.mask)])) <= 1
 
 
-def list_sites(
-    f: FeatureMap,
-    at: Item,
-    reacting: np.ndarray,
-    tolerance: float,
-) -> Sites:
+def list_sites(f: FeatureMap, at: Item, reacting: np.ndarray, tolerance: float) -> Sites:
     """List the sites of one item. `reacting`, `(n,)` or `(c, k)`: the neighbors that features react to."""
     group: Group = "SO3" if f.environment_featurizer.group == "SO3" else "O3"
-    summed = isinstance(f, AbstractStructureMap) and f.adds_centers
-    return Sites(at, split_into_sites(at, reacting), group, summed, tolerance)
+    return Sites(at, split_into_sites(at, reacting), group, f.adds_centers, tolerance)
 
 
 def split_into_sites(at: Item, reacting: np.ndarray) -> list[Site]:
@@ -116,9 +111,8 @@ def split_into_sites(at: Item, reacting: np.ndarray) -> list[Site]:
         return [Site(np.asarray(at.positions)[members], np.asarray(at.species)[members], -1, members, n)]
     environments = at.environments()
     positions, species = np.asarray(environments.positions), np.asarray(environments.species)
-    mask, neighbors = np.asarray(environments.mask) & reacting, np.asarray(at.neighbor)
+    mask, neighbors, atoms = np.asarray(environments.mask) & reacting, np.asarray(at.neighbor), np.asarray(at.center)
     present = np.flatnonzero(np.asarray(at.center_mask))
-    atoms = np.asarray(at.center)
     return [Site(positions[c, mask[c]], species[c, mask[c]], int(atoms[c]), neighbors[c, mask[c]], n) for c in present]
 
 

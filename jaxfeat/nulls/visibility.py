@@ -46,10 +46,7 @@ def visibility_rows(sites: Sites, nu: int) -> np.ndarray:
     chiral, tolerance = sites.group == "SO3", sites.tolerance
     counts = [len(site.vectors) for site in sites.sites]
     if sites.summed:
-        rows = wave_gradients(sites.summed_edges(), highest_order(counts, nu), chiral, tolerance)
-        whole = np.zeros((len(rows), len(sites.present)))
-        whole[:, sites.present] = rows
-        return whole
+        return sites.embed(wave_gradients(sites.summed_edges(), highest_order(counts, nu), chiral, tolerance))
     parts = [
         site.rows_on_atoms(wave_gradients(site.edges, highest_order([count], nu), chiral, tolerance))
         for site, count in zip(sites.sites, counts, strict=True)

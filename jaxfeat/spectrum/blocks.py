@@ -13,8 +13,7 @@ from jaxtyping import Int
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Item
-from jaxfeat.spectrum.plan import Plan, make_plan
-from jaxfeat.spectrum.sizes import check_spectra
+from jaxfeat.spectrum.plan import Plan, check_spectra, make_plan
 
 RAW_AND_EQUILIBRATED = (False, True)
 """Scalings of the two spectra of each environment in a block."""
@@ -84,35 +83,27 @@ def blocks_by_shape(
     """
     host = jax.tree.map(np.asarray, batch)
     present = species_present(f, host)
-    members_of = join_small_shapes(
-        _shapes(f, host, present), LEAST_OF_SHAPE if least_of_shape is None else least_of_shape
-    )
-    narrow_of, plan_of = {}, {}
+    rooms = np.asarray([room_for_neighbors(n) for n in range(host.max_neighbors + 1)])
+    # A featurizer that knows none of the species still needs one to describe an environment without it.
+    n_described = np.maximum((present >= 0).sum(1), 0 if f.species is None else 1)
+    shapes = np.stack([n_described, rooms[host.mask.sum(-1)]], -1)
+    members_of = join_small_shapes(shapes, LEAST_OF_SHAPE if least_of_shape is None else least_of_shape)
+    planned = []
     # All shapes are checked before any of them is computed.
-    for shape, members in members_of.items():
-        narrow = f.restricted_to_species(np.arange(1, shape[0] + 1, dtype=np.int32))
-        one = host[members[:1]].padded(shape[1])
+    for (n_species, room), members in members_of.items():
+        narrow = f.restricted_to_species(np.arange(1, n_species + 1, dtype=np.int32))
+        one = host[members[:1]].padded(room)
         plan = make_plan(narrow, one, RAW_AND_EQUILIBRATED, screened=screened and not by_rows, refine=not by_rows)
         check_spectra(narrow, one, plan)
-        narrow_of[shape], plan_of[shape] = narrow, plan
-    for shape, members in members_of.items():
-        n_species, room = shape
-        in_cache = _n_in_cache(_n_features(narrow_of[shape], host, room), room)
+        planned.append((n_species, room, members, narrow, plan))
+    for n_species, room, members, narrow, plan in planned:
+        in_cache = _n_in_cache(_n_features(narrow, host, room), room)
         length = _block_length(len(members), in_cache, cache_fills, chunk_length, n_devices)
         for start in range(0, len(members), length):
             indices = members[start : start + length]
             filled = _filled(indices, length)
             items = jax.tree.map(np.asarray, host[filled].padded(room))
-            yield Block(indices, present[filled, :n_species], items, plan_of[shape])
-
-
-def _shapes(f: AbstractFeaturizer, batch: Environment, present: np.ndarray) -> np.ndarray:
-    """Compute the number of species to describe and the room of each environment, shape `(b, 2)`."""
-    rooms = np.asarray([room_for_neighbors(n) for n in range(batch.max_neighbors + 1)])
-    # A featurizer that knows none of the species still needs one to describe an environment without it.
-    n_present = (present >= 0).sum(1)
-    n_described = n_present if f.species is None else np.maximum(n_present, 1)
-    return np.stack([n_described, rooms[batch.mask.sum(-1)]], -1)
+            yield Block(indices, present[filled, :n_species], items, plan)
 
 
 def _block_length(n_members: int, in_cache: int, cache_fills: int, chunk_length: int | None, n_devices: int) -> int:
@@ -175,19 +166,17 @@ def join_small_shapes(shapes: np.ndarray, least: int) -> dict[tuple[int, int], n
     A compilation costs as much as thousands of environments.
     """
     base = int(shapes[:, 1].max(initial=0)) + 1
-    found, which, counts = np.unique(shapes @ (base, 1), return_inverse=True, return_counts=True)
-    kinds = [divmod(code, base) for code in found.tolist()]
-    target = {shape: shape for shape in kinds}
-    size = dict(zip(kinds, counts.tolist(), strict=True))
-    for shape in sorted(size, key=lambda s: s[0] ** 2 * s[1]):
-        larger = [other for other in size if other != shape and other[0] >= shape[0] and other[1] >= shape[1]]
-        if size[shape] < least and larger:
-            host = min(larger, key=lambda s: s[0] ** 2 * s[1])
-            size[host] += size.pop(shape)
-            target = {member: host if to == shape else to for member, to in target.items()}
-    return {
-        shape: np.flatnonzero(np.asarray([target[kind] == shape for kind in kinds])[which]) for shape in sorted(size)
-    }
+    found, which, size = np.unique(shapes @ (base, 1), return_inverse=True, return_counts=True)
+    kinds, target = np.stack(np.divmod(found, base), -1), np.arange(len(found))
+    cost = kinds[:, 0] ** 2 * kinds[:, 1]
+    for small in np.argsort(cost, kind="stable"):
+        larger = np.flatnonzero((kinds >= kinds[small]).all(1) & (size > 0) & (target != target[small]))
+        if size[small] < least and len(larger):
+            host = larger[cost[larger].argmin()]
+            size[host] += size[small]
+            size[small] = 0
+            target[target == small] = host
+    return {tuple(kinds[k].tolist()): np.flatnonzero(target[which] == k) for k in np.flatnonzero(size)}
 
 
 def _n_in_cache(n_features: int, room: int) -> int:

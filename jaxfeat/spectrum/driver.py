@@ -14,27 +14,27 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Int
 
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.structure_map import FeatureMap, check_compatible
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Item
+from jaxfeat.linalg.batching import map_blocks, map_blocks_in_two_steps
+from jaxfeat.linalg.jit import tuned_jit
 from jaxfeat.linalg.lapack import one_blas_thread
 from jaxfeat.linalg.primitive import inside_transformation
 from jaxfeat.spectrum.blocks import CACHE_FILLS, Block, block_of, blocks_by_shape, species_present
-from jaxfeat.spectrum.compute import compute_spectra
 from jaxfeat.spectrum.devices import devices, share_among_devices
-from jaxfeat.spectrum.plan import Plan, make_plan
-from jaxfeat.spectrum.sizes import check_spectra
+from jaxfeat.spectrum.plan import Plan, check_spectra, make_plan
+from jaxfeat.spectrum.reduce import ReducedJacobian, reduce_to_gram, reduce_to_rows
+from jaxfeat.spectrum.refine import spectra_from_gram
+from jaxfeat.spectrum.solve import decompose
 from jaxfeat.spectrum.spectrum import Spectrum
 
 
 def singular_spectrum(
-    f: FeatureMap,
-    at: Item,
-    equilibrated: bool = False,
-    directions: bool | None = None,
-    screened: bool = False,
+    f: FeatureMap, at: Item, equilibrated: bool = False, directions: bool | None = None, screened: bool = False
 ) -> Spectrum:
     """Compute the singular values of the Jacobian dF/dr on the non-rigid displacements.
 
@@ -89,6 +89,40 @@ def singular_spectrum(
     if plan.route != "rows":
         found = _certify(found, f, at, plan)
     return _trim(found)
+
+
+@tuned_jit
+def compute_spectra(f: FeatureMap, present: Int[Array, "*b s"] | None, at: Item, plan: Plan) -> tuple[Spectrum, ...]:
+    """Compute the spectra of a block as planned: one `Spectrum` of the whole block for each of `plan.scalings`.
+
+    **Arguments:**
+
+    - `f`: A prepared featurizer or structure map.
+    - `present`: The species that each item holds, as `species_present` lists them. `f` is restricted to these species,
+        which changes no singular value and leaves fewer features. None stands for all species.
+    - `at`: The block: a batch of environments or structures of any shape, or a single item.
+    - `plan`: The way to compute them.
+    """
+    items, n_axes = (present, at), len(at.batch_shape)
+
+    def restricted(present: Any) -> FeatureMap:
+        featurizer = f.environment_featurizer
+        if present is None or featurizer.species is None:
+            return f
+        return f.with_environment_featurizer(featurizer.restricted_to_species(present))
+
+    if plan.route == "refined":
+        return map_blocks(lambda block: spectra_from_gram(f, restricted, block, plan), items, n_axes)
+    to_reduced = reduce_to_gram if plan.route == "gram" else reduce_to_rows
+
+    def reduce(item: Any) -> ReducedJacobian:
+        return to_reduced(restricted(item[0]), item[1])
+
+    def finish(reduced: ReducedJacobian, item: Any) -> tuple[Spectrum, ...]:
+        how: dict[str, bool] = {"directions": plan.directions, "collinear": plan.collinear}
+        return tuple(decompose(reduced, item[1], f, equilibrated=scaled, **how) for scaled in plan.scalings)
+
+    return map_blocks_in_two_steps(reduce, finish, items, n_axes, plan.n_together)
 
 
 class RawAndEquilibrated(NamedTuple):

@@ -1,8 +1,8 @@
 """The logarithm of a sensitivity ratio, which has derivatives where a singular spectrum has none.
 
 A singular value σ = |J v| is stationary in its singular vectors. Its whole derivative is therefore the one with v held
-fixed, d log σ = (J v)ᵀ d(J v) / σ², which is called the envelope form. J v takes one tangent
-through the features, and no decomposition is differentiated.
+fixed, d log σ = (J v)ᵀ d(J v) / σ², which is called the envelope form. J v takes one tangent through the features, and
+no decomposition is differentiated.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.structure_map import FeatureMap, check_compatible
+from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Item, Structure
 from jaxfeat.linalg.batching import map_blocks
 from jaxfeat.linalg.jit import tuned_jit
@@ -67,20 +67,16 @@ def log_sensitivity(f: FeatureMap, at: Item, equilibrated: bool = False) -> Floa
 @tuned_jit
 def _compiled(f: FeatureMap, at: Item, equilibrated: bool) -> Float[Array, "*batch"]:
     def single(at: Any) -> Float[Array, ""]:
-        return _single(_closure_converted(f, at), at, equilibrated=equilibrated)
+        env = at if isinstance(at, Environment) else at.environments()[0]
+        # `_single` is differentiated by leaves, so arrays that functions of the featurizer close over become leaves.
+        converted = f.environment_featurizer.closure_converted(env)
+        return _single(f.with_environment_featurizer(converted), at, equilibrated=equilibrated)
 
     if not at.batch_shape:
         return single(at)
     # Large structures are computed one by one, as in `singular_spectrum`. Together, padded centers would take time too.
     one_by_one = isinstance(at, Structure) and at.neighbor.shape[-1] > MAX_NEIGHBORS_IN_LANES
     return map_blocks(partial(jax.lax.map, single) if one_by_one else jax.vmap(single), at, len(at.batch_shape))
-
-
-def _closure_converted(f: Any, at: Any) -> Any:
-    """Make leaves of the arrays that functions of the featurizer close over: `_single` is differentiated by leaves."""
-    if isinstance(f, AbstractFeaturizer):
-        return f.closure_converted(at)
-    return eqx.tree_at(lambda f: f.featurizer, f, f.featurizer.closure_converted(at.environments()[0]))
 
 
 @eqx.filter_custom_jvp
@@ -97,9 +93,8 @@ def _(primals: Any, tangents: Any, *, equilibrated: bool) -> tuple[Float[Array, 
     value, null = _value(spectrum)
     if not len(spectrum.values):
         return value, jnp.zeros_like(value)
-    extremes = spectrum.directions[
-        jnp.stack([jnp.maximum(spectrum.n_values - 1, 0), jnp.zeros_like(spectrum.n_values)])
-    ]
+    last = jnp.maximum(spectrum.n_values - 1, 0)
+    extremes = spectrum.directions[jnp.stack([last, jnp.zeros_like(last)])]
 
     def speeds(f: Any, at: Any) -> Float[Array, "2 d"]:
         moves = extremes / _scale(f, at, spectrum)[None, :, None] if equilibrated else extremes

@@ -1,14 +1,19 @@
-"""The way in which a block of items is computed, chosen from sizes alone."""
+"""The way in which a block is computed, and the memory that it takes, from sizes alone and before anything is traced.
+
+Numbers of copies are measured: the peak memory of a process over the size of the array, for arrays of 0.1 to 1 GB.
+"""
 
 from __future__ import annotations
 
+from math import prod
 from typing import Literal, NamedTuple
 
-from jaxfeat.features.structure_map import AbstractStructureMap, FeatureMap
+from jaxfeat.features.structure_map import FeatureMap
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Item, Structure
 from jaxfeat.linalg.batching import BLOCK_ITEMS
 from jaxfeat.linalg.lanes import MAX_NEIGHBORS_IN_LANES
+from jaxfeat.memory import check_memory
 
 MAX_NEIGHBORS_BY_ROWS = {1: MAX_NEIGHBORS_IN_LANES, 2: 16}
 """Neighbors up to which one or two spectra take less time from rows of J than from JᵀJ. Two spectra, raw and
@@ -19,6 +24,18 @@ ROWS_TOGETHER_BYTES = 2_000_000
 
 ROWS_ALONE_BYTES = 32_000_000
 """Bytes of rows from which on one Jacobian is reduced alone, because several would only take memory."""
+
+JACOBIAN_COPIES = 1.5
+"""Jacobians in memory while one is computed or reduced to a triangle."""
+
+NULL_SPACE_COPIES = 6
+"""Jacobians in memory while a null space is computed, on the device and on the host."""
+
+GRAM_COPIES = 6
+"""Matrices of the size of JᵀJ in memory while their spectrum is computed."""
+
+LOWER_SIZES = "lower n_max, l_max, ν or r_cut"
+FEWER_CENTERS = "take a smaller structure or fewer centers, or describe environments (jaxfeat.environments)"
 
 
 class Plan(NamedTuple):
@@ -57,18 +74,17 @@ def make_plan(
 
     `at` is the block, or one of its items. If `refine` is False, small values are not computed again.
     """
-    route: Literal["rows", "gram", "refined"] = "gram" if screened else "rows"
     if refine and not directions and _gram_is_faster(f, at, len(scalings)):
         return Plan("refined", scalings, BLOCK_ITEMS, directions, screened, collinear)
-    return Plan(route, scalings, _n_together(f, at, screened), directions, screened, collinear)
+    n_together = _n_together(f, at, screened)
+    return Plan("gram" if screened else "rows", scalings, n_together, directions, screened, collinear)
 
 
 def _gram_is_faster(f: FeatureMap, at: Item, n_scalings: int) -> bool:
     """Tell whether JᵀJ and a few derivatives take less time than rows of J."""
-    if isinstance(f, AbstractStructureMap) and f.adds_centers:
-        return False
     n = at.max_neighbors if isinstance(at, Environment) else min(at.neighbor.shape[-1], at.positions.shape[-2] - 1)
-    return f.environment_featurizer.has_fast_gram and n > MAX_NEIGHBORS_BY_ROWS[n_scalings]
+    fast = f.environment_featurizer.has_fast_gram and not f.adds_centers
+    return fast and n > MAX_NEIGHBORS_BY_ROWS[n_scalings]
 
 
 def _n_together(f: FeatureMap, at: Item, gram: bool) -> int:
@@ -81,3 +97,60 @@ def _n_together(f: FeatureMap, at: Item, gram: bool) -> int:
     rows, most = (24 * n, 64) if gram else (f.environment_featurizer.n_compact_rows(n), 32)
     one = max(at.positions.dtype.itemsize * rows * 3 * n, 1)
     return max(min(max(ROWS_TOGETHER_BYTES // one, 8 if one < ROWS_ALONE_BYTES else 1), most) // centers, 1)
+
+
+def check_jacobian(f: FeatureMap, at: Item) -> None:
+    """Raise `SizeError` if the Jacobians of an item or a batch do not fit into memory."""
+    n_items = prod(at.batch_shape)
+    cure = f"{LOWER_SIZES}, or take fewer at a time" if isinstance(at, Environment) else FEWER_CENTERS
+    _check_whole_rows(f, at, n_items * JACOBIAN_COPIES, n_items, "Jacobians", cure)
+
+
+def check_null_space(f: FeatureMap, at: Item) -> None:
+    """Raise `SizeError` if the null space of one item does not fit into memory."""
+    cure = LOWER_SIZES if isinstance(at, Environment) else FEWER_CENTERS
+    _check_whole_rows(f, at, NULL_SPACE_COPIES, 1, "null spaces", cure)
+
+
+def check_spectra(f: FeatureMap, at: Item, plan: Plan) -> None:
+    """Raise `SizeError` if the spectra of an item or a batch, computed as planned, do not fit into memory."""
+    featurizer, n_items, by_gram = f.environment_featurizer, prod(at.batch_shape), plan.route != "rows"
+    size, side = at.positions.dtype.itemsize, 3 * at.positions.shape[-2]
+    n_together = min(n_items, plan.n_together)
+    n_squares = n_together * (GRAM_COPIES if by_gram else 1) + (n_items if plan.directions else 0)
+    what = f"spectra in {side:,} coordinates, {n_together:,} at a time,"
+    cure = "take fewer at a time, or a smaller r_cut" if isinstance(at, Environment) else FEWER_CENTERS
+    if n_items > 1 and plan.directions:
+        what = f"spectra in {side:,} coordinates with directions of {n_items:,} items"
+        cure = f"{cure}; or directions=False"
+    check_memory(n_squares * size * side**2, what, cure)
+    if featurizer.n_features_if_known is None or (by_gram and featurizer.has_fast_gram and not f.adds_centers):
+        return
+    cure = LOWER_SIZES if isinstance(at, Environment) else FEWER_CENTERS
+    rows = _n_compact_rows(f, at)
+    _check_rows(n_together * JACOBIAN_COPIES, n_together, rows, at, "spectra, by way of Jacobians", cure)
+
+
+def _n_compact_rows(f: FeatureMap, at: Item) -> int:
+    """Count the rows from which a spectrum is computed."""
+    featurizer = f.environment_featurizer
+    if isinstance(at, Environment):
+        return featurizer.n_compact_rows(at.max_neighbors)
+    n_centers, n_neighbors = at.neighbor.shape[-2:]
+    if f.adds_centers:
+        return n_centers * featurizer.n_features
+    # Each center's rows are reduced to a triangle first.
+    return n_centers * min(featurizer.n_compact_rows(n_neighbors), 3 * n_neighbors)
+
+
+def _check_whole_rows(f: FeatureMap, at: Item, copies: float, n_items: int, what: str, cure: str) -> None:
+    n_features = f.environment_featurizer.n_features_if_known
+    if n_features is not None:
+        n_rows = n_features if isinstance(at, Environment) else at.center.shape[-1] * n_features
+        _check_rows(copies, n_items, n_rows, at, what, cure)
+
+
+def _check_rows(copies: float, n_items: int, n_rows: int, at: Item, what: str, cure: str) -> None:
+    side = 3 * at.positions.shape[-2]
+    needed = copies * n_rows * side * at.positions.dtype.itemsize
+    check_memory(needed, f"{what} of {n_rows:,} rows by {side:,} coordinates, {n_items:,} at a time,", cure)

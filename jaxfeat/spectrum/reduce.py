@@ -7,8 +7,10 @@ offer a shorter way, or belong to one center each, the whole Jacobian is never p
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,106 +23,94 @@ from jaxfeat.geometry.structure import Item, Structure
 from jaxfeat.linalg.eigen import gram_matrix
 from jaxfeat.linalg.lanes import MAX_NEIGHBORS_IN_LANES
 from jaxfeat.linalg.triangular import r_factor
-from jaxfeat.spectrum.assemble import (
-    assemble_gram,
-    assemble_jacobian,
-    cancellation,
-    joint_norms,
-    structure_jacobian,
-)
+from jaxfeat.spectrum.jacobian import assemble_gram, assemble_jacobian, cancellation, jacobian_and_norms, joint_norms
 
 
-class JacobianRows(NamedTuple):
-    """The Jacobian of n atoms, up to an orthogonal matrix from the left.
+class ReducedJacobian(eqx.Module):
+    """The Jacobian of n atoms up to an orthogonal matrix from the left; or JᵀJ, which has lost all singular values below
+    √eps of the largest.
 
     **Attributes:**
 
-    - `matrix`: Shape `(k, 3n)`.
+    - `matrix`: Shape `(k, 3n)`, or `(3n, 3n)` for JᵀJ.
     - `added`: Shape `(n,)`, the joint norm of the contributions to each atom's three columns, times `cancellation`.
     - `n_features`: The number of rows of the whole Jacobian.
+    - `squared`: True for JᵀJ.
     """
 
     matrix: Float[Array, "k m"]
     added: Float[Array, " n"]
     n_features: int | Int[Array, ""] | np.ndarray
+    squared: bool = eqx.field(static=True, default=False)
 
 
-class JacobianGram(NamedTuple):
-    """JᵀJ of n atoms, of shape `(3n, 3n)`, which has lost all singular values below √eps of the largest.
-
-    **Attributes:** As of `JacobianRows`.
-    """
-
-    matrix: Float[Array, "m m"]
-    added: Float[Array, " n"]
-    n_features: int | Int[Array, ""] | np.ndarray
-
-
-def keep_all_rows(jacobian: Float[Array, "d n 3"], added: Float[Array, " n"]) -> JacobianRows:
+def keep_all_rows(jacobian: Float[Array, "d n 3"], added: Float[Array, " n"]) -> ReducedJacobian:
     """Take a whole Jacobian and its `added` norms, as `jacobian_and_norms` returns them, without reduction."""
-    return JacobianRows(_as_matrix(jacobian), added, jacobian.shape[0])
+    return ReducedJacobian(_as_matrix(jacobian), added, jacobian.shape[0])
 
 
-def reduce_to_rows(f: FeatureMap, at: Item) -> JacobianRows:
+def reduce_to_rows(f: FeatureMap, at: Item) -> ReducedJacobian:
     """Reduce one item's Jacobian by QR to no more rows than there are coordinates."""
-    if isinstance(at, Environment):
-        assert isinstance(f, AbstractFeaturizer)
-        rows, n_features = f.compact_jacobian(at)
-        rows = _triangle(rows)
-        squares = jnp.sum(rows**2, 0).reshape(at.max_neighbors, 3).sum(1)
-        return JacobianRows(rows, jnp.sqrt(squares) * cancellation(f, at), n_features)
-    assert isinstance(f, AbstractStructureMap)
     if f.adds_centers:
-        rows, added = structure_jacobian(f, at)
-        return JacobianRows(_triangle(_as_matrix(rows)), added, len(rows))
-
-    def of_center(env: Environment) -> tuple[Array, Array, Array]:
-        rows, n_features = f.featurizer.compact_jacobian(env)
-        return _triangle(rows), cancellation(f.featurizer, env), _as_array(n_features, env)
-
-    rows, cancelled, counts = _of_centers(of_center, at)
+        rows, added = jacobian_and_norms(f, at)
+        return ReducedJacobian(_triangle(_as_matrix(rows)), added, len(rows))
+    if isinstance(at, Environment):
+        rows, cancelled, n_features = _environment_rows(f.environment_featurizer, at)
+        squares = jnp.sum(rows**2, 0).reshape(at.max_neighbors, 3).sum(1)
+        return ReducedJacobian(rows, jnp.sqrt(squares) * cancelled, n_features)
+    assert isinstance(f, AbstractStructureMap)
+    rows, cancelled, counts = _map_centers(partial(_environment_rows, f.featurizer), at)
     rows = rows.reshape(*rows.shape[:2], *at.neighbor.shape[1:], 3)
     whole, added = assemble_jacobian(f, at, rows, jnp.sqrt(jnp.sum(rows**2, (1, 3))) * cancelled)
-    return JacobianRows(_triangle(_as_matrix(whole)), added, counts.sum())
+    return ReducedJacobian(_triangle(_as_matrix(whole)), added, counts.sum())
 
 
-def reduce_to_gram(f: FeatureMap, at: Item) -> JacobianGram:
+def reduce_to_gram(f: FeatureMap, at: Item) -> ReducedJacobian:
     """Compute JᵀJ of one item."""
-    if isinstance(at, Environment):
-        assert isinstance(f, AbstractFeaturizer)
-        products, added, n_features = f.jacobian_gram(at)
-        return JacobianGram(products, added * cancellation(f, at), n_features)
-    assert isinstance(f, AbstractStructureMap)
     if f.adds_centers:
-        rows, added = structure_jacobian(f, at)
-        return JacobianGram(gram_matrix(_as_matrix(rows)), added, len(rows))
+        rows, added = jacobian_and_norms(f, at)
+        return ReducedJacobian(gram_matrix(_as_matrix(rows)), added, len(rows), squared=True)
+    if isinstance(at, Environment):
+        return ReducedJacobian(*_environment_gram(f.environment_featurizer, at), squared=True)
+
+    def of_center(env: Environment) -> tuple[Array, Array, int]:
+        products, added, n_features = _environment_gram(f.environment_featurizer, env)
+        return products, added**2, n_features
+
+    products, squares, counts = _map_centers(of_center, at)
+    return ReducedJacobian(assemble_gram(at, products), joint_norms(at, squares), counts.sum(), squared=True)
+
+
+def _environment_rows(f: AbstractFeaturizer, env: Environment) -> tuple[Array, Array, int]:
+    rows, n_features = f.compact_jacobian(env)
+    return _triangle(rows), cancellation(f, env), n_features
+
+
+def _environment_gram(f: AbstractFeaturizer, env: Environment) -> tuple[Array, Array, int]:
+    products, added, n_features = f.jacobian_gram(env)
+    return products, added * cancellation(f, env), n_features
+
+
+def _map_centers(reduce: Callable[[Environment], tuple[Array, Array, int]], structure: Structure) -> Any:
+    """Map `reduce` over the centers' environments. Large environments go one by one, without those of padding."""
 
     def of_center(env: Environment) -> tuple[Array, Array, Array]:
-        products, added, n_features = f.featurizer.jacobian_gram(env)
-        return products, (added * cancellation(f.featurizer, env)) ** 2, _as_array(n_features, env)
+        matrix, norms, n_features = reduce(env)
+        # Made from the positions, because inside shard_map both branches of a condition have to vary over the same
+        # devices.
+        return matrix, norms, jnp.full_like(env.positions, n_features, jnp.int32, ())
 
-    products, squares, counts = _of_centers(of_center, at)
-    return JacobianGram(assemble_gram(at, products), joint_norms(at, squares), counts.sum())
-
-
-def _of_centers(function: Callable[[Environment], Any], structure: Structure) -> Any:
-    """Map `function` over the centers' environments. Large environments go one by one, without those of padding."""
     environments = structure.environments()
     if structure.neighbor.shape[1] <= MAX_NEIGHBORS_IN_LANES:
-        return jax.vmap(function)(environments)
-    found = jax.eval_shape(function, environments[0])
+        return jax.vmap(of_center)(environments)
+    found = jax.eval_shape(of_center, environments[0])
 
     def of_none(env: Environment) -> Any:
         return jax.tree.map(lambda x: jnp.zeros_like(env.positions, x.dtype, x.shape), found)
 
     return jax.lax.map(
-        lambda item: jax.lax.cond(item[0], function, of_none, item[1]), (structure.center_mask, environments)
+        lambda item: jax.lax.cond(item[0], of_center, of_none, item[1]), (structure.center_mask, environments)
     )
-
-
-def _as_array(n_features: int, env: Environment) -> Int[Array, ""]:
-    # Made from the positions, because inside shard_map both branches of a condition have to vary over the same devices.
-    return jnp.full_like(env.positions, n_features, jnp.int32, ())
 
 
 def _triangle(matrix: Float[Array, "d m"]) -> Float[Array, "k m"]:

@@ -23,7 +23,7 @@ from jaxfeat.geometry.structure import Item
 from jaxfeat.linalg.eigen import psd_eigh
 from jaxfeat.linalg.lapack import eigh, singular_values
 from jaxfeat.spectrum.plan import Plan
-from jaxfeat.spectrum.reduce import JacobianGram, reduce_to_gram
+from jaxfeat.spectrum.reduce import ReducedJacobian, reduce_to_gram
 from jaxfeat.spectrum.solve import NonrigidJacobian, make_spectrum, project_out_rigid
 from jaxfeat.spectrum.spectrum import Spectrum
 
@@ -61,29 +61,26 @@ class GramValues(NamedTuple):
 
 
 def spectra_from_gram(
-    f: FeatureMap,
-    restricted: Callable[[Any], FeatureMap],
-    present: Int[Array, "b s"] | None,
-    batch: Item,
-    plan: Plan,
+    f: FeatureMap, restricted: Callable[[Any], FeatureMap], items: tuple[Any, Item], plan: Plan
 ) -> tuple[Spectrum, ...]:
     """Compute spectra, without directions, of environments or structures `(b,)` by the route "refined".
 
-    `restricted` makes the map for the species that an item holds, one entry of `present`. Items that need refinement
-    and have too many small values come out with `certified` False.
+    `items` holds the species present in each of them, and them. `restricted` makes the map for the species that an item
+    holds. Items that need refinement and have too many small values come out with `certified` False.
     """
+    batch = items[1]
     # One item at a time, so that a condition skips the work that an item does not need.
-    reduced = jax.lax.map(lambda item: reduce_to_gram(restricted(item[0]), item[1]), (present, batch))
+    reduced = jax.lax.map(lambda item: reduce_to_gram(restricted(item[0]), item[1]), items)
     found = [
         jax.vmap(partial(_decompose_gram, equilibrated=scaled, screened=plan.screened))(reduced, batch)
         for scaled in plan.scalings
     ]
     moves = [(one.displacements, one.n_small) for one in found]
-    small = jax.lax.map(lambda item: _small_values(restricted(item[0]), *item[1:]), (present, batch, moves))
+    small = jax.lax.map(lambda item: _small_values(restricted(item[0]), *item[1:]), (*items, moves))
     return tuple(jax.vmap(partial(_merge, f))(batch, *both) for both in zip(found, small, strict=True))
 
 
-def _decompose_gram(reduced: JacobianGram, at: Item, *, equilibrated: bool, screened: bool) -> GramValues:
+def _decompose_gram(reduced: ReducedJacobian, at: Item, *, equilibrated: bool, screened: bool) -> GramValues:
     part = project_out_rigid(reduced, at, equilibrated=equilibrated)
     squares, vectors = psd_eigh(part.matrix, part.rigid.valid)
     values = jnp.sqrt(squares)
@@ -100,9 +97,7 @@ def _decompose_gram(reduced: JacobianGram, at: Item, *, equilibrated: bool, scre
 
 
 def _small_values(
-    f: FeatureMap,
-    at: Item,
-    moves: Sequence[tuple[Float[Array, "k n 3"], Int[Array, ""]]],
+    f: FeatureMap, at: Item, moves: Sequence[tuple[Float[Array, "k n 3"], Int[Array, ""]]]
 ) -> list[Float[Array, " k"]]:
     """Compute the singular values of J V, descending, then zeros, for each V, of which only the first few count."""
 
@@ -113,14 +108,13 @@ def _small_values(
             present, differentials = jnp.ones(1, bool), jax.tree.map(lambda x: x[None], differential(at))
         else:
             present, differentials = at.center_mask, jax.vmap(differential)(at.environments())
-        return [
-            _with_least_size(
-                _values_of_products,
-                count,
-                _sum_of_products(differentials, present, _relative_to_centers(at, displacements), count),
-            )
-            for displacements, count in moves
-        ]
+
+        def values(displacements: Array, count: Array) -> Array:
+            relative = _relative_to_centers(at, displacements)
+            products = _sum_of_products(differentials, present, relative, count)
+            return _with_least_size(_values_of_products, count, products)
+
+        return [values(*of_scaling) for of_scaling in moves]
 
     def of_none() -> list[Array]:
         return [jnp.zeros(MOST_SMALL, displacements.dtype) for displacements, _ in moves]

@@ -13,10 +13,10 @@ from jaxfeat.features.structure_map import FeatureMap
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.positions import COINCIDENCE_DISTANCE
 from jaxfeat.geometry.rigid import RigidMotions, rigid_motions
-from jaxfeat.geometry.structure import Item
+from jaxfeat.geometry.structure import Item, Structure
 from jaxfeat.linalg.eigen import psd_eigenvalues
 from jaxfeat.linalg.svd import right_svd
-from jaxfeat.spectrum.reduce import JacobianGram, JacobianRows
+from jaxfeat.spectrum.reduce import ReducedJacobian
 from jaxfeat.spectrum.spectrum import Spectrum
 from jaxfeat.spectrum.status import STATUS_NAMES, Status
 
@@ -25,7 +25,7 @@ LEAST_ROUNDING = 256
 
 
 def decompose(
-    reduced: JacobianRows | JacobianGram,
+    reduced: ReducedJacobian,
     at: Item,
     f: FeatureMap | None = None,
     *,
@@ -47,8 +47,7 @@ def decompose(
         molecule, 3n - 6) of all other sets.
     """
     part = project_out_rigid(reduced, at, equilibrated=equilibrated)
-    squared = isinstance(reduced, JacobianGram)
-    if squared:
+    if reduced.squared:
         values = jnp.sqrt(psd_eigenvalues(part.matrix, part.rigid.valid))
         coordinates = jnp.zeros((len(values), 0), values.dtype)
     else:
@@ -104,10 +103,10 @@ class NonrigidJacobian(NamedTuple):
         return jnp.maximum(self.floor_of_rows(values), jnp.sqrt(self.rounding * jnp.sum(self.added**2)))
 
 
-def project_out_rigid(reduced: JacobianRows | JacobianGram, at: Item, *, equilibrated: bool) -> NonrigidJacobian:
+def project_out_rigid(reduced: ReducedJacobian, at: Item, *, equilibrated: bool) -> NonrigidJacobian:
     """Equilibrate one item's reduced Jacobian if asked to, and project rigid motions out of it."""
-    matrix, added, n_features = reduced
-    squared = isinstance(reduced, JacobianGram)
+    matrix, added, n_features = reduced.matrix, reduced.added, reduced.n_features
+    squared = reduced.squared
     n, dtype = at.positions.shape[0], matrix.dtype
     # An entry that is not finite makes the norm of its column not finite.
     finite = jnp.isfinite(added).all() & jnp.isfinite(at.positions).all()
@@ -122,18 +121,18 @@ def project_out_rigid(reduced: JacobianRows | JacobianGram, at: Item, *, equilib
         norms_known = (reliable | (added == 0)).all()
         norms = jnp.where(reliable, norms, added)
         scale = jnp.where(norms > 0, norms, jnp.where(added.max(initial=0) > 0, added.max(initial=0), 1))
-    rigid = _rigid(at, scale if equilibrated else None)
+    rigid = rigid_motions(
+        at.positions,
+        at.mask,
+        translations=isinstance(at, Structure),
+        rotations=isinstance(at, Environment) or not at.periodic,
+        weights=scale if equilibrated else None,
+    )
     of_columns = jnp.repeat(scale, 3)
     matrix = rigid.project(matrix / of_columns[None])
     if squared:
         matrix = jnp.where(rigid.valid[:, None], rigid.project(matrix.T / of_columns[None]), 0)
     return NonrigidJacobian(matrix, rigid, scale, added / scale, rounding, finite, norms_known)
-
-
-def _rigid(at: Item, weights: Float[Array, " n"] | None) -> RigidMotions:
-    if isinstance(at, Environment):
-        return rigid_motions(at.positions, at.mask, weights=weights)
-    return rigid_motions(at.positions, at.mask, translations=True, rotations=not at.periodic, weights=weights)
 
 
 def make_spectrum(
@@ -170,13 +169,7 @@ def make_spectrum(
     )
 
 
-def _status(
-    f: FeatureMap | None,
-    at: Item,
-    finite: Array,
-    n_values: Array,
-    signal: Array,
-) -> Status:
+def _status(f: FeatureMap | None, at: Item, finite: Array, n_values: Array, signal: Array) -> Status:
     """Name the first thing that is wrong, in an order in which causes come before their consequences."""
     environments = at if isinstance(at, Environment) else at.environments()
     known = reaches = lambda _: jnp.asarray(True)

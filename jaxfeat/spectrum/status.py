@@ -13,21 +13,48 @@ from jaxfeat.linalg.arrays import concrete_values
 
 
 class StatusName(StrEnum):
-    """Names of statuses. A member equals its name, and comparing it with any other text raises a `ValueError`.
+    """Names of statuses, each with a sentence: its `message`.
 
-    Spectra have all statuses but "ambiguous". Null spaces have all of them.
+    Spectra have all statuses but "ambiguous". Null spaces have all of them. A member equals its name, and comparing it
+    with any other text raises a `ValueError`.
     """
 
-    OK = "ok"
-    EMPTY = "empty"
-    NON_FINITE = "non-finite"
-    COINCIDENT = "coincident"
-    UNKNOWN_SPECIES = "unknown-species"
-    NO_SIGNAL = "no-signal"
-    WRONG_RADIUS = "wrong-radius"
-    UNSEARCHABLE = "unsearchable"
-    FLOAT32_FLOOR = "float32-floor"
-    AMBIGUOUS = "ambiguous"
+    message: str
+
+    def __new__(cls, name: str, message: str = "") -> StatusName:
+        member = str.__new__(cls, name)
+        member._value_, member.message = name, message
+        return member
+
+    OK = "ok", "the spectrum is known down to its floor."
+    EMPTY = "empty", "there are no neighbors within the cutoff, so there is nothing to displace."
+    NON_FINITE = "non-finite", "positions or derivatives are not finite; mend the coordinates."
+    COINCIDENT = "coincident", "two atoms are at the same point; remove one of them."
+    UNKNOWN_SPECIES = (
+        "unknown-species",
+        "an atom was not seen, because the featurizer does not know its species; add it to `species`.",
+    )
+    NO_SIGNAL = (
+        "no-signal",
+        "no displacement changes any feature: neighbors are outside the cutoff, or symmetry cancels everything.",
+    )
+    WRONG_RADIUS = (
+        "wrong-radius",
+        "the environment was cut at another radius than the featurizer needs; make it with the featurizer's r_cut.",
+    )
+    UNSEARCHABLE = (
+        "unsearchable",
+        "no neighbors could be searched for: an atom is too far away, or the cell is too small or too flat for r_cut; "
+        "mend the structure, or choose a smaller r_cut.",
+    )
+    FLOAT32_FLOOR = (
+        "float32-floor",
+        "values below the floor of float32 are not known; enable float64 (jax_enable_x64).",
+    )
+    AMBIGUOUS = (
+        "ambiguous",
+        "the causes of null directions cannot be told apart; the reason of the null space says why.",
+    )
 
     @classmethod
     def _missing_(cls, value: object) -> None:
@@ -44,31 +71,6 @@ class StatusName(StrEnum):
 
 STATUS_NAMES = tuple(StatusName)
 """Names in the order of their codes."""
-
-STATUS_MESSAGES = {
-    StatusName.OK: "the spectrum is known down to its floor.",
-    StatusName.EMPTY: "there are no neighbors within the cutoff, so there is nothing to displace.",
-    StatusName.NON_FINITE: "positions or derivatives are not finite; mend the coordinates.",
-    StatusName.COINCIDENT: "two atoms are at the same point; remove one of them.",
-    StatusName.UNKNOWN_SPECIES: (
-        "an atom was not seen, because the featurizer does not know its species; add it to `species`."
-    ),
-    StatusName.NO_SIGNAL: (
-        "no displacement changes any feature: neighbors are outside the cutoff, or symmetry cancels everything."
-    ),
-    StatusName.WRONG_RADIUS: (
-        "the environment was cut at another radius than the featurizer needs; make it with the featurizer's r_cut."
-    ),
-    StatusName.UNSEARCHABLE: (
-        "no neighbors could be searched for: an atom is too far away, or the cell is too small or too flat for r_cut; "
-        "mend the structure, or choose a smaller r_cut."
-    ),
-    StatusName.FLOAT32_FLOOR: "values below the floor of float32 are not known; enable float64 (jax_enable_x64).",
-    StatusName.AMBIGUOUS: (
-        "the causes of null directions cannot be told apart; the reason of the null space says why."
-    ),
-}
-"""A sentence for each status."""
 
 
 class Status(eqx.Module):
@@ -112,7 +114,7 @@ class Status(eqx.Module):
     @property
     def message(self) -> str | np.ndarray:
         """A sentence that explains a single item's status, or an array of sentences of shape `batch`."""
-        found = np.asarray([STATUS_MESSAGES[name] for name in STATUS_NAMES])[np.asarray(self.code)]
+        found = np.asarray([name.message for name in STATUS_NAMES])[np.asarray(self.code)]
         return found if found.shape else str(found)
 
     def __str__(self) -> str:

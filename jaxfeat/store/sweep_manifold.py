@@ -15,8 +15,7 @@ from jaxfeat.geometry.environment import Environment
 from jaxfeat.manifolds.manifold import AbstractManifold
 from jaxfeat.nulls.causes import CAUSES
 from jaxfeat.nulls.classify import item_null_space
-from jaxfeat.nulls.cure import cure
-from jaxfeat.nulls.explain import describe_cures
+from jaxfeat.nulls.cure import cure, describe_cures
 from jaxfeat.nulls.jacobian_nulls import restrict_species
 from jaxfeat.nulls.scan import scan_arrays
 from jaxfeat.singular.manifold_zeros import ManifoldZero, find_manifold_zeros

@@ -3,7 +3,7 @@
 import pytest
 
 from jaxfeat import Cure
-from jaxfeat.nulls.explain import describe_cure, describe_cures
+from jaxfeat.nulls.cure import describe_cure, describe_cures
 
 CURES = {
     "locality: a larger r_cut lifts it": Cure("locality", 3),

@@ -9,7 +9,7 @@ from ase.build import bulk, molecule
 import jaxfeat
 from jaxfeat import PowerSpectrum
 from jaxfeat.nulls import scan as scanning
-from jaxfeat.nulls.explain import explain_environments
+from jaxfeat.nulls.cure import explain_environments
 from jaxfeat.spectrum import blocks
 from jaxfeat.spectrum.plan import MAX_NEIGHBORS_BY_ROWS
 from jaxfeat.spectrum.refine import MOST_SMALL

@@ -9,7 +9,7 @@ from scipy.linalg import null_space as scipy_null_space
 
 import jaxfeat
 from jaxfeat import Environment
-from jaxfeat.spectrum.reduce import JacobianRows
+from jaxfeat.spectrum.reduce import ReducedJacobian
 from jaxfeat.spectrum.solve import decompose
 
 from_neighbors = Environment.from_neighbors
@@ -52,7 +52,7 @@ def test_a_reduced_jacobian_has_the_spectrum_of_the_whole(equilibrated):
     @eqx.filter_jit
     def of(rows, added, directions):
         how = {"equilibrated": equilibrated, "directions": directions}
-        return decompose(JacobianRows(rows, added, 1000), env, **how)
+        return decompose(ReducedJacobian(rows, added, 1000), env, **how)
 
     spectra = [
         of(rows, np.linalg.norm(rows.reshape(-1, 2, 3), axis=(0, 2)), directions)
