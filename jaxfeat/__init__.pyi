@@ -46,6 +46,6 @@ from .spectrum.driver import singular_spectrum as singular_spectrum
 from .spectrum.jacobian import jacobian as jacobian
 from .spectrum.log_sensitivity import log_sensitivity as log_sensitivity
 from .spectrum.spectrum import Spectrum as Spectrum
-from .spectrum.status import Status as Status
+from .spectrum.spectrum import Status as Status
 from .store.sweep import sweep as sweep
 from .version import __version__ as __version__

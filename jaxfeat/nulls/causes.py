@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxfeat.geometry.symmetry import Stabilizer
 from jaxfeat.linalg.subspaces import Gap
-from jaxfeat.spectrum.status import StatusName
+from jaxfeat.spectrum.spectrum import StatusName
 
 CAUSES = ("rigid", "symmetry", "incompleteness", "truncation", "locality", "other")
 """In the order of stored results."""

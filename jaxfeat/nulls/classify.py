@@ -22,7 +22,7 @@ from jaxfeat.nulls.filtration import build_filtration
 from jaxfeat.nulls.jacobian_nulls import DecomposedJacobian, decompose_jacobian
 from jaxfeat.nulls.sites import Sites, list_sites, rotation_ratio
 from jaxfeat.nulls.visibility import visibility_rows
-from jaxfeat.spectrum.status import StatusName
+from jaxfeat.spectrum.spectrum import StatusName
 
 POSITION_TOLERANCE = 1e-5
 """Å, for stabilizers and kernels. Coordinates with six digits keep their point groups: none of the 846 environments of

@@ -7,7 +7,6 @@ offer a shorter way, or belong to one center each, the whole Jacobian is never p
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -16,7 +15,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.structure_map import AbstractStructureMap, FeatureMap
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Item, Structure
@@ -27,8 +25,9 @@ from jaxfeat.spectrum.jacobian import assemble_gram, assemble_jacobian, cancella
 
 
 class ReducedJacobian(eqx.Module):
-    """The Jacobian of n atoms up to an orthogonal matrix from the left; or JᵀJ, which has lost all singular values below
-    √eps of the largest.
+    """The Jacobian of n atoms up to an orthogonal matrix from the left, or JᵀJ.
+
+    JᵀJ has lost all singular values below √eps of the largest.
 
     **Attributes:**
 
@@ -51,15 +50,22 @@ def keep_all_rows(jacobian: Float[Array, "d n 3"], added: Float[Array, " n"]) ->
 
 def reduce_to_rows(f: FeatureMap, at: Item) -> ReducedJacobian:
     """Reduce one item's Jacobian by QR to no more rows than there are coordinates."""
+    featurizer = f.environment_featurizer
     if f.adds_centers:
         rows, added = jacobian_and_norms(f, at)
         return ReducedJacobian(_triangle(_as_matrix(rows)), added, len(rows))
     if isinstance(at, Environment):
-        rows, cancelled, n_features = _environment_rows(f.environment_featurizer, at)
+        rows, n_features = featurizer.compact_jacobian(at)
+        rows = _triangle(rows)
         squares = jnp.sum(rows**2, 0).reshape(at.max_neighbors, 3).sum(1)
-        return ReducedJacobian(rows, jnp.sqrt(squares) * cancelled, n_features)
+        return ReducedJacobian(rows, jnp.sqrt(squares) * cancellation(featurizer, at), n_features)
+
+    def of_center(env: Environment) -> tuple[Array, Array, int]:
+        rows, n_features = featurizer.compact_jacobian(env)
+        return _triangle(rows), cancellation(featurizer, env), n_features
+
     assert isinstance(f, AbstractStructureMap)
-    rows, cancelled, counts = _map_centers(partial(_environment_rows, f.featurizer), at)
+    rows, cancelled, counts = _map_centers(of_center, at)
     rows = rows.reshape(*rows.shape[:2], *at.neighbor.shape[1:], 3)
     whole, added = assemble_jacobian(f, at, rows, jnp.sqrt(jnp.sum(rows**2, (1, 3))) * cancelled)
     return ReducedJacobian(_triangle(_as_matrix(whole)), added, counts.sum())
@@ -67,28 +73,20 @@ def reduce_to_rows(f: FeatureMap, at: Item) -> ReducedJacobian:
 
 def reduce_to_gram(f: FeatureMap, at: Item) -> ReducedJacobian:
     """Compute JᵀJ of one item."""
+    featurizer = f.environment_featurizer
     if f.adds_centers:
         rows, added = jacobian_and_norms(f, at)
         return ReducedJacobian(gram_matrix(_as_matrix(rows)), added, len(rows), squared=True)
     if isinstance(at, Environment):
-        return ReducedJacobian(*_environment_gram(f.environment_featurizer, at), squared=True)
+        products, added, n_features = featurizer.jacobian_gram(at)
+        return ReducedJacobian(products, added * cancellation(featurizer, at), n_features, squared=True)
 
     def of_center(env: Environment) -> tuple[Array, Array, int]:
-        products, added, n_features = _environment_gram(f.environment_featurizer, env)
-        return products, added**2, n_features
+        products, added, n_features = featurizer.jacobian_gram(env)
+        return products, (added * cancellation(featurizer, env)) ** 2, n_features
 
     products, squares, counts = _map_centers(of_center, at)
     return ReducedJacobian(assemble_gram(at, products), joint_norms(at, squares), counts.sum(), squared=True)
-
-
-def _environment_rows(f: AbstractFeaturizer, env: Environment) -> tuple[Array, Array, int]:
-    rows, n_features = f.compact_jacobian(env)
-    return _triangle(rows), cancellation(f, env), n_features
-
-
-def _environment_gram(f: AbstractFeaturizer, env: Environment) -> tuple[Array, Array, int]:
-    products, added, n_features = f.jacobian_gram(env)
-    return products, added * cancellation(f, env), n_features
 
 
 def _map_centers(reduce: Callable[[Environment], tuple[Array, Array, int]], structure: Structure) -> Any:

@@ -17,8 +17,7 @@ from jaxfeat.geometry.structure import Item, Structure
 from jaxfeat.linalg.eigen import psd_eigenvalues
 from jaxfeat.linalg.svd import right_svd
 from jaxfeat.spectrum.reduce import ReducedJacobian
-from jaxfeat.spectrum.spectrum import Spectrum
-from jaxfeat.spectrum.status import STATUS_NAMES, Status
+from jaxfeat.spectrum.spectrum import STATUS_NAMES, Spectrum, Status
 
 LEAST_ROUNDING = 256
 """Rounding error of σ_max in eps, at least: radial functions add up large terms that nearly cancel."""
@@ -49,11 +48,11 @@ def decompose(
     part = project_out_rigid(reduced, at, equilibrated=equilibrated)
     if reduced.squared:
         values = jnp.sqrt(psd_eigenvalues(part.matrix, part.rigid.valid))
-        coordinates = jnp.zeros((len(values), 0), values.dtype)
+        coordinates, floor = jnp.zeros((len(values), 0), values.dtype), part.floor_of_gram(values)
     else:
         values, coordinates = right_svd(part.matrix, part.rigid.valid, directions)
-    floor = part.floor_of_gram(values) if squared else part.floor_of_rows(values)
-    certified = jnp.asarray(not squared)
+        floor = part.floor_of_rows(values)
+    certified = jnp.asarray(not reduced.squared)
     return make_spectrum(part, at, f, values, coordinates, floor, certified, collinear=collinear)
 
 
@@ -105,13 +104,12 @@ class NonrigidJacobian(NamedTuple):
 
 def project_out_rigid(reduced: ReducedJacobian, at: Item, *, equilibrated: bool) -> NonrigidJacobian:
     """Equilibrate one item's reduced Jacobian if asked to, and project rigid motions out of it."""
-    matrix, added, n_features = reduced.matrix, reduced.added, reduced.n_features
-    squared = reduced.squared
+    matrix, added, squared = reduced.matrix, reduced.added, reduced.squared
     n, dtype = at.positions.shape[0], matrix.dtype
     # An entry that is not finite makes the norm of its column not finite.
     finite = jnp.isfinite(added).all() & jnp.isfinite(at.positions).all()
     matrix, added = jnp.where(finite, matrix, 0), jnp.where(finite, added, 0)
-    rounding = jnp.maximum(jnp.asarray(n_features, dtype), max(3 * n, LEAST_ROUNDING)) * jnp.finfo(dtype).eps
+    rounding = jnp.maximum(jnp.asarray(reduced.n_features, dtype), max(3 * n, LEAST_ROUNDING)) * jnp.finfo(dtype).eps
     scale, norms_known = jnp.ones(n, dtype), jnp.asarray(True)
     if equilibrated:
         squares = jnp.diagonal(matrix) if squared else jnp.sum(matrix**2, 0)

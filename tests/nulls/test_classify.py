@@ -207,22 +207,6 @@ def test_counts_are_those_of_a_slow_independent_implementation(f):
     assert f is not REFERENCED[0] or "truncation" in seen
 
 
-@pytest.mark.parametrize(
-    ("cls", "options"),
-    [(PowerSpectrum, {"n_max": 2, "l_max": 2}), (Bispectrum, {"n_max": 1, "l_max": 2, "pseudoscalars": True})],
-)
-def test_the_decomposed_jacobian_has_the_rows_of_all_features_that_are_not_zero(cls, options):
-    """Rows of absent species, here carbon, are left out. The programs are those of the test above."""
-    wide = cls(("H", "F", "C"), **options)
-    env = environment(TETRAHEDRON, room=4, center="F")
-    whole = np.asarray(jaxfeat.jacobian(wide, env)).reshape(-1, 12)
-    rows = decompose_jacobian(wide, env).matrix.reshape(-1, 12)
-    np.testing.assert_allclose(rows.T @ rows, whole.T @ whole, rtol=0, atol=1e-13 * np.abs(whole.T @ whole).max())
-    assert (
-        np.abs(whole @ np.concatenate(list(null_space(wide, env).directions.values())).reshape(-1, 12).T).max() < 1e-9
-    )
-
-
 @pytest.mark.parametrize("seed", range(4))
 def test_classes_are_the_quotients_of_the_filtration(seed):
     env = coincident_environment(seed)

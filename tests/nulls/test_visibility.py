@@ -63,7 +63,7 @@ def test_crowds_are_told_apart():
 
 def test_sums_over_centers_move_with_their_centers():
     """Two atoms that see each other have one visible displacement, the stretch."""
-    edges = summed_edges([(0, 0, 1.1), (0, 0, -1.1)], [0, 1], [1, 0], ["H", "H"])
+    edges = summed_edges(np.array([(0, 0, 1.1), (0, 0, -1.1)]), np.array([0, 1]), np.array([1, 0]), np.ones(2, int))
     rows = wave_gradients(edges, 2, False, 1e-5)
     stretch = np.array([[0, 0, 1.0, 0, 0, -1.0]]) / np.sqrt(2)
     assert least_visibility(rows, stretch)[0] > 0.5
