@@ -18,8 +18,7 @@ from pathlib import Path
 from jaxfeat.bench.compare import compare_packages, failure_messages
 from jaxfeat.bench.workloads import WORKLOAD_NAMES
 from jaxfeat.cli.output import progress_bar, save_figure, write_json
-from jaxfeat.report.benchmark_plot import plot_rates
-from jaxfeat.report.benchmark_table import RATE_LEGEND, describe_machine, to_markdown
+from jaxfeat.report.benchmark import RATE_LEGEND, describe_machine, plot_rates, to_markdown
 
 HERE = Path(__file__).resolve().parent
 PAGE, WORKS, SCALING = HERE / "README.md", HERE / "results" / "works.json", HERE / "results" / "scaling.json"

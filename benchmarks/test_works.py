@@ -14,7 +14,7 @@ import pytest
 from jaxfeat.bench.jaxfeat import Jaxfeat
 from jaxfeat.bench.peer import PEERS
 from jaxfeat.bench.workloads import DATA, NO_DATA, WITHOUT_PEERS, WORKLOADS
-from jaxfeat.report.benchmark_table import STAGES
+from jaxfeat.report.benchmark import STAGES
 
 REPEATS = 5
 

@@ -28,8 +28,7 @@ def add_bench(commands: Any) -> None:
 def _bench(arguments: argparse.Namespace) -> None:
     from jaxfeat.bench.compare import compare_packages, failure_messages
     from jaxfeat.bench.workloads import WORKLOAD_NAMES
-    from jaxfeat.report.benchmark_plot import plot_rates
-    from jaxfeat.report.benchmark_table import print_benchmark
+    from jaxfeat.report.benchmark import plot_rates, print_benchmark
 
     check_targets(arguments.json, arguments.plot)
     with progress_bar("stages", None) as progress:

@@ -89,8 +89,8 @@ def _scan(arguments: argparse.Namespace) -> None:
 def _scan_into_store(arguments: argparse.Namespace) -> None:
     from jaxfeat.geometry.species import SYMBOLS
     from jaxfeat.nulls.cure import explain_environments
+    from jaxfeat.report.scan_table import most_blind_examples, print_store
     from jaxfeat.report.store_summary import StoreSummary
-    from jaxfeat.report.store_table import most_blind_examples, print_store
     from jaxfeat.store.reader import StoreReader
     from jaxfeat.store.sweep import sweep
 

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -15,8 +14,9 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxfeat.report.advice import explain_bases, plateau_basis, quantile, recommend_basis, untruncated_basis
-from jaxfeat.report.scan_table import plain_table
+from jaxfeat.report.figures import new_figure
 from jaxfeat.report.sensitivity import Record, group_by
+from jaxfeat.report.tables import highlight_count, plain_table
 
 SMALLEST, SENSITIVE = "*", "+"
 """Marks of the smallest basis without truncation, and of the plateau."""
@@ -41,32 +41,30 @@ FRAME_STYLES: dict[str, dict[str, Any]] = {
 
 def print_convergence(records: Sequence[Record], whose: str, console: Console | None = None) -> None:
     """Print a table and sentences for each order, and the recommendation. `whose` names the environments."""
-    console = Console() if console is None else console
+    console = console or Console(highlight=False)
     for nu, group in group_by(records, "nu").items():
-        console.print(convergence_table(group, f"ν = {nu}: σ_vis/σ_max by basis, {whose}"))
-        console.print(BASIS_LEGEND, style="italic", highlight=False)
+        console.print(_convergence_table(group, f"ν = {nu}: σ_vis/σ_max by basis, {whose}"))
+        console.print(BASIS_LEGEND, style="italic")
         for sentence in explain_bases(group):
-            console.print(f"- {sentence}", highlight=False)
+            console.print(f"- {sentence}")
         console.print()
-    console.print(recommend_basis(records), style="bold", highlight=False)
+    console.print(recommend_basis(records), style="bold")
 
 
-def convergence_table(records: Sequence[Record], title: str) -> Table:
-    """Make a table of one order, with one row for each basis."""
+def _convergence_table(records: Sequence[Record], title: str) -> Table:
     table = plain_table(title, BASIS_HEADERS[0], BASIS_HEADERS[1:])
-    for row in basis_rows(records):
-        counts = [f"[bold red]{count}[/]" if count else "0" for count in row.counts]
-        last = row.l_max == max(r["l_max"] for r in records)
-        several = len({r["l_max"] for r in records}) > 1
-        style = "bold" if row.mark else None
-        table.add_row(*row.sizes, row.mark, *counts, *row.ratios, style=style, end_section=last and several)
+    l_max = {record["l_max"] for record in records}
+    for record, row in zip(records, basis_rows(records), strict=True):
+        table.add_row(
+            *row.sizes, row.mark, *map(highlight_count, row.counts), *row.ratios, style="bold" if row.mark else None,
+            end_section=len(l_max) > 1 and record["l_max"] == max(l_max),
+        )  # fmt: skip
     return table
 
 
 class BasisRow(NamedTuple):
     """A basis in a table: cells in the order of `BASIS_HEADERS`."""
 
-    l_max: int
     sizes: list[str]
     mark: str
     counts: list[int]
@@ -78,20 +76,13 @@ def basis_rows(records: Sequence[Record]) -> list[BasisRow]:
     marks = {SMALLEST: untruncated_basis(records), SENSITIVE: plateau_basis(records)}
     rows = []
     for record in records:
-        n_features = record["n_features"]
-        sizes = [str(record["n_max"]), str(record["l_max"])]
-        sizes.append(str(n_features) if n_features < 100_000 else f"{n_features / 1000:.0f}k")
+        n = record["n_features"]
+        sizes = [str(record["n_max"]), str(record["l_max"]), str(n) if n < 100_000 else f"{n / 1000:.0f}k"]
         found = [quantile(record, name) for name in ("median", "1%", "least")]
         found += [quantile(record, name, equilibrated=False) for name in ("median", "1%")]
-        rows.append(
-            BasisRow(
-                record["l_max"],
-                sizes,
-                "".join(mark for mark, chosen in marks.items() if chosen is record),
-                [record["truncated"], record["ambiguous"]],
-                [str(ratio or "-").replace("e-0", "e-") for ratio in found],
-            )
-        )
+        mark = "".join(mark for mark, chosen in marks.items() if chosen is record)
+        ratios = [str(ratio or "-").replace("e-0", "e-") for ratio in found]
+        rows.append(BasisRow(sizes, mark, [record["truncated"], record["ambiguous"]], ratios))
     return rows
 
 
@@ -104,19 +95,16 @@ def plot_convergence(records: Sequence[Record], title: str | None = None) -> Fig
     """
     orders = group_by(records, "nu")
     heights = [0.8 + 0.42 * len({r["n_max"] for r in group}) for group in orders.values()]
-    figure = Figure(figsize=(7.0, 0.7 + sum(heights)), dpi=200, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(7.0, 0.7 + sum(heights), title)
     panels = figure.subplots(len(orders), 2, squeeze=False, height_ratios=heights)
-    if title is not None:
-        figure.suptitle(title, fontsize=9, x=0.01, ha="left")
-    medians = [_ratio(record).value for record in records]
+    medians = [_make_ratio_cell(record).value for record in records]
     known = [median for median in medians if np.isfinite(median)] or [0.0]
     # All orders share one scale of at least a decade, so that nearly equal medians look nearly equal.
     sensitivity = Normalize(min(*known, max(known) - 1), max(known))
     for (left, right), (nu, group) in zip(panels, orders.items(), strict=True):
         # A power well below one makes one in a thousand differ from none.
-        _panel(left, group, [_share(record) for record in group], "OrRd", PowerNorm(0.4, 0, 100))
-        _panel(right, group, [_ratio(record) for record in group], "viridis", sensitivity)
+        _draw_panel(left, group, list(map(_make_share_cell, group)), "OrRd", PowerNorm(0.4, 0, 100))
+        _draw_panel(right, group, list(map(_make_ratio_cell, group)), "viridis", sensitivity)
         left.set_title(f"ν = {nu}: environments truncated, %\n(+ too close to the floor to tell)", fontsize=8.5)
         ratio = "σ$_\\mathrm{vis}$/σ$_\\mathrm{max}$"
         right.set_title(f"ν = {nu}: log$_{{10}}$ of equilibrated {ratio}, median\n(1 % quantile)", fontsize=8.5)
@@ -133,19 +121,19 @@ class _Cell(NamedTuple):
     small: str
 
 
-def _share(record: Record) -> _Cell:
+def _make_share_cell(record: Record) -> _Cell:
     truncated, unclear = (100 * record[name] / max(record["environments"], 1) for name in ("truncated", "ambiguous"))
     return _Cell(truncated + unclear, _percent(truncated), f"+{_percent(unclear)}" if unclear else "")
 
 
 def _percent(share: float) -> str:
-    """Write a percentage that is 0 only for none and 100 only for all."""
+    """Write a percentage that is 0 only for none and 100 only for all, in at most five characters of a narrow cell."""
     if share in (0, 100):
         return f"{share:.0f}"
     return f"{min(share, 99.9):.1f}" if share >= 0.1 else f"{share:.1g}"
 
 
-def _ratio(record: Record) -> _Cell:
+def _make_ratio_cell(record: Record) -> _Cell:
     median, least = quantile(record, "median"), quantile(record, "1%")
     if median is None or least is None:
         return _Cell(np.nan, "-", "")
@@ -153,13 +141,12 @@ def _ratio(record: Record) -> _Cell:
     return _Cell(float(np.log10(median.value)), text, f"({small})")
 
 
-def _panel(axes: Axes, group: Sequence[Record], cells: Sequence[_Cell], colors: str, norm: Normalize) -> None:
+def _draw_panel(axes: Axes, group: Sequence[Record], cells: Sequence[_Cell], colors: str, norm: Normalize) -> None:
     """Draw one cell for each basis, with n_max downwards and l_max to the right."""
     n_max, l_max = (sorted({record[name] for record in group}) for name in ("n_max", "l_max"))
     places = [(n_max.index(record["n_max"]), l_max.index(record["l_max"])) for record in group]
     values = np.full((len(n_max), len(l_max)), np.nan)
-    for place, cell in zip(places, cells, strict=True):
-        values[place] = cell.value
+    values[tuple(zip(*places, strict=True))] = [cell.value for cell in cells]
     image = axes.imshow(values, cmap=colors, norm=norm, aspect="auto")
     for (row, column), cell in zip(places, cells, strict=True):
         red, green, blue, alpha = image.cmap(norm(cell.value))
@@ -168,11 +155,10 @@ def _panel(axes: Axes, group: Sequence[Record], cells: Sequence[_Cell], colors: 
         axes.text(column, row, cell.text, ha="center", va=up, fontsize=8, color=ink)
         axes.text(column, row + 0.04, cell.small, ha="center", va="top", fontsize=6.5, color=ink)
     # If both frames are around one cell, the second fits into the first.
-    for chosen, style, inset in zip(
-        (untruncated_basis(group), plateau_basis(group)), FRAME_STYLES.values(), (0.0, 0.0175), strict=True
-    ):
+    chosen = zip((untruncated_basis(group), plateau_basis(group)), FRAME_STYLES.values(), (0.0, 0.0175), strict=True)
+    for basis, style, inset in chosen:
         for (row, column), record in zip(places, group, strict=True):
-            if record is chosen:
+            if record is basis:
                 x, y = inset * len(l_max), inset * len(n_max)
                 frame = Rectangle((column - 0.5 + x, row - 0.5 + y), 1 - 2 * x, 1 - 2 * y, fill=False, **style)
                 axes.add_patch(frame).set(clip_on=False, zorder=3)

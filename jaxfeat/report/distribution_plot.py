@@ -9,11 +9,11 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.ticker import FixedLocator, NullFormatter
 
+from jaxfeat.report.figures import RATIO, new_figure, set_decades
+from jaxfeat.report.formats import format_percent, format_short
 from jaxfeat.report.store_summary import GROUPS, LOWEST_EXPONENT, Distribution, StoreSummary
 
 GROUP_COLORS = {
@@ -27,7 +27,7 @@ GROUP_COLORS = {
 }
 """Colors of groups, from the palette of Okabe and Ito, which every kind of eye tells apart."""
 
-MOST_SPECIES = 8
+MOST_ROWS = 8
 """Rows of the picture; the rarest species share one."""
 
 PAGE_BINS_PER_DECADE = 5
@@ -44,41 +44,31 @@ def plot_distributions(summary: StoreSummary, symbols: Sequence[str]) -> Figure 
     **Returns:** a figure 9 in wide, or `None` without any sensitivity.
     """
     species = [n for n, _ in summary.environments.most_common() if any((n, g) in summary.equilibrated for g in GROUPS)]
-    rows = {name_species(n, symbols): [n] for n in species[:MOST_SPECIES]}
-    if len(species) > MOST_SPECIES:
-        rows = {**dict(list(rows.items())[:-1]), "other": species[MOST_SPECIES - 1 :]}
-    if not rows:
+    if not species:
         return None
-    low, high = _range(summary)
-    figure = Figure(figsize=(9.0, 1.3 + 0.72 * len(rows)), layout="constrained")
-    FigureCanvasAgg(figure)
+    rows = {name_species(n, symbols): [n] for n in species}
+    if len(species) > MOST_ROWS:
+        rows = {**dict(list(rows.items())[: MOST_ROWS - 1]), "other": species[MOST_ROWS - 1 :]}
+    ends = _find_exponents(summary)
+    figure = new_figure(9.0, 1.3 + 0.72 * len(rows))
     panels = figure.subplots(len(rows), 2, squeeze=False, sharex="col", width_ratios=(1, 4.2))
     for (left, right), (name, numbers) in zip(panels, rows.items(), strict=True):
         parts = {g: _add_up(summary.equilibrated, numbers, g) for g in GROUPS}
         total = sum(part.total for part in parts.values())
-        _below(left, parts, total)
-        left.set_ylabel(f"{name}\n{_short(total)}", rotation=0, ha="right", va="center", fontsize=9)
+        _draw_shares(left, parts, total)
+        left.set_ylabel(f"{name}\n{format_short(total)}", rotation=0, ha="right", va="center", fontsize=9)
         raw = sum((_add_up(summary.raw, numbers, g) for g in GROUPS), Distribution())
-        _histogram(right, parts, raw, (low, high))
+        _draw_histogram(right, parts, raw, ends)
     panels[-1][0].set_xlabel("% below the floor", fontsize=9)
-    panels[-1][1].set_xlabel("σ$_\\mathrm{min}$/σ$_\\mathrm{max}$ of the others", fontsize=9)
-    handles: dict[str, Artist] = {
-        group: Patch(color=GROUP_COLORS[group])
-        for group in GROUPS
-        if any((n, group) in summary.equilibrated for n in species)
-    }
-    names = ["no null direction" if group == "none" else group for group in handles]
-    outline = panels[0][1].plot([], [], color="#444444", lw=0.8)
+    panels[-1][1].set_xlabel(f"{RATIO} of the others", fontsize=9)
+    found = [g for g in GROUPS if any((n, g) in summary.equilibrated for n in species)]
+    handles: list[Artist] = [Patch(color=GROUP_COLORS[group]) for group in found]
+    handles += panels[0][1].plot([], [], color="#444444", lw=0.8)
+    names = ["no null direction" if group == "none" else group for group in found] + ["raw, all causes"]
     figure.legend(
-        [*handles.values(), *outline],
-        [*names, "raw, all causes"],
-        loc="outside upper center",
-        ncols=len(names) + 1,
-        fontsize=8.5,
-        frameon=False,
-        handlelength=1.1,
+        handles, names, loc="outside upper center", ncols=len(names), fontsize=8.5, frameon=False, handlelength=1.1,
         columnspacing=1.3,
-    )
+    )  # fmt: skip
     return figure
 
 
@@ -92,53 +82,43 @@ def to_svg(figure: Figure, described: str) -> str:
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "jaxfeat", "font.family": ["DejaVu Sans", "sans-serif"]}):
         figure.savefig(text, format="svg", metadata=nothing, transparent=True)
     drawn = text.getvalue()
-    drawn = drawn[drawn.index("<svg") :]
-    return drawn.replace("<svg", f'<svg role="img" aria-label="{described}"', 1)
+    return f'<svg role="img" aria-label="{described}"{drawn[drawn.index("<svg") + 4 :]}'
 
 
-def _below(axes: Axes, parts: Mapping[str, Distribution], total: int) -> None:
-    start = 0.0
+def _draw_shares(axes: Axes, parts: Mapping[str, Distribution], total: int) -> None:
+    """Draw the share of environments below their floor as bars, one beside the other."""
+    below = 0
     for group, part in parts.items():
-        share = 100 * part.below / total
-        if not share:
-            continue
-        axes.barh(0, share, left=start, color=GROUP_COLORS[group], height=0.7)
-        start += share
-    axes.text(start + 3, 0, _percent(start), va="center", fontsize=8.5, color="#333333")
-    axes.set_xlim(0, 130)
-    axes.set_xticks([0, 50, 100])
-    axes.set_ylim(-0.8, 0.8)
-    axes.set_yticks([])
-    _plain(axes)
+        if part.below:
+            axes.barh(0, 100 * part.below / total, left=100 * below / total, color=GROUP_COLORS[group], height=0.7)
+            below += part.below
+    share = f"{format_percent(below, total)} %"
+    axes.text(100 * below / total + 3, 0, share, va="center", fontsize=8.5, color="#333333")
+    axes.set(xlim=(0, 130), xticks=[0, 50, 100], ylim=(-0.8, 0.8))
+    _simplify(axes)
 
 
-def _histogram(axes: Axes, parts: Mapping[str, Distribution], raw: Distribution, ends: tuple[int, int]) -> None:
+def _draw_histogram(axes: Axes, parts: Mapping[str, Distribution], raw: Distribution, ends: tuple[int, int]) -> None:
     edges = 10.0 ** (np.arange((ends[1] - ends[0]) * PAGE_BINS_PER_DECADE + 1) / PAGE_BINS_PER_DECADE + ends[0])
     bottom = np.zeros(len(edges) - 1)
     for group, part in parts.items():
         counts = part.coarse(*ends, PAGE_BINS_PER_DECADE)
-        if not counts.any():
-            continue
-        axes.stairs(bottom + counts, edges, baseline=bottom, fill=True, color=GROUP_COLORS[group], lw=0)
-        bottom = bottom + counts
+        if counts.any():
+            axes.stairs(bottom + counts, edges, baseline=bottom, fill=True, color=GROUP_COLORS[group], lw=0)
+            bottom = bottom + counts
     outline = raw.coarse(*ends, PAGE_BINS_PER_DECADE)
     if not bottom.any() and not outline.any():
         axes.text(0.5, 0.5, "all below the floor", transform=axes.transAxes, ha="center", va="center", fontsize=9)
     axes.stairs(outline, edges, color="#444444", lw=0.8)
-    axes.set_xscale("log")
-    axes.set_xlim(edges[0], edges[-1])
-    axes.set_ylim(0, 1.08 * max(bottom.max(), outline.max(), 1))
-    step = max(1, round((ends[1] - ends[0]) / 8))
-    axes.xaxis.set_major_locator(FixedLocator([10.0**k for k in range(ends[1], ends[0] - 1, -step)]))
-    axes.xaxis.set_minor_locator(FixedLocator([]))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_yticks([])
+    axes.set(xscale="log", xlim=(edges[0], edges[-1]), ylim=(0, 1.08 * max(bottom.max(), outline.max(), 1)))
+    set_decades(axes.xaxis, *ends, 8)
     axes.grid(axis="x", lw=0.3, color="#DDDDDD")
     axes.set_axisbelow(True)
-    _plain(axes)
+    _simplify(axes)
 
 
-def _plain(axes: Axes) -> None:
+def _simplify(axes: Axes) -> None:
+    axes.set_yticks([])
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.spines["bottom"].set_color("#AAAAAA")
     axes.tick_params(labelsize=8.5, length=2.5, color="#AAAAAA")
@@ -148,24 +128,13 @@ def _add_up(kept: Mapping[tuple[int, str], Distribution], numbers: Sequence[int]
     return sum((kept[n, group] for n in numbers if (n, group) in kept), Distribution())
 
 
-def _range(summary: StoreSummary) -> tuple[int, int]:
+def _find_exponents(summary: StoreSummary) -> tuple[int, int]:
     """Find the exponents of ten between which all ratios lie."""
-    every = sum((*summary.equilibrated.values(), *summary.raw.values()), Distribution()).coarse
-    held = np.flatnonzero(every(LOWEST_EXPONENT, 0, 1))
+    every = sum((*summary.equilibrated.values(), *summary.raw.values()), Distribution())
+    held = np.flatnonzero(every.coarse(LOWEST_EXPONENT, 0, 1))
     return (LOWEST_EXPONENT + int(held[0]), LOWEST_EXPONENT + int(held[-1]) + 1) if held.size else (-2, 0)
 
 
 def name_species(number: int, symbols: Sequence[str]) -> str:
     """Name a species by its atomic number, 0 for an empty center."""
     return symbols[number] if number else "no atom"
-
-
-def _percent(share: float) -> str:
-    """Write a percentage that is 0 only for none and 100 only for all."""
-    if share in (0, 100):
-        return f"{share:.0f} %"
-    return f"{min(max(share, 0.1), 99.9):.1f} %" if share < 1 or share > 99 else f"{share:.0f} %"
-
-
-def _short(n: int) -> str:
-    return str(n) if n < 10000 else f"{n / 1000:.0f}k" if n < 10_000_000 else f"{n / 1e6:.0f}M"

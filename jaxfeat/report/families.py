@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+
+from jaxfeat.report.figures import new_figure
+from jaxfeat.report.formats import format_causes
+from jaxfeat.report.tables import plain_table, print_cures
 
 Family = dict[str, Any]
 """Singular points of one kind: `cause` (counts by cause), `symmetry` (point group), `dimension`, `cure`, `points` (a
@@ -23,44 +25,32 @@ PANELS = 6
 
 def print_families(families: Sequence[Family], status: Sequence[str], console: Console | None = None) -> None:
     """Print the statuses of the starts, and a table of the kinds of singular points, the most frequent first."""
-    console = console or Console()
-    names, counts = np.unique(np.asarray(status, str), return_counts=True)
-    fared = ", ".join(f"{count} {name}" for name, count in zip(names, counts, strict=True))
-    console.print(f"{len(status)} starts: {fared}", highlight=False)
+    console = console or Console(highlight=False)
+    listed = ", ".join(f"{count} {name}" for name, count in sorted(Counter(status).items()))
+    console.print(f"{len(status)} starts: {listed}")
     if not families:
         return
-    table = Table(title="Kinds of singular points", title_justify="left", box=None, padding=(0, 1))
-    for head in ("", "points", "distinct", "dimension"):
-        table.add_column(head, justify="right", no_wrap=True)
-    for head in ("null directions", "symmetry"):
-        table.add_column(head, no_wrap=True)
+    counted = ("points", "distinct", "dimension")
+    table = plain_table("Kinds of singular points", "", counted, ("null directions", "symmetry"))
     for number, family in enumerate(families, 1):
-        found = ", ".join(f"{cause} {n}" for cause, n in family["cause"].items() if n and cause != "rigid")
-        row = (number, family["points"], family["distinct"], family["dimension"], found, family["symmetry"])
-        table.add_row(*map(str, row))
+        counts = [str(family[name]) for name in counted]
+        table.add_row(str(number), *counts, format_causes(family["cause"]), family["symmetry"])
     console.print(table)
-    cures: dict[str, list[str]] = {}
-    for number, family in enumerate(families, 1):
-        for cure in family["cure"]:
-            cures.setdefault(cure, []).append(str(number))
-    for cure, rows in cures.items():
-        console.print(f"{escape(cure)} (row {', '.join(rows)})", highlight=False)
+    print_cures([family["cure"] for family in families], console)
 
 
 def plot_families(families: Sequence[Family], title: str | None = None) -> Figure:
     """Draw one example of each of the most frequent kinds, with its null displacement as arrows."""
     shown = families[:PANELS]
-    figure = Figure(figsize=(7.0, 2.5 * max(1, -(-len(shown) // 3)) + 0.3), dpi=200, layout="constrained")
-    FigureCanvasAgg(figure)
-    if title is not None:
-        figure.suptitle(title, fontsize=8.5, x=0.01, ha="left")
+    n_rows = max(1, -(-len(shown) // 3))
+    figure = new_figure(7.0, 2.5 * n_rows + 0.3, title, title_size=8.5)
     if not shown:
         figure.text(0.5, 0.5, "no start landed on a singular point", ha="center")
     for number, family in enumerate(shown, 1):
-        axes: Any = figure.add_subplot(-(-len(shown) // 3), 3, number, projection="3d")
+        axes: Any = figure.add_subplot(n_rows, 3, number, projection="3d")
         _draw(axes, family["example"])
-        found = ", ".join(f"{cause} {n}" for cause, n in family["cause"].items() if n and cause != "rigid")
-        axes.set_title(f"{number}: {found}\n{family['symmetry']}, {family['points']} points", fontsize=7.5, y=1.0)
+        first = f"{number}: {format_causes(family['cause'])}"
+        axes.set_title(f"{first}\n{family['symmetry']}, {family['points']} points", fontsize=7.5, y=1.0)
     return figure
 
 
@@ -71,14 +61,13 @@ def _draw(axes: Any, example: dict[str, Any]) -> None:
     frame[2] *= np.sign(np.linalg.det(frame))
     positions, arrows = positions @ frame.T, 0.9 * arrows @ frame.T
     for atom in positions:
-        axes.plot(*np.stack([np.zeros(3), atom]).T, color="#999999", lw=1.4, zorder=1)
+        axes.plot(*zip(np.zeros(3), atom, strict=True), color="#999999", lw=1.4, zorder=1)
+    atoms: dict[str, Any] = {"edgecolors": "black", "linewidths": 0.6, "depthshade": False}
     colors = [ELEMENT_COLORS.get(symbol, "#CC79A7") for symbol in example["symbols"]]
-    axes.scatter(*positions.T, s=70, c=colors, edgecolors="black", linewidths=0.6, depthshade=False)
-    axes.scatter([0.0], [0.0], [0.0], s=110, c="#444444", edgecolors="black", linewidths=0.6, depthshade=False)
+    axes.scatter(*positions.T, s=70, c=colors, **atoms)
+    axes.scatter([0.0], [0.0], [0.0], s=110, c="#444444", **atoms)
     axes.quiver(*positions.T, *arrows.T, color="#E69F00", lw=1.8, arrow_length_ratio=0.3)
     reach = 0.72 * float(np.abs(np.concatenate([positions, positions + arrows])).max())
-    for limit in (axes.set_xlim, axes.set_ylim, axes.set_zlim):
-        limit(-reach, reach)
-    axes.set_box_aspect((1, 1, 1))
+    axes.set(xlim=(-reach, reach), ylim=(-reach, reach), zlim=(-reach, reach), box_aspect=(1, 1, 1))
     axes.view_init(elev=62, azim=-70)
     axes.set_axis_off()

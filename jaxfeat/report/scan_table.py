@@ -1,12 +1,10 @@
-"""Tables of the blind spots that a scan found."""
+"""Tables of the blind spots that a scan found, from its records or from the summary of a store."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -17,12 +15,12 @@ from jaxfeat.report.sensitivity import (
     blindness,
     count_null,
     group_by,
-    least,
-    median,
+    median_and_least,
     select_seen,
-    sensitivities,
     sensitivity,
 )
+from jaxfeat.report.store_summary import Example, StoreSummary
+from jaxfeat.report.tables import highlight_count, plain_table
 
 MOST_STRUCTURES = 200
 """Structures that a table lists; of more, it lists the most blind."""
@@ -37,22 +35,58 @@ CAUSES = {"symmetry": "sym-\nmetry", "incompleteness": "in-\ncom-\nplete", "trun
 OTHERS = "oth-\ners"
 """Head of the column for null directions of other causes. Tables without any leave the column out."""
 
+Line = tuple[str, int, Sequence[Sensitivity | None], Mapping[str, int]]
+"""A group of environments: its name and size, the median and least of the equilibrated and of the raw σ_min/σ_max, and
+the number of null directions by cause."""
+
 
 def print_scan(records: Sequence[Record], causes: Mapping[int, str], console: Console | None = None) -> None:
     """Print the tables of a scan: by structure, by species, and the most blind environments.
 
     **Arguments:** `causes`: cause and cure in words, by the indices that `most_blind_environments` returns.
     """
-    console = Console() if console is None else console
+    console = console or Console(highlight=False)
     console.print(structure_table(records))
     console.print(species_table(records))
     console.print(blind_table(records, causes))
     doubtful = Counter(record["status"] for record in records if record["sigma"] and record["status"] != "ok")
-    print_statuses(doubtful, Counter(record["status"] for record in records if not record["sigma"]), console)
+    _print_statuses(doubtful, Counter(record["status"] for record in records if not record["sigma"]), console)
 
 
-def print_statuses(doubtful: Counter[str], left_out: Counter[str], console: Console) -> None:
-    """Print how many environments have each status. `left_out` counts environments without a spectrum."""
+def print_store(
+    summary: StoreSummary,
+    causes: Sequence[str],
+    structure: Callable[[int], str],
+    symbols: Sequence[str],
+    console: Console | None = None,
+) -> None:
+    """Print the tables of a sweep into a store: by species, and the most blind environments.
+
+    **Arguments:**
+
+    - `causes`: Cause and cure in words, for each of the `most_blind_examples`.
+    - `structure`: A function that names a structure by its index.
+    - `symbols`: Chemical symbols by atomic number.
+    """
+    console = console or Console(highlight=False)
+    lines: list[Line] = []
+    for number, total in summary.environments.most_common():
+        ratios = [ratio for part in summary.distributions(number) for ratio in (part.median(), part.smallest())]
+        counts = {kind: summary.directions[number, kind] for kind in summary.kinds}
+        lines.append((symbols[number], total, ratios, counts))
+    console.print(_summary_table(BY_SPECIES, "Center", lines))
+    title = f"The most blind of {summary.distributions()[0].total} environments, one of each species in a structure"
+    table = _blind_table(title)
+    for one, why in zip(most_blind_examples(summary), causes, strict=True):
+        name = f"{symbols[one.species]}{one.center} of {structure(one.structure)}"
+        n_null = sum(n for cause, n in zip(summary.causes, one.null, strict=True) if cause != "rigid")
+        _add_blind(table, name, one.n_neighbors, one.equilibrated, one.raw, n_null, why)
+    console.print(table)
+    without = summary.statuses - summary.doubtful - Counter(ok=summary.statuses["ok"])
+    _print_statuses(summary.doubtful, without, console)
+
+
+def _print_statuses(doubtful: Counter[str], left_out: Counter[str], console: Console) -> None:
     for name, counts in (
         ("Causes of null or nearly null directions are not certain", doubtful),
         ("Without a spectrum", left_out),
@@ -63,20 +97,19 @@ def print_statuses(doubtful: Counter[str], left_out: Counter[str], console: Cons
 
 def species_table(records: Sequence[Record]) -> Table:
     """Make a table with one row for each species of the center."""
-    groups = group_by(records, "species")
-    names = sorted(groups, key=lambda name: -len(groups[name]))
-    return summary_table(BY_SPECIES, "Center", ((name, _cells(groups[name])) for name in names))
+    groups = sorted(group_by(records, "species").items(), key=lambda item: -len(item[1]))
+    return _summary_table(BY_SPECIES, "Center", (_line(name, group) for name, group in groups))
 
 
 def structure_table(records: Sequence[Record]) -> Table:
     """Make a table with one row for each structure; of more than `MOST_STRUCTURES`, for the most blind."""
     groups = group_by(records, "structure")
-    title = "By structure"
+    title, shown = "By structure", list(groups.values())
     if len(groups) > MOST_STRUCTURES:
         worst = {key: min(map(blindness, seen)) for key, group in groups.items() if (seen := select_seen(group))}
         title = f"The {MOST_BLIND_STRUCTURES} most blind of {len(groups)} structures"
-        groups = {key: groups[key] for key in sorted(worst, key=lambda key: worst[key])[:MOST_BLIND_STRUCTURES]}
-    return summary_table(title, "Structure", ((group[0]["name"], _cells(group)) for group in groups.values()))
+        shown = [groups[key] for key in sorted(worst, key=lambda key: worst[key])[:MOST_BLIND_STRUCTURES]]
+    return _summary_table(title, "Structure", (_line(group[0]["name"], group) for group in shown))
 
 
 def most_blind_environments(records: Sequence[Record], most: int = MOST_BLIND_ENVIRONMENTS) -> list[int]:
@@ -85,86 +118,58 @@ def most_blind_environments(records: Sequence[Record], most: int = MOST_BLIND_EN
     return sorted(seen, key=lambda k: blindness(records[k]))[:most]
 
 
+def most_blind_examples(summary: StoreSummary) -> list[Example]:
+    """Sort the examples, worst first; a structure has one for each species."""
+    return sorted(summary.examples())[:MOST_BLIND_ENVIRONMENTS]
+
+
 def blind_table(records: Sequence[Record], causes: Mapping[int, str]) -> Table:
     """Make a table of the most blind environments, worst first, with cause and cure."""
-    rows = []
-    for k in most_blind_environments(records):
+    blind = most_blind_environments(records)
+    table = _blind_table(f"The {len(blind)} most blind of {len(select_seen(records))} environments")
+    for k in blind:
         record = records[k]
-        equilibrated, raw = sensitivity(record, equilibrated=True), sensitivity(record, equilibrated=False)
+        equilibrated, raw = (sensitivity(record, equilibrated=equilibrated) for equilibrated in (True, False))
         name = f"{record['species']}{record['center']} of {record['name']}"
-        rows.append(BlindRow(name, record["n_neighbors"], equilibrated, raw, count_null(record), causes.get(k, "")))
-    return rows_of_blind(rows, f"The {len(rows)} most blind of {len(select_seen(records))} environments")
+        _add_blind(table, name, record["n_neighbors"], equilibrated, raw, count_null(record), causes.get(k, ""))
+    return table
 
 
-class BlindRow(NamedTuple):
-    """A row of a table of blind environments; `cause` is in words."""
-
-    name: str
-    n_neighbors: int
-    equilibrated: Sensitivity | None
-    raw: Sensitivity | None
-    n_null: int
-    cause: str
-
-
-def rows_of_blind(rows: Sequence[BlindRow], title: str) -> Table:
-    """Make a table of environments in the given order."""
-    headers = ("neigh-\nbors", "equili-\nbrated", "raw", "null di-\nrections")
-    table = plain_table(f"{title}: σ_min/σ_max", "Environment", headers)
-    table.add_column("cause and cure", overflow="fold")
+def _blind_table(title: str) -> Table:
+    heads = ("neigh-\nbors", "equili-\nbrated", "raw", "null di-\nrections")
+    table = plain_table(f"{title}: σ_min/σ_max", "Environment", heads, ("cause and cure",))
     for column in table.columns:
         column.vertical = "top"  # a cause may take several lines; the environment is named beside the first
     table.caption = "Atoms count from 0. Null directions include those that symmetry hides, and no rigid motions."
-    for row in rows:
-        numbers = (str(row.n_neighbors), str(row.equilibrated), str(row.raw), highlight_count(row.n_null))
-        table.add_row(escape(row.name), *numbers, escape(row.cause))
     return table
 
 
-def summary_table(title: str, head: str, rows: Iterable[tuple[str, Sequence[str]]]) -> Table:
-    """Make a table of groups of environments.
+def _add_blind(
+    table: Table, name: str, n_neighbors: int, equilibrated: object, raw: object, n_null: int, cause: str
+) -> None:
+    numbers = (str(n_neighbors), str(equilibrated), str(raw), highlight_count(n_null))
+    table.add_row(escape(name), *numbers, escape(cause))
 
-    **Arguments:** `rows`: names, and their cells: the number of environments, median and least of the equilibrated and
-    of the raw σ_min/σ_max, and null directions by `CAUSES` and of other causes.
-    """
-    headers = (
-        "envi-\nron-\nments",
-        "equili-\nbrated\nmedian",
-        "least",
-        "raw\nmedian",
-        "least",
-        *CAUSES.values(),
-    )
-    listed = list(rows)
-    others = any(cells[-1] != "0" for _, cells in listed)
-    title = f"{title}: σ_min/σ_max, null directions by cause"
-    table = plain_table(title, head, (*headers, OTHERS) if others else headers)
+
+def _line(name: str, group: Sequence[Record]) -> Line:
+    ratios: list[Sensitivity | None] = []
+    for equilibrated in (True, False):
+        ratios += median_and_least(group, equilibrated=equilibrated) or (None, None)
+    return name, len(group), ratios, sum((Counter(record["null"]) for record in group), Counter())
+
+
+def _summary_table(title: str, head: str, lines: Iterable[Line]) -> Table:
+    rows = []
+    for name, total, ratios, counts in lines:
+        others = sum(n for cause, n in counts.items() if cause not in (*CAUSES, "rigid"))
+        numbers = map(highlight_count, (*(counts.get(cause, 0) for cause in CAUSES), others))
+        rows.append((escape(name), str(total), *(str(ratio or "-") for ratio in ratios), *numbers))
+    heads = ["envi-\nron-\nments", "equili-\nbrated\nmedian", "least", "raw\nmedian", "least", *CAUSES.values(), OTHERS]
+    others = any(row[-1] != "0" for row in rows)
+    n_columns = len(heads) + others
+    table = plain_table(f"{title}: σ_min/σ_max, null directions by cause", head, heads[: n_columns - 1])
     if others:
         table.caption = "Others: they move neighbors beyond the cutoff, or have an unknown cause."
-    for name, cells in listed:
-        table.add_row(escape(name), *(cells if others else cells[:-1]))
+    for row in rows:
+        table.add_row(*row[:n_columns])
     return table
-
-
-def plain_table(title: str, head: str, headers: Sequence[str]) -> Table:
-    """Make a table without rows: a first column of names, then columns of numbers."""
-    table = Table(title=title, title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.title_justify = table.caption_justify = "left"
-    table.add_column(head, overflow="fold", vertical="bottom", min_width=len(head))
-    for header in headers:
-        table.add_column(header, justify="right", no_wrap=True, vertical="bottom")
-    return table
-
-
-def _cells(group: Sequence[Record]) -> list[str]:
-    cells = [str(len(group))]
-    for equilibrated in (True, False):
-        ascending = sensitivities(group, equilibrated=equilibrated)
-        cells += [str(median(ascending)), str(least(ascending))] if ascending else ["-", "-"]
-    counts = [sum(record["null"].get(cause, 0) for record in group) for cause in CAUSES]
-    return [*cells, *map(highlight_count, counts), highlight_count(sum(map(count_null, group)) - sum(counts))]
-
-
-def highlight_count(n: int) -> str:
-    """Write a number, in red if it is not 0."""
-    return f"[bold red]{n}[/]" if n else "0"

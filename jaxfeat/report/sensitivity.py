@@ -32,23 +32,18 @@ def sensitivity(record: Record, *, equilibrated: bool) -> Sensitivity | None:
     return Sensitivity(smallest > floor, max(smallest, floor) / sigma[0])
 
 
-def sensitivities(records: Sequence[Record], *, equilibrated: bool) -> list[Sensitivity]:
-    """Compute all σ_min/σ_max that there are, in ascending order."""
-    return sorted(r for record in records if (r := sensitivity(record, equilibrated=equilibrated)) is not None)
+def median_and_least(records: Sequence[Record], *, equilibrated: bool) -> tuple[Sensitivity, Sensitivity] | None:
+    """Find the median and the least σ_min/σ_max of all that there are; `None` if there are none.
 
-
-def least(ascending: Sequence[Sensitivity]) -> Sensitivity:
-    """Take the smallest sensitivity. Unknown ones have no order, so their highest floor stands for all of them."""
-    return _bounded(ascending[0], ascending)
-
-
-def median(ascending: Sequence[Sensitivity]) -> Sensitivity:
-    """Take the median. Of an even number it is the lower of the middle two, so that it belongs to an environment."""
-    return _bounded(ascending[(len(ascending) - 1) // 2], ascending)
-
-
-def _bounded(one: Sensitivity, ascending: Sequence[Sensitivity]) -> Sensitivity:
-    return one if one.known else Sensitivity(False, max(r.value for r in ascending if not r.known))
+    Of an even number, the median is the lower of the middle two, so that it belongs to an environment. Unknown
+    sensitivities have no order, so their highest floor stands for all of them.
+    """
+    found = sorted(r for record in records if (r := sensitivity(record, equilibrated=equilibrated)) is not None)
+    if not found:
+        return None
+    highest = Sensitivity(False, max((r.value for r in found if not r.known), default=0.0))
+    middle, least = (r if r.known else highest for r in (found[(len(found) - 1) // 2], found[0]))
+    return middle, least
 
 
 def blindness(record: Record) -> tuple[Sensitivity, int, Sensitivity]:

@@ -26,9 +26,11 @@ environment with the status "ambiguous" is in the group of this name, whether or
 EXAMPLES_PER_GROUP = 4
 """Environments of each group that a page shows."""
 
+SUFFIXES = {"equilibrated": "_equilibrated", "raw": ""}
+"""Suffixes of the columns of equilibrated and of raw spectra."""
+
 Columns = Mapping[str, np.ndarray]
-Sensitivities = tuple[np.ndarray, np.ndarray]
-"""Ratios σ_min/σ_max, and whether they are above their floors."""
+"""Variables and coordinates of environments `(b, ...)`, by their names in a store."""
 
 
 @dataclass
@@ -74,12 +76,8 @@ class Distribution:
 
     def coarse(self, low: int, high: int, per_decade: int) -> np.ndarray:
         """Count ratios in `per_decade` bins a factor of ten, between two exponents of ten."""
-        start = (low - LOWEST_EXPONENT) * BINS_PER_DECADE
-        return (
-            self.counts[start : start + (high - low) * BINS_PER_DECADE]
-            .reshape(-1, BINS_PER_DECADE // per_decade)
-            .sum(1)
-        )
+        start, end = ((exponent - LOWEST_EXPONENT) * BINS_PER_DECADE for exponent in (low, high))
+        return self.counts[start:end].reshape(-1, BINS_PER_DECADE // per_decade).sum(1)
 
     def __add__(self, other: Distribution) -> Distribution:
         return Distribution(
@@ -115,7 +113,6 @@ class StoreSummary:
     - `causes`: Causes of null directions, as the store names them. Directions of the cause `rigid` are not counted.
     - `total`: The number of environments in the store.
     - `done`: The number of environments with a status.
-    - `structures`: The number of structures that these belong to.
     - `certified`: The number of environments whose values are certified by QR.
     - `statuses`: Environments by status.
     - `doubtful`: Environments that have a spectrum and a status other than "ok", by status.
@@ -144,43 +141,46 @@ class StoreSummary:
 
     @property
     def structures(self) -> int:
+        """The number of structures that the environments belong to."""
         return int(self._structures.sum())
 
     def add(self, columns: Columns) -> None:
-        """Add the next environments of a store: variables and coordinates `(b, ...)` by name."""
+        """Add the next environments of a store."""
         start, self.total = self.total, self.total + len(columns["status"])
         # An environment that is not done has no status.
-        done = np.flatnonzero(columns["status"] != "")
-        if not done.size:
+        columns = _select({**columns, "row": np.arange(start, self.total)}, columns["status"] != "")
+        if not len(columns["row"]):
             return
-        columns = {name: column[done] for name, column in columns.items()}
-        rows = start + done
-        self.done += len(done)
+        self.done += len(columns["row"])
         self.certified += int(columns["certified"].sum())
-        self.statuses.update(_count_values(columns["status"]))
-        self.environments.update(_count_values(columns["center_species"]))
+        self.statuses.update(columns["status"].tolist())
+        self.environments.update(columns["center_species"].tolist())
         self._note_structures(columns["structure_index"])
-        seen, equilibrated, raw = _find_ratios(columns)
-        if not seen.size:
+        columns = _select(columns, _have_ratios(columns))
+        if not len(columns["row"]):
             return
-        columns = {name: column[seen] for name, column in columns.items()}
-        self.doubtful.update({name: n for name, n in _count_values(columns["status"]).items() if name != "ok"})
-        species = columns["center_species"]
-        group, kinds = self._find_groups(columns), self._count_by_kind(columns)
-        null = kinds.sum(1) > 0
-        for number in np.unique(species).tolist():
-            for k, name in enumerate(GROUPS):
-                among = (species == number) & (group == k)
-                if among.any():
-                    for kept, (values, known) in ((self.equilibrated, equilibrated), (self.raw, raw)):
-                        kept.setdefault((number, name), Distribution()).add(values[among], known[among])
-                    self.blind[number, name] += int(null[among].sum())
-            for name, counts in zip(self.kinds, kinds[species == number].sum(0).tolist(), strict=True):
-                self.directions[number, name] += counts
-        for name, suffix in (("equilibrated", "_equilibrated"), ("raw", "")):
+        for suffix in SUFFIXES.values():
+            sigma, floor = columns[f"sigma{suffix}"], columns[f"floor{suffix}"]
+            smallest = np.take_along_axis(sigma, columns["n_values"][:, None] - 1, 1)[:, 0]
+            columns[f"known{suffix}"] = smallest > floor
+            columns[f"ratio{suffix}"] = np.maximum(smallest, floor) / sigma[:, 0]
+        status, species, group = columns["status"], columns["center_species"], self._find_groups(columns)
+        self.doubtful.update(status[status != "ok"].tolist())
+        counts = columns["null"][:, [cause != "rigid" for cause in self.causes]]
+        n_null, ambiguous = counts.sum(1), status == AMBIGUOUS
+        counts = np.column_stack([np.where(ambiguous[:, None], 0, counts), np.where(ambiguous, n_null, 0)])
+        for key in sorted(set(zip(species.tolist(), group.tolist(), strict=True))):
+            among = (species == key[0]) & (group == key[1])
+            for name, suffix in SUFFIXES.items():
+                part = getattr(self, name).setdefault(key, Distribution())
+                part.add(columns[f"ratio{suffix}"][among], columns[f"known{suffix}"][among])
+            self.blind[key] += int((n_null[among] > 0).sum())
+            for kind, n in zip(self.kinds, counts[among].sum(0).tolist(), strict=True):
+                self.directions[key[0], kind] += n
+        for name, suffix in SUFFIXES.items():
             relative = columns[f"floor{suffix}"] / columns[f"sigma{suffix}"][:, 0]
             self.floors[name].add(relative, np.ones(len(relative), bool))
-        self._keep_examples(rows[seen], columns, group, equilibrated, raw)
+        self._keep_examples(columns, group, n_null)
 
     def distributions(self, number: int | None = None) -> tuple[Distribution, Distribution]:
         """Return the distributions of equilibrated and raw ratios, for one species of the center or for all."""
@@ -195,57 +195,43 @@ class StoreSummary:
         return [example for group in GROUPS for example in self._examples[group]]
 
     def _note_structures(self, indices: np.ndarray) -> None:
-        room = int(indices.max()) + 1
-        if room > len(self._structures):
-            self._structures = np.pad(
-                self._structures, (0, max(room, 2 * len(self._structures)) - len(self._structures))
-            )
+        missing = int(indices.max()) + 1 - len(self._structures)
+        if missing > 0:
+            self._structures = np.pad(self._structures, (0, max(missing, len(self._structures))))
         self._structures[indices[indices >= 0]] = True
 
     def _find_groups(self, columns: Columns) -> np.ndarray:
-        group = np.full(len(columns["status"]), GROUPS.index("none"))
-        for k, name in reversed(list(enumerate(GROUPS))):
+        members = {AMBIGUOUS: columns["status"] == AMBIGUOUS}
+        for name in GROUPS:
             if name in self.causes:
-                group[columns["null"][:, self.causes.index(name)] > 0] = k
-        group[columns["status"] == AMBIGUOUS] = GROUPS.index(AMBIGUOUS)
-        return group
+                members[name] = columns["null"][:, self.causes.index(name)] > 0
+        return np.select(list(members.values()), list(members), "none")
 
-    def _count_by_kind(self, columns: Columns) -> np.ndarray:
-        """Count the null directions of each environment by kind, `(b, kinds)`."""
-        counts = columns["null"][:, [cause != "rigid" for cause in self.causes]]
-        ambiguous = (columns["status"] == AMBIGUOUS)[:, None]
-        return np.concatenate([np.where(ambiguous, 0, counts), np.where(ambiguous, counts.sum(1)[:, None], 0)], 1)
-
-    def _keep_examples(
-        self, rows: np.ndarray, columns: Columns, group: np.ndarray, equilibrated: Sensitivities, raw: Sensitivities
-    ) -> None:
-        counted = np.asarray([cause != "rigid" for cause in self.causes])
-        n_null = columns["null"][:, counted].sum(1)
+    def _keep_examples(self, columns: Columns, group: np.ndarray, n_null: np.ndarray) -> None:
+        known, ratio = columns["known_equilibrated"], columns["ratio_equilibrated"]
         # Two ratios below their floors have no order, so the number of null directions decides.
-        blindness = (equilibrated[1], np.where(equilibrated[1], equilibrated[0], 0), -n_null, raw[1], raw[0], rows)
-        for k, name in enumerate(GROUPS):
-            members = np.flatnonzero(group == k)
-            if not members.size:
-                continue
+        keys = (known, np.where(known, ratio, 0), -n_null, columns["known"], columns["ratio"], columns["row"])
+        order = np.lexsort(keys[::-1])
+        for name in set(group.tolist()):
+            members = order[group[order] == name]
             # Equal atoms of a structure are redundant, so only the first of each species stays.
-            order = members[np.lexsort([key[members] for key in reversed(blindness)])]
-            kinds = np.stack([columns["structure_index"][order], columns["center_species"][order]], -1)
-            first = np.sort(np.unique(kinds, axis=0, return_index=True)[1])[: 2 * EXAMPLES_PER_GROUP]
+            sites = np.stack([columns["structure_index"][members], columns["center_species"][members]], -1)
+            first = np.sort(np.unique(sites, axis=0, return_index=True)[1])[:EXAMPLES_PER_GROUP]
             found = [
                 Example(
-                    tuple(key[i].item() for key in blindness),
-                    int(rows[i]),
+                    tuple(key[i].item() for key in keys),
+                    int(columns["row"][i]),
                     name,
                     int(columns["structure_index"][i]),
                     int(columns["center_index"][i]),
                     int(columns["center_species"][i]),
                     int(columns["n_neighbors"][i]),
-                    Sensitivity(bool(equilibrated[1][i]), float(equilibrated[0][i])),
-                    Sensitivity(bool(raw[1][i]), float(raw[0][i])),
+                    Sensitivity(bool(known[i]), float(ratio[i])),
+                    Sensitivity(bool(columns["known"][i]), float(columns["ratio"][i])),
                     tuple(columns["null"][i].tolist()),
                     str(columns["status"][i]),
                 )
-                for i in order[first]
+                for i in members[first]
             ]
             kept: dict[tuple[int, int], Example] = {}
             for example in sorted([*self._examples[name], *found]):
@@ -253,26 +239,15 @@ class StoreSummary:
             self._examples[name] = list(kept.values())[:EXAMPLES_PER_GROUP]
 
 
-def _count_values(column: np.ndarray) -> dict[Any, int]:
-    values, counts = np.unique(column, return_counts=True)
-    return dict(zip(values.tolist(), counts.tolist(), strict=True))
+def _select(columns: Columns, chosen: np.ndarray) -> dict[str, np.ndarray]:
+    return {name: column[chosen] for name, column in columns.items()}
 
 
-def _find_ratios(columns: Columns) -> tuple[np.ndarray, Sensitivities, Sensitivities]:
-    """Find the environments that have ratios, and their equilibrated and raw ratios."""
-    last = np.maximum(columns["n_values"] - 1, 0)[:, None]
-    usable, found = columns["n_values"] > 0, []
-    for suffix in ("_equilibrated", ""):
-        sigma, floor = columns[f"sigma{suffix}"], columns[f"floor{suffix}"]
-        if not sigma.shape[1]:
-            nothing = np.zeros(0), np.zeros(0, bool)
-            return np.zeros(0, int), nothing, nothing
-        largest, smallest = sigma[:, 0], np.take_along_axis(sigma, last, 1)[:, 0]
-        usable = usable & (largest > 0) & np.isfinite(floor)
-        found.append((largest, smallest, floor))
-    seen = np.flatnonzero(usable)
-    equilibrated, raw = [
-        (np.maximum(smallest, floor)[seen] / largest[seen], (smallest > floor)[seen])
-        for largest, smallest, floor in found
-    ]
-    return seen, equilibrated, raw
+def _have_ratios(columns: Columns) -> np.ndarray:
+    """Tell which environments have a direction that is not rigid."""
+    found = columns["n_values"] > 0
+    for suffix in SUFFIXES.values():
+        # A store of environments without neighbors has no column of singular values.
+        largest = columns[f"sigma{suffix}"][:, :1]
+        found = found & (largest > 0).any(1) & np.isfinite(columns[f"floor{suffix}"])
+    return found

@@ -7,20 +7,22 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from jaxfeat.report.sweep_data import in_unit, label_parameter, note_omitted, sweep_sensitivity, worst_cause
+from jaxfeat.report.figures import FLOOR_LINE, RATIO, new_figure
+from jaxfeat.report.sweep_table import in_unit, label_parameter, note_omitted, sweep_sensitivity
 
 CAUSE_COLORS = {
-    "symmetry": "#009E73",
     "incompleteness": "#D55E00",
     "truncation": "#CC79A7",
+    "symmetry": "#009E73",
     "other": "#FFFFFF",
 }
-"""Colors of causes. Every kind of eye tells them apart, also on the color map."""
+"""Colors of causes, the worst first: blind spots are worse than physics. Every kind of eye tells the colors apart, also
+on the color map."""
 
-RATIO = "σ$_\\mathrm{min}$/σ$_\\mathrm{max}$"
+ZERO: dict[str, Any] = {"edgecolor": "black", "lw": 0.6}
+"""Style of the points that mark zeros."""
 
 
 def plot_sweep(ds: Any, title: str | None = None) -> Figure:
@@ -31,50 +33,53 @@ def plot_sweep(ds: Any, title: str | None = None) -> Figure:
     **Returns:** a figure 6.4 in wide, without global state: `figure.savefig(path)`.
     """
     names = [str(name) for name in ds["sigma"].dims if name != "value"]
-    figure = Figure(figsize=(6.4, 4.4), dpi=200, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(6.4, 4.4)
     axes = figure.subplots()
     if title is not None:
         axes.set_title(title, fontsize=8, loc="left")
-    draw = _line if len(names) == 1 else _map
-    draw(axes, ds, names)
+    causes = [_worst_cause(ds, k) for k in range(ds.sizes["zero"])]
+    colors = [CAUSE_COLORS[cause] for cause in causes]
+    if len(names) == 1:
+        _draw_line(axes, ds, names[0], colors)
+    else:
+        _draw_map(axes, ds, names, colors)
+    axes.set_xlabel(label_parameter(ds, names[0]), fontsize=9)
     axes.tick_params(labelsize=8)
-    for cause in sorted(set(worst_cause(ds, k) for k in range(ds.sizes["zero"]))):
-        axes.scatter([], [], 26, color=CAUSE_COLORS[cause], edgecolor="black", lw=0.6, label=cause)
+    for cause in sorted(set(causes)):
+        axes.scatter([], [], 26, color=CAUSE_COLORS[cause], label=cause, **ZERO)
     handles, _ = axes.get_legend_handles_labels()
     if handles:
         figure.legend(loc="outside lower center", ncols=len(handles), fontsize=7.5, frameon=False)
     return figure
 
 
-def _line(axes: Axes, ds: Any, names: Sequence[str]) -> None:
-    x = in_unit(ds, names[0], ds[names[0]].values)
-    zeros = in_unit(ds, names[0], ds["zero_at"].values[:, 0])
+def _worst_cause(ds: Any, k: int) -> str:
+    counts = ds["zero_null"].isel(zero=k)
+    return next((cause for cause in CAUSE_COLORS if counts.sel(cause=cause)), "other")
+
+
+def _draw_line(axes: Axes, ds: Any, name: str, colors: Sequence[str]) -> None:
+    x, zeros = in_unit(ds, name, ds[name].values), in_unit(ds, name, ds["zero_at"].values[:, 0])
     where = np.searchsorted(x, zeros)
-    styles: tuple[tuple[str, dict[str, Any], str], ...] = (
-        ("sigma", {"color": "#B8B8B8", "lw": 2.6}, "raw"),
-        ("sigma_equilibrated", {"color": "#0072B2", "lw": 1.2, "marker": ".", "ms": 2.5}, "equilibrated"),
-    )
-    for kind, style, name in styles:
-        floor = ds["floor" if kind == "sigma" else "floor_equilibrated"].values / ds[kind].values[:, 0]
-        lowest = np.full(len(zeros), np.nanmedian(floor))
-        axes.plot(
-            np.insert(x, where, zeros), np.insert(sweep_sensitivity(ds, kind), where, lowest), label=name, **style
-        )
-    axes.plot(x, floor, color="black", lw=0.6, ls=(0, (4, 3)), label="floor")
+    styles: dict[str, dict[str, Any]] = {
+        "": {"color": "#B8B8B8", "lw": 2.6, "label": "raw"},
+        "_equilibrated": {"color": "#0072B2", "lw": 1.2, "marker": ".", "ms": 2.5, "label": "equilibrated"},
+    }
+    for suffix, style in styles.items():
+        floor = ds[f"floor{suffix}"].values / ds[f"sigma{suffix}"].values[:, 0]
+        # The lines reach their floor at the zeros, which lie between the points of the grid.
+        ratios = np.insert(sweep_sensitivity(ds, f"sigma{suffix}"), where, np.nanmedian(floor))
+        axes.plot(np.insert(x, where, zeros), ratios, **style)
+    axes.plot(x, floor, label="floor", **FLOOR_LINE)
     axes.set_yscale("log")
-    axes.set_xlabel(label_parameter(ds, names[0]), fontsize=9)
     axes.set_ylabel(f"{RATIO}{note_omitted(ds)}", fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
-    for k in range(ds.sizes["zero"]):
-        at = float(in_unit(ds, names[0], ds["zero_at"].values[k])[0])
-        axes.axvline(at, color=CAUSE_COLORS[worst_cause(ds, k)], lw=0.9, zorder=0)
-        axes.scatter(
-            [at], [np.nanmedian(floor)], 26, color=CAUSE_COLORS[worst_cause(ds, k)], edgecolor="black", lw=0.6, zorder=3
-        )
+    for at, color in zip(zeros, colors, strict=True):
+        axes.axvline(at, color=color, lw=0.9, zorder=0)
+        axes.scatter([at], [np.nanmedian(floor)], 26, color=color, zorder=3, **ZERO)
 
 
-def _map(axes: Axes, ds: Any, names: Sequence[str]) -> None:
+def _draw_map(axes: Axes, ds: Any, names: Sequence[str], colors: Sequence[str]) -> None:
     x, y = (in_unit(ds, name, ds[name].values) for name in names)
     ratio = np.log10(np.maximum(sweep_sensitivity(ds, "sigma_equilibrated"), 1e-300))
     known = ratio[np.isfinite(ratio)]
@@ -83,14 +88,12 @@ def _map(axes: Axes, ds: Any, names: Sequence[str]) -> None:
     bar = axes.figure.colorbar(mesh, ax=axes, extend="min")
     bar.set_label(f"log$_{{10}}$ {RATIO}, equilibrated{note_omitted(ds)}", fontsize=8)
     bar.ax.tick_params(labelsize=8)
-    axes.set_xlabel(label_parameter(ds, names[0]), fontsize=9)
     axes.set_ylabel(label_parameter(ds, names[1]), fontsize=9)
-    points, of = ds["zero_point"].values, ds["zero_of_point"].values
-    for k in range(ds.sizes["zero"]):
-        color = CAUSE_COLORS[worst_cause(ds, k)]
-        if int(ds["zero_dimension"][k]):
-            along = points[of == k]
-            axes.plot(*(in_unit(ds, n, along[:, i]) for i, n in enumerate(names)), color=color, lw=1.6)
+    for k, color in enumerate(colors):
+        curve = bool(ds["zero_dimension"][k])
+        found = ds["zero_point"].values[ds["zero_of_point"].values == k] if curve else ds["zero_at"].values[[k]]
+        places = [in_unit(ds, name, found[:, axis]) for axis, name in enumerate(names)]
+        if curve:
+            axes.plot(places[0], places[1], color=color, lw=1.6)
         else:
-            at = [float(in_unit(ds, n, ds["zero_at"].values[k, i])) for i, n in enumerate(names)]
-            axes.scatter(at[0], at[1], 30, color=color, edgecolor="black", lw=0.7, zorder=3, clip_on=False)
+            axes.scatter(places[0], places[1], 30, color=color, zorder=3, clip_on=False, **ZERO)

@@ -7,11 +7,13 @@ import re
 from collections.abc import Sequence
 from html import escape
 from importlib.metadata import PackageNotFoundError, distribution
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.spatial.transform import Rotation
+
+from jaxfeat.report.html_elements import fill_template, read_resource
 
 BUNDLE = "chemiscope/sphinx/static/chemiscope.min.js"
 LICENCES = ("LICENSE", "chemiscope-widget.mjs.LICENSE.txt")
@@ -34,15 +36,11 @@ def find_viewer() -> Viewer | None:
     """Find the viewer in the installed chemiscope, without importing it; `None` if it is not installed."""
     try:
         package = distribution("chemiscope")
-        script = _read(package, BUNDLE)
+        script = Path(str(package.locate_file(BUNDLE))).read_text(encoding="utf-8")
     except (PackageNotFoundError, FileNotFoundError):
         return None
-    texts = [_read(package, str(file)) for file in package.files or () if file.name in LICENCES]
-    return Viewer(script, f"chemiscope {package.version}\n\n" + "\n\n".join(texts))
-
-
-def _read(package: Any, name: str) -> str:
-    return Path(str(package.locate_file(name))).read_text(encoding="utf-8")
+    licences = [file.read_text(encoding="utf-8") for file in package.files or () if file.name in LICENCES]
+    return Viewer(script, "\n\n".join([f"chemiscope {package.version}", *licences]))
 
 
 def embed_viewer(shown: Viewer, scenes: Sequence[dict[str, Any]]) -> str:
@@ -50,27 +48,8 @@ def embed_viewer(shown: Viewer, scenes: Sequence[dict[str, Any]]) -> str:
     # An end tag in a script ends the script, and the beginning of a comment hides the lines after it.
     script = re.sub(r"</(?=script)", r"<\\/", shown.script, flags=re.IGNORECASE).replace("<!--", r"\x3c!--")
     data = json.dumps(list(scenes), allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
-    own = files("jaxfeat.report").joinpath("viewer.js").read_text(encoding="utf-8")
-    return f"""
-<figure id="view">
-<div id="scene" role="img" aria-label="The chosen environment in 3D, with arrows for the displacement"></div>
-<p id="scene-failed" role="alert" hidden></p>
-<figcaption>
-<p id="scene-title" aria-live="polite"></p>
-<p class="controls">
-<label>displacement <select id="direction"></select></label>
-<label>along it <input id="along" type="range" min="-1" max="1" step="0.05" value="0"></label>
-<button type="button" id="play" aria-pressed="false">Move</button>
-</p>
-<p>Drag to turn, scroll to zoom. The green sphere marks the center, which does not move. The longest arrow has
-{ARROW_LENGTH:g} Å, and atoms move by up to half of their arrows.</p>
-</figcaption>
-</figure>
-<noscript><p>The 3D view needs JavaScript.</p></noscript>
-<script type="application/json" id="scenes">{data}</script>
-<script>{script}</script>
-<script>{own}</script>
-"""
+    length, own = f"{ARROW_LENGTH:g}", read_resource("viewer.js")
+    return fill_template("viewer.html", arrow_length=length, scenes=data, script=script, own=own)
 
 
 def embed_licence(shown: Viewer) -> str:
@@ -103,7 +82,7 @@ def make_scene(
         found.append({"name": name, "arrows": np.round(ARROW_LENGTH * arrows / max(longest, 1e-30), 4).tolist()})
     return {
         "title": title,
-        "symbols": [*([center] if center else []), *symbols],
+        "symbols": [center, *symbols] if center else list(symbols),
         "positions": np.round(places, 4).tolist(),
         "has_center": bool(center),
         "radius": round(float(np.linalg.norm(places, axis=1).max()), 4),
@@ -115,7 +94,4 @@ def _broadside(positions: np.ndarray) -> np.ndarray:
     """Find a rotation `(3, 3)` after which z looks at the broad side, from a little above."""
     axes = np.linalg.svd(np.concatenate([positions, np.zeros((3, 3))]))[2]
     axes = axes * np.sign(np.linalg.det(axes))
-    tilt, side = np.deg2rad(25), np.deg2rad(20)
-    about_x = np.asarray([[1, 0, 0], [0, np.cos(tilt), -np.sin(tilt)], [0, np.sin(tilt), np.cos(tilt)]])
-    about_y = np.asarray([[np.cos(side), 0, np.sin(side)], [0, 1, 0], [-np.sin(side), 0, np.cos(side)]])
-    return (about_x @ about_y @ axes).T
+    return (Rotation.from_euler("XY", (25, 20), degrees=True).as_matrix() @ axes).T

@@ -30,6 +30,6 @@ def test_kinds_of_points_are_printed_and_drawn():
     text = file.getvalue()
     assert "6 starts: 5 landed, 1 stalled" in text
     assert "incompleteness 2" in text
-    assert "incompleteness: ν = 3 lifts it (row 1, 2)" in text
+    assert "incompleteness: ν = 3 lifts it (all)" in text
     assert [axes.get_title().split(":")[0] for axes in plot_families([family] * 8, "title").axes] == list("123456")
     assert plot_families([]).texts[0].get_text() == "no start landed on a singular point"

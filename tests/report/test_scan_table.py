@@ -1,12 +1,14 @@
 """Tables of a scan count environments and null directions, and name the most blind."""
 
+import io
 import subprocess
 import sys
 
 import pytest
-from records import many, printed, record, row
+from records import ATOMIC_NUMBERS, many, printed, record, row, summarize
+from rich.console import Console
 
-from jaxfeat.report.scan_table import blind_table, species_table, structure_table
+from jaxfeat.report.scan_table import blind_table, most_blind_examples, print_store, species_table, structure_table
 
 NULL = (2.0, 1.0, 1e-16)
 
@@ -83,6 +85,18 @@ def test_eighty_columns_suffice(cause):
 
 def test_nothing_to_show_is_no_error():
     assert "0 most blind of 0" in printed([record(status="empty")])
+
+
+def test_the_summary_of_a_store_is_printed_as_tables():
+    records = [record(structure=k, sigma=(1.0, 10.0**-k)) for k in range(1, 4)] + [record(structure=9, status="empty")]
+    records[0]["status"] = "ambiguous"
+    summary, text = summarize(records, 3), io.StringIO()
+    symbols = {number: name for name, number in ATOMIC_NUMBERS.items()}
+    assert [one.structure for one in most_blind_examples(summary)] == [3, 2, 1]
+    print_store(summary, ["why", "", ""], "molecule {}".format, symbols, Console(file=text, width=100))
+    found = text.getvalue()
+    assert "The most blind of 3 environments" in found and "of molecule 3" in found and "why" in found
+    assert "1.0e-03" in found and "certain: 1 ambiguous." in found and "Without a spectrum: 1 empty." in found
 
 
 def test_reports_do_not_need_jax():

@@ -2,7 +2,7 @@
 
 from records import record
 
-from jaxfeat.report.sensitivity import Sensitivity, blindness, least, median, sensitivities, sensitivity
+from jaxfeat.report.sensitivity import blindness, median_and_least, sensitivity
 
 NULL = (2.0, 1.0, 1e-16)
 
@@ -15,16 +15,22 @@ def test_a_ratio_below_the_floor_is_a_bound():
     assert sensitivity(record(status="empty"), equilibrated=True) is None
 
 
+def shown(*records):
+    return [str(found) for found in median_and_least(records, equilibrated=True)]
+
+
 def test_unknown_ratios_are_the_smallest():
-    found = sensitivities([record(), record(sigma=NULL), record(sigma=(1.0, 1e-12))], equilibrated=True)
-    assert [str(r) for r in found] == ["<2e-13", "1.0e-12", "2.5e-01"]
-    assert str(median(found)) == "1.0e-12"
-    assert str(median(found[:2])) == "<2e-13"
+    records = [record(), record(sigma=NULL), record(sigma=(1.0, 1e-12)), record(status="empty")]
+    assert shown(*records) == ["1.0e-12", "<2e-13"]
+    assert shown(*records[:2]) == ["<2e-13", "<2e-13"]
+    assert median_and_least(records[3:], equilibrated=True) is None
 
 
 def test_below_the_floor_the_highest_floor_stands_for_all():
-    found = [Sensitivity(False, 1e-14), Sensitivity(False, 3e-13), Sensitivity(True, 0.5), Sensitivity(True, 0.7)]
-    assert (str(least(found)), str(median(found)), str(median(found[1:]))) == ("<3e-13", "<3e-13", "5.0e-01")
+    null = [record(sigma=(1.0, 1e-16)) | {"floor_equilibrated": floor} for floor in (1e-14, 3e-13)]
+    clear = [record(sigma=(1.0, 0.5)), record(sigma=(1.0, 0.7))]
+    assert shown(*null, *clear) == ["<3e-13", "<3e-13"]
+    assert shown(null[1], *clear) == ["5.0e-01", "<3e-13"]
 
 
 def test_blindness_orders_by_equilibrated_ratio_then_nulls_then_raw_ratio():

@@ -16,10 +16,9 @@ from jaxfeat.cli import main, report
 from jaxfeat.nulls.scan import scan
 from jaxfeat.report.advice import explain_bases
 from jaxfeat.report.scan_plot import plot_scan
-from jaxfeat.report.scan_table import species_table
+from jaxfeat.report.scan_table import print_store, species_table
 from jaxfeat.report.sensitivity import count_null
 from jaxfeat.report.store_summary import StoreSummary
-from jaxfeat.report.store_table import print_store
 from jaxfeat.store.reader import StoreReader
 
 F = jaxfeat.PowerSpectrum(("H", "P", "C"), n_max=2, l_max=3)

@@ -1,10 +1,11 @@
+"""Speeds are shown in tables and a picture, and whatever is missing is explained."""
+
 import io
 
 from benchmark_results import benchmark_results, stages
 from rich.console import Console
 
-from jaxfeat.report.benchmark_plot import plot_rates
-from jaxfeat.report.benchmark_table import STAGES, list_rows, print_benchmark, to_markdown
+from jaxfeat.report.benchmark import STAGES, list_rows, plot_rates, print_benchmark, to_markdown
 
 
 def test_tables_have_rates_ratios_and_what_is_missing():
