@@ -15,7 +15,7 @@ from .features.spec import spec as spec
 from .features.structure_map import stacked as stacked
 from .features.structure_map import summed as summed
 from .geometry.environment import Environment as Environment
-from .geometry.files.builtin import StructureSet as StructureSet
+from .geometry.files.read import StructureSet as StructureSet
 from .geometry.files.frames import Frames as Frames
 from .geometry.files.frames import frames as frames
 from .geometry.files.read import read as read

@@ -95,10 +95,7 @@ def structures(
     built = []
     for k, (structure, center) in enumerate(zip(many, chosen, strict=True)):
         n = len(structure)
-        found = _search([structure], np.zeros(1, int), radius, [label(k)].__getitem__)
-        found, mask = _arrange(found, found.center, n)
-        neighbor, shift = np.zeros(mask.shape, np.int32), np.zeros((*mask.shape, 3))
-        neighbor[mask], shift[mask] = found.neighbor, found.shift
+        around = cut_environments([structure], [np.arange(n)], radius, [label(k)].__getitem__)
         arrays: dict[str, Any] = {
             "positions": np.asarray(structure.positions, float),
             "cell": np.where(structure.pbc[:, None], structure.cell.array, 0.0),
@@ -106,9 +103,9 @@ def structures(
             "mask": np.ones(n, bool),
             "center": center.astype(np.int32),
             "center_mask": np.ones(len(center), bool),
-            "neighbor": neighbor[center],
-            "shift": shift[center],
-            "neighbor_mask": mask[center],
+            "neighbor": np.maximum(around.neighbor_index, 0)[center],
+            "shift": np.asarray(around.neighbor_shift, float)[center],
+            "neighbor_mask": around.mask[center],
             "r_cut": np.asarray(radius),
         }
         built.append(Structure(**arrays, periodic=bool(structure.pbc.any())))
@@ -124,19 +121,23 @@ def cut_environments(
     neighbors cannot be searched for.
     """
     numbers = np.concatenate([structure.numbers for structure in structures])
-    sizes = np.asarray([len(structure) for structure in structures])
-    starts = np.cumsum(sizes) - sizes
+    starts = np.cumsum([0, *map(len, structures)])[:-1]
     centers = np.concatenate([start + index for start, index in zip(starts, chosen, strict=True)])
     structure_index = np.repeat(np.arange(len(structures), dtype=np.int32), [len(index) for index in chosen])
 
     row_of_atom = np.full(len(numbers), -1)
     row_of_atom[centers] = np.arange(len(centers))
     found = _search(structures, starts, r_cut, label)
-    found, mask = _arrange(found, row_of_atom[found.center], len(centers))
+    # Neighbors are sorted by center and distance, so they fill the mask in its own order.
+    rows = row_of_atom[found.center]
+    wanted = np.flatnonzero(rows >= 0)
+    order = wanted[np.lexsort([key[wanted] for key in (*found.shift.T, found.neighbor, found.distance, rows)])]
+    found, counts = _NeighborList(*(part[order] for part in found)), np.bincount(rows[order], minlength=len(centers))
+    mask = np.arange(max(1, counts.max(initial=0))) < counts[:, None]
     positions, species = np.zeros((*mask.shape, 3)), np.zeros(mask.shape, np.int32)
     neighbor_index, neighbor_shift = np.full(mask.shape, -1, np.int32), np.zeros((*mask.shape, 3), np.int32)
     positions[mask], species[mask] = found.vector, numbers[found.neighbor]
-    neighbor_index[mask] = found.neighbor - np.repeat(starts[structure_index], mask.sum(1))
+    neighbor_index[mask] = found.neighbor - np.repeat(starts[structure_index], counts)
     neighbor_shift[mask] = found.shift
     arrays: dict[str, Any] = {
         "positions": positions,
@@ -167,20 +168,19 @@ def _search(structures: list[Atoms], starts: np.ndarray, r_cut: float, label: Ca
 
     found = []
     for k, (structure, start) in enumerate(zip(structures, starts, strict=True)):
+        points, cell = np.asarray(structure.positions, float), structure.cell.copy()
         # Cell vectors of directions that do not repeat may hold anything. ASE completes the others to a cell.
-        cell = np.where(structure.pbc[:, None], structure.cell.array, 0.0)
-        if structure.pbc.any():
-            cell = type(structure.cell)(cell).complete().array
-        points = np.asarray(structure.positions, float)
+        cell[~structure.pbc] = 0.0
+        cell = cell.complete().array if structure.pbc.any() else cell.array
         try:
             radius, box, periodic = plan_search(points, cell, structure.pbc, r_cut)
         except BoundsError as error:
             raise BoundsError(f"{label(k)}: {error}") from error
         search = NeighborList(cutoff=radius, full_list=True)
-        i, j, distance, vector, shift = search.compute(points=points, box=box, periodic=periodic, quantities="ijdDS")
+        pairs = search.compute(points=points, box=box, periodic=periodic, quantities="ijdDS")
         if radius > r_cut:
-            near = distance < r_cut
-            i, j, distance, vector, shift = i[near], j[near], distance[near], vector[near], shift[near]
+            pairs = [part[pairs[2] < r_cut] for part in pairs]
+        i, j, distance, vector, shift = pairs
         i, j = i.astype(int), j.astype(int)
         if distance.size and distance.min() < COINCIDENCE_DISTANCE:
             first, second = sorted((int(i[distance.argmin()]), int(j[distance.argmin()])))
@@ -188,15 +188,3 @@ def _search(structures: list[Atoms], starts: np.ndarray, r_cut: float, label: Ca
             raise ImagesError(f"{label(k)}: {message}", (first, second))
         found.append(_NeighborList(i + start, j + start, vector, distance, shift))
     return _NeighborList(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
-
-
-def _arrange(found: _NeighborList, row: np.ndarray, n_rows: int) -> tuple[_NeighborList, np.ndarray]:
-    """Sort neighbors by row and distance, without rows below 0.
-
-    **Returns:** The neighbors, and a mask `(n_rows, room)` of the places that they fill, in the same order.
-    """
-    held = np.flatnonzero(row >= 0)
-    order = held[np.lexsort([key[held] for key in (*found.shift.T, found.neighbor, found.distance, row)])]
-    counts = np.bincount(row[order], minlength=n_rows)
-    mask = np.arange(max(1, counts.max(initial=0))) < counts[:, None]
-    return _NeighborList(*(part[order] for part in found)), mask

@@ -5,7 +5,7 @@ import pytest
 from ase.build import molecule
 from cases import wobbling_methanols
 
-from jaxfeat.errors import GeometryError
+from jaxfeat.errors import GeometryError, ReadError
 from jaxfeat.geometry.follow import follow_center
 
 
@@ -24,7 +24,7 @@ def test_neighbors_are_those_of_any_structure():
 
 def test_structures_of_one_molecule_are_asked_for():
     frames = wobbling_methanols(2, seed=0)
-    with pytest.raises(GeometryError, match="no structures to follow"):
+    with pytest.raises(ReadError, match="the list of structures is empty"):
         follow_center([], 4.0, 0)
     with pytest.raises(GeometryError, match="structure 1 has other atoms"):
         follow_center([frames[0], molecule("CH4")], 4.0, 0)
@@ -32,6 +32,7 @@ def test_structures_of_one_molecule_are_asked_for():
         follow_center(frames, 4.0, 6)
     with pytest.raises(GeometryError, match=r"no atom comes within 0.1 Å of atom 0"):
         follow_center(frames, 0.1, 0)
+    frames[1].set_cell([9.0] * 3)
     frames[1].pbc = True
     with pytest.raises(GeometryError, match="structure 1 is periodic"):
         follow_center(frames, 4.0, 0)

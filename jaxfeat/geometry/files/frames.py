@@ -13,10 +13,9 @@ import numpy as np
 
 from jaxfeat.geometry.ase_input import find_centers, parse_centers, resolve_r_cut
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.geometry.files.builtin import SETS, make_set, parse_random_methane
 from jaxfeat.geometry.files.frame_environments import cut_clusters, cut_frames
 from jaxfeat.geometry.files.options import parse_read_options
-from jaxfeat.geometry.files.read import label_frame, locate_source
+from jaxfeat.geometry.files.read import SETS, label_frame, locate_source, make_set, parse_random_methane
 from jaxfeat.geometry.files.trajectory import iterate_frames
 from jaxfeat.geometry.random import METHANES_PER_STREAM, draw_methanes
 from jaxfeat.geometry.species import SYMBOLS

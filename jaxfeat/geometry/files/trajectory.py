@@ -1,29 +1,71 @@
-"""Frames of a file as `ase.Atoms`, one after another, from any frame on."""
+"""Frames of a file as `ase.Atoms`, one after another, from any frame on, and the formats of files."""
 
 from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from jaxfeat.errors import ReadError
-from jaxfeat.geometry.files.formats import (
-    PARSERS,
-    Parser,
-    check_format_options,
-    find_format,
-    names_of_atoms,
-    propose_format,
-)
+from jaxfeat.geometry.files import cif, lammps, pdb, poscar, sdf, xyz
 from jaxfeat.geometry.files.options import ReadOptions
-from jaxfeat.geometry.files.parsing import ParseError, explain_ghost, parse_elements
+from jaxfeat.geometry.files.parsing import ParseError, explain_ghost, parse_elements, whole_text
 
 if TYPE_CHECKING:
     from ase import Atoms
+
+PEEK = 50_000
+"""Bytes at the beginning of a file that show its format; ASE looks at as many."""
+
+
+class Parser(NamedTuple):
+    """`split(file)` yields the frames of a text file, and `parse(frame, options)` makes `ase.Atoms` of one frame."""
+
+    split: Callable[[IO[str]], Iterator[Any]]
+    parse: Callable[[Any, ReadOptions], Atoms]
+
+
+PARSERS = {
+    "cif": Parser(cif.split, cif.parse),
+    "extxyz": Parser(xyz.split, xyz.parse),
+    "lammps-data": Parser(whole_text, lammps.parse_data),
+    "lammps-dump-text": Parser(lammps.split_dump, lammps.parse_dump),
+    "proteindatabank": Parser(pdb.split, pdb.parse),
+    "sdf": Parser(sdf.split, sdf.parse),
+    "vasp": Parser(whole_text, poscar.parse),
+    "xyz": Parser(xyz.split, xyz.parse),
+}
+"""Parsers of this package, by ASE's name for the format. ASE reads the other formats."""
+
+_ENDINGS = {".cif": "cif", ".extxyz": "extxyz", ".pdb": "proteindatabank", ".sdf": "sdf", ".xyz": "extxyz"}
+"""Formats by endings that mean one format."""
+
+_AMBIGUOUS_ENDINGS = (".dat", ".data", ".log", ".out")
+"""Endings that ASE takes for the format of one program, and that many programs use."""
+
+_WITHOUT_UNITS = ("extxyz", "xyz", "lammps-data", "lammps-dump-text")
+"""Formats that do not fix the unit of lengths."""
+
+_NAMELESS = ("gromos", "lammps-dump-binary")
+"""Formats that hold names or types of atoms, which ASE takes for elements and drops."""
+
+
+def _names_of_dl_poly(atoms: Atoms) -> list[str]:
+    # ASE splits a name into an element and a label. If the label begins with a letter, the name is no symbol.
+    labels = atoms.arrays["dlp4_labels"].tolist()
+    return [symbol + label * label[:1].isalpha() for symbol, label in zip(atoms.symbols, labels, strict=True)]
+
+
+_NAMES: dict[str, Callable[[Atoms], list[str]]] = {
+    "dlp-history": _names_of_dl_poly,
+    "dlp4": _names_of_dl_poly,
+    "gromacs": lambda atoms: atoms.arrays["atomtypes"].tolist(),
+}
+"""The names that a file has for atoms, in formats in which ASE takes their first letters for elements."""
 
 
 def resolve_frames(path: Path, options: ReadOptions) -> slice:
@@ -60,13 +102,10 @@ def _iterate(path: Path, options: ReadOptions, wanted: range, parsed: bool = Tru
         return
     format, frame = options.format, wanted.start
     try:
-        format = format or find_format(path)
-        check_format_options(path, format, options)
-        if format in PARSERS:
-            found = _parse(path, PARSERS[format], options, wanted, parsed)
-        else:
-            found = _read_with_ase(path, format, wanted)
-        for atoms in found:
+        format = format or _find_format(path)
+        _check_format_options(path, format, options)
+        ours = format in PARSERS
+        for atoms in _parse(path, PARSERS[format], options, wanted, parsed) if ours else _read(path, format, wanted):
             yield _finish(atoms, format, options) if parsed else atoms
             frame += wanted.step
     except ReadError:
@@ -80,10 +119,8 @@ def _iterate(path: Path, options: ReadOptions, wanted: range, parsed: bool = Tru
         if isinstance(error, OSError) and error.errno is not None:
             raise ReadError(f"{reason}.") from error
         origin = "as was asked for" if options.format else "which its name or beginning shows"
-        raise ReadError(
-            f"{reason}; it was read in the format {format}, {origin}, so fix the file, or name another format with "
-            f"--format{propose_format(path)}."
-        ) from error
+        cure = f"fix the file, or name another format with {_option_for_format(path)}"
+        raise ReadError(f"{reason}; it was read in the format {format}, {origin}, so {cure}.") from error
 
 
 def _name_place(path: Path, frame: int, error: ParseError) -> ReadError:
@@ -116,7 +153,7 @@ def _open_text(path: Path, binary: Any) -> IO[str]:
     return io.TextIOWrapper(binary, encoding="utf-8-sig", errors="surrogateescape")
 
 
-def _read_with_ase(path: Path, format: str, wanted: range) -> Iterator[Any]:
+def _read(path: Path, format: str, wanted: range) -> Iterator[Any]:
     import ase.io
     from ase.io.formats import get_ioformat
 
@@ -128,6 +165,47 @@ def _read_with_ase(path: Path, format: str, wanted: range) -> Iterator[Any]:
     yield from ase.io.iread(path, index, format=format, do_not_split_by_at_sign=True)
 
 
+def _find_format(path: Path) -> str:
+    """Find the format of a file by its name and its beginning. **Raises:** `ReadError` if they do not show it."""
+    from ase.io.formats import UnknownFileTypeError, filetype, get_compression, ioformats, open_with_compression
+
+    ending = Path(get_compression(path.name)[0]).suffix.lower()
+    if ending in _ENDINGS:
+        # ASE looks for the words of many programs first, and comments may hold these words.
+        return _ENDINGS[ending]
+    try:
+        format = str(filetype(str(path)))
+    except UnknownFileTypeError:
+        format = ""
+    fault = ""
+    if format not in ioformats or not ioformats[format].can_read:
+        fault = "neither its name nor its beginning shows the format"
+    elif ending in _AMBIGUOUS_ENDINGS:
+        with open_with_compression(str(path), "rb") as file:
+            if not ioformats[format].match_magic(file.read(PEEK)):
+                fault = f"its name ends like that of a {format} file, but its beginning differs"
+    if fault:
+        raise ReadError(f"{path} cannot be read: {fault}; name the format with {_option_for_format(path)}.")
+    return format
+
+
+def _option_for_format(path: Path) -> str:
+    """Write the option that names the format, with a proposal if the file looks like data of LAMMPS."""
+    with open(path, "rb") as file:
+        return "--format lammps-data" if lammps.looks_like_data(file.read(PEEK)) else "--format"
+
+
+def _check_format_options(path: Path, format: str, options: ReadOptions) -> None:
+    """Raise `ReadError` for options that mean nothing in a format, and for formats without elements."""
+    if options.units != "angstrom" and format not in _WITHOUT_UNITS:
+        raise ReadError(f"{path}: the format {format} has its own unit of length; leave out --units.")
+    if options.types and format not in {*PARSERS, *_NAMES}:
+        raise ReadError(f"{path}: the format {format} names elements; leave out --types.")
+    if format in _NAMELESS:
+        cure = "convert the file to a format with elements, such as extended xyz"
+        raise ReadError(f"{path}: ASE drops the names or types of atoms that the format {format} has; {cure}.")
+
+
 def _finish(atoms: Any, format: str, options: ReadOptions) -> Atoms:
     """Give atoms their elements, leave out atoms and cells, and convert lengths to Å, as the options say."""
     from ase import Atoms
@@ -135,8 +213,8 @@ def _finish(atoms: Any, format: str, options: ReadOptions) -> Atoms:
 
     if not isinstance(atoms, Atoms):
         raise ParseError("ASE finds no atoms; give another file.")
-    if (names := names_of_atoms(atoms, format)) is not None:
-        atoms.numbers = parse_elements(names, options)
+    if format in _NAMES:
+        atoms.numbers = parse_elements(_NAMES[format](atoms), options)
     ghosts = atoms.numbers == 0
     if ghosts.any() and options.ghosts == "refuse":
         raise ParseError(explain_ghost(f"atom {int(np.argmax(ghosts))}"))

@@ -1,4 +1,4 @@
-"""Frames are read one by one, and an error names file and frame."""
+"""Frames are read one by one, an error names file and frame, and the format is found or has to be named."""
 
 import gzip
 from random import Random
@@ -29,11 +29,35 @@ from file_texts import (
 from jaxfeat import frames, read
 from jaxfeat.errors import ReadError
 
+GRO = """glycine, and sodium
+    3
+    1GLY      N    1   0.000   0.000   0.000
+    1GLY     CA    2   0.000   0.000   0.147
+    2NA      NA    3   0.500   0.000   0.000
+   2.00000   2.00000   2.00000
+"""
+
 MOLECULES = [molecule("CH4"), molecule("CH3CH2OH")]
 
 REFUSED = {
     "UTF-16": ("a.xyz", PLAIN.encode("utf-16"), {"format": "xyz"}, "a.xyz is text in UTF-16; save it in UTF-8"),
     "no such frame": ("a.xyz", PLAIN, {"index": 1}, "holds no frame with that index"),
+    "a picture": (
+        "a.pov",
+        PLAIN,
+        {},
+        "neither its name nor its beginning shows the format; name the format with --format",
+    ),
+    "a data file": (
+        "w.data",
+        FULL,
+        {},
+        "its name ends like that of a runnerdata file.*name the format with --format lammps-data",
+    ),
+    "a data file of no kind": ("w.lmp", FULL, {}, "shows the format; name the format with --format lammps-data"),
+    "a log of something": ("w.log", "3\nno output of Gaussian\n", {}, "its name ends like that of a gaussian-out file"),
+    "units of a CIF": ("s.cif", WHOLE, {"units": "bohr"}, "the format cif has its own unit of length"),
+    "names of GROMACS": ("g.gro", GRO, {}, "frame 0: 'CA' may be Ca or the name of an atom; .* --types CA=SYMBOL NA="),
 }
 
 
@@ -59,6 +83,14 @@ READ = {
     "the last frame": ("a.xyz", HEAVY + PLAIN, {"index": "-1"}, [H2O]),
     "frames in steps": ("a.xyz", PLAIN + HEAVY + PLAIN + HEAVY, {"index": "::2"}, [H2O, H2O]),
     "the last but one": ("a.xyz", PLAIN + HEAVY, {"index": ":-1"}, [H2O]),
+    "words of other programs": ("a.xyz", WATER.format(comment="MOLECULE of GAMESS, Program PWSCF"), {}, [H2O]),
+    "a name of other programs": ("CONFIG_POSCAR.xyz", PLAIN, {}, [H2O]),
+    "names of GROMACS": (
+        "g.gro",
+        GRO,
+        {"types": {"CA": "C", "NA": "Na"}},
+        [Atoms("NCNa", [[0, 0, 0], [0, 0, 1.47], [5, 0, 0]], cell=[20, 20, 20], pbc=True)],
+    ),
 }
 
 
@@ -178,3 +210,9 @@ def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
     monkeypatch.setattr(ase.io.formats, "open_with_compression", refuse)
     with pytest.raises(ReadError, match=r"secret.xyz cannot be read: PermissionError: .*denied"):
         read(path)
+
+
+def test_types_are_refused_for_formats_that_name_elements(tmp_path):
+    ase.io.write(tmp_path / "a.json", H2O)
+    with pytest.raises(ReadError, match="the format json names elements; leave out --types"):
+        read(tmp_path / "a.json", types={1: "O"})
