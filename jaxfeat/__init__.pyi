@@ -15,9 +15,9 @@ from .features.spec import spec as spec
 from .features.structure_map import stacked as stacked
 from .features.structure_map import summed as summed
 from .geometry.environment import Environment as Environment
-from .geometry.files.read import StructureSet as StructureSet
 from .geometry.files.frames import Frames as Frames
 from .geometry.files.frames import frames as frames
+from .geometry.files.read import StructureSet as StructureSet
 from .geometry.files.read import read as read
 from .geometry.neighbors import environments as environments
 from .geometry.neighbors import structures as structures
