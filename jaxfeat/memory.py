@@ -1,6 +1,4 @@
-"""A check of the free memory before work starts that would not fit."""
-
-from __future__ import annotations
+"""A check that work fits into the free memory, before the work starts."""
 
 from pathlib import Path
 
@@ -38,8 +36,9 @@ def check_memory(n_bytes: float, work: str, advice: str) -> None:
         return
     free = free_bytes()
     if n_bytes > free:
-        needed, left = _gigabytes(n_bytes), _gigabytes(free)
-        raise SizeError(f"{work} take about {needed} of memory, and {left} are free; {advice}.")
+        raise SizeError(
+            f"{work} take about {n_bytes / 1e9:.3g} GB of memory, and {free / 1e9:.3g} GB are free; {advice}."
+        )
 
 
 def free_bytes() -> float:
@@ -76,7 +75,3 @@ def _free_in_cgroups(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/pro
             except (OSError, ValueError):
                 continue
     return free
-
-
-def _gigabytes(n_bytes: float) -> str:
-    return f"{n_bytes / 1e9:.3g} GB"

@@ -1,7 +1,5 @@
 """The command line: arguments in, tables and files and an exit status out."""
 
-from __future__ import annotations
-
 import argparse
 import shlex
 import sys
@@ -36,16 +34,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         configure_jax()
         arguments.run(arguments)
+        return DONE
     except (BasisError, GeometryError, ReadError, SizeError, SpeciesError) as error:
-        return _end(str(error), BAD_INPUT)
+        message, status = str(error), BAD_INPUT
     except (MemoryError, OSError, RuntimeError) as error:
-        return _end(f"failed: {type(error).__name__}: {' '.join(str(error).split())[:500]}", FAILED)
+        message, status = f"failed: {type(error).__name__}: {' '.join(str(error).split())[:500]}", FAILED
     except KeyboardInterrupt as interrupt:
-        return _end(str(interrupt) or "interrupted.", INTERRUPTED)
-    return DONE
-
-
-def _end(message: str, status: int) -> int:
+        message, status = str(interrupt) or "interrupted.", INTERRUPTED
     print(f"jaxfeat: {message}", file=sys.stderr)
     return status
 

@@ -1,7 +1,5 @@
 """jaxfeat bench: the speed of jaxfeat on this machine, beside that of its peers."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The configuration of JAX in a command: float64, one device per core, and compiled programs kept on disk."""
 
-from __future__ import annotations
-
 import os
 import sys
 from contextlib import suppress
@@ -15,17 +13,13 @@ from jaxfeat.spectrum.devices import n_cores
 def configure_jax() -> None:
     """Configure JAX. Environment variables of JAX and XLA take precedence, except that float64 is always on."""
     jax.config.update("jax_enable_x64", True)
-    share_cores()
-    keep_compilations()
-
-
-def share_cores() -> None:
-    """Make each core that this process may use a device of JAX, so that scans and sweeps use all of them."""
+    # Each core that this process may use becomes a device of JAX, so that scans and sweeps use all of them.
     told = jax.config.values["jax_num_cpu_devices"] >= 0 or "device_count" in os.environ.get("XLA_FLAGS", "")
     if not told:
         # A process that has used JAX before keeps its devices, and JAX raises.
         with suppress(RuntimeError):
             jax.config.update("jax_num_cpu_devices", n_cores())
+    keep_compilations()
 
 
 def keep_compilations() -> None:

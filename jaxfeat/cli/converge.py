@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jaxfeat.cli.arguments import (
     ORDERS,
@@ -19,6 +19,10 @@ from jaxfeat.cli.arguments import (
 )  # fmt: skip
 from jaxfeat.cli.inputs import make_featurizer, read_environments
 from jaxfeat.cli.output import check_targets, progress_bar, save_figure, write_json
+
+if TYPE_CHECKING:
+    from jaxfeat.features.base import AbstractFeaturizer
+    from jaxfeat.geometry.environment import Environment
 
 
 def add_converge(commands: Any) -> None:
@@ -44,7 +48,6 @@ def add_converge(commands: Any) -> None:
 
 
 def _converge(arguments: argparse.Namespace) -> None:
-    from jaxfeat.choose.converge import converge, make_grids
     from jaxfeat.choose.sample import draw_sample
     from jaxfeat.report.convergence import plot_convergence, print_convergence
 
@@ -55,16 +58,8 @@ def _converge(arguments: argparse.Namespace) -> None:
     orders = sorted(set(arguments.nu))
     n_max, l_max = arguments.n_max or default_sizes(orders), arguments.l_max or default_sizes(orders)
     # The species of all environments, because they decide how many features a basis has.
-    sizes = {"n_max": n_max[0], "l_max": l_max[0]}
-    featurizers = [
-        make_featurizer(argparse.Namespace(**{**vars(arguments), **sizes, "nu": nu}), every) for nu in orders
-    ]
-    n_bases = sum(map(len, make_grids(featurizers, batch, n_max, l_max)))
-    share = f"{len(batch)} environments"
-    with progress_bar(f"{share}, {n_bases} bases", len(batch) * len(orders)) as progress:
-        records = converge(featurizers, batch, n_max, l_max, progress)
-    if len(batch) < len(every):
-        share += f" of {len(every)}, drawn at random (seed {arguments.seed})"
+    featurizers = [make_featurizer(arguments, every, nu=nu, n_max=n_max[0], l_max=l_max[0]) for nu in orders]
+    records, share = converge_sample(featurizers, batch, n_max, l_max, len(every), arguments.seed)
     if arguments.json is not None:
         write_json(arguments.json, _result(arguments, records, len(every), len(batch)))
     if arguments.plot is not None:
@@ -79,6 +74,27 @@ def _converge(arguments: argparse.Namespace) -> None:
 def default_sizes(orders: Sequence[int]) -> list[int]:
     """Choose the sizes of the grid: smaller ones above order 2, because the number of features grows with the order."""
     return [2, 4, 6, 8] if max(orders) <= 2 else [1, 2, 3, 4]
+
+
+def converge_sample(
+    featurizers: Sequence[AbstractFeaturizer],
+    batch: Environment,
+    n_max: Sequence[int],
+    l_max: Sequence[int],
+    total: int,
+    seed: int,
+) -> tuple[list[dict[str, Any]], str]:
+    """Evaluate every basis of a grid with a progress bar.
+
+    **Returns:** The records, and words on the sample: `batch` was drawn from `total` environments.
+    """
+    from jaxfeat.choose.converge import converge, make_grids
+
+    n_bases = sum(map(len, make_grids(featurizers, batch, n_max, l_max)))
+    sample = f"{len(batch)} environments"
+    with progress_bar(f"{sample}, {n_bases} bases", len(batch) * len(featurizers)) as progress:
+        records = converge(featurizers, batch, n_max, l_max, progress)
+    return records, sample + (f" of {total}, drawn at random (seed {seed})" if len(batch) < total else "")
 
 
 def _result(arguments: argparse.Namespace, records: list[dict[str, Any]], total: int, drawn: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from jaxfeat.cli.output import progress_bar
@@ -42,8 +43,7 @@ def read_environments(arguments: argparse.Namespace) -> tuple[StructureSet, Envi
         # Errors about one structure begin with its name, and the file is added to them.
         if str(error).partition(": ")[0] not in source.names:
             raise
-        kind = SpeciesError if isinstance(error, SpeciesError) else GeometryError
-        raise kind(f"{arguments.input}: {error}") from error
+        raise type(error)(f"{arguments.input}: {error}") from error
 
 
 def open_frames(arguments: argparse.Namespace) -> Frames:
@@ -63,8 +63,10 @@ def choose_r_cut(arguments: argparse.Namespace) -> float:
     return float(getattr(_read_spec(arguments), "r_cut", arguments.r_cut))
 
 
-def make_featurizer(arguments: argparse.Namespace, of: Environment | Frames) -> AbstractFeaturizer:
+def make_featurizer(arguments: argparse.Namespace, of: Environment | Frames, **sizes: int) -> AbstractFeaturizer:
     """Make the descriptor from the spec or from the options, by default with a channel for each species of the input.
+
+    `sizes` replace the options of the same names: `nu`, `n_max` and `l_max`.
 
     **Raises:** `SpeciesError` if the input is read in batches and holds a species that the descriptor lacks. Inputs
     that are read whole are checked by the computation.
@@ -72,8 +74,9 @@ def make_featurizer(arguments: argparse.Namespace, of: Environment | Frames) -> 
     from jaxfeat.geometry.files.frames import Frames
 
     specified = _read_spec(arguments)
-    f = _make_from_options(arguments, of) if specified is None else specified
-    if isinstance(of, Frames) and (specified is not None or arguments.species is not None):
+    options = argparse.Namespace(**{**vars(arguments), **sizes})
+    f = specified or _make_from_options(options, of)
+    if isinstance(of, Frames) and (specified or arguments.species):
         _check_species(f, of)
     return f
 
@@ -102,16 +105,13 @@ def _check_species(f: AbstractFeaturizer, frames: Frames) -> None:
 
 def _list_species(frames: Frames) -> list[str]:
     """List the species of all frames. If there are many, show that they are being read."""
-    with ExitStack() as bar:
-        show: Callable[[int, int | None], None] | None = None
+    with ExitStack() as stack:
 
-        def progress(k: int) -> None:
-            nonlocal show
-            if k % SHOW_EVERY == 0:
-                show = show or bar.enter_context(progress_bar(f"frames of {frames.name}, for their species", None))
-                show(k, None)
+        @cache
+        def start_bar() -> Callable[[int, int | None], None]:
+            return stack.enter_context(progress_bar(f"frames of {frames.name}, for their species", None))
 
-        return frames.species(progress)
+        return frames.species(lambda k: None if k % SHOW_EVERY else start_bar()(k, None))
 
 
 def _read_spec(arguments: argparse.Namespace) -> AbstractFeaturizer | None:

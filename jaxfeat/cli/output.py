@@ -1,9 +1,6 @@
 """Progress bars, and files that are written whole or not at all."""
 
-from __future__ import annotations
-
 import json
-import math
 import os
 import signal
 import tempfile
@@ -116,18 +113,11 @@ def open_replacement(path: Path) -> Iterator[IO[bytes]]:
 def write_json(path: Path, value: Any) -> None:
     """Write a value as JSON, with null for NaN and infinity."""
     with open_replacement(path) as file:
-        file.write(json.dumps(_finite(value), allow_nan=False).encode())
+        finite = json.loads(json.dumps(value), parse_constant=lambda _: None)
+        file.write(json.dumps(finite).encode())
 
 
 def save_figure(path: Path, figure: Any) -> None:
     """Write a matplotlib figure in the format of the file's suffix."""
     with open_replacement(path) as file:
         figure.savefig(file, format=path.suffix[1:])
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [_finite(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -131,9 +131,8 @@ def _name_direction(direction: Any) -> str:
 def _advise(f: AbstractFeaturizer, store: StoreReader, size: int) -> BasisAdvice:
     import numpy as np
 
-    from jaxfeat.choose.converge import converge, make_grids
     from jaxfeat.choose.sample import draw_sample
-    from jaxfeat.cli.converge import default_sizes
+    from jaxfeat.cli.converge import converge_sample, default_sizes
     from jaxfeat.errors import BasisError, GeometryError
     from jaxfeat.report.page import BasisAdvice
 
@@ -143,12 +142,6 @@ def _advise(f: AbstractFeaturizer, store: StoreReader, size: int) -> BasisAdvice
         rows = done[draw_sample(store.column("center_species")[done], size)]
         batch = store.environments(rows)
         n_max, l_max = (sorted({*default_sizes([f.nu or 1]), mine}) for mine in own)
-        n_bases = sum(map(len, make_grids([f], batch, n_max, l_max)))
+        return BasisAdvice(*converge_sample([f], batch, n_max, l_max, len(done), seed=0), own)
     except (BasisError, GeometryError) as error:
         return BasisAdvice(missing=f"The advice could not be computed: {error}")
-    sample = f"{len(rows)} environments"
-    if len(rows) < len(done):
-        sample += f" of {len(done)}, drawn at random (seed 0)"
-    with progress_bar(f"{len(rows)} environments, {n_bases} bases", len(rows)) as progress:
-        records = converge([f], batch, n_max, l_max, progress)
-    return BasisAdvice(records, sample, own)

@@ -1,7 +1,5 @@
 """jaxfeat scan: singular spectra of every environment of a file."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 from typing import Any
@@ -74,7 +72,11 @@ def _scan(arguments: argparse.Namespace) -> None:
     f = make_featurizer(arguments, batch)
     with progress_bar(f"{len(batch)} environments", len(batch)) as progress:
         records = scan(f, batch, progress=progress, screened=arguments.screened)
-    records = [_add_name(record, source.names[record["structure"]]) for record in records]
+    # The name comes third, as in former files.
+    records = [
+        {"structure": one["structure"], "center": one["center"], "name": source.names[one["structure"]], **one}
+        for one in records
+    ]
     if arguments.json is not None:
         write_json(arguments.json, records)
     if arguments.plot is not None:
@@ -140,8 +142,3 @@ def _choose_cluster(arguments: argparse.Namespace) -> str | int | None:
     if arguments.workers is not None:
         raise ReadError(f"the scheduler at {arguments.cluster} has workers of its own; leave out --workers.")
     return str(arguments.cluster)
-
-
-def _add_name(record: dict[str, Any], name: str) -> dict[str, Any]:
-    # The name comes third, as in former files.
-    return {"structure": record["structure"], "center": record["center"], "name": name, **record}

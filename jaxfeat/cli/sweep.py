@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from jaxfeat.cli.arguments import PICTURE, add_descriptor, add_option, add_read_options, add_results
@@ -24,6 +25,7 @@ FAMILIES = {
     "displacement": "the first structure of FILE along its array --along: q (Å)",
 }
 FROM_FILES = ("interpolation", "trajectory", "displacement")
+OF_ANY_SIZE = ("planar", "equal-radii")
 
 
 def add_sweep(commands: Any) -> None:
@@ -83,20 +85,17 @@ def _make_manifold(arguments: argparse.Namespace) -> AbstractManifold:
     from jaxfeat.geometry.files.options import ReadOptions, parse_read_options
 
     named = arguments.family
-    if named not in FROM_FILES and arguments.files:
-        raise ReadError(f"{named} needs no file; leave out {', '.join(arguments.files)}.")
-    if named not in FROM_FILES and parse_read_options(**read_options(arguments)) != ReadOptions():
-        raise ReadError(f"{named} needs no file; leave out the options of files.")
-    pairs: dict[str, Any] = {"prl-methane": manifolds.prl_methane, "pair": manifolds.pair, "ring": manifolds.ring}
-    if named in pairs:
-        return pairs[named](arguments.sign)
-    of_any_size: dict[str, Any] = {"planar": manifolds.planar, "equal-radii": manifolds.equal_radii}
-    if named in of_any_size:
-        return of_any_size[named](arguments.neighbors)
+    if named not in FROM_FILES:
+        beside = ", ".join(arguments.files)
+        if beside or parse_read_options(**read_options(arguments)) != ReadOptions():
+            raise ReadError(f"{named} needs no file; leave out {beside or 'the options of files'}.")
     try:
-        return _make_from_files(arguments)
+        if named in FROM_FILES:
+            return _make_from_files(arguments)
     except (GeometryError, SpeciesError) as error:
         raise type(error)(f"{', '.join(arguments.files)}: {error}") from error
+    make: Callable[[int], AbstractManifold] = getattr(manifolds, named.replace("-", "_"))
+    return make(arguments.neighbors if named in OF_ANY_SIZE else arguments.sign)
 
 
 def _make_from_files(arguments: argparse.Namespace) -> AbstractManifold:
@@ -136,15 +135,15 @@ def _parse_grid(arguments: argparse.Namespace, manifold: AbstractManifold) -> di
     grid: dict[str, Any] = {}
     for word in arguments.grid:
         name, _, rest = word.partition("=")
-        parts = rest.split(":")
         scale = manifold.parameter(name).display_unit[0]
         try:
-            first, last, n = float(parts[0]), float(parts[1]), int(parts[2])
-        except (ValueError, IndexError):
-            first, last, n = 0.0, 0.0, 0
-        if len(parts) != 3 or n < 2 or not first < last:
+            first, last, n = rest.split(":")
+            values = np.linspace(float(first), float(last), int(n))
+        except ValueError:
+            values = np.zeros(0)
+        if len(values) < 2 or not values[0] < values[-1]:
             raise GeometryError(f"--grid {word}: write NAME=FROM:TO:N with FROM below TO and at least two values.")
-        grid[name] = scale * np.linspace(first, last, n)
+        grid[name] = scale * values
     for word in arguments.set:
         name, _, rest = word.partition("=")
         scale = manifold.parameter(name).display_unit[0]

@@ -1,7 +1,5 @@
 """Reasons why a sweep cannot begin or resume in a store, each an error that says what to do."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Mapping
@@ -27,7 +25,7 @@ def check_place(path: Path, journal: Journal, overwrite: bool) -> None:
         check_folder(path)
     elif not path.is_dir():
         raise ReadError(f"{path} exists and is a file; remove it, or name another store.")
-    elif not (journal.exists or not any(path.iterdir()) or (overwrite and is_group(path))):
+    elif not (journal.folder.is_dir() or not any(path.iterdir()) or (overwrite and is_group(path))):
         mend = MEND if is_group(path) else "name another store"
         raise ReadError(f"{path} exists and holds no sweep of environments to resume; {mend}.")
     elif not os.access(path, os.W_OK):

@@ -1,18 +1,17 @@
-"""The way of one chunk of a sweep: cut from the stream, computed, written to the store, entered in the journal.
+"""The way of one chunk of a sweep: cut from the stream, computed and written to the store, here or elsewhere.
 
 Any process that sees the store can compute a chunk, and compute it again. The result depends on the plan and the
 environments alone, and each file replaces its predecessor at once.
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
@@ -99,7 +98,7 @@ def _join(parts: list[Environment]) -> Environment:
     return concatenate_on_host([part.padded(size) for part in parts]).trimmed()
 
 
-# Computed
+# Computed and written
 
 
 def compute_chunk(
@@ -115,9 +114,6 @@ def compute_chunk(
     return {name: values[name].astype(dtype, copy=False) for name, dtype in types.items()}
 
 
-# Written
-
-
 def write_chunk(
     arrays: ZarrArrays, journal: Journal, k: int, environments: Environment, values: Mapping[str, np.ndarray]
 ) -> Entry:
@@ -131,7 +127,64 @@ def write_chunk(
     }
 
 
-# The same by another process: the environments pass through the store
+# Computed and written by this process
+
+Enter = Callable[[Entry], None]
+"""Enters a chunk that is on the disk in the journal."""
+
+Show = Callable[[int], None]
+"""Shows how many environments of the sweep are done."""
+
+
+class Executor(Protocol):
+    """Computes and writes the chunks of one sweep."""
+
+    def submit(self, plan: Plan, k: int, environments: Environment, enter: Enter) -> None:
+        """Start chunk `k`, after waiting while too many chunks are under way.
+
+        `enter` is called in this process when the chunk is on the disk.
+        """
+
+    def finish(self) -> None:
+        """Wait for all chunks that are under way."""
+
+    def stop(self) -> None:
+        """Enter the finished chunks and drop the others."""
+
+
+class LocalExecutor:
+    """Computes chunks in this process. A thread writes a chunk while the next one is computed.
+
+    `n_done` environments of the sweep are done before.
+    """
+
+    def __init__(self, f: AbstractFeaturizer, n_done: int, show: Show) -> None:
+        self.f, self.n_done, self.show = f, n_done, show
+        self.arrays: ZarrArrays | None = None
+        self.writer = ThreadPoolExecutor(1)
+        self.writing: Future[None] | None = None
+
+    def submit(self, plan: Plan, k: int, environments: Environment, enter: Enter) -> None:
+        values = compute_chunk(self.f, environments, plan.settings, lambda n, _: self.show(self.n_done + n))
+        self.n_done += len(environments)
+        self.finish()
+        self.writing = self.writer.submit(self._write, plan, k, environments, values, enter)
+
+    def _write(
+        self, plan: Plan, k: int, environments: Environment, values: Mapping[str, np.ndarray], enter: Enter
+    ) -> None:
+        self.arrays = self.arrays or plan.arrays().open()
+        enter(write_chunk(self.arrays, plan.journal, k, environments, values))
+
+    def finish(self) -> None:
+        if self.writing is not None:
+            self.writing.result()
+
+    def stop(self) -> None:
+        self.writer.shutdown()
+
+
+# Computed and written by another process, to which the environments pass through the store
 
 
 def hand_over(plan: Plan, k: int, environments: Environment) -> None:
@@ -139,9 +192,8 @@ def hand_over(plan: Plan, k: int, environments: Environment) -> None:
     file = _handed_over(plan, k)
     file.parent.mkdir(exist_ok=True)
     partial = file.with_suffix(".part")
-    arrays = {field.name: getattr(environments, field.name) for field in fields(environments)}
     with open(partial, "wb") as handle:
-        np.savez(handle, **{name: array for name, array in arrays.items() if array is not None})
+        np.savez(handle, **{field.name: getattr(environments, field.name) for field in fields(environments)})
     partial.replace(file)
 
 
@@ -173,9 +225,7 @@ def compute_handed_over(plan: Plan, k: int) -> Entry:
         values = compute_chunk(_featurizer(plan.settings["featurizer"]), environments, plan.settings)
     # Meanwhile the process that made the plan may have ended, and another one begun a different sweep here.
     _check_store(plan)
-    arrays = plan.arrays()
-    arrays.open()
-    return write_chunk(arrays, plan.journal, k, environments, values)
+    return write_chunk(plan.arrays().open(), plan.journal, k, environments, values)
 
 
 def _check_store(plan: Plan) -> None:

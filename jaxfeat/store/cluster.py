@@ -5,8 +5,6 @@ time and each returns only a journal entry. Environments pass through the store,
 messages. If a worker dies, dask gives its chunks to another one.
 """
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Iterator
@@ -20,8 +18,7 @@ import jax
 from jaxfeat.errors import ClusterError, GeometryError, ReadError
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.spectrum.devices import n_cores
-from jaxfeat.store.chunk import Plan, compute_handed_over, hand_over, remove_handed_over
-from jaxfeat.store.executor import Enter, Show
+from jaxfeat.store.chunk import Enter, Plan, Show, compute_handed_over, hand_over, remove_handed_over
 from jaxfeat.store.journal import Entry
 
 try:
@@ -92,13 +89,8 @@ _SCHEDULER = {
 
 def _spec(n: int) -> dict[int, Any]:
     """Describe `n` processes of one thread to dask. They share this one's compiled programs and its accelerators."""
-    settings = (
-        "platforms",
-        "compilation_cache_dir",
-        "enable_compilation_cache",
-        "persistent_cache_min_compile_time_secs",
-    )
-    values = {f"JAX_{name.upper()}": jax.config.values[f"jax_{name}"] for name in settings}
+    cache = "compilation_cache_dir enable_compilation_cache persistent_cache_min_compile_time_secs".split()
+    values = {f"JAX_{name.upper()}": jax.config.values[f"jax_{name}"] for name in ["platforms", *cache]}
     shared = {name: str(value) for name, value in values.items() if value is not None}
     devices = jax.local_devices()
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
@@ -121,7 +113,7 @@ def _spec(n: int) -> dict[int, Any]:
 
 
 class ClusterExecutor:
-    """Has the workers of a cluster compute chunks. `n_done` environments of the sweep are done before."""
+    """Lets the workers of a cluster compute chunks. `n_done` environments of the sweep are done before."""
 
     def __init__(self, client: Any, n_done: int, show: Show) -> None:
         self.client, self.n_done, self.show = client, n_done, show
@@ -153,6 +145,9 @@ class ClusterExecutor:
     def _count_threads(self) -> int:
         """Count the threads of all workers. **Raises:** `ClusterError` if there have been none for too long."""
         with _naming_a_lost_scheduler():
+            # While a client is not connected, its calls fail with an AttributeError.
+            if self.client.scheduler is None:
+                raise distributed.comm.CommClosedError("not connected")
             threads = sum(self.client.nthreads().values())
         now = time.monotonic()
         self.none_since = None if threads else self.none_since or now

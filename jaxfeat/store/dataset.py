@@ -1,7 +1,5 @@
 """Results as labelled data sets, in memory and on disk: the only module that knows xarray."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from collections.abc import Mapping, Sequence

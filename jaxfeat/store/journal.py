@@ -4,8 +4,6 @@ The journal also holds the settings that all chunks share, and a lock. An entry 
 checksums, so that a resumed sweep finds damaged chunks before it builds on them.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import shutil
@@ -17,7 +15,6 @@ from typing import Any
 
 from jaxfeat.errors import ReadError
 
-FOLDER = "journal"
 SETTINGS, END = "settings", "end"
 
 Entry = dict[str, Any]
@@ -29,11 +26,7 @@ class Journal:
     """The journal of the store at `path`."""
 
     def __init__(self, path: Path) -> None:
-        self.store, self.folder = path, path / FOLDER
-
-    @property
-    def exists(self) -> bool:
-        return self.folder.is_dir()
+        self.store, self.folder = path, path / "journal"
 
     def create(self) -> None:
         """Create the folder, unless it exists. It is an empty group to zarr, which complains about other folders."""

@@ -1,7 +1,5 @@
 """Reading the store of a sweep, some rows at a time."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The variables of a data set of environments: names, axes, types, and their values for a batch."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """Environments from memory, from files or from an iterable, as one stream of batches."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future

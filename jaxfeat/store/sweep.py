@@ -1,7 +1,5 @@
 """Sweeps: the singular spectra of many environments as one labelled data set."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any

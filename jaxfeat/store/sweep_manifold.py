@@ -1,7 +1,5 @@
 """A sweep over the parameters of a manifold: spectra on a grid, and the zeros of σ_min between its points."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A sweep over a stream of environments into a store. Finished chunks stay, whatever stops the sweep."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -16,8 +14,7 @@ from jaxfeat.features.spec import spec, write_identity
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.spectrum.blocks import Progress
 from jaxfeat.store.checks import IDENTIFY, MEND, check_place, check_same, check_versions
-from jaxfeat.store.chunk import Chunk, Plan, cut_chunks, remove_handed_over
-from jaxfeat.store.executor import Executor, LocalExecutor, Show
+from jaxfeat.store.chunk import Chunk, Executor, LocalExecutor, Plan, Show, cut_chunks, remove_handed_over
 from jaxfeat.store.journal import END, SETTINGS, Entry, Journal
 from jaxfeat.store.schema import PACKAGES, provenance, versions
 from jaxfeat.store.stream import Stream, StreamPosition, content_hash, prefetch
@@ -247,8 +244,7 @@ class _StoreSweep:
                 arrays.finish({})
 
     def _cut(self, arrays: ZarrArrays) -> None:
-        last = max(self.done, default=-1)
-        n = last * self.length + self.done[last]["n"] if self.done else 0
+        n = max((k * self.length + entry["n"] for k, entry in self.done.items()), default=0)
         widest = {axis: max((entry[axis] for entry in self.done.values()), default=0) for axis in GROWING}
         arrays.resize({"environment": n, **widest})
 

@@ -4,12 +4,10 @@ Any process may write a chunk, in any order and repeatedly, because a chunk has 
 process that holds the journal's lock changes the lengths of the arrays.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import zarr
@@ -64,10 +62,11 @@ class ZarrArrays:
             cause = group.create_array("cause", shape=CAUSE_NAMES.shape, dtype=str, dimension_names=("cause",))
             cause[:] = CAUSE_NAMES.astype(object)
 
-    def open(self) -> None:
+    def open(self) -> Self:
         """Open the arrays that `create` made, in this process or another."""
         group = zarr.open_group(self.path, mode="r+")
         self.arrays = {name: group[name] for name in self.variables}
+        return self
 
     @property
     def lengths(self) -> dict[str, int]:

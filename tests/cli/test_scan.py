@@ -11,7 +11,7 @@ from ase.build import bulk, molecule
 
 from jaxfeat.cli import main
 from jaxfeat.spectrum import blocks
-from jaxfeat.store import executor
+from jaxfeat.store import chunk
 
 SMALL = ["--n-max", "2", "--l-max", "2"]
 KEYS = ["structure", "center", "name", "species", "n_neighbors", "sigma", "sigma_equilibrated", "floor",
@@ -71,7 +71,7 @@ def test_a_scan_into_a_store_resumes_and_prints_tables(tmp_path, capsys, monkeyp
     ds = xarray.open_zarr(store, chunks=None)
     assert ds.attrs["command"].startswith("jaxfeat scan random-methane:6 --out")
     assert json.loads(ds.attrs["featurizer"])["species"] == ["H", "C"]
-    monkeypatch.setattr(executor, "compute_chunk", lambda *_: pytest.fail("something was computed"))
+    monkeypatch.setattr(chunk, "compute_chunk", lambda *_: pytest.fail("something was computed"))
     assert scan("random-methane:6", "--out", store) == 0
     assert capsys.readouterr().out == first
     for words, message in (
@@ -82,7 +82,7 @@ def test_a_scan_into_a_store_resumes_and_prints_tables(tmp_path, capsys, monkeyp
     ):
         assert scan("random-methane:6", *words) == 2
         assert message in capsys.readouterr().err
-    monkeypatch.setattr(executor, "compute_chunk", lambda *_: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(chunk, "compute_chunk", lambda *_: signal.raise_signal(signal.SIGINT))
     assert scan("random-methane:6", "--out", store, "--overwrite") == 130
     assert "0 environments are kept in" in capsys.readouterr().err
 

@@ -3,7 +3,7 @@
 import pytest
 from stores import sweep_methanes
 
-from jaxfeat.store import executor
+from jaxfeat.store import chunk
 
 
 @pytest.fixture(scope="session")
@@ -21,17 +21,17 @@ def never(monkeypatch):
     def fail(*_, **__):
         raise AssertionError("something was computed")
 
-    monkeypatch.setattr(executor, "compute_chunk", fail)
+    monkeypatch.setattr(chunk, "compute_chunk", fail)
 
 
 @pytest.fixture
 def computed(monkeypatch):
     """First structures of the chunks that are computed."""
-    found, compute = [], executor.compute_chunk
+    found, compute = [], chunk.compute_chunk
 
     def count(f, environments, *rest):
         found.append(int(environments.structure_index[0]))
         return compute(f, environments, *rest)
 
-    monkeypatch.setattr(executor, "compute_chunk", count)
+    monkeypatch.setattr(chunk, "compute_chunk", count)
     return found

@@ -3,6 +3,7 @@
 import json
 import shutil
 from itertools import pairwise
+from threading import Event
 
 import jax
 import numpy as np
@@ -13,7 +14,8 @@ from stores import assert_same, load
 import jaxfeat
 from jaxfeat import sweep
 from jaxfeat.errors import ReadError
-from jaxfeat.store.chunk import Plan, compute_handed_over, cut_chunks, hand_over
+from jaxfeat.store import chunk as chunking
+from jaxfeat.store.chunk import LocalExecutor, Plan, compute_handed_over, cut_chunks, hand_over
 from jaxfeat.store.stream import Stream, StreamPosition
 
 BATCH = jax.tree.map(np.asarray, jaxfeat.environments(jaxfeat.read("random-methane:40:1").atoms, 4.0, "C"))
@@ -58,6 +60,45 @@ def test_a_stream_that_breaks_off_yields_a_short_chunk_before_its_error():
     assert [len(next(chunks).environments) for _ in range(3)] == [16, 16, 8]
     with pytest.raises(ReadError, match="the file ends"):
         next(chunks)
+
+
+def test_a_chunk_is_written_while_the_next_one_is_computed_and_errors_arrive(monkeypatch):
+    """An error of the thread that writes is raised by the next chunk, and the failed chunk is not entered."""
+    entered, written, computing = [], Event(), Event()
+
+    def compute(f, environments, settings, progress):
+        if environments.structure_index[0] == 2:
+            # The first chunk is not written before the second one is under way.
+            computing.set()
+            assert written.wait(60)
+        progress(len(environments), None)
+
+    def write(arrays, journal, k, environments, values):
+        if k == 0:
+            assert computing.wait(60)
+            written.set()
+            return k
+        raise OSError("No space left on device")
+
+    shown = []
+    monkeypatch.setattr(chunking, "compute_chunk", compute)
+    monkeypatch.setattr(chunking, "write_chunk", write)
+    monkeypatch.setattr(Plan, "arrays", lambda plan: Opened())
+    executor = LocalExecutor(None, 10, shown.append)
+    plan = Plan("s.zarr", {}, {}, {})
+    for k in range(2):
+        executor.submit(plan, k, BATCH[2 * k : 2 * k + 2], entered.append)
+    with pytest.raises(OSError, match="No space left"):
+        executor.submit(plan, 2, BATCH[4:6], entered.append)
+    executor.stop()
+    assert entered == [0] and shown == [12, 14, 16]
+
+
+class Opened:
+    """Arrays that nothing is written to."""
+
+    def open(self):
+        return self
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ pytest.importorskip("distributed")
 
 from distributed import SpecCluster
 
-from jaxfeat.store import cluster, executor
+from jaxfeat.store import chunk, cluster
 from jaxfeat.store import sweep as sweeping
 
 METHANES, N = "random-methane:93:1", 93
@@ -49,7 +49,7 @@ def test_workers_make_the_store_that_one_process_makes(client, whole, tmp_path):
         under_way.append(len(client.futures))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(executor, "compute_chunk", lambda *_: here.append(1))
+        patch.setattr(chunk, "compute_chunk", lambda *_: here.append(1))
         ds = sweep(Products(), frames(METHANES, 4.0), out=path, chunk=8, cluster=client, progress=show)
     assert not here
     assert 2 < max(under_way) <= 6

@@ -3,12 +3,10 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import xarray
 
 import jaxfeat
 from jaxfeat import PowerSpectrum, manifolds, sweep
-from jaxfeat.errors import GeometryError, ReadError
-from jaxfeat.store.dataset import write_dataset
+from jaxfeat.errors import GeometryError
 
 F = PowerSpectrum(("C", "H"), n_max=2, l_max=4)
 RADII = jaxfeat.function(lambda positions, species, mask: jnp.sum(positions**2, -1))
@@ -65,20 +63,6 @@ def test_null_directions_that_all_points_have_are_no_zeros():
     assert ds.attrs["n_generic"] == 1
     assert (ds["null"].sel(cause="other") == 1).all()
     assert ds.sizes["zero"] == 0
-
-
-@pytest.mark.parametrize("suffix", [".nc", ".zarr"])
-def test_data_sets_survive_the_disk(tmp_path, suffix, crossing):
-    path = tmp_path / f"s{suffix}"
-    write_dataset(crossing[0], path)
-    opened = xarray.open_dataset(path) if suffix == ".nc" else xarray.open_zarr(path)
-    assert set(opened.variables) == set(crossing[0].variables)
-    for name, kept in crossing[0].variables.items():
-        np.testing.assert_array_equal(kept.values, opened[name].values.astype(kept.dtype))
-    assert opened.attrs["n_generic"] == 0
-    assert [file.name for file in tmp_path.iterdir()] == [path.name]
-    with pytest.raises(ReadError, match="exists; remove it"):
-        sweep(F, manifolds.planar(3), out=path)
 
 
 @pytest.mark.parametrize(

@@ -181,9 +181,16 @@ DAMAGE = {
 }
 
 
-@pytest.mark.parametrize("how", DAMAGE)
 @pytest.mark.parametrize(
-    "name, again", [("sigma/c/2/0", 16), ("positions/c/6/0/0", 48), ("status/c/0", 0), ("journal/00000005.json", 40)]
+    "how, name, again",
+    [
+        ("a flipped bit", "sigma/c/2/0", 16),
+        ("a cut file", "positions/c/6/0/0", 48),
+        ("a lost file", "status/c/0", 0),
+        ("a flipped bit", "journal/00000005.json", 40),
+        ("a cut file", "journal/00000005.json", 40),
+        ("a lost file", "journal/00000005.json", 40),
+    ],
 )
 def test_damaged_chunks_are_computed_again(whole, tmp_path, computed, how, name, again):
     path = copy_without(whole, tmp_path)
