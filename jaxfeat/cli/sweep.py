@@ -130,7 +130,7 @@ def _make_from_files(arguments: argparse.Namespace) -> AbstractManifold:
 def _parse_grid(arguments: argparse.Namespace, manifold: AbstractManifold) -> dict[str, Any] | None:
     import numpy as np
 
-    from jaxfeat.store.sweep_manifold import GRID_POINTS
+    from jaxfeat.store.sweep import GRID_POINTS
 
     grid: dict[str, Any] = {}
     for word in arguments.grid:

@@ -13,7 +13,7 @@ from jaxfeat.store.journal import Journal
 from jaxfeat.store.schema import versions
 from jaxfeat.store.zarr_arrays import is_group
 
-MEND = "overwrite it, or name another store"
+REMEDY = "overwrite it, or name another store"
 
 IDENTIFY = "give jaxfeat.function a key, or your class a spec,"
 """Ways to give a featurizer an identity, without which no sweep resumes."""
@@ -26,8 +26,8 @@ def check_place(path: Path, journal: Journal, overwrite: bool) -> None:
     elif not path.is_dir():
         raise ReadError(f"{path} exists and is a file; remove it, or name another store.")
     elif not (journal.folder.is_dir() or not any(path.iterdir()) or (overwrite and is_group(path))):
-        mend = MEND if is_group(path) else "name another store"
-        raise ReadError(f"{path} exists and holds no sweep of environments to resume; {mend}.")
+        remedy = REMEDY if is_group(path) else "name another store"
+        raise ReadError(f"{path} exists and holds no sweep of environments to resume; {remedy}.")
     elif not os.access(path, os.W_OK):
         raise ReadError(f"{path} cannot be written: it is not yours to write to.")
 
@@ -41,14 +41,14 @@ def check_same(path: Path, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -
         if settings["featurizer"] is None:
             raise ReadError(
                 f"{path} cannot be resumed: nothing tells {whose} from others; {IDENTIFY} before the first sweep, and "
-                f"now {MEND}."
+                f"now {REMEDY}."
             )
     for name, asked in ours.items():
         if theirs[name] != asked:
             if name == "input_hash":
-                raise ReadError(f"{path} holds a sweep of another input, or of one read in another way; {MEND}.")
+                raise ReadError(f"{path} holds a sweep of another input, or of one read in another way; {REMEDY}.")
             differing, there, here = _difference(name, theirs[name], asked)
-            raise ReadError(f"{path} holds a sweep with {differing} {there}, not {here}; {MEND}.")
+            raise ReadError(f"{path} holds a sweep with {differing} {there}, not {here}; {REMEDY}.")
 
 
 def check_versions(path: Path, theirs: Mapping[str, str]) -> None:
@@ -57,7 +57,7 @@ def check_versions(path: Path, theirs: Mapping[str, str]) -> None:
         if theirs.get(name) != ours:
             raise ReadError(
                 f"{path} was begun with {name} {theirs.get(name, 'of an unknown version')}, and this is {ours}, which "
-                f"may round differently; install that version to resume, or {MEND}."
+                f"may round differently; install that version to resume, or {REMEDY}."
             )
 
 

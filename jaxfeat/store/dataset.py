@@ -59,10 +59,9 @@ def add_zeros(
     ds: Dataset,
     names: Sequence[str],
     zeros: Sequence[ManifoldZero],
-    nulls: Sequence[Sequence[int]],
-    causes: Sequence[str],
+    explained: Sequence[tuple[Sequence[int], str]],
 ) -> Dataset:
-    """Add the zeros of σ_min over the parameters `names`, with null directions by cause and a sentence for each."""
+    """Add the zeros of σ_min over the parameters `names`, each explained by its null directions and a sentence."""
     n, d = len(zeros), len(names)
     added: dict[str, Any] = {}
     for name in ("at", "low", "high"):
@@ -70,8 +69,8 @@ def add_zeros(
         added[f"zero_{name}"] = ("zero", "parameter"), vectors.reshape(n, d)
     for name, dtype in (("error", float), ("dimension", int), ("ratio", float)):
         added[f"zero_{name}"] = "zero", np.asarray([getattr(zero, name) for zero in zeros], dtype)
-    added["zero_null"] = ("zero", "cause"), np.asarray(nulls, int).reshape(n, len(CAUSES))
-    added["zero_cause"] = "zero", np.asarray(causes, dtype=str)
+    added["zero_null"] = ("zero", "cause"), np.asarray([counts for counts, _ in explained], int).reshape(n, len(CAUSES))
+    added["zero_cause"] = "zero", np.asarray([sentence for _, sentence in explained], dtype=str)
     added["zero_point"] = ("point", "parameter"), np.concatenate([np.zeros((0, d)), *(zero.points for zero in zeros)])
     added["zero_of_point"] = "point", np.repeat(np.arange(n), [len(zero.points) for zero in zeros])
     return ds.assign(added).assign_coords(parameter=list(names))

@@ -13,7 +13,7 @@ from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.spec import spec, write_identity
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.spectrum.blocks import Progress
-from jaxfeat.store.checks import IDENTIFY, MEND, check_place, check_same, check_versions
+from jaxfeat.store.checks import IDENTIFY, REMEDY, check_place, check_same, check_versions
 from jaxfeat.store.chunk import Chunk, Executor, LocalExecutor, Plan, Show, cut_chunks, remove_handed_over
 from jaxfeat.store.journal import END, SETTINGS, Entry, Journal
 from jaxfeat.store.schema import PACKAGES, provenance, versions
@@ -73,10 +73,10 @@ def _settings_of_first_sweep(journal: Journal, settings: Mapping[str, Any]) -> E
     first = journal.read(SETTINGS)
     if first is None:
         if journal.numbers:
-            raise ReadError(f"{journal.store} is damaged: its settings cannot be read; {MEND}.")
+            raise ReadError(f"{journal.store} is damaged: its settings cannot be read; {REMEDY}.")
         return None
     if "attributes" not in first:
-        raise ReadError(f"{journal.store} was begun by an older jaxfeat, which wrote less of what made it; {MEND}.")
+        raise ReadError(f"{journal.store} was begun by an older jaxfeat, which wrote less of what made it; {REMEDY}.")
     check_same(journal.store, first["compared"], settings)
     return first
 
@@ -197,7 +197,7 @@ class _StoreSweep:
                 elif self.stream.seekable:
                     break
                 elif self.done[k]["inputs"] != content_hash(chunk.environments):
-                    raise ReadError(f"{self.path} holds a sweep of other environments; {MEND}.")
+                    raise ReadError(f"{self.path} holds a sweep of other environments; {REMEDY}.")
                 k, position = k + 1, chunk.after
             else:
                 return

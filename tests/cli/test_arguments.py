@@ -10,7 +10,7 @@ from ase.build import molecule
 from jaxfeat.choose import converge
 from jaxfeat.cli import main
 from jaxfeat.nulls import scan as scanning
-from jaxfeat.store import chunk, sweep_manifold
+from jaxfeat.store import chunk
 from jaxfeat.store import sweep as sweeping
 
 SMALL = ["--n-max", "2", "--l-max", "2"]
@@ -94,7 +94,7 @@ def test_what_is_wrong_with_a_file_is_said_in_a_sentence(monkeypatch, capsys, wo
         (scanning, "scan"),
         (converge, "converge"),
         (chunk, "compute_chunk"),
-        (sweep_manifold, "find_manifold_zeros"),
+        (sweeping, "find_manifold_zeros"),
     ):
         monkeypatch.setattr(module, name, lambda *_, **__: pytest.fail("something was computed"))
     assert main([*words, *SMALL]) == 2

@@ -6,7 +6,7 @@ import pytest
 from ase.build import molecule
 
 from jaxfeat.cli import main
-from jaxfeat.store import sweep_manifold
+from jaxfeat.store import sweep as sweeping
 
 SMALL = ["--n-max", "2", "--l-max", "2"]
 
@@ -41,7 +41,7 @@ def test_bad_sweeps_say_so_in_a_sentence(words, message, capsys):
 
 def test_files_make_manifolds(tmp_path, monkeypatch, capsys):
     # The search compiles a program of its own, and knows nothing of where a manifold comes from.
-    monkeypatch.setattr(sweep_manifold, "find_manifold_zeros", lambda *_: [])
+    monkeypatch.setattr(sweeping, "find_manifold_zeros", lambda *_: [])
     path = tmp_path / "mode.xyz"
     water = molecule("H2O")
     water.new_array("mode", np.asarray([[0.0, 0, 0], [0, 0, 1], [0, 0, -1]]))

@@ -32,7 +32,7 @@ ZEROS = [ManifoldZero(*CURVE, 1e-12, 1, 1e-16, np.ones((3, 2))), ManifoldZero(*P
 def mapped():
     """A data set over two parameters, with two zeros."""
     ds = build_dataset(spectra(6), list(COORDS), COORDS, {"n_generic": 0})
-    return add_zeros(ds, list(COORDS), ZEROS, [[3, 0, 0, 1, 0, 0], [3, 0, 2, 0, 0, 0]], ["physics", "ν = 3 lifts it"])
+    return add_zeros(ds, list(COORDS), ZEROS, [([3, 0, 0, 1, 0, 0], "physics"), ([3, 0, 2, 0, 0, 0], "ν = 3")])
 
 
 def test_spectra_are_labelled_and_cut_at_the_longest(mapped):
@@ -47,7 +47,7 @@ def test_zeros_have_a_row_each_and_points_know_their_zero(mapped):
     assert mapped["zero_null"].sel(cause="incompleteness").values.tolist() == [0, 2]
     assert mapped["zero_dimension"].dtype.kind == "i" and mapped["zero_dimension"].values.tolist() == [1, 0]
     assert mapped["zero_of_point"].values.tolist() == [0, 0, 0, 1] and mapped["zero_point"].shape == (4, 2)
-    none = add_zeros(build_dataset(spectra(6), list(COORDS), COORDS, {}), list(COORDS), [], [], [])
+    none = add_zeros(build_dataset(spectra(6), list(COORDS), COORDS, {}), list(COORDS), [], [])
     assert none["zero_at"].shape == (0, 2) and none["zero_null"].shape == (0, 6) and none["zero_point"].shape == (0, 2)
     assert {name: v.dtype.kind for name, v in none.data_vars.items() if name.startswith("zero")} == {
         name: v.dtype.kind for name, v in mapped.data_vars.items() if name.startswith("zero")
