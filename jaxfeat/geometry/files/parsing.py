@@ -48,6 +48,15 @@ class Lines(NamedTuple):
     lines: list[str]
 
 
+def is_number(text: str) -> bool:
+    """Tell whether Python reads a text as a float."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def whole_text(file: IO[str]) -> Iterator[str]:
     """Yield the whole text of a file that holds one structure."""
     yield file.read()

@@ -11,13 +11,12 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from jaxfeat.geometry.files.options import ReadOptions
-from jaxfeat.geometry.files.parsing import MOST_NAMED, ParseError, option_for, parse_elements, read_with_ase
+from jaxfeat.geometry.files.parsing import MOST_NAMED, ParseError, is_number, option_for, parse_elements, read_with_ase
 from jaxfeat.geometry.species import SYMBOLS
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-_ATOMS = ("ATOM", "HETATM")
 _ORGANIC = "HCNOSPF"
 """Elements of one letter that may stand in column 14, at the beginning of a name."""
 
@@ -34,7 +33,7 @@ def split(file: Iterable[str]) -> Iterator[Model]:
     cell: list[tuple[int, str]] = []
     atoms: list[tuple[int, str]] = []
     for number, line in enumerate(file, 1):
-        if line.startswith(_ATOMS):
+        if line.startswith(("ATOM", "HETATM")):
             atoms.append((number, line.rstrip("\r\n").ljust(80)))
         elif line.startswith("CRYST1"):
             cell = [held for held in cell if not held[1].startswith("CRYST1")] + [(number, line)]
@@ -57,7 +56,7 @@ def parse(model: Model, options: ReadOptions) -> Atoms:
     words = []
     for number, line in model.atoms:
         for text in (line[30:38], line[38:46], line[46:54]):
-            if not _is_number(text):
+            if not is_number(text):
                 reason = f"{text.strip()!r} in the columns of the coordinates, 31 to 54, is not a number; fix it."
                 raise ParseError(reason, number)
         word, known = _element_or_name(line)
@@ -66,28 +65,17 @@ def parse(model: Model, options: ReadOptions) -> Atoms:
             unknown.setdefault(word, number)
     if unknown:
         names = list(unknown)
-        raise ParseError(
-            f"the atom {names[0]} has no element in columns 77 and 78, and its name does not show it; write elements "
-            f"there, or name them with {option_for(names[:MOST_NAMED])}.",
-            unknown[names[0]],
-        )
+        reason = f"the atom {names[0]} has no element in columns 77 and 78, and its name does not show it"
+        cure = f"write elements there, or name them with {option_for(names[:MOST_NAMED])}"
+        raise ParseError(f"{reason}; {cure}.", unknown[names[0]])
     numbers = parse_elements(words, options, [number for number, _ in model.atoms])
     # ASE takes elements from columns 77 and 78.
     rows = [f"{line:76.76}{SYMBOLS[z]:>2}\n" for (_, line), z in zip(model.atoms, numbers.tolist(), strict=True)]
     header = [line for number, line in model.cell if not line.startswith("CRYST1") or _has_cell(number, line, options)]
-    occupied = all(line[54:60].strip() for _, line in model.atoms)
-    text = "".join([*header, *rows, "END\n"])
+    text, occupied = "".join([*header, *rows, "END\n"]), all(line[54:60].strip() for _, line in model.atoms)
     atoms = read_with_ase(read_proteindatabank, text, model.atoms[0][0], index=0, read_arrays=occupied)
     atoms.numbers = numbers
     return atoms
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _element_or_name(line: str) -> tuple[str, bool]:
@@ -104,26 +92,22 @@ def _element_or_name(line: str) -> tuple[str, bool]:
 
 def _has_cell(number: int, line: str, options: ReadOptions) -> bool:
     """Tell whether a model has a cell. **Raises:** `ParseError` if the cell holds more atoms than the file lists."""
-    try:
-        values = [float(line[i:j]) for i, j in pairwise((6, 15, 24, 33, 40, 47, 54))]
-    except ValueError:
-        raise ParseError("the cell needs six numbers in columns 7 to 54; fix it.", number) from None
+    words = [line[i:j] for i, j in pairwise((6, 15, 24, 33, 40, 47, 54))]
+    if not all(map(is_number, words)):
+        raise ParseError("the cell needs six numbers in columns 7 to 54; fix it.", number)
     # By the standard, a structure without a cell has one of 1 Å.
-    if options.without_cell or values[:3] == [1, 1, 1]:
+    if options.without_cell or [float(word) for word in words[:3]] == [1, 1, 1]:
         return False
     group = line[55:66].strip()
     if group.replace(" ", "") not in ("", "P1"):
-        raise ParseError(
-            f"the cell has the space group {group}, so only a part of its atoms is listed; expand it to P 1, or leave "
-            "the cell out with --ignore cell.",
-            number,
-        )
+        reason = f"the cell has the space group {group}, so only a part of its atoms is listed"
+        raise ParseError(f"{reason}; expand it to P 1, or leave the cell out with --ignore cell.", number)
     return True
 
 
 def _check_occupancies(model: Model) -> None:
     """Raise `ParseError` for partial occupancies, and for an atom that is listed at several places."""
-    occupancies = [float(text) if _is_number(text := line[54:60]) else 1.0 for _, line in model.atoms]
+    occupancies = [float(text) if is_number(text := line[54:60]) else 1.0 for _, line in model.atoms]
     # Programs without occupancies write 0 for every atom.
     unused = not any(occupancies)
     places: dict[str, str] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jaxfeat.geometry.files.options import ReadOptions
-from jaxfeat.geometry.files.parsing import ParseError, option_for, parse_elements, read_with_ase
+from jaxfeat.geometry.files.parsing import ParseError, is_number, option_for, parse_elements, read_with_ase
 from jaxfeat.geometry.species import SYMBOLS
 
 if TYPE_CHECKING:
@@ -42,11 +42,9 @@ def _check_numbers(lines: list[str], at: int, counts: list[str]) -> None:
     first = at + 2 + selective
     needed = {1: 1} | dict.fromkeys([2, 3, 4, *range(first, first + sum(map(int, counts)))], 3)
     for k, n in needed.items():
-        try:
-            if len([float(word) for word in _words(lines, k)[:n]]) < n:
-                raise ValueError
-        except ValueError:
-            raise ParseError(f"the line should hold {n} number{'s' * (n > 1)}; fix it.", k + 1) from None
+        words = _words(lines, k)[:n]
+        if len(words) < n or not all(map(is_number, words)):
+            raise ParseError(f"the line should hold {n} number{'s' * (n > 1)}; fix it.", k + 1)
 
 
 def _words(lines: list[str], k: int) -> list[str]:
@@ -61,7 +59,5 @@ def _name_kinds(title: str, counts: list[str], options: ReadOptions) -> list[str
         return places
     if len(symbols) == len(counts) and set(symbols) <= set(SYMBOLS):
         return symbols
-    raise ParseError(
-        f"the line before the numbers of atoms names no elements; name them there, or with {option_for(places)}.",
-        NAMES + 1,
-    )
+    reason = "the line before the numbers of atoms names no elements"
+    raise ParseError(f"{reason}; name them there, or with {option_for(places)}.", NAMES + 1)

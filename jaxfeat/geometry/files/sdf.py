@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from jaxfeat.geometry.files.options import ReadOptions
-from jaxfeat.geometry.files.parsing import Lines, ParseError, parse_elements
+from jaxfeat.geometry.files.parsing import Lines, ParseError, is_number, parse_elements
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -38,12 +38,8 @@ def parse(molecule: Lines, options: ReadOptions) -> Atoms:
     rows = [line.split() for line in molecule.lines[4 : 4 + n_atoms]]
     if len(rows) < n_atoms:
         raise ParseError(f"there are {len(rows)} of {n_atoms} atoms; complete or remove the molecule.", at)
-    positions = []
     for number, row in enumerate(rows, at + 1):
-        try:
-            x, y, z, _ = row[:4]
-            positions.append([float(x), float(y), float(z)])
-        except ValueError:
-            raise ParseError("an atom needs three numbers and a symbol; fix the line.", number) from None
+        if len(row) < 4 or not all(map(is_number, row[:3])):
+            raise ParseError("an atom needs three numbers and a symbol; fix the line.", number)
     numbers = parse_elements([row[3] for row in rows], options, range(at + 1, at + 1 + n_atoms))
-    return Atoms(numbers=numbers, positions=positions)
+    return Atoms(numbers=numbers, positions=[[float(x) for x in row[:3]] for row in rows])

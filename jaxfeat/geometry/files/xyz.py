@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from jaxfeat.geometry.files.options import ReadOptions
-from jaxfeat.geometry.files.parsing import Lines, ParseError, parse_elements
+from jaxfeat.geometry.files.parsing import Lines, ParseError, is_number, parse_elements
 from jaxfeat.geometry.species import SYMBOLS
 
 if TYPE_CHECKING:
@@ -34,8 +34,9 @@ _UNITS = re.compile(r"(?<!\w)positions\{(\w+)\}", re.IGNORECASE)
 
 _COLUMNS = re.compile(r"([^:]+(?:::[^:]+)*):([RISL]):(\d+)(?::|$)", re.IGNORECASE)
 _PLAIN = "species:S:1:pos:R:3"
-_ROLES = {"species": "symbols", "pos": "positions", "z": "numbers"}
-"""ASE's names for columns that ASE calls otherwise than extended xyz, without regard to case."""
+_ROLES = {"species": "symbols", "symbols": "symbols", "pos": "positions", "positions": "positions"}
+_ROLES |= {"z": "numbers", "numbers": "numbers"}
+"""ASE's names for the columns that make an `ase.Atoms`, by their names in files in small letters."""
 
 _TRUTH = {"T": True, "TRUE": True, "1": True, "F": False, "FALSE": False, "0": False}
 _KINDS: dict[str, tuple[Callable[[str], Any], Any, str]] = {
@@ -81,22 +82,13 @@ def parse(frame: Lines, options: ReadOptions) -> Atoms:
     """Make atoms of a frame. **Raises:** `ParseError` for anything that is missing or makes no sense."""
     from ase import Atoms
 
-    comment, n_atoms = frame.lines[1].strip(), int(frame.lines[0])
-    try:
-        keys = _parse_keys(comment)
-        columns = _parse_columns(keys.get("properties", _PLAIN))
-        cell = _parse_numbers(keys["lattice"], "Lattice", 9).reshape(3, 3) if "lattice" in keys else None
-        pbc = _parse_pbc(keys["pbc"]) if "pbc" in keys else [cell is not None] * 3
-        _check_cell(comment, cell, any(pbc) or "pbc" not in keys, options)
-        _check_units(comment, options)
-    except ParseError as error:
-        raise ParseError(str(error), frame.first + 1) from None
+    text, n_atoms, first = frame.lines[1].strip(), int(frame.lines[0]), frame.first + 2
+    columns, listed, cell, pbc = _parse_comment(text, options, frame.first + 1)
     rows = [line.split() for line in frame.lines[2 : 2 + n_atoms]]
-    first = frame.first + 2
     width = max(column.words.stop for column in columns.values())
     for k, row in enumerate(rows):
-        # A plain file may have more columns, for example charges; a file that lists its columns may not.
-        if len(row) < width or (len(row) > width and "properties" in keys):
+        # A file that does not list its columns may have more, for example charges.
+        if len(row) < width or (len(row) > width and listed):
             count = f"{len(row)} column{'s' * (len(row) != 1)}"
             raise ParseError(f"the line has {count} instead of {width}; fix it, or the number of atoms.", first + k)
     arrays = {name: _parse_column(column, rows, first) for name, column in columns.items()}
@@ -104,76 +96,66 @@ def parse(frame: Lines, options: ReadOptions) -> Atoms:
         cell, pbc = _parse_vectors(frame.lines[-n_vectors:], first + n_atoms), [k < n_vectors for k in range(3)]
     numbers = _parse_species(arrays, range(first, first + n_atoms), options)
     atoms = Atoms(numbers=numbers, positions=arrays.pop("positions"), cell=cell, pbc=pbc)
-    _annotate(atoms, comment, arrays)
+    _annotate(atoms, text, arrays)
     return atoms
 
 
-def _parse_keys(comment: str) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for match in _KEYS.finditer(comment):
+def _parse_comment(
+    text: str, options: ReadOptions, line: int
+) -> tuple[dict[str, _Column], bool, np.ndarray | None, list[bool]]:
+    """Find the columns of a frame, whether the comment lists them, the cell, and which of its vectors repeat."""
+    keys: dict[str, str] = {}
+    for match in _KEYS.finditer(text):
         key, value = match[1].lower(), match[2]
         value = value[1:-1] if value[0] in "\"'{[" and len(value) > 1 else value
-        if found.setdefault(key, value) != value:
-            raise ParseError(f"{match[1]} is given twice, with different values; remove one of them.")
-    return found
+        if keys.setdefault(key, value) != value:
+            raise ParseError(f"{match[1]} is given twice, with different values; remove one of them.", line)
+    columns = _parse_columns(keys.get("properties", _PLAIN), line)
+    cell = _parse_numbers(keys["lattice"], "Lattice", 9, line).reshape(3, 3) if "lattice" in keys else None
+    pbc = [cell is not None] * 3
+    if "pbc" in keys:
+        words = keys["pbc"].upper().replace(",", " ").split()
+        if len(words) not in (1, 3) or not set(words) <= _TRUTH.keys():
+            cure = "write T or F for each of the three cell vectors"
+            raise ParseError(f"pbc is {_shorten(keys['pbc'])}; {cure}.", line)
+        pbc = [_TRUTH[word] for word in words] * (3 // len(words))
+    unread = cell is None and not options.without_cell and (any(pbc) or "pbc" not in keys)
+    if unread and (odd := _CELL.search(text)):
+        raise ParseError(
+            f"{_shorten(odd[0])} gives a cell in a form that extended xyz does not know; write Lattice with nine "
+            "numbers, or leave the cell out with --ignore cell.",
+            line,
+        )
+    if unit := _UNITS.search(text):
+        known = {"angstrom": "angstrom", "atomic_unit": "bohr"}.get(unit[1].lower())
+        if known != options.units:
+            cure = f"say so with --units {known}" if known else "write them in Å"
+            raise ParseError(f"the positions are in units of {unit[1]}; {cure}.", line)
+    return columns, "properties" in keys, cell, pbc
 
 
-def _parse_columns(text: str) -> dict[str, _Column]:
+def _parse_columns(text: str, line: int) -> dict[str, _Column]:
     """Find the columns of a frame by ASE's names for them."""
-    columns, start, position = {}, 0, 0
-    while position < len(text):
-        match = _COLUMNS.match(text, position)
-        if match is None:
-            raise ParseError(f"Properties has {text[position:]!r}; write NAME:TYPE:COLUMNS, with type S, R, I or L.")
-        lower, n = match[1].lower(), int(match[3])
-        name = _ROLES.get(lower, lower if lower in _ROLES.values() else match[1])
+    if rest := _COLUMNS.sub("", text):
+        raise ParseError(f"Properties has {rest!r}; write NAME:TYPE:COLUMNS, with type S, R, I or L.", line)
+    columns: dict[str, _Column] = {}
+    start = 0
+    for written, kind, size in _COLUMNS.findall(text):
+        name, stop = _ROLES.get(written.lower(), written), start + int(size)
         if name in columns:
-            raise ParseError(f"Properties names {match[1]} twice; give each column a name of its own.")
-        columns[name] = _Column(match[1], match[2].upper(), slice(start, start + n))
-        start, position = start + n, match.end()
+            raise ParseError(f"Properties names {written} twice; give each column a name of its own.", line)
+        columns[name], start = _Column(written, kind.upper(), slice(start, stop)), stop
     sizes = {name: column.words.stop - column.words.start for name, column in columns.items()}
     if sizes.get("positions") != 3 or 1 not in (sizes.get("symbols"), sizes.get("numbers")):
-        raise ParseError("Properties lacks species or positions; name them species:S:1 (or Z:I:1) and pos:R:3.")
+        raise ParseError("Properties lacks species or positions; name them species:S:1 (or Z:I:1) and pos:R:3.", line)
     return columns
 
 
-def _parse_numbers(text: str, key: str, n: int) -> np.ndarray:
+def _parse_numbers(text: str, key: str, n: int, line: int) -> np.ndarray:
     words = text.replace(",", " ").split()
-    try:
-        values = np.asarray([float(word) for word in words])
-    except ValueError:
-        values = np.zeros(0)
-    if len(values) != n:
-        raise ParseError(f"{key} is {_shorten(text)}; give {n} numbers.")
-    return values
-
-
-def _parse_pbc(text: str) -> list[bool]:
-    words = text.upper().replace(",", " ").split()
-    if len(words) not in (1, 3) or not set(words) <= _TRUTH.keys():
-        raise ParseError(f"pbc is {_shorten(text)}; write T or F for each of the three cell vectors.")
-    return [_TRUTH[word] for word in words] * (3 // len(words))
-
-
-def _check_cell(comment: str, cell: np.ndarray | None, periodic: bool, options: ReadOptions) -> None:
-    """Raise `ParseError` for a cell that extended xyz does not know."""
-    match = _CELL.search(comment) if cell is None and periodic and not options.without_cell else None
-    if match is not None:
-        raise ParseError(
-            f"{_shorten(match[0])} gives a cell in a form that extended xyz does not know; write Lattice with nine "
-            "numbers, or leave the cell out with --ignore cell."
-        )
-
-
-def _check_units(comment: str, options: ReadOptions) -> None:
-    """Raise `ParseError` if the comment gives another unit than the options."""
-    match = _UNITS.search(comment)
-    if match is None:
-        return
-    units = {"angstrom": "angstrom", "atomic_unit": "bohr"}.get(match[1].lower())
-    if units != options.units:
-        cure = f"say so with --units {units}" if units else "write them in Å"
-        raise ParseError(f"the positions are in units of {match[1]}; {cure}.")
+    if len(words) != n or not all(map(is_number, words)):
+        raise ParseError(f"{key} is {_shorten(text)}; give {n} numbers.", line)
+    return np.asarray([float(word) for word in words])
 
 
 def _parse_column(column: _Column, rows: list[list[str]], first: int) -> np.ndarray:
@@ -217,12 +199,9 @@ def _parse_vectors(lines: list[str], first: int) -> np.ndarray:
     cell = np.zeros((3, 3))
     for k, line in enumerate(lines):
         name, *words = line.split()
-        try:
-            if name != f"VEC{k + 1}" or k > 2:
-                raise ParseError(f"{name} is out of order; write VEC1, VEC2 and VEC3.")
-            cell[k] = _parse_numbers(" ".join(words), name, 3)
-        except ParseError as error:
-            raise ParseError(str(error), first + k) from None
+        if name != f"VEC{k + 1}" or k > 2:
+            raise ParseError(f"{name} is out of order; write VEC1, VEC2 and VEC3.", first + k)
+        cell[k] = _parse_numbers(" ".join(words), name, 3, first + k)
     return cell
 
 
