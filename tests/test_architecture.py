@@ -67,7 +67,6 @@ ALLOWED_IN = {
         "bench/quippy.py",
         "bench/workloads.py",
         "geometry/ase_input.py",
-        "geometry/follow.py",
         "geometry/neighbors.py",
         "geometry/files/cif.py",
         "geometry/files/trajectory.py",

@@ -102,7 +102,7 @@ def _make_from_files(arguments: argparse.Namespace) -> AbstractManifold:
     from jaxfeat import manifolds
     from jaxfeat.geometry.files.read import read
     from jaxfeat.geometry.files.trajectory import per_atom_arrays
-    from jaxfeat.geometry.follow import follow_center
+    from jaxfeat.geometry.neighbors import follow_center
 
     if not arguments.files:
         raise ReadError(f"{arguments.family} needs structures; name a file.")

@@ -55,19 +55,16 @@ def formula(structure: Atoms) -> str:
 def _check_structure(structure: Atoms) -> None:
     if not len(structure):
         raise GeometryError("there are no atoms in it; leave it out.")
-    unknown = (structure.numbers < 1) | (structure.numbers >= len(SYMBOLS))
-    if unknown.any():
-        bad = int(np.argmax(unknown))
-        raise SpeciesError(
-            f"atom {bad} has atomic number {structure.numbers[bad]}, which is no element; leave ghosts and dummy atoms "
-            "out (--skip-ghosts of files)."
-        )
+    unknown = np.flatnonzero((structure.numbers < 1) | (structure.numbers >= len(SYMBOLS)))
+    if unknown.size:
+        fault = f"atom {unknown[0]} has atomic number {structure.numbers[unknown[0]]}, which is no element"
+        raise SpeciesError(f"{fault}; leave ghosts and dummy atoms out (--skip-ghosts of files).")
     check_positions(structure.positions, "atom")
     cell = structure.cell.array[structure.pbc]
     if not np.isfinite(cell).all():
         raise GeometryError(f"the cell {cell.tolist()} is not finite; mend it.")
-    if (fault := find_cell_fault(structure)) is not None:
-        raise fault
+    if (cell_fault := find_cell_fault(structure)) is not None:
+        raise cell_fault
 
 
 def find_cell_fault(structure: Atoms) -> GeometryError | None:
@@ -156,6 +153,6 @@ def _read_radius(given: Any) -> float:
         value = float(radius)
     except (TypeError, ValueError):
         value = np.nan
-    if not np.isfinite(value) or value <= 0:
+    if not 0 < value < np.inf:
         raise GeometryError(f"r_cut is {radius!r}; give a positive number of Å.")
     return value

@@ -1,6 +1,6 @@
 """Bounds of a search for neighbors, checked before the search.
 
-vesin checks no bounds: an atom that is far away ends the process, and too many pairs of neighbors use up the memory.
+vesin checks none: an atom that is far away ends the process, and too many pairs of neighbors use up the memory.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ MAX_LENGTH = 1e5
 cells with integers, which overflow beyond it."""
 
 MAX_PAIRS = 3e7
-"""The estimated number of pairs of neighbors in one structure. Each takes up to 180 bytes during the search, 5 GB in
-all."""
+"""Estimated pairs of neighbors in one structure. Each takes up to 180 bytes during the search, 5 GB in all."""
 
 VESIN_CELLS = 1e5
 """The number of cells above which vesin takes fewer and larger cells, in proportion."""
@@ -31,14 +30,7 @@ class BoundsError(GeometryError):
 
 
 class SearchPlan(NamedTuple):
-    """Arguments of a search by vesin.
-
-    **Attributes:**
-
-    - `radius`: Å; `r_cut`, or more if vesin would divide by zero.
-    - `box`: `(3, 3)`, Å.
-    - `periodic`: `(3,)`, True for directions that repeat.
-    """
+    """Arguments of a search by vesin: a radius of at least `r_cut` and a box in Å, and directions that repeat."""
 
     radius: float
     box: np.ndarray
@@ -51,27 +43,20 @@ def plan_search(positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, r_cut:
     **Arguments:**
 
     - `positions`: `(n, 3)`, Å, finite.
-    - `cell`: `(3, 3)`, Å; rows are lattice vectors. If some directions do not repeat, their vectors are unit vectors
-        orthogonal to the others; if none repeats, all are zero.
+    - `cell`: `(3, 3)`, Å; rows are lattice vectors. Vectors that do not repeat are unit vectors orthogonal to the
+        others; if none repeats, all are zero.
     - `pbc`: `(3,)`, True for directions that repeat.
 
     **Raises:** `BoundsError` for coordinates and cell vectors above 1e5 Å, and for more than about 3e7 pairs.
     """
-    far = np.abs(positions).max(1)
+    far, long = np.abs(positions).max(1), np.where(pbc, np.linalg.norm(cell, axis=1), 0)
     if far.max() > MAX_LENGTH:
-        bad = int(far.argmax())
-        where = ", ".join(f"{x:.6g}" for x in positions[bad])
-        raise BoundsError(
-            f"atom {bad} is at ({where}), farther than {MAX_LENGTH:.0e} Å from the origin; mend its coordinates."
-        )
-    long = np.where(pbc, np.linalg.norm(cell, axis=1), 0)
+        where = f"atom {far.argmax()} is at ({', '.join(f'{x:.6g}' for x in positions[far.argmax()])})"
+        raise BoundsError(f"{where}, farther than {MAX_LENGTH:.0e} Å from the origin; mend its coordinates.")
     if long.max() > MAX_LENGTH:
-        axis = int(long.argmax())
-        raise BoundsError(
-            f"cell vector {axis} is {long[axis]:.1e} Å long, above {MAX_LENGTH:.0e} Å; mend it or unset its pbc."
-        )
-    heights = np.ones(3)
-    along = positions
+        fault = f"cell vector {long.argmax()} is {long.max():.1e} Å long, above {MAX_LENGTH:.0e} Å"
+        raise BoundsError(f"{fault}; mend it or unset its pbc.")
+    heights, along = np.ones(3), positions
     if pbc.any():
         inverse = np.linalg.inv(cell)
         heights = 1 / np.linalg.norm(inverse, axis=0)
@@ -82,10 +67,8 @@ def plan_search(positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, r_cut:
     pairs = _estimate_pairs(along - low, extent, pbc, radius)
     if pairs > MAX_PAIRS:
         thin = f", or mend the cell, whose opposite faces are {heights[pbc].min():.2g} Å apart" if pbc.any() else ""
-        raise BoundsError(
-            f"about {pairs:.0e} pairs of atoms are within {radius:.4g} Å, more than {MAX_PAIRS:.0e}; "
-            f"choose a smaller r_cut{thin}."
-        )
+        fault = f"about {pairs:.0e} pairs of atoms are within {radius:.4g} Å, more than {MAX_PAIRS:.0e}"
+        raise BoundsError(f"{fault}; choose a smaller r_cut{thin}.")
     if pbc.any() and not pbc.all():
         # If only some directions repeat, vesin's time is quadratic in the extent of the others. All directions may
         # repeat if the gap between images is wider than the radius: the pairs are the same.
@@ -116,10 +99,8 @@ def _estimate_pairs(along: np.ndarray, extent: np.ndarray, pbc: np.ndarray, r_cu
     bins_seen = np.where(pbc, 2 * r_cut / np.where(pbc, side, 1), np.where(n_bins > 1, 2, 1))
     # The sphere fills this part of the cube around it.
     seen = bins_seen.prod() * (np.pi / 6 if (bins_seen > 1).all() else 1)
-    n = len(along)
-    if n * n * seen <= MAX_PAIRS:
-        return float(n * n * seen)
+    if len(along) ** 2 * seen <= MAX_PAIRS:
+        return float(len(along) ** 2 * seen)
     bins = np.floor(along / np.where(side > 0, side, 1))
     bins = np.where(pbc, bins % n_bins, np.minimum(bins, n_bins - 1))
-    counts = np.unique(bins, axis=0, return_counts=True)[1].astype(float)
-    return float((counts**2).sum() * seen)
+    return float((np.unique(bins, axis=0, return_counts=True)[1] ** 2.0).sum() * seen)

@@ -17,16 +17,12 @@ def check_positions(positions: np.ndarray, what: str, *, center: bool = False) -
 
     **Raises:** `GeometryError`, which calls an atom by `what` and its index.
     """
-    finite = np.isfinite(positions).all(-1)
+    finite, radii = np.isfinite(positions).all(-1), np.linalg.norm(positions, axis=-1)
     if not finite.all():
         bad = int(np.argmin(finite))
         raise GeometryError(f"{what} {bad} is at {positions[bad].tolist()}, which is not finite; mend its coordinates.")
-    if center and len(positions):
-        radii = np.linalg.norm(positions, axis=-1)
-        if radii.min() < COINCIDENCE_DISTANCE:
-            raise GeometryError(
-                f"{what} {int(radii.argmin())} sits on the center; the center is not among its own neighbors."
-            )
+    if center and radii.min(initial=np.inf) < COINCIDENCE_DISTANCE:
+        raise GeometryError(f"{what} {radii.argmin()} sits on the center; the center is not among its own neighbors.")
     pair = find_coincident_atoms(positions)
     if pair is not None:
         raise GeometryError(f"{what}s {pair[0]} and {pair[1]} are at the same point; remove one of them.")
@@ -37,15 +33,13 @@ def find_coincident_atoms(positions: np.ndarray) -> tuple[int, int] | None:
     # Sorted by x, coincident positions lie within a short run: linear memory where a distance matrix is not.
     order = np.argsort(positions[:, 0], kind="stable")
     ordered = positions[order]
-    for gap in range(1, len(ordered)):
+    for gap in range(1, len(order)):
         step = ordered[gap:] - ordered[:-gap]
-        near = step[:, 0] < COINCIDENCE_DISTANCE
-        if not near.any():
+        if not (step[:, 0] < COINCIDENCE_DISTANCE).any():
             return None
-        hit = near & (np.abs(step) < COINCIDENCE_DISTANCE).all(-1)
+        hit = (np.abs(step) < COINCIDENCE_DISTANCE).all(-1)
         if hit.any():
-            first = int(np.argmax(hit))
-            low, high = sorted((int(order[first]), int(order[first + gap])))
+            low, high = sorted((int(order[np.argmax(hit)]), int(order[np.argmax(hit) + gap])))
             return low, high
     return None
 

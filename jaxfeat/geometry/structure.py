@@ -87,19 +87,19 @@ def find_unknown_species(at: Item, known: Int[Array, " s"] | np.ndarray) -> np.n
     if species is None:
         return None
     known = np.asarray(known)
-    is_other = _is_none_of(known, species) & np.asarray(at.mask)
+    others = species[~np.isin(species, known) & np.asarray(at.mask)]
     if isinstance(at, Environment):
         centers = np.asarray(at.center_species)
-        return np.concatenate([species[is_other], centers[_is_none_of(known, centers) & (centers > 0)]])
-    if not is_other.any():
+        return np.concatenate([others, centers[~np.isin(centers, known) & (centers > 0)]])
+    if not others.size:
         # The usual case needs no look at the environments.
-        return species[is_other]
+        return others
     centers, held = np.asarray(at.center), np.asarray(at.center_mask)
     neighbors, present = np.asarray(at.neighbor), np.asarray(at.neighbor_mask) & held[..., None]
     flat = neighbors.reshape(*neighbors.shape[:-2], -1)
     around = np.take_along_axis(species, flat, -1)[present.reshape(flat.shape)]
     seen = np.concatenate([around, np.take_along_axis(species, centers, -1)[held]])
-    return seen[_is_none_of(known, seen)]
+    return seen[~np.isin(seen, known)]
 
 
 def _stack_padded(*leaves: Any) -> Array:
@@ -109,10 +109,6 @@ def _stack_padded(*leaves: Any) -> Array:
     # NumPy takes no widths for arrays without axes.
     padded = [pad(leaf, [(0, n) for n in shape - leaf.shape]) if leaf.ndim else leaf for leaf in leaves]
     return jnp.asarray(stack(padded))
-
-
-def _is_none_of(known: np.ndarray, species: np.ndarray) -> np.ndarray:
-    return (species[..., None] != known).all(-1)
 
 
 @eqx.filter_jit

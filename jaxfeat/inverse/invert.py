@@ -27,8 +27,8 @@ from jaxtyping import Array, Float
 
 from jaxfeat.errors import BasisError, GeometryError
 from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.geometry.align import aligned
 from jaxfeat.geometry.environment import Environment
+from jaxfeat.geometry.matching import aligned
 from jaxfeat.geometry.positions import check_float64
 from jaxfeat.singular.gauss_newton import RUNNING, Iterate, Linearization, Residual, solve
 from jaxfeat.singular.lanes import map_lanes, n_lanes_for

@@ -1,6 +1,6 @@
 """Named families of environments, as differentiable maps from parameters to an `Environment`."""
 
-from jaxfeat.geometry.align import aligned as aligned
+from jaxfeat.geometry.matching import aligned as aligned
 from jaxfeat.geometry.random import random_environments as random_environments
 from jaxfeat.geometry.random import random_methane as random_methane
 from jaxfeat.manifolds.manifold import AbstractManifold as AbstractManifold

@@ -12,8 +12,8 @@ from jaxtyping import Array, Float
 from scipy.interpolate import CubicSpline
 
 from jaxfeat.errors import GeometryError
-from jaxfeat.geometry.align import aligned
 from jaxfeat.geometry.environment import Environment
+from jaxfeat.geometry.matching import aligned
 from jaxfeat.manifolds.manifold import AbstractManifold, Parameter, Scalar
 
 
@@ -111,7 +111,7 @@ def trajectory(frames: Environment) -> Trajectory:
     **Arguments:**
 
     - `frames`: A batch of environments of the same neighbors in the same order, as
-        `jaxfeat.geometry.follow.follow_center` makes it.
+        `jaxfeat.geometry.neighbors.follow_center` makes it.
 
     **Returns:** A `Trajectory` with one parameter `frame`, which is an index of `frames` at whole numbers.
 

@@ -12,8 +12,8 @@ import numpy as np
 from jaxfeat.errors import GeometryError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.structure_map import check_compatible
-from jaxfeat.geometry.congruence import congruent_image
 from jaxfeat.geometry.environment import Environment
+from jaxfeat.geometry.matching import congruent_image
 from jaxfeat.geometry.positions import check_float64, check_positions
 
 STRAIGHT_COSINE, EASY_COSINE = 0.97, 0.995

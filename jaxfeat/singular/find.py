@@ -12,8 +12,8 @@ from jaxtyping import PRNGKeyArray
 
 from jaxfeat.errors import BasisError, GeometryError, SizeError
 from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.geometry.congruence import group_congruent
 from jaxfeat.geometry.environment import Environment
+from jaxfeat.geometry.matching import group_congruent
 from jaxfeat.manifolds.manifold import AbstractManifold
 from jaxfeat.nulls.causes import NullSpace
 from jaxfeat.nulls.classify import item_null_space

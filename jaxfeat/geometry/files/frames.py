@@ -36,7 +36,7 @@ class Frames(NamedTuple):
     **Attributes:**
 
     - `name`: The source as it was given.
-    - `r_cut`: The radius of the environments, in Å.
+    - `r_cut`: The radius in Å.
     - `centers`: Symbols or indices of the centers; `None` for every atom.
     - `identity`: A hash of the content, of the options of reading, and of `centers`.
     - `total`: The number of environments; `None` if it is known only at the end.
@@ -78,8 +78,8 @@ def frames(
     """Stream the environments of a file or of a built-in set, for sweeps that do not fit into memory.
 
     A faulty frame does not stop the others. If positions are not finite, atoms coincide, or the neighbor search fails,
-    each environment of the frame is replaced by one that shows only the fault, and the status of its spectrum names the
-    fault. Ghosts stay as atoms of an unknown species, unless the options leave them out.
+    each environment of the frame shows only the fault, and the status of its spectrum names the fault. Ghosts stay as
+    atoms of an unknown species, unless the options leave them out.
 
     **Arguments:**
 

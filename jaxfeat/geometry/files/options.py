@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from jaxfeat.errors import ReadError
-from jaxfeat.geometry.species import SYMBOLS
+from jaxfeat.geometry.species import NUMBERS
 
 UNITS = ("angstrom", "bohr")
 SITES, CELL = "occupancies", "cell"
@@ -21,18 +21,15 @@ _INDEX = re.compile(r"[+-]?\d+|(?:[+-]?\d+)?:(?:[+-]?\d+)?(?::(?:\d+)?)?")
 
 
 class ReadOptions(NamedTuple):
-    """Options of reading a file, checked by `parse_read_options`.
+    """Options of reading a file, as `jaxfeat.read` describes them, checked by `parse_read_options`.
 
     **Attributes:**
 
-    - `format`: The name that ASE has for the format; `None` to find it by name and content.
-    - `frames`: The frames to read, counted from 0.
+    - `frames`: The option `index` as a slice.
     - `types`: Atomic numbers by the words that stand for atoms in the file, 0 for ghosts.
-    - `units`: The unit of lengths in the file.
     - `ghosts`: The fate of ghosts and dummy atoms: they raise an error, stay as atoms of number 0, or are left out.
     - `ignored`: Atomic numbers of the atoms to leave out.
     - `whole_sites`: If True, read sites with partial occupancy as whole atoms.
-    - `without_cell`: If True, leave out cells.
     """
 
     format: str | None = None
@@ -54,9 +51,8 @@ class ReadOptions(NamedTuple):
             return b""
         frames = [self.frames.start or 0, self.frames.stop, self.frames.step or 1]
         types, skipped = sorted(self.types.items()), self.ghosts == "skip"
-        return json.dumps(
-            [frames, types, skipped, self.units, self.ignored, self.whole_sites, self.without_cell]
-        ).encode()
+        words = [self.units, self.ignored, self.whole_sites, self.without_cell]
+        return json.dumps([frames, types, skipped, *words]).encode()
 
 
 def parse_read_options(
@@ -73,12 +69,9 @@ def parse_read_options(
     if units not in UNITS:
         raise ReadError(f"units is {units!r}; choose {' or '.join(UNITS)}.")
     known = {str(word): _parse_symbol(symbol, f"types has {word}={symbol}") for word, symbol in (types or {}).items()}
-    words = (ignore,) if isinstance(ignore, str) else tuple(ignore)
-    ignored = {
-        _parse_symbol(word, f"ignore has {word!r}", f", {SITES} or {CELL}")
-        for word in words
-        if word not in (SITES, CELL)
-    }
+    words = {ignore} if isinstance(ignore, str) else set(ignore)
+    others = f", {SITES} or {CELL}"
+    ignored = {_parse_symbol(word, f"ignore has {word!r}", others) for word in words - {SITES, CELL}}
     return ReadOptions(
         format=format,
         frames=_parse_index(index),
@@ -110,18 +103,18 @@ def _check_format(name: str) -> None:
 
     readable = [known for known, format in ioformats.items() if format.can_read]
     if name not in readable:
-        near = get_close_matches(name, readable, 3, 0.4) or ["extxyz", "lammps-data", "lammps-dump-text"]
-        raise ReadError(f"{name!r} is not a format that ASE reads; use one of ASE's names, such as {', '.join(near)}.")
+        near = ", ".join(get_close_matches(name, readable, 3, 0.4)) or "extxyz, lammps-data, lammps-dump-text"
+        raise ReadError(f"{name!r} is not a format that ASE reads; use one of ASE's names, such as {near}.")
 
 
 def _parse_symbol(symbol: Any, where: str, others: str = "") -> int:
-    if symbol not in SYMBOLS:
+    if symbol not in NUMBERS:
         raise ReadError(f"{where}, which is not an element; give chemical symbols, X for ghosts{others}.")
-    return SYMBOLS.index(symbol)
+    return NUMBERS[symbol]
 
 
 def _parse_index(index: str | int | slice | None) -> slice:
-    """Convert an index as ASE takes it into a slice."""
+    """Convert an index into a slice. Strings are as ASE takes them."""
     if index is None:
         return slice(None)
     if isinstance(index, str) and _INDEX.fullmatch(index):

@@ -78,8 +78,7 @@ def read(
 
     **Returns:**
 
-    A `StructureSet` with the `ase.Atoms`, their names, and the centers that a built-in set is about. Positions and
-    cells are float64, in Å.
+    A `StructureSet` with the `ase.Atoms`, whose positions and cells are float64, in Å.
 
     **Raises:** `ReadError` for a file that cannot be read, with file, frame and line, the reason and the cure; and for
     options that make no sense.
@@ -95,13 +94,13 @@ def read(
 
 
 def locate_source(source: str | Path, options: ReadOptions) -> tuple[Path | str, ReadOptions]:
-    """Find the path of a file, with bounds of frames that count from the first; or the name of a built-in set.
+    """Find the path of a file and the bounds of its frames, counted from the first; or the name of a built-in set.
 
     **Raises:** `ReadError` if there is no file with any content, and for options with a built-in set.
     """
     path, options = split_frame_index(source, options)
     name = str(source) if path == Path(source) else str(source).rpartition("@")[0]
-    if isinstance(source, str) and (is_random_methane(name) or name in SETS):
+    if isinstance(source, str) and (name in SETS or name.split(":")[0] == "random-methane"):
         if options != ReadOptions():
             raise ReadError(f"{name} is a built-in set; leave out the options of files.")
         return name, options
@@ -118,11 +117,6 @@ def locate_source(source: str | Path, options: ReadOptions) -> tuple[Path | str,
 def label_frame(k: int, options: ReadOptions) -> str:
     """Name number `k` of the wanted frames by its place in the file."""
     return f"frame {(options.frames.start or 0) + k * (options.frames.step or 1)}"
-
-
-def is_random_methane(name: str) -> bool:
-    """Tell whether this is the name of random methanes, with or without a number."""
-    return name.split(":")[0] == "random-methane"
 
 
 def make_set(name: str) -> StructureSet:
@@ -152,16 +146,16 @@ def _make_prl_methanes(_: str) -> StructureSet:
     for sign, azimuth, elevation in product((-1, 1), *published_angles()):
         names.append(f"X{'-' if sign < 0 else '+'} (F = {azimuth / np.pi:.3f}π, L = {elevation / np.pi:.3f}π)")
         hydrogens.append(place_hydrogens(azimuth, elevation, sign))
-    return StructureSet(_methanes(BOND_LENGTH * np.asarray(hydrogens)), names, "C")
+    return StructureSet(_make_methanes(BOND_LENGTH * np.asarray(hydrogens)), names, "C")
 
 
 def _make_random_methanes(name: str) -> StructureSet:
     n, seed = parse_random_methane(name)
     hydrogens = np.concatenate([block for _, block in draw_methanes(n, seed)])
-    return StructureSet(_methanes(hydrogens), [f"random CH4 {k}" for k in range(n)], "C")
+    return StructureSet(_make_methanes(hydrogens), [f"random CH4 {k}" for k in range(n)], "C")
 
 
-def _methanes(hydrogens: np.ndarray) -> list[Atoms]:
+def _make_methanes(hydrogens: np.ndarray) -> list[Atoms]:
     from ase import Atoms
 
     return [Atoms("CH4", np.pad(positions, ((1, 0), (0, 0)))) for positions in hydrogens]
