@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from jaxfeat.bench.jaxfeat import Jaxfeat
-from jaxfeat.bench.peer import PEERS
+from jaxfeat.bench.peers import PEERS
 from jaxfeat.bench.workloads import DATA, NO_DATA, WITHOUT_PEERS, WORKLOADS
 from jaxfeat.report.benchmark import STAGES
 
@@ -27,7 +27,7 @@ def work(name, smoke, data):
 @lru_cache(1)
 def stages(name, package, smoke, data):
     at = work(name, smoke, data)
-    return Jaxfeat(at, "gto").stages() if package == "jaxfeat" else PEERS[package].prepare(at).stages()
+    return Jaxfeat(at, "gto").stages() if package == "jaxfeat" else PEERS[package](at).stages()
 
 
 # The lowest parameter varies last, so that all stages of a work share compiled programs and setup.
@@ -40,8 +40,8 @@ def test_stage(name, package, stage, benchmark, request):
         pytest.skip(NO_DATA)
     if package != "jaxfeat" and name in WITHOUT_PEERS:
         pytest.skip(WITHOUT_PEERS[name])
-    if package != "jaxfeat" and not PEERS[package].installed:
-        pytest.skip(PEERS[package].missing)
+    if package != "jaxfeat" and (missing := PEERS[package].missing()):
+        pytest.skip(missing)
     offered = stages(name, package, smoke, data)
     if stage not in offered:
         pytest.skip(f"{package} offers no {STAGES[stage]}")

@@ -64,7 +64,7 @@ HEAVY = {
 }
 ALLOWED_IN = {
     "ase": {
-        "bench/quippy.py",
+        "bench/peers.py",
         "bench/workloads.py",
         "geometry/ase_input.py",
         "geometry/neighbors.py",
@@ -84,10 +84,10 @@ ALLOWED_IN = {
     },
     "dask": {"store/cluster.py"},
     "distributed": {"store/cluster.py"},
-    "dscribe": {"bench/dscribe.py"},
-    "featomic": {"bench/featomic.py"},
-    "metatensor": {"bench/featomic.py"},
-    "quippy": {"bench/quippy.py"},
+    "dscribe": {"bench/peers.py"},
+    "featomic": {"bench/peers.py"},
+    "metatensor": {"bench/peers.py"},
+    "quippy": {"bench/peers.py"},
     "vesin": {"geometry/neighbors.py"},
     "matplotlib": {
         "report/benchmark.py",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import os
 import platform
 from collections.abc import Callable, Sequence
@@ -14,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from jaxfeat.bench.peer import PEERS
+from jaxfeat.bench.peers import PEERS
 from jaxfeat.bench.timing import time_in_turns
-from jaxfeat.bench.worker_process import WorkerProcess
+from jaxfeat.bench.worker import WorkerProcess
 from jaxfeat.bench.workloads import (
     DATA,
     MILLION,
@@ -69,15 +70,13 @@ def compare_packages(
     results: dict[str, dict[str, Any]] = {name: {"packages": {}} for name in dict.fromkeys(names)}
     if "W6" in results and data is None:
         results["W6"]["skipped"] = NO_DATA
-    timed = [name for name, result in results.items() if "skipped" not in result]
-    peers = _installed_peers(results, timed)
-    done, total = 0, sum(2 if name == MILLION else len(TURNS) for name in timed)
+    timed = [name for name in results if "skipped" not in results[name]]
+    total = sum(2 if name == MILLION else len(TURNS) for name in timed)
+    done = itertools.count(1)
 
     def step() -> None:
-        nonlocal done
-        done += 1
         if progress is not None:
-            progress(done, total)
+            progress(next(done), total)
 
     pool: dict[tuple[str, str], WorkerProcess] = {}
     with ExitStack() as running:
@@ -85,20 +84,25 @@ def compare_packages(
             if not smoke:
                 running.close()
                 pool.clear()
-            workload = None if name == MILLION else WORKLOADS[name](smoke, data)
-            beside = _peers_by_variant(workload, peers)
+            workload, result = None if name == MILLION else WORKLOADS[name](smoke, data), results[name]
+            result["title"] = MILLION_TITLE if workload is None else workload.title
+            if workload is not None:
+                result |= {"n": workload.n_items, "unit": workload.unit}
+            beside: dict[str, list[str]] = {"gto": []}
+            if workload is None or name in WITHOUT_PEERS:
+                result["alone"] = WITHOUT_PEERS[name]
+            else:
+                missing = {key: peer.missing() for key, peer in PEERS.items() if peer.missing()}
+                result["packages"] |= {key: {"skipped": sentence} for key, sentence in missing.items()}
+                beside = _choose_variants(workload, [key for key in PEERS if key not in missing])
             keys = [("jaxfeat", variant) for variant in beside]
             keys += [(peer, "") for others in beside.values() for peer in others]
             for key in keys:
                 if key not in pool:
                     process = WorkerProcess(*key, smoke, None if data is None else str(data))
                     pool[key] = running.enter_context(process)
-            _measure(name, results[name], [pool[key] for key in keys], beside, smoke, step)
-            if workload is None:
-                results[name]["title"] = MILLION_TITLE
-            else:
-                results[name] |= {"title": workload.title, "n": workload.n_items, "unit": workload.unit}
-    return {"machine": _machine(), "versions": _versions(peers), "smoke": smoke, "works": results}
+            _measure(name, result, [pool[key] for key in keys], beside, smoke, step)
+    return {"machine": _machine(), "versions": _versions(), "smoke": smoke, "works": results}
 
 
 def failure_messages(results: dict[str, Any]) -> list[str]:
@@ -111,24 +115,14 @@ def failure_messages(results: dict[str, Any]) -> list[str]:
     ]
 
 
-def _installed_peers(results: dict[str, dict[str, Any]], names: Sequence[str]) -> list[str]:
-    """Return the peers that are installed, and enter into the results why the others are missing."""
-    for name in names:
-        if name in WITHOUT_PEERS:
-            results[name]["alone"] = WITHOUT_PEERS[name]
-            continue
-        for key, package in PEERS.items():
-            if not package.installed:
-                results[name]["packages"][key] = {"skipped": package.missing}
-    return [key for key, package in PEERS.items() if package.installed]
-
-
-def _peers_by_variant(workload: Workload | None, peers: Sequence[str]) -> dict[str, list[str]]:
+def _choose_variants(workload: Workload, peers: Sequence[str]) -> dict[str, list[str]]:
     """Return the variants of jaxfeat to time, at least one, each with the peers to time beside it."""
     beside: dict[str, list[str]] = {}
-    if workload is not None and workload.name not in WITHOUT_PEERS:
-        for peer in peers:
-            beside.setdefault(PEERS[peer].variant_for(workload), []).append(peer)
+    for peer in peers:
+        variant = PEERS[peer].variant
+        # The variant with a window takes minutes. It is worth them only in crystals, where DScribe's reach beyond r_cut
+        # includes half as many neighbors again.
+        beside.setdefault("gto" if variant == "gto, window" and not workload.periodic else variant, []).append(peer)
     return beside or {"gto": []}
 
 
@@ -145,24 +139,23 @@ def _measure(
     stages = _time_stages(name, processes, [answer["stages"] for answer in opened], smoke, step)
     values, variants, packages = {}, {}, result["packages"]
     for process, answer, times in zip(processes, opened, stages, strict=True):
+        package, variant = process.package, process.variant
         # Without a peer of the same basis, values are compared with those of the reference path.
-        alone = process.package == "jaxfeat" and not any(PEERS[peer].comparable for peer in beside[process.variant])
+        alone = package == "jaxfeat" and not any(PEERS[peer].comparable for peer in beside[variant])
         found = process.ask(results={"reference": alone})
         if process.failed:
-            packages[process.package] = {"failed": process.failed}
+            packages[package] = {"failed": process.failed}
         elif name == MILLION:
-            packages["jaxfeat"] = {"runs": {n: times[n] | {"decades": found["decades"][n]} for n in times}}
-        elif process.package == "jaxfeat":
-            variants[process.variant] = found | {
-                "stages": times,
-                "lists": answer["lists"],
-                "beside": beside[process.variant],
-            }
+            packages[package] = {"runs": {n: times[n] | {"decades": found["decades"][n]} for n in times}}
+        elif package == "jaxfeat":
+            variants[variant] = found | {"stages": times, "lists": answer["lists"], "beside": beside[variant]}
         else:
-            packages[process.package], values[process.package] = {"stages": times}, found["values"]
+            packages[package], values[package] = {"stages": times}, found["values"]
         result["core"] = answer.get("core")
     if variants:
-        packages["jaxfeat"] = packages.get("jaxfeat", {}) | {"variants": _with_differences(variants, values)}
+        for found in variants.values():
+            found["differences"] = _compare_values(found, values)
+        packages["jaxfeat"] = packages.get("jaxfeat", {}) | {"variants": variants}
 
 
 def _time_stages(
@@ -187,21 +180,19 @@ def _time_stages(
     return stages
 
 
-def _with_differences(variants: dict[str, dict[str, Any]], values: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Replace the singular values of jaxfeat's variants by their differences from those of the peers."""
-    for variant in variants.values():
-        screened, certified, reference = (variant.pop(key) for key in ("screened", "values", "reference"))
-        others = {peer: values[peer] for peer in variant["beside"] if values.get(peer)}
-        if reference is not None:
-            others = {"reference": reference}
-        variant["differences"] = {
-            key: {
-                "certified": value_differences(certified, other),
-                "screened": screened and value_differences(screened, other),
-            }
-            for key, other in others.items()
+def _compare_values(variant: dict[str, Any], values: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Take the singular values out of a variant of jaxfeat, and compute their differences from those of the peers."""
+    screened, certified, reference = (variant.pop(key) for key in ("screened", "values", "reference"))
+    others = {peer: values[peer] for peer in variant["beside"] if values.get(peer)}
+    if reference is not None:
+        others = {"reference": reference}
+    return {
+        key: {
+            "certified": value_differences(certified, other),
+            "screened": screened and value_differences(screened, other),
         }
-    return variants
+        for key, other in others.items()
+    }
 
 
 def value_differences(ours: list[list[float]], others: list[list[float]]) -> dict[str, float]:
@@ -236,10 +227,10 @@ def _machine() -> dict[str, Any]:
     }
 
 
-def _versions(peers: Sequence[str]) -> dict[str, str]:
-    names = ["jaxfeat", "jax", "jaxlib", "numpy", "scipy", *(PEERS[key].distribution for key in peers)]
+def _versions() -> dict[str, str]:
+    peers = [peer.distribution for peer in PEERS.values() if not peer.missing()]
     found = {"python": platform.python_version()}
-    for name in names:
+    for name in ("jaxfeat", "jax", "jaxlib", "numpy", "scipy", *peers):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

@@ -11,12 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxfeat.bench.peer import Stages
-from jaxfeat.bench.workloads import WINDOW_WIDTH, Workload
+from jaxfeat.bench.workloads import METHANE, WINDOW_WIDTH, Workload, shrink_basis
 from jaxfeat.cutoffs import AbstractCutoff, NoCutoff, ShiftedCosine
 from jaxfeat.features.correlations import Bispectrum
 from jaxfeat.features.power_spectrum.featurizer import PowerSpectrum
-from jaxfeat.features.structure_map import FeatureMap, stacked
+from jaxfeat.features.structure_map import stacked
 from jaxfeat.geometry.neighbors import environments, structures
+from jaxfeat.geometry.random import random_environments
 from jaxfeat.geometry.structure import Item
 from jaxfeat.spectrum.driver import singular_spectrum
 from jaxfeat.spectrum.jacobian import jacobian
@@ -37,12 +38,11 @@ SPECTRA_PER_CALL = 1024
 N_REFERENCE = 4
 """Items whose singular values are also computed by the reference path."""
 
+BLOCK_ITEMS_DRAWN = 10_000
+"""Environments of the million that are drawn at a time."""
 
-def _featurizer(workload: Workload, variant: str) -> FeatureMap:
-    radial, cutoff = VARIANTS[variant]
-    kind = {2: PowerSpectrum, 3: Bispectrum}[workload.nu]
-    f = kind(**workload.settings, radial=radial, cutoff=cutoff)
-    return stacked(f) if workload.stacked else f
+DECADES = np.arange(-16, 1)
+"""Limits of the decades of σ_min/σ_max. Of each environment of the million, only its decade is kept."""
 
 
 class Block(NamedTuple):
@@ -63,13 +63,15 @@ class Jaxfeat:
     """
 
     def __init__(self, workload: Workload, variant: str) -> None:
-        self.workload, self.f = workload, _featurizer(workload, variant)
+        radial, cutoff = VARIANTS[variant]
+        f = {2: PowerSpectrum, 3: Bispectrum}[workload.nu](**workload.settings, radial=radial, cutoff=cutoff)
+        self.workload, self.f = workload, stacked(f) if workload.stacked else f
         padded = list(_structures(workload, variant) if workload.stacked else _environments(workload))
         self.blocks = [block for items in padded for block in _divide(items, workload.block_items)]
         self.large_blocks = [block for items in padded for block in _divide(items, SPECTRA_PER_CALL)]
 
     def stages(self) -> Stages:
-        def over(call: Callable[[Any], Any], blocks: list[Block]) -> Callable[[], None]:
+        def over(blocks: list[Block], call: Callable[[Any], Any]) -> Callable[[], None]:
             def compute() -> None:
                 for block in blocks:
                     jax.block_until_ready(call(block.batch))
@@ -78,11 +80,11 @@ class Jaxfeat:
 
         # jaxfeat computes no left singular vectors, so its "vectors" are S and V.
         return {
-            "features": over(self.f, self.blocks),
-            "jacobian": over(lambda batch: jacobian(self.f, batch), self.blocks),
-            "values": over(lambda batch: singular_spectrum(self.f, batch, directions=False), self.large_blocks),
-            "screened": over(lambda batch: singular_spectrum(self.f, batch, screened=True), self.large_blocks),
-            "vectors": over(lambda batch: singular_spectrum(self.f, batch), self.large_blocks),
+            "features": over(self.blocks, self.f),
+            "jacobian": over(self.blocks, lambda batch: jacobian(self.f, batch)),
+            "values": over(self.large_blocks, lambda batch: singular_spectrum(self.f, batch, directions=False)),
+            "screened": over(self.large_blocks, lambda batch: singular_spectrum(self.f, batch, screened=True)),
+            "vectors": over(self.large_blocks, lambda batch: singular_spectrum(self.f, batch)),
         }
 
     def values(self, **options: bool) -> list[list[float]]:
@@ -136,3 +138,21 @@ def _divide(padded: Block, block_items: int) -> Iterator[Block]:
     for start in range(0, len(items), size):
         rows = np.arange(size) + min(start, len(items) - size)
         yield Block(items[rows], jax.tree.map(lambda leaf, rows=rows: leaf[rows], batch))
+
+
+def sizes_of_million(smoke: bool) -> tuple[int, ...]:
+    """Return the numbers of environments to time. A smoke run takes as many as that of W1e, to share its program."""
+    return (4,) if smoke else (10_000, 1_000_000)
+
+
+def count_decades(n: int, smoke: bool) -> np.ndarray:
+    """Count the environments in each decade of σ_min/σ_max, for `n` methanes that are drawn block by block."""
+    f = PowerSpectrum(**shrink_basis(METHANE, smoke), cutoff=NoCutoff())
+    counts: Any = np.zeros(len(DECADES) + 1, int)
+    for block, start in enumerate(range(0, n, BLOCK_ITEMS_DRAWN)):
+        size = min(BLOCK_ITEMS_DRAWN, n - start)
+        # Hydrogens may come close to each other, as in W1.
+        drawn = random_environments(jax.random.key(block), size, ["H"] * 4, min_distance=0.0)
+        ratio = np.asarray(singular_spectrum(f, jax.tree.map(np.asarray, drawn), screened=True).ratio)
+        counts += np.bincount(np.digitize(np.log10(ratio), DECADES), minlength=len(counts))
+    return counts

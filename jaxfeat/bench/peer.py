@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -22,24 +21,41 @@ Stages = dict[str, Callable[[], Any]]
 class AbstractPeer(ABC):
     """A package with a workload, which it computes by the fastest way that it documents.
 
-    Matrices are stacks of transposed Jacobians, `(k, columns, features)`, as every package returns them. LAPACK gets
-    them as `(features, columns)` without a copy.
+    A class loads its package only when it is called. Matrices are stacks of transposed Jacobians, `(k, columns,
+    features)`, as every package returns them. LAPACK gets them as `(features, columns)` without a copy.
+
+    **Attributes:**
+
+    - `title`, `module`, `distribution`: The name of the package for people, for Python and for pip.
+    - `variant`: The key of `jaxfeat.bench.jaxfeat.VARIANTS` to time beside it.
+    - `comparable`: True if the variant has the same basis and window, so that singular values can be compared.
+    - `environments`: The items of each structure, if each environment has a Jacobian of its own.
+    - `batches`: The inputs of single calls for Jacobians.
     """
+
+    title: ClassVar[str]
+    module: ClassVar[str]
+    distribution: ClassVar[str]
+    variant: ClassVar[str]
+    comparable: ClassVar[bool] = True
+    batches: Sequence[Any]
 
     def __init__(self, workload: Workload) -> None:
         self.workload = workload
         self.environments: dict[int, list[tuple[int, Neighborhood]]] = {}
-        """The items of each structure, if each environment has a Jacobian of its own."""
         for item, found in enumerate([] if workload.stacked else workload.neighborhoods()):
             self.environments.setdefault(found.structure, []).append((item, found))
+
+    @classmethod
+    def missing(cls) -> str:
+        """Write the sentence for tables if the package is not installed; empty if it is."""
+        if importlib.util.find_spec(cls.module) is not None:
+            return ""
+        return f"{cls.title} is not installed; pip install 'jaxfeat[peers]' adds it."
 
     @abstractmethod
     def features(self) -> Any:
         """Compute the features of all structures."""
-
-    @abstractmethod
-    def batches(self) -> Sequence[Any]:
-        """Divide the workload into the inputs of single calls."""
 
     @abstractmethod
     def jacobian(self, batch: Any) -> Any:
@@ -57,31 +73,29 @@ class AbstractPeer(ABC):
         return {
             "features": self.features,
             "jacobian": self._jacobians,
-            "values": lambda: self._svd(vectors=False),
-            "vectors": lambda: self._svd(vectors=True),
+            "values": lambda: self._svd(compute_uv=False),
+            "vectors": lambda: self._svd(full_matrices=False),
         }
 
     def _jacobians(self) -> None:
-        for batch in self.batches():
+        for batch in self.batches:
             self.jacobian(batch)
 
-    def _svd(self, vectors: bool) -> None:
-        for batch in self.batches():
-            for _, stack in self.matrices(batch, self.jacobian(batch)):
-                matrices = stack.swapaxes(-1, -2)
-                if vectors:
-                    np.linalg.svd(matrices, full_matrices=False)
-                else:
-                    np.linalg.svd(matrices, compute_uv=False)
+    def _stacks(self) -> Iterator[tuple[Sequence[int], np.ndarray]]:
+        for batch in self.batches:
+            yield from self.matrices(batch, self.jacobian(batch))
+
+    def _svd(self, **options: Any) -> None:
+        for _, stack in self._stacks():
+            np.linalg.svd(stack.swapaxes(-1, -2), **options)
 
     def values(self) -> list[list[float]]:
         """Compute the singular values of every item, descending, in the normalization of jaxfeat."""
         found: list[list[float]] = [[] for _ in range(self.workload.n_items)]
-        for batch in self.batches():
-            for items, stack in self.matrices(batch, self.jacobian(batch)):
-                every = np.linalg.svd(self.normalize(stack).swapaxes(-1, -2), compute_uv=False)
-                for item, values in zip(items, every, strict=True):
-                    found[item] = values.tolist()
+        for items, stack in self._stacks():
+            every = np.linalg.svd(self.normalize(stack).swapaxes(-1, -2), compute_uv=False)
+            for item, values in zip(items, every, strict=True):
+                found[item] = values.tolist()
         return found
 
 
@@ -91,48 +105,3 @@ def group_by_key(items: Sequence[int], key: Callable[[int], Any], size: int = ST
     for item in items:
         groups.setdefault(key(item), []).append(item)
     return [group[k : k + size] for group in groups.values() for k in range(0, len(group), size)]
-
-
-class Package(NamedTuple):
-    """A peer that need not be imported yet.
-
-    **Attributes:**
-
-    - `title`, `module`, `distribution`: Its name for people, for Python and for pip.
-    - `peer`: The name of its class, in the module of this folder with the name `module`.
-    - `variant`: The key of `jaxfeat.bench.jaxfeat.VARIANTS` to time beside it.
-    - `comparable`: True if the variant has the same basis and window, so that singular values can be compared.
-    """
-
-    title: str
-    module: str
-    distribution: str
-    peer: str
-    variant: str
-    comparable: bool
-
-    def variant_for(self, workload: Workload) -> str:
-        """Return the variant of jaxfeat to time beside the peer."""
-        # The variant with a window takes minutes. It is worth them only in crystals, where DScribe's reach beyond r_cut
-        # includes half as many neighbors again.
-        return "gto" if self.variant == "gto, window" and not workload.periodic else self.variant
-
-    @property
-    def installed(self) -> bool:
-        return importlib.util.find_spec(self.module) is not None
-
-    @property
-    def missing(self) -> str:
-        """The sentence for tables if the peer is not installed."""
-        return f"{self.title} is not installed; pip install 'jaxfeat[peers]' adds it."
-
-    def prepare(self, workload: Workload) -> AbstractPeer:
-        """Import the peer and set it up for a workload."""
-        return getattr(importlib.import_module(f"jaxfeat.bench.{self.module}"), self.peer)(workload)
-
-
-PEERS = {
-    "dscribe": Package("DScribe", "dscribe", "dscribe", "DScribe", "gto", True),
-    "featomic": Package("featomic", "featomic", "featomic", "Featomic", "gto-rascal", True),
-    "quippy": Package("quippy", "quippy", "quippy-ase", "Quippy", "gto, window", False),
-}

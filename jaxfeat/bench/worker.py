@@ -1,8 +1,7 @@
-"""The program of a process that benchmarks one package.
+"""A process that benchmarks one package, and the process that started it.
 
-    python -m jaxfeat.bench.worker '{"package": "dscribe", "variant": "", "smoke": false, "data": null}'
-
-The program reads a question from each line and writes an answer to one line, both in JSON:
+`WorkerProcess` starts this module as a program. The program reads a question from each line and writes an answer to one
+line, both in JSON:
 
 - `{"open": "W1"}` sets up a workload. The answer lists its stages.
 - `{"stage": "values", "reset_peak": true}` calls a stage once. The answer is its time and memory.
@@ -13,45 +12,110 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
+from math import nan
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
-from jaxfeat.bench import million
-from jaxfeat.bench.peer import PEERS, Stages
-from jaxfeat.bench.timing import pin_to_core, resident_megabytes, time_call
-from jaxfeat.bench.workloads import MILLION, WORKLOADS, Workload
+from jaxfeat.bench.peer import Stages
+from jaxfeat.bench.peers import PEERS
+from jaxfeat.bench.timing import ONE_THREAD, Lap, pin_to_core, resident_megabytes, time_call
+from jaxfeat.bench.workloads import MILLION, WORKLOADS
+from jaxfeat.bench.xla_flags import FAST_COMPILE_FLAGS, accepted_flags
+
+ENVIRONMENT = {
+    **ONE_THREAD,
+    "JAX_PLATFORMS": "cpu",
+    "JAX_ENABLE_X64": "true",
+    # Compilation is timed, so no program may come from disk.
+    "JAX_ENABLE_COMPILATION_CACHE": "false",
+}
 
 
-class Opened(NamedTuple):
+class WorkerProcess:
+    """A process that runs this module for one package. It ends with the `with` block.
+
+    **Attributes:**
+
+    - `package`, `variant`: The package, and for jaxfeat the basis and window.
+    - `failed`: Why the process does not answer any more; empty while it does.
+    """
+
+    def __init__(self, package: str, variant: str, smoke: bool, data: str | None) -> None:
+        self.package, self.variant, self.failed = package, variant, ""
+        job = {"package": package, "variant": variant, "smoke": smoke, "data": data}
+        self._errors = tempfile.TemporaryFile("w+")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "jaxfeat.bench.worker", json.dumps(job)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+            env={**os.environ, **ENVIRONMENT} | ({"XLA_FLAGS": accepted_flags(FAST_COMPILE_FLAGS)} if smoke else {}),
+        )
+
+    def __enter__(self) -> WorkerProcess:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+        self._errors.close()
+
+    def ask(self, **question: Any) -> Any:
+        """Return the answer to a question, or `None` and a reason in `failed`."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        answer = ""
+        try:
+            print(json.dumps(question), file=self._process.stdin, flush=True)
+            answer = self._process.stdout.readline()
+        except BrokenPipeError:
+            pass
+        if answer:
+            return json.loads(answer)
+        if not self.failed:
+            self._errors.seek(0)
+            reason = (self._errors.read().strip().splitlines() or ["no message"])[-1]
+            self.failed = f"status {self._process.wait()}: {reason[:300]}"
+        return None
+
+    def time_stage(self, stage: str, reset_peak: bool) -> Lap:
+        """Time one call of a stage, or return NaN if the process has failed."""
+        return Lap(*(self.ask(stage=stage, reset_peak=reset_peak) or (nan, nan, nan)))
+
+
+class _Opened(NamedTuple):
     """A workload that a package is ready to time.
 
     **Attributes:**
 
     - `stages`: The calls to time, by name.
     - `results`: Computes the singular values. Its argument asks jaxfeat for the reference values, too.
-    - `note`: Further facts for the answer.
+    - `lists`: Seconds that the neighbor lists of jaxfeat took.
     """
 
     stages: Stages
     results: Callable[[bool], dict[str, Any]]
-    note: dict[str, Any]
+    lists: float | None = None
 
 
 def main(words: list[str]) -> int:
     job, answers, core = json.loads(words[0]), _redirect_output(), pin_to_core()
-    opened, held = Opened({}, lambda _: {}, {}), 0.0
+    opened, held = _Opened({}, lambda _: {}), 0.0
     for line in sys.stdin:
         question = json.loads(line)
         answer: Any
         if "open" in question:
-            opened, held = _open(question["open"], job), resident_megabytes()
-            answer = opened.note | {"stages": list(opened.stages), "core": core}
+            opened, held = _open(question["open"], **job), resident_megabytes()
+            answer = {"stages": list(opened.stages), "core": core, "lists": opened.lists}
         elif "stage" in question:
-            seconds, busy, megabytes = time_call(opened.stages[question["stage"]], question["reset_peak"])
-            answer = [seconds, busy, megabytes - held]
+            lap = time_call(opened.stages[question["stage"]], question["reset_peak"])
+            answer = lap._replace(megabytes=lap.megabytes - held)
         else:
             answer = opened.results(question["results"]["reference"])
         print(json.dumps(answer), file=answers, flush=True)
@@ -65,43 +129,31 @@ def _redirect_output() -> TextIO:
     return answers
 
 
-def _open(name: str, job: dict[str, Any]) -> Opened:
+def _open(name: str, package: str, variant: str, smoke: bool, data: str | None) -> _Opened:
+    if name != MILLION:
+        workload = WORKLOADS[name](smoke, None if data is None else Path(data))
+        if package != "jaxfeat":
+            peer = PEERS[package](workload)
+            return _Opened(peer.stages(), lambda _: {"values": peer.values() if peer.comparable else None})
+    # Imported here, because the process of a peer must not load JAX.
+    from jaxfeat.bench.jaxfeat import Jaxfeat, count_decades, sizes_of_million
+
     if name == MILLION:
-        return _open_million(job["smoke"])
-    workload = WORKLOADS[name](job["smoke"], None if job["data"] is None else Path(job["data"]))
-    if job["package"] == "jaxfeat":
-        return _open_jaxfeat(workload, job["variant"])
-    return _open_peer(workload, job["package"])
+        decades: dict[str, list[int]] = {}
 
+        def count(n: int) -> None:
+            decades[str(n)] = count_decades(n, smoke).tolist()
 
-def _open_peer(workload: Workload, package: str) -> Opened:
-    peer, comparable = PEERS[package].prepare(workload), PEERS[package].comparable
-    return Opened(peer.stages(), lambda _: {"values": peer.values() if comparable else None}, {})
-
-
-def _open_jaxfeat(workload: Workload, variant: str) -> Opened:
-    # Imported here, because the memory of a peer's process must not include JAX.
-    from jaxfeat.bench.jaxfeat import Jaxfeat
-
+        return _Opened({str(n): partial(count, n) for n in sizes_of_million(smoke)}, lambda _: {"decades": decades})
     start = time.perf_counter()
-    package = Jaxfeat(workload, variant)
+    ours = Jaxfeat(workload, variant)
     lists = time.perf_counter() - start
 
     def results(reference: bool) -> dict[str, Any]:
-        every = {"values": package.values(), "screened": package.values(screened=True)}
-        return every | {"reference": package.reference_values() if reference else None}
+        every = {"values": ours.values(), "screened": ours.values(screened=True)}
+        return every | {"reference": ours.reference_values() if reference else None}
 
-    return Opened(package.stages(), results, {"lists": lists})
-
-
-def _open_million(smoke: bool) -> Opened:
-    decades: dict[str, list[int]] = {}
-
-    def counted(n: int) -> Callable[[], None]:
-        count = million.decade_counter(n, smoke)
-        return lambda: decades.update({str(n): count().tolist()})
-
-    return Opened({str(n): counted(n) for n in million.sizes(smoke)}, lambda _: {"decades": decades}, {})
+    return _Opened(ours.stages(), results, lists)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ ASE is imported inside functions, so that this module loads without it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ase import Atoms
 
 MILLION = "M"
-"""The workload of `jaxfeat.bench.million`, which has no structures."""
+"""The workload of a million random methanes, which has no structures: they are drawn within the clock."""
 
 MILLION_TITLE = "random CH4 one after another, environments of C as in W1e, drawn within the clock"
 
@@ -58,7 +58,6 @@ class Workload:
     - `rooms`: Sizes to pad to, in atoms of a structure or neighbors of an environment. If empty, all items are padded
         to the largest.
     - `block_items`: Items in one call of jaxfeat.
-    - `unit`: The name of the items in the plural.
     """
 
     name: str
@@ -70,7 +69,6 @@ class Workload:
     nu: int = 2
     rooms: tuple[int, ...] = ()
     block_items: int = 50
-    unit: str = "configurations"
 
     @property
     def periodic(self) -> bool:
@@ -78,6 +76,11 @@ class Workload:
 
     def centers_of(self, atoms: Atoms) -> list[int]:
         return list(range(len(atoms))) if self.centers is None else self.centers
+
+    @property
+    def unit(self) -> str:
+        """The name of the items in the plural."""
+        return "configurations" if self.stacked else "environments"
 
     @property
     def n_items(self) -> int:
@@ -96,6 +99,7 @@ class Workload:
 
 
 METHANE: dict[str, Any] = {"species": ("H", "C"), "r_cut": 4.0, "n_max": 8, "l_max": 6, "sigma": 0.3}
+ORGANIC: dict[str, Any] = {**METHANE, "species": ("H", "C", "N", "O"), "r_cut": 5.0}
 
 
 def random_methanes(n: int, seed: int = 0) -> list[Atoms]:
@@ -111,36 +115,36 @@ def random_methanes(n: int, seed: int = 0) -> list[Atoms]:
     return [Atoms("CH4", np.concatenate([np.zeros((1, 3)), hydrogens])) for hydrogens in v]
 
 
-def _shrunk(settings: dict[str, Any], smoke: bool) -> dict[str, Any]:
-    return {**settings, **SMOKE} if smoke else dict(settings)
+def shrink_basis(settings: dict[str, Any], smoke: bool) -> dict[str, Any]:
+    return settings | SMOKE if smoke else settings
 
 
 def w1(smoke: bool, _: Path | None) -> Workload:
-    atoms, settings = random_methanes(4 if smoke else 1000), _shrunk(METHANE, smoke)
-    return Workload("W1", "random CH4, the C center, all 15 coordinates", atoms, settings, [0], block_items=50)
+    atoms = random_methanes(4 if smoke else 1000)
+    title = "random CH4, the C center, all 15 coordinates"
+    return Workload("W1", title, atoms, shrink_basis(METHANE, smoke), [0])
 
 
-def w1e(smoke: bool, _: Path | None) -> Workload:
-    atoms, settings = random_methanes(4 if smoke else 1000), _shrunk(METHANE, smoke)
+def w1e(smoke: bool, data: Path | None) -> Workload:
     title = "W1's environments: the center fixed, 12 coordinates"
-    return Workload("W1e", title, atoms, settings, [0], stacked=False, block_items=50, unit="environments")
+    return replace(w1(smoke, data), name="W1e", title=title, stacked=False)
 
 
-def w2(smoke: bool, _: Path | None) -> Workload:
-    atoms, settings = random_methanes(4 if smoke else 1000), _shrunk(METHANE, smoke)
-    return Workload("W2", "random CH4, all 5 centers stacked", atoms, settings, block_items=20)
+def w2(smoke: bool, data: Path | None) -> Workload:
+    title = "random CH4, all 5 centers stacked"
+    return replace(w1(smoke, data), name="W2", title=title, centers=None, block_items=20)
 
 
 def w3(smoke: bool, _: Path | None) -> Workload:
     from ase.collections import g2
 
     molecules = [g2[name] for name in g2.names]
-    kept = [a for a in molecules if 5 <= len(a) <= 15 and set(a.symbols) <= {"H", "C", "N", "O"}]
-    settings = _shrunk({"species": ("H", "C", "N", "O"), "r_cut": 5.0, "n_max": 6, "l_max": 6, "sigma": 0.3}, smoke)
+    kept = [a for a in molecules if 5 <= len(a) <= 15 and set(a.symbols) <= set(ORGANIC["species"])]
     title = "molecules of g2 with 5-15 atoms of H, C, N, O; all centers stacked"
-    return Workload(
-        "W3", title, kept[:3] if smoke else kept, settings, rooms=() if smoke else (7, 8, 10, 12, 14), block_items=4
-    )
+    settings = shrink_basis({**ORGANIC, "n_max": 6}, smoke)
+    if smoke:
+        return Workload("W3", title, kept[:3], settings, block_items=4)
+    return Workload("W3", title, kept, settings, rooms=(7, 8, 10, 12, 14), block_items=4)
 
 
 def w4(smoke: bool, _: Path | None) -> Workload:
@@ -151,17 +155,15 @@ def w4(smoke: bool, _: Path | None) -> Workload:
         crystals.append(bulk("Si", cubic=True) * ((1, 1, 1) if smoke else (2, 2, 2)))
         crystals[-1].rattle(0.1, seed=seed)
     # Like the large cell, the small one is wider than twice the cutoff.
-    r_cut = 2.6 if smoke else 5.0
-    settings = _shrunk({"species": ("Si",), "r_cut": r_cut, "n_max": 8, "l_max": 8, "sigma": 0.3}, smoke)
+    settings = {"species": ("Si",), "r_cut": 2.6 if smoke else 5.0, "n_max": 8, "l_max": 8, "sigma": 0.3}
     title = f"{len(crystals[0])}-atom diamond Si, periodic, rattled 0.1 Å; all centers stacked"
-    return Workload("W4", title, crystals, settings, block_items=1)
+    return Workload("W4", title, crystals, shrink_basis(settings, smoke), block_items=1)
 
 
 def w5(smoke: bool, _: Path | None) -> Workload:
-    atoms = random_methanes(4 if smoke else 200)
-    settings = _shrunk({**METHANE, "n_max": 4, "l_max": 4}, smoke)
-    title = "W1e's environments, bispectrum of both species"
-    return Workload("W5", title, atoms, settings, [0], stacked=False, nu=3, block_items=10, unit="environments")
+    atoms, settings = random_methanes(4 if smoke else 200), shrink_basis({**METHANE, "n_max": 4, "l_max": 4}, smoke)
+    title = "W1's environments, bispectrum of both species"
+    return Workload("W5", title, atoms, settings, [0], stacked=False, nu=3, block_items=10)
 
 
 def w6(smoke: bool, data: Path | None) -> Workload:
@@ -172,23 +174,15 @@ def w6(smoke: bool, data: Path | None) -> Workload:
     every = read(data).atoms
     # Evenly spaced in the trajectory, because neighboring frames look alike.
     frames = every[:: max(1, len(every) // 8)][: 1 if smoke else 8]
-    settings = _shrunk({"species": ("H", "C", "N", "O"), "r_cut": 5.0, "n_max": 8, "l_max": 6, "sigma": 0.3}, smoke)
     title = f"{len(frames)} frames of molecular dynamics, every environment, the center fixed"
     rooms, block_items = ((), 27) if smoke else ((14, 18, 24), 4)
-    return Workload(
-        "W6", title, frames, settings, None, False, rooms=rooms, block_items=block_items, unit="environments"
-    )
+    settings = shrink_basis(ORGANIC, smoke)
+    return Workload("W6", title, frames, settings, stacked=False, rooms=rooms, block_items=block_items)
 
 
 WORKLOADS: dict[str, Callable[[bool, Path | None], Workload]] = {
-    "W1": w1,
-    "W1e": w1e,
-    "W2": w2,
-    "W3": w3,
-    "W4": w4,
-    "W5": w5,
-    "W6": w6,
-}
+    "W1": w1, "W1e": w1e, "W2": w2, "W3": w3, "W4": w4, "W5": w5, "W6": w6,
+}  # fmt: skip
 """Functions of `smoke` and the file of W6 that make the workloads. In a smoke run they make a few structures."""
 
 WORKLOAD_NAMES = (*WORKLOADS, MILLION)

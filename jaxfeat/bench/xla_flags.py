@@ -19,17 +19,13 @@ def accepted_flags(flags: Sequence[str]) -> str:
     therefore tries all flags at once, which takes about a second, and the flags one by one only if XLA refuses them
     together.
     """
-    return _accepted(tuple(flags))
+    if _accepts(*flags):
+        return " ".join(flags)
+    return " ".join(flag for flag in flags if len(flags) > 1 and _accepts(flag))
 
 
 @cache
-def _accepted(flags: tuple[str, ...]) -> str:
-    if _accepts(flags):
-        return " ".join(flags)
-    return " ".join(flag for flag in flags if len(flags) > 1 and _accepts((flag,)))
-
-
-def _accepts(flags: tuple[str, ...]) -> bool:
+def _accepts(*flags: str) -> bool:
     environment = {**os.environ, "XLA_FLAGS": " ".join(flags), "JAX_PLATFORMS": "cpu"}
     # XLA reads its flags when JAX makes the first client.
     words = [sys.executable, "-c", "import jax; jax.devices()"]

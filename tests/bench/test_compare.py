@@ -4,7 +4,7 @@ import pytest
 from benchmark_results import benchmark_results
 
 from jaxfeat.bench import compare
-from jaxfeat.bench.peer import PEERS
+from jaxfeat.bench.peers import PEERS
 from jaxfeat.cli import main
 
 

@@ -1,45 +1,40 @@
-import dataclasses
+"""Items are grouped for the calls of peers, and a package that is not installed says so."""
 
 import numpy as np
-import pytest
 
-from jaxfeat.bench.peer import PEERS, group_by_key
-from jaxfeat.bench.workloads import WORKLOADS
-
-
-def flat(package, found):
-    """Return all features of a peer, in some order."""
-    if package == "featomic":
-        return np.concatenate([block.values.ravel() for block in found.blocks()])
-    return np.concatenate([np.ravel(one["data"] if package == "quippy" else one) for one in found])
+from jaxfeat.bench.peer import AbstractPeer, group_by_key
+from jaxfeat.bench.workloads import w1e
 
 
-@pytest.mark.parametrize("package", PEERS)
-@pytest.mark.parametrize("name", ["W1e", "W2", "W3", "W4"])
-def test_matrices_of_peers_are_derivatives_of_their_features(package, name):
-    """They are, along a random displacement, in which the center of an environment stays."""
-    pytest.importorskip(PEERS[package].module)
-    workload = WORKLOADS[name](True, None)
-    atoms = workload.atoms[1]
-    workload = dataclasses.replace(workload, atoms=[atoms])
-    u = np.random.default_rng(0).normal(size=atoms.positions.shape)
-    if not workload.stacked:
-        u[0] = 0
-    original, found = atoms.positions.copy(), []
-    for step in (1e-4, 0, -1e-4):
-        atoms.positions = original + step * u
-        peer = PEERS[package].prepare(workload)
-        if step:
-            found.append(flat(package, peer.features()))
-        else:
-            (batch,) = peer.batches()
-            ((items, (matrix,)),) = peer.matrices(batch, peer.jacobian(batch))
-    assert list(items) == [0]
-    slope = (found[0] - found[1]) / 2e-4
-    along = (u if workload.stacked else u[1:]).ravel() @ matrix
-    np.testing.assert_allclose(np.linalg.norm(along), np.linalg.norm(slope), rtol=1e-6)
-    largest = np.sort(np.abs(slope))[-20:]
-    np.testing.assert_allclose(np.sort(np.abs(along))[-20:], largest, rtol=1e-5, atol=1e-6 * largest[-1])
+class Doubled(AbstractPeer):
+    """A package whose Jacobians are known, in two batches."""
+
+    title, module, distribution, variant = "Doubled", "no_such_package", "doubled", "gto"
+    batches = ((0, 1), (2, 3))
+
+    def features(self):
+        return None
+
+    def jacobian(self, batch):
+        return np.stack([np.diag([1.0, 2.0, k]) for k in batch])
+
+    def matrices(self, batch, jacobian):
+        yield batch, jacobian
+
+    def normalize(self, stack):
+        return 2 * stack
+
+
+def test_values_are_sorted_normalized_and_put_to_their_items():
+    peer = Doubled(w1e(True, None))
+    np.testing.assert_allclose(peer.values(), [[4, 2, 0], [4, 2, 2], [4, 4, 2], [6, 4, 2]])
+    for call in peer.stages().values():
+        call()
+    assert [len(items) for items in peer.environments.values()] == [1] * 4
+
+
+def test_a_package_that_is_not_installed_says_so():
+    assert Doubled.missing() == "Doubled is not installed; pip install 'jaxfeat[peers]' adds it."
 
 
 def test_groups_share_a_key_and_are_of_limited_size():
