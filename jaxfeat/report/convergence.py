@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.colors import Normalize, PowerNorm
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from rich.console import Console
 from rich.table import Table
 
 from jaxfeat.report.advice import explain_bases, plateau_basis, quantile, recommend_basis, untruncated_basis
-from jaxfeat.report.figures import new_figure
 from jaxfeat.report.sensitivity import Record, group_by
 from jaxfeat.report.tables import highlight_count, plain_table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Normalize
+    from matplotlib.figure import Figure
 
 SMALLEST, SENSITIVE = "*", "+"
 """Marks of the smallest basis without truncation, and of the plateau."""
@@ -93,6 +93,12 @@ def plot_convergence(records: Sequence[Record], title: str | None = None) -> Fig
 
     **Returns:** a figure 7 in wide, without global state: `figure.savefig(path)`.
     """
+    # Matplotlib takes 0.6 s to load, and tables do without.
+    from matplotlib.colors import Normalize, PowerNorm
+    from matplotlib.patches import Rectangle
+
+    from jaxfeat.report.figures import new_figure
+
     orders = group_by(records, "nu")
     heights = [0.8 + 0.42 * len({r["n_max"] for r in group}) for group in orders.values()]
     figure = new_figure(7.0, 0.7 + sum(heights), title)
@@ -143,6 +149,8 @@ def _make_ratio_cell(record: Record) -> _Cell:
 
 def _draw_panel(axes: Axes, group: Sequence[Record], cells: Sequence[_Cell], colors: str, norm: Normalize) -> None:
     """Draw one cell for each basis, with n_max downwards and l_max to the right."""
+    from matplotlib.patches import Rectangle
+
     n_max, l_max = (sorted({record[name] for record in group}) for name in ("n_max", "l_max"))
     places = [(n_max.index(record["n_max"]), l_max.index(record["l_max"])) for record in group]
     values = np.full((len(n_max), len(l_max)), np.nan)

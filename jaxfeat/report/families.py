@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from rich.console import Console
 
-from jaxfeat.report.figures import new_figure
 from jaxfeat.report.formats import format_causes
 from jaxfeat.report.tables import plain_table, print_cures
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Family = dict[str, Any]
 """Singular points of one kind: `cause` (counts by cause), `symmetry` (point group), `dimension`, `cure`, `points` (a
@@ -41,6 +42,9 @@ def print_families(families: Sequence[Family], status: Sequence[str], console: C
 
 def plot_families(families: Sequence[Family], title: str | None = None) -> Figure:
     """Draw one example of each of the most frequent kinds, with its null displacement as arrows."""
+    # Matplotlib takes 0.6 s to load, and tables do without.
+    from jaxfeat.report.figures import new_figure
+
     shown = families[:PANELS]
     n_rows = max(1, -(-len(shown) // 3))
     figure = new_figure(7.0, 2.5 * n_rows + 0.3, title, title_size=8.5)
