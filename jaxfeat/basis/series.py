@@ -228,26 +228,21 @@ def _evaluate(
     inside = u <= reach**2
     end = jnp.sqrt(reach**2 + start**2)
     t = jnp.sqrt(jnp.where(inside, u, 0) + start**2)
-    terms = _chebyshev((2 * t - start - end) / (end - start), tables.shape[3])
+    x = (2 * t - start - end) / (end - start)
+    terms = _sequence(x, tables.shape[3], lambda terms: 2 * terms[-1:] * terms[1:] - terms[-2::-1])
     sums = jnp.tensordot(tables, terms, 1, precision="highest")
-    powers = _powers(1 / t, l_max + 2 * order + 1)
+    powers = _sequence(1 / t, l_max + 2 * order + 1, lambda powers: powers[-1:] * powers[1:])
     powers = jnp.where(inside[None], powers, 0)
     return sums * jnp.stack([powers[2 * d : 2 * d + l_max + 1] for d in range(order + 1)])[:, None]
 
 
-def _chebyshev(x: Float[Array, "*batch"], count: int) -> Float[Array, "k *batch"]:
-    """Evaluate T_0 ... T_(count - 1) by T_(m+j) = 2 T_m T_j - T_(m-j)."""
+def _sequence(x: Float[Array, "*batch"], count: int, following: Callable[[Array], Array]) -> Float[Array, "k *batch"]:
+    """Extend 1, x by `following` of all terms so far to `count` terms.
+
+    Chebyshev polynomials follow from T_(m+j) = 2 T_m T_j - T_(m-j), and powers from x^(m+j) = x^m x^j.
+    """
     found = jnp.stack([jnp.ones_like(x), x])
     while len(found) < count:
-        further = 2 * found[-1:] * found[1:] - found[-2::-1]
         # Without the barrier XLA would compute all earlier terms once more for each new one.
-        found = jax.lax.optimization_barrier(jnp.concatenate([found, further])[:count])
-    return found[:count]
-
-
-def _powers(x: Float[Array, "*batch"], count: int) -> Float[Array, "k *batch"]:
-    found = jnp.stack([jnp.ones_like(x), x])
-    while len(found) < count:
-        further = found[-1:] * found[1:]
-        found = jax.lax.optimization_barrier(jnp.concatenate([found, further])[:count])
+        found = jax.lax.optimization_barrier(jnp.concatenate([found, following(found)])[:count])
     return found[:count]

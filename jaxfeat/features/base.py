@@ -130,7 +130,7 @@ class AbstractFeaturizer(eqx.Module):
 
     def differential(self, env: Environment) -> Callable[[Float[Array, "n 3"]], Float[Array, " d"]]:
         """Return a pytree that maps a displacement to Q dF, the derivative along it, for some orthogonal Q."""
-        return _Rows(self.compact_jacobian(env)[0])
+        return jax.tree_util.Partial(_derivative_along, self.compact_jacobian(env)[0])
 
     def roundings(self, env: Environment) -> Float[Array, " n"]:
         """Estimate how many rounding errors each neighbor's contribution has, relative to the contribution's norm."""
@@ -161,10 +161,11 @@ class AbstractFeaturizer(eqx.Module):
         self.check_radius(at.r_cut)
         # The species are traced if jit took the featurizer as an argument.
         species = None if self.species is None else concrete_values(self.species)
-        unknown = None if species is None else find_unknown_species(at, species)
-        if species is not None and unknown is not None and unknown.size:
-            names = ", ".join(SYMBOLS[z] for z in np.unique(unknown))
-            declared = ", ".join(SYMBOLS[z] for z in species)
+        if species is None:
+            return
+        unknown = find_unknown_species(at, species)
+        if unknown is not None and unknown.size:
+            names, declared = (", ".join(SYMBOLS[z] for z in numbers) for numbers in (np.unique(unknown), species))
             raise SpeciesError(f"species {names} not among the featurizer's ({declared}); add them to `species`.")
 
     @property
@@ -278,11 +279,8 @@ class AbstractFeaturizer(eqx.Module):
         raise BasisError(f"{type(self).__name__} has no basis to enlarge.")
 
 
-class _Rows(eqx.Module):
-    matrix: Float[Array, "d m"]
-
-    def __call__(self, displacement: Float[Array, "n 3"]) -> Float[Array, " d"]:
-        return jnp.matmul(self.matrix, displacement.reshape(self.matrix.shape[1]), precision="highest")
+def _derivative_along(rows: Float[Array, "d m"], displacement: Float[Array, "n 3"]) -> Float[Array, " d"]:
+    return jnp.matmul(rows, displacement.reshape(rows.shape[1]), precision="highest")
 
 
 @eqx.filter_jit

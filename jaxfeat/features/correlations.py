@@ -21,7 +21,6 @@ from jaxfeat.features.base import Label
 from jaxfeat.features.couplings import (
     CoupledFactors,
     CouplingScheme,
-    channel_pairs,
     count_features,
     coupling_schemes,
     single_factor_terms,
@@ -92,7 +91,7 @@ class Correlations(DensityFeaturizer):
 
     @property
     def _basis(self) -> tuple[int, int, bool]:
-        return self.n_channels, self.radial.l_max, self.pseudoscalars
+        return self.n_channels, self.l_max, self.pseudoscalars
 
     @property
     def schemes(self) -> tuple[CouplingScheme, ...]:
@@ -106,7 +105,7 @@ class Correlations(DensityFeaturizer):
 
     @property
     def labels(self) -> tuple[Label, ...]:
-        names = [self.channel(q) for q in range(self.n_channels)]
+        names = self.channels
         return tuple(
             (*(x for q, l in zip(channels, scheme.ls, strict=True) for x in (*names[q], l)), *scheme.couplings)
             for scheme in self.schemes
@@ -116,20 +115,17 @@ class Correlations(DensityFeaturizer):
     def check_table_memory(self) -> None:
         cure = "lower ν, n_max, l_max or the number of species"
         # All tuples of channels are listed at first, also those that make no feature.
-        check_memory(
-            self.nu * 8.0 * self.n_channels**self.nu,
-            f"the {self.n_channels} channels of each of ν = {self.nu} factors",
-            cure,
-        )
+        tuples = f"the {self.n_channels} channels of each of ν = {self.nu} factors"
+        check_memory(self.nu * 8.0 * self.n_channels**self.nu, tuples, cure)
         # Lower orders have fewer features and are counted faster.
         for order in range(min(3, self.nu), self.nu + 1):
             n = count_features(order, *self._basis)
-            at_least = "" if order == self.nu else "more than "
-            check_memory(TABLE_BYTES * self.nu * n, f"tables of the {at_least}{n:,} features of ν = {self.nu}", cure)
+            features = f"{'' if order == self.nu else 'more than '}{n:,} features of ν = {self.nu}"
+            check_memory(TABLE_BYTES * self.nu * n, f"tables of the {features}", cure)
 
     def contract(self, density: Float[Array, "q l m"]) -> Float[Array, " n_features"]:
         if self.nu == 1:
-            return density[:, 0, self.radial.l_max]
+            return density[:, 0, self.l_max]
         if self.nu == 2:
             return contract_power_spectrum(self.coefficients_by_l(density))
         sides = (side for scheme in self.schemes for side in (scheme.left, scheme.right))
@@ -139,7 +135,7 @@ class Correlations(DensityFeaturizer):
             left, right = coupled[scheme.left], coupled[scheme.right]
             products = jnp.einsum("iM,jM->ij", left, right, precision="highest")
             i, j = scheme.sides(self.n_channels)
-            found.append(products.reshape(-1)[i * len(right) + j] * jnp.asarray(scheme.scale, density.dtype))
+            found.append(products.reshape(-1)[i * len(right) + j] * jnp.asarray(scheme.weights, density.dtype))
         return jnp.concatenate(found) if found else jnp.zeros(0, density.dtype)
 
     def _couple(
@@ -154,15 +150,16 @@ class Correlations(DensityFeaturizer):
             if len(factors.ls) > 1:
                 totals.setdefault(factors.ls[:2], set()).add(factors.path[1])
         for (a, b), every in totals.items():
-            tensors = [coupling_tensor(a, b, L) for L in sorted(every)]
-            tensor = jnp.asarray(np.concatenate(tensors, -1), c[0].dtype)
+            couplings = sorted(every)
+            tensors = np.concatenate([coupling_tensor(a, b, L) for L in couplings], -1)
+            tensor = jnp.asarray(tensors, c[0].dtype)
             half = jnp.einsum("abM,qb->qaM", tensor, c[b], precision="highest")
             coupled = jnp.einsum("pa,qaM->pqM", c[a], half, precision="highest").reshape(-1, tensor.shape[-1])
             if a == b:
-                i, j = channel_pairs(self.n_channels, True)
+                i, j = np.triu_indices(self.n_channels)
                 coupled = coupled[i * self.n_channels + j]
-            ends = np.cumsum([tensor.shape[-1] for tensor in tensors])[:-1]
-            for L, values in zip(sorted(every), jnp.split(coupled, ends, -1), strict=True):
+            ends = np.cumsum([2 * L + 1 for L in couplings])[:-1]
+            for L, values in zip(couplings, jnp.split(coupled, ends, -1), strict=True):
                 found[CoupledFactors.two(a, b, L)] = values
 
         def table(factors: CoupledFactors) -> Array:
@@ -194,8 +191,7 @@ class Correlations(DensityFeaturizer):
         A neighbor adds radial times angular factors g_n h_m to c, and so do its derivatives. Once Σ_m B_m h_m and
         Σ_m B_m ∂h_m are known, where B is a coupling of two factors, no sum over m is left for triples of channels.
         """
-        terms, size = single_factor_terms(*self._basis), env.positions.size
-        l_max = self.radial.l_max
+        terms, size, l_max = single_factor_terms(*self._basis), env.positions.size, self.l_max
         density = factorize_density(self, env, np.ones(l_max + 1))
         coupled = self._couple([density.coefficients[l, :, : 2 * l + 1] for l in range(l_max + 1)], terms.partners)
         (g, dg), h = density.radial_by_coordinate(env.positions), repeat_by_coordinate(density.harmonics)
@@ -225,10 +221,7 @@ class Correlations(DensityFeaturizer):
         return _fill_rows(found, 0, rows, terms.factors, terms.others, terms.weights, terms.swapped)
 
     def _rows_by_sides(self, env: Environment) -> Float[Array, "n_features k"]:
-        """Compute dF/dr for ν > 3 by the product rule for the two sides.
-
-        There are few sides, so that tangents through them cost little.
-        """
+        """Compute dF/dr for ν > 3 by the product rule for the two sides, which are few."""
         groups, size = two_sided_terms(self.nu, *self._basis), env.positions.size
 
         def side_tables(density: Array) -> list[Array]:

@@ -11,6 +11,7 @@ This module also determines, in integers and before tracing, which rows of which
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import lru_cache
 from itertools import combinations_with_replacement, groupby, pairwise
 from math import comb, factorial, prod, sqrt
@@ -31,10 +32,6 @@ class CoupledFactors(NamedTuple):
     path: tuple[int, ...]
 
     @classmethod
-    def one(cls, l: int) -> CoupledFactors:
-        return cls((l,), (l,))
-
-    @classmethod
     def two(cls, l1: int, l2: int, L: int) -> CoupledFactors:
         return cls((l1, l2), (l1, L))
 
@@ -46,7 +43,7 @@ class CoupledFactors(NamedTuple):
     def n_rows(self, n_channels: int) -> int:
         if len(self.ls) == 1:
             return n_channels
-        n_pairs = len(channel_pairs(n_channels, self.ls[0] == self.ls[1])[0])
+        n_pairs = n_channels * (n_channels + 1) // 2 if self.ls[0] == self.ls[1] else n_channels**2
         return n_pairs * n_channels ** (len(self.ls) - 2)
 
     def rows(self, channels: np.ndarray, n_channels: int) -> np.ndarray:
@@ -62,22 +59,18 @@ class CoupledFactors(NamedTuple):
         return row
 
 
-@lru_cache(maxsize=64)
-def channel_pairs(n_channels: int, ordered: bool) -> tuple[np.ndarray, np.ndarray]:
-    """List the channels of two factors in the order of the rows; only i <= j if `ordered`."""
-    first, second = np.triu_indices(n_channels) if ordered else np.indices((n_channels,) * 2).reshape(2, -1)
-    return first, second
-
-
 class CouplingScheme(NamedTuple):
-    """Features that share their angular momenta: Σ_M left_M right_M, where both sides are coupled to the same L.
+    """Features that share the angular momenta of their factors and of their intermediate couplings.
+
+    For ν >= 3 a feature is Σ_M left_M right_M, where both sides are coupled to the same L.
 
     **Attributes:**
 
     - `ls`: l_1 <= ... <= l_ν.
     - `couplings`: L_2 ... L_{ν-2}, which the l do not determine.
     - `channels`: `(n, ν)`, the channel of each factor of each feature.
-    - `weights`: `(n,)`, square roots of multiplicities.
+    - `weights`: `(n,)`, square roots of multiplicities, times the factor that makes couplings by tensors of unit norm
+        isometric.
     """
 
     ls: tuple[int, ...]
@@ -87,24 +80,13 @@ class CouplingScheme(NamedTuple):
 
     @property
     def left(self) -> CoupledFactors:
-        """All factors but the last two; the first one for ν = 2."""
-        if len(self.ls) == 2:
-            return CoupledFactors.one(self.ls[0])
+        """All factors but the last two."""
         return CoupledFactors(self.ls[:-2], (self.ls[0], *self.couplings))
 
     @property
     def right(self) -> CoupledFactors:
-        """The last two factors, coupled to the L of the left side; the last one for ν = 2."""
-        if len(self.ls) == 2:
-            return CoupledFactors.one(self.ls[1])
+        """The last two factors."""
         return CoupledFactors.two(self.ls[-2], self.ls[-1], self.left.L)
-
-    @property
-    def scale(self) -> np.ndarray:
-        """`(n,)`, the weights times the factor that makes couplings by tensors of unit norm isometric."""
-        if len(self.ls) == 2:
-            return self.weights / sqrt(2 * self.ls[0] + 1)
-        return self.weights * sqrt(prod(2 * L + 1 for L in self.couplings))
 
     def sides(self, n_channels: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the rows of the left and of the right side, `(n,)` each."""
@@ -130,24 +112,22 @@ def count_features(nu: int, n_channels: int, l_max: int, pseudoscalars: bool) ->
     return total
 
 
-def _count_paths(ls: tuple[int, ...]) -> dict[tuple[bool, bool], int]:
+def _count_paths(ls: tuple[int, ...]) -> Counter[tuple[bool, bool]]:
     """Count the paths by whether the first two and the last two factors couple antisymmetrically."""
     if len(ls) == 2:
-        return {(False, False): int(ls[0] == ls[1])}
-    counts: dict[tuple[int, bool], int] = {(ls[0], False): 1}
+        return Counter({(False, False): int(ls[0] == ls[1])})
+    counts: Counter[tuple[int, bool]] = Counter({(ls[0], False): 1})
     for k, l in enumerate(ls[1:-2]):
-        longer: dict[tuple[int, bool], int] = {}
+        longer: Counter[tuple[int, bool]] = Counter()
         for (before, odd), count in counts.items():
             for L in range(abs(before - l), before + l + 1):
-                key = (L, odd if k else bool((ls[0] + l + L) % 2))
-                longer[key] = longer.get(key, 0) + count
+                longer[L, odd if k else bool((ls[0] + l + L) % 2)] += count
         counts = longer
-    found: dict[tuple[bool, bool], int] = {}
+    found: Counter[tuple[bool, bool]] = Counter()
     for (L, odd), count in counts.items():
         if can_couple(L, ls[-2], ls[-1]):
             last = bool((L + ls[-2] + ls[-1]) % 2)
-            key = (last if len(ls) == 3 else odd, last)
-            found[key] = found.get(key, 0) + count
+            found[last if len(ls) == 3 else odd, last] += count
     return found
 
 
@@ -185,7 +165,9 @@ def coupling_schemes(nu: int, n_channels: int, l_max: int, pseudoscalars: bool) 
             ties = tuple(a == b for a, b in pairwise(ls))
             channels, weights = _list_channels(n_channels, ties, first_differ, last_differ)
             if len(channels):
-                found.append(CouplingScheme(ls, steps[: max(nu - 3, 0)], channels, weights))
+                couplings = steps[: max(nu - 3, 0)]
+                scale = sqrt(prod(2 * L + 1 for L in couplings))
+                found.append(CouplingScheme(ls, couplings, channels, weights * scale))
     return tuple(found)
 
 
@@ -206,15 +188,11 @@ def _list_channels(
     """List the channels `(n, ν)` that `_count_channels` counts, and their weights; `ties` marks equal l in a row."""
     nu = len(ties) + 1
     q = np.indices((n_channels,) * nu).reshape(nu, -1)
-    keep = np.ones(q.shape[1], bool)
-    equal = []
-    for k, tie in enumerate(ties):
-        equal.append((q[k] == q[k + 1]) if tie else np.zeros(q.shape[1], bool))
-        if tie:
-            keep &= q[k] <= q[k + 1]
-    if first_differ and nu > 1:
+    tied = np.asarray(ties, bool)[:, None]
+    equal, keep = tied & (q[:-1] == q[1:]), ~(tied & (q[:-1] > q[1:])).any(0)
+    if first_differ:
         keep &= ~equal[0]
-    if last_differ and nu > 1:
+    if last_differ:
         keep &= ~equal[-1]
     # Dividing ν! at every factor by the length of the run of equal factors so far divides by each run's factorial.
     orders, run = np.full(q.shape[1], float(factorial(nu))), np.ones(q.shape[1])
@@ -246,21 +224,15 @@ class SingleFactorTerms(NamedTuple):
 @lru_cache(maxsize=64)
 def single_factor_terms(n_channels: int, l_max: int, pseudoscalars: bool) -> SingleFactorTerms:
     """Tabulate the features of ν = 3 in their order."""
-    blocks = coupling_schemes(3, n_channels, l_max, pseudoscalars)
-    rest = [[1, 2], [0, 2], [0, 1]]
-    partners = [[CoupledFactors.two(b.ls[i], b.ls[j], b.ls[k]) for k, (i, j) in enumerate(rest)] for b in blocks]
-    tables, start = _table_starts([partner for of_block in partners for partner in of_block], n_channels)
-    others = [
-        np.stack([start[p] + p.rows(b.channels[:, ij], n_channels) for p, ij in zip(of_block, rest, strict=True)])
-        for b, of_block in zip(blocks, partners, strict=True)
-    ]
-    return SingleFactorTerms(
-        tables,
-        np.concatenate([b.channels + n_channels * np.asarray(b.ls) for b in blocks]),
-        np.concatenate(others, 1).T,
-        np.concatenate([b.scale for b in blocks]),
-        np.concatenate([b.scale * (-1) ** sum(b.ls) for b in blocks]),
-    )
+    schemes, rest, n = coupling_schemes(3, n_channels, l_max, pseudoscalars), ([1, 2], [0, 2], [0, 1]), n_channels
+    partners = [[CoupledFactors.two(s.ls[i], s.ls[j], s.ls[k]) for k, (i, j) in enumerate(rest)] for s in schemes]
+    tables, start = _table_starts([partner for of_scheme in partners for partner in of_scheme], n)
+    parts = []
+    for s, of_scheme in zip(schemes, partners, strict=True):
+        others = [start[p] + p.rows(s.channels[:, ij], n) for p, ij in zip(of_scheme, rest, strict=True)]
+        swapped = s.weights * (-1) ** sum(s.ls)
+        parts.append((s.channels + n * np.asarray(s.ls), np.stack(others, -1), s.weights, swapped))
+    return SingleFactorTerms(tables, *map(np.concatenate, zip(*parts, strict=True)))
 
 
 class TwoSidedTerms(NamedTuple):
@@ -284,22 +256,17 @@ class TwoSidedTerms(NamedTuple):
 @lru_cache(maxsize=64)
 def two_sided_terms(nu: int, n_channels: int, l_max: int, pseudoscalars: bool) -> tuple[TwoSidedTerms, ...]:
     """Tabulate the features of order `nu`, grouped by L."""
-    blocks = coupling_schemes(nu, n_channels, l_max, pseudoscalars)
-    first = np.cumsum([0, *(len(b.weights) for b in blocks)])
+    schemes = coupling_schemes(nu, n_channels, l_max, pseudoscalars)
+    first = np.cumsum([0, *(len(s.weights) for s in schemes)])
     groups = []
-    for L in sorted({b.left.L for b in blocks}):
-        chosen = [(b, at) for b, at in zip(blocks, first, strict=False) if b.left.L == L]
-        tables, start = _table_starts([side for b, _ in chosen for side in (b.left, b.right)], n_channels)
-        rows = [b.sides(n_channels) for b, _ in chosen]
-        groups.append(
-            TwoSidedTerms(
-                tables,
-                np.concatenate([start[b.left] + left for (b, _), (left, _) in zip(chosen, rows, strict=True)]),
-                np.concatenate([start[b.right] + right for (b, _), (_, right) in zip(chosen, rows, strict=True)]),
-                np.concatenate([b.scale for b, _ in chosen]),
-                np.concatenate([at + np.arange(len(b.weights)) for b, at in chosen]),
-            )
-        )
+    for L in sorted({s.left.L for s in schemes}):
+        chosen = [(s, at) for s, at in zip(schemes, first, strict=False) if s.left.L == L]
+        tables, start = _table_starts([side for s, _ in chosen for side in (s.left, s.right)], n_channels)
+        parts = []
+        for s, at in chosen:
+            left, right = s.sides(n_channels)
+            parts.append((start[s.left] + left, start[s.right] + right, s.weights, at + np.arange(len(left))))
+        groups.append(TwoSidedTerms(tables, *map(np.concatenate, zip(*parts, strict=True))))
     return tuple(groups)
 
 

@@ -135,11 +135,8 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
         return f"{type(self).__name__}({symbols}, {order}r_cut = {r_cut:g} Å, {sizes}, σ = {sigma:g} Å, {radial})"
 
     def prepared(self) -> DensityFeaturizer:
-        if self.series is not None:
-            return cast_to_jax_precision(self)
-        return cast_to_jax_precision(
-            eqx.tree_at(lambda f: f.series, self, self.radial_series(), is_leaf=lambda x: x is None)
-        )
+        with_series = eqx.tree_at(lambda f: f.series, self, self.radial_series(), is_leaf=lambda x: x is None)
+        return cast_to_jax_precision(with_series)
 
     def radial_series(self) -> Series:
         """Return the series of the radial functions for the present values of the quantities."""
@@ -175,22 +172,20 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
         return {"n_max": self.n_max, "l_max": self.l_max}
 
     def with_sizes(self, **sizes: int) -> DensityFeaturizer:
-        larger = {"n_max": self.n_max, "l_max": self.l_max, **sizes}
         basis: Any = type(self.radial)
-        f = eqx.tree_at(lambda f: f.radial, self, basis(**larger))
-        f = eqx.tree_at(lambda f: f.series, f, None, is_leaf=lambda x: x is None)
+        larger = basis(**{"n_max": self.n_max, "l_max": self.l_max, **sizes})
+        f = eqx.tree_at(lambda f: (f.radial, f.series), self, (larger, None), is_leaf=lambda x: x is None)
         f.radial_series()
         return f
 
     @property
     def n_channels(self) -> int:
-        """The number of channels q = (a, n): species times radial functions."""
-        return len(self.species) * self.radial.n_max
+        return len(self.species) * self.n_max
 
-    def channel(self, q: int) -> tuple[str, int]:
-        """Return the species symbol and the radial index of channel `q`."""
-        a, n = divmod(q, self.radial.n_max)
-        return SYMBOLS[self.species[a]], n
+    @property
+    def channels(self) -> list[tuple[str, int]]:
+        """The species symbol and the radial index of each channel q = (a, n)."""
+        return [(SYMBOLS[number], n) for number in self.species for n in range(self.n_max)]
 
     # One atom
 
@@ -233,20 +228,19 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
 
     def coefficients_by_l(self, density: Float[Array, "q l m"]) -> list[Float[Array, "q m"]]:
         """Return the coefficients of each l without the zeros of |m| > l: `(n_channels, 2 l + 1)`."""
-        l_max = self.radial.l_max
-        return [density[:, l, l_max - l : l_max + l + 1] for l in range(l_max + 1)]
+        return [density[:, l, self.l_max - l : self.l_max + l + 1] for l in range(self.l_max + 1)]
 
     def density(self, env: Environment) -> Float[Array, "q l m"]:
         # The product of radial and angular factors is summed over the neighbors without forming each term.
         radial = self.radial_factor(jnp.sum(env.positions**2, -1), env.mask)
         _, atoms = self.split_species(env)
-        harmonics = jax.vmap(partial(solid_harmonics, self.radial.l_max), out_axes=-1)(env.positions)
+        harmonics = jax.vmap(partial(solid_harmonics, self.l_max), out_axes=-1)(env.positions)
         neighbors = jnp.einsum("qln,lmn->qlm", place_in_channels(atoms, radial), harmonics, precision="highest")
         return self.center_density(env.center_species, radial.dtype) + neighbors
 
     def roundings(self, env: Environment) -> Float[Array, " n"]:
-        s = jnp.sum(env.positions**2, -1) / jnp.asarray(self.r_cut, env.positions.dtype) ** 2
-        return self.radial_series().roundings(s)
+        r_cut = jnp.asarray(self.r_cut, env.positions.dtype)
+        return self.radial_series().roundings(jnp.sum(env.positions**2, -1) / r_cut**2)
 
     def split_species(self, env: Environment) -> tuple[DensityFeaturizer, AtomLanes]:
         """Move the species from the featurizer to the atoms of one environment.

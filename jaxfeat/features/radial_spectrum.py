@@ -30,7 +30,7 @@ class RadialSpectrum(DensityFeaturizer):
 
     @property
     def sizes(self) -> dict[str, int]:
-        return {"n_max": self.radial.n_max}
+        return {"n_max": self.n_max}
 
     @property
     def n_features(self) -> int:
@@ -38,7 +38,7 @@ class RadialSpectrum(DensityFeaturizer):
 
     @property
     def labels(self) -> tuple[Label, ...]:
-        return tuple(self.channel(q) for q in range(self.n_channels))
+        return tuple(self.channels)
 
     def contract(self, density: Float[Array, "q l m"]) -> Float[Array, " n_features"]:
-        return density[:, 0, self.radial.l_max]
+        return density[:, 0, self.l_max]

@@ -12,7 +12,7 @@ import importlib.util
 import inspect
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from math import isfinite
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -64,8 +64,8 @@ def spec(f: FeatureMap) -> dict[str, Any]:
     # The class of `f` is loaded, so nothing foreign is imported.
     if not eqx.tree_equal(f.prepared(), from_spec(values, trust=True).prepared()):
         raise BasisError(
-            f"this {type(f).__name__} was changed after its constructor made it of {_list(values)}, and no spec holds "
-            "the change; make a new one with the constructor."
+            f"this {type(f).__name__} was changed after its constructor made it of {', '.join(values)}, and no spec "
+            "holds the change; make a new one with the constructor."
         )
     return values
 
@@ -217,11 +217,11 @@ def _make(d: Any, where: str, trust: bool) -> Any:
     arguments, given = _arguments(cls), {name: value for name, value in d.items() if name != "kind"}
     for name in given:
         if name not in arguments:
-            raise BasisError(f"{where}{d['kind']} has no argument {name!r}; it takes {_list(arguments) or 'none'}.")
+            raise BasisError(f"{where}{d['kind']} has no argument {name!r}; it takes {', '.join(arguments) or 'none'}.")
     required = [name for name, (_, default) in arguments.items() if default is inspect.Parameter.empty]
     missing = [name for name in required if name not in given]
     if missing:
-        raise BasisError(f"{where}{d['kind']} needs {_list(missing)}; give it beside 'kind'.")
+        raise BasisError(f"{where}{d['kind']} needs {', '.join(missing)}; give it beside 'kind'.")
     return cls(**{name: _read(value, arguments[name][0], f"{where}{name}", trust) for name, value in given.items()})
 
 
@@ -232,7 +232,7 @@ def _find_class(kind: str, where: str, trust: bool) -> type:
     if kind == FUNCTION_KIND:
         raise BasisError(f"{where}this is a function, which no spec holds; make it again with jaxfeat.function.")
     if not colon:
-        raise BasisError(f"{where}kind is {kind!r}; choose one of {_list(KINDS)}, or 'module:Class' for your own.")
+        raise BasisError(f"{where}kind is {kind!r}; choose one of {', '.join(KINDS)}, or 'module:Class' for your own.")
     if module not in sys.modules and not trust:
         file = find_module(kind)
         if not file:
@@ -289,8 +289,4 @@ def _type_name(hint: Any) -> str:
         return "a list"
     if hint in TYPE_NAMES:
         return TYPE_NAMES[hint]
-    return f"the spec of one of {_list(name for name, cls in KINDS.items() if issubclass(cls, hint))}"
-
-
-def _list(names: Iterable[str]) -> str:
-    return ", ".join(names)
+    return f"the spec of one of {', '.join(name for name, cls in KINDS.items() if issubclass(cls, hint))}"

@@ -10,11 +10,10 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxfeat.linalg.primitive import LaneTask, bind_lanes
+from jaxfeat.linalg.primitive import evaluate_in_lanes
 
 MAX_NEIGHBORS_IN_LANES = 5
 """Neighbors of the largest environments, and of the largest centers of structures, that are computed in lanes.
@@ -39,8 +38,7 @@ def in_lanes(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(function)
     def of_item(shared: Any, each: Any) -> Any:
-        leaves, tree = jax.tree.flatten((shared, each))
-        return bind_lanes(LaneTask(function, tree, len(jax.tree.leaves(shared))), leaves)
+        return evaluate_in_lanes(function, shared, each)
 
     return of_item
 

@@ -2,7 +2,7 @@
 
 This is the only module that uses JAX below its public functions. The primitive `lanes` has two parameters:
 
-- `task`: the function to evaluate (`AbstractLaneTask`);
+- `task`: the function to evaluate (`LaneTask`);
 - `n_lanes`: the number of items, or `None` for a single item without a batch axis.
 
 Each transformation of JAX asks a rule for the transformed primitive. Every rule answers with the same primitive and
@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -47,37 +47,24 @@ def inside_transformation() -> bool:
         return here is not outside
 
 
-class AbstractLaneTask(Protocol):
-    """A function of a list of arrays, and the same function of a single item.
-
-    The first `n_shared` arrays are common to all lanes. The others, and all results, have the lanes along their last
-    axis. A task is hashable, because it is a parameter of the primitive.
-    """
-
-    @property
-    def n_shared(self) -> int: ...
-    def __hash__(self) -> int: ...
-    def __call__(self, leaves: Sequence[Array]) -> Any:
-        """Evaluate all lanes."""
-
-    def single(self, leaves: Sequence[Array]) -> Any:
-        """Evaluate one item, whose arrays have no axis for the lanes."""
-
-
 @dataclass(frozen=True)
 class LaneTask:
-    """The task of a function `(shared, each)`, whose two pytrees of arguments flatten to `tree`."""
+    """A function `(shared, each)` as a function of a list of arrays, to which its two pytrees of arguments flatten.
+
+    The first `n_shared` arrays are common to all lanes. The others, and all results, have the lanes along their last
+    axis, or no such axis if the task is called for a `single` item. A task is hashable, because it is a parameter of
+    the primitive.
+    """
 
     function: Any
     tree: Any
     n_shared: int
 
-    def __call__(self, leaves: Sequence[Array]) -> Any:
-        return self.function(*jax.tree.unflatten(self.tree, leaves))
-
-    def single(self, leaves: Sequence[Array]) -> Any:
+    def __call__(self, leaves: Sequence[Array], single: bool) -> Any:
+        if not single:
+            return self.function(*jax.tree.unflatten(self.tree, leaves))
         each = [x[..., None] for x in leaves[self.n_shared :]]
-        return jax.tree.map(lambda x: x[..., 0], self([*leaves[: self.n_shared], *each]))
+        return jax.tree.map(lambda x: x[..., 0], self([*leaves[: self.n_shared], *each], False))
 
 
 @dataclass(frozen=True)
@@ -87,27 +74,20 @@ class _JvpTask:
     Its arrays are the shared arrays, their tangents, the other arrays, and their tangents.
     """
 
-    task: AbstractLaneTask
+    task: Task
     moving: tuple[bool, ...]
 
     @property
     def n_shared(self) -> int:
-        n = self.task.n_shared
-        return n + sum(self.moving[:n])
+        return self.task.n_shared + sum(self.moving[: self.task.n_shared])
 
-    def __call__(self, leaves: Sequence[Array]) -> list[Array]:
-        return self._differentiate(self.task, leaves)
-
-    def single(self, leaves: Sequence[Array]) -> list[Array]:
-        return self._differentiate(self.task.single, leaves)
-
-    def _differentiate(self, function: Any, leaves: Sequence[Array]) -> list[Array]:
+    def __call__(self, leaves: Sequence[Array], single: bool) -> list[Array]:
         n, total = self.task.n_shared, len(self.moving)
         shared, each = leaves[: self.n_shared], leaves[self.n_shared :]
         primals = [*shared[:n], *each[: total - n]]
         given = iter([*shared[n:], *each[total - n :]])
         tangents = [next(given) if moving else _zero_tangent(x) for moving, x in zip(self.moving, primals, strict=True)]
-        _, changes = jax.jvp(lambda *x: jax.tree.leaves(function(x)), primals, tangents)
+        _, changes = jax.jvp(lambda *x: jax.tree.leaves(self.task(x, single)), primals, tangents)
         return [x for x in changes if x.dtype != jax.dtypes.float0]
 
 
@@ -119,7 +99,7 @@ class _TransposeTask:
     the linear arrays, whose types in a single item are `item_types`.
     """
 
-    task: AbstractLaneTask
+    task: Task
     linear: tuple[bool, ...]
     item_types: tuple[Any, ...]
 
@@ -127,59 +107,58 @@ class _TransposeTask:
     def n_shared(self) -> int:
         return self.task.n_shared - sum(self.linear[: self.task.n_shared])
 
-    def __call__(self, leaves: Sequence[Array]) -> list[Array]:
-        if any(self.linear[: self.task.n_shared]):
+    def __call__(self, leaves: Sequence[Array], single: bool) -> list[Array]:
+        if not single and any(self.linear[: self.task.n_shared]):
             # Each lane has its own cotangent of a shared array; `_transpose` adds them up.
             axes = [None if k < self.n_shared else -1 for k in range(len(leaves))]
-            return jax.vmap(lambda *x: self.single(x), axes, -1)(*leaves)
-        return self._pull_back(self.task, leaves, leaves[-1].shape[-1:])
-
-    def single(self, leaves: Sequence[Array]) -> list[Array]:
-        return self._pull_back(self.task.single, leaves, ())
-
-    def _pull_back(self, function: Any, leaves: Sequence[Array], lanes: tuple[int, ...]) -> list[Array]:
+            return jax.vmap(lambda *x: self(x, True), axes, -1)(*leaves)
         n_others = len(self.linear) - sum(self.linear)
 
         def of_linear(*given: Array) -> list[Array]:
             others, linear = iter(leaves[:n_others]), iter(given)
-            return jax.tree.leaves(function([next(linear if one else others) for one in self.linear]))
+            return jax.tree.leaves(self.task([next(linear if one else others) for one in self.linear], single))
 
+        lanes = () if single else leaves[-1].shape[-1:]
         types = [x.update(shape=(*x.shape, *lanes)) for x in self.item_types]
         return list(jax.linear_transpose(of_linear, *types)(list(leaves[n_others:])))
+
+
+Task = LaneTask | _JvpTask | _TransposeTask
 
 
 def _zero_tangent(x: Array) -> Any:
     return jnp.zeros_like(x) if jnp.issubdtype(x.dtype, jnp.inexact) else np.zeros(x.shape, jax.dtypes.float0)
 
 
-def bind_lanes(task: AbstractLaneTask, leaves: Sequence[Any]) -> Any:
-    """Evaluate a task for one item, so that `jax.vmap` puts the items into lanes."""
-    leaves = [jnp.asarray(x) for x in leaves]
-    _, tree = _item_results(task, tuple(jax.typeof(x) for x in leaves), jnp.result_type(float))
-    return jax.tree.unflatten(tree, _lanes.bind(*leaves, task=task, n_lanes=None))
+def evaluate_in_lanes(function: Any, shared: Any, each: Any) -> Any:
+    """Evaluate a function of a batch for one item, so that `jax.vmap` puts the items into lanes."""
+    leaves, tree = jax.tree.flatten((shared, each))
+    task, leaves = LaneTask(function, tree, len(jax.tree.leaves(shared))), list(map(jnp.asarray, leaves))
+    _, results = _item_results(task, tuple(jax.typeof(x) for x in leaves), jnp.result_type(float))
+    return jax.tree.unflatten(results, _lanes.bind(*leaves, task=task, n_lanes=None))
 
 
 @lru_cache(maxsize=1024)
-def _item_results(task: AbstractLaneTask, item_types: tuple[Any, ...], widest: Any) -> tuple[Sequence[Any], Any]:
+def _item_results(task: Task, item_types: tuple[Any, ...], widest: Any) -> tuple[Sequence[Any], Any]:
     """Return the types of the results for one item, and their tree.
 
     The `widest` floating-point type that is enabled is part of the key, because the types of the results depend on it.
     """
-    traced, shapes = jax.make_jaxpr(lambda *x: task.single(x), return_shape=True)(*item_types)
+    traced, shapes = jax.make_jaxpr(lambda *x: task(x, True), return_shape=True)(*item_types)
     return traced.out_avals, jax.tree.structure(shapes)
 
 
 # The rules. The primitive takes and returns arrays with the lanes along the first axis, where vmap puts them.
 
 
-def _evaluate(*leaves: Array, task: AbstractLaneTask, n_lanes: int | None) -> list[Array]:
+def _evaluate(*leaves: Array, task: Task, n_lanes: int | None) -> list[Array]:
     if n_lanes is None:
-        return jax.tree.leaves(task.single(leaves))
+        return jax.tree.leaves(task(leaves, True))
     each = [jnp.moveaxis(x, 0, -1) for x in leaves[task.n_shared :]]
-    return [jnp.moveaxis(x, -1, 0) for x in jax.tree.leaves(task([*leaves[: task.n_shared], *each]))]
+    return [jnp.moveaxis(x, -1, 0) for x in jax.tree.leaves(task([*leaves[: task.n_shared], *each], False))]
 
 
-def _abstract_evaluate(*types: Any, task: AbstractLaneTask, n_lanes: int | None) -> list[Any]:
+def _abstract_evaluate(*types: Any, task: Task, n_lanes: int | None) -> list[Any]:
     n = task.n_shared
     of_item = types if n_lanes is None else (*types[:n], *(x.update(shape=x.shape[1:]) for x in types[n:]))
     results, _ = _item_results(task, of_item, jnp.result_type(float))
@@ -188,7 +167,7 @@ def _abstract_evaluate(*types: Any, task: AbstractLaneTask, n_lanes: int | None)
 
 
 def _batch(
-    leaves: Sequence[Array], axes: Sequence[int | None], *, task: AbstractLaneTask, n_lanes: int | None
+    leaves: Sequence[Array], axes: Sequence[int | None], *, task: Task, n_lanes: int | None
 ) -> tuple[list[Array], list[int]]:
     n = task.n_shared
     if any(axis is not None for axis in axes[:n]):
@@ -209,7 +188,7 @@ def _batch(
 
 
 def _jvp(
-    primals: Sequence[Array], tangents: Sequence[Any], *, task: AbstractLaneTask, n_lanes: int | None
+    primals: Sequence[Array], tangents: Sequence[Any], *, task: Task, n_lanes: int | None
 ) -> tuple[list[Array], list[Any]]:
     moving = tuple(not isinstance(x, ad.Zero) for x in tangents)
     given = [x for x in tangents if not isinstance(x, ad.Zero)]
@@ -223,22 +202,19 @@ def _jvp(
     return found, [next(changes) if s else zero for s, zero in zip(smooth, zeros, strict=True)]
 
 
-def _transpose(cotangents: Sequence[Any], *leaves: Any, task: AbstractLaneTask, n_lanes: int | None) -> list[Any]:
-    linear = tuple(ad.is_undefined_primal(x) for x in leaves)
-    others = [x for x in leaves if not ad.is_undefined_primal(x)]
-    shared = [k < task.n_shared for k in range(len(leaves))]
+def _transpose(cotangents: Sequence[Any], *leaves: Any, task: Task, n_lanes: int | None) -> list[Any]:
+    n, linear = task.n_shared, tuple(map(ad.is_undefined_primal, leaves))
+    others = [x for x, is_linear in zip(leaves, linear, strict=True) if not is_linear]
     item_types = tuple(
-        x.aval if n_lanes is None or is_shared else x.aval.update(shape=x.aval.shape[1:])
-        for x, is_shared in zip(leaves, shared, strict=True)
-        if ad.is_undefined_primal(x)
+        x.aval if n_lanes is None or k < n else x.aval.update(shape=x.aval.shape[1:])
+        for k, x in enumerate(leaves)
+        if linear[k]
     )
-    given = [ad.instantiate_zeros(x) for x in cotangents]
+    given = map(ad.instantiate_zeros, cotangents)
     found = iter(_lanes.bind(*others, *given, task=_TransposeTask(task, linear, item_types), n_lanes=n_lanes))
-
-    def cotangent(is_shared: bool) -> Array:
-        return next(found).sum(0) if is_shared and n_lanes is not None else next(found)
-
-    return [cotangent(is_shared) if moved else None for moved, is_shared in zip(linear, shared, strict=True)]
+    each = [next(found) if is_linear else None for is_linear in linear]
+    # Lanes have their own cotangents of the shared arrays.
+    return [x if x is None or n_lanes is None or k >= n else x.sum(0) for k, x in enumerate(each)]
 
 
 _lanes = Primitive("lanes")

@@ -30,9 +30,6 @@ class PowerSpectrum(DensityFeaturizer):
 
     {density}
 
-    `r_cut`, `sigma`, the cutoff's width, the radial scaling, `include_center` and `weights` may be traced and
-    differentiated.
-
     **Labels:** (species, n, species', n', l).
 
     **Raises:** `BasisError` if the arguments define no basis. `SpeciesError` if `species` names no element, or one
@@ -47,13 +44,12 @@ class PowerSpectrum(DensityFeaturizer):
 
     @property
     def n_features(self) -> int:
-        return self.n_channels * (self.n_channels + 1) // 2 * (self.radial.l_max + 1)
+        return self.n_channels * (self.n_channels + 1) // 2 * (self.l_max + 1)
 
     @property
     def labels(self) -> tuple[Label, ...]:
-        channels = [self.channel(q) for q in range(self.n_channels)]
-        pairs = list(combinations_with_replacement(channels, 2))
-        return tuple((*first, *second, l) for l in range(self.radial.l_max + 1) for first, second in pairs)
+        pairs = list(combinations_with_replacement(self.channels, 2))
+        return tuple((*first, *second, l) for l in range(self.l_max + 1) for first, second in pairs)
 
     def contract(self, density: Float[Array, "q l m"]) -> Float[Array, " n_features"]:
         return contract_power_spectrum(self.coefficients_by_l(density))
