@@ -1,12 +1,13 @@
 """Correlations of any number of neighbors by iterated coupling, and the bispectrum.
 
-A coupling of a few factors is computed once, however many features use it. In Jacobians the derivatives by all
-coordinates stand side by side in long rows, and nothing larger than the Jacobian itself is formed.
+A coupling of a few factors is computed once, however many features use it. A row of a Jacobian holds the derivatives of
+one feature by all coordinates, and nothing larger than the Jacobian is formed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from math import ceil
 
 import equinox as eqx
@@ -34,7 +35,7 @@ from jaxfeat.memory import check_memory
 from jaxfeat.so3.coupling import coupling_tensor
 
 ROWS_AT_A_TIME = 512
-"""Rows of a Jacobian that one step of the loop computes. Measured."""
+"""Rows of a Jacobian that one step of a loop computes. Measured."""
 
 TABLE_BYTES = 80
 """Bytes that tables hold for each factor of each feature while they are made and compiled. Measured."""
@@ -67,21 +68,11 @@ class Correlations(DensityFeaturizer):
     pseudoscalars: bool = eqx.field(static=True)
 
     def __init__(
-        self,
-        species: tuple[str | int, ...] | list[str],
-        r_cut: float = 4.0,
-        n_max: int = 8,
-        l_max: int = 6,
-        sigma: float = 0.3,
-        radial: str = "gto",
-        cutoff: AbstractCutoff | None = None,
-        radial_scaling: Willatt2018 | None = None,
-        include_center: bool | float = True,
-        weights: tuple[float, ...] | list[float] | None = None,
-        *,
-        nu: int,
-        pseudoscalars: bool = False,
-    ) -> None:
+        self, species: tuple[str | int, ...] | list[str], r_cut: float = 4.0, n_max: int = 8, l_max: int = 6,
+        sigma: float = 0.3, radial: str = "gto", cutoff: AbstractCutoff | None = None,
+        radial_scaling: Willatt2018 | None = None, include_center: bool | float = True,
+        weights: tuple[float, ...] | list[float] | None = None, *, nu: int, pseudoscalars: bool = False,
+    ) -> None:  # fmt: skip
         if not isinstance(nu, (int, np.integer)) or nu < 1:
             raise BasisError(f"nu is {nu!r}; the body order must be a whole number of at least 1.")
         super().__init__(species, r_cut, n_max, l_max, sigma, radial, cutoff, radial_scaling, include_center, weights)
@@ -95,7 +86,7 @@ class Correlations(DensityFeaturizer):
 
     @property
     def schemes(self) -> tuple[CouplingScheme, ...]:
-        """The features in their order, in blocks that share their angular momenta."""
+        """The features in their order, grouped by their angular momenta."""
         self.check_table_memory()
         return coupling_schemes(self.nu, *self._basis)
 
@@ -134,7 +125,7 @@ class Correlations(DensityFeaturizer):
         for scheme in self.schemes:
             left, right = coupled[scheme.left], coupled[scheme.right]
             products = jnp.einsum("iM,jM->ij", left, right, precision="highest")
-            i, j = scheme.sides(self.n_channels)
+            i, j = scheme.rows_of_sides(self.n_channels)
             found.append(products.reshape(-1)[i * len(right) + j] * jnp.asarray(scheme.weights, density.dtype))
         return jnp.concatenate(found) if found else jnp.zeros(0, density.dtype)
 
@@ -142,19 +133,17 @@ class Correlations(DensityFeaturizer):
         self, c: list[Float[Array, "q m"]], wanted: Iterable[CoupledFactors]
     ) -> dict[CoupledFactors, Float[Array, "rows M"]]:
         """Compute the table of each of the `wanted` factors, `(rows, 2 L + 1)`, from the coefficients of each l."""
-        found: dict[CoupledFactors, Array] = {}
-        # One product couples two factors to all L that are wanted.
-        totals: dict[tuple[int, ...], set[int]] = {}
         ordered = sorted(set(wanted), key=lambda factors: (len(factors.ls), factors))
+        found: dict[CoupledFactors, Array] = {CoupledFactors((l,), (l,)): of_l for l, of_l in enumerate(c)}
+        # The first two factors are coupled to all L that are wanted by one product.
+        totals: dict[tuple[int, ...], set[int]] = {}
         for factors in ordered:
             if len(factors.ls) > 1:
                 totals.setdefault(factors.ls[:2], set()).add(factors.path[1])
         for (a, b), every in totals.items():
             couplings = sorted(every)
             tensors = np.concatenate([coupling_tensor(a, b, L) for L in couplings], -1)
-            tensor = jnp.asarray(tensors, c[0].dtype)
-            half = jnp.einsum("abM,qb->qaM", tensor, c[b], precision="highest")
-            coupled = jnp.einsum("pa,qaM->pqM", c[a], half, precision="highest").reshape(-1, tensor.shape[-1])
+            coupled = _couple_one_more(c[a], c[b], tensors)
             if a == b:
                 i, j = np.triu_indices(self.n_channels)
                 coupled = coupled[i * self.n_channels + j]
@@ -164,15 +153,13 @@ class Correlations(DensityFeaturizer):
 
         def table(factors: CoupledFactors) -> Array:
             if factors not in found:
-                *_, before, L = factors.path
-                tensor = jnp.asarray(coupling_tensor(before, factors.ls[-1], L), c[0].dtype)
-                right = jnp.einsum("abM,qb->qaM", tensor, c[factors.ls[-1]], precision="highest")
-                left = table(CoupledFactors(factors.ls[:-1], factors.path[:-1]))
-                values = jnp.einsum("pa,qaM->pqM", left, right, precision="highest")
-                found[factors] = values.reshape(len(left) * len(right), 2 * L + 1)
+                *ls, l = factors.ls
+                *path, L = factors.path
+                before = table(CoupledFactors(tuple(ls), tuple(path)))
+                found[factors] = _couple_one_more(before, c[l], coupling_tensor(path[-1], l, L))
             return found[factors]
 
-        return {factors: c[factors.L] if len(factors.ls) == 1 else table(factors) for factors in ordered}
+        return {factors: table(factors) for factors in ordered}
 
     def n_compact_rows(self, n_neighbors: int) -> int:
         return self.n_features
@@ -186,10 +173,10 @@ class Correlations(DensityFeaturizer):
         return rows.reshape(self.n_features, *env.positions.shape)
 
     def _rows_by_factors(self, env: Environment) -> Float[Array, "n_features k"]:
-        """Compute dF/dr for ν = 3 as the derivative of each factor times the other two, coupled to its l.
+        """Compute dF/dr for ν = 3 as the derivative of each factor times B, the other two coupled to its l.
 
         A neighbor adds radial times angular factors g_n h_m to c, and so do its derivatives. Once Σ_m B_m h_m and
-        Σ_m B_m ∂h_m are known, where B is a coupling of two factors, no sum over m is left for triples of channels.
+        Σ_m B_m ∂h_m are known, no sum over m is left for triples of channels.
         """
         terms, size, l_max = single_factor_terms(*self._basis), env.positions.size, self.l_max
         density = factorize_density(self, env, np.ones(l_max + 1))
@@ -234,7 +221,8 @@ class Correlations(DensityFeaturizer):
         slopes = jax.vmap(push, -1, -1)(tangents.reshape(*tangents.shape[:-2], size))
         found, start = jnp.zeros_like(env.positions, shape=(self.n_features, size)), 0
         for group, value, slope in zip(groups, values, slopes, strict=True):
-            found = _fill_rows(found, start, _product_rule(value, slope), group.left, group.right, group.weights)
+            rows = partial(_product_rule, value.shape[1], value.reshape(-1), slope.reshape(value.size, size))
+            found = _fill_rows(found, start, rows, group.left, group.right, group.weights)
             start += len(group.weights)
         order = np.concatenate([group.features for group in groups])
         return found[np.argsort(order)]
@@ -261,41 +249,34 @@ class Bispectrum(Correlations):
     """
 
     def __init__(
-        self,
-        species: tuple[str | int, ...] | list[str],
-        r_cut: float = 4.0,
-        n_max: int = 8,
-        l_max: int = 6,
-        sigma: float = 0.3,
-        radial: str = "gto",
-        cutoff: AbstractCutoff | None = None,
-        radial_scaling: Willatt2018 | None = None,
-        include_center: bool | float = True,
-        weights: tuple[float, ...] | list[float] | None = None,
-        *,
-        pseudoscalars: bool = False,
-    ) -> None:
+        self, species: tuple[str | int, ...] | list[str], r_cut: float = 4.0, n_max: int = 8, l_max: int = 6,
+        sigma: float = 0.3, radial: str = "gto", cutoff: AbstractCutoff | None = None,
+        radial_scaling: Willatt2018 | None = None, include_center: bool | float = True,
+        weights: tuple[float, ...] | list[float] | None = None, *, pseudoscalars: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__(
             species, r_cut, n_max, l_max, sigma, radial, cutoff, radial_scaling, include_center, weights,
             nu=3, pseudoscalars=pseudoscalars,
         )  # fmt: skip
 
 
+def _couple_one_more(
+    table: Float[Array, "p m"], c: Float[Array, "q k"], tensor: Float[np.ndarray, "m k M"]
+) -> Float[Array, "rows M"]:
+    """Couple each row of a table of factors with each channel of one more factor."""
+    half = jnp.einsum("abM,qb->qaM", jnp.asarray(tensor, c.dtype), c, precision="highest")
+    return jnp.einsum("pa,qaM->pqM", table, half, precision="highest").reshape(len(table) * len(c), tensor.shape[-1])
+
+
 def _product_rule(
-    value: Float[Array, "p M"], slope: Float[Array, "p M k"]
-) -> Callable[[Array, Array, Array], Float[Array, "r k"]]:
-    """Return a function that computes weighted derivatives of Σ_M left_M right_M for some rows of both sides."""
-    n_m, size = slope.shape[1:]
-    flat, d_flat = value.reshape(-1), slope.reshape(slope.shape[0] * n_m, size)
-
-    def rows(left: Array, right: Array, weights: Array) -> Array:
-        total = jnp.zeros((len(weights), size), weights.dtype)
-        for m in range(n_m):
-            i, j = left * n_m + m, right * n_m + m
-            total += _take(flat, i)[:, None] * _take(d_flat, j) + _take(d_flat, i) * _take(flat, j)[:, None]
-        return total * weights[:, None]
-
-    return rows
+    n_m: int, values: Float[Array, " p"], slopes: Float[Array, "p k"], left: Array, right: Array, weights: Array
+) -> Float[Array, "r k"]:
+    """Compute weighted derivatives of Σ_M left_M right_M for some rows of both sides."""
+    total = jnp.zeros((len(weights), slopes.shape[1]), weights.dtype)
+    for m in range(n_m):
+        i, j = left * n_m + m, right * n_m + m
+        total += _take(values, i)[:, None] * _take(slopes, j) + _take(slopes, i) * _take(values, j)[:, None]
+    return total * weights[:, None]
 
 
 def _fill_rows(
@@ -307,8 +288,7 @@ def _fill_rows(
     """
     n = len(arguments[0])
     size = ceil(n / max(2, ceil(n / ROWS_AT_A_TIME)))
-    dtypes = [jnp.int32 if np.issubdtype(x.dtype, np.integer) else found.dtype for x in arguments]
-    arrays = [jnp.asarray(x, dtype) for x, dtype in zip(arguments, dtypes, strict=True)]
+    arrays = [jnp.asarray(x, jnp.int32 if x.dtype.kind == "i" else found.dtype) for x in arguments]
 
     def step(i: Array, found: Array) -> Array:
         # The last step has as many rows as the others, so it may repeat some of the step before.

@@ -1,12 +1,10 @@
-"""Which products of density coefficients are features: each unordered product once, with its multiplicity.
+"""The products of density coefficients that are features: each unordered product once, with its multiplicity.
 
 An invariant of order ν couples ν coefficients c_{q l}, with channels q = (species, n), from left to right: l_1 x l_2
 to L_2, L_2 x l_3 to L_3, and so on to L_{ν-1} x l_ν to 0, which requires L_{ν-1} = l_ν. Another order of the factors
 mixes the values of L by an orthogonal matrix. So the factors are kept in ascending order of (l, q), and each product is
 weighted by the square root of the number of orders for which it stands. The norm of the features is then that of the
-tensor.
-
-This module also determines, in integers and before tracing, which rows of which tables a feature combines.
+tensor. Everything here is done in integers and before tracing.
 """
 
 from __future__ import annotations
@@ -88,18 +86,15 @@ class CouplingScheme(NamedTuple):
         """The last two factors."""
         return CoupledFactors.two(self.ls[-2], self.ls[-1], self.left.L)
 
-    def sides(self, n_channels: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the rows of the left and of the right side, `(n,)` each."""
+    def rows_of_sides(self, n_channels: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the row of the left and of the right side of each feature, `(n,)` each."""
         n = len(self.left.ls)
         return self.left.rows(self.channels[:, :n], n_channels), self.right.rows(self.channels[:, n:], n_channels)
 
 
 @lru_cache(maxsize=256)
 def count_features(nu: int, n_channels: int, l_max: int, pseudoscalars: bool) -> int:
-    """Count the features of order `nu` without listing them.
-
-    Only the tuples of l are visited one by one; paths and channels are counted.
-    """
+    """Count the features of order `nu`. Only the tuples of l are listed; paths and channels are counted."""
     if nu == 1:
         return n_channels
     total = 0
@@ -264,7 +259,7 @@ def two_sided_terms(nu: int, n_channels: int, l_max: int, pseudoscalars: bool) -
         tables, start = _table_starts([side for s, _ in chosen for side in (s.left, s.right)], n_channels)
         parts = []
         for s, at in chosen:
-            left, right = s.sides(n_channels)
+            left, right = s.rows_of_sides(n_channels)
             parts.append((start[s.left] + left, start[s.right] + right, s.weights, at + np.arange(len(left))))
         groups.append(TwoSidedTerms(tables, *map(np.concatenate, zip(*parts, strict=True))))
     return tuple(groups)
