@@ -6,9 +6,10 @@ import jax.numpy as jnp
 import mpmath
 import numpy as np
 import pytest
+from references import bessel_zeros as reference_zeros
 from references import lowdin_coefficients, radial_integrals
 
-from jaxfeat.basis.radial import RADIAL_BASES
+from jaxfeat.basis.radial import RADIAL_BASES, bessel_zeros
 from jaxfeat.errors import BasisError
 
 KINDS = [("gto", 0.5), ("gto-rascal", 0.5), ("laplacian", 0.5), ("laplacian", 0.0)]
@@ -163,3 +164,11 @@ def test_float32_stays_float32(kind, sigma):
     assert single.dtype == jnp.float32
     double = np.asarray(call(jnp.asarray(2.3)))
     assert np.abs(np.asarray(single) - double).max() < 1e-4 * np.abs(double).max()
+
+
+def test_zeros_of_bessel_functions():
+    found = bessel_zeros(5, 8)
+    assert found.shape == (5, 9)
+    for l in range(9):
+        assert np.allclose(found[:, l], reference_zeros(l, 5), rtol=1e-14, atol=0)
+        assert found[4, l] == pytest.approx(float(mpmath.besseljzero(l + 0.5, 5)), rel=1e-14)
