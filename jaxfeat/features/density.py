@@ -115,10 +115,10 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
         if self.weights.shape != numbers.shape:
             raise SpeciesError(f"weights is {weights!r}; give one weight for each of the {len(numbers)} species.")
         radius, width = concrete_values(self.r_cut), concrete_values(self.sigma)
-        if radius is not None and width is not None:
-            # Arguments that define no basis raise an error here, not when the featurizer is first used.
-            self.radial.series(radius, width)
         if radius is not None:
+            # Arguments that define no basis raise an error here, not when the featurizer is first used.
+            if width is not None:
+                self.radial.series(radius, width)
             self.cutoff.check(float(radius))
 
     def __repr__(self) -> str:
@@ -129,17 +129,17 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
             return super().__repr__()
         species, r_cut, sigma = map(np.asarray, values)
         symbols = " ".join(SYMBOLS[number] for number in species if number > 0)
-        radial = next(name for name, basis in RADIAL_BASES.items() if basis is type(self.radial))
         sizes = ", ".join(f"{name} = {size}" for name, size in self.sizes.items())
         order = f"ν = {self.nu}, " if "nu" in vars(self) else ""
-        return f"{type(self).__name__}({symbols}, {order}r_cut = {r_cut:g} Å, {sizes}, σ = {sigma:g} Å, {radial})"
+        quantities = f"r_cut = {r_cut:g} Å, {sizes}, σ = {sigma:g} Å"
+        return f"{type(self).__name__}({symbols}, {order}{quantities}, {self.radial.name})"
 
     def prepared(self) -> DensityFeaturizer:
         with_series = eqx.tree_at(lambda f: f.series, self, self.radial_series(), is_leaf=lambda x: x is None)
         return cast_to_jax_precision(with_series)
 
     def radial_series(self) -> Series:
-        """Return the series of the radial functions for the present values of the quantities."""
+        """Return the series of the radial functions; a prepared featurizer keeps it."""
         return self.radial.series(self.r_cut, self.sigma) if self.series is None else self.series
 
     def restricted_to_species(self, species: Int[Array, " k"] | np.ndarray) -> DensityFeaturizer:
@@ -187,8 +187,6 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
         """The species symbol and the radial index of each channel q = (a, n)."""
         return [(SYMBOLS[number], n) for number in self.species for n in range(self.n_max)]
 
-    # One atom
-
     def neighbor_density(
         self, position: Float[Array, "3"], species: Int[Array, ""], mask: Bool[Array, ""]
     ) -> Float[Array, "q l m"]:
@@ -202,7 +200,7 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
         return self._place_atom(density, species)
 
     def _place_atom(self, density: Float[Array, "n *rest"], species: Int[Array, ""]) -> Float[Array, "q *rest"]:
-        """Copy the density of one atom into the channels of its species; other channels are zero."""
+        """Copy the density of one atom into the channels of its species."""
         known, weights = jnp.asarray(self.species, species.dtype), jnp.asarray(self.weights, density.dtype)
         placed = jnp.tensordot(jnp.where(species == known, weights, 0), density, 0, precision="highest")
         return placed.reshape(self.n_channels, *density.shape[1:])
@@ -212,10 +210,7 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
         return jnp.asarray(self.center_weight, dtype) * self.radial_series().at_origin(dtype)
 
     def radial_factor(self, s: Float[Array, "*batch"], mask: Bool[Array, "*batch"]) -> Float[Array, "n l *batch"]:
-        """Compute the share of neighbors at squared distances `s` in c_{n l m}, divided by r^l Y_lm.
-
-        The window and the radial scaling are included; padding gives zero.
-        """
+        """Compute the share of neighbors at squared distances `s` in c_{n l m}, over r^l Y_lm; zero for padding."""
         # The double where keeps the infinite slope of the root at zero out of every derivative.
         r = jnp.where(s > 0, jnp.sqrt(jnp.where(s > 0, s, 1)), 0)
         weight = self.cutoff(r, jnp.asarray(self.r_cut, s.dtype))
@@ -224,10 +219,8 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
         of_distance = self.radial_series()(s / jnp.asarray(self.r_cut, s.dtype) ** 2)
         return _materialized(jnp.where(mask, weight, 0))[None, None] * of_distance
 
-    # All atoms
-
     def coefficients_by_l(self, density: Float[Array, "q l m"]) -> list[Float[Array, "q m"]]:
-        """Return the coefficients of each l without the zeros of |m| > l: `(n_channels, 2 l + 1)`."""
+        """Return the coefficients of each l, `(n_channels, 2 l + 1)`, without the zeros of |m| > l."""
         return [density[:, l, self.l_max - l : self.l_max + l + 1] for l in range(self.l_max + 1)]
 
     def density(self, env: Environment) -> Float[Array, "q l m"]:

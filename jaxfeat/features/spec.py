@@ -21,7 +21,7 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from jaxfeat.basis.radial import RADIAL_BASES, AbstractRadialBasis
+from jaxfeat.basis.base import AbstractRadialBasis
 from jaxfeat.cutoffs import AbstractCutoff, NoCutoff, ShiftedCosine, Smoothstep, Willatt2018
 from jaxfeat.errors import BasisError
 from jaxfeat.features.base import AbstractFeaturizer
@@ -117,20 +117,15 @@ def list_unimported_kinds(d: Any) -> list[str]:
     """List the kinds in a spec whose modules `from_spec` would have to import."""
     if not isinstance(d, dict):
         return []
-    kind, inner = d.get("kind"), [kind for value in d.values() for kind in list_unimported_kinds(value)]
-    outside = isinstance(kind, str) and ":" in kind and kind.partition(":")[0] not in sys.modules
-    return [str(kind), *inner] if outside else inner
+    module, colon, _ = str(d.get("kind")).partition(":")
+    outside = [d["kind"]] if colon and module not in sys.modules else []
+    return outside + [kind for value in d.values() for kind in list_unimported_kinds(value)]
 
 
 def find_module(kind: str, folders: Sequence[str] = ()) -> str:
     """Find the file, or the package, that `from_spec` would import for a kind, without importing anything.
 
-    **Arguments:**
-
-    - `kind`: `"module:Class"`.
-    - `folders`: Folders to search after those of `sys.path`.
-
-    **Returns:** The path, or an empty text if there is no such module.
+    `folders` are searched after those of `sys.path`. The path is an empty text if there is no such module.
     """
     # Only a package itself can tell where the modules inside it are.
     top = kind.partition(":")[0].partition(".")[0]
@@ -138,9 +133,7 @@ def find_module(kind: str, folders: Sequence[str] = ()) -> str:
         found = importlib.util.find_spec(top) or importlib.machinery.PathFinder.find_spec(top, folders)
     except (ImportError, ValueError):
         return ""
-    if found is None:
-        return ""
-    return found.origin or ", ".join(found.submodule_search_locations or ())
+    return "" if found is None else found.origin or ", ".join(found.submodule_search_locations or ())
 
 
 # From a featurizer to values
@@ -153,9 +146,8 @@ def _write(part: Any, where: str) -> dict[str, Any]:
     values = {"kind": _kind(cls)}
     for name in _arguments(cls):
         if not hasattr(part, name):
-            raise BasisError(
-                f"{where}{cls.__name__} does not keep its argument {name!r}; have an attribute of that name."
-            )
+            message = f"{cls.__name__} does not keep its argument {name!r}; have an attribute of that name."
+            raise BasisError(where + message)
         values[name] = _write_value(getattr(part, name), f"{where}{name}")
     return values
 
@@ -175,13 +167,9 @@ def _arguments(cls: type) -> dict[str, tuple[Any, Any]]:
         init = vars(base).get("__init__")
         if init is None:
             continue
-        hints, parameters = get_type_hints(init), list(inspect.signature(init).parameters.values())[1:]
-        named = {
-            p.name: (hints.get(p.name, Any), p.default)
-            for p in parameters
-            if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
-        }
-        found = {**named, **found}
+        hints, (_, *parameters) = get_type_hints(init), inspect.signature(init).parameters.values()
+        named = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+        found = {**{p.name: (hints.get(p.name, Any), p.default) for p in named}, **found}
         if all(p.kind != p.VAR_KEYWORD for p in parameters):
             break
     return found
@@ -190,7 +178,7 @@ def _arguments(cls: type) -> dict[str, tuple[Any, Any]]:
 def _write_value(value: Any, where: str) -> Any:
     """Write a number with all its digits, a text, a list, or a part as a spec."""
     if isinstance(value, AbstractRadialBasis):
-        return next(name for name, basis in RADIAL_BASES.items() if basis is type(value))
+        return value.name
     if isinstance(value, eqx.Module):
         return _write(value, f"{where}: ")
     if isinstance(value, (np.ndarray, np.generic, jax.Array)):
@@ -218,7 +206,7 @@ def _make(d: Any, where: str, trust: bool) -> Any:
     for name in given:
         if name not in arguments:
             raise BasisError(f"{where}{d['kind']} has no argument {name!r}; it takes {', '.join(arguments) or 'none'}.")
-    required = [name for name, (_, default) in arguments.items() if default is inspect.Parameter.empty]
+    required = (name for name, (_, default) in arguments.items() if default is inspect.Parameter.empty)
     missing = [name for name in required if name not in given]
     if missing:
         raise BasisError(f"{where}{d['kind']} needs {', '.join(missing)}; give it beside 'kind'.")
@@ -246,11 +234,10 @@ def _find_class(kind: str, where: str, trust: bool) -> type:
     except (ImportError, ValueError) as error:
         raise BasisError(f"{where}kind is {kind!r}, which cannot be imported here: {error}.") from error
     for part in name.split("."):
-        try:
-            # getattr could run code of the module, or of a class in it.
-            cls = inspect.getattr_static(cls, part)
-        except AttributeError:
-            raise BasisError(f"{where}kind is {kind!r}, which cannot be imported here: there is no {part!r}.") from None
+        # getattr could run code of the module, or of a class in it.
+        cls = inspect.getattr_static(cls, part, None)
+        if cls is None:
+            raise BasisError(f"{where}kind is {kind!r}, which cannot be imported here: there is no {part!r}.")
     if not (isinstance(cls, type) and issubclass(cls, SPEC_BASES)):
         raise BasisError(f"{where}kind is {kind!r}, which is no featurizer, structure map or part of one.")
     return cls

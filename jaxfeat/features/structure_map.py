@@ -33,8 +33,7 @@ class AbstractStructureMap(eqx.Module):
 
     @abstractmethod
     def collect(self, rows: Float[Array, "c d *rest"], structure: Structure) -> Float[Array, "n_features *rest"]:
-        """Make the structure's features, or their derivatives, from those of each center: `(c, d, ...)` becomes
-        `(n_features, ...)`."""
+        """Make the structure's features, or their derivatives, from those of each center."""
 
     def __call__(self, structure: Structure) -> Float[Array, "*batch n_features"]:
         """Compute the features of a structure, or of each structure of a batch.
@@ -83,7 +82,7 @@ FeatureMap = AbstractFeaturizer | AbstractStructureMap
 
 
 class Stacked(AbstractStructureMap):
-    """The features of every center, one after the other. Made by `jaxfeat.stacked`."""
+    """The features of every center, one after the other."""
 
     featurizer: AbstractFeaturizer
 
@@ -93,7 +92,7 @@ class Stacked(AbstractStructureMap):
 
 
 class Summed(AbstractStructureMap):
-    """The sum of the features of all centers of each species. Made by `jaxfeat.summed`."""
+    """The sum of the features of all centers of each species."""
 
     featurizer: AbstractFeaturizer
     adds_centers: ClassVar[bool] = True
@@ -130,8 +129,7 @@ def stacked(featurizer: AbstractFeaturizer) -> Stacked:
 def summed(featurizer: AbstractFeaturizer) -> Summed:
     """Make a structure map that adds up the features of all centers of one species.
 
-    A center moves with its atom: derivatives are taken with respect to all atoms of the structure, and the
-    derivatives by periodic images of one atom add up.
+    Derivatives are those of `jaxfeat.stacked`.
 
     **Arguments:**
 
