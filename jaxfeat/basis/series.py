@@ -188,6 +188,7 @@ def _nodes(n_terms: int, origin: Any, reach: Any) -> tuple[Any, Float[np.ndarray
 
 
 def _tables(values: Float[Any, "d j n l"], t: Float[Any, " j"], cosines: np.ndarray) -> Float[Any, "d n l k"]:
+    """Compute the Chebyshev coefficients of t^(l + 2d) times the values at the nodes."""
     order, _, _, l = np.ogrid[tuple(map(slice, values.shape))]
     weighed = array_namespace(values).moveaxis(values * t[None, :, None, None] ** (l + 2 * order).astype(t.dtype), 1, 3)
     factors = np.where(np.arange(len(cosines)) > 0, 2, 1).astype(t.dtype) / len(cosines)

@@ -1,4 +1,4 @@
-"""The atoms of one environment, or of several in lanes along the last axis, as the kernels of features take them."""
+"""The atoms of one environment, or of several in lanes along the last axis, as kernels of features take them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,11 @@ from jaxfeat.linalg.lanes import contract_lanes
 class AtomLanes(NamedTuple):
     """Positions of the neighbors, and weights that tell to which channels each atom adds.
 
-    Arrays of several environments have one more axis, the last one, which is `*b` in the shapes.
-
-    **Attributes:**
+    Arrays of several environments have one more axis at the end, which is `*b` in the shapes.
 
     - `positions`: `(n, 3, *b)`, Å. `mask`: `(n, *b)`, False for padding.
-    - `neighbor_weights`: `(n, a, *b)`, weight of each neighbor in the channels of species a: zero but for its own.
-    - `center_weights`: `(a, *b)`, likewise of the atom at the center.
+    - `neighbor_weights`: `(n, a, *b)`, the weight of each neighbor in the channels of species a: zero for others.
+    - `center_weights`: `(a, *b)`, the same for the atom at the center.
     """
 
     positions: Float[Array, "n 3 *b"]

@@ -90,20 +90,18 @@ class AbstractFeaturizer(eqx.Module):
         """
         return cast_to_jax_precision(self)
 
-    # Derivatives
-
     def jacobian(self, env: Environment) -> Float[Array, "n_features n 3"]:
         """Compute dF/dr of one environment, in features per Å; the columns of padding are zero.
 
-        The default pushes one tangent per coordinate through the features. Override it if there is a faster way.
+        The default pushes one tangent per coordinate through the features.
         """
         return jax.jacfwd(lambda positions: self.features(env.with_positions(positions)))(env.positions)
 
     def compact_jacobian(self, env: Environment) -> tuple[Float[Array, "k m"], int]:
         """Compute the rows of Qᵀ dF/dr that are not known to vanish, for some orthogonal Q, and count the features.
 
-        The rows have the singular values and the right singular vectors of dF/dr, with m = 3n columns. The default is
-        the Jacobian itself.
+        The rows have the singular values and right singular vectors of dF/dr, with m = 3n columns. By default they are
+        dF/dr itself.
         """
         jacobian = self.jacobian(env)
         return jacobian.reshape(jacobian.shape[0], 3 * env.max_neighbors), jacobian.shape[0]
@@ -135,8 +133,6 @@ class AbstractFeaturizer(eqx.Module):
     def roundings(self, env: Environment) -> Float[Array, " n"]:
         """Estimate how many rounding errors each neighbor's contribution has, relative to the contribution's norm."""
         return jnp.ones(env.max_neighbors, env.positions.dtype)
-
-    # Checks
 
     def check(self, env: Any) -> None:
         """Raise an error if the featurizer cannot describe `env` correctly (outside jit and vmap).
@@ -219,7 +215,7 @@ class AbstractFeaturizer(eqx.Module):
     def n_features_if_known(self) -> int | None:
         """The number of features, or `None` if only a call tells it.
 
-        This is so for a function without labels, and inside jit, where the species of the labels are traced.
+        Only a call tells it for a function without labels, and inside jit, where the species of the labels are traced.
 
         **Raises:** `SizeError` if the tables of the features do not fit into memory.
         """
@@ -240,8 +236,6 @@ class AbstractFeaturizer(eqx.Module):
                 f"{n_features:,} features of {n:,} environments",
                 "take fewer environments at a time, or lower n_max, l_max or ν",
             )
-
-    # Variants of the same featurizer
 
     @property
     def environment_featurizer(self) -> AbstractFeaturizer:

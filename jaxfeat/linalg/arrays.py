@@ -18,11 +18,8 @@ def cast_to_jax_precision(tree: Any) -> Any:
 
     JAX refuses a NumPy array that it has seen before `jax_enable_x64` was changed.
     """
-
-    def cast(x: Any) -> Any:
-        return x.astype(jax.dtypes.canonicalize_dtype(x.dtype), copy=False) if isinstance(x, np.ndarray) else x
-
-    return jax.tree.map(cast, tree)
+    jax_dtype = jax.dtypes.canonicalize_dtype
+    return jax.tree.map(lambda x: x.astype(jax_dtype(x.dtype), copy=False) if isinstance(x, np.ndarray) else x, tree)
 
 
 def array_namespace(x: Any) -> ModuleType:

@@ -39,7 +39,7 @@ def map_blocks_in_two_steps(
 ) -> Any:
     """Compute `then(first(item), item)` for each item, with blocks of different sizes for the two steps.
 
-    `first` needs much memory and runs on `block_items` items at a time; `then` works on what is left of them, and runs
+    `first` needs much memory and runs on `block_items` items at a time; `then` works on their small results, and runs
     on `BLOCK_ITEMS` or more. If `block_items` is 1, then `first` sees single items without a batch axis.
     """
     if n_axes == 0:

@@ -1,4 +1,4 @@
-"""Eigenvalues and eigenvectors of positive semidefinite matrices, of which some rows and columns are left out."""
+"""Gram matrices, and eigenvalues of positive semidefinite matrices of which some rows and columns are left out."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _bisect(diagonal: Float[Array, "c b"], squares: Float[Array, "d b"]) -> Floa
     The number of eigenvalues below x is the number of sign changes in the leading minors of T - x.
     """
     c, info = len(diagonal), jnp.finfo(diagonal.dtype)
-    number = jnp.arange(c, dtype=jnp.int32)[:, None]
+    index = jnp.arange(c, dtype=jnp.int32)[:, None]
     # No factor of a minor exceeds 1. This many factors of eps, and one more, do not underflow.
     n_safe = -info.minexp // (info.nmant + 2) - 1
 
@@ -108,7 +108,7 @@ def _bisect(diagonal: Float[Array, "c b"], squares: Float[Array, "d b"]) -> Floa
             if i % n_safe == n_safe - 1:
                 larger = jnp.maximum(jnp.abs(minor), jnp.abs(before))
                 before, minor = before / larger, minor / larger
-        lower = jnp.where(c - n_below > number, x, lower)
+        lower = jnp.where(c - n_below > index, x, lower)
         return (lower, lower), None
 
     widths = jnp.asarray(0.5 ** np.arange(1, info.nmant + 2), diagonal.dtype)

@@ -88,13 +88,13 @@ def _svd_in_lanes(shared: tuple[()], each: tuple[Array, Array, Array]) -> tuple[
     def sweep(carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
         x, y, _, n = carry
         # After a whole round every column is back in its place.
-        return *jax.lax.fori_loop(0, 2 * half - 1, rotate, (x, y, like(True))), n + 1
+        return *jax.lax.fori_loop(0, 2 * half - 1, rotate, (x, y, flag(True))), n + 1
 
-    def like(value: bool) -> Array:
+    def flag(value: bool) -> Array:
         # Made from the matrix, because inside shard_map the carry of a loop must vary over devices from the start.
         return jnp.full_like(matrix[0, 0, 0], value, bool)
 
-    start = (columns[:half], columns[half:], like(False), jnp.asarray(0, jnp.int32))
+    start = (columns[:half], columns[half:], flag(False), jnp.asarray(0, jnp.int32))
     x, y, *_ = jax.lax.while_loop(lambda carry: ~carry[2] & (carry[3] < MAX_SWEEPS), sweep, start)
     columns = jnp.concatenate([x, y])[:c]
     values = jnp.where(valid, jnp.sqrt(jnp.sum(columns[:, :m] ** 2, 1)), -1)

@@ -52,7 +52,7 @@ def _rows(f: DensityFeaturizer, atoms: AtomLanes) -> Float[Array, "k m *b"]:
         radial, slope = radial[1:], slope[1:]
         kept = min(radial.shape[1], n)
         if radial.shape[1] > n:
-            radial, slope = _split(jax.vmap(_r_factor)(jnp.concatenate([radial, slope], 2)), n, n)
+            radial, slope = jnp.split(jax.vmap(_r_factor)(jnp.concatenate([radial, slope], 2)), 2, 2)
         near, near_slope, far_slope = radial[:, :kept], slope[:, :kept], slope[:, kept:]
         harmonics, gradients = harmonics_and_gradients(atoms, harmonics_scale(l_max)[1:])
         product = partial(map_l, atoms, partial(multiply, atoms))
@@ -61,7 +61,7 @@ def _rows(f: DensityFeaturizer, atoms: AtomLanes) -> Float[Array, "k m *b"]:
         fewer = np.minimum(2 * np.arange(1, l_max + 1) + 1, kept)
         if len(_channel_pairs(fewer, kept)) < (1 - MIN_SAVED_ROWS) * len(_channel_pairs(n_first, kept)):
             triangles = jax.vmap(_r_factor)(jnp.concatenate([density, near, near_slope], 2))
-            density, near, near_slope = _split(triangles, density.shape[2], n, n)
+            density, near, near_slope = jnp.split(triangles, [density.shape[2], density.shape[2] + n], 2)
             n_first = fewer
         # h = Σ_m c_m S_m of each neighbor, and its derivatives.
         h, dh = product(density, harmonics), product(density, gradients)
@@ -108,7 +108,3 @@ def _rows_of_l0(f: DensityFeaturizer, atoms: AtomLanes, radial: Array, slope: Ar
 
 def _r_factor(matrix: Float[Array, "r c *b"]) -> Float[Array, "k c *b"]:
     return qr_triangle(matrix) if matrix.ndim == 2 else jax.vmap(r_factor, -1, -1)(matrix)
-
-
-def _split(matrices: Float[Array, "l r c *b"], *widths: int) -> list[Array]:
-    return jnp.split(matrices, np.cumsum(widths)[:-1], 2)
