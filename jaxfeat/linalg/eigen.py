@@ -33,7 +33,7 @@ def psd_eigh(matrix: Float[Array, "c c"], valid: Bool[Array, " c"]) -> tuple[Flo
     the vectors as columns, in the same order.
     """
     c = matrix.shape[1]
-    matrix = _keep(matrix, valid)
+    matrix = jnp.where(valid[:, None] & valid[None], matrix, 0)
     # The columns left out get eigenvalues below all others, because as zeros they would mix with the null directions.
     below = -1 - jnp.abs(matrix).sum(1).max(initial=0)
     values, vectors = eigh(matrix + jnp.diag(jnp.where(valid, 0, below)))
@@ -43,15 +43,11 @@ def psd_eigh(matrix: Float[Array, "c c"], valid: Bool[Array, " c"]) -> tuple[Flo
 
 def psd_eigenvalues(matrix: Float[Array, "c c"], valid: Bool[Array, " c"]) -> Float[Array, " c"]:
     """Compute the eigenvalues of `psd_eigh` alone, with errors of about ten eps of the trace."""
-    matrix = _keep(matrix, valid)
+    matrix = jnp.where(valid[:, None] & valid[None], matrix, 0)
     if 1 < matrix.shape[1] <= MAX_COLUMNS_IN_LANES:
         return _eigenvalues_in_lanes((), matrix)
     # The singular values are the eigenvalues, and LAPACK computes them without vectors.
     return right_svd(matrix, valid, False)[0]
-
-
-def _keep(matrix: Float[Array, "c c"], valid: Bool[Array, " c"]) -> Float[Array, "c c"]:
-    return jnp.where(valid[:, None] & valid[None], matrix, 0)
 
 
 @refuse_derivatives
