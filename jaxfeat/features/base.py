@@ -135,11 +135,7 @@ class AbstractFeaturizer(eqx.Module):
         return jnp.ones(env.max_neighbors, env.positions.dtype)
 
     def check(self, env: Any) -> None:
-        """Raise an error if the featurizer cannot describe `env` correctly (outside jit and vmap).
-
-        **Raises:** `GeometryError` if `env` is no environment, or fails `check_radius`. `SpeciesError` if an atom's
-        element is not among the featurizer's species.
-        """
+        """Raise an error if `env` is no environment that the featurizer describes correctly (outside jit and vmap)."""
         if not isinstance(env, Environment):
             cure = "make environments of it with jaxfeat.environments, and one of several with Environment.stack"
             if isinstance(env, Structure):
@@ -150,10 +146,7 @@ class AbstractFeaturizer(eqx.Module):
         self.check_atoms(env)
 
     def check_atoms(self, at: Item) -> None:
-        """Raise an error if the environments have the wrong radius or hold an unknown element (outside jit and vmap).
-
-        **Raises:** `GeometryError`, `SpeciesError`.
-        """
+        """Raise an error if environments have the wrong radius or hold an unknown element (outside jit and vmap)."""
         self.check_radius(at.r_cut)
         # The species are traced if jit took the featurizer as an argument.
         species = None if self.species is None else concrete_values(self.species)
@@ -177,10 +170,6 @@ class AbstractFeaturizer(eqx.Module):
         environments of one radius thus serve all smaller `r_cut`. With `NoCutoff` those atoms would count, so a larger
         radius is an error. Environments made from given neighbors were not cut: their `r_cut` is infinite and
         always fits. Set it to infinity to let a featurizer without a cutoff see atoms beyond its `r_cut`.
-
-        **Arguments:** `r_cut`: The radius in Å, an array of any shape.
-
-        **Raises:** `GeometryError`.
         """
         cut, (least, most) = concrete_values(r_cut), (concrete_values(radius) for radius in self.accepted_radii)
         if cut is None or least is None or most is None:

@@ -55,10 +55,7 @@ class AbstractStructureMap(eqx.Module):
         return self.with_environment_featurizer(self.featurizer.prepared())
 
     def check(self, structure: Any) -> None:
-        """Raise an error if the map cannot describe `structure` correctly (outside jit and vmap).
-
-        **Raises:** `GeometryError` if `structure` is no structure; otherwise as `AbstractFeaturizer.check_atoms`.
-        """
+        """Raise an error if `structure` is no structure that the map describes correctly (outside jit and vmap)."""
         if not isinstance(structure, Structure):
             cure = "make structures of it with jaxfeat.structures"
             if isinstance(structure, Environment):

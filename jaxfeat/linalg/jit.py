@@ -9,7 +9,7 @@ from typing import Any
 import equinox as eqx
 import jax
 
-from jaxfeat.linalg.primitive import inside_transformation
+from jaxfeat.linalg.lanes import inside_transformation
 
 
 def tuned_jit(function: Callable[..., Any]) -> Callable[..., Any]:

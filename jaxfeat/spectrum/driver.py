@@ -22,8 +22,8 @@ from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Item
 from jaxfeat.linalg.batching import map_blocks, map_blocks_in_two_steps
 from jaxfeat.linalg.jit import tuned_jit
+from jaxfeat.linalg.lanes import inside_transformation
 from jaxfeat.linalg.lapack import one_blas_thread
-from jaxfeat.linalg.primitive import inside_transformation
 from jaxfeat.spectrum.blocks import CACHE_FILLS, Block, block_of, blocks_by_shape, species_present
 from jaxfeat.spectrum.devices import devices, share_among_devices
 from jaxfeat.spectrum.plan import Plan, check_spectra, make_plan

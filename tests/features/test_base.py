@@ -132,11 +132,10 @@ def test_padding_changes_no_bit(case):
 
 
 @parametrized(REPRESENTATIVES[:1])
-def test_more_room_batches_jit_and_vmap_give_the_same_values(case):
-    # Of other shapes and inside other transformations the compiler makes other programs: a last digit may differ.
+def test_batches_jit_and_vmap_give_the_same_values(case):
+    # For other shapes and inside other transformations the compiler makes other programs: a last digit may differ.
     f, batch = case.build(), environments(case.species)
-    values, jacobian = np.asarray(f(batch)), np.asarray(jaxfeat.jacobian(f, batch))
-    single, n = batch[0], int(batch.n_neighbors[0])
+    values, single = np.asarray(f(batch)), batch[0]
     roads = {
         "alone": f(single),
         "unpadded": f(environment("generic", case.species)),
@@ -146,9 +145,6 @@ def test_more_room_batches_jit_and_vmap_give_the_same_values(case):
     }
     for name, found in roads.items():
         assert np.abs(np.asarray(found) - values[0]).max() < 4e-15 * np.abs(values[0]).max(), name
-    roomy = np.asarray(jaxfeat.jacobian(f, single.padded(ROOM + 2)))
-    assert np.abs(roomy[:, :n] - jacobian[0, :, :n]).max() < 4e-15 * np.abs(jacobian[0]).max()
-    assert not roomy[:, n:].any()
 
 
 @parametrized(REPRESENTATIVES)
@@ -188,8 +184,12 @@ def test_jacobians_of_float32_are_float32():
 UNIT = np.array([0.36, -0.48, 0.8])
 
 
-GENERIC = [case for case in CASES if case.basis == "gto" and not case.smooth]
-"""Cases whose Jacobian is compared with the generic one; one basis is enough."""
+GENERIC = [
+    case
+    for case in CASES
+    if case.basis == "gto" and not case.smooth and case.cls in ("RadialSpectrum", "PowerSpectrum")
+]
+"""Cases whose Jacobian is compared with the generic one; one basis is enough. Higher orders: test_correlations."""
 
 
 @parametrized()
