@@ -1,7 +1,6 @@
 """Correlations of any number of neighbors by iterated coupling, and the bispectrum.
 
-A coupling of a few factors is computed once, however many features use it. A row of a Jacobian holds the derivatives of
-one feature by all coordinates, and nothing larger than the Jacobian is formed.
+A coupling of a few factors is computed once, however many features use it. No array is larger than the Jacobian.
 """
 
 from __future__ import annotations
@@ -119,10 +118,9 @@ class Correlations(DensityFeaturizer):
             return density[:, 0, self.l_max]
         if self.nu == 2:
             return contract_power_spectrum(self.coefficients_by_l(density))
-        sides = (side for scheme in self.schemes for side in (scheme.left, scheme.right))
-        coupled = self._couple(self.coefficients_by_l(density), sides)
-        found = []
-        for scheme in self.schemes:
+        schemes, found = self.schemes, []
+        coupled = self._couple(self.coefficients_by_l(density), (side for s in schemes for side in (s.left, s.right)))
+        for scheme in schemes:
             left, right = coupled[scheme.left], coupled[scheme.right]
             products = jnp.einsum("iM,jM->ij", left, right, precision="highest")
             i, j = scheme.rows_of_sides(self.n_channels)
@@ -181,9 +179,9 @@ class Correlations(DensityFeaturizer):
         terms, size, l_max = single_factor_terms(*self._basis), env.positions.size, self.l_max
         density = factorize_density(self, env, np.ones(l_max + 1))
         coupled = self._couple([density.coefficients[l, :, : 2 * l + 1] for l in range(l_max + 1)], terms.partners)
-        (g, dg), h = density.radial_by_coordinate(env.positions), repeat_by_coordinate(density.harmonics)
-        flat = ((l_max + 1) * self.n_channels, size)
-        g, dg = g.reshape(flat), dg.reshape(flat)
+        by_channel = ((l_max + 1) * self.n_channels, size)
+        g, dg = (x.reshape(by_channel) for x in density.radial_by_coordinate(env.positions))
+        h = repeat_by_coordinate(density.harmonics)
         products = []
         for l in sorted({partner.L for partner in terms.partners}):
             both = jnp.concatenate([density.gradients[l, : 2 * l + 1], h[l, : 2 * l + 1]], -1)
@@ -224,8 +222,7 @@ class Correlations(DensityFeaturizer):
             rows = partial(_product_rule, value.shape[1], value.reshape(-1), slope.reshape(value.size, size))
             found = _fill_rows(found, start, rows, group.left, group.right, group.weights)
             start += len(group.weights)
-        order = np.concatenate([group.features for group in groups])
-        return found[np.argsort(order)]
+        return found[np.argsort(np.concatenate([group.features for group in groups]))]
 
 
 class Bispectrum(Correlations):

@@ -98,9 +98,7 @@ def count_features(nu: int, n_channels: int, l_max: int, pseudoscalars: bool) ->
     if nu == 1:
         return n_channels
     total = 0
-    for ls in combinations_with_replacement(range(l_max + 1), nu):
-        if sum(ls) % 2 and not pseudoscalars:
-            continue
+    for ls in _angular_momenta(nu, l_max, pseudoscalars):
         runs = [len(list(run)) for _, run in groupby(ls)]
         for (first, last), paths in _count_paths(ls).items():
             total += paths * _count_channels(n_channels, runs, first, last)
@@ -149,31 +147,32 @@ def _count_channels(n_channels: int, runs: list[int], first_differ: bool, last_d
 def coupling_schemes(nu: int, n_channels: int, l_max: int, pseudoscalars: bool) -> tuple[CouplingScheme, ...]:
     """List all features of order `nu` in their order: by l, then by couplings, then by channels."""
     found = []
-    for ls in combinations_with_replacement(range(l_max + 1), nu):
-        if sum(ls) % 2 and not pseudoscalars:
-            continue
-        for steps in _paths(ls):
-            path = (ls[0], *steps)
+    for ls in _angular_momenta(nu, l_max, pseudoscalars):
+        for path in _paths(ls):
             # Two equal factors annihilate a coupling that is antisymmetric in them.
             first_differ = nu >= 3 and (ls[0] + ls[1] + path[1]) % 2 == 1
             last_differ = nu >= 3 and (path[nu - 3] + ls[-2] + ls[-1]) % 2 == 1
             ties = tuple(a == b for a, b in pairwise(ls))
             channels, weights = _list_channels(n_channels, ties, first_differ, last_differ)
             if len(channels):
-                couplings = steps[: max(nu - 3, 0)]
+                couplings = path[1 : nu - 2]
                 scale = sqrt(prod(2 * L + 1 for L in couplings))
                 found.append(CouplingScheme(ls, couplings, channels, weights * scale))
     return tuple(found)
 
 
+def _angular_momenta(nu: int, l_max: int, pseudoscalars: bool) -> list[tuple[int, ...]]:
+    """List the angular momenta l_1 <= ... <= l_ν of scalars, and of pseudoscalars if they are wanted."""
+    every = combinations_with_replacement(range(l_max + 1 if nu > 1 else 1), nu)
+    return [ls for ls in every if pseudoscalars or sum(ls) % 2 == 0]
+
+
 def _paths(ls: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """List the intermediate angular momenta L_2 ... L_{ν-1}."""
-    if len(ls) == 1:
-        return [()] if ls[0] == 0 else []
+    """List the paths L_1 ... L_{ν-1}, from L_1 = l_1 to L_{ν-1} = l_ν."""
     paths: list[tuple[int, ...]] = [(ls[0],)]
     for l in ls[1:-1]:
         paths = [(*path, L) for path in paths for L in range(abs(path[-1] - l), path[-1] + l + 1)]
-    return [path[1:] for path in paths if path[-1] == ls[-1]]
+    return [path for path in paths if path[-1] == ls[-1]]
 
 
 @lru_cache(maxsize=256)
