@@ -189,3 +189,10 @@ def cluster_setting(seed: int, n: int, cutoff: str):
         "smooth": lambda r: 1 - inwards(r) ** 5 * np.polyval([70, -315, 540, -420, 126], inwards(r)),
     }[cutoff]
     return env, np.vstack([np.zeros((1, 3)), positions]), [0, *species], weight
+
+
+def parities(f):
+    """Return -1 for the features of a density featurizer that change sign under inversion, and 1 for others."""
+    if f.nu < 3:
+        return np.ones(f.n_features)
+    return np.array([(-1) ** sum(label[2 : 3 * f.nu : 3]) for label in f.labels])

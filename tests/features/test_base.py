@@ -23,6 +23,7 @@ from cases import (
     environments,
     moved,
     parametrized,
+    parities,
     random_displacements,
 )
 from hypothesis import Phase, given, settings
@@ -49,18 +50,11 @@ def _positions(atoms):
     return r[:, None] * np.stack([across * np.cos(angle), across * np.sin(angle), z], -1)
 
 
-def _parities(f):
-    """Return -1 for features that change sign under inversion, and 1 for others."""
-    if f.nu < 3:
-        return np.ones(f.n_features)
-    return np.array([(-1) ** sum(label[2 : 3 * f.nu : 3]) for label in f.labels])
-
-
 @parametrized()
 def test_features_are_invariant(case):
     f = case.build()
-    parities = _parities(f)
-    assert (f.group == "SO3") == (parities < 0).any()
+    signs = parities(f)
+    assert (f.group == "SO3") == (signs < 0).any()
 
     template = environments(case.species)
     # One shape, hence one program, whatever is drawn.
@@ -90,7 +84,7 @@ def test_features_are_invariant(case):
         )
         values = np.asarray(features(batch))
         assert np.isfinite(values).all()
-        expected = np.where(inverted, parities, 1) * values[0]
+        expected = np.where(inverted, signs, 1) * values[0]
         assert np.abs(values - expected).max() <= 1e-12 * np.abs(values).max()
 
     check()

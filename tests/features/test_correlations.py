@@ -18,6 +18,7 @@ from cases import (
     density_options,
     environment,
     environments,
+    parities,
 )
 from peers import amplitude
 from references import (
@@ -138,15 +139,10 @@ def test_no_order_counts_a_pseudoscalar_below_three():
     assert jaxfeat.Bispectrum(("C",), R_CUT, 2, 2).group == "O3"
 
 
-def _parities(f):
-    """Return -1 for features that change sign under inversion, and 1 for others."""
-    return np.array([(-1) ** sum(label[2 : 3 * f.nu : 3]) for label in f.labels])
-
-
 def test_pseudoscalars_do_change_sign_where_there_is_handedness():
     case = next(case for case in REPRESENTATIVES if case.options.get("pseudoscalars"))
     f = case.build()
-    chiral = np.asarray(f(environments(case.species)))[:, _parities(f) < 0]
+    chiral = np.asarray(f(environments(case.species)))[:, parities(f) < 0]
     names = ["generic", "on the z axis", "in the window", "near the center", "planar", "tetrahedron"]
     sizes = dict(zip(names, np.abs(chiral).max(-1), strict=False))
     assert sizes["generic"] > 1e-3
