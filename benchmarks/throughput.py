@@ -16,7 +16,7 @@ from statistics import median
 import jax
 
 import jaxfeat
-from jaxfeat.geometry.batch import concatenate_on_host
+from jaxfeat.geometry.environment import concatenate_on_host
 from jaxfeat.spectrum.driver import spectra_in_blocks
 
 SETTINGS = {"species": ("C", "H"), "n_max": 8, "l_max": 6, "r_cut": 4.0}

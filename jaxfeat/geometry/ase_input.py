@@ -22,7 +22,7 @@ MIN_INDEPENDENCE = 1e-8
 def check_structures(atoms: Any, names: Sequence[str] | None) -> tuple[list[Atoms], Callable[[int], str]]:
     """Check `ase.Atoms`, one or a list of them, and return a list and a function that names its structures.
 
-    **Raises:** `ReadError` for anything else and for an empty list; `GeometryError` and `SpeciesError` for a fault.
+    **Raises:** `ReadError` for anything else; `GeometryError` and `SpeciesError` for a fault.
     """
     from ase import Atoms
 

@@ -38,14 +38,10 @@ class SearchPlan(NamedTuple):
 
 
 def plan_search(positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, r_cut: float) -> SearchPlan:
-    """Plan a search for all neighbors within `r_cut` (Å) that vesin can do.
+    """Plan a search by vesin for all neighbors within `r_cut` (Å) of finite positions `(n, 3)`, Å.
 
-    **Arguments:**
-
-    - `positions`: `(n, 3)`, Å, finite.
-    - `cell`: `(3, 3)`, Å; rows are lattice vectors. Vectors that do not repeat are unit vectors orthogonal to the
-        others; if none repeats, all are zero.
-    - `pbc`: `(3,)`, True for directions that repeat.
+    The rows of `cell` are lattice vectors (Å). Vectors that do not repeat are unit vectors orthogonal to the others; if
+    none repeats, all are zero.
 
     **Raises:** `BoundsError` for coordinates and cell vectors above 1e5 Å, and for more than about 3e7 pairs.
     """

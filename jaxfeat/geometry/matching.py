@@ -33,13 +33,9 @@ def group_congruent(
     """Group environments into families of congruent ones.
 
     Environments with nearly equal sorted distances are compared. They are congruent if a rotation, with or without
-    inversion, sends every atom to within the tolerance of an atom of its kind.
+    inversion, sends every atom to within the tolerance (Å) of an atom of its kind.
 
-    **Arguments:**
-
-    - `positions`: `(b, n, 3)`, Å relative to the center.
-    - `species`: `(b, n)`, atomic numbers; 0 for padding.
-    - `tolerance`: Å.
+    **Arguments:** `positions`: `(b, n, 3)`, Å from the center. `species`: `(b, n)`, atomic numbers; 0 for padding.
 
     **Returns:** The indices of the members of each family, in the order of the first members.
     """
@@ -83,14 +79,9 @@ def congruent_image(
     tolerance: float,
     signs: tuple[float, ...] = (1.0, -1.0),
 ) -> np.ndarray | None:
-    """Rotate and permute atoms `a` onto `b` so that each atom is within the tolerance of its counterpart.
+    """Rotate and permute atoms `a`, `(n, 3)` Å, onto `b` so that each is within the tolerance of its counterpart.
 
-    **Arguments:**
-
-    - `a`, `b`: `(n, 3)`, Å.
-    - `kinds_a`, `kinds_b`: `(n,)`, atomic numbers.
-    - `tolerance`: Å.
-    - `signs`: The allowed determinants; -1 allows inversion.
+    `kinds_a` and `kinds_b`, `(n,)`, are the atomic numbers, and `signs` the allowed determinants; -1 allows inversion.
 
     **Returns:** The image of `a` in the order of `b`, any one if there are several; `None` if there is none.
     """

@@ -54,11 +54,9 @@ def environments(
     - `r_cut`: The radius in Å, in place of `within`. If both are given, they must agree.
     - `names`: Names of the structures, for error messages.
 
-    **Returns:**
-
-    An `Environment` with one leading axis: positions of shape `(b, n, 3)`, in Å relative to the center, padded to the
-    largest `n`; float64 if JAX is set to it. Environments follow the order of structures, then the order of indices in
-    `centers`, or the order of atoms if centers are given by symbol or not at all.
+    **Returns:** An `Environment` with one leading axis: positions of shape `(b, n, 3)`, in Å relative to the center,
+    padded to the largest `n`; float64 if JAX is set to it. Environments follow the order of structures, then the order
+    of indices in `centers`, or the order of atoms if centers are given by symbol or not at all.
 
     **Raises:** `ReadError` for anything but `ase.Atoms`, and for an empty list; `GeometryError` for positions and cells
     that are not finite or degenerate, centers that a structure lacks, a missing, negative or contradictory radius,
@@ -113,13 +111,7 @@ def structures(
 
 
 class FollowedCenter(NamedTuple):
-    """Environments of one center through several structures.
-
-    **Attributes:**
-
-    - `environments`: `(f,)`, one for each structure, of the same neighbors in the same order.
-    - `neighbors`: `(n,)`, indices of the neighbors in the structures.
-    """
+    """Environments `(f,)` of one center, one for each structure, and the indices `(n,)` of their common neighbors."""
 
     environments: Environment
     neighbors: np.ndarray

@@ -1,9 +1,8 @@
 """Point groups of points about the origin: candidate operations, the largest group of them, and its symbol.
 
-An operation is a rotation, proper or not, with the permutation of like points that it causes. Where it sends two points
-that are not in line with the origin fixes it. So the possible images of one pair of points are tried, and each trial
-says where all other points go. Everything here runs on the host, in float64, for points that are not all in line with
-the origin.
+An operation is a rotation, proper or not, with the permutation of like points that it causes. The images of two points
+that are not in line with the origin fix it. So the possible images of one pair of points are tried. Everything runs on
+the host, in float64, for points that are not all in line with the origin.
 """
 
 from __future__ import annotations
@@ -87,8 +86,8 @@ def find_largest_group(
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Find the rotations, permutations and residual (Å) of the largest group within the tolerance.
 
-    Within the tolerance, the product of two operations that pass may fail, so that the operations that pass may be no
-    group. So operations are taken in the order of their mismatch, as many as form a group.
+    The product of two operations within the tolerance may be outside. So operations are taken in the order of their
+    mismatch, as many as form a group.
     """
     mismatch = _mismatches(positions, permutations, _fit_rotations(positions, permutations, signs))
     rank = np.argsort(mismatch, kind="stable")[: np.count_nonzero(mismatch <= tolerance)]
@@ -127,7 +126,7 @@ def _exact_rotations(positions: np.ndarray, permutations: np.ndarray, signs: np.
     """Find rotations that multiply as their permutations do, and their largest mismatch (Å) at the given positions.
 
     Rotations that are fitted to noisy positions multiply only up to the noise. Averaging the positions over the group
-    and fitting again squares the error of the representation each time: from 1e-3, three rounds reach rounding.
+    and fitting again squares the error each time: from 1e-3, three rounds reach rounding.
     """
     symmetric = positions
     for _ in range(4):
@@ -151,13 +150,11 @@ def schoenflies_symbol(rotations: np.ndarray) -> str:
     family = f"C{n}" if cyclic else f"D{n}" if dihedral else {12: "T", 24: "O", 60: "I"}[n_proper]
     if proper.all():
         return family
-    n_mirrors = int((np.abs(traces[~proper] - 1) < TURN_ROUNDING).sum())
-    inversion = bool((traces < -3 + TURN_ROUNDING).any())
-    if not (cyclic or dihedral):
-        return family + ("h" if inversion else "d")
-    if dihedral:
+    n_mirrors = np.count_nonzero(np.abs(traces[~proper] - 1) < TURN_ROUNDING)
+    inversion = (traces < -3 + TURN_ROUNDING).any()
+    if not cyclic:
         # n mirrors contain the axis; Dnh has the horizontal mirror as well.
-        return family + ("h" if n_mirrors == n + 1 else "d")
+        return family + ("h" if (n_mirrors == n + 1 if dihedral else inversion) else "d")
     if n == 1:
         return "Ci" if inversion else "Cs"
     if n_mirrors == n:

@@ -22,11 +22,7 @@ def place_hydrogens(azimuth: Any, elevation: Any, sign: int) -> list[tuple[Any, 
         (cos(a), 0.0, sin(a)),
         (cos(b) * cos(c), -cos(b) * sin(c), -0.5),
         (cos(b) * cos(c), cos(b) * sin(c), 0.5),
-        (
-            xp.cos(elevation) * xp.cos(azimuth),
-            sign * xp.cos(elevation) * xp.sin(azimuth),
-            xp.sin(elevation),
-        ),
+        (xp.cos(elevation) * xp.cos(azimuth), sign * xp.cos(elevation) * xp.sin(azimuth), xp.sin(elevation)),
     ]
 
 

@@ -1,8 +1,8 @@
 """Random environments.
 
-Random methanes have two generators, and results rest on the numbers of both. `random_methane` draws with a key of JAX,
-so that it works under jit. `draw_methanes` draws with NumPy for the input `random-methane:N:SEED`: its numbers
-are float64 whatever the precision of JAX, and any block can be drawn without the blocks before.
+Random methanes have two generators, and results rest on the numbers of both. `random_methane` draws with a key of JAX
+and works under jit. `draw_methanes` draws with NumPy for the input `random-methane:N:SEED`: its numbers are float64
+whatever the precision of JAX, and any block can be drawn without the blocks before.
 """
 
 from __future__ import annotations
@@ -50,9 +50,7 @@ def random_environments(
     - `min_distance`: The smallest distance between two neighbors, in Å.
     - `center_species`: Symbol or atomic number of the center; `None` if no atom sits there.
 
-    **Returns:**
-
-    An `Environment` with positions of shape `(n, len(species), 3)`, in JAX's default float.
+    **Returns:** An `Environment` with positions of shape `(n, len(species), 3)`, in JAX's default float.
 
     **Raises:** `GeometryError` if `n` is less than 1, if `radii` does not ascend, or if the neighbors hardly fit.
     """
@@ -60,14 +58,13 @@ def random_environments(
         raise GeometryError(f"n is {n}; ask for at least one environment.")
     if not 0 < radii[0] < radii[1]:
         raise GeometryError(f"radii is {tuple(radii)}; give a smallest and a larger distance from the center (Å).")
-    size = len(species)
+    size, (first, second) = len(species), np.triu_indices(len(species), 1)
     kept: list[np.ndarray] = []
     for _ in range(MAX_DRAWS):
         key, direction, radius = jax.random.split(key, 3)
         x = jax.random.normal(direction, (n, size, 3))
         r = jax.random.uniform(radius, (n, size, 1), minval=radii[0], maxval=radii[1])
         positions = np.asarray(r * x / jnp.linalg.norm(x, axis=-1, keepdims=True))
-        first, second = np.triu_indices(size, 1)
         apart = np.linalg.norm(positions[:, first] - positions[:, second], axis=-1) >= min_distance
         kept.append(positions[apart.all(-1)])
         if sum(map(len, kept)) >= n:
@@ -81,14 +78,9 @@ def random_environments(
 def random_methane(key: PRNGKeyArray, n: int) -> Environment:
     """Draw random methanes: C at the origin, 4 H uniform in a sphere of 3 Å, no two atoms nearer than 0.5 Å.
 
-    **Arguments:**
+    **Arguments:** `key`: A random key of JAX; may be traced. `n`: The number of methanes; static under jit.
 
-    - `key`: A random key of JAX; may be traced.
-    - `n`: The number of methanes; static under jit.
-
-    **Returns:**
-
-    An `Environment` with positions of shape `(n, 4, 3)`, in JAX's default float.
+    **Returns:** An `Environment` with positions of shape `(n, 4, 3)`, in JAX's default float.
 
     **Raises:** `GeometryError` if `n` is less than 1.
     """
@@ -99,29 +91,23 @@ def random_methane(key: PRNGKeyArray, n: int) -> Environment:
 
 @functools.partial(jax.jit, static_argnums=1)
 def _draw_hydrogens(key: PRNGKeyArray, n: int) -> Float[Array, "n 4 3"]:
-    State = tuple[PRNGKeyArray, Float[Array, "n 4 3"]]
-
     def draw(key: PRNGKeyArray) -> Float[Array, "n 4 3"]:
         direction, radius = jax.random.split(key)
         x = jax.random.normal(direction, (n, 4, 3))
         r = METHANE_RADIUS * jnp.cbrt(jax.random.uniform(radius, (n, 4, 1)))
         return r * x / jnp.linalg.norm(x, axis=-1, keepdims=True)
 
-    def pending(state: State) -> Bool[Array, ""]:
-        return ~jnp.all(_are_apart(state[1]))
-
-    def redraw(state: State) -> State:
+    def redraw(state: tuple[PRNGKeyArray, Array]) -> tuple[PRNGKeyArray, Array]:
         key, positions = state
         key, now = jax.random.split(key)
         return key, jnp.where(_are_apart(positions)[:, None, None], positions, draw(now))
 
     key, now = jax.random.split(key)
-    return jax.lax.while_loop(pending, redraw, (key, draw(now)))[1]
+    return jax.lax.while_loop(lambda state: ~jnp.all(_are_apart(state[1])), redraw, (key, draw(now)))[1]
 
 
 def _are_apart(hydrogens: Float[Array, "n 4 3"]) -> Bool[Array, " n"]:
-    atoms = jnp.pad(hydrogens, ((0, 0), (1, 0), (0, 0)))
-    first, second = np.triu_indices(5, 1)
+    atoms, (first, second) = jnp.pad(hydrogens, ((0, 0), (1, 0), (0, 0))), np.triu_indices(5, 1)
     distance = jnp.linalg.norm(atoms[:, first] - atoms[:, second], axis=-1)
     return jnp.min(distance, -1) >= METHANE_MIN_DISTANCE
 
@@ -129,9 +115,7 @@ def _are_apart(hydrogens: Float[Array, "n 4 3"]) -> Bool[Array, " n"]:
 def draw_methanes(n: int, seed: int, start: int = 0) -> Iterator[tuple[int, np.ndarray]]:
     """Draw the random methanes `start` to `n - 1` of a seed, block by block.
 
-    **Returns:**
-
-    An iterator of the index of a block's first methane, and its hydrogens `(m, 4, 3)` relative to the carbon, in Å.
+    **Returns:** The index of a block's first methane and its hydrogens, `(m, 4, 3)`, Å from the carbon, of each block.
     """
     first, second = np.triu_indices(5, 1)
     drawn = METHANES_PER_STREAM * 9 // 8  # one in 23 has atoms too near to each other

@@ -12,8 +12,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxfeat.errors import GeometryError
-from jaxfeat.geometry.batch import Batched
-from jaxfeat.geometry.environment import Environment
+from jaxfeat.geometry.environment import Batched, Environment
 from jaxfeat.linalg.arrays import concrete_values
 
 

@@ -15,8 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxfeat.errors import GeometryError
-from jaxfeat.geometry.batch import count_of
-from jaxfeat.geometry.environment import Environment
+from jaxfeat.geometry.environment import Environment, count_of
 from jaxfeat.geometry.point_group import find_largest_group, find_permutations, label_shells, schoenflies_symbol
 from jaxfeat.geometry.positions import check_positions
 from jaxfeat.geometry.structure import Item, Structure

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxfeat.geometry.batch import on_host
+from jaxfeat.geometry.environment import on_host
 from jaxfeat.linalg.arrays import concrete_values
 
 

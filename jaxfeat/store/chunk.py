@@ -19,8 +19,7 @@ import numpy as np
 from jaxfeat.errors import GeometryError, ReadError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.spec import from_spec
-from jaxfeat.geometry.batch import concatenate_on_host
-from jaxfeat.geometry.environment import Environment
+from jaxfeat.geometry.environment import Environment, concatenate_on_host
 from jaxfeat.nulls.scan import scan_arrays
 from jaxfeat.store.journal import SETTINGS, Entry, Journal
 from jaxfeat.store.schema import atom_arrays, spectrum_arrays, variables, versions

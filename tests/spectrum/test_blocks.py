@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import jaxfeat
-from jaxfeat.geometry.batch import concatenate_on_host
+from jaxfeat.geometry.environment import concatenate_on_host
 from jaxfeat.spectrum import blocks
 
 

@@ -40,8 +40,8 @@ class Frames(NamedTuple):
     - `centers`: Symbols or indices of the centers; `None` for every atom.
     - `identity`: A hash of the content, of the options of reading, and of `centers`.
     - `total`: The number of environments; `None` if it is known only at the end.
-    - `batches`: `batches(k)` yields the environments of frames k, k + 1 ... in batches of whole frames, on the host: a
-      few dozen frames or a few thousand atoms at a time. `structure_index` counts frames from the first.
+    - `batches`: `batches(k)` yields the environments of frames k, k + 1 ... in batches of whole frames, on the host.
+      `structure_index` counts frames from the first.
     - `species`: `species(progress)` goes through all frames and returns their chemical symbols, by atomic number. The
       optional `progress` is called with the number of frames so far.
     - `label`: `label(k)` names frame k for messages and tables.
@@ -88,9 +88,7 @@ def frames(
     - `centers`: Symbols or indices, as in `environments`. By default the centers of the built-in set, or every atom.
     - `format`, `index`, `types`, `units`, `skip_ghosts`, `ignore`: Options of files, as in `read`.
 
-    **Returns:**
-
-    A `Frames` whose environments have float64 positions in Å. Nothing but the hash of a file has been read.
+    **Returns:** A `Frames` whose environments have float64 positions in Å. A file has only been hashed so far.
 
     **Raises:** `ReadError` if there is nothing to read; `GeometryError` and `SpeciesError` for a radius or centers that
     make no sense. The batches raise `ReadError` for a frame that cannot be read, and `GeometryError` for a frame
@@ -111,7 +109,9 @@ def frames(
     found = make_set(place)
     if chosen is None and found.centers is not None:
         chosen = [found.centers]
-    content = hashlib.sha256(b"".join(map(_hash_atoms, found.atoms))).digest()
+    arrays = [(atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc) for atoms in found.atoms]
+    hashes = [hashlib.sha256(b"".join(part.tobytes() for part in parts)).digest() for parts in arrays]
+    content = hashlib.sha256(b"".join(hashes)).digest()
     return _stream_atoms(place, radius, chosen, content, lambda k: iter(found.atoms[k:]), found.names.__getitem__)
 
 
@@ -182,11 +182,6 @@ def _stream_random_methanes(name: str, r_cut: float, centers: list[Any]) -> Fram
         species=lambda _=None: ["H", "C"],
         label="random CH4 {}".format,
     )
-
-
-def _hash_atoms(atoms: Atoms) -> bytes:
-    parts = [atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc]
-    return hashlib.sha256(b"".join(part.tobytes() for part in parts)).digest()
 
 
 def _hash_input(content: bytes, centers: list[Any] | None) -> str:

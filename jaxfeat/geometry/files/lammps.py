@@ -38,54 +38,52 @@ def parse_data(text: str, options: ReadOptions) -> Atoms:
     """Make atoms of a data file. **Raises:** `ParseError` for missing atoms, and for types without an element."""
     from ase.io.lammpsdata import read_lammps_data
 
-    lines = text.splitlines()
-    at = _find_section(lines, "Atoms")
+    sections = _split_sections(text.splitlines())
     n_atoms, n_types = (re.search(rf"^\s*(\d+)\s+{what}\b", text, re.MULTILINE) for what in ("atoms", r"atom\s+types"))
-    if at is None or n_atoms is None:
+    if "Atoms" not in sections or n_atoms is None:
         raise ParseError("there is no number of atoms or no section Atoms; fix the file.")
-    n_found = sum(1 for _ in _rows(lines, at))
-    if n_found != int(n_atoms[1]):
-        reason = f"there are {n_found} of {n_atoms[1]} atoms; complete the section, or correct the number."
-        raise ParseError(reason, at + 1)
+    heading, rows = sections["Atoms"]
+    if len(rows) != int(n_atoms[1]):
+        reason = f"there are {len(rows)} of {n_atoms[1]} atoms; complete the section, or correct the number."
+        raise ParseError(reason, heading)
     if n_types is None or not _BOX.search(text):
         raise ParseError("the header has no number of atom types, or no box; fix the file.")
-    numbers = _elements_of_data(lines, int(n_types[1]), options)
+    numbers = _elements_of_data(sections, int(n_types[1]), options)
     cure = "fix the atoms, or name their style in that line, as in 'Atoms # charge'"
     # ASE sorts atoms by their ids, but not the labels of their types.
-    atoms = read_with_ase(read_lammps_data, text, at + 1, cure, Z_of_type=numbers, sort_by_id=False)
+    atoms = read_with_ase(read_lammps_data, text, heading, cure, Z_of_type=numbers, sort_by_id=False)
     for name in ("bonds", "angles", "dihedrals"):
         # These arrays refer to atoms by their places before the sort.
         atoms.arrays.pop(name, None)
     return atoms[np.argsort(atoms.arrays["id"], kind="stable")]
 
 
-def _elements_of_data(lines: list[str], n_types: int, options: ReadOptions) -> dict[int, int]:
+def _split_sections(lines: list[str]) -> dict[str, tuple[int, list[list[str]]]]:
+    """Find the number of each section's heading line, and the words of its rows without comments."""
+    sections: dict[str, tuple[int, list[list[str]]]] = {}
+    rows: list[list[str]] = []
+    for number, line in enumerate(lines, 1):
+        content = line.split("#")[0].strip()
+        if _HEADING.fullmatch(line.strip()):
+            rows = sections.setdefault(content, (number, []))[1]
+        elif content:
+            rows.append(content.split())
+    return sections
+
+
+def _elements_of_data(
+    sections: Mapping[str, tuple[int, list[list[str]]]], n_types: int, options: ReadOptions
+) -> dict[int, int]:
     """Find the atomic numbers of types by the options, the labels of types and the masses, in this order."""
-    labels, masses = _parse_section(lines, "Atom Type Labels"), _parse_section(lines, "Masses")
+    labels, masses = (
+        {row[0]: row[1] for row in sections.get(name, (0, []))[1] if len(row) > 1}
+        for name in ("Atom Type Labels", "Masses")
+    )
     known = {symbol: number for symbol, number in NUMBERS.items() if number} | dict(options.types)
     types = {kind: known[label] for kind, label in labels.items() if label in known} | dict(options.types)
     kinds = [str(k + 1) for k in range(n_types)]
     hints = {kind: f"mass {masses[kind]}" if kind in masses else labels.get(kind, "") for kind in kinds}
     return {int(kind): number for kind, number in elements_of_types(hints, masses, types, None).items()}
-
-
-def _find_section(lines: list[str], name: str) -> int | None:
-    return next((k for k, line in enumerate(lines) if line.split("#")[0].strip() == name), None)
-
-
-def _parse_section(lines: list[str], name: str) -> dict[str, str]:
-    """Collect the second word of each row of a section by the first; empty without the section."""
-    heading = _find_section(lines, name)
-    return {} if heading is None else {row[0]: row[1] for row in _rows(lines, heading) if len(row) > 1}
-
-
-def _rows(lines: list[str], heading: int) -> Iterator[list[str]]:
-    """Yield the words of each row of a section, without comments."""
-    for line in lines[heading + 1 :]:
-        if _HEADING.fullmatch(line.strip()):
-            return
-        if words := line.split("#")[0].split():
-            yield words
 
 
 def split_dump(file: Iterable[str]) -> Iterator[Lines]:

@@ -13,7 +13,6 @@ from typing import Any, Literal, NamedTuple
 from jaxfeat.errors import ReadError
 from jaxfeat.geometry.species import NUMBERS
 
-UNITS = ("angstrom", "bohr")
 SITES, CELL = "occupancies", "cell"
 """Words that `ignore` takes beside chemical symbols."""
 
@@ -66,8 +65,8 @@ def parse_read_options(
     """Check the options of `jaxfeat.read`. **Raises:** `ReadError` for an option that makes no sense."""
     if format is not None:
         _check_format(format)
-    if units not in UNITS:
-        raise ReadError(f"units is {units!r}; choose {' or '.join(UNITS)}.")
+    if units not in ("angstrom", "bohr"):
+        raise ReadError(f"units is {units!r}; choose angstrom or bohr.")
     known = {str(word): _parse_symbol(symbol, f"types has {word}={symbol}") for word, symbol in (types or {}).items()}
     words = {ignore} if isinstance(ignore, str) else set(ignore)
     others = f", {SITES} or {CELL}"
@@ -85,10 +84,7 @@ def parse_read_options(
 
 
 def split_frame_index(source: str | Path, options: ReadOptions) -> tuple[Path, ReadOptions]:
-    """Split `file@index` into path and options, unless a file has this whole name.
-
-    **Raises:** `ReadError` if the options have an index too.
-    """
+    """Split `file@index`, unless a file has this name. **Raises:** `ReadError` if the options have an index as well."""
     path = Path(source)
     name, _, index = path.name.rpartition("@")
     if path.exists() or not name or not _INDEX.fullmatch(index):

@@ -75,9 +75,7 @@ def read_with_ase(
 
 
 def parse_elements(words: Sequence[str], options: ReadOptions, lines: Sequence[int] | None = None) -> np.ndarray:
-    """Find the atomic numbers `(n,)` of words for atoms, 0 for ghosts.
-
-    **Arguments:** `lines`: the number of each word's line in the file, for messages.
+    """Find the atomic numbers `(n,)` of words for atoms, 0 for ghosts. `lines` numbers the words' lines, for messages.
 
     **Raises:** `ParseError` for a word that is not a chemical symbol, and for a ghost if the options refuse ghosts.
     """
@@ -95,9 +93,7 @@ def elements_of_types(
 ) -> dict[str, int]:
     """Find the atomic numbers of types, as the user gives them or as the masses show.
 
-    **Arguments:** `hints`: for each type, words that a message shows beside it, or an empty string.
-
-    **Raises:** `ParseError` for a type without an element.
+    `hints` holds every type, with words that a message shows beside it. **Raises:** `ParseError` for an unknown type.
     """
     found = {kind: types[kind] if kind in types else element_of_mass(masses.get(kind, "")) for kind in hints}
     if None in found.values():

@@ -19,9 +19,6 @@ from jaxfeat.geometry.random import draw_methanes
 if TYPE_CHECKING:
     from ase import Atoms
 
-RANDOM_METHANE = "random-methane:N[:SEED]"
-"""How a user asks for random methanes."""
-
 
 class StructureSet(NamedTuple):
     """Structures of a file or of a built-in set.
@@ -76,9 +73,7 @@ def read(
         atoms (of the elements that share a site, the one that ASE calls dominant); `"cell"` to leave out the cell.
         Indices of centers count the atoms that are left.
 
-    **Returns:**
-
-    A `StructureSet` with the `ase.Atoms`, whose positions and cells are float64, in Å.
+    **Returns:** A `StructureSet` with the `ase.Atoms`, whose positions and cells are float64, in Å.
 
     **Raises:** `ReadError` for a file that cannot be read, with file, frame and line, the reason and the cure; and for
     options that make no sense.
@@ -105,7 +100,7 @@ def locate_source(source: str | Path, options: ReadOptions) -> tuple[Path | str,
             raise ReadError(f"{name} is a built-in set; leave out the options of files.")
         return name, options
     if not path.exists():
-        sets = ", ".join([*SETS, RANDOM_METHANE])
+        sets = ", ".join([*SETS, "random-methane:N[:SEED]"])
         raise ReadError(f"{path}: there is no such file, and the built-in sets are {sets}.")
     if path.is_dir():
         raise ReadError(f"{path} is a folder; give a file of structures.")

@@ -25,16 +25,11 @@ def check_folder(path: Path) -> None:
 def write_extxyz(
     file: IO[bytes], environments: Environment, vectors: np.ndarray, info: Sequence[dict[str, Any]]
 ) -> None:
-    """Write environments as molecules in extended xyz, with the center first and at the origin.
+    """Write a batch of b environments as molecules in extended xyz, with the center first and at the origin.
 
-    Positions have 17 significant digits, so that a reader gets the same numbers.
-
-    **Arguments:**
-
-    - `file`: A binary file, open for writing.
-    - `environments`: A batch of `b` environments.
-    - `vectors`: `(b, n, 3)`, written as the array `forces`, which viewers draw as arrows. The center has zeros.
-    - `info`: Keys and values of the comment line, for each environment.
+    Positions have 17 significant digits, so that a reader gets the same numbers. `vectors`, `(b, n, 3)`, are written as
+    the array `forces`, which viewers draw as arrows; the center has zeros. `info` holds keys and values of the comment
+    line of each environment.
     """
     from ase.io.extxyz import key_val_dict_to_str
 
@@ -44,10 +39,8 @@ def write_extxyz(
         numbers = np.append(int(env.center_species), np.asarray(env.species)[mask])
         columns = np.zeros((len(numbers), 6))
         columns[1:, :3], columns[1:, 3:] = np.asarray(env.positions)[mask], np.asarray(arrows)[mask]
-        lines = [
-            str(len(numbers)),
-            f'Properties=species:S:1:pos:R:3:forces:R:3 {key_val_dict_to_str(keys)} pbc="F F F"',
-        ]
+        comment = f'Properties=species:S:1:pos:R:3:forces:R:3 {key_val_dict_to_str(keys)} pbc="F F F"'
+        lines = [str(len(numbers)), comment]
         for number, row in zip(numbers, columns.tolist(), strict=True):
             lines.append(f"{SYMBOLS[number]:<2} {' '.join(f'{value:24.17g}' for value in row)}")
         file.write("".join(f"{line}\n" for line in lines).encode())

@@ -9,7 +9,7 @@ from ase.build import bulk, molecule
 import jaxfeat
 from jaxfeat import frames
 from jaxfeat.errors import GeometryError, ReadError, SpeciesError
-from jaxfeat.geometry.batch import concatenate_on_host
+from jaxfeat.geometry.environment import concatenate_on_host
 from jaxfeat.geometry.species import SYMBOLS
 
 
