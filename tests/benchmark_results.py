@@ -13,7 +13,7 @@ def benchmark_results(jaxfeat):
     packages = {
         "jaxfeat": jaxfeat,
         "dscribe": peer,
-        "quippy": {"skipped": "quippy is not installed."},
+        "quippy": {"skipped": "quippy is not installed; pip install 'jaxfeat[peers]' adds it."},
     }
     works = {"W1": {"title": "some", "n": 100, "unit": "configurations", "packages": packages}}
     works["W6"] = {"skipped": "no data.", "packages": {}}

@@ -186,13 +186,8 @@ def _compare_values(variant: dict[str, Any], values: dict[str, Any]) -> dict[str
     others = {peer: values[peer] for peer in variant["beside"] if values.get(peer)}
     if reference is not None:
         others = {"reference": reference}
-    return {
-        key: {
-            "certified": value_differences(certified, other),
-            "screened": screened and value_differences(screened, other),
-        }
-        for key, other in others.items()
-    }
+    kinds = {"certified": certified, "screened": screened}
+    return {key: {kind: value_differences(own, other) for kind, own in kinds.items()} for key, other in others.items()}
 
 
 def value_differences(ours: list[list[float]], others: list[list[float]]) -> dict[str, float]:

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from math import nan
 from pathlib import Path
@@ -37,7 +38,7 @@ ENVIRONMENT = {
 }
 
 
-class WorkerProcess:
+class WorkerProcess(AbstractContextManager["WorkerProcess"]):
     """A process that runs this module for one package. It ends with the `with` block.
 
     **Attributes:**
@@ -58,9 +59,6 @@ class WorkerProcess:
             text=True,
             env={**os.environ, **ENVIRONMENT} | ({"XLA_FLAGS": accepted_flags(FAST_COMPILE_FLAGS)} if smoke else {}),
         )
-
-    def __enter__(self) -> WorkerProcess:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._process.kill()

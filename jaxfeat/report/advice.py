@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 
 from jaxfeat.report.sensitivity import Record, Sensitivity, group_by
 
@@ -55,8 +56,8 @@ def growing_sizes(records: Sequence[Record]) -> list[str]:
     top = largest_basis(records)
     names = []
     for name, other in (("n_max", "l_max"), ("l_max", "n_max")):
-        smaller = [(r[name], r) for r in records if r[name] < top[name] and r[other] == top[other]]
-        if smaller and not _as_sensitive(max(smaller, key=lambda sized: sized[0])[1], top):
+        smaller = [r for r in records if r[name] < top[name] and r[other] == top[other]]
+        if smaller and not _as_sensitive(max(smaller, key=itemgetter(name)), top):
             names.append(name)
     return names
 
@@ -85,15 +86,11 @@ def recommend_basis(records: Sequence[Record]) -> str:
     order = f"ν = {nu}, " if len(orders) > 1 else ""
     sentences = [f"Take {order}{name_basis(take)} ({take['n_features']} features)."]
     if take is top:
-        sentences.append(
-            "Every smaller basis of this grid truncates more, or has less than half its σ_vis/σ_max in the median or "
-            "for the blindest 1 % of environments."
-        )
+        why = "Every smaller basis of this grid truncates more, or has less than half its σ_vis/σ_max in the median or"
     else:
-        sentences.append(
-            f"The largest basis of this grid, {name_basis(top)}, has less than twice its σ_vis/σ_max in the median and "
-            "for the blindest 1 % of environments."
-        )
+        largest = f"The largest basis of this grid, {name_basis(top)},"
+        why = f"{largest} has less than twice its σ_vis/σ_max in the median and"
+    sentences.append(f"{why} for the blindest 1 % of environments.")
     if count_truncated(take):
         sentences.append(f"It {_describe_truncation(take)}.")
     if grows := growing_sizes(group):
@@ -109,29 +106,18 @@ def explain_bases(records: Sequence[Record]) -> list[str]:
     top = largest_basis(records)
     if not top["environments"]:
         return []
-    sentences = [_explain_smallest(records), *_explain_bottleneck(records)]
-    nu, n = top["nu"], top["environments"]
-    if top["symmetric"]:
-        sentences.append(
-            f"{top['symmetric']} of {n} environments have directions that symmetry hides from every basis and order. "
-            "This is physics; σ_vis leaves these directions out."
-        )
-    if top["incomplete"]:
-        sentences.append(
-            f"{top['incomplete']} of {n} environments have directions that ν = {nu} sees in no basis; a higher order "
-            "does. σ_vis leaves these directions out."
-        )
-    if top["nearly"]:
-        sentences.append(
-            f"{top['nearly']} of {n} environments are nearly, but not exactly, symmetric or singular; scans call them "
-            "ambiguous. σ_vis leaves out the directions that exact positions would hide."
-        )
-    if top["unclassified"]:
-        sentences.append(
-            f"{top['unclassified']} environments with null directions have too many neighbors to find the cause; "
-            "reduce r_cut."
-        )
-    return sentences
+    share = f"of {top['environments']} environments"
+    unseen = {
+        "symmetric": f"{share} have directions that symmetry hides from every basis and order. This is physics; "
+        "σ_vis leaves these directions out.",
+        "incomplete": f"{share} have directions that ν = {top['nu']} sees in no basis; a higher order does. "
+        "σ_vis leaves these directions out.",
+        "nearly": f"{share} are nearly, but not exactly, symmetric or singular; scans call them ambiguous. "
+        "σ_vis leaves out the directions that exact positions would hide.",
+        "unclassified": "environments with null directions have too many neighbors to find the cause; reduce r_cut.",
+    }
+    sentences = [f"{top[name]} {sentence}" for name, sentence in unseen.items() if top[name]]
+    return [_explain_smallest(records), *_explain_bottleneck(records), *sentences]
 
 
 def name_basis(record: Record) -> str:
@@ -170,11 +156,7 @@ def _explain_bottleneck(records: Sequence[Record]) -> list[str]:
 
 
 def _describe_truncation(record: Record) -> str:
-    n, truncated, ambiguous = record["environments"], record["truncated"], record["ambiguous"]
-    if not truncated and not ambiguous:
-        return "truncates none"
-    if not ambiguous:
-        return f"truncates {truncated} of {n} environments"
+    share, truncated, ambiguous = f"of {record['environments']} environments", record["truncated"], record["ambiguous"]
     if not truncated:
-        return f"may truncate {ambiguous} of {n} environments"
-    return f"truncates {truncated} of {n} environments and may truncate {ambiguous} more"
+        return f"may truncate {ambiguous} {share}" if ambiguous else "truncates none"
+    return f"truncates {truncated} {share}" + (f" and may truncate {ambiguous} more" if ambiguous else "")

@@ -94,7 +94,9 @@ def _make_row(key: str, found: Mapping[str, Any], ours: Mapping[str, Any] = Mapp
     return Row(name, stages, ratios, notes)
 
 
-def _tables(results: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], list[Row], list[str], list[str]]]:
+def _describe_works(
+    results: Mapping[str, Any],
+) -> Iterator[tuple[str, Mapping[str, Any], list[Row], list[str], list[str]]]:
     """Yield the heading of each work, its results, its rows, the stages that have a column, and the notes."""
     for name, work in results["works"].items():
         heading = ", ".join(filter(None, (name, work.get("title"))))
@@ -103,6 +105,12 @@ def _tables(results: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]
         shown = [stage for stage in STAGES if any(stage in row.stages or stage in row.ratios for row in rows)]
         notes = [note for row in rows for note in row.notes] + ([f"{work['alone']}."] if "alone" in work else [])
         yield heading, work, rows, shown, notes
+
+
+def _list_ratios(results: Mapping[str, Any]) -> list[tuple[str, Mapping[str, float]]]:
+    """List jaxfeat's rate over that of each peer by stage, under the name of the work and the peer."""
+    works = results["works"].items()
+    return [(f"{name}, {row.name}", row.ratios) for name, work in works for row in list_rows(work) if row.ratios]
 
 
 def _format_cell(stage: Mapping[str, Any] | None, work: Mapping[str, Any], between: str = " ") -> str:
@@ -122,9 +130,9 @@ def _digits(x: float) -> str:
 def print_benchmark(results: Mapping[str, Any], console: Console | None = None) -> None:
     """Print a table for each work."""
     console = console or Console(highlight=False)
-    for heading, work, rows, shown, notes in _tables(results):
+    for heading, work, rows, shown, notes in _describe_works(results):
         if "skipped" in work:
-            console.print(f"{heading}: {work['skipped']}\n")
+            console.print(f"{heading}: {work['skipped']}\n", markup=False)
             continue
         console.print(heading, style="bold")
         heads = [STAGES[stage].replace(" values", "\nvalues").replace("values, ", "values,\n") for stage in shown]
@@ -136,7 +144,7 @@ def print_benchmark(results: Mapping[str, Any], console: Console | None = None) 
                 times = [f"{_digits(row.ratios[stage])} x" if stage in row.ratios else "" for stage in shown]
                 table.add_row("  jaxfeat is", *times, style="bold")
         console.print(table)
-        console.print("\n".join([*notes, ""]))
+        console.print("\n".join([*notes, ""]), markup=False)
     console.print(RATE_LEGEND, style="italic")
     if results.get("smoke"):
         console.print(
@@ -147,13 +155,11 @@ def print_benchmark(results: Mapping[str, Any], console: Console | None = None) 
 def to_markdown(results: Mapping[str, Any]) -> str:
     """Write the same as Markdown: first the ratios, then a table for each work."""
     ratios = [
-        (f"{name}, {row.name}", *(_digits(row.ratios[stage]) if stage in row.ratios else "" for stage in STAGES))
-        for name, work in results["works"].items()
-        for row in list_rows(work)
-        if row.ratios
+        (name, *(_digits(found[stage]) if stage in found else "" for stage in STAGES))
+        for name, found in _list_ratios(results)
     ]
     lines = _markdown_table(("jaxfeat over", *STAGES.values()), ratios)
-    for heading, work, rows, shown, notes in _tables(results):
+    for heading, work, rows, shown, notes in _describe_works(results):
         lines += ["", f"### {heading}", ""]
         if "skipped" in work:
             lines.append(work["skipped"])
@@ -185,12 +191,7 @@ def plot_rates(results: Mapping[str, Any]) -> Figure:
 
     **Returns:** a figure 7 in wide, without global state: `figure.savefig(path)`.
     """
-    rows = [
-        (f"{name}, {row.name}", row.ratios)
-        for name, work in results["works"].items()
-        for row in list_rows(work)
-        if row.ratios
-    ]
+    rows = _list_ratios(results)
     figure = new_figure(7.0, 1.2 + 0.32 * max(len(rows), 2))
     axes = figure.subplots()
     if not rows:

@@ -149,16 +149,32 @@ class StoreSummary:
         start, self.total = self.total, self.total + len(columns["status"])
         # An environment that is not done has no status.
         columns = _select({**columns, "row": np.arange(start, self.total)}, columns["status"] != "")
-        if not len(columns["row"]):
-            return
         self.done += len(columns["row"])
         self.certified += int(columns["certified"].sum())
         self.statuses.update(columns["status"].tolist())
         self.environments.update(columns["center_species"].tolist())
-        self._note_structures(columns["structure_index"])
+        indices = columns["structure_index"]
+        missing = int(indices.max(initial=-1)) + 1 - len(self._structures)
+        if missing > 0:
+            self._structures = np.pad(self._structures, (0, max(missing, len(self._structures))))
+        self._structures[indices[indices >= 0]] = True
         columns = _select(columns, _have_ratios(columns))
-        if not len(columns["row"]):
-            return
+        if len(columns["row"]):
+            self._add_spectra(columns)
+
+    def distributions(self, number: int | None = None) -> tuple[Distribution, Distribution]:
+        """Return the distributions of equilibrated and raw ratios, for one species of the center or for all."""
+        equilibrated, raw = (
+            sum((part for (n, _), part in kept.items() if number in (n, None)), Distribution())
+            for kept in (self.equilibrated, self.raw)
+        )
+        return equilibrated, raw
+
+    def examples(self) -> list[Example]:
+        """List the most blind environments of each group; a structure gives one for each species."""
+        return [example for group in GROUPS for example in self._examples[group]]
+
+    def _add_spectra(self, columns: dict[str, np.ndarray]) -> None:
         for suffix in SUFFIXES.values():
             sigma, floor = columns[f"sigma{suffix}"], columns[f"floor{suffix}"]
             smallest = np.take_along_axis(sigma, columns["n_values"][:, None] - 1, 1)[:, 0]
@@ -181,24 +197,6 @@ class StoreSummary:
             relative = columns[f"floor{suffix}"] / columns[f"sigma{suffix}"][:, 0]
             self.floors[name].add(relative, np.ones(len(relative), bool))
         self._keep_examples(columns, group, n_null)
-
-    def distributions(self, number: int | None = None) -> tuple[Distribution, Distribution]:
-        """Return the distributions of equilibrated and raw ratios, for one species of the center or for all."""
-        equilibrated, raw = (
-            sum((part for (n, _), part in kept.items() if number in (n, None)), Distribution())
-            for kept in (self.equilibrated, self.raw)
-        )
-        return equilibrated, raw
-
-    def examples(self) -> list[Example]:
-        """List the most blind environments of each group; a structure gives one for each species."""
-        return [example for group in GROUPS for example in self._examples[group]]
-
-    def _note_structures(self, indices: np.ndarray) -> None:
-        missing = int(indices.max()) + 1 - len(self._structures)
-        if missing > 0:
-            self._structures = np.pad(self._structures, (0, max(missing, len(self._structures))))
-        self._structures[indices[indices >= 0]] = True
 
     def _find_groups(self, columns: Columns) -> np.ndarray:
         members = {AMBIGUOUS: columns["status"] == AMBIGUOUS}

@@ -22,13 +22,13 @@ def test_tables_have_rates_ratios_and_what_is_missing():
     assert "| W1, DScribe | 2 | 4 | 8 | 16 | 16 |" in page
     assert "| jaxfeat, gto | 200 (12) | 200 (12) | 200 (12) | 400 (12) | 200 (12) |" in page
     assert "Δσ certified from DScribe: 1e-10, 2e-09" in page
-    assert "- quippy: quippy is not installed." in page
+    assert "- quippy: quippy is not installed; pip install 'jaxfeat[peers]' adds it." in page
     assert "no data." in page
     assert len(plot_rates(measured).axes[0].get_lines()) == len(STAGES) + 1
     # In a narrow terminal every column is there.
     found = io.StringIO()
     print_benchmark(measured, Console(file=found, width=80))
-    for text in ("features", "Jacobian", "singular", "screened", "U, S, V", "W1, some: 100 configurations"):
+    for text in ("features", "Jacobian", "singular", "screened", "U, S, V", "W1, some: 100 configurations", "[peers]"):
         assert text in found.getvalue()
 
 
