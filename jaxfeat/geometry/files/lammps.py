@@ -65,7 +65,8 @@ def _split_sections(lines: list[str]) -> dict[str, tuple[int, list[list[str]]]]:
     for number, line in enumerate(lines, 1):
         content = line.split("#")[0].strip()
         if _HEADING.fullmatch(line.strip()):
-            rows = sections.setdefault(content, (number, []))[1]
+            rows = []
+            sections.setdefault(content, (number, rows))
         elif content:
             rows.append(content.split())
     return sections
