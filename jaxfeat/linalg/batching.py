@@ -18,6 +18,27 @@ from jaxtyping import Array
 BLOCK_ITEMS = 128
 """Items of a block of small matrices. Measured: so many that the time to start a kernel is small beside its work."""
 
+ACCELERATOR_FACTOR = 256
+"""How many times as much an accelerator computes at a time as a core, whose caches a block has to fit into. Blocks of
+some GB fill its memory bandwidth, and leave room on small devices."""
+
+
+def on_cpu() -> bool:
+    """Tell whether programs that are traced now are for CPUs."""
+    chosen = jax.config.values["jax_default_device"]
+    platform = jax.default_backend() if chosen is None else getattr(chosen, "platform", chosen)
+    return platform.startswith("cpu")
+
+
+def together(count: float) -> int:
+    """Return how many items, or bytes of them, the platform computes at a time where a core computes `count`."""
+    return int(count if on_cpu() else ACCELERATOR_FACTOR * count)
+
+
+def map_large_items(function: Callable[[Any], Any], items: Any) -> Any:
+    """Map a function over the leading axis. On CPUs it takes the items one by one, because each fills the caches."""
+    return jax.lax.map(function, items) if on_cpu() else jax.vmap(function)(items)
+
 
 def map_blocks(function: Callable[[Any], Any], items: Any, n_axes: int, block_items: int = BLOCK_ITEMS) -> Any:
     """Apply a function of batches with one leading axis to a batch with any number of them.

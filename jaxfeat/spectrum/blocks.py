@@ -13,6 +13,7 @@ from jaxtyping import Int
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Item
+from jaxfeat.linalg.batching import BLOCK_ITEMS, together
 from jaxfeat.spectrum.plan import Plan, check_spectra, make_plan
 
 RAW_AND_EQUILIBRATED = (False, True)
@@ -180,8 +181,9 @@ def join_small_shapes(shapes: np.ndarray, least: int) -> dict[tuple[int, int], n
 
 
 def _n_in_cache(n_features: int, room: int) -> int:
-    """Count the environments whose Jacobians the cache holds: a power of two."""
-    return int(np.clip(2 ** round(np.log2(BLOCK_BYTES / (24 * max(n_features, 1) * room))), 1, 128))
+    """Count the environments whose Jacobians the cache holds, or a share of an accelerator's memory: a power of two."""
+    fitting = together(BLOCK_BYTES) / (24 * max(n_features, 1) * room)
+    return int(np.clip(2 ** round(np.log2(fitting)), 1, together(BLOCK_ITEMS)))
 
 
 def _n_features(f: AbstractFeaturizer, batch: Environment, room: int) -> int:

@@ -112,7 +112,7 @@ def compute_spectra(f: FeatureMap, present: Int[Array, "*b s"] | None, at: Item,
         return f.with_environment_featurizer(featurizer.restricted_to_species(present))
 
     if plan.route == "refined":
-        return map_blocks(lambda block: spectra_from_gram(f, restricted, block, plan), items, n_axes)
+        return map_blocks(lambda block: spectra_from_gram(f, restricted, block, plan), items, n_axes, plan.n_together)
     to_reduced = reduce_to_gram if plan.route == "gram" else reduce_to_rows
 
     def reduce(item: Any) -> ReducedJacobian:

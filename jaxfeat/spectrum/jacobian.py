@@ -21,7 +21,7 @@ from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.structure_map import AbstractStructureMap, FeatureMap, check_compatible
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Item, Structure
-from jaxfeat.linalg.batching import map_blocks
+from jaxfeat.linalg.batching import map_blocks, map_large_items, together
 from jaxfeat.linalg.jit import tuned_jit
 from jaxfeat.linalg.lanes import MAX_NEIGHBORS_IN_LANES, contract_lanes, in_lanes
 from jaxfeat.spectrum.plan import check_jacobian
@@ -72,7 +72,7 @@ def _jacobians(f: FeatureMap, at: Item) -> Array:
     one_by_one = isinstance(at, Structure) and at.neighbor.shape[-1] > MAX_NEIGHBORS_IN_LANES
     for _ in at.batch_shape:
         # The intermediate arrays of large structures fit into the caches only one by one.
-        call = partial(jax.lax.map, call) if one_by_one else jax.vmap(call)
+        call = partial(map_large_items, call) if one_by_one else jax.vmap(call)
     return call(at)
 
 
@@ -81,9 +81,8 @@ def _n_together(f: Any, at: Environment) -> int:
     one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[len(at.batch_shape) :], x.dtype), at)
     n_features = jax.eval_shape(lambda env: f.features(env), one).size
     one_bytes = max(n_features * 3 * at.max_neighbors * at.positions.dtype.itemsize, 1)
-    if total * one_bytes <= 3 * JACOBIANS_TOGETHER_BYTES:
-        return total
-    return max(JACOBIANS_TOGETHER_BYTES // one_bytes, MIN_JACOBIANS_TOGETHER)
+    n_bytes = together(JACOBIANS_TOGETHER_BYTES)
+    return total if total * one_bytes <= 3 * n_bytes else max(n_bytes // one_bytes, MIN_JACOBIANS_TOGETHER)
 
 
 def item_jacobian(f: FeatureMap, at: Item) -> Float[Array, "d n 3"]:
@@ -110,8 +109,8 @@ def jacobian_and_norms(f: FeatureMap, at: Item) -> tuple[Float[Array, "d n 3"], 
         rows, norms = _center_jacobian(f.featurizer, env)
         return _by_atoms(rows, neighbor, center, at.positions.shape[0]), norms
 
-    # One center at a time, because the rows by all atoms of all centers would not fit into the caches.
-    rows, norms = jax.lax.map(of_center, (at.environments(), at.neighbor, at.center))
+    # On CPUs one center at a time, because the rows by all atoms of all centers would not fit into the caches.
+    rows, norms = map_large_items(of_center, (at.environments(), at.neighbor, at.center))
     return f.collect(rows, at), joint_norms(at, norms**2)
 
 
@@ -184,7 +183,7 @@ def _bonds(structure: Structure, dtype: Any) -> Float[Array, "c k n"]:
 
 @in_lanes
 def _rows_by_bonds(_: tuple[()], each: tuple[Array, Array]) -> Float[Array, "c d n 3 b"]:
-    return jax.lax.map(lambda one: contract_lanes(jnp.moveaxis(one[0], 1, 2), one[1]).swapaxes(1, 2), each)
+    return map_large_items(lambda one: contract_lanes(jnp.moveaxis(one[0], 1, 2), one[1]).swapaxes(1, 2), each)
 
 
 @in_lanes

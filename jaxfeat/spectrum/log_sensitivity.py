@@ -7,6 +7,7 @@ no decomposition is differentiated.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -18,10 +19,11 @@ from jaxtyping import Array, Bool, Float
 from jaxfeat.features.structure_map import FeatureMap, check_compatible
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Item, Structure
-from jaxfeat.linalg.batching import map_blocks
+from jaxfeat.linalg.batching import BLOCK_ITEMS, map_blocks, map_large_items, on_cpu
 from jaxfeat.linalg.jit import tuned_jit
 from jaxfeat.linalg.lanes import MAX_NEIGHBORS_IN_LANES
 from jaxfeat.spectrum.jacobian import directional_derivative, jacobian_and_norms
+from jaxfeat.spectrum.plan import make_plan
 from jaxfeat.spectrum.reduce import reduce_to_rows
 from jaxfeat.spectrum.solve import decompose
 from jaxfeat.spectrum.spectrum import Spectrum
@@ -74,9 +76,12 @@ def _compiled(f: FeatureMap, at: Item, equilibrated: bool) -> Float[Array, "*bat
 
     if not at.batch_shape:
         return single(at)
-    # Large structures are computed one by one, as in `singular_spectrum`. Together, padded centers would take time too.
+    # On CPUs large structures are computed one by one, as in `singular_spectrum`. Together, padded centers would take
+    # time too.
     one_by_one = isinstance(at, Structure) and at.neighbor.shape[-1] > MAX_NEIGHBORS_IN_LANES
-    return map_blocks(partial(jax.lax.map, single) if one_by_one else jax.vmap(single), at, len(at.batch_shape))
+    n_together = BLOCK_ITEMS if on_cpu() else make_plan(f, at, (equilibrated,), directions=True).n_together
+    call: Callable[[Any], Any] = partial(map_large_items, single) if one_by_one else jax.vmap(single)
+    return map_blocks(call, at, len(at.batch_shape), n_together)
 
 
 @eqx.filter_custom_jvp

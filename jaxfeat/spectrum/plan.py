@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 from jaxfeat.features.structure_map import FeatureMap
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Item, Structure
-from jaxfeat.linalg.batching import BLOCK_ITEMS
+from jaxfeat.linalg.batching import BLOCK_ITEMS, on_cpu, together
 from jaxfeat.linalg.lanes import MAX_NEIGHBORS_IN_LANES
 from jaxfeat.memory import check_memory
 
@@ -75,7 +75,8 @@ def make_plan(
     `at` is the block, or one of its items. If `refine` is False, small values are not computed again.
     """
     if refine and not directions and _gram_is_faster(f, at, len(scalings)):
-        return Plan("refined", scalings, BLOCK_ITEMS, directions, screened, collinear)
+        n_together = BLOCK_ITEMS if on_cpu() else _n_together(f, at, True)
+        return Plan("refined", scalings, n_together, directions, screened, collinear)
     n_together = _n_together(f, at, screened)
     return Plan("gram" if screened else "rows", scalings, n_together, directions, screened, collinear)
 
@@ -90,13 +91,14 @@ def _gram_is_faster(f: FeatureMap, at: Item, n_scalings: int) -> bool:
 def _n_together(f: FeatureMap, at: Item, gram: bool) -> int:
     """Compute the number of items whose Jacobians are best reduced together."""
     n, centers = (at.max_neighbors, 1) if isinstance(at, Environment) else (at.neighbor.shape[-1], at.center.shape[-1])
-    if isinstance(at, Structure) and n > MAX_NEIGHBORS_IN_LANES:
-        # The centers of large structures are computed one by one.
+    if isinstance(at, Structure) and n > MAX_NEIGHBORS_IN_LANES and on_cpu():
+        # CPUs compute the centers of large structures one by one.
         return 1
     # JᵀJ needs a few matrices of its own size.
     rows, most = (24 * n, 64) if gram else (f.environment_featurizer.n_compact_rows(n), 32)
     one = max(at.positions.dtype.itemsize * rows * 3 * n, 1)
-    return max(min(max(ROWS_TOGETHER_BYTES // one, 8 if one < ROWS_ALONE_BYTES else 1), most) // centers, 1)
+    n_items = max(together(ROWS_TOGETHER_BYTES) // one, 8 if one < ROWS_ALONE_BYTES else 1)
+    return max(min(n_items, together(most)) // centers, 1)
 
 
 def check_jacobian(f: FeatureMap, at: Item) -> None:

@@ -18,6 +18,7 @@ from jaxtyping import Array, Float, Int
 from jaxfeat.features.structure_map import AbstractStructureMap, FeatureMap
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Item, Structure
+from jaxfeat.linalg.batching import map_large_items
 from jaxfeat.linalg.eigen import gram_matrix
 from jaxfeat.linalg.lanes import MAX_NEIGHBORS_IN_LANES
 from jaxfeat.linalg.triangular import r_factor
@@ -90,7 +91,7 @@ def reduce_to_gram(f: FeatureMap, at: Item) -> ReducedJacobian:
 
 
 def _map_centers(reduce: Callable[[Environment], tuple[Array, Array, int]], structure: Structure) -> Any:
-    """Map `reduce` over the centers' environments. Large environments go one by one, without those of padding."""
+    """Map `reduce` over the centers' environments. On CPUs large ones go one by one, without those of padding."""
 
     def of_center(env: Environment) -> tuple[Array, Array, Array]:
         matrix, norms, n_features = reduce(env)
@@ -106,7 +107,7 @@ def _map_centers(reduce: Callable[[Environment], tuple[Array, Array, int]], stru
     def of_none(env: Environment) -> Any:
         return jax.tree.map(lambda x: jnp.zeros_like(env.positions, x.dtype, x.shape), found)
 
-    return jax.lax.map(
+    return map_large_items(
         lambda item: jax.lax.cond(item[0], of_center, of_none, item[1]), (structure.center_mask, environments)
     )
 

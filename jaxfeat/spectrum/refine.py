@@ -20,6 +20,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxfeat.features.structure_map import FeatureMap
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Item
+from jaxfeat.linalg.batching import map_large_items, on_cpu
 from jaxfeat.linalg.eigen import psd_eigh
 from jaxfeat.linalg.lapack import eigh, singular_values
 from jaxfeat.spectrum.plan import Plan
@@ -69,14 +70,14 @@ def spectra_from_gram(
     holds. Items that need refinement and have too many small values come out with `certified` False.
     """
     batch = items[1]
-    # One item at a time, so that a condition skips the work that an item does not need.
-    reduced = jax.lax.map(lambda item: reduce_to_gram(restricted(item[0]), item[1]), items)
+    # On CPUs one item at a time, so that a condition skips the work that an item does not need.
+    reduced = map_large_items(lambda item: reduce_to_gram(restricted(item[0]), item[1]), items)
     found = [
         jax.vmap(partial(_decompose_gram, equilibrated=scaled, screened=plan.screened))(reduced, batch)
         for scaled in plan.scalings
     ]
     moves = [(one.displacements, one.n_small) for one in found]
-    small = jax.lax.map(lambda item: _small_values(restricted(item[0]), *item[1:]), (*items, moves))
+    small = map_large_items(lambda item: _small_values(restricted(item[0]), *item[1:]), (*items, moves))
     return tuple(jax.vmap(partial(_merge, f))(batch, *both) for both in zip(found, small, strict=True))
 
 
@@ -137,12 +138,15 @@ def _sum_of_products(
 ) -> Float[Array, "k k"]:
     """Compute (J V)ᵀ J V of the first `count` displacements, then zeros, as a sum over the centers that exist."""
 
-    def add(total: Array, item: tuple[Array, Callable[[Array], Array], Array]) -> tuple[Array, None]:
-        here, *of_center = item
+    def of_center(here: Array, *arguments: Any) -> Array:
         n = jnp.where(here, count, 0)
-        return total + _with_least_size(partial(_products_of_center, n), n, *of_center), None
+        return _with_least_size(partial(_products_of_center, n), n, *arguments)
 
-    return jax.lax.scan(add, jnp.zeros((MOST_SMALL, MOST_SMALL), moves.dtype), (present, differentials, moves))[0]
+    centers = (present, differentials, moves)
+    if not on_cpu():
+        return jax.vmap(of_center)(*centers).sum(0)
+    start = jnp.zeros((MOST_SMALL, MOST_SMALL), moves.dtype)
+    return jax.lax.scan(lambda total, center: (total + of_center(*center), None), start, centers)[0]
 
 
 def _products_of_center(
