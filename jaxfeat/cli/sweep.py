@@ -84,18 +84,16 @@ def _make_manifold(arguments: argparse.Namespace) -> AbstractManifold:
     from jaxfeat import manifolds
     from jaxfeat.geometry.files.options import ReadOptions, parse_read_options
 
-    named = arguments.family
-    if named not in FROM_FILES:
-        beside = ", ".join(arguments.files)
-        if beside or parse_read_options(**read_options(arguments)) != ReadOptions():
-            raise ReadError(f"{named} needs no file; leave out {beside or 'the options of files'}.")
-    try:
-        if named in FROM_FILES:
+    family, files = arguments.family, ", ".join(arguments.files)
+    if family in FROM_FILES:
+        try:
             return _make_from_files(arguments)
-    except (GeometryError, SpeciesError) as error:
-        raise type(error)(f"{', '.join(arguments.files)}: {error}") from error
-    make: Callable[[int], AbstractManifold] = getattr(manifolds, named.replace("-", "_"))
-    return make(arguments.neighbors if named in OF_ANY_SIZE else arguments.sign)
+        except (GeometryError, SpeciesError) as error:
+            raise type(error)(f"{files}: {error}") from error
+    if files or parse_read_options(**read_options(arguments)) != ReadOptions():
+        raise ReadError(f"{family} needs no file; leave out {files or 'the options of files'}.")
+    make: Callable[[int], AbstractManifold] = getattr(manifolds, family.replace("-", "_"))
+    return make(arguments.neighbors if family in OF_ANY_SIZE else arguments.sign)
 
 
 def _make_from_files(arguments: argparse.Namespace) -> AbstractManifold:
@@ -127,7 +125,8 @@ def _make_from_files(arguments: argparse.Namespace) -> AbstractManifold:
     return manifolds.displacement(found.environments[0], {"q": moved})
 
 
-def _parse_grid(arguments: argparse.Namespace, manifold: AbstractManifold) -> dict[str, Any] | None:
+def _parse_grid(arguments: argparse.Namespace, manifold: AbstractManifold) -> dict[str, Any]:
+    """Read --grid and --set in Å and rad. Without --grid, the other parameters run between their bounds."""
     import numpy as np
 
     from jaxfeat.store.sweep import GRID_POINTS
@@ -151,14 +150,13 @@ def _parse_grid(arguments: argparse.Namespace, manifold: AbstractManifold) -> di
             grid[name] = scale * float(rest)
         except ValueError:
             raise GeometryError(f"--set {word}: write NAME=VALUE with a number.") from None
-    if not arguments.grid and len(manifold.parameters) > 2:
+    if arguments.grid:
+        return grid
+    if len(manifold.parameters) > 2:
         listed = ", ".join(
             f"{p.name} ({p.low / scale:g} to {p.high / scale:g}{unit}; {p.default / scale:.3g})"
             for p in manifold.parameters
             for scale, unit in [p.display_unit]
         )
         raise GeometryError(f"choose one or two parameters with --grid NAME=FROM:TO:N; there are {listed}.")
-    if not arguments.grid:
-        for p in manifold.parameters:
-            grid.setdefault(p.name, np.linspace(p.low, p.high, GRID_POINTS))
-    return grid
+    return {p.name: np.linspace(p.low, p.high, GRID_POINTS) for p in manifold.parameters} | grid
