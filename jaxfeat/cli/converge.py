@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import jaxfeat
 from jaxfeat.cli.arguments import (
     ORDERS,
     PICTURE,
@@ -19,10 +20,6 @@ from jaxfeat.cli.arguments import (
 )  # fmt: skip
 from jaxfeat.cli.inputs import make_featurizer, read_environments
 from jaxfeat.cli.output import check_targets, progress_bar, save_figure, write_json
-
-if TYPE_CHECKING:
-    from jaxfeat.features.base import AbstractFeaturizer
-    from jaxfeat.geometry.environment import Environment
 
 
 def add_converge(commands: Any) -> None:
@@ -77,8 +74,8 @@ def default_sizes(orders: Sequence[int]) -> list[int]:
 
 
 def converge_sample(
-    featurizers: Sequence[AbstractFeaturizer],
-    batch: Environment,
+    featurizers: Sequence[jaxfeat.AbstractFeaturizer],
+    batch: jaxfeat.Environment,
     n_max: Sequence[int],
     l_max: Sequence[int],
     total: int,
@@ -88,12 +85,12 @@ def converge_sample(
 
     **Returns:** The records, and words on the sample: `batch` was drawn from `total` environments.
     """
-    from jaxfeat.choose.converge import converge, make_grids
+    from jaxfeat.choose.converge import make_grids
 
     n_bases = sum(map(len, make_grids(featurizers, batch, n_max, l_max)))
     sample = f"{len(batch)} environments"
     with progress_bar(f"{sample}, {n_bases} bases", len(batch) * len(featurizers)) as progress:
-        records = converge(featurizers, batch, n_max, l_max, progress)
+        records = jaxfeat.converge(featurizers, batch, n_max, l_max, progress)
     return records, sample + (f" of {total}, drawn at random (seed {seed})" if len(batch) < total else "")
 
 

@@ -9,16 +9,11 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import jaxfeat
 from jaxfeat.cli.output import progress_bar
 from jaxfeat.errors import BasisError, GeometryError, ReadError, SpeciesError
-
-if TYPE_CHECKING:
-    from jaxfeat.features.base import AbstractFeaturizer
-    from jaxfeat.geometry.environment import Environment
-    from jaxfeat.geometry.files.frames import Frames
-    from jaxfeat.geometry.files.read import StructureSet
 
 SHOW_EVERY = 500
 """Frames between two updates of the progress bar, and before the bar appears."""
@@ -30,15 +25,12 @@ def read_options(arguments: argparse.Namespace) -> dict[str, Any]:
     return {**{name: getattr(arguments, name) for name in names}, "types": dict(arguments.types or ())}
 
 
-def read_environments(arguments: argparse.Namespace) -> tuple[StructureSet, Environment]:
+def read_environments(arguments: argparse.Namespace) -> tuple[jaxfeat.StructureSet, jaxfeat.Environment]:
     """Read INPUT whole. Return its structures, and the environments of the chosen centers."""
-    from jaxfeat.geometry.files.read import read
-    from jaxfeat.geometry.neighbors import environments
-
-    source = read(arguments.input, **read_options(arguments))
+    source = jaxfeat.read(arguments.input, **read_options(arguments))
     centers = source.centers if arguments.centers is None else _parse_centers(arguments.centers)
     try:
-        return source, environments(source.atoms, choose_r_cut(arguments), centers, names=source.names)
+        return source, jaxfeat.environments(source.atoms, choose_r_cut(arguments), centers, names=source.names)
     except (GeometryError, SpeciesError) as error:
         # Errors about one structure begin with its name, and the file is added to them.
         if str(error).partition(": ")[0] not in source.names:
@@ -46,12 +38,10 @@ def read_environments(arguments: argparse.Namespace) -> tuple[StructureSet, Envi
         raise type(error)(f"{arguments.input}: {error}") from error
 
 
-def open_frames(arguments: argparse.Namespace) -> Frames:
+def open_frames(arguments: argparse.Namespace) -> jaxfeat.Frames:
     """Open INPUT, to read the environments of the chosen centers batch by batch."""
-    from jaxfeat.geometry.files.frames import frames
-
     centers = None if arguments.centers is None else _parse_centers(arguments.centers)
-    return frames(arguments.input, choose_r_cut(arguments), centers, **read_options(arguments))
+    return jaxfeat.frames(arguments.input, choose_r_cut(arguments), centers, **read_options(arguments))
 
 
 def _parse_centers(words: Sequence[str]) -> list[str] | list[int]:
@@ -63,7 +53,9 @@ def choose_r_cut(arguments: argparse.Namespace) -> float:
     return float(getattr(_read_spec(arguments), "r_cut", arguments.r_cut))
 
 
-def make_featurizer(arguments: argparse.Namespace, of: Environment | Frames, **sizes: int) -> AbstractFeaturizer:
+def make_featurizer(
+    arguments: argparse.Namespace, of: jaxfeat.Environment | jaxfeat.Frames, **sizes: int
+) -> jaxfeat.AbstractFeaturizer:
     """Make the descriptor from the spec or from the options, by default with a channel for each species of the input.
 
     `sizes` replace the options of the same names: `nu`, `n_max` and `l_max`.
@@ -71,17 +63,15 @@ def make_featurizer(arguments: argparse.Namespace, of: Environment | Frames, **s
     **Raises:** `SpeciesError` if the input is read in batches and holds a species that the descriptor lacks. Inputs
     that are read whole are checked by the computation.
     """
-    from jaxfeat.geometry.files.frames import Frames
-
     specified = _read_spec(arguments)
     options = argparse.Namespace(**{**vars(arguments), **sizes})
     f = specified or _make_from_options(options, of)
-    if isinstance(of, Frames) and (specified or arguments.species):
+    if isinstance(of, jaxfeat.Frames) and (specified or arguments.species):
         _check_species(f, of)
     return f
 
 
-def _check_species(f: AbstractFeaturizer, frames: Frames) -> None:
+def _check_species(f: jaxfeat.AbstractFeaturizer, frames: jaxfeat.Frames) -> None:
     """Raise `SpeciesError` for atoms that the descriptor does not know. Ghosts are not species."""
     import numpy as np
 
@@ -103,7 +93,7 @@ def _check_species(f: AbstractFeaturizer, frames: Frames) -> None:
             )
 
 
-def _list_species(frames: Frames) -> list[str]:
+def _list_species(frames: jaxfeat.Frames) -> list[str]:
     """List the species of all frames. If there are many, show that they are being read."""
     with ExitStack() as stack:
 
@@ -114,10 +104,8 @@ def _list_species(frames: Frames) -> list[str]:
         return frames.species(lambda k: None if k % SHOW_EVERY else start_bar()(k, None))
 
 
-def _read_spec(arguments: argparse.Namespace) -> AbstractFeaturizer | None:
+def _read_spec(arguments: argparse.Namespace) -> jaxfeat.AbstractFeaturizer | None:
     """Make the descriptor of --spec. Return `None` without --spec."""
-    from jaxfeat.features.base import AbstractFeaturizer
-
     path = getattr(arguments, "spec", None)
     if path is None:
         return None
@@ -128,7 +116,7 @@ def _read_spec(arguments: argparse.Namespace) -> AbstractFeaturizer | None:
     except ValueError as error:
         # Errors of JSON, and those of the spec.
         raise BasisError(f"{path}: {error}") from error
-    if not isinstance(f, AbstractFeaturizer):
+    if not isinstance(f, jaxfeat.AbstractFeaturizer):
         raise BasisError(f"{path}: {type(f).__name__} describes structures, and this command looks at environments.")
     given: dict[str, str] = getattr(arguments, "given", {})
     beside = [option for name, option in given.items() if name != "r_cut" or hasattr(f, "r_cut")]
@@ -142,7 +130,7 @@ def make_from_spec(spec: Any, arguments: argparse.Namespace) -> Any:
 
     **Raises:** `BasisError` for a class outside jaxfeat without --trust; otherwise as `jaxfeat.from_spec`.
     """
-    from jaxfeat.features.spec import find_module, from_spec, list_unimported_kinds
+    from jaxfeat.features.spec import find_module, list_unimported_kinds
 
     folder = os.getcwd()
     for kind in list_unimported_kinds(spec):
@@ -159,49 +147,41 @@ def make_from_spec(spec: Any, arguments: argparse.Namespace) -> Any:
         if folder not in sys.path:
             # At the end, so that no file here hides an installed module.
             sys.path.append(folder)
-    return from_spec(spec, arguments.trust)
+    return jaxfeat.from_spec(spec, arguments.trust)
 
 
-def _make_from_options(arguments: argparse.Namespace, of: Environment | Frames) -> AbstractFeaturizer:
+def _make_from_options(
+    arguments: argparse.Namespace, of: jaxfeat.Environment | jaxfeat.Frames
+) -> jaxfeat.AbstractFeaturizer:
     import numpy as np
 
-    from jaxfeat.features.correlations import Bispectrum, Correlations
-    from jaxfeat.features.power_spectrum.featurizer import PowerSpectrum
-    from jaxfeat.features.radial_spectrum import RadialSpectrum
-    from jaxfeat.geometry.files.frames import Frames
     from jaxfeat.geometry.species import SYMBOLS
 
     species = arguments.species
     if species is None:
-        if isinstance(of, Frames):
+        if isinstance(of, jaxfeat.Frames):
             species = _list_species(of)
         else:
             present = np.unique(np.concatenate([np.asarray(of.species).ravel(), np.asarray(of.center_species)]))
             species = [SYMBOLS[number] for number in present if number > 0]
     options: dict[str, Any] = {
-        "species": tuple(species),
-        "r_cut": arguments.r_cut,
-        "n_max": arguments.n_max,
-        "l_max": arguments.l_max,
-        "sigma": arguments.sigma,
-        "radial": arguments.radial,
-        "include_center": not arguments.no_center,
+        name: getattr(arguments, name) for name in ("r_cut", "n_max", "l_max", "sigma", "radial")
     }
-    dedicated = {1: RadialSpectrum, 2: PowerSpectrum, 3: Bispectrum}
+    options |= {"species": tuple(species), "include_center": not arguments.no_center}
+    dedicated = {1: jaxfeat.RadialSpectrum, 2: jaxfeat.PowerSpectrum, 3: jaxfeat.Bispectrum}
     if arguments.nu in dedicated:
         return dedicated[arguments.nu](**options)
-    return Correlations(nu=arguments.nu, **options)
+    return jaxfeat.Correlations(nu=arguments.nu, **options)
 
 
-def make_title(f: AbstractFeaturizer, subject: str) -> str:
+def make_title(f: jaxfeat.AbstractFeaturizer, subject: str) -> str:
     """Write the title of a picture: the subject and the descriptor."""
     from jaxfeat.features.density import DensityFeaturizer
-    from jaxfeat.features.spec import spec
 
     if not isinstance(f, DensityFeaturizer):
         return f"{subject}: {type(f).__name__}"
     descriptor = {1: "radial spectrum", 2: "power spectrum", 3: "bispectrum"}.get(f.nu or 0, f"ν = {f.nu}")
     return (
-        f"{subject}: {descriptor}, {spec(f)['radial']}, r_cut {f.r_cut:g} Å, "
+        f"{subject}: {descriptor}, {jaxfeat.spec(f)['radial']}, r_cut {f.r_cut:g} Å, "
         f"n_max {f.n_max}, l_max {f.l_max}, σ {f.sigma:g} Å"
     )

@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import jaxfeat
 from jaxfeat.cli.arguments import add_sample, add_trust
 from jaxfeat.cli.inputs import make_from_spec
 from jaxfeat.cli.output import check_targets, open_replacement, progress_bar
+from jaxfeat.errors import BasisError, GeometryError, ReadError
 
 if TYPE_CHECKING:
-    from jaxfeat.features.base import AbstractFeaturizer
     from jaxfeat.report.page import BasisAdvice, Exhibit
     from jaxfeat.report.store_summary import Example
     from jaxfeat.store.reader import StoreReader
@@ -38,7 +39,6 @@ def add_report(commands: Any) -> None:
 
 
 def _report(arguments: argparse.Namespace) -> None:
-    from jaxfeat.errors import GeometryError, ReadError
     from jaxfeat.geometry.species import SYMBOLS
     from jaxfeat.report.page import BasisAdvice, Exhibit, render_page
     from jaxfeat.report.store_summary import StoreSummary
@@ -85,21 +85,20 @@ def _report(arguments: argparse.Namespace) -> None:
         print(MISSING)
 
 
-def _make_featurizer(store: StoreReader, arguments: argparse.Namespace) -> tuple[AbstractFeaturizer | None, str]:
+def _make_featurizer(
+    store: StoreReader, arguments: argparse.Namespace
+) -> tuple[jaxfeat.AbstractFeaturizer | None, str]:
     """Make the featurizer of the store. If that is impossible, return the reason in a sentence."""
-    from jaxfeat.errors import BasisError
-    from jaxfeat.features.base import AbstractFeaturizer
-
     if not store.has_positions:
         return None, "This store holds no positions."
     try:
         f = make_from_spec(store.featurizer_spec(), arguments)
     except BasisError as error:
         return None, f"The featurizer of this store cannot be made: {error}"
-    return (f, "") if isinstance(f, AbstractFeaturizer) else (None, "This store is not of environments.")
+    return (f, "") if isinstance(f, jaxfeat.AbstractFeaturizer) else (None, "This store is not of environments.")
 
 
-def _make_exhibits(f: AbstractFeaturizer, store: StoreReader, examples: list[Example]) -> list[Exhibit]:
+def _make_exhibits(f: jaxfeat.AbstractFeaturizer, store: StoreReader, examples: list[Example]) -> list[Exhibit]:
     from jaxfeat.geometry.species import SYMBOLS
     from jaxfeat.nulls.examples import make_examples
     from jaxfeat.report.page import Exhibit
@@ -128,12 +127,11 @@ def _name_direction(direction: Any) -> str:
     return direction.cause + (f", {direction.number} of {direction.of}" if direction.of > 1 else "")
 
 
-def _advise(f: AbstractFeaturizer, store: StoreReader, size: int) -> BasisAdvice:
+def _advise(f: jaxfeat.AbstractFeaturizer, store: StoreReader, size: int) -> BasisAdvice:
     import numpy as np
 
     from jaxfeat.choose.sample import draw_sample
     from jaxfeat.cli.converge import converge_sample, default_sizes
-    from jaxfeat.errors import BasisError, GeometryError
     from jaxfeat.report.page import BasisAdvice
 
     done = np.flatnonzero(store.column("n_values") > 0)

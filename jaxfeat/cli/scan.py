@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+import jaxfeat
 from jaxfeat.cli.arguments import PICTURE, add_centers, add_descriptor, add_input, add_results
 from jaxfeat.cli.inputs import make_featurizer, make_title, open_frames, read_environments
 from jaxfeat.cli.output import check_targets, progress_bar, save_figure, write_json
@@ -64,14 +65,13 @@ def _scan(arguments: argparse.Namespace) -> None:
         raise ReadError("--overwrite, --no-positions, --cluster and --workers apply to a store; name one with --out.")
 
     from jaxfeat.nulls.cure import explain_environments
-    from jaxfeat.nulls.scan import scan
     from jaxfeat.report.scan_table import most_blind_environments, print_scan
 
     check_targets(arguments.json, arguments.plot)
     source, batch = read_environments(arguments)
     f = make_featurizer(arguments, batch)
     with progress_bar(f"{len(batch)} environments", len(batch)) as progress:
-        records = scan(f, batch, progress=progress, screened=arguments.screened)
+        records = jaxfeat.scan(f, batch, progress=progress, screened=arguments.screened)
     # The name comes third, as in former files.
     records = [
         {"structure": one["structure"], "center": one["center"], "name": source.names[one["structure"]], **one}
@@ -94,7 +94,6 @@ def _scan_into_store(arguments: argparse.Namespace) -> None:
     from jaxfeat.report.scan_table import most_blind_examples, print_store
     from jaxfeat.report.store_summary import StoreSummary
     from jaxfeat.store.reader import StoreReader
-    from jaxfeat.store.sweep import sweep
 
     if arguments.json is not None or arguments.plot is not None:
         raise ReadError(
@@ -107,7 +106,7 @@ def _scan_into_store(arguments: argparse.Namespace) -> None:
     f = make_featurizer(arguments, frames)
     subject = "environments" if frames.total is None else f"{frames.total} environments"
     with progress_bar(subject, frames.total, resumes=True) as progress:
-        sweep(
+        jaxfeat.sweep(
             f,
             frames,
             out=arguments.out,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+import jaxfeat
 from jaxfeat.cli.arguments import PICTURE, add_descriptor, add_option, add_results
 from jaxfeat.cli.inputs import make_featurizer, make_title
 from jaxfeat.cli.output import check_targets, open_replacement, progress_bar, save_figure
 from jaxfeat.errors import ReadError
 
 if TYPE_CHECKING:
-    from jaxfeat.singular.singular_points import SingularKind, SingularPoints
+    from jaxfeat.singular.singular_points import SingularKind
 
 
 def add_search(commands: Any) -> None:
@@ -57,8 +58,6 @@ def _search(arguments: argparse.Namespace) -> None:
     from jaxfeat.geometry.files.write import write_extxyz
     from jaxfeat.geometry.random import random_environments
     from jaxfeat.report.families import plot_families, print_families
-    from jaxfeat.singular.find import find_singular_points
-    from jaxfeat.singular.search_space import Free
     from jaxfeat.store.dataset import check_target, label_arrays, write_dataset
     from jaxfeat.store.schema import provenance
 
@@ -72,13 +71,13 @@ def _search(arguments: argparse.Namespace) -> None:
         )
     symbols = symbols * arguments.neighbors if len(symbols) == 1 else symbols
     radii = tuple(arguments.radii)
-    constraints = Free(radii=radii, min_distance=arguments.min_distance)
+    constraints = jaxfeat.Free(radii=radii, min_distance=arguments.min_distance)
     starts = random_environments(
         jax.random.key(arguments.seed), arguments.starts, symbols, radii, arguments.min_distance, arguments.center
     )
     f = make_featurizer(arguments, starts)
     with progress_bar("starts", len(starts)) as progress:
-        points = find_singular_points(
+        points = jaxfeat.find_singular_points(
             f,
             starts,
             constraints=constraints,
@@ -101,7 +100,7 @@ def _search(arguments: argparse.Namespace) -> None:
         save_figure(arguments.plot, plot_families(described, title))
 
 
-def _describe(points: SingularPoints, kind: SingularKind, symbols: list[str]) -> dict[str, Any]:
+def _describe(points: jaxfeat.SingularPoints, kind: SingularKind, symbols: list[str]) -> dict[str, Any]:
     """Describe a kind of singular points for tables and pictures, by the example of its most exact point."""
     from jaxfeat.nulls.cure import describe_cure
 

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import jaxfeat
 from jaxfeat.cli.arguments import PICTURE, add_descriptor, add_option, add_read_options, add_results
 from jaxfeat.cli.inputs import choose_r_cut, make_featurizer, make_title, read_options
 from jaxfeat.cli.output import check_targets, progress_bar, save_figure
@@ -62,17 +63,15 @@ def add_sweep(commands: Any) -> None:
 
 
 def _sweep(arguments: argparse.Namespace) -> None:
-    from jaxfeat.geometry.environment import Environment
     from jaxfeat.report.sweep_table import print_sweep
-    from jaxfeat.store.sweep import sweep
 
     check_targets(None, arguments.plot)
     manifold = _make_manifold(arguments)
     grid = _parse_grid(arguments, manifold)
     generic = manifold(*manifold.values())
-    f = make_featurizer(arguments, Environment.stack([generic]))
+    f = make_featurizer(arguments, jaxfeat.Environment.stack([generic]))
     with progress_bar("environments", None) as progress:
-        ds = sweep(f, manifold, grid, out=arguments.out, progress=progress)
+        ds = jaxfeat.sweep(f, manifold, grid, out=arguments.out, progress=progress)
     print_sweep(ds)
     if arguments.plot is not None:
         from jaxfeat.report.sweep_plot import plot_sweep
@@ -81,7 +80,6 @@ def _sweep(arguments: argparse.Namespace) -> None:
 
 
 def _make_manifold(arguments: argparse.Namespace) -> AbstractManifold:
-    from jaxfeat import manifolds
     from jaxfeat.geometry.files.options import ReadOptions, parse_read_options
 
     family, files = arguments.family, ", ".join(arguments.files)
@@ -92,27 +90,27 @@ def _make_manifold(arguments: argparse.Namespace) -> AbstractManifold:
             raise type(error)(f"{files}: {error}") from error
     if files or parse_read_options(**read_options(arguments)) != ReadOptions():
         raise ReadError(f"{family} needs no file; leave out {files or 'the options of files'}.")
-    make: Callable[[int], AbstractManifold] = getattr(manifolds, family.replace("-", "_"))
+    make: Callable[[int], AbstractManifold] = getattr(jaxfeat.manifolds, family.replace("-", "_"))
     return make(arguments.neighbors if family in OF_ANY_SIZE else arguments.sign)
 
 
 def _make_from_files(arguments: argparse.Namespace) -> AbstractManifold:
-    from jaxfeat import manifolds
-    from jaxfeat.geometry.files.read import read
     from jaxfeat.geometry.files.trajectory import per_atom_arrays
     from jaxfeat.geometry.neighbors import follow_center
 
     if not arguments.files:
         raise ReadError(f"{arguments.family} needs structures; name a file.")
-    frames = [atoms for file in arguments.files for atoms in read(file, **read_options(arguments)).atoms]
+    frames = [atoms for file in arguments.files for atoms in jaxfeat.read(file, **read_options(arguments)).atoms]
     if arguments.family == "trajectory":
-        return manifolds.trajectory(follow_center(frames, choose_r_cut(arguments), arguments.center).environments)
+        return jaxfeat.manifolds.trajectory(
+            follow_center(frames, choose_r_cut(arguments), arguments.center).environments
+        )
     if arguments.family == "interpolation":
         if len(frames) < 2:
             raise ReadError(f"{arguments.files[0]} holds one structure, and interpolation needs two.")
         # All atoms of both ends, because an atom may come within the cutoff on the way.
         ends = [follow_center([frame], float("inf"), arguments.center) for frame in (frames[0], frames[-1])]
-        return manifolds.interpolation(*(end.environments[0] for end in ends))
+        return jaxfeat.manifolds.interpolation(*(end.environments[0] for end in ends))
     arrays = per_atom_arrays(frames[0])
     if arguments.along is None or arguments.along not in arrays:
         present = ", ".join(name for name, array in arrays.items() if array.shape == (len(frames[0]), 3))
@@ -122,7 +120,7 @@ def _make_from_files(arguments: argparse.Namespace) -> AbstractManifold:
         raise ReadError(f"{arguments.along} has shape {vectors.shape}; give an array with three numbers for each atom.")
     found = follow_center(frames[:1], choose_r_cut(arguments), arguments.center)
     moved = vectors[found.neighbors] - vectors[arguments.center]
-    return manifolds.displacement(found.environments[0], {"q": moved})
+    return jaxfeat.manifolds.displacement(found.environments[0], {"q": moved})
 
 
 def _parse_grid(arguments: argparse.Namespace, manifold: AbstractManifold) -> dict[str, Any]:

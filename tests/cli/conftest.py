@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
+import jaxfeat
 from jaxfeat.cli import main
-from jaxfeat.nulls import scan as scanning
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def no_scan(monkeypatch):
     def fail(*_, **__):
         raise AssertionError("a scan was started")
 
-    monkeypatch.setattr(scanning, "scan", fail)
+    monkeypatch.setattr(jaxfeat, "scan", fail)
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def scanned(monkeypatch):
         assert main(["scan", *map(str, words)]) == 0
         return calls.pop()
 
-    monkeypatch.setattr(scanning, "scan", fake)
+    monkeypatch.setattr(jaxfeat, "scan", fake)
     return ask
 
 

@@ -7,9 +7,8 @@ import pytest
 import xarray
 from ase.build import molecule
 
-from jaxfeat.choose import converge
+import jaxfeat
 from jaxfeat.cli import main
-from jaxfeat.nulls import scan as scanning
 from jaxfeat.store import chunk
 from jaxfeat.store import sweep as sweeping
 
@@ -43,8 +42,8 @@ def asked(monkeypatch):
             main(list(words))
         return calls.pop()
 
-    for module, name in ((scanning, "scan"), (converge, "converge"), (sweeping, "sweep")):
-        monkeypatch.setattr(module, name, fake)
+    for name in ("scan", "converge", "sweep"):
+        monkeypatch.setattr(jaxfeat, name, fake)
     return ask
 
 
@@ -91,8 +90,8 @@ def test_what_is_wrong_with_a_file_is_said_in_a_sentence(monkeypatch, capsys, wo
     Path("w.xyz").write_text(WATER)
     Path("w.data").write_text("LAMMPS\n\n3 atoms\n")
     for module, name in (
-        (scanning, "scan"),
-        (converge, "converge"),
+        (jaxfeat, "scan"),
+        (jaxfeat, "converge"),
         (chunk, "compute_chunk"),
         (sweeping, "find_manifold_zeros"),
     ):

@@ -6,6 +6,7 @@ import ase.io
 import pytest
 from ase.build import molecule
 
+import jaxfeat
 from jaxfeat.choose import converge
 from jaxfeat.cli import main
 
@@ -46,7 +47,7 @@ def grids(monkeypatch):
             main(["converge", *map(str, words)])
         return calls.pop()
 
-    monkeypatch.setattr(converge, "converge", fake)
+    monkeypatch.setattr(jaxfeat, "converge", fake)
     return ask
 
 

@@ -15,7 +15,6 @@ from ase.build import molecule
 import jaxfeat
 from jaxfeat.cli import main, report
 from jaxfeat.errors import BasisError
-from jaxfeat.nulls import scan as scanning
 from jaxfeat.store.reader import StoreReader
 
 SMALL = ["--n-max", "2", "--l-max", "2"]
@@ -164,7 +163,7 @@ def swept(tmp_path_factory):
 
 def test_a_spec_from_a_file_is_imported_only_with_trust(folder, monkeypatch, capsys):
     used = []
-    monkeypatch.setattr(scanning, "scan", lambda f, batch, **_: used.append(f) or pytest.fail("trusted"))
+    monkeypatch.setattr(jaxfeat, "scan", lambda f, batch, **_: used.append(f) or pytest.fail("trusted"))
     words = ["scan", "random-methane:1", "--spec", "f.json"]
     assert main(words) == 2
     said = capsys.readouterr().err

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
+import jaxfeat
 from jaxfeat.cli import main
-from jaxfeat.nulls import scan as scanning
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ def test_failures_have_a_status_and_leave_no_file(tmp_path, monkeypatch, capsys,
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr(scanning, "scan", fail)
+    monkeypatch.setattr(jaxfeat, "scan", fail)
     (tmp_path / "s.json").write_text("precious")
     assert main(["scan", "random-methane:1", "--json", str(tmp_path / "s.json")]) == status
     assert message in capsys.readouterr().err
