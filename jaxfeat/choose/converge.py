@@ -1,4 +1,4 @@
-"""How large a basis must be: truncation and sensitivity over a grid of n_max and l_max."""
+"""How large a basis must be: truncation and sensitivity over a grid of n_max and l_max, for all data or a sample."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from typing import Any
 
 import jax
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jaxfeat.choose.evaluate import BasisResults, evaluate_bases
 from jaxfeat.choose.grid import Grid
-from jaxfeat.errors import PrecisionError
+from jaxfeat.errors import GeometryError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.structure_map import check_compatible
 from jaxfeat.geometry.environment import Environment
+from jaxfeat.geometry.positions import check_float64
 from jaxfeat.spectrum.blocks import Progress, blocks_by_shape, species_present
 
 MIN_PER_PROGRAM = 300
@@ -41,8 +43,7 @@ def converge(
     - `n_max`, `l_max`: The sizes of the grid. Features without l_max (`RadialSpectrum`) have l_max 0.
     - `progress`: Called as `progress(done, total)` with numbers of environments, over all featurizers.
 
-    **Returns:** a list with one dictionary of plain numbers for each basis, featurizer by featurizer and n_max by
-    n_max:
+    **Returns:** A list with one dictionary of plain numbers for each basis, by featurizer, n_max and l_max:
 
     - `nu`, `n_max`, `l_max`, `n_features`: The basis, and its features for all species of the featurizer.
     - `environments`: The number of environments that have a spectrum. The following counts are out of these.
@@ -86,18 +87,12 @@ def make_grids(
     featurizers = _listed(f)
     for one in featurizers:
         check_compatible(one, batch)
-    if np.asarray(batch.positions).dtype != np.float64:
-        raise PrecisionError(
-            f"positions are {batch.positions.dtype}, and null directions are a matter of the last digits; "
-            "enable jax_enable_x64 and give them in float64."
-        )
-    grids = []
-    for one in featurizers:
-        grid = Grid(one, n_max, l_max)
+    check_float64(batch.positions, "positions", "a count of null directions")
+    grids = [Grid(one, n_max, l_max) for one in featurizers]
+    for one, grid in zip(featurizers, grids, strict=True):
         held, counts = (species_present(one, batch) >= 0).sum(1), np.asarray(batch.n_neighbors)
         for n_species in np.unique(held).tolist():
             grid.check(n_species, int(counts[held == n_species].max()))
-        grids.append(grid)
     return grids
 
 
@@ -105,12 +100,43 @@ def _listed(f: AbstractFeaturizer | Sequence[AbstractFeaturizer]) -> list[Abstra
     return list(f) if isinstance(f, Sequence) else [f]
 
 
+def draw_sample(center_species: ArrayLike, size: int, seed: int = 0) -> np.ndarray:
+    """Draw environments at random, in proportion to the species of their centers, and at least one of each species.
+
+    **Arguments:**
+
+    - `center_species`: Shape `(b,)`, the species of all centers.
+    - `size`: The number to draw. If it is 0 or more than there are, all are drawn.
+
+    **Returns:** Ascending indices, of shape `(size,)`.
+
+    **Raises:** `GeometryError` if `size` is less than the number of species, or if the seed is negative.
+    """
+    center_species = np.asarray(center_species)
+    total = len(center_species)
+    if seed < 0:
+        raise GeometryError(f"the seed of a sample is {seed}; give a number of at least 0.")
+    _, kind, counts = np.unique(center_species, return_inverse=True, return_counts=True)
+    if size == 0 or size >= total:
+        return np.arange(total)
+    if size < len(counts):
+        raise GeometryError(f"a sample of {size} cannot hold all {len(counts)} species of centers; draw more, or 0.")
+    shares = counts * size / total
+    numbers = np.maximum(np.floor(shares).astype(int), 1)
+    while numbers.sum() < size:
+        numbers[np.argmax(shares - numbers)] += 1
+    while numbers.sum() > size:  # rare species were rounded up to one
+        numbers[np.argmax(np.where(numbers > 1, numbers - shares, -np.inf))] -= 1
+    rng = np.random.default_rng(seed)
+    members = [rng.choice(np.flatnonzero(kind == k), n, replace=False) for k, n in enumerate(numbers)]
+    return np.sort(np.concatenate(members))
+
+
 def _summary(seen: Sequence[BasisResults], basis: int) -> dict[str, Any]:
     """Count and rank the environments in one basis."""
     beyond = np.asarray([one.truncation[basis] for one in seen], int)
     doubtful = np.asarray([one.doubtful[basis] for one in seen], bool)
-    unknown = np.asarray([not one.blind.classified for one in seen], bool)
-    unclassified = unknown & (beyond > 0)
+    unclassified = np.asarray([not one.blind.classified for one in seen], bool) & (beyond > 0)
     truncated = ~unclassified & ~doubtful & (beyond > 0)
     return {
         "environments": len(seen),

@@ -37,9 +37,9 @@ from jaxfeat.spectrum.spectrum import Spectrum
 class BlindDirections(NamedTuple):
     """Directions of one environment that no basis of the order sees.
 
-    - `symmetry`, `incompleteness`: their number by cause, without rigid motions.
-    - `directions`: `(k, 3 n)`, orthonormal, rigid motions included. `rounding`: their error.
-    - `classified`: False if there are too many neighbors to tell.
+    **Attributes:** `symmetry`, `incompleteness`: their number by cause, without rigid motions. `directions`:
+    `(k, 3 n)`, orthonormal, rigid motions included. `rounding`: their error. `classified`: False if there are too many
+    neighbors to tell.
     """
 
     symmetry: int
@@ -50,13 +50,15 @@ class BlindDirections(NamedTuple):
 
 
 class BasisResults(NamedTuple):
-    """One environment in all bases of a grid. Arrays are `(bases,)`.
+    """One environment in all bases of a grid.
 
-    - `truncation`: the number of null directions that some other basis sees. `doubtful`: whether it cannot be relied
-        on.
-    - `ratios`: equilibrated and raw, `(2, bases)`: σ_vis/σ_max where `known`, otherwise the floor above it. NaN if
-        there is nothing to see.
-    - `exact`: whether the largest basis sees nothing of the blind directions. It sees a little if positions are
+    **Attributes:**
+
+    - `truncation`: Shape `(bases,)`, the number of null directions that some other basis sees.
+    - `doubtful`: Shape `(bases,)`, True if that number may be wrong.
+    - `ratios`: Shape `(2, bases)`, equilibrated and raw: σ_vis/σ_max where `known`, otherwise the floor above it. NaN
+        if there is nothing to see.
+    - `exact`: True if the largest basis sees nothing of the blind directions. It sees a little if positions are
         rounded.
     """
 
@@ -77,19 +79,16 @@ def evaluate_bases(f: AbstractFeaturizer, grid: Grid, block: Block) -> list[Basi
             reduced = _reduce_each_l_max(grid.of(n_max).prepared(), shells.added, block.present, block.items)
             spectra.append(jax.tree.map(np.asarray, _spectra(reduced, shells.n_features, block.items)))
             triangles.append(np.asarray(reduced))
-    # (kind, environment, basis, ...), as in `_judge_bases`.
-    values = np.stack([np.concatenate([pair[kind].values for pair in spectra], 1) for kind in (0, 1)])
-    floors = np.stack([np.concatenate([pair[kind].floor for pair in spectra], 1) for kind in (0, 1)])
     jacobians = np.concatenate(triangles, 1)
-    first = spectra[0][0]
-    usable = np.isin(first.status.names[:, 0], ("ok", "no-signal"))
-    found = []
-    for row in np.flatnonzero(usable[: len(block.indices)]):
-        own = values[:, row, :, : first.n_values[row, 0]]
-        if own.shape[-1]:
-            env = jax.tree.map(lambda leaf, row=row: leaf[row], block.items)
-            found.append(_judge_bases(f, env, jacobians[row], own, floors[:, row]))
-    return found
+    kinds = jax.tree.map(lambda *leaves: np.concatenate(leaves, 1), *spectra)
+    # (kind, environment, basis, ...), as in `_judge_bases`.
+    values, floors = np.stack([kind.values for kind in kinds]), np.stack([kind.floor for kind in kinds])
+    status, n_values = kinds[0].status.names[:, 0], kinds[0].n_values[:, 0]
+    usable = np.isin(status, ("ok", "no-signal")) & (n_values > 0)
+    return [
+        _judge_bases(f, block.items[row], jacobians[row], values[:, row, :, : n_values[row]], floors[:, row])
+        for row in np.flatnonzero(usable[: len(block.indices)])
+    ]
 
 
 @eqx.filter_jit
@@ -135,7 +134,10 @@ def _judge_bases(
     their floors `(kind, basis)`. Kind 0 is equilibrated, kind 1 is raw."""
     sites = list_sites(f, env, np.asarray(env.mask), POSITION_TOLERANCE)
     largest = np.where(values[..., 0] > 0, values[..., 0], 1)
-    blind = _find_blind_directions(f, sites, none=bool((values[0, :, -1] > CLASSIFY_BELOW * largest[0]).any()))
+    all_seen = bool((values[0, :, -1] > CLASSIFY_BELOW * largest[0]).any())
+    blind = BlindDirections(0, 0, np.zeros((0, env.positions.size)), 0.0, all_seen)
+    if not all_seen:
+        blind = _find_blind_directions(f, sites) or blind
     n_blind = blind.symmetry + blind.incompleteness
     # The smallest values belong to the blind directions: null, or nearly so if positions were rounded.
     rest = values[..., : values.shape[-1] - n_blind]
@@ -153,32 +155,24 @@ def _judge_bases(
     unclear = np.zeros(len(truncation), bool)
     if truncation.any() and len(blind.directions):
         # Next to a symmetric or singular point, not even a complete basis may see more than rounding.
-        seen, rounding = _least_visibility(f, sites, blind.directions)
+        assert f.nu is not None
+        rows = visibility_rows(sites, f.nu)[:, sites.present]
+        seen, rounding = least_visibility(rows, orthogonal_complement(blind.directions[:, sites.present]))
         unclear = seen <= CLEAR_RATIO * np.maximum(floors[0] / largest[0], rounding)
     doubtful = close | ~certain | (unclear & (truncation > 0))
     return BasisResults(truncation, doubtful, ratios, known, bool(exact[-1]), blind)
 
 
-def _find_blind_directions(f: AbstractFeaturizer, sites: Sites, none: bool) -> BlindDirections:
-    """Find what no basis sees. `none`: whether some basis sees everything, so that nothing is hidden."""
-    nothing = BlindDirections(0, 0, np.zeros((0, sites.at.positions.size)), 0.0, none)
-    if none:
-        return nothing
+def _find_blind_directions(f: AbstractFeaturizer, sites: Sites) -> BlindDirections | None:
+    """Find the directions that no basis sees; `None` if there are too many neighbors to tell."""
     try:
         filtration = build_filtration(sites, f.nu)
     except (BasisError, GeometryError, SizeError):
-        return nothing
+        return None
     if filtration.kernel is None:
-        return nothing
+        return None
     # N_ν holds what symmetry hides. For positions symmetric only within the tolerance it may come out smaller.
     larger = max(filtration.symmetry, filtration.kernel, key=len)
     n_symmetry = len(filtration.symmetry)
     rounding = 1e-15 / min(filtration.gap["kernel"][1], 1.0)
     return BlindDirections(n_symmetry - len(filtration.rigid), len(larger) - n_symmetry, larger, rounding, True)
-
-
-def _least_visibility(f: AbstractFeaturizer, sites: Sites, blind: np.ndarray) -> tuple[float, float]:
-    """Compute how clearly a complete basis sees the directions that are not blind, as `least_visibility` does."""
-    assert f.nu is not None
-    rows = visibility_rows(sites, f.nu)[:, sites.present]
-    return least_visibility(rows, orthogonal_complement(blind[:, sites.present]))

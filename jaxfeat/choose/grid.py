@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cache
-from itertools import pairwise
+from itertools import pairwise, product
 from math import comb
 from typing import NamedTuple
 
@@ -27,8 +27,8 @@ class Sizes(NamedTuple):
 class Shells(NamedTuple):
     """The features of one n_max, sorted by the l_max that adds them.
 
-    - `added`: for each l_max, ascending, the features that it adds, as indices into those of the largest.
-    - `n_features`: `(l,)`, the number of features of each l_max.
+    **Attributes:** `added`: for each l_max, ascending, the features that it adds, as indices into those of the largest.
+    `n_features`: the number of features of each l_max, `(l,)`.
     """
 
     added: tuple[np.ndarray, ...]
@@ -49,12 +49,10 @@ class Grid:
                 raise BasisError(f"{name} is empty; give at least one size to try.")
         # The radial spectrum has no l_max: its features are those of l = 0.
         angular = "l_max" in f.sizes
-        self.n_max = sorted({int(n) for n in n_max})
-        self.l_max = sorted({int(l) for l in l_max}) if angular else [0]
+        self.n_max, self.l_max = sorted(set(n_max)), sorted(set(l_max)) if angular else [0]
         self._bases = {
-            Sizes(n, l): f.with_sizes(n_max=n, l_max=l) if angular else f.with_sizes(n_max=n)
-            for n in self.n_max
-            for l in self.l_max
+            sizes: f.with_sizes(**sizes._asdict()) if angular else f.with_sizes(n_max=sizes.n_max)
+            for sizes in map(Sizes._make, product(self.n_max, self.l_max))
         }
         self.shells = cache(self._shells)
         self.n_features = cache(self._n_features)
@@ -87,18 +85,14 @@ class Grid:
         # The number of features is a polynomial of degree ν in the number of species, evaluated by its differences at
         # 0. The features of the many species of a set of crystals are too many to list.
         known = min(n_species, f.nu) if f.nu is not None else n_species
-        counts = [
-            f.restricted_to_species(np.arange(1, k + 1, dtype=np.int32)).n_features if k else 0
-            for k in range(known + 1)
-        ]
-        if known == n_species:
-            return counts[-1]
+        species = np.arange(1, known + 1, dtype=np.int32)
+        counts = [0, *(f.restricted_to_species(species[:k]).n_features for k in range(1, known + 1))]
         return sum(comb(n_species, k) * int(np.diff(counts, k)[0]) for k in range(known + 1))
 
     def _shells(self, n_max: int, n_species: int) -> Shells:
         """Sort the features of one n_max, for environments that hold this number of species."""
-        among = np.arange(1, n_species + 1, dtype=np.int32)
-        labels = [self._bases[Sizes(n_max, l)].restricted_to_species(among).labels for l in self.l_max]
+        species = np.arange(1, n_species + 1, dtype=np.int32)
+        labels = [self._bases[Sizes(n_max, l)].restricted_to_species(species).labels for l in self.l_max]
         index = {label: k for k, label in enumerate(labels[-1])}
         columns = [np.asarray([index[label] for label in some], int) for some in labels]
         added = [columns[0], *(np.setdiff1d(new, old) for old, new in pairwise(columns))]

@@ -45,7 +45,7 @@ def add_converge(commands: Any) -> None:
 
 
 def _converge(arguments: argparse.Namespace) -> None:
-    from jaxfeat.choose.sample import draw_sample
+    from jaxfeat.choose.converge import draw_sample
     from jaxfeat.report.convergence import plot_convergence, print_convergence
 
     check_targets(arguments.json, arguments.plot)

@@ -130,7 +130,7 @@ def _name_direction(direction: Any) -> str:
 def _advise(f: jaxfeat.AbstractFeaturizer, store: StoreReader, size: int) -> BasisAdvice:
     import numpy as np
 
-    from jaxfeat.choose.sample import draw_sample
+    from jaxfeat.choose.converge import draw_sample
     from jaxfeat.cli.converge import converge_sample, default_sizes
     from jaxfeat.report.page import BasisAdvice
 

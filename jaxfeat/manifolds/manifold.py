@@ -23,12 +23,8 @@ GOLDEN_ANGLE = pi * (3 - sqrt(5))
 class Parameter(NamedTuple):
     """One coordinate of a manifold.
 
-    **Attributes:**
-
-    - `name`: The name by which users set the parameter.
-    - `low`, `high`: Its bounds.
-    - `default`: A generic value between the bounds.
-    - `unit`: "Å", "rad", or an empty string.
+    **Attributes:** `name`: the name by which users set the parameter. `low`, `high`: its bounds. `default`: a generic
+    value between the bounds. `unit`: "Å", "rad", or an empty string.
     """
 
     name: str
@@ -46,9 +42,7 @@ class Parameter(NamedTuple):
 class AbstractManifold(eqx.Module):
     """A smooth map from parameters to one environment, which holds the same atoms everywhere.
 
-    **Attributes:**
-
-    - `parameters`: One `Parameter` for each argument, in order.
+    **Attributes:** `parameters`: one `Parameter` for each argument, in order.
     """
 
     parameters: eqx.AbstractVar[tuple[Parameter, ...]]
@@ -58,7 +52,12 @@ class AbstractManifold(eqx.Module):
         """Build the environment at parameters in the order of `parameters`; they may be traced."""
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(map(_describe, self.parameters))})"
+        units = [parameter.display_unit for parameter in self.parameters]
+        bounds = [
+            f"{name} = {low / divisor:g} to {high / divisor:g}{suffix}"
+            for (name, low, high, *_), (divisor, suffix) in zip(self.parameters, units, strict=True)
+        ]
+        return f"{type(self).__name__}({', '.join(bounds)})"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -78,19 +77,16 @@ class AbstractManifold(eqx.Module):
 
         **Raises:** `GeometryError` if the name belongs to no parameter.
         """
-        for parameter in self.parameters:
-            if parameter.name == name:
-                return parameter
-        raise GeometryError(f"there is no parameter {name!r}; choose among {', '.join(self.names)}.")
+        if name not in self.names:
+            raise GeometryError(f"there is no parameter {name!r}; choose among {', '.join(self.names)}.")
+        return self.parameters[self.names.index(name)]
 
 
 class Family(AbstractManifold):
     """A manifold that a function of the parameters defines.
 
-    **Attributes:**
-
-    - `parameters`: One `Parameter` for each argument of `build`.
-    - `build`: A function from the parameters to an `Environment`.
+    **Attributes:** `parameters`: one `Parameter` for each argument of `build`. `build`: a function from the parameters
+    to an `Environment`.
     """
 
     parameters: tuple[Parameter, ...] = eqx.field(static=True)
@@ -102,19 +98,8 @@ class Family(AbstractManifold):
         return self.build(*values)
 
 
-def _describe(parameter: Parameter) -> str:
-    divisor, suffix = parameter.display_unit
-    return f"{parameter.name} = {parameter.low / divisor:g} to {parameter.high / divisor:g}{suffix}"
-
-
 def rows(*points: Sequence[Any]) -> Float[Array, "n d"]:
     """Stack points as rows of a float array. Their coordinates are Python numbers or scalars, which may be traced."""
     # `float` is weak: float32 parameters stay float32, Python numbers and integers become the default float.
     dtype = jnp.result_type(float, *(x for point in points for x in point))
     return jnp.stack([jnp.stack([jnp.asarray(x, dtype) for x in point]) for point in points])
-
-
-def check_sign(sign: int) -> None:
-    """Raise `GeometryError` unless `sign` is 1 or -1."""
-    if sign not in (1, -1):
-        raise GeometryError(f"sign is {sign!r}; the members of a pair are 1 and -1.")

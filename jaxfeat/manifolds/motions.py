@@ -20,10 +20,8 @@ from jaxfeat.manifolds.manifold import AbstractManifold, Parameter, Scalar
 class Displacement(AbstractManifold):
     """Displacements of the neighbors of an environment along fixed directions.
 
-    **Attributes:**
-
-    - `start`: The environment at zero.
-    - `directions`: `(p, n, 3)`, the displacement in Å for a parameter of 1.
+    **Attributes:** `start`: the environment at zero. `directions`: `(p, n, 3)`, the displacement in Å for a parameter
+    of 1.
     """
 
     parameters: tuple[Parameter, ...] = eqx.field(static=True)
@@ -50,17 +48,17 @@ def displacement(env: Environment, directions: Mapping[str, Any], reach: float =
     **Raises:** `GeometryError` if there is no direction, or if one is zero, not finite, or of another shape.
     """
     shape = env.positions.shape
+    if not directions:
+        raise GeometryError("there are no directions; give at least one.")
     scaled = []
     for name, direction in directions.items():
         array = np.asarray(direction, float)
+        norm = np.linalg.norm(array)
         if array.shape != shape:
             raise GeometryError(f"direction {name!r} has shape {array.shape}; the environment's is {shape}.")
-        norm = np.linalg.norm(array)
-        if not np.isfinite(norm) or norm == 0:
+        if not 0 < norm < np.inf:
             raise GeometryError(f"direction {name!r} has length {norm:g}; give one that is finite and not zero.")
         scaled.append(array / norm)
-    if not scaled:
-        raise GeometryError("there are no directions; give at least one.")
     parameters = tuple(Parameter(name, -reach, reach, 0.0) for name in directions)
     return Displacement(parameters, env, jnp.asarray(np.stack(scaled), env.positions.dtype))
 
@@ -70,9 +68,7 @@ def interpolation(first: Environment, last: Environment) -> Displacement:
 
     The last environment is aligned with the first one before, by `aligned`.
 
-    **Arguments:**
-
-    - `first`, `last`: The environments, with as many neighbors of each species.
+    **Arguments:** `first`, `last`: the environments, with as many neighbors of each species.
 
     **Returns:** A `Displacement` with one parameter `t`, 0 at `first` and 1 at `last`.
 
@@ -85,10 +81,8 @@ def interpolation(first: Environment, last: Environment) -> Displacement:
 class Trajectory(AbstractManifold):
     """A smooth path through the frames of a trajectory.
 
-    **Attributes:**
-
-    - `frames`: `(f,)` environments.
-    - `coefficients`: `(4, f - 1, n, 3)`, Å; of the powers 3, 2, 1, 0 of the fraction of a step.
+    **Attributes:** `frames`: `(f,)` environments. `coefficients`: `(4, f - 1, n, 3)`, Å; of the powers 3, 2, 1, 0 of
+    the fraction of a step.
     """
 
     parameters: tuple[Parameter, ...] = eqx.field(static=True)
@@ -108,10 +102,8 @@ class Trajectory(AbstractManifold):
 def trajectory(frames: Environment) -> Trajectory:
     """Connect the frames of a trajectory by a cubic spline.
 
-    **Arguments:**
-
-    - `frames`: A batch of environments of the same neighbors in the same order, as
-        `jaxfeat.geometry.neighbors.follow_center` makes it.
+    **Arguments:** `frames`: a batch of environments of the same neighbors in the same order, as
+    `jaxfeat.geometry.neighbors.follow_center` makes it.
 
     **Returns:** A `Trajectory` with one parameter `frame`, which is an index of `frames` at whole numbers.
 
@@ -124,6 +116,5 @@ def trajectory(frames: Environment) -> Trajectory:
         raise GeometryError("frames have different neighbors; a trajectory follows the same ones.")
     spline = CubicSpline(np.arange(len(frames)), np.asarray(frames.positions, float))
     last = float(len(frames) - 1)
-    return Trajectory(
-        (Parameter("frame", 0.0, last, last / 2, ""),), frames, jnp.asarray(spline.c, frames.positions.dtype)
-    )
+    frame = Parameter("frame", 0.0, last, last / 2, "")
+    return Trajectory((frame,), frames, jnp.asarray(spline.c, frames.positions.dtype))

@@ -1,15 +1,19 @@
 """Pairs of environments with equal features: four neighbors for the power spectrum, seven for the bispectrum."""
 
 from collections.abc import Sequence
+from functools import partial
 from math import pi
 
+import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from jaxfeat.errors import GeometryError, SpeciesError
 from jaxfeat.geometry.environment import Environment
+from jaxfeat.geometry.prl_methanes import BOND_LENGTH, place_hydrogens, published_angles
 from jaxfeat.geometry.species import atomic_numbers
-from jaxfeat.manifolds.manifold import Family, Parameter, Scalar, check_sign, rows
+from jaxfeat.manifolds.manifold import AbstractManifold, Family, Parameter, Scalar, rows
 
 
 def pair_family(
@@ -43,7 +47,7 @@ def pair_family(
     **Raises:** `GeometryError` for another sign and for coincident neighbors; `SpeciesError` if the second and the
     third species differ.
     """
-    check_sign(sign)
+    _check_sign(sign)
     numbers = atomic_numbers(species)
     if len(numbers) == 4 and numbers[1] != numbers[2]:
         raise SpeciesError(f"species is {tuple(species)!r}; the second and the third neighbor must be of one species.")
@@ -60,15 +64,10 @@ def pair(sign: int, species: Sequence[str | int] = ("H", "H", "H", "H")) -> Fami
 
     **Raises:** as `pair_family`.
     """
-    check_sign(sign)
-    names = ("ax", "az", "bx", "by", "bz", "cx", "cy")
-    generic = (-0.45, 0.95, 0.6, 0.7, 0.5, -0.75, 0.8)
-    parameters = tuple(Parameter(name, -1.5, 1.5, value) for name, value in zip(names, generic, strict=True))
-
-    def build(ax: Scalar, az: Scalar, bx: Scalar, by: Scalar, bz: Scalar, cx: Scalar, cy: Scalar) -> Environment:
-        return pair_family(ax, az, bx, by, bz, cx, cy, sign, species=species)
-
-    return Family(parameters, build)
+    _check_sign(sign)
+    generic = {"ax": -0.45, "az": 0.95, "bx": 0.6, "by": 0.7, "bz": 0.5, "cx": -0.75, "cy": 0.8}
+    parameters = tuple(Parameter(name, -1.5, 1.5, value) for name, value in generic.items())
+    return Family(parameters, partial(pair_family, sign=sign, species=species))
 
 
 def ring_pair(
@@ -101,7 +100,7 @@ def ring_pair(
 
     **Raises:** `GeometryError` for another sign, unless there are three azimuths, and for coincident neighbors.
     """
-    check_sign(sign)
+    _check_sign(sign)
     azimuths = list(phi)
     if len(azimuths) != 3:
         raise GeometryError(f"phi holds {len(azimuths)} azimuths; a ring has three.")
@@ -120,7 +119,7 @@ def ring(sign: int) -> Family:
 
     **Raises:** as `ring_pair`.
     """
-    check_sign(sign)
+    _check_sign(sign)
     parameters = (
         Parameter("r", 0.6, 2.0, 1.2),
         *(Parameter(f"phi{k}", -pi, pi, value, "rad") for k, value in enumerate((0.0, 1.1, -1.6), 1)),
@@ -129,3 +128,50 @@ def ring(sign: int) -> Family:
         Parameter("z2", 0.6, 2.0, 1.3),
     )
     return Family(parameters, lambda r, p1, p2, p3, psi, z1, z2: ring_pair(r, (p1, p2, p3), psi, z1, z2, sign))
+
+
+class MethaneFamily(AbstractManifold):
+    """CH4 environments with all C-H distances 1.09 Å, whose fourth hydrogen moves on the sphere.
+
+    Members of either sign with the same angles have equal power spectra if and only if `L = 0`. At `F = π`, `L = 0` the
+    two members coalesce, and the power spectrum is singular.
+
+    **Attributes:** `parameters`: the azimuth `F` and the elevation `L` of the fourth hydrogen, in radians. `sign`: 1
+    for the sheet X+, -1 for X-.
+    """
+
+    parameters: tuple[Parameter, ...] = eqx.field(static=True)
+    sign: int = eqx.field(static=True)
+
+    def __check_init__(self) -> None:
+        _check_sign(self.sign)
+
+    def __call__(self, F: Scalar, L: Scalar) -> Environment:  # type: ignore[override]
+        """Build the environment of the carbon at azimuth `F` and elevation `L` of the fourth hydrogen, in radians."""
+        azimuth, elevation = rows((F, L))[0]
+        directions = rows(*place_hydrogens(azimuth, elevation, self.sign))
+        return Environment.from_neighbors(BOND_LENGTH * directions, ["H"] * 4, "C")
+
+    def grid(self) -> tuple[np.ndarray, np.ndarray]:
+        """List the published values of `F` and of `L`, 9 each, in radians. Their product is the grid, `F` slow."""
+        return published_angles()
+
+
+def prl_methane(sign: int) -> MethaneFamily:
+    """Make one of the two sheets of methanes, as a manifold of two angles.
+
+    **Arguments:** `sign`: 1 for the sheet X+, -1 for X-.
+
+    **Returns:** A `MethaneFamily`.
+
+    **Raises:** `GeometryError` for another sign.
+
+    **Source:** Pozdnyakov et al., Phys. Rev. Lett. 125, 166001 (2020).
+    """
+    azimuth = Parameter("F", 0.0, 2 * pi, 0.8 * pi, "rad")
+    return MethaneFamily((azimuth, Parameter("L", -pi / 2, pi / 2, 0.0, "rad")), sign)
+
+
+def _check_sign(sign: int) -> None:
+    if sign not in (1, -1):
+        raise GeometryError(f"sign is {sign!r}; the members of a pair are 1 and -1.")

@@ -16,10 +16,8 @@ def planar(n: int = 4, *, species: str | int = "H", center_species: str | int | 
 
     At `z = 0` a featurizer that is invariant under reflections sees no displacement out of the plane.
 
-    **Arguments:**
-
-    - `n`: The number of neighbors, at least 2.
-    - `species`, `center_species`: Symbols or atomic numbers of the neighbors and of the center.
+    **Arguments:** `n`: the number of neighbors, at least 2. `species`, `center_species`: symbols or atomic numbers of
+    the neighbors and of the center.
 
     **Returns:** A `Family` of the distances `r1`, ... (Å), the azimuths `phi2`, ... (rad), and the height `z` of the
     last neighbor (Å).

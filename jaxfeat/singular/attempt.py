@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import cache, partial
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,7 +15,7 @@ from jaxfeat.geometry.environment import Environment
 from jaxfeat.singular.certify import EXACT_DISTANCE, MAX_VIOLATION, Certificates, certify, newton_distances
 from jaxfeat.singular.gauss_newton import RUNNING
 from jaxfeat.singular.land import Landing, land, land_jointly
-from jaxfeat.singular.lanes import map_lanes
+from jaxfeat.singular.lanes import map_lanes, vmapped
 from jaxfeat.singular.search_equations import SearchEquations
 from jaxfeat.singular.singular_equations import SingularEquations
 from jaxfeat.spectrum.jacobian import item_jacobian
@@ -75,7 +74,7 @@ def attempt(
 ) -> Outcome:
     """Land from θ `(b, k)`, after a descent if there is an optimizer for it."""
     if optimizer is not None:
-        points = map_lanes(partial(_descended, equations.whitened, optimizer), points, starts, lanes=lanes)
+        points = map_lanes(partial(vmapped, _descended, (equations.whitened, optimizer)), points, starts, lanes=lanes)
     nothing = np.zeros((len(points), 3 * starts.max_neighbors))
     directions = certify(equations.whitened, points, nothing, starts, lanes).directions[:, -1]
     way, end = land_to_rounding(equations, points, directions, starts, max_iterations, lanes)
@@ -182,8 +181,6 @@ def descend(
     return best, lowest
 
 
-@eqx.filter_jit
-def _descended(
-    equations: SingularEquations, optimizer: optax.GradientTransformation, points: Array, starts: Environment
-) -> Array:
-    return jax.vmap(lambda x, start: descend(equations, x, start, optimizer)[0])(points, starts)
+def _descended(how: tuple[SingularEquations, optax.GradientTransformation], point: Array, start: Environment) -> Array:
+    equations, optimizer = how
+    return descend(equations, point, start, optimizer)[0]

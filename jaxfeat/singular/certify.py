@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, NamedTuple
 
-import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
@@ -15,7 +13,7 @@ from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.linalg.subspaces import least_norm_solutions
 from jaxfeat.singular.land import linearized
-from jaxfeat.singular.lanes import map_lanes
+from jaxfeat.singular.lanes import map_lanes, vmapped
 from jaxfeat.singular.search_space import AbstractSearchSpace
 from jaxfeat.singular.singular_equations import SingularEquations
 from jaxfeat.spectrum.jacobian import jacobian_and_norms
@@ -61,10 +59,31 @@ def certify(
     """Compute the spectra at θ `(b, k)`, and the residuals of directions `(b, p)`, which may be zero."""
 
     def certified(points: Any, directions: Any, starts: Environment) -> Certificates:
-        environments = _environments(equations.space, points, starts)
-        return _certified(equations, *_jacobians(equations.f, environments), points, directions, environments)
+        environments = vmapped(_environment, equations.space, points, starts)
+        # The programs that use the features' Jacobian compile in a tenth of the time of the one that computes it.
+        jacobians = vmapped(jacobian_and_norms, equations.f, environments)
+        return vmapped(_certificate, equations, *jacobians, points, directions, environments)
 
     return map_lanes(certified, points, directions, starts, lanes=lanes)
+
+
+def _environment(space: AbstractSearchSpace, point: Array, start: Environment) -> Environment:
+    return space.environment(point, start)
+
+
+def _violation(space: AbstractSearchSpace, point: Array, env: Environment) -> Array:
+    return -jnp.minimum(space.slack(point, env).min(initial=jnp.inf), 0)
+
+
+def _certificate(
+    equations: SingularEquations, jacobian: Array, added: Array, point: Array, direction: Array, env: Environment
+) -> Certificates:
+    values, axes = equations.spectrum(jacobian, env)
+    spectrum = decompose(keep_all_rows(jacobian, added), env, equations.f, equilibrated=False)
+    largest = spectrum.values.max(initial=0, where=jnp.isfinite(spectrum.values))
+    velocity = jacobian.reshape(jacobian.shape[0], -1) @ direction
+    violation = _violation(equations.space, point, env)
+    return Certificates(values, axes, spectrum.ratio, jnp.linalg.norm(velocity) / largest, violation)
 
 
 def newton_distances(
@@ -84,56 +103,16 @@ def newton_distances(
 
 def jacobians_at(f: AbstractFeaturizer, environments: Environment, lanes: int) -> np.ndarray:
     """Compute the Jacobians of a few environments, `(b, n_features, 3n)`."""
-    found, _ = map_lanes(partial(_jacobians, f), environments, lanes=lanes)
+    found, _ = map_lanes(partial(vmapped, jacobian_and_norms, f), environments, lanes=lanes)
     return found.reshape(*found.shape[:2], -1)
 
 
 def environments_at(space: AbstractSearchSpace, points: np.ndarray, starts: Environment, lanes: int) -> Environment:
     """Make the environments at θ `(b, k)`, as NumPy arrays."""
-    return map_lanes(partial(_environments, space), points, starts, lanes=lanes)
+    return map_lanes(partial(vmapped, _environment, space), points, starts, lanes=lanes)
 
 
 def violations(space: AbstractSearchSpace, points: np.ndarray, starts: Environment, lanes: int) -> np.ndarray:
     """Compute by how much constraints are violated (Å or units of θ), `(b,)`."""
     environments = environments_at(space, points, starts, lanes)
-    return map_lanes(partial(_violations, space), points, environments, lanes=lanes)
-
-
-@eqx.filter_jit
-def _environments(space: AbstractSearchSpace, points: Array, starts: Environment) -> Environment:
-    return jax.vmap(space.environment)(points, starts)
-
-
-@eqx.filter_jit
-def _violations(space: AbstractSearchSpace, points: Array, environments: Environment) -> Array:
-    return jax.vmap(partial(_violation, space))(points, environments)
-
-
-def _violation(space: AbstractSearchSpace, point: Array, env: Environment) -> Array:
-    return -jnp.minimum(space.slack(point, env).min(initial=jnp.inf), 0)
-
-
-@eqx.filter_jit
-def _jacobians(f: AbstractFeaturizer, environments: Environment) -> tuple[Array, Array]:
-    # The one program with the features' Jacobian. The programs that use its result compile in a tenth of the time.
-    return jax.vmap(partial(jacobian_and_norms, f))(environments)
-
-
-@eqx.filter_jit
-def _certified(
-    equations: SingularEquations,
-    jacobians: Array,
-    added: Array,
-    points: Array,
-    directions: Array,
-    environments: Environment,
-) -> Certificates:
-    def of_item(jacobian: Array, added: Array, point: Array, direction: Array, env: Environment) -> Certificates:
-        values, axes = equations.spectrum(jacobian, env)
-        spectrum = decompose(keep_all_rows(jacobian, added), env, equations.f, equilibrated=False)
-        largest = spectrum.values.max(initial=0, where=jnp.isfinite(spectrum.values))
-        velocity = jacobian.reshape(jacobian.shape[0], -1) @ direction
-        violation = _violation(equations.space, point, env)
-        return Certificates(values, axes, spectrum.ratio, jnp.linalg.norm(velocity) / largest, violation)
-
-    return jax.vmap(of_item)(jacobians, added, points, directions, environments)
+    return map_lanes(partial(vmapped, _violation, space), points, environments, lanes=lanes)

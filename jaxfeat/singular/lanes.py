@@ -7,8 +7,10 @@ finished items along. All lanes are therefore halted after a few steps, and fini
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+import equinox as eqx
 import jax
 import numpy as np
 
@@ -27,6 +29,12 @@ STAGNATION_RATIO = 0.95
 def n_lanes_for(n: int) -> int:
     """Round the number of starts up to a power of two, at most `MAX_LANES`. Few shapes mean few compilations."""
     return min(MAX_LANES, 2 ** int(np.ceil(np.log2(max(n, 1)))))
+
+
+@eqx.filter_jit
+def vmapped(function: Callable[..., Any], shared: Any, *batched: Any) -> Any:
+    """Call a function of a module, compiled, with one shared argument and each item of batched trees."""
+    return jax.vmap(partial(function, shared))(*batched)
 
 
 def map_lanes(call: Callable[..., Any], *trees: Any, lanes: int) -> Any:

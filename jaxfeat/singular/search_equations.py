@@ -11,19 +11,19 @@ several times as many dimensions loses no direction. Ends of landings are certif
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.linalg.subspaces import robust_svd
 from jaxfeat.singular.certify import environments_at, jacobians_at
-from jaxfeat.singular.lanes import map_lanes
+from jaxfeat.singular.lanes import map_lanes, vmapped
 from jaxfeat.singular.random_invariants import random_invariants
 from jaxfeat.singular.search_space import AbstractSearchSpace
 from jaxfeat.singular.singular_equations import Reference, SingularEquations
@@ -76,7 +76,7 @@ def search_equations(
         radii = np.linalg.norm(environments.positions, axis=-1)[environments.mask]
         drawn = random_invariants(environments.max_neighbors, order, f.group, float(np.sqrt((radii**2).mean())), rng)
         unscaled = Reference(drawn, jnp.eye(drawn.phases.shape[0]))
-        slopes = map_lanes(lambda env: _reference_jacobians(unscaled, env), environments, lanes=lanes)
+        slopes = map_lanes(partial(vmapped, Reference.jacobian, unscaled), environments, lanes=lanes)
         reference = Reference(drawn, jnp.asarray(feature_metrics(slopes, rng)[0]))
     return SearchEquations(*(SingularEquations(f, space, jnp.asarray(metric), reference) for metric in metrics))
 
@@ -107,8 +107,3 @@ def feature_metrics(
         return rows * (np.sqrt(b * columns) / norm if norm > 0 else 1.0)
 
     return mixed(whitened), mixed(np.eye(d))
-
-
-@eqx.filter_jit
-def _reference_jacobians(reference: Reference, environments: Environment) -> Array:
-    return jax.vmap(reference.jacobian)(environments)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,7 +13,7 @@ from jaxtyping import Array
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.linalg.subspaces import robust_svd
 from jaxfeat.singular.land import linearized
-from jaxfeat.singular.lanes import map_lanes
+from jaxfeat.singular.lanes import map_lanes, vmapped
 from jaxfeat.singular.search_space import AbstractSearchSpace
 from jaxfeat.singular.singular_equations import SingularEquations
 
@@ -39,22 +38,17 @@ def tangent_spaces(
 ) -> list[TangentSpace]:
     """Compute the tangent spaces of the sets that landed points θ `(b, k)` with directions `(b, p)` belong to."""
     triangles = linearized(equations, points, directions, starts, lanes)
-    moves, rotations = map_lanes(partial(_moves, equations.space), points, starts, lanes=lanes)
+    moves, rotations = map_lanes(partial(vmapped, _moves, equations.space), points, starts, lanes=lanes)
     k = points.shape[1]
     return [_tangent(t[:, :k], t[:, k:-1], *rest) for t, *rest in zip(triangles, moves, rotations, strict=True)]
 
 
-@eqx.filter_jit
-def _moves(space: AbstractSearchSpace, points: Array, starts: Environment) -> tuple[Array, Array]:
-    """Compute the derivatives of positions by θ, `(b, 3n, k)`, and rotations as displacements, `(b, 3, 3n)`."""
-
-    def of_item(point: Array, start: Environment) -> tuple[Array, Array]:
-        positions = lambda point: space.environment(point, start).positions  # noqa: E731
-        x = positions(point)
-        turns = [jnp.cross(jnp.broadcast_to(axis, x.shape), x).reshape(-1) for axis in jnp.eye(3, dtype=x.dtype)]
-        return jax.jacfwd(lambda point: positions(point).reshape(-1))(point), jnp.stack(turns)
-
-    return jax.vmap(of_item)(points, starts)
+def _moves(space: AbstractSearchSpace, point: Array, start: Environment) -> tuple[Array, Array]:
+    """Compute the derivatives of positions by θ, `(3n, k)`, and rotations as displacements, `(3, 3n)`."""
+    positions = lambda point: space.environment(point, start).positions  # noqa: E731
+    x = positions(point)
+    turns = [jnp.cross(jnp.broadcast_to(axis, x.shape), x).reshape(-1) for axis in jnp.eye(3, dtype=x.dtype)]
+    return jax.jacfwd(lambda point: positions(point).reshape(-1))(point), jnp.stack(turns)
 
 
 def _tangent(by_point: np.ndarray, by_direction: np.ndarray, moves: np.ndarray, rotations: np.ndarray) -> TangentSpace:

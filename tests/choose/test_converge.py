@@ -1,4 +1,4 @@
-"""The records of a grid agree with `null_space` and `singular_spectrum` of each basis alone."""
+"""The records of a grid agree with `null_space` of each basis alone, and samples keep the shares of species."""
 
 import sys
 
@@ -18,7 +18,8 @@ from jaxfeat import (
     null_space,
 )
 from jaxfeat.choose import evaluate
-from jaxfeat.errors import BasisError, PrecisionError, SpeciesError
+from jaxfeat.choose.converge import draw_sample
+from jaxfeat.errors import BasisError, GeometryError, PrecisionError, SpeciesError
 from jaxfeat.spectrum import blocks
 
 SPECIES = ("C", "H")
@@ -179,3 +180,30 @@ def test_single_precision_is_refused():
     batch = Environment.stack([ENVIRONMENTS["generic"]])
     with pytest.raises(PrecisionError, match="float32"):
         converge(F, batch.with_positions(batch.positions.astype(jnp.float32)))
+
+
+CENTERS = np.asarray([1] * 60 + [6] * 38 + [8] * 2, np.int32)
+
+
+def test_samples_keep_the_shares_of_species_and_the_rare_ones():
+    drawn = draw_sample(CENTERS, 21, seed=1)
+    assert (np.diff(drawn) > 0).all()
+    assert np.unique(CENTERS[drawn], return_counts=True)[1].tolist() == [12, 8, 1]
+    assert np.unique(CENTERS[draw_sample(CENTERS, 3)]).tolist() == [1, 6, 8]
+
+
+def test_samples_depend_on_the_seed_alone():
+    drawn = draw_sample(CENTERS, 21, seed=1)
+    assert (drawn == draw_sample(CENTERS, 21, seed=1)).all()
+    assert (drawn != draw_sample(CENTERS, 21, seed=2)).any()
+
+
+@pytest.mark.parametrize("size", [0, 100, 1000])
+def test_a_sample_of_all_holds_each_environment_once(size):
+    assert draw_sample(CENTERS, size).tolist() == list(range(100))
+
+
+@pytest.mark.parametrize(("size", "seed"), [(2, 0), (-1, 0), (10, -1)])
+def test_impossible_samples_are_refused(size, seed):
+    with pytest.raises(GeometryError, match="sample"):
+        draw_sample(CENTERS, size, seed)

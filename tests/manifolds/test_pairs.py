@@ -7,7 +7,7 @@ import pytest
 from invariants import invariants_agree
 
 from jaxfeat.errors import GeometryError, SpeciesError
-from jaxfeat.manifolds import pair_family, ring_pair
+from jaxfeat.manifolds import pair_family, prl_methane, ring_pair
 
 PAIRS = [(-0.45, 0.95, 0.6, 0.7, 0.5, -0.75, 0.8), *np.random.default_rng(0).uniform(0.3, 1.2, (3, 7)).tolist()]
 
@@ -58,10 +58,13 @@ def test_rings_have_their_shape():
 
 @pytest.mark.parametrize("sign", [0, 2, "+"])
 def test_signs_are_one_or_minus_one(sign):
-    with pytest.raises(GeometryError, match="the members of a pair are 1 and -1"):
-        pair_family(*PAIRS[0], sign)
-    with pytest.raises(GeometryError, match="the members of a pair are 1 and -1"):
-        ring_pair(1.2, (0.0, 1.1, 2.9), 0.6, 0.7, 1.3, sign)
+    for build in (
+        lambda: pair_family(*PAIRS[0], sign),
+        lambda: ring_pair(1.2, (0.0, 1.1, 2.9), 0.6, 0.7, 1.3, sign),
+        lambda: prl_methane(sign),
+    ):
+        with pytest.raises(GeometryError, match="the members of a pair are 1 and -1"):
+            build()
 
 
 def test_pairs_can_be_traced():
@@ -76,7 +79,33 @@ def test_pairs_keep_the_dtype_of_their_parameters(dtype):
     one = jnp.asarray(1.0, dtype)
     assert pair_family(one, 0.9, 0.6, 0.7, 0.5, 2, 0.8, 1).positions.dtype == dtype
     assert ring_pair(one, (0.0, 1.1, 2.9), 0.6, 0.7, 1.3, 1).positions.dtype == dtype
+    assert prl_methane(1)(one, one).positions.dtype == dtype
 
 
 def test_integers_are_lengths_too():
     assert pair_family(1, 1, 1, 1, 1, 2, 1, 1).positions.dtype == jnp.float64
+
+
+@pytest.mark.parametrize("elevation, same", [(0.0, True), (0.1, False)])
+def test_methanes_are_degenerate_without_elevation_only(elevation, same):
+    plus, minus = (prl_methane(sign)(0.8 * np.pi, elevation) for sign in (1, -1))
+    assert invariants_agree(plus, minus, 2) is same
+    assert not invariants_agree(plus, minus, 3)
+    assert np.allclose(np.linalg.norm(plus.positions, axis=-1), 1.09, rtol=0, atol=1e-15)
+    assert plus.species.tolist() == [1] * 4
+    assert int(plus.center_species) == 6
+
+
+def test_the_methane_grid_ends_at_the_singular_point():
+    azimuths, elevations = prl_methane(1).grid()
+    assert np.allclose(azimuths / np.pi, np.linspace(0.7, 0.9, 9), rtol=0, atol=1e-15)
+    assert np.allclose(elevations / np.pi, np.linspace(0.1, -0.1, 9), rtol=0, atol=1e-15)
+
+
+def test_methanes_can_be_traced():
+    family = prl_methane(1)
+    batch = jax.jit(jax.vmap(family))(jnp.asarray([0.1, 0.2]), jnp.asarray([0.3, 0.4]))
+    assert batch.positions.shape == (2, 4, 3)
+    assert np.array_equal(batch.positions[1], family(0.2, 0.4).positions)
+    velocity = jax.jacfwd(lambda f: family(f, 0.0).positions)(0.5)
+    assert np.allclose(velocity[3], 1.09 * np.asarray([-np.sin(0.5), np.cos(0.5), 0.0]), rtol=0, atol=1e-15)

@@ -5,8 +5,7 @@ import numpy as np
 
 import jaxfeat
 from jaxfeat import manifolds
-from jaxfeat.singular.manifold_zeros import find_manifold_zeros
-from jaxfeat.singular.zero_search import ManifoldSlice
+from jaxfeat.singular.manifold_zeros import ManifoldSlice, find_manifold_zeros
 
 
 def blind_at_a_radius(positions, species, mask):
@@ -26,3 +25,27 @@ def test_a_zero_is_found_between_the_points_of_any_grid():
         (zero,) = find_manifold_zeros(f, section, [axis], sigma, 0)
         np.testing.assert_allclose(zero.at, 1.1, atol=1e-12)
         assert zero.dimension == 0 and zero.ratio <= 1e-13 and zero.error < 1e-10
+
+
+def nearly_blind_at_a_point(positions, species, mask):
+    """Compute squared distances, and features that depend on the angle unless r1 = 1.1 Å and r2 = 0.9 Å.
+
+    The dependence grows with the distance of r1 from its value, and with the square of the distance of r2.
+    """
+    squares = jnp.sum(positions**2, -1)
+    cosine = positions[0] @ positions[1]
+    return jnp.stack([squares[0], squares[1], (squares[0] - 1.21) * cosine, (squares[1] - 0.81) ** 2 * cosine])
+
+
+def test_a_point_with_a_slow_direction_is_no_curve():
+    f = jaxfeat.function(nearly_blind_at_a_point)
+    planar = manifolds.planar(2)
+    free = tuple(planar.names.index(name) for name in ("r1", "r2"))
+    section = ManifoldSlice(planar, np.asarray(planar.values(phi2=1.0), float), free)
+    axes = [np.linspace(0.95, 1.2, 8), np.linspace(0.75, 1.1, 9)]
+    grid = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 2)
+    batch = jaxfeat.Environment.stack([section(jnp.asarray(point)) for point in grid])
+    sigma = np.asarray(jaxfeat.singular_spectrum(f, batch, equilibrated=True).values).reshape(8, 9, -1)
+    (zero,) = find_manifold_zeros(f, section, axes, sigma, 0)
+    assert zero.dimension == 0
+    np.testing.assert_allclose(zero.at, (1.1, 0.9), atol=1e-6)
