@@ -9,8 +9,7 @@ import jax
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jaxfeat.choose.evaluate import BasisResults, evaluate_bases
-from jaxfeat.choose.grid import Grid
+from jaxfeat.choose.evaluate import BasisResults, Grid, evaluate_bases
 from jaxfeat.errors import GeometryError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.structure_map import check_compatible

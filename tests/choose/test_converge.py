@@ -170,7 +170,7 @@ def test_what_is_wrong_is_said_before_anything_is_computed(monkeypatch, change, 
     monkeypatch.setattr(
         sys.modules["jaxfeat.choose.converge"], "evaluate_bases", lambda *_: pytest.fail("something was computed")
     )
-    monkeypatch.setattr(sys.modules["jaxfeat.choose.grid"], "MAX_GRID_ENTRIES", 12 * 300)
+    monkeypatch.setattr(sys.modules["jaxfeat.choose.evaluate"], "MAX_GRID_ENTRIES", 12 * 300)
     batch = Environment.stack([ENVIRONMENTS["generic"]])
     with pytest.raises(error, match=message):
         converge(**{"f": F, "batch": batch, "n_max": (2,), "l_max": (9,), **change})

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxfeat import Bispectrum, Correlations, Environment, PowerSpectrum, RadialSpectrum
-from jaxfeat.choose.grid import Grid, Sizes
+from jaxfeat.choose.evaluate import Grid, Sizes
 
 SPECIES = ("C", "H")
 F = PowerSpectrum(SPECIES)

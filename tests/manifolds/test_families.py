@@ -1,4 +1,4 @@
-"""Pairs of environments with equal features of order 2, or 3: seen from the invariants of tuples of neighbors."""
+"""Pairs with equal features, seen from the invariants of tuples of neighbors; neighbors in special positions."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,7 @@ import pytest
 from invariants import invariants_agree
 
 from jaxfeat.errors import GeometryError, SpeciesError
-from jaxfeat.manifolds import pair_family, prl_methane, ring_pair
+from jaxfeat.manifolds import equal_radii, pair_family, planar, prl_methane, ring_pair
 
 PAIRS = [(-0.45, 0.95, 0.6, 0.7, 0.5, -0.75, 0.8), *np.random.default_rng(0).uniform(0.3, 1.2, (3, 7)).tolist()]
 
@@ -109,3 +109,22 @@ def test_methanes_can_be_traced():
     assert np.array_equal(batch.positions[1], family(0.2, 0.4).positions)
     velocity = jax.jacfwd(lambda f: family(f, 0.0).positions)(0.5)
     assert np.allclose(velocity[3], 1.09 * np.asarray([-np.sin(0.5), np.cos(0.5), 0.0]), rtol=0, atol=1e-15)
+
+
+def test_planar_neighbors_leave_the_plane_by_z_alone():
+    manifold = planar(4)
+    assert np.abs(manifold(*manifold.values()).positions[:, 2]).max() == 0
+    assert np.abs(manifold(*manifold.values(z=0.3)).positions[:, 2]).tolist() == [0, 0, 0, 0.3]
+
+
+def test_equal_radii_are_equal_until_dr():
+    manifold = equal_radii(4)
+    radii = lambda **named: np.linalg.norm(manifold(*manifold.values(r=1.3, **named)).positions, axis=-1)  # noqa: E731
+    np.testing.assert_allclose(radii(), 1.3, rtol=1e-14)
+    np.testing.assert_allclose(radii(dr=0.2), [1.3, 1.3, 1.3, 1.5], rtol=1e-14)
+
+
+@pytest.mark.parametrize("family", [planar, equal_radii])
+def test_there_are_two_neighbors_at_least(family):
+    with pytest.raises(GeometryError, match="n is 1; give at least two neighbors"):
+        family(1)
