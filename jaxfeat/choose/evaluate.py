@@ -125,8 +125,8 @@ class Grid:
 class BlindDirections(NamedTuple):
     """Directions of one environment that no basis of the order sees.
 
-    **Attributes:** `symmetry`, `incompleteness`: their number by cause, without rigid motions. `directions`:
-    `(k, 3 n)`, orthonormal, rigid motions included. `rounding`: their error. `classified`: False if there are too many
+    **Attributes:** `symmetry`, `incompleteness`: their number by cause, without rigid motions. `directions`: `(k, 3
+    n)`, orthonormal, rigid motions included. `rounding`: their error. `classified`: False if there are too many
     neighbors to tell.
     """
 

@@ -59,18 +59,17 @@ QUASI_CONSTANT_MESSAGES = {
 class QuasiConstantPath(NamedTuple):
     """Path of s points along which features change as little as possible; the first is the start.
 
-    **Attributes:**
+    **Attributes:** Arrays have shape `(s,)`, the one of directions `(s, n, 3)`.
 
     - `environments`: A batch of s environments.
-    - `path`: Length of the path up to each point (Å, norm of all displacements together), of shape `(s,)`.
-    - `change`: |F - F₀|, with F₀ the features of the start, of shape `(s,)`.
-    - `relative_change`: |F - F₀| / |F₀|, of shape `(s,)`.
-    - `directions`: Directions of the path, of length 1 and shape `(s, n, 3)`.
-    - `sigma`: The singular value that is followed, relative to the largest one, of shape `(s,)`.
-    - `sigma_ratio`: σ_min/σ_max of the non-rigid spectrum, not equilibrated, of shape `(s,)`.
-    - `rank`: Number of singular values below the one that is followed, of shape `(s,)`: 0 until another one crosses it.
-    - `held`: True where displacements across the path brought the features back as close to F₀ as possible, of shape
-        `(s,)`. Once they have changed too much for that, the rest of the path follows the direction alone.
+    - `path`: Length of the path up to each point (Å, norm of all displacements together).
+    - `change`, `relative_change`: |F - F₀|, with F₀ the features of the start, and |F - F₀| / |F₀|.
+    - `directions`: Directions of the path, of length 1.
+    - `sigma`: The singular value that is followed, relative to the largest one.
+    - `sigma_ratio`: σ_min/σ_max of the non-rigid spectrum, not equilibrated.
+    - `rank`: Number of singular values below the one that is followed: 0 until another one crosses it.
+    - `held`: True where displacements across the path brought the features back as close to F₀ as possible. Once they
+        have changed too much for that, the rest of the path follows the direction alone.
     - `status`: A key of `jaxfeat.inverse.quasi_constant.QUASI_CONSTANT_MESSAGES`: "length", "closed", "turned" or
         "coincident".
     """

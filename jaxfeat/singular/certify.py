@@ -1,17 +1,18 @@
-"""Certificates: spectra of all features at the ends of landings, and how far the exact point is."""
+"""Ends of landings: spectra of all features, the distance of the exact point, and the tangent space of the set."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.linalg.subspaces import least_norm_solutions
+from jaxfeat.linalg.subspaces import least_norm_solutions, robust_svd
 from jaxfeat.singular.land import linearized
 from jaxfeat.singular.lanes import map_lanes, vmapped
 from jaxfeat.singular.search_space import AbstractSearchSpace
@@ -29,8 +30,12 @@ EXACT_DISTANCE = 1e-6
 MAX_VIOLATION = 1e-8
 """The largest violation of a constraint (Å) that is rounding."""
 
-RANK_CUTOFF = 1e-11
+STEP_CUTOFF = 1e-11
 """Singular values of the linearized equations below this, relative to the largest, are zero to rounding."""
+
+TANGENT_CUTOFF = 1e-6
+"""Singular values below this, relative to the largest, are zero in a tangent space. At landed points, zeros are about
+1e-12 times the amplification by the whitening."""
 
 
 class Certificates(NamedTuple):
@@ -97,8 +102,56 @@ def newton_distances(
     triangles = linearized(equations, points, directions, starts, lanes)
     finite = np.isfinite(triangles).all((1, 2))
     triangles[~finite] = 0
-    steps = least_norm_solutions(triangles[:, :, :-1], triangles[:, :, -1], RANK_CUTOFF)
+    steps = least_norm_solutions(triangles[:, :, :-1], triangles[:, :, -1], STEP_CUTOFF)
     return np.where(finite, np.abs(steps[:, : points.shape[1]]).max(1), np.inf)
+
+
+class TangentSpace(NamedTuple):
+    """Moves dθ `(dimension, k)` along a set of singular points, up to rotations and without constraints.
+
+    `turns` holds for each move the shortest dv, `(dimension, p)`, that solves the linearized equations together with
+    it. The displacements of the atoms that belong to the moves, without their rotations, are orthonormal.
+    """
+
+    moves: np.ndarray
+    turns: np.ndarray
+
+
+def tangent_spaces(
+    equations: SingularEquations, points: np.ndarray, directions: np.ndarray, starts: Environment, lanes: int
+) -> list[TangentSpace]:
+    """Compute the tangent spaces of the sets that landed points θ `(b, k)` with directions `(b, p)` belong to."""
+    triangles = linearized(equations, points, directions, starts, lanes)
+    moves, rotations = map_lanes(partial(vmapped, _moves, equations.space), points, starts, lanes=lanes)
+    k = points.shape[1]
+    return [_tangent(t[:, :k], t[:, k:-1], *rest) for t, *rest in zip(triangles, moves, rotations, strict=True)]
+
+
+def _moves(space: AbstractSearchSpace, point: Array, start: Environment) -> tuple[Array, Array]:
+    """Compute the derivatives of positions by θ, `(3n, k)`, and rotations as displacements, `(3, 3n)`."""
+    positions = lambda point: space.environment(point, start).positions  # noqa: E731
+    x = positions(point)
+    turns = [jnp.cross(jnp.broadcast_to(axis, x.shape), x).reshape(-1) for axis in jnp.eye(3, dtype=x.dtype)]
+    return jax.jacfwd(lambda point: positions(point).reshape(-1))(point), jnp.stack(turns)
+
+
+def _tangent(by_point: np.ndarray, by_direction: np.ndarray, moves: np.ndarray, rotations: np.ndarray) -> TangentSpace:
+    # A move is tangent if some dv compensates for it: the part of its image that no dv reaches must vanish.
+    left, values, back = robust_svd(by_direction)
+    seen = values > TANGENT_CUTOFF * values.max()
+    reached = left[:, seen]
+    rest = by_point - reached @ (reached.T @ by_point)
+    _, sizes, right = robust_svd(rest, full_matrices=True)
+    rank = int((sizes > TANGENT_CUTOFF * np.linalg.norm(by_point, 2)).sum())
+    kernel = right[rank:].T
+    free = moves @ kernel
+    _, sizes, axes = robust_svd(rotations)
+    rigid = axes[sizes > TANGENT_CUTOFF * sizes.max()]
+    # Coordinates that move nothing, for example those of fixed atoms, drop out here too.
+    _, sizes, right = robust_svd(free - rigid.T @ (rigid @ free))
+    found = kernel @ (right[sizes > TANGENT_CUTOFF] / sizes[sizes > TANGENT_CUTOFF, None]).T
+    turns = -(back[seen].T / values[seen]) @ (reached.T @ (by_point @ found))
+    return TangentSpace(found.T, turns.T)
 
 
 def jacobians_at(f: AbstractFeaturizer, environments: Environment, lanes: int) -> np.ndarray:

@@ -45,12 +45,8 @@ ROUNDING_RESIDUAL = 1e-12
 class Linearization(NamedTuple):
     """A residual of r rows at n unknowns, and its derivative.
 
-    **Attributes:**
-
-    - `value`: The residual, of shape `(r,)`.
-    - `slopes`: The transposed derivative, of shape `(n, r)`.
-    - `floor`: The norm of the residual at which the iteration ends.
-    - `aux`: Any arrays that the caller wants to know about the solution.
+    **Attributes:** `value`: the residual, `(r,)`. `slopes`: the transposed derivative, `(n, r)`. `floor`: the norm of
+    the residual at which the iteration ends. `aux`: any arrays that the caller wants to know at the solution.
     """
 
     value: Float[Array, " r"]
@@ -65,15 +61,10 @@ Residual = Callable[[Float[Array, " n"]], Linearization]
 class Iterate(NamedTuple):
     """State of one iteration, which can be halted and resumed.
 
-    **Attributes:**
-
-    - `unknowns`: The best point so far, of shape `(n,)`.
-    - `residual`: The norm of the residual there.
-    - `triangle`: R of the QR decomposition of [A | b], with A the derivative of the residual and b its value.
-    - `damping`: In units of the residual.
-    - `iterations`: The number of steps tried; -1 before the first evaluation.
-    - `code`: `RUNNING`, `SOLVED` or `STATIONARY`.
-    - `aux`: The `aux` of the linearization at `unknowns`.
+    **Attributes:** `unknowns`: the best point so far, `(n,)`. `residual`: the norm of the residual there. `triangle`: R
+    of the QR decomposition of [A | b], with A the derivative of the residual and b its value. `damping`: in units of
+    the residual. `iterations`: the number of steps tried; -1 before the first evaluation. `code`: `RUNNING`, `SOLVED`
+    or `STATIONARY`. `aux`: that of the linearization at `unknowns`.
     """
 
     unknowns: Float[Array, " n"]

@@ -52,15 +52,10 @@ def map_lanes(call: Callable[..., Any], *trees: Any, lanes: int) -> Any:
 def begin_all(unknowns: np.ndarray, aux: Any = ()) -> Any:
     """Make an unevaluated `Iterate` of unknowns `(b, n)`, of NumPy arrays. `aux` has the same leading axis."""
     b, n = unknowns.shape
-    fields: dict[str, Any] = {
-        "unknowns": unknowns.copy(),
-        "residual": np.full(b, np.inf, unknowns.dtype),
-        "triangle": np.zeros((b, n + 1, n + 1), unknowns.dtype),
-        "damping": np.ones(b, unknowns.dtype),
-        "iterations": np.full(b, -1),
-        "code": np.full(b, RUNNING),
-    }
-    return Iterate(**fields, aux=aux)
+    residual, damping = np.full(b, np.inf, unknowns.dtype), np.ones(b, unknowns.dtype)
+    triangle = np.zeros((b, n + 1, n + 1), unknowns.dtype)
+    fields: Any = (unknowns.copy(), residual, triangle, damping, np.full(b, -1), np.full(b, RUNNING), aux)
+    return Iterate(*fields)
 
 
 def solve_all(

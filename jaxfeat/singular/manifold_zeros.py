@@ -207,8 +207,8 @@ class FoundZeros(NamedTuple):
     """Zeros that m searches ended at.
 
     **Attributes:** `theta`: parameters, `(m, p)`. `ratio`: σ/σ_max of the value that vanishes; `floor`: its floor.
-    `n_null`: the number of values at or below the floor. `normal`: AᵀA, `(m, p, p)`, with A the derivative of
-    J v / σ_max by the parameters.
+    `n_null`: the number of values at or below the floor. `normal`: AᵀA, `(m, p, p)`, with A the derivative of J v /
+    σ_max by the parameters.
     """
 
     theta: np.ndarray

@@ -35,10 +35,7 @@ class AbstractSearchSpace(eqx.Module):
 
     @abstractmethod
     def read(self, starts: Any) -> tuple[np.ndarray, Environment]:
-        """Read the starts of a user as θ `(b, k)` and a batch of environments. Runs on the host.
-
-        **Raises:** `GeometryError` if `starts` is no batch of starts of this space.
-        """
+        """Read starts as θ `(b, k)` and a batch of environments, or raise `GeometryError`. Runs on the host."""
 
     @abstractmethod
     def environment(self, point: Float[Array, " k"], start: Environment) -> Environment:

@@ -30,14 +30,10 @@ SEARCH_MESSAGES = {
 class SingularKind(NamedTuple):
     """Landed points with the same causes, point group and dimension.
 
-    **Attributes:**
-
-    - `counts`: Null directions by cause; empty if the points could not be classified.
-    - `symbol`: Symbol of the point group; empty if the points could not be classified.
-    - `dimension`: Dimension of the set that each point belongs to.
-    - `status`: Status of the classification, or "unclassified".
-    - `members`: Indices of the points, the one with the smallest σ_min/σ_max first.
-    - `distinct`: Number of points that are not congruent to each other.
+    **Attributes:** `counts`: null directions by cause. `symbol`: symbol of the point group. Both are empty if the
+    points could not be classified. `dimension`: dimension of the set that each point belongs to. `status`: status of
+    the classification, or "unclassified". `members`: indices of the points, the one with the smallest σ_min/σ_max
+    first. `distinct`: number of points that are not congruent to each other.
     """
 
     counts: dict[str, int]
@@ -52,25 +48,25 @@ class SingularKind(NamedTuple):
 class SingularPoints(SearchResult):
     """Singular points, one entry for each of b starts, in their order.
 
-    **Attributes:**
+    **Attributes:** Arrays have shape `(b,)`, unless another one is given.
 
     - `f`: The featurizer.
     - `environments`: A batch of b environments: the landed points, the ends of the last attempts of other starts, and
         the bad starts as they were. `positions` (Å) has shape `(b, n, 3)`.
     - `parameters`: Parameters of a search on a manifold, of shape `(b, k)`; otherwise `None`.
     - `directions`: The null direction that was landed with, of length 1 and shape `(b, n, 3)`; zero on padding.
-    - `residual`: |J v| / σ_max of that direction, of shape `(b,)`; NaN for bad starts.
-    - `sigma_ratio`: σ_min/σ_max of the non-rigid spectrum of all features, as in `singular_spectrum`, of shape `(b,)`;
-        NaN for bad starts.
-    - `accuracy`: Estimated distance (Å) of the exact singular point, of shape `(b,)`: about 1e-14 where J v vanishes to
+    - `residual`: |J v| / σ_max of that direction; NaN for bad starts.
+    - `sigma_ratio`: σ_min/σ_max of the non-rigid spectrum of all features, as in `singular_spectrum`; NaN for bad
+        starts.
+    - `accuracy`: Estimated distance (Å) of the exact singular point: about 1e-14 where J v vanishes to
         first order, as it does at most points, and about 1e-8 where it vanishes to second order. NaN if not landed.
     - `null_space`: List of b `NullSpace`s; `None` if not landed, or if there are too many neighbors to classify.
     - `dimension`: Dimension of the set of singular points that the point belongs to, within the search space and up to
-        rotations, of shape `(b,)`. Where several sets meet, that of their common span. -1 if not landed.
-    - `iterations`: Gauss-Newton steps of the last attempt, of shape `(b,)`.
-    - `restarts`: Attempts before the last one, of shape `(b,)`.
-    - `status`: One of the keys of `jaxfeat.singular.singular_points.SEARCH_MESSAGES`, of shape `(b,)`. `landed` is True
-        where it is "landed".
+        rotations. Where several sets meet, that of their common span. -1 if not landed.
+    - `iterations`: Gauss-Newton steps of the last attempt.
+    - `restarts`: Attempts before the last one.
+    - `status`: One of the keys of `jaxfeat.singular.singular_points.SEARCH_MESSAGES`. `landed` is True where it is
+        "landed".
     - `distinct`: Arrays of indices of landed points. Those of one array are one point, up to rotation, inversion and
         permutation of like atoms.
     """
@@ -128,7 +124,7 @@ class SingularPoints(SearchResult):
         `null` holds the null directions by cause, and `family` the entry of `distinct` that a landed point belongs to
         (-1 for other points).
         """
-        causes = [null.counts if null is not None else {} for null in self.null_space]
+        causes = [{} if null is None else null.counts for null in self.null_space]
         names = sorted({name for counts in causes for name in counts})
         family = np.full(len(self), -1)
         for k, members in enumerate(self.distinct):

@@ -13,12 +13,18 @@ from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.nulls.jacobian_nulls import restrict_species
 from jaxfeat.singular.attempt import Outcome, attempt, certified, land_to_rounding
-from jaxfeat.singular.certify import EXACT_DISTANCE, MAX_VIOLATION, newton_distances, violations
+from jaxfeat.singular.certify import (
+    EXACT_DISTANCE,
+    MAX_VIOLATION,
+    TangentSpace,
+    newton_distances,
+    tangent_spaces,
+    violations,
+)
 from jaxfeat.singular.continuation import EASY_COSINE, MAX_CORRECTION, STRAIGHT_COSINE, check_start, follow
 from jaxfeat.singular.search_equations import SearchEquations, search_equations
 from jaxfeat.singular.search_space import Free
 from jaxfeat.singular.singular_points import SEARCH_MESSAGES
-from jaxfeat.singular.tangent import TangentSpace, tangent_spaces
 
 LARGEST_STEP = 0.05
 """Å."""
@@ -47,16 +53,14 @@ SINGULAR_PATH_MESSAGES = {
 class SingularPath(NamedTuple):
     """Path of s points in a set of singular points; the first is where the start landed.
 
-    **Attributes:**
+    **Attributes:** Arrays have shape `(s,)`, those of displacements `(s, n, 3)`.
 
     - `environments`: A batch of s environments.
-    - `path`: Length of the path up to each point (Å, norm of all displacements together), of shape `(s,)`.
-    - `tangents`: Tangents of the path, of length 1 and shape `(s, n, 3)`.
-    - `directions`: The null direction that is followed, of length 1 and shape `(s, n, 3)`.
-    - `sigma_ratio`: σ_min/σ_max of the non-rigid spectrum of all features, at most 1e-12, of shape `(s,)`.
-    - `accuracy`: Estimated distance (Å) of the exact singular point, at most 1e-6, of shape `(s,)`.
-    - `dimension`: Dimension of the set at each point, up to rotations, of shape `(s,)`. It is larger where several sets
-        meet.
+    - `path`: Length of the path up to each point (Å, norm of all displacements together).
+    - `tangents`, `directions`: Tangents of the path, and the null direction that is followed, of length 1.
+    - `sigma_ratio`: σ_min/σ_max of the non-rigid spectrum of all features, at most 1e-12.
+    - `accuracy`: Estimated distance (Å) of the exact singular point, at most 1e-6.
+    - `dimension`: Dimension of the set at each point, up to rotations. It is larger where several sets meet.
     - `status`: A key of `jaxfeat.singular.trace.SINGULAR_PATH_MESSAGES`: "length", "closed", "left-bounds" or
         "stalled".
     """
