@@ -196,16 +196,10 @@ def value_differences(ours: list[list[float]], others: list[list[float]]) -> dic
     **Returns:** `of_largest`, relative to the largest value of the item; `each`, relative to the value itself, for
     values above `COMPARED` of the largest.
     """
-    of_largest, each = 0.0, 0.0
-    for own, other in zip(ours, others, strict=True):
-        if not other:
-            continue
-        a, b = np.asarray(own), np.asarray(other[: len(own)])
-        difference = np.abs(a - b)
-        of_largest = max(of_largest, float(difference.max() / a[0]))
-        compared = a > COMPARED * a[0]
-        each = max(each, float((difference[compared] / a[compared]).max()))
-    return {"of_largest": of_largest, "each": each}
+    pairs = [(np.asarray(a), np.asarray(b[: len(a)])) for a, b in zip(ours, others, strict=True) if b]
+    of_largest = [np.max(np.abs(a - b)) / a[0] for a, b in pairs]
+    each = [np.max(np.abs(a - b)[compared] / a[compared]) for a, b in pairs for compared in [a > COMPARED * a[0]]]
+    return {"of_largest": float(max(of_largest, default=0.0)), "each": float(max(each, default=0.0))}
 
 
 def _machine() -> dict[str, Any]:

@@ -124,7 +124,7 @@ class Featomic(AbstractPeer):
         blocks = [(int(key["center_type"]), *_gradient(block)) for key, block in output.items() if len(block.samples)]
         for members in group_by_key(range(len(batch)), lambda k: tuple(self.workload.atoms[batch[k]].numbers)):
             atoms = self.workload.atoms[batch[members[0]]]
-            row = np.full(len(batch), -1)
+            row = np.full(len(batch), -1)  # of each structure in the array
             row[members] = np.arange(len(members))
             parts = []
             for center_type, samples, index, values in blocks:

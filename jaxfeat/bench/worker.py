@@ -6,6 +6,8 @@ line, both in JSON:
 - `{"open": "W1"}` sets up a workload. The answer lists its stages.
 - `{"stage": "values", "reset_peak": true}` calls a stage once. The answer is its time and memory.
 - `{"results": {"reference": false}}` asks for the singular values.
+
+The first question opens a workload.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from contextlib import AbstractContextManager
 from functools import partial
 from math import nan
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple
 
 from jaxfeat.bench.peer import Stages
 from jaxfeat.bench.peers import PEERS
@@ -103,13 +105,16 @@ class _Opened(NamedTuple):
 
 
 def main(words: list[str]) -> int:
-    job, answers, core = json.loads(words[0]), _redirect_output(), pin_to_core()
-    opened, held = _Opened({}, lambda _: {}), 0.0
+    job, core = json.loads(words[0]), pin_to_core()
+    # Packages print to the standard output, too. Their words go to the standard error.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
     for line in sys.stdin:
         question = json.loads(line)
         answer: Any
         if "open" in question:
-            opened, held = _open(question["open"], **job), resident_megabytes()
+            opened = _open(question["open"], **job)
+            held = resident_megabytes()
             answer = {"stages": list(opened.stages), "core": core, "lists": opened.lists}
         elif "stage" in question:
             lap = time_call(opened.stages[question["stage"]], question["reset_peak"])
@@ -118,13 +123,6 @@ def main(words: list[str]) -> int:
             answer = opened.results(question["results"]["reference"])
         print(json.dumps(answer), file=answers, flush=True)
     return 0
-
-
-def _redirect_output() -> TextIO:
-    """Return the standard output, and send all other output to the standard error, because packages print there."""
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    return answers
 
 
 def _open(name: str, package: str, variant: str, smoke: bool, data: str | None) -> _Opened:

@@ -17,14 +17,9 @@ from jaxfeat.report.formats import format_percent, format_short
 from jaxfeat.report.store_summary import GROUPS, LOWEST_EXPONENT, Distribution, StoreSummary
 
 GROUP_COLORS = {
-    "incompleteness": "#D55E00",
-    "truncation": "#E69F00",
-    "locality": "#CC79A7",
-    "other": "#000000",
-    "ambiguous": "#8C8C8C",
-    "symmetry": "#56B4E9",
-    "none": "#0072B2",
-}
+    "incompleteness": "#D55E00", "truncation": "#E69F00", "locality": "#CC79A7", "other": "#000000",
+    "ambiguous": "#8C8C8C", "symmetry": "#56B4E9", "none": "#0072B2",
+}  # fmt: skip
 """Colors of groups, from the palette of Okabe and Ito, which every kind of eye tells apart."""
 
 MOST_ROWS = 8
@@ -46,19 +41,19 @@ def plot_distributions(summary: StoreSummary, symbols: Sequence[str]) -> Figure 
     species = [n for n, _ in summary.environments.most_common() if any((n, g) in summary.equilibrated for g in GROUPS)]
     if not species:
         return None
-    rows = {name_species(n, symbols): [n] for n in species}
-    if len(species) > MOST_ROWS:
-        rows = {**dict(list(rows.items())[: MOST_ROWS - 1]), "other": species[MOST_ROWS - 1 :]}
+    n_own = len(species) if len(species) <= MOST_ROWS else MOST_ROWS - 1
+    rows = {name_species(n, symbols): [n] for n in species[:n_own]}
+    if rare := species[n_own:]:
+        rows["other"] = rare
     ends = _find_exponents(summary)
     figure = new_figure(9.0, 1.3 + 0.72 * len(rows))
     panels = figure.subplots(len(rows), 2, squeeze=False, sharex="col", width_ratios=(1, 4.2))
     for (left, right), (name, numbers) in zip(panels, rows.items(), strict=True):
-        parts = {g: _add_up(summary.equilibrated, numbers, g) for g in GROUPS}
+        parts = {group: _add_up(summary.equilibrated, numbers, [group]) for group in GROUPS}
         total = sum(part.total for part in parts.values())
         _draw_shares(left, parts, total)
         left.set_ylabel(f"{name}\n{format_short(total)}", rotation=0, ha="right", va="center", fontsize=9)
-        raw = sum((_add_up(summary.raw, numbers, g) for g in GROUPS), Distribution())
-        _draw_histogram(right, parts, raw, ends)
+        _draw_histogram(right, parts, _add_up(summary.raw, numbers, GROUPS), ends)
     panels[-1][0].set_xlabel("% below the floor", fontsize=9)
     panels[-1][1].set_xlabel(f"{RATIO} of the others", fontsize=9)
     found = [g for g in GROUPS if any((n, g) in summary.equilibrated for n in species)]
@@ -124,14 +119,15 @@ def _simplify(axes: Axes) -> None:
     axes.tick_params(labelsize=8.5, length=2.5, color="#AAAAAA")
 
 
-def _add_up(kept: Mapping[tuple[int, str], Distribution], numbers: Sequence[int], group: str) -> Distribution:
-    return sum((kept[n, group] for n in numbers if (n, group) in kept), Distribution())
+def _add_up(
+    kept: Mapping[tuple[int, str], Distribution], numbers: Sequence[int], groups: Sequence[str]
+) -> Distribution:
+    return sum((part for (n, group), part in kept.items() if n in numbers and group in groups), Distribution())
 
 
 def _find_exponents(summary: StoreSummary) -> tuple[int, int]:
     """Find the exponents of ten between which all ratios lie."""
-    every = sum((*summary.equilibrated.values(), *summary.raw.values()), Distribution())
-    held = np.flatnonzero(every.coarse(LOWEST_EXPONENT, 0, 1))
+    held = np.flatnonzero(sum(summary.distributions(), Distribution()).coarse(LOWEST_EXPONENT, 0, 1))
     return (LOWEST_EXPONENT + int(held[0]), LOWEST_EXPONENT + int(held[-1]) + 1) if held.size else (-2, 0)
 
 

@@ -32,9 +32,6 @@ BY_SPECIES = "By species of the center"
 CAUSES = {"symmetry": "sym-\nmetry", "incompleteness": "in-\ncom-\nplete", "truncation": "trun-\ncated"}
 """Heads of columns by the cause of the null directions that they count."""
 
-OTHERS = "oth-\ners"
-"""Head of the column for null directions of other causes. Tables without any leave the column out."""
-
 Line = tuple[str, int, Sequence[Sensitivity | None], Mapping[str, int]]
 """A group of environments: its name and size, the median and least of the equilibrated and of the raw σ_min/σ_max, and
 the number of null directions by cause."""
@@ -112,10 +109,10 @@ def structure_table(records: Sequence[Record]) -> Table:
     return _summary_table(title, "Structure", (_line(group[0]["name"], group) for group in shown))
 
 
-def most_blind_environments(records: Sequence[Record], most: int = MOST_BLIND_ENVIRONMENTS) -> list[int]:
+def most_blind_environments(records: Sequence[Record]) -> list[int]:
     """Find the indices of the most blind environments, worst first."""
     seen = [k for k, record in enumerate(records) if select_seen([record])]
-    return sorted(seen, key=lambda k: blindness(records[k]))[:most]
+    return sorted(seen, key=lambda k: blindness(records[k]))[:MOST_BLIND_ENVIRONMENTS]
 
 
 def most_blind_examples(summary: StoreSummary) -> list[Example]:
@@ -161,15 +158,17 @@ def _line(name: str, group: Sequence[Record]) -> Line:
 def _summary_table(title: str, head: str, lines: Iterable[Line]) -> Table:
     rows = []
     for name, total, ratios, counts in lines:
-        others = sum(n for cause, n in counts.items() if cause not in (*CAUSES, "rigid"))
-        numbers = map(highlight_count, (*(counts.get(cause, 0) for cause in CAUSES), others))
+        known = [counts.get(cause, 0) for cause in CAUSES]
+        others = sum(n for cause, n in counts.items() if cause != "rigid") - sum(known)
+        numbers = map(highlight_count, (*known, others))
         rows.append((escape(name), str(total), *(str(ratio or "-") for ratio in ratios), *numbers))
-    heads = ["envi-\nron-\nments", "equili-\nbrated\nmedian", "least", "raw\nmedian", "least", *CAUSES.values(), OTHERS]
-    others = any(row[-1] != "0" for row in rows)
-    n_columns = len(heads) + others
-    table = plain_table(f"{title}: σ_min/σ_max, null directions by cause", head, heads[: n_columns - 1])
-    if others:
-        table.caption = "Others: they move neighbors beyond the cutoff, or have an unknown cause."
+    heads = ["envi-\nron-\nments", "equili-\nbrated\nmedian", "least", "raw\nmedian", "least", *CAUSES.values()]
+    caption = None
+    if any(row[-1] != "0" for row in rows):
+        heads.append("oth-\ners")
+        caption = "Others: they move neighbors beyond the cutoff, or have an unknown cause."
+    table = plain_table(f"{title}: σ_min/σ_max, null directions by cause", head, heads)
+    table.caption = caption
     for row in rows:
-        table.add_row(*row[:n_columns])
+        table.add_row(*row[: 1 + len(heads)])
     return table
