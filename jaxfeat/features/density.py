@@ -100,11 +100,11 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
         for name, count in (("n_max", n_max), ("l_max", l_max)):
             if not isinstance(count, (int, np.integer)):
                 raise BasisError(f"{name} is {count!r}; it must be an integer.")
-        self.species = numbers
         if not isinstance(cutoff, (AbstractCutoff, NoneType)):
             raise BasisError(f"cutoff is {cutoff!r}; give a window such as jaxfeat.cutoffs.Smoothstep(1.0).")
         if not isinstance(radial_scaling, (Willatt2018, NoneType)):
             raise BasisError(f"radial_scaling is {radial_scaling!r}; give a jaxfeat.cutoffs.Willatt2018, or None.")
+        self.species = numbers
         self.radial = RADIAL_BASES[radial](int(n_max), int(l_max))
         self.r_cut, self.sigma = as_quantity(r_cut), as_quantity(sigma)
         self.cutoff = Smoothstep(array_namespace(self.r_cut).minimum(1.0, self.r_cut)) if cutoff is None else cutoff

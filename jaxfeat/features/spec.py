@@ -274,6 +274,7 @@ TYPE_NAMES = {bool: "true or false", int: "a whole number", float: "a number", s
 def _type_name(hint: Any) -> str:
     if get_origin(hint) in (tuple, list):
         return "a list"
-    if hint in TYPE_NAMES:
-        return TYPE_NAMES[hint]
-    return f"the spec of one of {', '.join(name for name, cls in KINDS.items() if issubclass(cls, hint))}"
+    return (
+        TYPE_NAMES.get(hint)
+        or f"the spec of one of {', '.join(name for name, cls in KINDS.items() if issubclass(cls, hint))}"
+    )

@@ -43,12 +43,8 @@ def map_large_items(function: Callable[[Any], Any], items: Any) -> Any:
 def map_blocks(function: Callable[[Any], Any], items: Any, n_axes: int, block_items: int = BLOCK_ITEMS) -> Any:
     """Apply a function of batches with one leading axis to a batch with any number of them.
 
-    **Arguments:**
-
-    - `function`: Takes a pytree of arrays with one batch axis, and returns another.
-    - `items`: The batch, or a single item.
-    - `n_axes`: The number of leading axes of the batch; 0 for a single item.
-    - `block_items`: About how many items `function` takes at a time.
+    `function` maps a pytree of arrays to another, about `block_items` items at a time. `items` is a batch with `n_axes`
+    leading axes, or a single item if `n_axes` is 0.
     """
     shape = jax.tree.leaves(items)[0].shape[:n_axes]
     flat = jax.tree.map(lambda x: x.reshape(prod(shape), *x.shape[n_axes:]), items)

@@ -16,8 +16,7 @@ def tuned_jit(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function like `equinox.filter_jit`, with CPU compiler options tuned for Jacobians.
 
     The options select XLA's older emitter of CPU kernels. Programs on Jacobians are as fast with it or faster, and
-    compile in about half the time. Programs that compute features alone are twice as fast with the newer emitter, so
-    they do not use this decorator.
+    compile in half the time. Programs that compute features alone are twice as fast with the newer emitter.
 
     The older emitter works number by number on a loop that overwrites the array that it reads. Such loops in this
     package therefore carry the array twice, read the second copy, and return the first.

@@ -50,13 +50,9 @@ def in_lanes(function: Callable[..., Any]) -> Callable[..., Any]:
 
     Nested vmaps make one batch. Derivatives of both modes and of any order are those of `function`.
 
-    **Arguments:**
-
-    - `function`: Takes `(shared, each)`, two pytrees of arrays. Those in `each`, and the results, have the batch along
-        their last axis; those in `shared` are common to all items. If `shared` is mapped over, then the items with the
-        same `shared` go side by side.
-
-    **Returns:** The function `(shared, each)` of one item, without the last axis.
+    `function` takes `(shared, each)`, two pytrees of arrays. Those in `each`, and the results, have the batch along
+    their last axis, which the function of one item lacks. Those in `shared` are common to all items. If `shared` is
+    mapped over, then the items with the same `shared` go side by side.
     """
 
     @wraps(function)

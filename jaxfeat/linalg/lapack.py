@@ -26,10 +26,8 @@ def refuse_derivatives(function: Callable[..., Any]) -> Callable[..., Any]:
     """Make a function of arrays raise an error when it is differentiated, in either mode.
 
     Matrix decompositions have no derivative where singular values repeat or vanish. They repeat for symmetric atoms,
-    and they vanish at singular points. The usual formulas give NaN there, or a finite number that is wrong.
-
-    **Raises:** `DerivativeError` while the function is traced, if an argument depends on the variables of the
-    derivative.
+    and they vanish at singular points. The usual formulas give NaN there, or a finite number that is wrong. The
+    `DerivativeError` comes while the function is traced, if an argument depends on the variables of the derivative.
     """
     refusing = jax.custom_jvp(function)
 

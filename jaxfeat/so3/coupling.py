@@ -55,7 +55,6 @@ def wigner_3j(l1: int, l2: int, l3: int, m1: int, m2: int) -> float:
 
 
 def _factorials(numbers: tuple[int, ...]) -> int:
-    """Multiply the factorials of numbers."""
     return prod(map(factorial, numbers))
 
 

@@ -67,6 +67,9 @@ def power_spectrum_jacobian(f: DensityFeaturizer, env: Environment) -> Float[Arr
 class PowerSpectrumDifferential(eqx.Module):
     """The differential of the power spectrum at one environment: everything that displacements have in common.
 
+    With C_l = G_l S_lᵀ, a displacement changes C_l by D = dG_l S_lᵀ + G_l dS_lᵀ, and F_l by D C_lᵀ + C_l Dᵀ: two
+    products for each l. Up to about 8 displacements of 20 neighbors take less time than the rows of `compact`.
+
     **Attributes:**
 
     - `coefficients`: `(l, q, m)`, C_l.
