@@ -220,9 +220,9 @@ class AbstractFeaturizer(eqx.Module):
         """Raise `SizeError` if the features of a batch with `n_centers` centers per item do not fit into memory."""
         n_features, n = self.n_features_if_known, n_centers * prod(at.batch_shape)
         if n_features is not None:
-            what = f"{n_features:,} features of {n:,} environments"
+            features = f"{n_features:,} features of {n:,} environments"
             cure = "take fewer environments at a time, or lower n_max, l_max or ν"
-            check_memory(2 * n * n_features * at.positions.dtype.itemsize, what, cure)
+            check_memory(2 * n * n_features * at.positions.dtype.itemsize, features, cure)
 
     @property
     def environment_featurizer(self) -> AbstractFeaturizer:

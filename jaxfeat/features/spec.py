@@ -274,7 +274,6 @@ TYPE_NAMES = {bool: "true or false", int: "a whole number", float: "a number", s
 def _type_name(hint: Any) -> str:
     if get_origin(hint) in (tuple, list):
         return "a list"
-    return (
-        TYPE_NAMES.get(hint)
-        or f"the spec of one of {', '.join(name for name, cls in KINDS.items() if issubclass(cls, hint))}"
-    )
+    if hint in TYPE_NAMES:
+        return TYPE_NAMES[hint]
+    return f"the spec of one of {', '.join(name for name, cls in KINDS.items() if issubclass(cls, hint))}"
