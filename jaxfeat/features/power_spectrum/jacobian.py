@@ -1,6 +1,6 @@
 """The power spectrum of a density, its Jacobian, and its differential without the Jacobian.
 
-In matrices, F_l = C_l C_lᵀ and C_l = G_l S_lᵀ, with radial functions G_l and solid harmonics S_l of the neighbors.
+F_l = C_l C_lᵀ and C_l = G_l S_lᵀ, with one column of radial functions G_l and of solid harmonics S_l for each neighbor.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from jaxfeat.geometry.environment import Environment
 def contract_power_spectrum(coefficients: list[Float[Array, "q m"]]) -> Float[Array, " n_features"]:
     """Compute F = Σ_m c_{q l m} c_{q' l m} / √(2l+1) of each l and each pair of channels q <= q', √2 times for q < q'.
 
-    `coefficients` holds c of each l. One product for each l takes up to 2.5 times less than one for all l together,
-    which multiplies the zeros of |m| > l.
+    `coefficients` holds c of each l. One product for each l is up to 2.5 times as fast as one product for all l, which
+    multiplies the zeros of |m| > l.
     """
     i, j = np.triu_indices(len(coefficients[0]))
     found = []
