@@ -111,7 +111,7 @@ class AbstractFeaturizer(eqx.Module):
         return 24 * n_neighbors
 
     adds_centers: ClassVar[bool] = False
-    """False, because an environment has one center. Structure maps may be different."""
+    """False, because an environment has one center. A structure map may add the features of its centers."""
 
     has_fast_gram: ClassVar[bool] = False
     """True if `jacobian_gram` and `differential` are several times faster than the rows of a Jacobian."""

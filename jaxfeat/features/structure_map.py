@@ -59,7 +59,7 @@ class AbstractStructureMap(eqx.Module):
         if not isinstance(structure, Structure):
             cure = "make structures of it with jaxfeat.structures"
             if isinstance(structure, Environment):
-                cure = "give the structure that it is of, or take the map's featurizer"
+                cure = "give the structure that holds this environment, or take the map's featurizer"
             name, given = type(self).__name__, type(structure).__name__
             raise GeometryError(f"{name} describes structures, and the input is of type {given}; {cure}.")
         self.featurizer.check_atoms(structure)
