@@ -132,7 +132,7 @@ def cluster_tuples(tuples: np.ndarray, kinds: np.ndarray, values: np.ndarray, to
     points = np.column_stack([values, np.unique(kind_lists, return_inverse=True)[1] * stride])
 
     close = cKDTree(points).query_pairs(tolerance, p=np.inf, output_type="ndarray")
-    labels = _components(close[:, 0], close[:, 1], len(points))
+    labels = connected_parts(close[:, 0], close[:, 1], len(points))
     keep = _one_of_each_orbit(tuples, labels)
 
     order = np.argsort(labels, kind="stable")
@@ -158,11 +158,11 @@ def _one_of_each_orbit(tuples: np.ndarray, labels: np.ndarray) -> np.ndarray:
     size = (int(tuples.max()) + 1,) * tuples.shape[1]
     multisets = np.unique(np.ravel_multi_index(tuple(np.sort(tuples, axis=1).T), size), return_inverse=True)[1]
     n_labels = int(labels.max()) + 1
-    orbits = _components(labels, n_labels + multisets, n_labels + int(multisets.max()) + 1)[:n_labels]
+    orbits = connected_parts(labels, n_labels + multisets, n_labels + int(multisets.max()) + 1)[:n_labels]
     return np.sort(np.unique(orbits, return_index=True)[1])
 
 
-def _components(first: np.ndarray, second: np.ndarray, n: int) -> np.ndarray:
-    """Label the connected components, `(n,)`, of the graph with these links."""
+def connected_parts(first: np.ndarray, second: np.ndarray, n: int) -> np.ndarray:
+    """Label the connected components, `(n,)`, of a graph of n nodes, given the two nodes of each link."""
     graph = coo_array((np.ones(len(first), np.int8), (first, second)), shape=(n, n))
     return connected_components(graph, directed=False)[1]

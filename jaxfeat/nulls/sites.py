@@ -9,15 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from jaxfeat.features.structure_map import FeatureMap
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Item
 from jaxfeat.geometry.symmetry import Group
 from jaxfeat.linalg.subspaces import leading_directions
-from jaxfeat.nulls.coincidences import Edges
+from jaxfeat.nulls.coincidences import Edges, connected_parts
 from jaxfeat.nulls.kernel import site_edges, summed_edges
 
 
@@ -44,8 +42,7 @@ class Site:
         """Rewrite rows `(r, 3 k)` on displacements relative to the center as rows `(r, 3 n)` on those of all atoms."""
         rows = rows.reshape(len(rows), -1, 3)
         moved = np.zeros((len(rows), self.n, 3))
-        for neighbor, part in zip(self.neighbors, np.moveaxis(rows, 1, 0), strict=True):
-            moved[:, neighbor] += part
+        np.add.at(moved.swapaxes(0, 1), self.neighbors, rows.swapaxes(0, 1))
         if self.atom >= 0:
             moved[:, self.atom] -= rows.sum(1)
         return moved.reshape(len(rows), -1)
@@ -78,23 +75,24 @@ class Sites:
         whole[:, self.present] = rows
         return whole
 
+    def ends(self) -> tuple[np.ndarray, np.ndarray]:
+        """List the center and the neighbor, `(e,)` each, of the edges of all centers."""
+        none = np.zeros(0, int)
+        tails = [np.full(len(site.neighbors), site.atom) for site in self.sites]
+        return np.concatenate([none, *tails]), np.concatenate([none, *(site.neighbors for site in self.sites)])
+
     def summed_edges(self) -> Edges:
         """Make the edges of all centers of a structure, whose features are added up."""
         mask = np.asarray(self.at.mask)
         index = np.cumsum(mask) - 1
+        tails, heads = (index[ends] for ends in self.ends())
         vectors = np.concatenate([site.vectors for site in self.sites])
-        tails = np.concatenate([np.full(len(site.vectors), index[site.atom]) for site in self.sites])
-        heads = index[np.concatenate([site.neighbors for site in self.sites])]
         return summed_edges(vectors, tails, heads, np.asarray(self.at.species)[mask])
 
     def connected(self) -> bool:
         """Tell whether features tie all atoms together. Otherwise each part has symmetries of its own."""
-        n = self.at.positions.shape[-2]
-        tails = np.concatenate([np.full(len(site.vectors), site.atom) for site in self.sites] or [np.zeros(0, int)])
-        heads = np.concatenate([site.neighbors for site in self.sites] or [np.zeros(0, int)])
-        graph = coo_array((np.ones(len(tails)), (tails, heads)), shape=(n, n))
-        labels = connected_components(graph, directed=False)[1]
-        return len(np.unique(labels[np.asarray(self.at.mask)])) <= 1
+        parts = connected_parts(*self.ends(), self.at.positions.shape[-2])
+        return len(np.unique(parts[np.asarray(self.at.mask)])) <= 1
 
 
 def list_sites(f: FeatureMap, at: Item, reacting: np.ndarray, tolerance: float) -> Sites:
@@ -144,14 +142,14 @@ def rotation_ratio(at: Item) -> float:
 
 
 def _rotations(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Tangents of the rotations about the three axes; singular values of these that are not rounding, descending."""
+    """Return the tangents of rotations about the three axes, and their singular values above rounding, descending."""
     tangents = np.stack([np.cross(axis, points).ravel() for axis in np.eye(3)])
     lengths = np.linalg.svd(tangents, compute_uv=False)
     return tangents, lengths[lengths > np.sqrt(np.finfo(float).eps) * lengths.max(initial=0.0)]
 
 
 def _centered(at: Item) -> np.ndarray:
-    """Positions relative to the point that rotations fix; zero on padding."""
+    """Return the positions relative to the point that rotations fix; zero on padding."""
     positions, mask = np.asarray(at.positions), np.asarray(at.mask)
     center = np.zeros(3) if isinstance(at, Environment) or not mask.any() else positions[mask].mean(0)
     return np.where(mask[:, None], positions - center, 0)

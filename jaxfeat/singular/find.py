@@ -17,13 +17,13 @@ from jaxfeat.geometry.matching import group_congruent
 from jaxfeat.manifolds.manifold import AbstractManifold
 from jaxfeat.nulls.causes import NullSpace
 from jaxfeat.nulls.classify import item_null_space
-from jaxfeat.nulls.jacobian_nulls import restrict_species
 from jaxfeat.singular.attempt import Outcome, attempt, default_optimizer
 from jaxfeat.singular.certify import MAX_VIOLATION, environments_at, tangent_spaces, violations
 from jaxfeat.singular.lanes import n_lanes_for
 from jaxfeat.singular.search_equations import random_moves, search_equations
 from jaxfeat.singular.search_space import AbstractSearchSpace, Free, Within, read_starts
 from jaxfeat.singular.singular_points import SingularPoints
+from jaxfeat.spectrum.blocks import restrict_species
 
 FIRST_DESCENT = 2
 """Number of the first restart that begins with a descent. Landing alone suffices for most starts, in a tenth of the

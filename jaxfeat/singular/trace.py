@@ -11,7 +11,6 @@ import numpy as np
 from jaxfeat.errors import GeometryError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.nulls.jacobian_nulls import restrict_species
 from jaxfeat.singular.attempt import Outcome, attempt, certified, land_to_rounding
 from jaxfeat.singular.certify import (
     EXACT_DISTANCE,
@@ -25,6 +24,7 @@ from jaxfeat.singular.continuation import EASY_COSINE, MAX_CORRECTION, STRAIGHT_
 from jaxfeat.singular.search_equations import SearchEquations, search_equations
 from jaxfeat.singular.search_space import Free
 from jaxfeat.singular.singular_points import SEARCH_MESSAGES
+from jaxfeat.spectrum.blocks import restrict_species
 
 LARGEST_STEP = 0.05
 """Å."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
@@ -11,10 +11,13 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxfeat.features.base import AbstractFeaturizer
+from jaxfeat.features.structure_map import FeatureMap
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Item
 from jaxfeat.linalg.batching import BLOCK_ITEMS, together
 from jaxfeat.spectrum.plan import Plan, check_spectra, make_plan
+
+Map = TypeVar("Map", bound=FeatureMap)
 
 RAW_AND_EQUILIBRATED = (False, True)
 """Scalings of the two spectra of each environment in a block."""
@@ -69,10 +72,10 @@ def blocks_by_shape(
 
     **Arguments:**
 
-    - `f`: A featurizer. Each environment is to be described in the species that it holds: features of the others are
-        zero, and singular values do not change without them.
+    - `f`: A featurizer. Each environment will be described in the species that it holds, because features of the
+        others are zero.
     - `batch`: Environments, shape `(b,)`.
-    - `least_of_shape`: Shapes of fewer members, by default 48, join larger shapes.
+    - `least_of_shape`: Shapes of fewer members join larger shapes. The default is `LEAST_OF_SHAPE`.
     - `cache_fills`: How many times the Jacobians of a block fill the cache, at most.
     - `chunk_length`: If the batch is a chunk of a stream, the length of all chunks but the last. Block lengths then
         depend on the shape more than on its number of members, because a compilation costs more than computing some
@@ -102,24 +105,18 @@ def blocks_by_shape(
         length = _block_length(len(members), in_cache, cache_fills, chunk_length, n_devices)
         for start in range(0, len(members), length):
             indices = members[start : start + length]
-            filled = _filled(indices, length)
+            filled = np.pad(indices, (0, length - len(indices)), constant_values=indices[0])
             items = jax.tree.map(np.asarray, host[filled].padded(room))
             yield Block(indices, present[filled, :n_species], items, plan)
 
 
 def _block_length(n_members: int, in_cache: int, cache_fills: int, chunk_length: int | None, n_devices: int) -> int:
-    """Compute the length of all blocks of a shape."""
     most = -(-(n_members if chunk_length is None else chunk_length) // n_devices)
     fills = cache_fills
     if chunk_length is not None:
         enough = n_members // (CALLS_OF_SHAPE * n_devices * in_cache)
         fills = max((n for n in (4, cache_fills) if n <= min(enough, cache_fills)), default=1)
     return n_devices * min(in_cache * fills, 2 ** (most - 1).bit_length())
-
-
-def _filled(indices: np.ndarray, length: int) -> np.ndarray:
-    """Repeat the first index up to a length."""
-    return np.concatenate([indices, np.full(length - len(indices), indices[0])])
 
 
 def block_of(batch: Item, indices: np.ndarray, plan: Plan) -> Block:
@@ -129,7 +126,7 @@ def block_of(batch: Item, indices: np.ndarray, plan: Plan) -> Block:
     """
     above = 2 ** (len(indices) - 1).bit_length()
     length = 3 * above // 4 if len(indices) <= 3 * above // 4 else above
-    filled = _filled(indices, length)
+    filled = np.pad(indices, (0, length - len(indices)), constant_values=indices[0])
     return Block(indices, None, jax.tree.map(lambda x: x[filled], batch), plan)
 
 
@@ -151,6 +148,18 @@ def species_present(f: AbstractFeaturizer, at: Item) -> Int[np.ndarray, "*b s"]:
     first = np.sort(np.where(present, np.arange(len(known)), len(known)), -1)
     most = max(present.sum(-1).max(initial=0), 1)
     return np.append(known, -1).astype(np.int32)[first[..., :most]]
+
+
+def restrict_species(f: Map, at: Item) -> Map:
+    """Prepare a map for the species that an item or a batch holds: fewer features, with the same singular values."""
+    prepared: Any = f.prepared()
+    featurizer = prepared.environment_featurizer
+    if featurizer.species is None:
+        return prepared
+    known = np.asarray(featurizer.species)
+    present = known[np.isin(known, species_present(featurizer, at))].astype(np.int32)
+    narrow = featurizer.restricted_to_species(present if len(present) else np.asarray([-1], np.int32))
+    return prepared.with_environment_featurizer(narrow)
 
 
 def room_for_neighbors(n_neighbors: int) -> int:

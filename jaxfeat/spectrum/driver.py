@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -95,13 +95,9 @@ def singular_spectrum(
 def compute_spectra(f: FeatureMap, present: Int[Array, "*b s"] | None, at: Item, plan: Plan) -> tuple[Spectrum, ...]:
     """Compute the spectra of a block as planned: one `Spectrum` of the whole block for each of `plan.scalings`.
 
-    **Arguments:**
-
-    - `f`: A prepared featurizer or structure map.
-    - `present`: The species that each item holds, as `species_present` lists them. `f` is restricted to these species,
-        which changes no singular value and leaves fewer features. None stands for all species.
-    - `at`: The block: a batch of environments or structures of any shape, or a single item.
-    - `plan`: The way to compute them.
+    `f` is a prepared featurizer or structure map. It is restricted to the species `present` in each item, as
+    `species_present` lists them, which changes no singular value and leaves fewer features. None stands for all
+    species. The block is a batch of items of any shape, or a single item.
     """
     items, n_axes = (present, at), len(at.batch_shape)
 
@@ -113,10 +109,9 @@ def compute_spectra(f: FeatureMap, present: Int[Array, "*b s"] | None, at: Item,
 
     if plan.route == "refined":
         return map_blocks(lambda block: spectra_from_gram(f, restricted, block, plan), items, n_axes, plan.n_together)
-    to_reduced = reduce_to_gram if plan.route == "gram" else reduce_to_rows
 
     def reduce(item: Any) -> ReducedJacobian:
-        return to_reduced(restricted(item[0]), item[1])
+        return (reduce_to_gram if plan.route == "gram" else reduce_to_rows)(restricted(item[0]), item[1])
 
     def finish(reduced: ReducedJacobian, item: Any) -> tuple[Spectrum, ...]:
         how: dict[str, bool] = {"directions": plan.directions, "collinear": plan.collinear}
@@ -125,25 +120,14 @@ def compute_spectra(f: FeatureMap, present: Int[Array, "*b s"] | None, at: Item,
     return map_blocks_in_two_steps(reduce, finish, items, n_axes, plan.n_together)
 
 
-class RawAndEquilibrated(NamedTuple):
-    """The raw and the equilibrated spectrum of the same environments, as NumPy arrays, without directions."""
-
-    raw: Spectrum
-    equilibrated: Spectrum
-
-
 def spectra_in_blocks(
     f: AbstractFeaturizer, batch: Environment, screened: bool = False, chunk_length: int | None = None
-) -> Iterator[tuple[np.ndarray, RawAndEquilibrated]]:
-    """Yield indices into a batch of environments of mixed sizes, and their spectra, block by block.
+) -> Iterator[tuple[np.ndarray, tuple[Spectrum, ...]]]:
+    """Yield indices into a batch `(b,)` of environments of mixed sizes, with their raw and equilibrated spectra.
 
-    Environments that need rows of J come last. If there are several devices, they share each block; singular values are
-    then those of one device within some ten eps of the largest.
+    The spectra are NumPy arrays without directions. Environments that need rows of J come last. If there are several
+    devices, they share each block; singular values are then those of one device within some ten eps of the largest.
 
-    **Arguments:**
-
-    - `f`: The featurizer.
-    - `batch`: Environments, shape `(b,)`.
     - `screened`: As in `singular_spectrum`.
     - `chunk_length`: If the batch is a chunk of a stream, the length of all chunks but the last. Chunks then share
         their programs.
@@ -153,7 +137,7 @@ def spectra_in_blocks(
     blocks = partial(blocks_by_shape, f, chunk_length=chunk_length, n_devices=len(over))
     uncertain = [np.zeros(0, int)]
     for block in blocks(batch, screened=screened, cache_fills=CACHE_FILLS):
-        found = RawAndEquilibrated(*_run(f, block, over))
+        found = _run(f, block, over)
         again = _needs_rows(found, screened)
         uncertain.append(block.indices[again])
         if not again.all():
@@ -162,7 +146,7 @@ def spectra_in_blocks(
     if indices.size:
         rest = jax.tree.map(lambda leaf: np.asarray(leaf)[indices], batch)
         for block in blocks(rest, by_rows=True, cache_fills=CACHE_FILLS if chunk_length is None else 1):
-            yield indices[block.indices], RawAndEquilibrated(*_run(f, block, over))
+            yield indices[block.indices], _run(f, block, over)
 
 
 def _run(f: FeatureMap, block: Block, over: Sequence[jax.Device]) -> tuple[Spectrum, ...]:
@@ -173,10 +157,7 @@ def _run(f: FeatureMap, block: Block, over: Sequence[jax.Device]) -> tuple[Spect
 
 
 def _needs_rows(spectra: Sequence[Spectrum], screened: bool) -> np.ndarray:
-    """Tell which items have an uncertified spectrum that should be certified, by way of rows of J.
-
-    JᵀJ tells too little of these items. In screened spectra they are those with a value below its floor.
-    """
+    """Tell which items have a spectrum from JᵀJ to be certified. If screened, it has a value at or below its floor."""
     return np.any([~one.certified & ((one.n_null > 0) | (not screened)) for one in spectra], 0)
 
 
@@ -195,9 +176,9 @@ def _certify(found: Spectrum, f: FeatureMap, at: Item, plan: Plan) -> Spectrum:
     (exact,) = _run(f, block, devices()[:1])
 
     def put(leaf: np.ndarray, of_exact: np.ndarray) -> jax.Array:
-        new = flat(leaf).copy()
-        new[indices] = of_exact
-        return jnp.asarray(new.reshape(leaf.shape))
+        new = leaf.copy()
+        flat(new)[indices] = of_exact
+        return jnp.asarray(new)
 
     return jax.tree.map(put, host, exact)
 

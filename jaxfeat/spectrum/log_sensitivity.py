@@ -36,9 +36,8 @@ def log_sensitivity(f: FeatureMap, at: Item, equilibrated: bool = False) -> Floa
     and reverse mode, by positions, by a structure's cell, and by all array leaves of the featurizer that change
     features.
 
-    The derivative is that of the envelope form: with the singular vectors u and v held fixed,
-    d log σ = (uᵀ dJ v) / σ. It is exact if σ_min and σ_max are simple. If several values are the smallest, or the
-    largest, the ratio has a kink, and the derivative is that of one of them, as at a tie of `jnp.min`.
+    The derivative, d log σ = (uᵀ dJ v) / σ with the singular vectors u and v held fixed, is exact if σ_min and σ_max
+    are simple. At a kink, where several values are the smallest or the largest, it is that of one of them.
 
     **Arguments:**
 

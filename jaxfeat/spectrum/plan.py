@@ -82,14 +82,12 @@ def make_plan(
 
 
 def _gram_is_faster(f: FeatureMap, at: Item, n_scalings: int) -> bool:
-    """Tell whether JᵀJ and a few derivatives take less time than rows of J."""
     n = at.max_neighbors if isinstance(at, Environment) else min(at.neighbor.shape[-1], at.positions.shape[-2] - 1)
     fast = f.environment_featurizer.has_fast_gram and not f.adds_centers
     return fast and n > MAX_NEIGHBORS_BY_ROWS[n_scalings]
 
 
 def _n_together(f: FeatureMap, at: Item, gram: bool) -> int:
-    """Compute the number of items whose Jacobians are best reduced together."""
     n, centers = (at.max_neighbors, 1) if isinstance(at, Environment) else (at.neighbor.shape[-1], at.center.shape[-1])
     if isinstance(at, Structure) and n > MAX_NEIGHBORS_IN_LANES and on_cpu():
         # CPUs compute the centers of large structures one by one.
@@ -104,14 +102,12 @@ def _n_together(f: FeatureMap, at: Item, gram: bool) -> int:
 def check_jacobian(f: FeatureMap, at: Item) -> None:
     """Raise `SizeError` if the Jacobians of an item or a batch do not fit into memory."""
     n_items = prod(at.batch_shape)
-    cure = f"{LOWER_SIZES}, or take fewer at a time" if isinstance(at, Environment) else FEWER_CENTERS
-    _check_whole_rows(f, at, n_items * JACOBIAN_COPIES, n_items, "Jacobians", cure)
+    _check_whole_rows(f, at, n_items * JACOBIAN_COPIES, n_items, "Jacobians", ", or take fewer at a time")
 
 
 def check_null_space(f: FeatureMap, at: Item) -> None:
     """Raise `SizeError` if the null space of one item does not fit into memory."""
-    cure = LOWER_SIZES if isinstance(at, Environment) else FEWER_CENTERS
-    _check_whole_rows(f, at, NULL_SPACE_COPIES, 1, "null spaces", cure)
+    _check_whole_rows(f, at, NULL_SPACE_COPIES, 1, "null spaces")
 
 
 def check_spectra(f: FeatureMap, at: Item, plan: Plan) -> None:
@@ -128,13 +124,11 @@ def check_spectra(f: FeatureMap, at: Item, plan: Plan) -> None:
     check_memory(n_squares * size * side**2, what, cure)
     if featurizer.n_features_if_known is None or (by_gram and featurizer.has_fast_gram and not f.adds_centers):
         return
-    cure = LOWER_SIZES if isinstance(at, Environment) else FEWER_CENTERS
-    rows = _n_compact_rows(f, at)
-    _check_rows(n_together * JACOBIAN_COPIES, n_together, rows, at, "spectra, by way of Jacobians", cure)
+    copies = n_together * JACOBIAN_COPIES
+    _check_rows(copies, n_together, _n_compact_rows(f, at), at, "spectra, by way of Jacobians")
 
 
 def _n_compact_rows(f: FeatureMap, at: Item) -> int:
-    """Count the rows from which a spectrum is computed."""
     featurizer = f.environment_featurizer
     if isinstance(at, Environment):
         return featurizer.n_compact_rows(at.max_neighbors)
@@ -145,14 +139,15 @@ def _n_compact_rows(f: FeatureMap, at: Item) -> int:
     return n_centers * min(featurizer.n_compact_rows(n_neighbors), 3 * n_neighbors)
 
 
-def _check_whole_rows(f: FeatureMap, at: Item, copies: float, n_items: int, what: str, cure: str) -> None:
+def _check_whole_rows(f: FeatureMap, at: Item, copies: float, n_items: int, what: str, or_else: str = "") -> None:
     n_features = f.environment_featurizer.n_features_if_known
     if n_features is not None:
         n_rows = n_features if isinstance(at, Environment) else at.center.shape[-1] * n_features
-        _check_rows(copies, n_items, n_rows, at, what, cure)
+        _check_rows(copies, n_items, n_rows, at, what, or_else)
 
 
-def _check_rows(copies: float, n_items: int, n_rows: int, at: Item, what: str, cure: str) -> None:
+def _check_rows(copies: float, n_items: int, n_rows: int, at: Item, what: str, or_else: str = "") -> None:
+    cure = LOWER_SIZES + or_else if isinstance(at, Environment) else FEWER_CENTERS
     side = 3 * at.positions.shape[-2]
     needed = copies * n_rows * side * at.positions.dtype.itemsize
     check_memory(needed, f"{what} of {n_rows:,} rows by {side:,} coordinates, {n_items:,} at a time,", cure)

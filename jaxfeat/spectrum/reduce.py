@@ -113,7 +113,6 @@ def _map_centers(reduce: Callable[[Environment], tuple[Array, Array, int]], stru
 
 
 def _triangle(matrix: Float[Array, "d m"]) -> Float[Array, "k m"]:
-    """Take R of a QR decomposition, if it has fewer rows."""
     return r_factor(matrix) if matrix.shape[0] > matrix.shape[1] else matrix
 
 

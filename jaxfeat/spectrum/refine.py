@@ -37,18 +37,15 @@ SMALLEST_SHARE = 1 / 512
 the floor is."""
 
 SMALL_COUNTS = (4, 8, 16)
-"""Numbers of small values that are computed together. Items with more small values are not refined."""
+"""Numbers of small values that are computed together."""
 
 MOST_SMALL = SMALL_COUNTS[-1]
+"""Items with more small values are not refined."""
 
 
 class GramValues(NamedTuple):
-    """The values of one item from JᵀJ, and the displacements that belong to the small ones.
+    """The values of one item from JᵀJ, descending, and the displacements that belong to the small ones.
 
-    **Attributes:**
-
-    - `part`: JᵀJ on the non-rigid displacements.
-    - `values`: Descending.
     - `displacements`: The right singular vectors of the small values, smallest value first, then zeros.
     - `n_small`: The number of small values to compute again, or 0 if there is nothing to refine.
     - `certified`: True if all values will be as exact as by QR.
@@ -163,9 +160,9 @@ def _products_of_center(
 
 
 def _with_least_size(function: Callable[..., Array], count: Int[Array, ""], *arguments: Any) -> Array:
-    """Compute `function(size, *arguments)` for the least of `SMALL_COUNTS` that holds `count`, padded with zeros.
+    """Compute `function(size, *arguments)`, whose axes have the length `size`, for the least size that holds `count`.
 
-    All axes of its result have the length `size`. For a count of 0 the result is zero.
+    Sizes are `SMALL_COUNTS`. The result is padded with zeros, and zero for a count of 0.
     """
 
     def padded(size: int, *arguments: Any) -> Array:

@@ -34,12 +34,7 @@ def decompose(
 ) -> Spectrum:
     """Compute the spectrum of one item from its reduced Jacobian.
 
-    **Arguments:**
-
-    - `reduced`: Rows with the singular values of the Jacobian; or JᵀJ, which gives no directions.
-    - `at`: The environment or structure that the Jacobian belongs to.
-    - `f`: The featurizer or structure map, which knows some species and one radius. If it is None, the status does not
-        report an unknown species or a wrong radius.
+    - `f`: Knows some species and one radius. Without it, the status reports no unknown species and no wrong radius.
     - `equilibrated`: If True, divide each atom's three columns by their joint norm first.
     - `directions`: If True, compute right singular vectors. JᵀJ gives none.
     - `collinear`: If True, leave room for the non-rigid direction that atoms on a line have beyond the 3n - 3 (of a
@@ -85,8 +80,7 @@ class NonrigidJacobian(NamedTuple):
     def largest(self, values: Float[Array, " c"]) -> Float[Array, ""]:
         """Compute the size that rounding errors are in proportion to: σ_max, or more if contributions cancel.
 
-        The joint norm of an atom's three columns is at most √3 σ_max. If nothing cancels, the result is
-        therefore σ_max.
+        If nothing cancels, it is σ_max, because the joint norm of an atom's three columns is at most √3 σ_max.
         """
         return jnp.maximum(values.max(initial=0), self.added.max(initial=0) / sqrt(3))
 

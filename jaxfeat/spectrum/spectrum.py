@@ -125,8 +125,13 @@ class Status(eqx.Module):
         return "traced" if known is None else str(self.names)
 
     def __repr__(self) -> str:
-        known = isinstance(self.code, (np.ndarray, np.generic, jax.Array)) and concrete_values(self.code) is not None
-        return f"Status({self.summary})" if known else super().__repr__()
+        return f"Status({self.summary})" if _are_known(self) else super().__repr__()
+
+
+def _are_known(tree: Any) -> bool:
+    """Tell whether all leaves are arrays with values, rather than traced or anything else."""
+    arrays = (np.ndarray, np.generic, jax.Array)
+    return all(isinstance(leaf, arrays) and concrete_values(leaf) is not None for leaf in jax.tree.leaves(tree))
 
 
 class Spectrum(eqx.Module):
@@ -172,12 +177,7 @@ class Spectrum(eqx.Module):
         return _n_null(self) if on_host(self.values) else _n_null_on_device(self)
 
     def __repr__(self) -> str:
-        leaves = jax.tree.leaves(self)
-        if not all(isinstance(leaf, (np.ndarray, np.generic, jax.Array)) for leaf in leaves):
-            return super().__repr__()
-        if any(concrete_values(leaf) is None for leaf in leaves):
-            return super().__repr__()
-        return _described(jax.tree.map(np.asarray, self))
+        return _described(jax.tree.map(np.asarray, self)) if _are_known(self) else super().__repr__()
 
 
 def _ratio(spectrum: Spectrum) -> Any:
