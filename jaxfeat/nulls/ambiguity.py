@@ -16,14 +16,7 @@ import numpy as np
 
 from jaxfeat.linalg.subspaces import largest_sine, robust_svd
 from jaxfeat.nulls.causes import NullSpace
-from jaxfeat.nulls.coincidences import (
-    Edges,
-    find_coincidences,
-    gradient_rows,
-    invariant_gradients,
-    invariant_slots,
-    tuple_invariants,
-)
+from jaxfeat.nulls.coincidences import Edges, find_coincidences, gradient_rows, invariant_slots, tuple_invariants
 from jaxfeat.nulls.filtration import Filtration
 from jaxfeat.nulls.kernel import highest_order
 from jaxfeat.nulls.sites import Sites
@@ -140,11 +133,8 @@ def wave_gradients(edges: Edges, nu: int, pseudoscalars: bool, tolerance: float)
     edges, near = find_coincidences(edges, nu, pseudoscalars, max(SMOOTHING_LENGTH, tolerance))
     slots = invariant_slots(nu, pseudoscalars)
     values = tuple_invariants(edges.vectors, near.tuples, edges.scale, pseudoscalars)
-    each, shape = np.arange(len(values)), (len(values), 3 * len(edges.vectors))
-    slopes = []
-    for slot in slots:
-        gradients = invariant_gradients(edges.vectors, near.tuples[:, slot], edges.scale)
-        slopes.append(gradient_rows(each, near.tuples[:, slot], gradients, shape))
+    each = np.arange(len(values))
+    slopes = [gradient_rows(edges, near.tuples[:, slot], each, len(each)) for slot in slots]
 
     rng = np.random.default_rng(0)
     missing = 2 * edges.moves.shape[1] + 32

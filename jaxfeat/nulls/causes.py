@@ -22,9 +22,9 @@ def _count(cause: str, meaning: str) -> property:
 class NullSpace:
     """Null directions of the Jacobian J = dF/dr at one environment or structure, each under one cause.
 
-    The counts are the attributes `rigid`, `locality`, `symmetry`, `incompleteness`, `truncation` and `other`. A
-    direction has the cause "other" if its cause cannot be told: for features without a declared order ν, and beyond
-    symmetry for sums over a crystal or over parts out of each other's reach.
+    The counts are the attributes `rigid`, `locality`, `symmetry`, `incompleteness`, `truncation` and `other`. The cause
+    is "other" if it cannot be told: for features without a declared order ν, and beyond symmetry for sums over a
+    crystal or over parts out of each other's reach.
 
     **Attributes:**
 

@@ -202,7 +202,7 @@ def decompose_jacobian(f: FeatureMap, at: Item) -> DecomposedJacobian:
 
 @eqx.filter_jit
 def _jacobian(f: FeatureMap, at: Item) -> tuple[Array, Array, Array]:
-    """The Jacobian, the norms that add up to each atom's columns, and those of each center's neighbors."""
+    """Compute the Jacobian, the joint norms of each atom's columns, and those of each center's neighbors."""
     if isinstance(f, AbstractStructureMap):
         assert isinstance(at, Structure)
         rows, weights = center_jacobians(f, at)

@@ -1,8 +1,7 @@
 """Tuples of neighbors, the values of their invariants, and which values are equal.
 
-This is the host-side NumPy behind `jaxfeat.nulls.kernel`. An *edge* leads from a center to a neighbor. A tuple holds ν
-edges of one center, repeats included. Its value g_t lists, slot by slot, the species and the invariants of its vectors:
-dot products of all pairs and, on demand, triple products.
+An *edge* leads from a center to a neighbor. A tuple holds ν edges of one center, repeats included. Its value g_t lists,
+slot by slot, the species and the invariants of its vectors: dot products of all pairs and, on demand, triple products.
 
 Permuting the slots of a tuple permutes the entries of g_t (triple products up to sign). So the tuples with a permuted
 value are the permuted tuples, and one value of each such orbit is enough. Edges are sorted by *shell*: species, and
@@ -15,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import combinations, combinations_with_replacement
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.sparse import coo_array, csr_array
@@ -111,10 +110,15 @@ def invariant_gradients(vectors: np.ndarray, products: np.ndarray, scale: float)
     return np.stack([np.cross(b, c), np.cross(c, a), np.cross(a, b)], axis=1) / scale**2
 
 
-def gradient_rows(rows: np.ndarray, edges: np.ndarray, gradients: np.ndarray, shape: tuple[int, int]) -> csr_array:
-    """Write gradients `(t, m, 3)` at edges `(t, m)` into a sparse matrix; those of equal `rows`, `(t,)`, add up."""
-    columns = 3 * edges[..., None] + np.arange(3)
+def gradient_rows(edges: Edges, products: np.ndarray, rows: np.ndarray, n_rows: int, weights: Any = 1.0) -> csr_array:
+    """Write gradients of the invariants of edges `(t, m)` into a sparse matrix `(n_rows, 3 e)`.
+
+    `rows` and `weights`, `(t,)`, are the row and the factor of each gradient. Gradients of one row are added up.
+    """
+    gradients = np.reshape(weights, (-1, 1, 1)) * invariant_gradients(edges.vectors, products, edges.scale)
+    columns = 3 * products[..., None] + np.arange(3)
     rows = np.broadcast_to(rows[:, None, None], columns.shape)
+    shape = n_rows, 3 * len(edges.vectors)
     return coo_array((gradients.ravel(), (rows.ravel(), columns.ravel())), shape=shape).tocsr()
 
 

@@ -28,10 +28,8 @@ MAX_STEPS = 6
 MAX_CURE_ENTRIES = 20_000_000
 """Entries of the largest Jacobian that is tried: 160 MB."""
 
-SMALL_SENSITIVITY = 1e-5
-"""A raw σ_min/σ_max below this is small. The cutoff makes it small if the equilibrated one is `CUTOFF_RATIO` larger."""
-
-CUTOFF_RATIO = 100.0
+SMALL_SENSITIVITY, CUTOFF_RATIO = 1e-5, 100.0
+"""A raw σ_min/σ_max below the first is small. The cutoff makes it small if the equilibrated one is so many times it."""
 
 
 @dataclass(frozen=True)
@@ -193,10 +191,7 @@ def describe_cures(found: dict[str, Cure]) -> str:
 
 
 def explain_null_space(f: AbstractFeaturizer, env: Environment, null: NullSpace | None = None) -> str:
-    """Explain why one environment has null directions or little sensitivity, and what lifts that.
-
-    - `null`: the result of `null_space(f, env)`, if at hand.
-    """
+    """Explain why one environment has null directions or little sensitivity, and what lifts that, as `cure` does."""
     try:
         return describe_cures(cure(f, env, null))
     except (BasisError, SizeError) as error:

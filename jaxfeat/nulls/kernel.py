@@ -22,22 +22,14 @@ from jaxfeat.errors import BasisError, GeometryError, PrecisionError, SizeError
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.positions import check_positions
 from jaxfeat.linalg.subspaces import Gap, robust_svd
-from jaxfeat.nulls.coincidences import (
-    Coincidences,
-    Edges,
-    find_coincidences,
-    gradient_rows,
-    invariant_gradients,
-    invariant_slots,
-)
+from jaxfeat.nulls.coincidences import Coincidences, Edges, find_coincidences, gradient_rows, invariant_slots
 
 COINCIDENCE_TOLERANCE = 1e-5
 """Å. Values of invariants closer than this are equal.
 
-It is above the rounding of coordinates in files (1e-6 Å) and the error of a search for singular points. It is far below
-the 3e-3 Å between the two closest of thirty random radii, so values rarely coincide by chance for ν = 1. For ν > 1 more
-values collide, but each collision costs one condition among many. `jaxfeat.geometry.symmetry` names point groups with a
-larger tolerance: to compare a kernel with a stabilizer, give both the same."""
+It is above the rounding of coordinates in files (1e-6 Å) and far below the 3e-3 Å between the two closest of thirty
+random radii, so values rarely coincide by chance for ν = 1. For ν > 1 more values collide, but each collision costs one
+condition among many. To compare a kernel with a stabilizer, give both the same tolerance."""
 
 MAX_NU = 4
 """The largest order ν of a complete kernel."""
@@ -190,12 +182,11 @@ def kernel_of_edges(edges: Edges, nu: int, pseudoscalars: bool, tolerance: float
 
 def highest_order(counts: ArrayLike, nu: int) -> int:
     """Find the highest order up to ν at which centers with these numbers of neighbors have few enough tuples, or 0."""
-    sizes = np.asarray(counts)
-    return max((order for order in range(1, nu + 1) if not _too_many(sizes, order)), default=0)
+    return max((k for k in range(1, min(nu, MAX_NU) + 1) if _count_tuples(counts, k) <= MAX_TUPLES), default=0)
 
 
-def _too_many(counts: np.ndarray, nu: int) -> bool:
-    return nu > MAX_NU or (counts.astype(float) ** nu).sum() > MAX_TUPLES
+def _count_tuples(counts: ArrayLike, nu: int) -> float:
+    return float((np.asarray(counts, float) ** nu).sum())
 
 
 def _check(centers: np.ndarray, nu: int, tolerance: float) -> None:
@@ -204,11 +195,12 @@ def _check(centers: np.ndarray, nu: int, tolerance: float) -> None:
     if not tolerance > 0:
         raise GeometryError(f"the coincidence tolerance is {tolerance}; give a positive length in Å.")
     counts = np.bincount(centers, minlength=1)
-    if _too_many(counts, nu):
+    n_tuples = _count_tuples(counts, nu)
+    if n_tuples > MAX_TUPLES:
         raise SizeError(
-            f"{counts.max()} neighbors and nu = {nu} make {int((counts.astype(float) ** nu).sum())} tuples, and at "
-            f"most {MAX_TUPLES} are possible, which is {int(MAX_TUPLES ** (1 / nu) + 1e-9)} neighbors of one center; "
-            "take a smaller cutoff or a lower nu."
+            f"{counts.max()} neighbors and nu = {nu} make {n_tuples:.0f} tuples, and at most {MAX_TUPLES} are possible"
+            f", which is {int(MAX_TUPLES ** (1 / nu) + 1e-9)} neighbors of one center; take a smaller cutoff or a "
+            "lower nu."
         )
 
 
@@ -221,19 +213,15 @@ def _conditions(edges: Edges, equal: Coincidences, pseudoscalars: bool) -> csr_a
     alone = np.bincount(equal.clusters, minlength=1)[equal.clusters] == 1
     singles, shared = equal.tuples[alone], equal.tuples[~alone]
     clusters, row, counts = np.unique(equal.clusters[~alone], return_inverse=True, return_counts=True)
-    weight = 1 / counts[row]
-    width = 3 * len(edges.vectors)
     blocks = []
     for n_factors in (2, 3):
         slots = [s for s in invariant_slots(equal.tuples.shape[1], pseudoscalars) if len(s) == n_factors]
         if not slots:
             continue
         products = np.unique(np.sort(np.concatenate([singles[:, s] for s in slots]), axis=1), axis=0)
-        gradients = invariant_gradients(edges.vectors, products, edges.scale)
-        blocks.append(gradient_rows(np.arange(len(products)), products, gradients, (len(products), width)))
+        blocks.append(gradient_rows(edges, products, np.arange(len(products)), len(products)))
         for slot in slots if len(shared) else []:
-            gradients = weight[:, None, None] * invariant_gradients(edges.vectors, shared[:, slot], edges.scale)
-            blocks.append(gradient_rows(row, shared[:, slot], gradients, (len(clusters), width)))
+            blocks.append(gradient_rows(edges, shared[:, slot], row, len(clusters), 1 / counts[row]))
     return vstack(blocks, format="csr")
 
 

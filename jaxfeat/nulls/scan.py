@@ -37,8 +37,7 @@ def scan(
     - `f`: A featurizer.
     - `batch`: Environments with one leading axis, in float64.
     - `progress`: Called as `progress(done, total)` with numbers of environments.
-    - `screened`: If True, take values well above their floor from JᵀJ, as `jaxfeat.singular_spectrum` does. This is
-        faster.
+    - `screened`: If True, take values well above their floor from JᵀJ, which is faster (`jaxfeat.singular_spectrum`).
 
     **Returns:** a list with one dictionary of plain numbers for each environment, in the order of the batch:
 
@@ -114,8 +113,8 @@ def scan_arrays(
 ) -> ScanArrays:
     """Compute the arrays behind the records of `scan`.
 
-    - `chunk`: The size of each batch of a stream, of which the last one may be smaller. All batches then share their
-        programs, and an environment that the featurizer refuses gets a status instead of raising an error.
+    If the batch is from a stream, `chunk` is the size of all batches but the last. They then share their programs, and
+    an environment that the featurizer refuses gets a status instead of raising an error.
     """
     if chunk is None:
         check_compatible(f, batch)

@@ -19,9 +19,6 @@ from jaxfeat.spectrum.plan import Plan, check_spectra, make_plan
 
 Map = TypeVar("Map", bound=FeatureMap)
 
-RAW_AND_EQUILIBRATED = (False, True)
-"""Scalings of the two spectra of each environment in a block."""
-
 BLOCK_BYTES = 8e6
 """Bytes of Jacobians of all features that the cache of a core holds, about."""
 
@@ -72,9 +69,7 @@ def blocks_by_shape(
 
     **Arguments:**
 
-    - `f`: A featurizer. Each environment will be described in the species that it holds, because features of the
-        others are zero.
-    - `batch`: Environments, shape `(b,)`.
+    - `f`: A featurizer. Each environment of the batch, `(b,)`, will be described in the species that it holds.
     - `least_of_shape`: Shapes of fewer members join larger shapes. The default is `LEAST_OF_SHAPE`.
     - `cache_fills`: How many times the Jacobians of a block fill the cache, at most.
     - `chunk_length`: If the batch is a chunk of a stream, the length of all chunks but the last. Block lengths then
@@ -97,7 +92,8 @@ def blocks_by_shape(
     for (n_species, room), members in members_of.items():
         narrow = f.restricted_to_species(np.arange(1, n_species + 1, dtype=np.int32))
         one = host[members[:1]].padded(room)
-        plan = make_plan(narrow, one, RAW_AND_EQUILIBRATED, screened=screened and not by_rows, refine=not by_rows)
+        # The raw and the equilibrated spectrum.
+        plan = make_plan(narrow, one, (False, True), screened=screened and not by_rows, refine=not by_rows)
         check_spectra(narrow, one, plan)
         planned.append((n_species, room, members, narrow, plan))
     for n_species, room, members, narrow, plan in planned:

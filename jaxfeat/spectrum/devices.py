@@ -33,9 +33,8 @@ def share_among_devices(
 ) -> Any:
     """Compute `function(f, *batch, *settings)` with an equal share of the batch on each device.
 
-    The leading axis of all arrays in `batch` and in the result is that of the batch. Each device runs the program that
-    would compute a share alone. Rounding depends on the size of a compiled program; apart from that, the result is that
-    of one device.
+    The leading axis of all arrays in `batch` and in the result is that of the batch. The result is that of one device,
+    except for rounding, which depends on the size of a compiled program.
     """
     if len(over) == 1:
         return function(f, *batch, *settings)

@@ -102,13 +102,15 @@ def _small_values(
     def of_some() -> list[Array]:
         differential = f.environment_featurizer.differential
         if isinstance(at, Environment):
-            # An environment has one center, which stays at rest.
+            # An environment has one center, which stays at rest. In a structure, displacements are relative to centers.
             present, differentials = jnp.ones(1, bool), jax.tree.map(lambda x: x[None], differential(at))
         else:
             present, differentials = at.center_mask, jax.vmap(differential)(at.environments())
 
         def values(displacements: Array, count: Array) -> Array:
-            relative = _relative_to_centers(at, displacements)
+            relative = displacements[None]
+            if not isinstance(at, Environment):
+                relative = (displacements[:, at.neighbor] - displacements[:, at.center][:, :, None]).swapaxes(0, 1)
             products = _sum_of_products(differentials, present, relative, count)
             return _with_least_size(_values_of_products, count, products)
 
@@ -118,13 +120,6 @@ def _small_values(
         return [jnp.zeros(MOST_SMALL, displacements.dtype) for displacements, _ in moves]
 
     return jax.lax.cond(sum(count for _, count in moves) > 0, of_some, of_none)
-
-
-def _relative_to_centers(at: Item, displacements: Float[Array, "k n 3"]) -> Float[Array, "c k n 3"]:
-    """Compute the displacements of each center's neighbors relative to that center."""
-    if isinstance(at, Environment):
-        return displacements[None]
-    return (displacements[:, at.neighbor] - displacements[:, at.center][:, :, None]).swapaxes(0, 1)
 
 
 def _sum_of_products(

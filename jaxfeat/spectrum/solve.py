@@ -139,16 +139,10 @@ def make_spectrum(
     collinear: bool,
 ) -> Spectrum:
     """Make the `Spectrum` of one item from its values, descending, and its right singular vectors as columns."""
-    n, rigid = at.positions.shape[0], part.rigid
-    n_values = part.n_values
+    n, rigid, n_values = at.positions.shape[0], part.rigid, part.n_values
     most = values.shape[0] if collinear else 3 * n - rigid.n_rigid_generic
     rows = rigid.lift(coordinates).T[:most]
-    listed = jnp.arange(most) < n_values
-    status = _status(f, at, part.finite, n_values, values.max(initial=0) > floor)
-    below = jnp.where(jnp.arange(values.shape[0]) < n_values, values, jnp.inf).min(initial=jnp.inf) <= floor
-    short = (status.code == STATUS_NAMES.index("ok")) & below & (jnp.finfo(values.dtype).bits < 64)
-    status = Status(jnp.where(short, STATUS_NAMES.index("float32-floor"), status.code))
-    known = listed & part.finite
+    known = (jnp.arange(most) < n_values) & part.finite
     return Spectrum(
         values=jnp.where(known, values[:most], jnp.nan),
         directions=jnp.where(known[: len(rows), None, None], rows.reshape(len(rows), n, 3), 0),
@@ -157,12 +151,15 @@ def make_spectrum(
         n_rigid=rigid.n_rigid,
         floor=jnp.where(part.finite, floor, jnp.nan),
         certified=certified,
-        status=status,
+        status=_status(f, at, part, values, floor),
     )
 
 
-def _status(f: FeatureMap | None, at: Item, finite: Array, n_values: Array, signal: Array) -> Status:
+def _status(
+    f: FeatureMap | None, at: Item, part: NonrigidJacobian, values: Float[Array, " c"], floor: Float[Array, ""]
+) -> Status:
     """Name the first thing that is wrong, in an order in which causes come before their consequences."""
+    listed = jnp.where(jnp.arange(values.shape[0]) < part.n_values, values, jnp.inf)
     environments = at if isinstance(at, Environment) else at.environments()
     known = reaches = lambda _: jnp.asarray(True)
     if f is not None:
@@ -174,10 +171,11 @@ def _status(f: FeatureMap | None, at: Item, finite: Array, n_values: Array, sign
         "unsearchable": (at.r_cut == 0).any(),
         "wrong-radius": ~reaches(environments).all(),
         "empty": ~environments.mask.any(),
-        "non-finite": ~finite,
+        "non-finite": ~part.finite,
         "coincident": coincident(environments).any(),
         "unknown-species": ~known(environments).all(),
-        "no-signal": ~signal & (n_values > 0),
+        "no-signal": ~(values.max(initial=0) > floor) & (part.n_values > 0),
+        "float32-floor": (listed.min(initial=jnp.inf) <= floor) & (jnp.finfo(values.dtype).bits < 64),
     }
     code = jnp.asarray(STATUS_NAMES.index("ok"))
     for name, holds in reversed(wrong.items()):
