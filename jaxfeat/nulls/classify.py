@@ -188,15 +188,15 @@ def decompose_jacobian(f: FeatureMap, at: Item) -> DecomposedJacobian:
     """Decompose the Jacobian of one item, described in the species that the item holds."""
     narrow = restrict_species(f, at)
     check_null_space(narrow, at)
-    jacobian, added, weights = (np.asarray(x) for x in _jacobian(narrow, at))
+    jacobian, contributions, weights = (np.asarray(x) for x in _jacobian(narrow, at))
     rounding = float(max(jacobian.shape[0], jacobian.shape[1] * 3) * np.finfo(jacobian.dtype).eps)
     # Columns that move features by less than rounding are taken for zero.
-    seen = ~(added <= rounding * added.max(initial=0))
-    jacobian, added = np.where(seen[:, None], jacobian, 0), np.where(seen, added, 0)
+    seen = ~(contributions <= rounding * contributions.max(initial=0))
+    jacobian, contributions = np.where(seen[:, None], jacobian, 0), np.where(seen, contributions, 0)
     # Rows of zeros change no singular value. With few heights, featurizers share the program that decomposes them.
     missing = 2 ** int(np.ceil(np.log2(max(len(jacobian), 64)))) - len(jacobian)
     padded = np.pad(jacobian, ((0, missing), (0, 0), (0, 0)))
-    spectrum: Any = _spectrum(padded, added, at)
+    spectrum: Any = _spectrum(padded, contributions, at)
     return DecomposedJacobian(jacobian, jax.tree.map(np.asarray, spectrum), rounding, *_reacting(weights, rounding, at))
 
 
@@ -207,13 +207,13 @@ def _jacobian(f: FeatureMap, at: Item) -> tuple[Array, Array, Array]:
         assert isinstance(at, Structure)
         rows, weights = center_jacobians(f, at)
         return *assemble_jacobian(f, at, rows, weights), weights
-    jacobian, added = jacobian_and_norms(f, at)
-    return jacobian, added, added
+    jacobian, contributions = jacobian_and_norms(f, at)
+    return jacobian, contributions, contributions
 
 
 @eqx.filter_jit
-def _spectrum(jacobian: Any, added: Any, at: Item) -> Spectrum:
-    return decompose(keep_all_rows(jacobian, added), at, equilibrated=True)
+def _spectrum(jacobian: Any, contributions: Any, at: Item) -> Spectrum:
+    return decompose(keep_all_rows(jacobian, contributions), at, equilibrated=True)
 
 
 def _reacting(weights: np.ndarray, rounding: float, at: Item) -> tuple[np.ndarray, Gap]:

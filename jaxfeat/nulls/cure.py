@@ -150,11 +150,10 @@ def _cure_truncation(f: FeatureMap, at: Item, null: NullSpace) -> Cure:
         n_features = eqx.filter_eval_shape(restrict_species(larger, at), at).shape[0]
         if n_features * int(np.prod(at.positions.shape)) > MAX_CURE_ENTRIES:
             continue
-        spectrum = decompose_jacobian(larger, at).spectrum
-        values = spectrum.values[: int(spectrum.n_values)]
+        decomposed = decompose_jacobian(larger, at)
         # A value close to the floor may be null, so the basis must lift all of them clearly.
-        unclear = int(spectrum.n_rigid) + int((values <= CLEAR_RATIO * spectrum.floor).sum())
-        if unclear == null.nullity - null.truncation:
+        n_unclear = int((decomposed.values <= CLEAR_RATIO * decomposed.spectrum.floor).sum())
+        if n_unclear + int(decomposed.spectrum.n_rigid) == null.nullity - null.truncation:
             changed = {name: size for name, size in sizes.items() if size != featurizer.sizes[name]}
             return Cure("truncation", null.truncation, sizes=changed)
         tried = {name: max(size, tried.get(name, 0)) for name, size in sizes.items()}

@@ -74,15 +74,8 @@ def make_examples(f: AbstractFeaturizer, batch: Environment, progress: Progress 
             for k, direction in enumerate(members[:MAX_PER_CAUSE])
         ]
         directions = directions or _least_seen(f, env)
-        found.append(
-            NullExample(
-                env.positions[env.mask],
-                env.species[env.mask],
-                int(env.center_species),
-                [one._replace(displacement=one.displacement[env.mask]) for one in directions],
-                explain_null_space(f, env, null),
-            )
-        )
+        sentence = explain_null_space(f, env, null)
+        found.append(NullExample(env.positions, env.species, int(env.center_species), directions, sentence))
         if progress is not None:
             progress(i + 1, len(batch))
     return found

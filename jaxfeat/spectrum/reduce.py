@@ -33,28 +33,28 @@ class ReducedJacobian(eqx.Module):
     **Attributes:**
 
     - `matrix`: Shape `(k, 3n)`, or `(3n, 3n)` for JᵀJ.
-    - `added`: Shape `(n,)`, the joint norm of the contributions to each atom's three columns, times `cancellation`.
+    - `contributions`: Shape `(n,)`, the joint norm of all terms of each atom's three columns, times `cancellation`.
     - `n_features`: The number of rows of the whole Jacobian.
     - `squared`: True for JᵀJ.
     """
 
     matrix: Float[Array, "k m"]
-    added: Float[Array, " n"]
+    contributions: Float[Array, " n"]
     n_features: int | Int[Array, ""] | np.ndarray
     squared: bool = eqx.field(static=True, default=False)
 
 
-def keep_all_rows(jacobian: Float[Array, "d n 3"], added: Float[Array, " n"]) -> ReducedJacobian:
-    """Take a whole Jacobian and its `added` norms, as `jacobian_and_norms` returns them, without reduction."""
-    return ReducedJacobian(_as_matrix(jacobian), added, jacobian.shape[0])
+def keep_all_rows(jacobian: Float[Array, "d n 3"], contributions: Float[Array, " n"]) -> ReducedJacobian:
+    """Take a whole Jacobian and the norms of its contributions from `jacobian_and_norms`, without reduction."""
+    return ReducedJacobian(_as_matrix(jacobian), contributions, jacobian.shape[0])
 
 
 def reduce_to_rows(f: FeatureMap, at: Item) -> ReducedJacobian:
     """Reduce one item's Jacobian by QR to no more rows than there are coordinates."""
     featurizer = f.environment_featurizer
     if f.adds_centers:
-        rows, added = jacobian_and_norms(f, at)
-        return ReducedJacobian(_triangle(_as_matrix(rows)), added, len(rows))
+        rows, contributions = jacobian_and_norms(f, at)
+        return ReducedJacobian(_triangle(_as_matrix(rows)), contributions, len(rows))
     if isinstance(at, Environment):
         rows, n_features = featurizer.compact_jacobian(at)
         rows = _triangle(rows)
@@ -68,23 +68,23 @@ def reduce_to_rows(f: FeatureMap, at: Item) -> ReducedJacobian:
     assert isinstance(f, AbstractStructureMap)
     rows, cancelled, counts = _map_centers(of_center, at)
     rows = rows.reshape(*rows.shape[:2], *at.neighbor.shape[1:], 3)
-    whole, added = assemble_jacobian(f, at, rows, jnp.sqrt(jnp.sum(rows**2, (1, 3))) * cancelled)
-    return ReducedJacobian(_triangle(_as_matrix(whole)), added, counts.sum())
+    whole, contributions = assemble_jacobian(f, at, rows, jnp.sqrt(jnp.sum(rows**2, (1, 3))) * cancelled)
+    return ReducedJacobian(_triangle(_as_matrix(whole)), contributions, counts.sum())
 
 
 def reduce_to_gram(f: FeatureMap, at: Item) -> ReducedJacobian:
     """Compute JᵀJ of one item."""
     featurizer = f.environment_featurizer
     if f.adds_centers:
-        rows, added = jacobian_and_norms(f, at)
-        return ReducedJacobian(gram_matrix(_as_matrix(rows)), added, len(rows), squared=True)
+        rows, contributions = jacobian_and_norms(f, at)
+        return ReducedJacobian(gram_matrix(_as_matrix(rows)), contributions, len(rows), squared=True)
     if isinstance(at, Environment):
-        products, added, n_features = featurizer.jacobian_gram(at)
-        return ReducedJacobian(products, added * cancellation(featurizer, at), n_features, squared=True)
+        products, contributions, n_features = featurizer.jacobian_gram(at)
+        return ReducedJacobian(products, contributions * cancellation(featurizer, at), n_features, squared=True)
 
     def of_center(env: Environment) -> tuple[Array, Array, int]:
-        products, added, n_features = featurizer.jacobian_gram(env)
-        return products, (added * cancellation(featurizer, env)) ** 2, n_features
+        products, contributions, n_features = featurizer.jacobian_gram(env)
+        return products, (contributions * cancellation(featurizer, env)) ** 2, n_features
 
     products, squares, counts = _map_centers(of_center, at)
     return ReducedJacobian(assemble_gram(at, products), joint_norms(at, squares), counts.sum(), squared=True)

@@ -59,7 +59,7 @@ class NonrigidJacobian(NamedTuple):
     - `matrix`: Its columns (for JᵀJ its rows too) are in the coordinates that `rigid` leaves.
     - `rigid`: The rigid motions that were projected out.
     - `scale`: As in `Spectrum`.
-    - `added`: The joint norm of the contributions that were added up to each atom's columns, divided by `scale`.
+    - `contributions`: As in `ReducedJacobian`, divided by `scale`.
     - `rounding`: eps times the number of rounding errors that add up.
     - `finite`: True if the item holds no NaN or infinity.
     - `norms_known`: False if an atom's columns cancelled so far that JᵀJ has lost their norm.
@@ -68,7 +68,7 @@ class NonrigidJacobian(NamedTuple):
     matrix: Float[Array, "k c"]
     rigid: RigidMotions
     scale: Float[Array, " n"]
-    added: Float[Array, " n"]
+    contributions: Float[Array, " n"]
     rounding: Float[Array, ""]
     finite: Bool[Array, ""]
     norms_known: Bool[Array, ""]
@@ -82,7 +82,7 @@ class NonrigidJacobian(NamedTuple):
 
         If nothing cancels, it is σ_max, because the joint norm of an atom's three columns is at most √3 σ_max.
         """
-        return jnp.maximum(values.max(initial=0), self.added.max(initial=0) / sqrt(3))
+        return jnp.maximum(values.max(initial=0), self.contributions.max(initial=0) / sqrt(3))
 
     def floor_of_rows(self, values: Float[Array, " c"]) -> Float[Array, ""]:
         """Bound the rounding error of a singular value that comes from rows of J."""
@@ -93,26 +93,27 @@ class NonrigidJacobian(NamedTuple):
 
         An entry of JᵀJ is wrong by `rounding` times the lengths of two columns.
         """
-        return jnp.maximum(self.floor_of_rows(values), jnp.sqrt(self.rounding * jnp.sum(self.added**2)))
+        return jnp.maximum(self.floor_of_rows(values), jnp.sqrt(self.rounding * jnp.sum(self.contributions**2)))
 
 
 def project_out_rigid(reduced: ReducedJacobian, at: Item, *, equilibrated: bool) -> NonrigidJacobian:
     """Equilibrate one item's reduced Jacobian if asked to, and project rigid motions out of it."""
-    matrix, added, squared = reduced.matrix, reduced.added, reduced.squared
+    matrix, contributions, squared = reduced.matrix, reduced.contributions, reduced.squared
     n, dtype = at.positions.shape[0], matrix.dtype
     # An entry that is not finite makes the norm of its column not finite.
-    finite = jnp.isfinite(added).all() & jnp.isfinite(at.positions).all()
-    matrix, added = jnp.where(finite, matrix, 0), jnp.where(finite, added, 0)
+    finite = jnp.isfinite(contributions).all() & jnp.isfinite(at.positions).all()
+    matrix, contributions = jnp.where(finite, matrix, 0), jnp.where(finite, contributions, 0)
     rounding = jnp.maximum(jnp.asarray(reduced.n_features, dtype), max(3 * n, LEAST_ROUNDING)) * jnp.finfo(dtype).eps
     scale, norms_known = jnp.ones(n, dtype), jnp.asarray(True)
     if equilibrated:
         squares = jnp.diagonal(matrix) if squared else jnp.sum(matrix**2, 0)
         norms = jnp.sqrt(jnp.sum(squares.reshape(n, 3), 1))
         # Columns that cancelled down to rounding errors must not be blown up to signals.
-        reliable = norms > (jnp.sqrt(rounding) if squared else rounding) * added
-        norms_known = (reliable | (added == 0)).all()
-        norms = jnp.where(reliable, norms, added)
-        scale = jnp.where(norms > 0, norms, jnp.where(added.max(initial=0) > 0, added.max(initial=0), 1))
+        reliable = norms > (jnp.sqrt(rounding) if squared else rounding) * contributions
+        norms_known = (reliable | (contributions == 0)).all()
+        norms = jnp.where(reliable, norms, contributions)
+        most = contributions.max(initial=0)
+        scale = jnp.where(norms > 0, norms, jnp.where(most > 0, most, 1))
     rigid = rigid_motions(
         at.positions,
         at.mask,
@@ -124,7 +125,7 @@ def project_out_rigid(reduced: ReducedJacobian, at: Item, *, equilibrated: bool)
     matrix = rigid.project(matrix / of_columns[None])
     if squared:
         matrix = jnp.where(rigid.valid[:, None], rigid.project(matrix.T / of_columns[None]), 0)
-    return NonrigidJacobian(matrix, rigid, scale, added / scale, rounding, finite, norms_known)
+    return NonrigidJacobian(matrix, rigid, scale, contributions / scale, rounding, finite, norms_known)
 
 
 def make_spectrum(
