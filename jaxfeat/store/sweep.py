@@ -16,10 +16,9 @@ from jaxfeat.manifolds.manifold import AbstractManifold
 from jaxfeat.nulls.causes import CAUSES
 from jaxfeat.nulls.classify import item_null_space
 from jaxfeat.nulls.cure import cure, describe_cures
-from jaxfeat.nulls.jacobian_nulls import restrict_species
 from jaxfeat.nulls.scan import scan_arrays
 from jaxfeat.singular.manifold_zeros import ManifoldSlice, ManifoldZero, find_manifold_zeros
-from jaxfeat.spectrum.blocks import Progress
+from jaxfeat.spectrum.blocks import Progress, restrict_species
 from jaxfeat.store.dataset import Dataset, add_zeros, build_dataset, check_target, open_store, write_dataset
 from jaxfeat.store.schema import provenance
 from jaxfeat.store.stream import check_sweepable, open_stream
