@@ -166,11 +166,9 @@ def _cure_truncation(f: FeatureMap, at: Item, null: NullSpace) -> Cure:
 def _larger_sizes(sizes: dict[str, int]) -> Iterator[dict[str, int]]:
     """Raise one size at a time, angular ones first, then all together."""
     names = sorted(sizes)
-    for name in names:
+    for raised in [*([name] for name in names), *([names] if len(names) > 1 else [])]:
         for step in range(1, MAX_STEPS + 1):
-            yield {**sizes, name: sizes[name] + step}
-    for step in range(1, MAX_STEPS + 1) if len(names) > 1 else ():
-        yield {name: size + step for name, size in sizes.items()}
+            yield {name: size + step * (name in raised) for name, size in sizes.items()}
 
 
 def describe_cure(found: Cure) -> str:

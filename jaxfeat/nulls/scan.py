@@ -154,9 +154,9 @@ def scan_arrays(
 
 
 def _classified(f: AbstractFeaturizer, env: Environment, rigid: np.ndarray, n_null: int) -> tuple[np.ndarray, str]:
-    """Count the null directions of one environment by cause; the spectrum has `n_null` of them apart from rigid ones.
+    """Count the null directions of one environment by cause, and return a status.
 
-    **Returns:** counts, `(6,)`, that add up to `n_null` and the rigid ones in every case, and a status.
+    The counts, `(6,)`, add up to `n_null` and the rigid ones in every case.
     """
     unknown = rigid + n_null * (np.asarray(CAUSES) == "other")
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -16,8 +16,6 @@ from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Item
 from jaxfeat.linalg.batching import BLOCK_ITEMS, together
 from jaxfeat.spectrum.plan import Plan, check_spectra, make_plan
-
-Map = TypeVar("Map", bound=FeatureMap)
 
 BLOCK_BYTES = 8e6
 """Bytes of Jacobians of all features that the cache of a core holds, about."""
@@ -146,9 +144,9 @@ def species_present(f: AbstractFeaturizer, at: Item) -> Int[np.ndarray, "*b s"]:
     return np.append(known, -1).astype(np.int32)[first[..., :most]]
 
 
-def restrict_species(f: Map, at: Item) -> Map:
+def restrict_species(f: FeatureMap, at: Item) -> Any:
     """Prepare a map for the species that an item or a batch holds: fewer features, with the same singular values."""
-    prepared: Any = f.prepared()
+    prepared = f.prepared()
     featurizer = prepared.environment_featurizer
     if featurizer.species is None:
         return prepared
