@@ -17,6 +17,9 @@ from jaxfeat.geometry.structure import Item
 from jaxfeat.linalg.batching import BLOCK_ITEMS, together
 from jaxfeat.spectrum.plan import Plan, check_spectra, make_plan
 
+RAW_AND_EQUILIBRATED = (False, True)
+"""Scalings of the two spectra of each environment in a block."""
+
 BLOCK_BYTES = 8e6
 """Bytes of Jacobians of all features that the cache of a core holds, about."""
 
@@ -90,8 +93,7 @@ def blocks_by_shape(
     for (n_species, room), members in members_of.items():
         narrow = f.restricted_to_species(np.arange(1, n_species + 1, dtype=np.int32))
         one = host[members[:1]].padded(room)
-        # The raw and the equilibrated spectrum.
-        plan = make_plan(narrow, one, (False, True), screened=screened and not by_rows, refine=not by_rows)
+        plan = make_plan(narrow, one, RAW_AND_EQUILIBRATED, screened=screened and not by_rows, refine=not by_rows)
         check_spectra(narrow, one, plan)
         planned.append((n_species, room, members, narrow, plan))
     for n_species, room, members, narrow, plan in planned:
