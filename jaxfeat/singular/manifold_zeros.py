@@ -82,7 +82,7 @@ def find_manifold_zeros(
 
     Starts are local minima of σ on the grid, along an axis or a diagonal. From each start the solver goes to a zero of
     J(θ) v. Zeros of the second smallest value, the third, and so on are sets of their own, for example the crossing of
-    two curves.
+    two curves. A coarse grid misses zeros that have no minimum of their own on it, because others are within a cell.
 
     **Arguments:** `f`: the featurizer, restricted to the species of the manifold for speed. `on`: the manifold with p
     free parameters. `axes`: p arrays of ascending values. `sigma`: equilibrated spectra, `(*grid, k)`, descending, NaN

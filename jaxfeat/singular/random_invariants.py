@@ -1,10 +1,10 @@
 """Random smooth invariants of a given order: complete features without a basis, which tell symmetry from blindness.
 
 Each ordered tuple t of neighbors, with repeats, has generators g_t of its invariants: dot products and, for SO(3),
-triple products. An invariant is the sum of sin(w·g_t + phase) over the tuples, with a random w and
-a phase that depends on the species. The sums are Fourier components of the distribution of g_t, and features of this
-order know nothing but that distribution. A generic set of more than twice as many sums as there are coordinates sees,
-at every x, each displacement that the distribution sees.
+triple products. An invariant is the sum of sin(w·g_t + phase) over the tuples, with a random w and a phase that depends
+on the species. The sums are Fourier components of the distribution of g_t, and features of this order know nothing but
+that distribution. A generic set of more than twice as many sums as there are coordinates sees, at every x, each
+displacement that the distribution sees.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ PER_COORDINATE = 4
 """Number of invariants for each coordinate."""
 
 MAX_TUPLES = 20_000
+"""Most tuples of neighbors that one evaluation sums over."""
 
 
 class RandomInvariants(eqx.Module):

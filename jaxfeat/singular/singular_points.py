@@ -58,8 +58,8 @@ class SingularPoints(SearchResult):
     - `residual`: |J v| / σ_max of that direction; NaN for bad starts.
     - `sigma_ratio`: σ_min/σ_max of the non-rigid spectrum of all features, as in `singular_spectrum`; NaN for bad
         starts.
-    - `accuracy`: Estimated distance (Å) of the exact singular point: about 1e-14 where J v vanishes to
-        first order, as it does at most points, and about 1e-8 where it vanishes to second order. NaN if not landed.
+    - `accuracy`: Estimated distance (Å) of the exact singular point: about 1e-14 where J v vanishes to first order, as
+        it does at most points, and about 1e-8 where it vanishes to second order. NaN if not landed.
     - `null_space`: List of b `NullSpace`s; `None` if not landed, or if there are too many neighbors to classify.
     - `dimension`: Dimension of the set of singular points that the point belongs to, within the search space and up to
         rotations. Where several sets meet, that of their common span. -1 if not landed.
