@@ -113,6 +113,21 @@ def test_the_box_of_water_has_the_density_of_water_and_no_close_contacts():
     assert distances[molecules[:, None] != molecules[None]].min() > 1.5
 
 
+def test_an_accelerator_is_timed_and_its_values_are_checked(tmp_path):
+    words = "--works", "W1", "--dtypes", "float64", "--json", tmp_path / "gpu.json"
+    printed = script("gpu.py", tmp_path, *words)
+    assert printed.startswith("device: ") and "W1, float64, values, screened" in printed
+    rows = {
+        row["title"].removeprefix("W1, float64, "): row
+        for row in json.loads((tmp_path / "gpu.json").read_text())["rows"]
+    }
+    assert list(rows) == ["features", "Jacobian", "values", "values, screened"]
+    assert all(row["compile"] > row["seconds"] > 0 and row["n"] == 4 for row in rows.values())
+    assert 0 < rows["values"]["difference"] < 1e-14 and rows["values, screened"]["difference"] < 1e-12
+    printed = script("gpu.py", tmp_path, "--works", "M", "W2", "--seconds", "0")
+    assert "left out, because 0 s were over: M, float64; W2, float64, features; " in printed
+
+
 def test_the_page_is_what_was_measured():
     page = load("page")
     text = page.PAGE.read_text()
