@@ -120,6 +120,26 @@ for block in calculator.compute(molecules, gradients=["positions"]).blocks():
 }
 """Programs of W7 for other packages, which compile nothing: every run of them is like the first."""
 
+LIQUID_BY_DSCRIBE = """
+import ase.io
+from ase import Atoms
+from ase.neighborlist import neighbor_list
+from dscribe.descriptors import SOAP
+start = time.process_time()
+soap, groups = SOAP(**job["settings"], periodic=False), {}
+for frame in ase.io.read(job["file"], ":"):
+    center, neighbor, offset = neighbor_list("ijD", frame, job["settings"]["r_cut"])
+    for k in range(len(frame)):
+        numbers = [frame.numbers[k], *frame.numbers[neighbor[center == k]]]
+        groups.setdefault(len(numbers), []).append(Atoms(numbers, [[0, 0, 0], *offset[center == k]]))
+for n, members in groups.items():
+    for batch in (members[k : k + 20] for k in range(0, len(members), 20)):
+        where = {"centers": [[0]] * len(batch), "include": [list(range(1, n))] * len(batch), "attach": False}
+        found = soap.derivatives(batch, **where, method="analytical", return_descriptor=False)
+        np.linalg.svd(found.reshape(len(batch), 3 * n - 3, -1).swapaxes(1, 2), compute_uv=False)
+"""
+"""Each environment of the liquid as a molecule of its own, because DScribe has no analytic derivatives of crystals."""
+
 KINDS = {"cpu": "with imports", "work": "without"}
 
 
@@ -178,9 +198,9 @@ def list_rows(folder: Path, data: Path | None, smoke: bool) -> dict[str, Row]:
     def store(source: Path) -> list[str]:
         return scan(source, "--screened", "--out", "store.zarr", *LIQUID, *(["--r-cut", "2.5"] if smoke else []))
 
-    def script(program: str, names: list[str], settings: dict[str, Any]) -> list[str]:
+    def script(program: str, names: list[str], settings: dict[str, Any], file: Any = None) -> list[str]:
         small = {"n_max": 2, "l_max": 2} if smoke else {}
-        job = {"molecules": names[:1] if smoke else names, "settings": settings | small, "keep": False}
+        job = {"molecules": names[:1] if smoke else names, "settings": settings | small, "file": file, "keep": False}
         return ["-c", PRELUDE + program + END, json.dumps(job)]
 
     organic = [name for name in g2.names if set(g2[name].symbols) <= set(SCAN["species"])]
@@ -202,9 +222,13 @@ def list_rows(folder: Path, data: Path | None, smoke: bool) -> dict[str, Row]:
         "water10": Row("10 frames of 64 waters", store(folder / "water10.extxyz"), {}),
         "W7": Row("W7: 100 molecules, Jacobians", jacobians, {}, is_script=True),
     }
-    for peer, program in PEERS.items():
+    liquid = {"species": ["H", "O"], "r_cut": 2.5 if smoke else 5.0, "n_max": 6, "l_max": 6, "sigma": 0.5}
+    by_dscribe = script(LIQUID_BY_DSCRIBE, [], liquid, str(folder / "water10.extxyz"))
+    programs = {f"W7-{peer}": script(program, hundred, W7) for peer, program in PEERS.items()}
+    for name, words in (programs | {"water10-dscribe": by_dscribe}).items():
+        work, _, peer = name.partition("-")
         if importlib.util.find_spec(peer) is not None:
-            rows[f"W7-{peer}"] = Row(f"W7 by {peer}", script(program, hundred, W7), {}, ("",), is_script=True)
+            rows[name] = Row(f"{work} by {peer}", words, {}, ("",), is_script=True)
     return rows
 
 
@@ -351,13 +375,17 @@ def print_results(results: dict[str, Any], console: Console) -> None:
 
 
 def compare_with_peers(rows: dict[str, Any]) -> Iterator[str]:
-    """Say how many times longer jaxfeat takes for W7 than other packages, with imports and without."""
-    for state, ours in rows.get("W7", {}).get("states", {}).items():
-        for peer in PEERS:
-            if "states" in rows.get(f"W7-{peer}", {}):
-                (theirs,) = rows[f"W7-{peer}"]["states"][""].values()
-                both = ", ".join(f"{ours['new'][kind] / theirs[kind]:.2f} {what}" for kind, what in KINDS.items())
-                yield f"W7, {state}: CPU time over that of {peer}: {both}."
+    """Say how many times longer jaxfeat takes than other packages, with imports and, if both are scripts, without."""
+    for name in rows:
+        work, _, peer = name.partition("-")
+        if not peer or "states" not in rows[name]:
+            continue
+        theirs = rows[name]["states"][""]["new"]
+        for state, ours in rows.get(work, {}).get("states", {}).items():
+            kinds = [
+                f"{ours['new'][kind] / theirs[kind]:.2f} {what}" for kind, what in KINDS.items() if kind in ours["new"]
+            ]
+            yield f"{work}, {state}: CPU time over that of {peer}: {', '.join(kinds)}."
 
 
 def main() -> int:
@@ -395,7 +423,7 @@ def main() -> int:
         for name in arguments.rows or rows:
             row = rows[name]
             console.print(f"{row.title} ...", highlight=False)
-            sides = {"new": HERE} if name.startswith("W7-") else checkouts
+            sides = {"new": HERE} if "-" in name else checkouts
             found = results["rows"][name] = {"title": row.title, "at_most": row.at_most}
             try:
                 found["states"] = measure(row, sides, 1 if arguments.smoke else arguments.rounds, threads)
