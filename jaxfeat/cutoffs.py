@@ -30,6 +30,13 @@ class AbstractCutoff(eqx.Module):
     def __call__(self, r: Float[Array, "*batch"], r_cut: Float[Array, ""]) -> Float[Array, "*batch"]:
         """Compute the weight at distance `r`, of the same shape. Both distances are in Å."""
 
+    has_slope: ClassVar[bool] = False
+    """True if `with_slope` is there."""
+
+    def with_slope(self, r: Float[np.ndarray, "*batch"], r_cut: float) -> tuple[np.ndarray, np.ndarray]:
+        """Compute the weight and its derivative by `r` in NumPy, without a compiled program."""
+        raise NotImplementedError
+
     def check(self, r_cut: float) -> None:
         """Raise `BasisError` if the window does not fit into `r_cut`."""
 
@@ -38,9 +45,13 @@ class NoCutoff(AbstractCutoff):
     """A weight of one for every neighbor, as in DScribe's SOAP. Features jump when an atom enters the sphere."""
 
     smoothness: ClassVar[int] = -1
+    has_slope: ClassVar[bool] = True
 
     def __call__(self, r: Float[Array, "*batch"], r_cut: Float[Array, ""]) -> Float[Array, "*batch"]:
         return jnp.ones_like(r)
+
+    def with_slope(self, r: Float[np.ndarray, "*batch"], r_cut: float) -> tuple[np.ndarray, np.ndarray]:
+        return np.ones_like(r), np.zeros_like(r)
 
 
 class _Window(AbstractCutoff):
@@ -58,6 +69,16 @@ class _Window(AbstractCutoff):
     def __call__(self, r: Float[Array, "*batch"], r_cut: Float[Array, ""]) -> Float[Array, "*batch"]:
         # u counts from the cutoff inwards, so that the weight is exactly zero there and keeps its digits in the tail.
         return self.switch(jnp.clip((r_cut - r) / jnp.asarray(self.width, r.dtype), 0, 1))
+
+    has_slope: ClassVar[bool] = True
+
+    @abstractmethod
+    def switch_with_slope(self, u: Float[np.ndarray, "*batch"]) -> tuple[np.ndarray, np.ndarray]:
+        """Return `switch` and its derivative by `u` in NumPy."""
+
+    def with_slope(self, r: Float[np.ndarray, "*batch"], r_cut: float) -> tuple[np.ndarray, np.ndarray]:
+        weight, slope = self.switch_with_slope(np.clip((r_cut - r) / float(self.width), 0, 1))
+        return weight, -slope / float(self.width)
 
     def check(self, r_cut: float) -> None:
         width = concrete_values(self.width)
@@ -81,6 +102,9 @@ class ShiftedCosine(_Window):
     def switch(self, u: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
         return jnp.sin(0.5 * jnp.pi * u) ** 2
 
+    def switch_with_slope(self, u: Float[np.ndarray, "*batch"]) -> tuple[np.ndarray, np.ndarray]:
+        return np.sin(0.5 * np.pi * u) ** 2, 0.5 * np.pi * np.sin(np.pi * u)
+
 
 class Smoothstep(_Window):
     """The default window: a polynomial of degree 9 over the last `width` Å, with four zero derivatives at both ends.
@@ -102,6 +126,13 @@ class Smoothstep(_Window):
         x = jnp.where(inner, 1 - u, u)
         weight = x**5 * (126 + x * (-420 + x * (540 + x * (-315 + 70 * x))))
         return jnp.where(inner, 1 - weight, weight)
+
+    def switch_with_slope(self, u: Float[np.ndarray, "*batch"]) -> tuple[np.ndarray, np.ndarray]:
+        inner = u > 0.5
+        x = np.where(inner, 1 - u, u)
+        weight = x**5 * (126 + x * (-420 + x * (540 + x * (-315 + 70 * x))))
+        # The derivative is symmetric about u = 1/2.
+        return np.where(inner, 1 - weight, weight), 630 * (x * (1 - x)) ** 4
 
 
 class Willatt2018(eqx.Module):
@@ -142,3 +173,11 @@ class Willatt2018(eqx.Module):
         scale, rate, exponent = (jnp.asarray(p, r.dtype) for p in (self.scale, self.rate, self.exponent))
         power = (r / scale) ** exponent
         return jnp.where(rate > 0, rate / (rate + power), 1 / power)
+
+    def with_slope(self, r: Float[np.ndarray, "*batch"]) -> tuple[np.ndarray, np.ndarray]:
+        """Compute the weight and its derivative by `r` in NumPy."""
+        scale, rate, exponent = float(self.scale), float(self.rate), float(self.exponent)
+        power = (r / scale) ** exponent
+        weight = rate / (rate + power) if rate > 0 else 1 / power
+        share = power / (rate + power) if rate > 0 else 1.0
+        return weight, -weight * share * exponent / r

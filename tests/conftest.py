@@ -45,3 +45,9 @@ def room_for_programs():
     if maps.exists() and len(maps.read_bytes().splitlines()) > 20_000:
         jax.clear_caches()
         gc.collect()
+
+
+@pytest.fixture
+def compiled(monkeypatch):
+    """Spectra come from compiled programs, however little work there is."""
+    monkeypatch.setattr("jaxfeat.PowerSpectrum.runs_on_host", False)

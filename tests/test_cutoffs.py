@@ -48,6 +48,20 @@ def test_windows_fall_from_one_to_zero(window):
     assert window(jnp.asarray(R_CUT - width / 2), jnp.asarray(R_CUT)) == pytest.approx(0.5, abs=1e-14)
 
 
+@pytest.mark.parametrize("window", [*WINDOWS, NoCutoff()], ids=[*ids, "NoCutoff"])
+def test_weights_and_slopes_in_numpy_are_those_of_the_compiled_program(window):
+    r = np.linspace(0.01, 1.2 * R_CUT, 201)
+    found = np.asarray(window.with_slope(r, R_CUT))
+    np.testing.assert_allclose(found, np.asarray(_derivatives(window, jnp.asarray(r), 1)), rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.7])
+def test_the_radial_scaling_and_its_slope_in_numpy_are_those_of_the_compiled_program(rate):
+    scaling, r = Willatt2018(scale=1.6, rate=rate, exponent=3.0), np.linspace(0.3, R_CUT, 50)
+    slope = jax.vmap(jax.grad(scaling))(jnp.asarray(r))
+    np.testing.assert_allclose(scaling.with_slope(r), [scaling(jnp.asarray(r)), slope], rtol=1e-13)
+
+
 def test_the_smooth_window_and_its_slope_are_exact_to_rounding_at_both_ends():
     r = np.linspace(3.0, R_CUT, 1001)
     weight, slope = np.asarray(_derivatives(Smoothstep(1.0), jnp.asarray(r), 1))

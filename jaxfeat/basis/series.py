@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from math import ceil
+from math import ceil, sqrt
 from typing import Any
 
 import equinox as eqx
@@ -88,11 +88,30 @@ class Series(eqx.Module):
         fixed = jax.lax.stop_gradient((origin, reach))
         return _derivatives(0, tables, fixed, u)[0]
 
+    def with_slopes_on_host(self, u: Float[np.ndarray, "*batch"]) -> Float[np.ndarray, "2 n l *batch"]:
+        """Evaluate all functions and their derivatives by `u` in NumPy, which needs no compilation."""
+        tables, (origin, reach) = self.tables[:2], (float(self.origin), float(self.reach))
+        inside, end = u <= reach**2, sqrt(reach**2 + origin**2)
+        t = np.sqrt(np.where(inside, u, 0) + origin**2)
+        x = ((2 * t - origin - end) / (end - origin)).ravel()
+        terms = np.stack([np.ones_like(x), x])
+        while len(terms) < tables.shape[3]:
+            terms = np.concatenate([terms, 2 * terms[-1:] * terms[1:] - terms[-2::-1]])[: tables.shape[3]]
+        sums = (tables @ terms).reshape(*tables.shape[:3], *u.shape)
+        powers = np.where(inside, t ** -np.arange(tables.shape[2] + 2.0).reshape(-1, *[1] * u.ndim), 0)
+        return sums * np.stack([powers[:-2], powers[2:]])[:, None]
+
+    def at_origin_on_host(self) -> Float[np.ndarray, " n"]:
+        """Evaluate G_n0(0) in NumPy."""
+        of_l0 = self.tables[0, :, 0]
+        return of_l0 @ (-1.0) ** np.arange(of_l0.shape[1])
+
     def roundings(self, u: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
         """Return the error of the functions at squared distances `u`, in units of eps times their norm."""
-        terms, error, reach = (jnp.asarray(x, u.dtype) for x in (self.terms, self.error, self.reach))
-        cell = jnp.clip(jnp.sqrt(u) / reach * N_CELLS, 0, N_CELLS - 1).astype(jnp.int32)
-        return (terms + error / jnp.finfo(u.dtype).eps)[cell]
+        xp = array_namespace(u)
+        terms, error, reach = (xp.asarray(x, u.dtype) for x in (self.terms, self.error, self.reach))
+        cell = xp.clip(xp.sqrt(u) / reach * N_CELLS, 0, N_CELLS - 1).astype(np.int32)
+        return (terms + error / xp.finfo(u.dtype).eps)[cell]
 
     def at_origin(self, dtype: DTypeLike) -> Float[Array, " n"]:
         """Evaluate G_n0(0), where every Chebyshev polynomial is 1 or -1."""

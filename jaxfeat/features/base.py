@@ -106,6 +106,21 @@ class AbstractFeaturizer(eqx.Module):
         jacobian = self.jacobian(env)
         return jacobian.reshape(jacobian.shape[0], 3 * env.max_neighbors), jacobian.shape[0]
 
+    @property
+    def runs_on_host(self) -> bool:
+        """True if `rows_on_host` is there: work of less than a second then needs no compiled program."""
+        return False
+
+    def rows_on_host(
+        self, batch: Environment, present: Int[np.ndarray, "b s"]
+    ) -> tuple[Float[np.ndarray, "b k m"], int]:
+        """Compute rows as `compact_jacobian` does, in NumPy, for environments `(b,)` in float64 that have no padding.
+
+        Row i of `present` lists the species that item i is described in, then -1. The count of features is that of the
+        featurizer restricted to them.
+        """
+        raise NotImplementedError
+
     def n_compact_rows(self, n_neighbors: int) -> int:
         """Estimate the number of rows of `compact_jacobian`, from which the size of a batch in memory follows."""
         return 24 * n_neighbors

@@ -232,8 +232,9 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
         return self.center_density(env.center_species, radial.dtype) + neighbors
 
     def roundings(self, env: Environment) -> Float[Array, " n"]:
-        r_cut = jnp.asarray(self.r_cut, env.positions.dtype)
-        return self.radial_series().roundings(jnp.sum(env.positions**2, -1) / r_cut**2)
+        xp = array_namespace(env.positions)
+        s = (env.positions**2).sum(-1) / xp.asarray(self.r_cut, env.positions.dtype) ** 2
+        return self.radial_series().roundings(s)
 
     def split_species(self, env: Environment) -> tuple[DensityFeaturizer, AtomLanes]:
         """Move the species from the featurizer to the atoms of one environment.

@@ -16,8 +16,9 @@ from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Item
 from jaxfeat.nulls.ambiguity import CLEAR_RATIO, least_visibility, visibility_rows
 from jaxfeat.nulls.causes import NullSpace
-from jaxfeat.nulls.classify import POSITION_TOLERANCE, decompose_jacobian, item_null_space
+from jaxfeat.nulls.classify import POSITION_TOLERANCE, item_null_space
 from jaxfeat.nulls.filtration import build_filtration
+from jaxfeat.nulls.jacobian_nulls import decompose_jacobian
 from jaxfeat.nulls.kernel import MAX_NU
 from jaxfeat.nulls.sites import list_sites
 from jaxfeat.spectrum.blocks import restrict_species

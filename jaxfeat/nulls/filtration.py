@@ -50,8 +50,12 @@ class Filtration:
     floor: dict[str, float]
 
 
-def build_filtration(sites: Sites, nu: int | None) -> Filtration:
-    """Span the subspaces of one environment or structure, for features of order ν."""
+def build_filtration(sites: Sites, nu: int | None, nullity: int | None = None) -> Filtration:
+    """Span the subspaces of one environment or structure, for features of order ν.
+
+    `nullity`, if given, is the dimension of a space that N_ν is known to lie in. If the symmetry's directions are as
+    many, they are N_ν.
+    """
     at, each = sites.at, sites.sites
     rotations = [rotation_space(site.vectors) for site in each]
     found = [point_stabilizer(site.vectors, site.species, sites.group, sites.tolerance) for site in each]
@@ -71,7 +75,9 @@ def build_filtration(sites: Sites, nu: int | None) -> Filtration:
         symmetry = sum_of_subspaces(sites.embed(_broken(molecule)), symmetry)
 
     kernel = None
-    if nu is not None:
+    if nu is not None and len(symmetry) == nullity and symmetry_known:
+        kernel, gap["kernel"], floor["kernel"] = symmetry, (0.0, np.inf), 0.0
+    elif nu is not None:
         if sites.summed:
             kernels = [_kernel(each, sites.summed_edges(), nu, len(symmetry), sites)]
             kernel = sites.embed(kernels[0].rows)
@@ -109,6 +115,11 @@ def _kernel(members: list[Site], edges: Edges, nu: int, n_symmetry: int, sites: 
 def _intersection(sites: Sites, spaces: list[np.ndarray], threshold: float) -> tuple[np.ndarray, Gap]:
     """Span the displacements of all atoms that lie, relative to each center, in the subspace of that site."""
     present = sites.present
+    if isinstance(sites.at, Environment):
+        # Nothing is intersected. Neighbors without a reaction are free.
+        (site,), (space,) = sites.sites, spaces
+        free = np.flatnonzero(present & ~np.isin(np.arange(len(present)) // 3, site.neighbors))
+        return np.concatenate([site.rows_on_atoms(space), np.eye(len(present))[free]]), (0.0, np.inf)
     pairs = zip(sites.sites, spaces, strict=True)
     rows = [site.rows_on_atoms(orthogonal_complement(space)) for site, space in pairs if len(site.vectors)]
     stacked = np.concatenate(rows) if rows else np.zeros((0, len(present)))

@@ -13,7 +13,8 @@ from jaxfeat.features.structure_map import check_compatible
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.species import SYMBOLS
 from jaxfeat.nulls.causes import CAUSES
-from jaxfeat.nulls.classify import item_null_space
+from jaxfeat.nulls.classify import classify
+from jaxfeat.nulls.jacobian_nulls import DecomposedJacobian, decompose_jacobians
 from jaxfeat.spectrum.blocks import Progress
 from jaxfeat.spectrum.driver import spectra_in_blocks
 
@@ -144,23 +145,27 @@ def scan_arrays(
         found.n_values[indices], found.n_rigid[indices] = raw.n_values, raw.n_rigid
         found.certified[indices], found.status[indices] = raw.certified, raw.status.names
         found.null[indices, CAUSES.index("rigid")] = raw.n_rigid
-        for row in np.flatnonzero(known & ((equilibrated.ratio < CLASSIFY_BELOW) | (equilibrated.n_null > 0))):
-            i = indices[row]
-            found.null[i], found.status[i] = _classified(f, host[i], found.null[i], int(equilibrated.n_null[row]))
+        rows = np.flatnonzero(known & ((equilibrated.ratio < CLASSIFY_BELOW) | (equilibrated.n_null > 0)))
+        items = host[indices[rows]]
+        for row, env, decomposed in zip(rows, items, decompose_jacobians(f, items) if len(rows) else (), strict=True):
+            i, n_null = indices[row], int(equilibrated.n_null[row])
+            found.null[i], found.status[i] = _classified(f, env, decomposed, found.null[i], n_null)
         done += len(indices)
         if progress is not None:
             progress(done, n)
     return found
 
 
-def _classified(f: AbstractFeaturizer, env: Environment, rigid: np.ndarray, n_null: int) -> tuple[np.ndarray, str]:
+def _classified(
+    f: AbstractFeaturizer, env: Environment, decomposed: DecomposedJacobian, rigid: np.ndarray, n_null: int
+) -> tuple[np.ndarray, str]:
     """Count the null directions of one environment by cause, and return a status.
 
     The counts, `(6,)`, add up to `n_null` and the rigid ones in every case.
     """
     unknown = rigid + n_null * (np.asarray(CAUSES) == "other")
     try:
-        null = item_null_space(f, env)
+        null = classify(f, env, decomposed)
     except (BasisError, SizeError):
         # The complete kernel has a limit on the number of neighbors and the order.
         return unknown, "unclassified" if n_null else "ok"

@@ -40,12 +40,12 @@ class Site:
 
     def rows_on_atoms(self, rows: np.ndarray) -> np.ndarray:
         """Rewrite rows `(r, 3 k)` on displacements relative to the center as rows `(r, 3 n)` on those of all atoms."""
-        rows = rows.reshape(len(rows), -1, 3)
+        rows = rows.reshape(len(rows), len(self.neighbors), 3)
         moved = np.zeros((len(rows), self.n, 3))
         np.add.at(moved.swapaxes(0, 1), self.neighbors, rows.swapaxes(0, 1))
         if self.atom >= 0:
             moved[:, self.atom] -= rows.sum(1)
-        return moved.reshape(len(rows), -1)
+        return moved.reshape(len(rows), 3 * self.n)
 
 
 @dataclass(frozen=True, eq=False)

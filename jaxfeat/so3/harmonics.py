@@ -43,6 +43,22 @@ def solid_harmonics(l_max: int, r: Float[Array, "*batch 3"]) -> Float[Array, "*b
     return jnp.concatenate([first[..., None, :], jnp.moveaxis(rows, 0, -2)], -2)
 
 
+def solid_harmonics_on_host(l_max: int, r: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch l m"]:
+    """Compute the table of `solid_harmonics` in NumPy, which needs no compilation."""
+    x, y, z = r[..., 0], r[..., 1], r[..., 2]
+    r2 = x * x + y * y + z * z
+    table = np.zeros((*x.shape, l_max + 1, 2 * l_max + 1))
+    table[..., 0, l_max] = 1 / sqrt(4 * pi)
+    cos, sin, before = table[..., 0, l_max], np.zeros_like(x), np.zeros_like(table[..., 0, :])
+    for l, (at_cos, at_sin, a, b, grow) in enumerate(zip(*_recurrences(l_max), strict=True), 1):
+        cos, sin = grow * (x * cos - y * sin), grow * (x * sin + y * cos)
+        last = table[..., l - 1, :]
+        row = a * z[..., None] * last - b * r2[..., None] * before
+        table[..., l, :] = row + at_cos * cos[..., None] + at_sin * sin[..., None]
+        before = last
+    return table
+
+
 @cache
 def _recurrences(l_max: int) -> tuple[np.ndarray, ...]:
     """Tabulate the constants of the step to l = 1 ... l_max.

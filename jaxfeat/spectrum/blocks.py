@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.structure_map import FeatureMap
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Item
 from jaxfeat.linalg.batching import BLOCK_ITEMS, together
-from jaxfeat.spectrum.plan import Plan, check_spectra, make_plan
+from jaxfeat.spectrum.plan import Plan, Work, check_spectra, make_plan, runs_on_host
 
 RAW_AND_EQUILIBRATED = (False, True)
 """Scalings of the two spectra of each environment in a block."""
@@ -104,6 +104,14 @@ def blocks_by_shape(
             filled = np.pad(indices, (0, length - len(indices)), constant_values=indices[0])
             items = jax.tree.map(np.asarray, host[filled].padded(room))
             yield Block(indices, present[filled, :n_species], items, plan)
+
+
+def few_of_their_size(f: AbstractFeaturizer, batch: Environment, work: Work) -> Bool[np.ndarray, " b"]:
+    """Tell which environments of a batch of NumPy arrays are too few of their size for a compiled program."""
+    rooms = np.asarray([room_for_neighbors(n) for n in range(batch.max_neighbors + 1)])[batch.mask.sum(-1)]
+    counts = np.bincount(rooms, minlength=1)
+    few = [runs_on_host(f, batch, room, count, work) for room, count in enumerate(counts.tolist())]
+    return np.asarray(few, bool)[rooms]
 
 
 def _block_length(n_members: int, in_cache: int, cache_fills: int, chunk_length: int | None, n_devices: int) -> int:

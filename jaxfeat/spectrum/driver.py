@@ -5,6 +5,7 @@ Both plan, compute a block with one compiled function, and certify what JᵀJ te
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from functools import partial
 from math import prod
@@ -24,9 +25,18 @@ from jaxfeat.linalg.batching import map_blocks, map_blocks_in_two_steps
 from jaxfeat.linalg.jit import tuned_jit
 from jaxfeat.linalg.lanes import inside_transformation
 from jaxfeat.linalg.lapack import one_blas_thread
-from jaxfeat.spectrum.blocks import CACHE_FILLS, Block, block_of, blocks_by_shape, species_present
+from jaxfeat.spectrum.blocks import (
+    CACHE_FILLS,
+    RAW_AND_EQUILIBRATED,
+    Block,
+    block_of,
+    blocks_by_shape,
+    few_of_their_size,
+    species_present,
+)
 from jaxfeat.spectrum.devices import devices, share_among_devices
-from jaxfeat.spectrum.plan import Plan, check_spectra, make_plan
+from jaxfeat.spectrum.host import spectra_on_host
+from jaxfeat.spectrum.plan import Plan, check_spectra, make_plan, runs_on_host
 from jaxfeat.spectrum.reduce import ReducedJacobian, reduce_to_gram, reduce_to_rows
 from jaxfeat.spectrum.refine import spectra_from_gram
 from jaxfeat.spectrum.solve import decompose
@@ -84,6 +94,9 @@ def singular_spectrum(
     if traced:
         return compute_spectra(f, None, at, plan)[0]
     check_spectra(f, at, plan)
+    if isinstance(at, Environment) and runs_on_host(f, at, at.max_neighbors, prod(at.batch_shape), "call"):
+        assert isinstance(f, AbstractFeaturizer)
+        return _on_host(f, at, equilibrated, directions)
     present = species_present(f.environment_featurizer, at) if plan.route == "refined" else None
     (found,) = compute_spectra(f, present, at, plan)
     if plan.route != "rows":
@@ -120,6 +133,20 @@ def compute_spectra(f: FeatureMap, present: Int[Array, "*b s"] | None, at: Item,
     return map_blocks_in_two_steps(reduce, finish, items, n_axes, plan.n_together)
 
 
+def _on_host(f: AbstractFeaturizer, at: Environment, equilibrated: bool, directions: bool) -> Spectrum:
+    """Compute the spectra of an environment, or of a batch of any shape, in NumPy."""
+    shape = at.batch_shape
+    flat = jax.tree.map(lambda leaf: np.asarray(leaf).reshape((prod(shape), *leaf.shape[len(shape) :])), at)
+    (found,) = spectra_on_host(f, flat, species_present(f, flat), (equilibrated,), directions)
+    most = int(found.n_values.max(initial=0))
+    found = dataclasses.replace(found, values=found.values[:, :most], directions=found.directions[:, :most])
+    return jax.device_put(jax.tree.map(lambda leaf: leaf.reshape((*shape, *leaf.shape[1:])), found))
+
+
+HOST_BLOCK_ITEMS = 1024
+"""Environments that NumPy computes between two calls of progress."""
+
+
 def spectra_in_blocks(
     f: AbstractFeaturizer, batch: Environment, screened: bool = False, chunk_length: int | None = None
 ) -> Iterator[tuple[np.ndarray, tuple[Spectrum, ...]]]:
@@ -133,6 +160,18 @@ def spectra_in_blocks(
         their programs.
     """
     f = f.prepared()
+    host = jax.tree.map(np.asarray, batch)
+    followed = chunk_length is not None and len(batch) >= chunk_length
+    few = few_of_their_size(f, host, "chunk" if followed else "job")
+    if few.any():
+        one = host[np.flatnonzero(few)].trimmed()[0]
+        check_spectra(f, one, make_plan(f, one, RAW_AND_EQUILIBRATED, refine=False))
+    for part in np.split(np.flatnonzero(few), range(HOST_BLOCK_ITEMS, few.sum(), HOST_BLOCK_ITEMS)):
+        items = host[part].trimmed()
+        if len(part):
+            yield part, spectra_on_host(f, items, species_present(f, items), RAW_AND_EQUILIBRATED)
+    many = np.flatnonzero(~few)
+    batch = host[many]
     over = devices()[: None if chunk_length else max(len(batch), 1)]
     blocks = partial(blocks_by_shape, f, chunk_length=chunk_length, n_devices=len(over))
     uncertain = [np.zeros(0, int)]
@@ -141,12 +180,12 @@ def spectra_in_blocks(
         again = _needs_rows(found, screened)
         uncertain.append(block.indices[again])
         if not again.all():
-            yield block.indices[~again], jax.tree.map(lambda leaf, again=again: leaf[~again], found)
+            yield many[block.indices[~again]], jax.tree.map(lambda leaf, again=again: leaf[~again], found)
     indices = np.concatenate(uncertain)
     if indices.size:
-        rest = jax.tree.map(lambda leaf: np.asarray(leaf)[indices], batch)
+        rest = jax.tree.map(lambda leaf: leaf[indices], batch)
         for block in blocks(rest, by_rows=True, cache_fills=CACHE_FILLS if chunk_length is None else 1):
-            yield indices[block.indices], _run(f, block, over)
+            yield many[indices[block.indices]], _run(f, block, over)
 
 
 def _run(f: FeatureMap, block: Block, over: Sequence[jax.Device]) -> tuple[Spectrum, ...]:

@@ -8,6 +8,9 @@ from __future__ import annotations
 from math import prod
 from typing import Literal, NamedTuple
 
+import numpy as np
+
+from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.structure_map import FeatureMap
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Item, Structure
@@ -36,6 +39,29 @@ GRAM_COPIES = 6
 
 LOWER_SIZES = "lower n_max, l_max, ν or r_cut"
 FEWER_CENTERS = "take a smaller structure or fewer centers, or describe environments (jaxfeat.environments)"
+
+
+HOST_SECONDS_PER_NEIGHBOR = 1e-4
+"""CPU seconds that NumPy takes for each neighbor of an environment, about. Measured for 4 to 52 neighbors."""
+
+Work = Literal["call", "chunk", "job"]
+"""A call, which may be repeated; a chunk, which others follow; or a whole job."""
+
+HOST_SECONDS: dict[Work, float] = {"call": 0.05, "chunk": 0.3, "job": 4.0}
+"""CPU seconds up to which NumPy does the work. Beyond that a program is worth its compilation."""
+
+MAX_NEIGHBORS_COMPILED = 24
+"""Neighbors beyond which a compiled program is no faster than NumPy, because both spend their time in LAPACK."""
+
+
+def runs_on_host(f: FeatureMap, at: Item, room: int, n_items: int, work: Work) -> bool:
+    """Tell whether NumPy computes the spectra of `n_items` of up to `room` neighbors before a program is compiled.
+
+    `at` is one of these items, or a batch of them.
+    """
+    if not (isinstance(f, AbstractFeaturizer) and f.runs_on_host and at.positions.dtype == np.float64):
+        return False
+    return room > MAX_NEIGHBORS_COMPILED or n_items * room * HOST_SECONDS_PER_NEIGHBOR <= HOST_SECONDS[work]
 
 
 class Plan(NamedTuple):

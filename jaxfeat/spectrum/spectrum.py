@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxfeat.geometry.environment import on_host
-from jaxfeat.linalg.arrays import concrete_values
+from jaxfeat.linalg.arrays import array_namespace, concrete_values
 
 
 class StatusName(StrEnum):
@@ -86,7 +86,7 @@ class Status(eqx.Module):
     - `code`: Shape `batch`, indices into `STATUS_NAMES`.
     """
 
-    code: Int[Array, "*batch"]
+    code: Int[Any, "*batch"]
 
     def __eq__(self, other: object) -> Bool[Array, "*batch"]:  # type: ignore[override]
         if isinstance(other, Status):
@@ -157,45 +157,49 @@ class Spectrum(eqx.Module):
     - `status`: A `Status`.
     """
 
-    values: Float[Array, "*batch k"]
-    directions: Float[Array, "*batch k n 3"]
-    scale: Float[Array, "*batch n"]
-    n_values: Int[Array, "*batch"]
-    n_rigid: Int[Array, "*batch"]
-    floor: Float[Array, "*batch"]
-    certified: Bool[Array, "*batch"]
+    values: Float[Any, "*batch k"]
+    directions: Float[Any, "*batch k n 3"]
+    scale: Float[Any, "*batch n"]
+    n_values: Int[Any, "*batch"]
+    n_rigid: Int[Any, "*batch"]
+    floor: Float[Any, "*batch"]
+    certified: Bool[Any, "*batch"]
     status: Status
 
     @property
     def ratio(self) -> Float[Array, "*batch"]:
         """The sensitivity ratio σ_min/σ_max, of shape `batch`; NaN for an item that has no values."""
-        return _ratio(self) if on_host(self.values) else _ratio_on_device(self)
+        return _on_host_if_known(_ratio, self.values, self.n_values)
 
     @property
     def n_null(self) -> Int[Array, "*batch"]:
         """The number of non-rigid null directions, of shape `batch`: values at or below the floor."""
-        return _n_null(self) if on_host(self.values) else _n_null_on_device(self)
+        return _on_host_if_known(_n_null, self.values, self.floor)
 
     def __repr__(self) -> str:
         return _described(jax.tree.map(np.asarray, self)) if _are_known(self) else super().__repr__()
 
 
-def _ratio(spectrum: Spectrum) -> Any:
-    if spectrum.values.shape[-1] == 0:
-        return np.full(spectrum.n_values.shape, np.nan, spectrum.values.dtype)
-    at = np if on_host(spectrum.values) else jnp
-    last = at.maximum(spectrum.n_values - 1, 0)[..., None]
+def _on_host_if_known(function: Callable[..., Any], *arrays: Any) -> Any:
+    """Evaluate a function of arrays in NumPy, where no shape needs a program of its own; inside jit, in JAX."""
+    known = [concrete_values(array) for array in arrays]
+    if on_host(arrays) or any(array is None for array in known):
+        return function(*arrays)
+    return jax.device_put(function(*known))
+
+
+def _ratio(values: Any, n_values: Any) -> Any:
+    if values.shape[-1] == 0:
+        return np.full(n_values.shape, np.nan, values.dtype)
+    xp = array_namespace(values)
+    last = xp.maximum(n_values - 1, 0)[..., None]
     # An item without signal has 0/0, which is the NaN that is promised.
     with np.errstate(invalid="ignore"):
-        return at.take_along_axis(spectrum.values, last, -1)[..., 0] / spectrum.values[..., 0]
+        return xp.take_along_axis(values, last, -1)[..., 0] / values[..., 0]
 
 
-def _n_null(spectrum: Spectrum) -> Any:
-    return (spectrum.values <= spectrum.floor[..., None]).sum(-1)
-
-
-# One program for each, rather than one for each of their operations.
-_ratio_on_device, _n_null_on_device = eqx.filter_jit(_ratio), eqx.filter_jit(_n_null)
+def _n_null(values: Any, floor: Any) -> Any:
+    return (values <= floor[..., None]).sum(-1)
 
 
 def _described(spectrum: Spectrum) -> str:

@@ -43,6 +43,15 @@ def test_series_and_their_derivatives_keep_every_digit(orders):
     assert (weighted[0].max(0) < 5e-15 * np.abs(expected[0] * np.sqrt(s)[:, None, None] ** L).max(0)).all()
 
 
+def test_values_and_slopes_in_numpy_keep_every_digit(found):
+    s = np.concatenate([[0.0, 1e-12], np.linspace(0.01, REACH, 50) ** 2])
+    got, expected = np.moveaxis(found.with_slopes_on_host(s), -1, 1), gaussians(s)[:2].astype(float)
+    error = np.abs(got - expected).max(1) / np.abs(expected).max(1)
+    assert error[0].max() < 5e-15 and error[1].max() < 5e-14
+    assert not found.with_slopes_on_host(np.asarray([(1.01 * REACH) ** 2])).any()
+    np.testing.assert_allclose(found.at_origin_on_host(), found.at_origin(float), rtol=1e-13)
+
+
 def test_series_have_no_more_terms_than_matter(found):
     assert found.tables.shape == (N_ORDERS, 2, 4, found.tables.shape[-1])
     assert 20 < found.tables.shape[-1] <= 48

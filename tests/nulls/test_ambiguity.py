@@ -9,7 +9,7 @@ import jaxfeat
 from jaxfeat import Environment, PowerSpectrum, cure, null_space
 from jaxfeat.linalg.subspaces import orthogonal_complement
 from jaxfeat.nulls.ambiguity import least_visibility, wave_gradients
-from jaxfeat.nulls.classify import decompose_jacobian
+from jaxfeat.nulls.jacobian_nulls import decompose_jacobian
 from jaxfeat.nulls.kernel import site_edges, summed_edges
 
 ROOM = 6

@@ -10,7 +10,7 @@ import jaxfeat
 from jaxfeat import PowerSpectrum
 from jaxfeat.nulls import scan as scanning
 from jaxfeat.nulls.cure import explain_environments
-from jaxfeat.spectrum import blocks
+from jaxfeat.spectrum import driver
 from jaxfeat.spectrum.plan import MAX_NEIGHBORS_BY_ROWS
 from jaxfeat.spectrum.refine import MOST_SMALL
 
@@ -25,8 +25,7 @@ def batch():
 
 
 def test_records_are_those_of_single_environments_in_order(batch, monkeypatch):
-    monkeypatch.setattr(blocks, "LEAST_OF_SHAPE", 4)
-    monkeypatch.setattr(blocks, "BLOCK_BYTES", 3e5)
+    monkeypatch.setattr(driver, "HOST_BLOCK_ITEMS", 4)
     calls = []
     records = scanning.scan(F, batch, lambda done, total: calls.append((done, total)))
     assert calls[-1] == (len(batch), len(batch)) and len(calls) >= 2

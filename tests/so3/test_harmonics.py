@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from references import real_harmonics
 
-from jaxfeat.so3.harmonics import L_LIMIT, solid_harmonics
+from jaxfeat.so3.harmonics import L_LIMIT, solid_harmonics, solid_harmonics_on_host
 
 AXES = np.concatenate([np.eye(3), -np.eye(3)])
 POINTS = np.concatenate([np.random.default_rng(0).normal(size=(40, 3)), AXES, 1e-9 * AXES[:3] + AXES[[2, 2, 5]]])
@@ -24,6 +24,11 @@ def test_the_table_is_zero_beyond_m():
     assert table.shape == (5, 4, 7)
     beyond = np.abs(np.arange(-3, 4)) > np.arange(4)[:, None]
     assert not table[:, beyond].any() and table[:, ~beyond].all()
+
+
+def test_the_table_in_numpy_is_that_of_the_compiled_program():
+    found, expected = solid_harmonics_on_host(8, POINTS), np.asarray(solid_harmonics(8, jnp.asarray(POINTS)))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-14 * np.abs(expected).max())
 
 
 def test_values_are_scipys_up_to_the_largest_l():

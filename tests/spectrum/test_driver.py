@@ -30,6 +30,7 @@ def batch():
     return jax.tree.map(lambda *x: np.concatenate([x[0], np.stack(x[1:])]), random, *heights)
 
 
+@pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize("equilibrated", [pytest.param(False, marks=pytest.mark.as_shipped), True])
 def test_no_value_is_worse_than_its_floor(batch, equilibrated):
     certified = jaxfeat.singular_spectrum(F, batch, equilibrated, directions=False)
@@ -79,6 +80,7 @@ def test_an_atom_alone_is_no_error():
         assert np.asarray(spectrum.status.names).ravel().tolist() == ["empty"] and spectrum.values.shape[-1] == 0
 
 
+@pytest.mark.usefixtures("compiled")
 def test_scans_certify_what_is_doubtful_and_find_the_same_causes(batch):
     records, screened = scan(F, batch), scan(F, batch, screened=True)
     assert [r["null"] for r in screened] == [r["null"] for r in records]
@@ -95,10 +97,13 @@ def test_directions_of_a_screened_spectrum_are_refused():
         jaxfeat.singular_spectrum(F, squeezed(0.1), directions=True, screened=True)
 
 
-def functions_on_the_way(call):
-    """List our functions on the stack when a call makes its first array operation."""
+JAX_ARRAYS = [Path(jax.__file__).parent / "_src" / part for part in ("numpy", "lax")]
+
+
+def functions_on_the_way(call, *folders):
+    """List our functions on the stack when a call first runs a function of some folders, by default of JAX's arrays."""
     ours = str(Path(jaxfeat.__file__).parent)
-    arrays = tuple(str(Path(jax.__file__).parent / "_src" / part) for part in ("numpy", "lax"))
+    arrays = tuple(map(str, folders or JAX_ARRAYS))
     found = []
 
     def profile(frame, event, _):
@@ -117,6 +122,7 @@ def functions_on_the_way(call):
     return found[::-1]
 
 
+@pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize("batched", [False, True])
 @pytest.mark.parametrize("how", [{}, {"directions": False}, {"screened": True}], ids=str)
 @pytest.mark.parametrize("n", [4, 7], ids=["by rows", "by JᵀJ"])
@@ -129,4 +135,11 @@ def test_at_most_eight_functions_before_the_first_array_operation(n, how, batche
         at = Environment.stack([at] * 11)
     way = functions_on_the_way(lambda: jaxfeat.singular_spectrum(f, at, **how))
     assert way[0] == "driver.singular_spectrum", way
+    assert len(way) - 1 <= 8, way
+
+
+def test_at_most_eight_functions_before_the_first_decomposition_in_numpy():
+    env = squeezed(0.3)
+    way = functions_on_the_way(lambda: jaxfeat.singular_spectrum(F, env), Path(np.__file__).parent / "linalg")
+    assert way[0] == "driver.singular_spectrum" and "host.reduce_on_host" in way, way
     assert len(way) - 1 <= 8, way

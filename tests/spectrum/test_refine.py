@@ -31,6 +31,7 @@ def dense(f, at, n, n_rigid, scale=1.0):
     return np.linalg.svd(rows, compute_uv=False)[: 3 * n - n_rigid]
 
 
+@pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize("equilibrated", [False, True])
 @pytest.mark.parametrize("f", [F, ONE], ids=["structures", "environments"])
 def test_values_are_those_of_all_rows_from_regular_to_singular(f, equilibrated):

@@ -5,12 +5,14 @@ from __future__ import annotations
 from itertools import combinations_with_replacement
 from typing import ClassVar
 
+import numpy as np
 from jaxtyping import Array, Float
 
 from jaxfeat.features.base import Label
 from jaxfeat.features.density import DensityFeaturizer
 from jaxfeat.features.power_spectrum.compact import compact_power_spectrum_jacobian
 from jaxfeat.features.power_spectrum.gram import power_spectrum_gram
+from jaxfeat.features.power_spectrum.host import power_spectrum_rows_on_host
 from jaxfeat.features.power_spectrum.jacobian import (
     PowerSpectrumDifferential,
     contract_power_spectrum,
@@ -18,6 +20,7 @@ from jaxfeat.features.power_spectrum.jacobian import (
     power_spectrum_jacobian,
 )
 from jaxfeat.geometry.environment import Environment
+from jaxfeat.linalg.arrays import concrete_values
 
 
 class PowerSpectrum(DensityFeaturizer):
@@ -59,6 +62,16 @@ class PowerSpectrum(DensityFeaturizer):
 
     def compact_jacobian(self, env: Environment) -> tuple[Float[Array, "k m"], int]:
         return compact_power_spectrum_jacobian(self, env), self.n_features
+
+    @property
+    def runs_on_host(self) -> bool:
+        quantities = concrete_values(self.r_cut), concrete_values(self.sigma), concrete_values(self.weights)
+        scalars = all(x is not None and x.ndim == k for x, k in zip(quantities, (0, 0, 1), strict=True))
+        return scalars and self.cutoff.has_slope
+
+    def rows_on_host(self, batch: Environment, present: np.ndarray) -> tuple[Float[np.ndarray, "b k m"], int]:
+        n_channels = present.shape[1] * self.n_max
+        return power_spectrum_rows_on_host(self, batch, present), n_channels * (n_channels + 1) // 2 * (self.l_max + 1)
 
     def jacobian_gram(self, env: Environment) -> tuple[Float[Array, "m m"], Float[Array, " n"], int]:
         return *power_spectrum_gram(self, env), self.n_features

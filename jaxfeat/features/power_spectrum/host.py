@@ -1,0 +1,113 @@
+"""The power spectrum, its Jacobian and the Jacobian in few rows, in NumPy (see `features.host_density`)."""
+
+from __future__ import annotations
+
+from math import sqrt
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxfeat.features.density import Y_00, DensityFeaturizer
+from jaxfeat.features.host_density import HostDensity, host_density
+from jaxfeat.features.power_spectrum.jacobian import harmonics_scale, pair_weights
+from jaxfeat.geometry.environment import Environment
+
+
+def power_spectrum_on_host(f: DensityFeaturizer, batch: Environment) -> Float[np.ndarray, "b n_features"]:
+    """Compute the features of environments `(b,)` that have no padding."""
+    density = host_density(f, batch)
+    i, j = np.triu_indices(f.n_channels)
+    found = []
+    for l in range(f.l_max + 1):
+        c = _coefficients(density, l, _harmonics(density, l)[0])
+        found.append(pair_weights(i, j) * (c @ c.swapaxes(1, 2))[:, i, j])
+    return np.concatenate(found, 1)
+
+
+def power_spectrum_jacobian_on_host(f: DensityFeaturizer, batch: Environment) -> Float[np.ndarray, "b n_features n 3"]:
+    """Compute the Jacobians of environments `(b,)` that have no padding, as `power_spectrum_jacobian` does."""
+    density = host_density(f, batch)
+    i, j = np.triu_indices(f.n_channels)
+    b, n = batch.mask.shape
+    found = np.empty((b, f.l_max + 1, len(i), n, 3))
+    for l in range(f.l_max + 1):
+        harmonics, gradients = _harmonics(density, l)
+        c = _coefficients(density, l, harmonics)
+        h, dh = c @ harmonics.swapaxes(1, 2), (c @ gradients).reshape(b, -1, n, 3)
+        found[:, l] = _rows_of_pairs(density.radial[l], density.slopes[l], h, dh, 2 * np.asarray(batch.positions), i, j)
+    return found.reshape(b, -1, n, 3)
+
+
+def power_spectrum_rows_on_host(
+    f: DensityFeaturizer, batch: Environment, present: np.ndarray
+) -> Float[np.ndarray, "b k m"]:
+    """Compute the rows of `compact_power_spectrum_jacobian` for environments `(b,)` that have no padding.
+
+    The module `compact` has the derivation. Here each l has its own number of columns, 2l + 1. Row i of `present` lists
+    the species that item i is described in.
+    """
+    density = host_density(f, batch, present)
+    b, n = batch.mask.shape
+    # d/dr = 2 r d/ds with s = |r|².
+    ds = 2 * np.asarray(batch.positions)
+    by_distance, rows = [_rows_of_l0(density)], []
+    for l in range(1, f.l_max + 1):
+        g, slope = density.radial[l], density.slopes[l]
+        kept = min(g.shape[1], n)
+        if g.shape[1] > n:
+            g, slope = np.split(_r_factor(np.concatenate([g, slope], 2)), 2, axis=2)
+        g, slope, far_slope = g[:, :kept], slope[:, :kept], slope[:, kept:]
+        harmonics, gradients = _harmonics(density, l)
+        c = g @ harmonics
+        first = min(2 * l + 1, kept)
+        if first < kept:
+            c, g, slope = np.split(_r_factor(np.concatenate([c, g, slope], 2)), (2 * l + 1, 2 * l + 1 + n), axis=2)
+        # h = Σ_m c_m S_m of each neighbor, and its derivatives.
+        h, dh = c @ harmonics.swapaxes(1, 2), (c @ gradients).reshape(b, kept, n, 3)
+        j, i = np.asarray([(j, i) for j in range(first) for i in range(j, kept)]).T
+        rows.append(_rows_of_pairs(g, slope, h, dh, ds, i, j).reshape(b, len(i), 3 * n))
+        by_distance.append((sqrt(2) * far_slope[:, None] * h[:, :first, None]).reshape(b, -1, n))
+    stretched = np.concatenate(by_distance, 1)
+    if stretched.shape[1] > n:
+        stretched = _r_factor(stretched)
+    rows.append((stretched[..., None] * ds[:, None]).reshape(b, -1, 3 * n))
+    return np.concatenate(rows, 1)
+
+
+def _harmonics(density: HostDensity, l: int) -> tuple[Float[np.ndarray, "b n m"], Float[np.ndarray, "b m k"]]:
+    """Return the scaled harmonics of degree l, and their derivatives by all k = 3n coordinates."""
+    b, n, l_max = *density.harmonics.shape[:2], density.harmonics.shape[2] - 1
+    columns, scale = slice(l_max - l, l_max + l + 1), harmonics_scale(l_max)[l]
+    gradients = scale * density.gradients[:, :, l, columns]
+    return scale * density.harmonics[:, :, l, columns], gradients.swapaxes(1, 2).reshape(b, 2 * l + 1, 3 * n)
+
+
+def _coefficients(density: HostDensity, l: int, harmonics: np.ndarray) -> Float[np.ndarray, "b q m"]:
+    c = density.radial[l] @ harmonics
+    return c + Y_00 * density.center[..., None] if l == 0 else c
+
+
+def _rows_of_pairs(
+    g: np.ndarray, slope: np.ndarray, h: np.ndarray, dh: np.ndarray, ds: np.ndarray, i: np.ndarray, j: np.ndarray
+) -> Float[np.ndarray, "b pairs n 3"]:
+    """Compute the weighted rows dg_i h_j + g_i dh_j + dg_j h_i + g_j dh_i for pairs i, j of channels."""
+    stretch = slope[:, i] * h[:, j] + slope[:, j] * h[:, i]
+    found = stretch[..., None] * ds[:, None]
+    found += g[:, i, :, None] * dh[:, j]
+    found += g[:, j, :, None] * dh[:, i]
+    found *= pair_weights(i, j)[:, None, None]
+    return found
+
+
+def _rows_of_l0(density: HostDensity) -> Float[np.ndarray, "b q n"]:
+    """Compute the rows of l = 0, in derivatives by squared distances."""
+    # d(c cᵀ) = dc cᵀ + c dcᵀ is a linear map of dc: along c it multiplies by 2|c|, and across c by √2|c|.
+    slopes = density.slopes[0]
+    c = Y_00 * (density.radial[0].sum(2) + density.center)
+    length = np.linalg.norm(c, axis=1)[:, None, None]
+    u = c[..., None] / np.where(length > 0, length, 1)
+    return sqrt(2) * Y_00 * length * (slopes + (sqrt(2) - 1) * u * (u * slopes).sum(1, keepdims=True))
+
+
+def _r_factor(matrices: Float[np.ndarray, "b r c"]) -> Float[np.ndarray, "b k c"]:
+    return np.asarray(np.linalg.qr(matrices, mode="r"))

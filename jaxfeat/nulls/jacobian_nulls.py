@@ -1,0 +1,170 @@
+"""The Jacobian of one item, and the displacements that it does not see."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import Array
+
+from jaxfeat.features.base import AbstractFeaturizer
+from jaxfeat.features.structure_map import AbstractStructureMap, FeatureMap
+from jaxfeat.geometry.environment import Environment
+from jaxfeat.geometry.structure import Item, Structure
+from jaxfeat.linalg.lapack import one_blas_thread
+from jaxfeat.linalg.subspaces import Gap, leading_directions, robust_svd
+from jaxfeat.spectrum.blocks import restrict_species, species_present
+from jaxfeat.spectrum.host import decompose_on_host, equal_sizes, reduce_on_host, take_equal_sizes
+from jaxfeat.spectrum.jacobian import assemble_jacobian, center_jacobians, jacobian_and_norms
+from jaxfeat.spectrum.plan import check_null_space
+from jaxfeat.spectrum.reduce import keep_all_rows
+from jaxfeat.spectrum.solve import decompose
+from jaxfeat.spectrum.spectrum import Spectrum
+
+ITEMS_TOGETHER = 256
+"""Environments whose decomposed Jacobians are in memory together."""
+
+
+@dataclass(frozen=True, eq=False)
+class DecomposedJacobian:
+    """The Jacobian of one environment or structure with its equilibrated spectrum, on the host.
+
+    - `matrix`: `(d, n, 3)`, features per Å, perhaps multiplied by an orthogonal matrix from the left.
+    - `spectrum`: equilibrated, with every direction.
+    - `raw_values`: all singular values of J, descending. Those of rigid motions are zeros at the end.
+    - `rounding`: the norm of a neighbor's columns, relative to the largest, below which it is rounding.
+    - `reacting`: which neighbors the features of their center react to, `(n,)` for an environment and `(c, k)` for the
+        centers of a structure.
+    - `weights_gap`: the largest column norm of a neighbor that J does not react to, and the smallest other one.
+    """
+
+    matrix: np.ndarray
+    spectrum: Spectrum
+    raw_values: np.ndarray
+    rounding: float
+    reacting: np.ndarray
+    weights_gap: Gap
+
+    @property
+    def values(self) -> np.ndarray:
+        """The equilibrated singular values, descending."""
+        return np.asarray(self.spectrum.values)[: int(self.spectrum.n_values)]
+
+    @property
+    def null(self) -> np.ndarray:
+        """The equilibrated singular values that are taken for zero, as a mask."""
+        return self.values <= float(self.spectrum.floor)
+
+    def gap_and_floor(self) -> tuple[Gap, float]:
+        """Return the gap and the floor of the equilibrated singular values, relative to the largest."""
+        values, null = self.values, self.null
+        largest = values.max(initial=0.0) or 1.0
+        gap = values[null].max(initial=0.0) / largest, values[~null].min(initial=np.inf) / largest
+        return (float(gap[0]), float(gap[1])), float(self.spectrum.floor) / float(largest)
+
+    def null_space(self, rigid: np.ndarray) -> np.ndarray:
+        """Span the null space of J with the rigid motions, `(k, 3 n)`."""
+        null = self.null
+        scaled = self.spectrum.directions[: len(null)][null] / self.spectrum.scale[:, None]
+        rows = np.asarray(scaled).reshape(int(null.sum()), rigid.shape[1])
+        rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.finfo(float).tiny)
+        both = np.concatenate([rigid, rows])
+        return leading_directions(both, len(both))
+
+    def sensitivity(self) -> tuple[float, float]:
+        """Divide the smallest non-null singular value by the largest: of `raw_values`, and equilibrated."""
+        seen, raw = self.values[~self.null], self.raw_values
+        return (float(raw[len(seen) - 1] / raw[0]), float(seen[-1] / seen[0])) if len(seen) else (np.nan, np.nan)
+
+
+def decompose_jacobian(f: FeatureMap, at: Item) -> DecomposedJacobian:
+    """Decompose the Jacobian of one item, described in the species that the item holds."""
+    return next(decompose_jacobians(f, jax.tree.map(lambda leaf: np.asarray(leaf)[None], at)))
+
+
+def decompose_jacobians(f: FeatureMap, batch: Item) -> Iterator[DecomposedJacobian]:
+    """Decompose the Jacobian of each item of a batch `(b,)`."""
+    prepared: Any = f.prepared()
+    if isinstance(batch, Environment) and prepared.runs_on_host:
+        host = jax.tree.map(np.asarray, batch)
+        check_null_space(prepared, host[0].trimmed())
+        for start in range(0, len(batch), ITEMS_TOGETHER):
+            yield from _decompose_on_host(prepared, host[start : start + ITEMS_TOGETHER])
+    else:
+        for item in batch:
+            yield _decompose_by_program(restrict_species(prepared, item), item)
+
+
+def _decompose_on_host(f: AbstractFeaturizer, batch: Environment) -> list[DecomposedJacobian]:
+    found: dict[int, DecomposedJacobian] = {}
+    present = species_present(f, batch)
+    with one_blas_thread():
+        for indices in equal_sizes(f, batch, present):
+            group, described = take_equal_sizes(batch, present, indices)
+            reduced, n = reduce_on_host(f, group, described), group.max_neighbors
+            rounding = max(reduced.n_features, 3 * n) * float(np.finfo(float).eps)
+            weights = np.nan_to_num(reduced.contributions)
+            # Columns that move features by less than rounding are taken for zero.
+            seen = weights > rounding * weights.max(1, keepdims=True, initial=0)
+            matrix = np.where(np.repeat(seen, 3, 1)[:, None], reduced.matrix, 0)
+            reduced = reduced._replace(matrix=matrix, contributions=np.where(seen, reduced.contributions, 0))
+            spectra = decompose_on_host(reduced, group, equilibrated=True, directions=True)
+            raw = np.linalg.svd(matrix, compute_uv=False)
+            # The results have room for as many neighbors as the batch.
+            room = (0, batch.max_neighbors - n)
+            matrix = np.pad(matrix.reshape(*matrix.shape[:2], n, 3), [(0, 0), (0, 0), room, (0, 0)])
+            weights = np.pad(weights, [(0, 0), room])
+            directions = np.pad(spectra.directions, [(0, 0), (0, 0), room, (0, 0)])
+            scale = np.pad(spectra.scale, [(0, 0), room], constant_values=1)
+            spectra = dataclasses.replace(spectra, directions=directions, scale=scale)
+            for k, i in enumerate(indices.tolist()):
+                spectrum = jax.tree.map(lambda leaf, k=k: leaf[k], spectra)
+                reacting = _reacting(weights[k], rounding, batch[i])
+                found[i] = DecomposedJacobian(matrix[k], spectrum, raw[k], rounding, *reacting)
+    return [found[i] for i in range(len(batch))]
+
+
+def _decompose_by_program(f: FeatureMap, at: Item) -> DecomposedJacobian:
+    check_null_space(f, at)
+    jacobian, contributions, weights = (np.asarray(x) for x in _jacobian(f, at))
+    rounding = float(max(jacobian.shape[0], jacobian.shape[1] * 3) * np.finfo(jacobian.dtype).eps)
+    seen = ~(contributions <= rounding * contributions.max(initial=0))
+    jacobian, contributions = np.where(seen[:, None], jacobian, 0), np.where(seen, contributions, 0)
+    # Rows of zeros change no singular value. With few heights, featurizers share the program that decomposes them.
+    missing = 2 ** int(np.ceil(np.log2(max(len(jacobian), 64)))) - len(jacobian)
+    pcontributions = np.pad(jacobian, ((0, missing), (0, 0), (0, 0)))
+    spectrum: Any = jax.tree.map(np.asarray, _spectrum(pcontributions, contributions, at))
+    columns = jacobian.reshape(len(jacobian), -1)
+    columns = np.asarray(np.linalg.qr(columns, mode="r")) if len(columns) > columns.shape[1] else columns
+    raw = robust_svd(np.nan_to_num(columns))[1]
+    return DecomposedJacobian(jacobian, spectrum, raw, rounding, *_reacting(weights, rounding, at))
+
+
+@eqx.filter_jit
+def _jacobian(f: FeatureMap, at: Item) -> tuple[Array, Array, Array]:
+    """The Jacobian, the norms that add up to each atom's columns, and those of each center's neighbors."""
+    if isinstance(f, AbstractStructureMap):
+        assert isinstance(at, Structure)
+        rows, weights = center_jacobians(f, at)
+        return *assemble_jacobian(f, at, rows, weights), weights
+    jacobian, contributions = jacobian_and_norms(f, at)
+    return jacobian, contributions, contributions
+
+
+@eqx.filter_jit
+def _spectrum(jacobian: Any, contributions: Any, at: Item) -> Spectrum:
+    return decompose(keep_all_rows(jacobian, contributions), at, equilibrated=True)
+
+
+def _reacting(weights: np.ndarray, rounding: float, at: Item) -> tuple[np.ndarray, Gap]:
+    mask = np.asarray(at.mask if isinstance(at, Environment) else at.environments().mask)
+    largest = weights.max(-1, keepdims=True, initial=0)
+    relative = np.where(largest > 0, weights / np.where(largest > 0, largest, 1), 0)
+    reacting = mask & (relative > rounding)
+    unseen = relative[mask & ~reacting].max(initial=0)
+    return reacting, (float(unseen), float(relative[reacting].min(initial=np.inf)))
