@@ -170,7 +170,7 @@ class Run(NamedTuple):
     - `cpu`, `wall`: Of the process and its children, from start to end.
     - `work`: CPU seconds after imports, `None` for commands.
     - `others`: The share of all cores that other processes had meanwhile, `None` without Linux's /proc.
-    - `megabytes`: The most memory that it held.
+    - `megabytes`: The most memory that it held, or that this process held when it started it, if that is more.
     """
 
     cpu: float
