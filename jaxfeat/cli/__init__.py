@@ -1,6 +1,7 @@
 """The command line: arguments in, tables and files and an exit status out."""
 
 import argparse
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -28,6 +29,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = _make_parser().parse_args(argv)
     arguments.command_line = shlex.join(["jaxfeat", *(sys.argv[1:] if argv is None else argv)])
+    # BLAS reads these when NumPy is loaded. The work runs side by side on all cores, one BLAS thread each: more of them
+    # only wait for each other, tenfold slower on a busy machine.
+    if not {"OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"} & os.environ.keys():
+        os.environ.update(dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
     try:
         # Imported here because --help and wrong arguments need not wait for JAX.
         from jaxfeat.cli.configure import configure_jax

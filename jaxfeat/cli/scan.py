@@ -27,6 +27,14 @@ def add_scan(commands: Any) -> None:
         action="store_true",
         help="take values well above their floor from the Gram matrix, which is faster",
     )
+    parser.add_argument(
+        "--classify",
+        type=_parse_classified,
+        default=argparse.SUPPRESS,
+        metavar="N|all",
+        help="of the environments without null directions, look at the N least sensitive for more symmetric or more "
+        "singular positions nearby (default: 64; with --out, of each chunk)",
+    )
     results = add_results(parser, json="write one object per environment", plot=PICTURE)
     results.add_argument(
         "--out",
@@ -49,6 +57,17 @@ def add_scan(commands: Any) -> None:
     )
 
 
+def _parse_classified(text: str) -> int | None:
+    if text != "all" and not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of environments; give one, or all.")
+    return None if text == "all" else int(text)
+
+
+def _classify(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the argument `classify` of `jaxfeat.scan` if it was given."""
+    return {"classify": arguments.classify} if "classify" in arguments else {}
+
+
 def _parse_cluster(text: str) -> str:
     """Parse the address of a scheduler, "" if this command starts one."""
     kind, _, address = text.partition("=")
@@ -65,13 +84,14 @@ def _scan(arguments: argparse.Namespace) -> None:
         raise ReadError("--overwrite, --no-positions, --cluster and --workers apply to a store; name one with --out.")
 
     from jaxfeat.nulls.cure import explain_environments
+    from jaxfeat.nulls.scan import CLASSIFY_BELOW, count_unclassified
     from jaxfeat.report.scan_table import most_blind_environments, print_scan
 
     check_targets(arguments.json, arguments.plot)
     source, batch = read_environments(arguments)
     f = make_featurizer(arguments, batch)
     with progress_bar(f"{len(batch)} environments", len(batch)) as progress:
-        records = jaxfeat.scan(f, batch, progress=progress, screened=arguments.screened)
+        records = jaxfeat.scan(f, batch, progress=progress, screened=arguments.screened, **_classify(arguments))
     # The name comes third, as in former files.
     records = [
         {"structure": one["structure"], "center": one["center"], "name": source.names[one["structure"]], **one}
@@ -85,7 +105,11 @@ def _scan(arguments: argparse.Namespace) -> None:
 
         save_figure(arguments.plot, plot_scan(records, make_title(f, Path(arguments.input).name)))
     blind = most_blind_environments(records)
-    print_scan(records, dict(zip(blind, explain_environments(f, batch, blind), strict=True)))
+    why = dict(zip(blind, explain_environments(f, batch, blind), strict=True))
+    print_scan(records, why)
+    if skipped := count_unclassified(records, **_classify(arguments)):
+        print(f"{skipped} more environments without null directions have σ_min/σ_max below {CLASSIFY_BELOW:g};")
+        print("--classify all looks for more symmetric or more singular positions near these, too.")
 
 
 def _scan_into_store(arguments: argparse.Namespace) -> None:
@@ -112,6 +136,7 @@ def _scan_into_store(arguments: argparse.Namespace) -> None:
             out=arguments.out,
             progress=progress,
             screened=arguments.screened,
+            **_classify(arguments),
             positions=not arguments.no_positions,
             overwrite=arguments.overwrite,
             command=arguments.command_line,

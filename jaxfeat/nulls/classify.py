@@ -16,6 +16,7 @@ import numpy as np
 from jaxfeat.errors import GeometryError, PrecisionError, SizeError
 from jaxfeat.features.structure_map import FeatureMap, check_compatible
 from jaxfeat.geometry.structure import Item, Structure
+from jaxfeat.linalg.lapack import one_blas_thread
 from jaxfeat.linalg.subspaces import complement_within
 from jaxfeat.nulls.ambiguity import CLEAR_RATIO, find_ambiguity, find_truncation_ambiguity, visibility_rows
 from jaxfeat.nulls.causes import CAUSES, NullSpace
@@ -64,7 +65,7 @@ def null_space(f: FeatureMap, at: Item, tolerance: float = POSITION_TOLERANCE) -
     found = []
     for index, decomposed in enumerate(decompose_jacobians(f, host) if len(host) else ()):
         try:
-            found.append(classify(f, host[index], decomposed, tolerance))
+            found.append(classify_item(f, host[index], decomposed, tolerance))
         except (GeometryError, SizeError) as error:
             raise type(error)(f"item {index}: {error}") from error
     return found
@@ -73,7 +74,7 @@ def null_space(f: FeatureMap, at: Item, tolerance: float = POSITION_TOLERANCE) -
 def item_null_space(f: FeatureMap, at: Item, tolerance: float = POSITION_TOLERANCE) -> NullSpace:
     """Find the null directions of one item that `f` can describe. Arguments and errors are those of `null_space`."""
     _check_precision(at)
-    return classify(f, jax.tree.map(np.asarray, at), decompose_jacobian(f, at), tolerance)
+    return classify_item(f, jax.tree.map(np.asarray, at), decompose_jacobian(f, at), tolerance)
 
 
 def _check_precision(at: Item) -> None:
@@ -84,7 +85,7 @@ def _check_precision(at: Item) -> None:
         )
 
 
-def classify(
+def classify_item(
     f: FeatureMap, at: Item, decomposed: DecomposedJacobian, tolerance: float = POSITION_TOLERANCE
 ) -> NullSpace:
     """Split the null space of one item, of NumPy arrays, by cause. Errors are those of `null_space`."""
@@ -93,7 +94,8 @@ def classify(
     if status not in ("ok", "no-signal") and not out_of_reach:
         nothing = {cause: np.zeros((0, at.positions.shape[-2], 3)) for cause in CAUSES}
         return NullSpace(nothing, 0, None, {}, {}, (np.nan, np.nan), status, status.message)
-    return _classify(f, at, decomposed, list_sites(f, at, decomposed.reacting, tolerance), status)
+    with one_blas_thread():
+        return _classify(f, at, decomposed, list_sites(f, at, decomposed.reacting, tolerance), status)
 
 
 def _classify(f: FeatureMap, at: Item, decomposed: DecomposedJacobian, sites: Sites, status: StatusName) -> NullSpace:

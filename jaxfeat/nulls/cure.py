@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import equinox as eqx
@@ -16,9 +16,9 @@ from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Item
 from jaxfeat.nulls.ambiguity import CLEAR_RATIO, least_visibility, visibility_rows
 from jaxfeat.nulls.causes import NullSpace
-from jaxfeat.nulls.classify import POSITION_TOLERANCE, item_null_space
+from jaxfeat.nulls.classify import POSITION_TOLERANCE, classify_item, item_null_space
 from jaxfeat.nulls.filtration import build_filtration
-from jaxfeat.nulls.jacobian_nulls import decompose_jacobian
+from jaxfeat.nulls.jacobian_nulls import decompose_jacobian, decompose_jacobians
 from jaxfeat.nulls.kernel import MAX_NU
 from jaxfeat.nulls.sites import list_sites
 from jaxfeat.spectrum.blocks import restrict_species
@@ -198,6 +198,16 @@ def explain_null_space(f: AbstractFeaturizer, env: Environment, null: NullSpace 
         return f"ambiguous: {error}"
 
 
-def explain_environments(f: AbstractFeaturizer, batch: Environment, indices: Iterable[int]) -> list[str]:
+def explain_environments(f: AbstractFeaturizer, batch: Environment, indices: Sequence[int]) -> list[str]:
     """Explain the null spaces of some environments of a batch."""
-    return [explain_null_space(f, jax.tree.map(np.asarray, batch[i])) for i in indices]
+    if not len(indices):
+        return []
+    chosen = jax.tree.map(lambda leaf: np.asarray(leaf)[np.asarray(indices)], batch)
+    found = []
+    for env, decomposed in zip(chosen, decompose_jacobians(f, chosen), strict=True):
+        try:
+            null = classify_item(f, env, decomposed)
+        except (BasisError, GeometryError, SizeError):
+            null = None  # explained below
+        found.append(explain_null_space(f, env, null))
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -13,7 +14,7 @@ from jaxfeat.features.structure_map import check_compatible
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.species import SYMBOLS
 from jaxfeat.nulls.causes import CAUSES
-from jaxfeat.nulls.classify import classify
+from jaxfeat.nulls.classify import classify_item
 from jaxfeat.nulls.jacobian_nulls import DecomposedJacobian, decompose_jacobians
 from jaxfeat.spectrum.blocks import Progress
 from jaxfeat.spectrum.driver import spectra_in_blocks
@@ -22,12 +23,20 @@ RARE_CAUSES = ("locality", "other")
 """Causes that a record lists only if it has null directions of them."""
 
 CLASSIFY_BELOW = 1e-5
-"""Null directions are classified if the equilibrated σ_min/σ_max is below this. Rounded coordinates make less of an
-exact null direction, so nearly symmetric environments are found."""
+"""Environments without null directions are classified only if their equilibrated σ_min/σ_max is below this. Rounded
+coordinates make less of an exact null direction, so nearly symmetric environments are found."""
+
+CLASSIFIED = 64
+"""Environments without null directions that are classified by default. In a liquid nearly all are below
+`CLASSIFY_BELOW`, and classifying one takes as long as ten spectra."""
 
 
 def scan(
-    f: AbstractFeaturizer, batch: Environment, progress: Progress | None = None, screened: bool = False
+    f: AbstractFeaturizer,
+    batch: Environment,
+    progress: Progress | None = None,
+    screened: bool = False,
+    classify: int | None = CLASSIFIED,
 ) -> list[dict[str, Any]]:
     """Compute singular spectra and null directions by cause of every environment of a batch.
 
@@ -39,6 +48,9 @@ def scan(
     - `batch`: Environments with one leading axis, in float64.
     - `progress`: Called as `progress(done, total)` with numbers of environments.
     - `screened`: If True, take values well above their floor from JᵀJ, which is faster (`jaxfeat.singular_spectrum`).
+    - `classify`: All environments with null directions are classified. Of the others with an equilibrated
+        σ_min/σ_max below 1e-5, so many of the least sensitive are looked at for more symmetric or more singular
+        positions nearby, which make their status "ambiguous"; `None` for all of them.
 
     **Returns:** a list with one dictionary of plain numbers for each environment, in the order of the batch:
 
@@ -58,7 +70,7 @@ def scan(
     **Raises:** `SpeciesError` if the batch holds an element that `f` does not know. `GeometryError` if it was cut at
     another radius, or is no batch of environments.
     """
-    found = scan_arrays(f, batch, progress, screened)
+    found = scan_arrays(f, batch, progress, screened, classify)
     origin = batch.structure_index, batch.center_index, batch.center_species, batch.n_neighbors
     structures, centers, species, n_neighbors = (np.asarray(x).tolist() for x in origin)
     records = []
@@ -82,6 +94,15 @@ def scan(
             }
         )
     return records
+
+
+def count_unclassified(records: Sequence[Mapping[str, Any]], classify: int | None = CLASSIFIED) -> int:
+    """Count the records of low sensitivity without null directions that `scan` did not classify."""
+    low = 0
+    for record in records:
+        sigma, null = record["sigma_equilibrated"], sum(record["null"].values()) - record["null"]["rigid"]
+        low += bool(sigma) and not null and sigma[-1] < CLASSIFY_BELOW * sigma[0]
+    return 0 if classify is None else max(low - classify, 0)
 
 
 class ScanArrays(NamedTuple):
@@ -110,6 +131,7 @@ def scan_arrays(
     batch: Environment,
     progress: Progress | None = None,
     screened: bool = False,
+    classify: int | None = CLASSIFIED,
     chunk: int | None = None,
 ) -> ScanArrays:
     """Compute the arrays behind the records of `scan`.
@@ -133,6 +155,8 @@ def scan_arrays(
         null=np.zeros((n, len(CAUSES)), int),
         status=np.full(n, "", dtype=object),
     )
+    # The equilibrated σ_min/σ_max of all that may be classified, and infinity for the others.
+    ratios, n_null = np.full(n, np.inf), np.zeros(n, int)
     done = 0
     for indices, (raw, equilibrated) in spectra_in_blocks(f, host, screened, chunk):
         known, k = raw.status.names == "ok", min(raw.values.shape[1], width)
@@ -145,12 +169,18 @@ def scan_arrays(
         found.n_values[indices], found.n_rigid[indices] = raw.n_values, raw.n_rigid
         found.certified[indices], found.status[indices] = raw.certified, raw.status.names
         found.null[indices, CAUSES.index("rigid")] = raw.n_rigid
-        rows = np.flatnonzero(known & ((equilibrated.ratio < CLASSIFY_BELOW) | (equilibrated.n_null > 0)))
-        items = host[indices[rows]]
-        for row, env, decomposed in zip(rows, items, decompose_jacobians(f, items) if len(rows) else (), strict=True):
-            i, n_null = indices[row], int(equilibrated.n_null[row])
-            found.null[i], found.status[i] = _classified(f, env, decomposed, found.null[i], n_null)
-        done += len(indices)
+        n_null[indices] = np.where(known, equilibrated.n_null, 0)
+        ratios[indices] = np.where(known & (equilibrated.ratio < CLASSIFY_BELOW), equilibrated.ratio, np.inf)
+        done += int(np.isinf(ratios[indices]).sum())
+        if progress is not None:
+            progress(done, n)
+    null = np.flatnonzero(n_null)
+    least = np.argsort(np.where(n_null > 0, np.inf, ratios), kind="stable")[: np.isfinite(ratios[n_null == 0]).sum()]
+    chosen = np.sort(np.concatenate([null, least[:classify]]))
+    done = n - len(chosen)
+    for i, decomposed in zip(chosen, decompose_jacobians(f, host[chosen]) if len(chosen) else (), strict=True):
+        found.null[i], found.status[i] = _classified(f, host[i], decomposed, found.null[i], int(n_null[i]))
+        done += 1
         if progress is not None:
             progress(done, n)
     return found
@@ -165,7 +195,7 @@ def _classified(
     """
     unknown = rigid + n_null * (np.asarray(CAUSES) == "other")
     try:
-        null = classify(f, env, decomposed)
+        null = classify_item(f, env, decomposed)
     except (BasisError, SizeError):
         # The complete kernel has a limit on the number of neighbors and the order.
         return unknown, "unclassified" if n_null else "ok"

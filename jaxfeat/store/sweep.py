@@ -16,7 +16,7 @@ from jaxfeat.manifolds.manifold import AbstractManifold
 from jaxfeat.nulls.causes import CAUSES
 from jaxfeat.nulls.classify import item_null_space
 from jaxfeat.nulls.cure import cure, describe_cures
-from jaxfeat.nulls.scan import scan_arrays
+from jaxfeat.nulls.scan import CLASSIFIED, scan_arrays
 from jaxfeat.singular.manifold_zeros import ManifoldSlice, ManifoldZero, find_manifold_zeros
 from jaxfeat.spectrum.blocks import Progress, restrict_species
 from jaxfeat.store.dataset import Dataset, add_zeros, build_dataset, check_target, open_store, write_dataset
@@ -39,6 +39,7 @@ def sweep(
     progress: Progress | None = None,
     *,
     screened: bool = False,
+    classify: int | None = CLASSIFIED,
     positions: bool | None = None,
     chunk: int | None = None,
     overwrite: bool = False,
@@ -63,6 +64,7 @@ def sweep(
         be a store of environments, to be resumed. Frames and iterables need a store.
     - `progress`: Called with the number of environments done and their total, `None` if the total is unknown.
     - `screened`: If True, take values well above their floor from JᵀJ, which is faster.
+    - `classify`: As in `jaxfeat.scan`; into a store, for each chunk.
 
     The following apply to environments that are swept into a store, and are refused otherwise:
 
@@ -111,7 +113,8 @@ def sweep(
         from jaxfeat.store.sweep_stream import sweep_stream
 
         sweep_stream(
-            f, open_stream(at), path, progress, screened=screened, positions=positions is not False,
+            f, open_stream(at), path, progress, screened=screened, classify=classify,
+            positions=positions is not False,
             chunk=CHUNK_LENGTH if chunk is None else chunk, overwrite=overwrite, command=command, cluster=cluster,
         )  # fmt: skip
         return open_store(path)
@@ -130,9 +133,9 @@ def sweep(
     if path is not None:
         check_target(path)
     if isinstance(at, AbstractManifold):
-        ds = _sweep_manifold(f, at, grid, progress, screened)
+        ds = _sweep_manifold(f, at, grid, progress, screened, classify)
     elif isinstance(at, Environment):
-        found = scan_arrays(f, at, progress, screened)
+        found = scan_arrays(f, at, progress, screened, classify)
         attributes = provenance(f) | {"input": "environments in memory", "screened": int(screened)}
         ds = build_dataset(found, ["environment"], {}, attributes, at)
     else:
@@ -148,12 +151,13 @@ def _sweep_manifold(
     grid: Mapping[str, Any] | None,
     progress: Progress | None,
     screened: bool,
+    classify: int | None,
 ) -> Dataset:
     """Compute spectra on a grid of one or two parameters, and find where σ_min vanishes between its points."""
     axes, section = _free_parameters(manifold, grid)
     points = np.stack(np.meshgrid(*axes.values(), indexing="ij"), -1).reshape(-1, len(axes))
     environments = _environments(section, points)
-    found = scan_arrays(f, environments, progress, screened)
+    found = scan_arrays(f, environments, progress, screened, classify)
     coords = {name: (name, axis, {"units": manifold.parameter(name).unit}) for name, axis in axes.items()}
     fixed = {p.name: float(v) for p, v in zip(manifold.parameters, section.fixed, strict=True) if p.name not in axes}
     ds = build_dataset(found, list(axes), coords, provenance(f) | fixed)

@@ -28,6 +28,7 @@ def sweep_stream(
     progress: Progress | None,
     *,
     screened: bool,
+    classify: int | None,
     positions: bool,
     chunk: int,
     overwrite: bool,
@@ -50,6 +51,7 @@ def sweep_stream(
         **origin,
         "precision": attributes["precision"],
         "screened": screened,
+        "classify": classify,
         "chunk": chunk,
         "positions": positions,
     }
@@ -68,7 +70,7 @@ def sweep_stream(
         sweep.run(f, cluster)
 
 
-def _settings_of_first_sweep(journal: Journal, settings: Mapping[str, Any]) -> Entry | None:
+def _settings_of_first_sweep(journal: Journal, settings: dict[str, Any]) -> Entry | None:
     """Read the settings that the store was begun with, if it was. **Raises:** `ReadError` if it cannot be resumed."""
     first = journal.read(SETTINGS)
     if first is None:
@@ -77,6 +79,9 @@ def _settings_of_first_sweep(journal: Journal, settings: Mapping[str, Any]) -> E
         return None
     if "attributes" not in first:
         raise ReadError(f"{journal.store} was begun by an older jaxfeat, which wrote less of what made it; {REMEDY}.")
+    if "classify" not in first["compared"]:
+        # Former sweeps classified all environments of low sensitivity.
+        first["compared"]["classify"] = settings["classify"] = None
     check_same(journal.store, first["compared"], settings)
     return first
 
