@@ -111,3 +111,17 @@ def test_functions_are_scanned_too(batch):
     f = jaxfeat.function(lambda r, z, mask: jnp.where(mask, jnp.sum(r**2, -1), 0).sum()[None], nu=1)
     records = scanning.scan(f, batch[:3])
     assert [sum(record["null"].values()) - record["null"]["rigid"] for record in records] == [2, 2, 2]
+
+
+def test_the_least_sensitive_without_null_directions_are_classified():
+    heights = (1e-7, 1e-9, 1e-8, 0.3)
+    ring = np.asarray([[1.0, 0.2, 0], [-0.7, 0.9, 0], [-0.2, -1.1, 0], [0.8, -0.9, 0]])
+    lifted = [ring + np.asarray([[0, 0, 0]] * 3 + [[0, 0, h]]) for h in heights]
+    batch = jaxfeat.Environment.stack([jaxfeat.Environment.from_neighbors(p, ["H"] * 4, "C") for p in lifted])
+    f, calls = PowerSpectrum(("H", "C"), n_max=2, l_max=3), []
+    found = {n: scanning.scan(f, batch, lambda *call: calls.append(call), classify=n) for n in (0, 1, None)}
+    statuses = {n: [record["status"] for record in records] for n, records in found.items()}
+    assert statuses[0] == ["ok"] * 4 and statuses[1] == ["ok", "ambiguous", "ok", "ok"]
+    assert statuses[None] == ["ambiguous"] * 3 + ["ok"]
+    assert [scanning.count_unclassified(records, n) for n, records in found.items()] == [3, 2, 0]
+    assert calls[-1] == (4, 4) and [done for done, _ in calls[-4:]] == [1, 2, 3, 4]

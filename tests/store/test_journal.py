@@ -53,7 +53,7 @@ def test_the_files_are_those_of_former_versions(whole):
     """A change here leaves stores behind that no sweep resumes."""
     journal = Journal(whole)
     assert set(journal.read("settings")) == {"compared", "widths", "attributes"}
-    compared = "featurizer input_hash r_cut centers precision screened chunk positions".split()
+    compared = "featurizer input_hash r_cut centers precision screened classify chunk positions".split()
     assert set(journal.read("settings")["compared"]) == set(compared)
     assert journal.read("end") == {"chunks": 7, "environments": 50}
     assert journal.numbers == list(range(7))
@@ -64,3 +64,15 @@ def test_the_files_are_those_of_former_versions(whole):
     names = {file.relative_to(whole).as_posix() for file in whole.rglob("*") if file.is_file()}
     assert {"zarr.json", "sigma/zarr.json", "cause/zarr.json", "journal/00000006.json", "journal/end.json"} <= names
     assert json.loads((whole / "journal" / "end.json").read_text())["checksum"]
+
+
+def test_a_sweep_begun_before_classify_was_a_setting_classifies_all(whole, tmp_path, monkeypatch):
+    path = copy_without(whole, tmp_path, 3)
+    journal = Journal(path)
+    settings = journal.read("settings")
+    del settings["compared"]["classify"]
+    journal.write("settings", settings)
+    given = []
+    monkeypatch.setattr("jaxfeat.store.chunk.scan_arrays", lambda *args: given.append(args) or scan_arrays(*args))
+    sweep_methanes(path)
+    assert [args[4] for args in given] == [None]
