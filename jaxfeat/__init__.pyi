@@ -29,6 +29,7 @@ from .inverse.invert import Inverse as Inverse
 from .inverse.invert import invert as invert
 from .inverse.quasi_constant import QuasiConstantPath as QuasiConstantPath
 from .inverse.quasi_constant import trace_quasi_constant as trace_quasi_constant
+from .linalg.compilations import keep_compilations as keep_compilations
 from .nulls.causes import NullSpace as NullSpace
 from .nulls.classify import null_space as null_space
 from .nulls.cure import Cure as Cure
