@@ -70,7 +70,7 @@ JAXFEAT = """
 import jax, jaxfeat
 jax.config.update("jax_enable_x64", True)
 if job["keep"]:
-    from jaxfeat.cli.configure import keep_compilations
+    from jaxfeat.linalg.compilations import keep_compilations
     keep_compilations()
 f = jaxfeat.PowerSpectrum(**job["settings"])
 start = time.process_time()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 from threading import Timer
@@ -19,8 +21,8 @@ def keep_compilations() -> None:
     """Keep compiled programs in the user's cache folder, so that later processes need not compile them.
 
     Call it once, before or after other work. The folder is `~/.cache/jaxfeat`, or `jaxfeat` in the folder that
-    `XDG_CACHE_HOME` names. Settings of JAX take precedence: a folder in `JAX_COMPILATION_CACHE_DIR` is used instead, and
-    `JAX_ENABLE_COMPILATION_CACHE=false` keeps nothing. The commands call this function themselves.
+    `XDG_CACHE_HOME` names. Settings of JAX take precedence: a folder in `JAX_COMPILATION_CACHE_DIR` is used instead,
+    and `JAX_ENABLE_COMPILATION_CACHE=false` keeps nothing. The commands call this function themselves.
 
     JAX runs the programs that it finds in the folder. If the folder belongs to another user, or if others may write to
     it, no program is kept, and a line on stderr says so.
@@ -56,32 +58,30 @@ def _open_to_others(folder: Path) -> str:
     return "may be written to by others" if found.st_mode & 0o022 else ""
 
 
-class CompilationWatch:
-    """A watch over one call of a compiled function, which tells the user if the call compiles for long.
+_timers: ContextVar[list[Timer] | None] = ContextVar("timers", default=None)
 
-    It is a static argument of the function. All watches are equal, so that calls share their programs. JAX then traces
-    the function with the watch of the call that has no program yet.
-    """
 
-    def __init__(self) -> None:
-        self.timer: Timer | None = None
+@contextmanager
+def watching_compilation() -> Iterator[None]:
+    """Tell the user if a program that is traced inside a `with` block takes long to compile."""
+    timers: list[Timer] = []
+    before = _timers.set(timers)
+    try:
+        yield
+    finally:
+        _timers.reset(before)
+        for timer in timers:
+            timer.cancel()
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, CompilationWatch)
 
-    def __hash__(self) -> int:
-        return hash(CompilationWatch)
-
-    def start(self) -> None:
-        """Start the time. Tracing begins, and compilation follows."""
-        self.timer = Timer(SLOW_SECONDS, tell_of_compilation)
-        self.timer.daemon = True
-        self.timer.start()
-
-    def stop(self) -> None:
-        """Stop the time, because the call is over."""
-        if self.timer is not None:
-            self.timer.cancel()
+def start_watch() -> None:
+    """Start the time of a program inside `watching_compilation`: its tracing begins, and its compilation follows."""
+    timers = _timers.get()
+    if timers is not None:
+        timer = Timer(SLOW_SECONDS, tell_of_compilation)
+        timer.daemon = True
+        timer.start()
+        timers.append(timer)
 
 
 @cache
@@ -90,8 +90,8 @@ def tell_of_compilation() -> None:
     if not (sys.stderr.isatty() or type(sys.stderr).__module__.startswith("ipykernel")):
         return
     kept = jax.config.values["jax_enable_compilation_cache"] and jax.config.values["jax_compilation_cache_dir"]
+    where = f"It will be kept in {kept}." if kept else "jaxfeat.keep_compilations() keeps programs for later processes."
     print(
-        "jaxfeat: compiling a program, which takes some seconds once for each shape of its input. "
-        + (f"It will be kept in {kept}." if kept else "jaxfeat.keep_compilations() keeps programs for later processes."),
+        f"jaxfeat: compiling a program, which takes some seconds once for each shape of its input. {where}",
         file=sys.stderr,
     )

@@ -9,7 +9,7 @@ from typing import Any
 import equinox as eqx
 import jax
 
-from jaxfeat.linalg.compilations import CompilationWatch
+from jaxfeat.linalg.compilations import start_watch, watching_compilation
 from jaxfeat.linalg.lanes import inside_transformation
 
 
@@ -21,8 +21,10 @@ def watched_jit(function: Callable[..., Any], options: Callable[[], dict[str, An
     """
     inner = eqx.filter_jit(function)
 
-    def begin(watch: CompilationWatch, *args: Any) -> Any:
-        watch.start()
+    @wraps(function)
+    def begin(*args: Any) -> Any:
+        # JAX runs this only to trace a program, before it compiles it.
+        start_watch()
         return function(*args)
 
     outermost = cache(lambda: eqx.filter_jit(begin, **options()))
@@ -31,11 +33,8 @@ def watched_jit(function: Callable[..., Any], options: Callable[[], dict[str, An
     def call(*args: Any) -> Any:
         if inside_transformation():
             return inner(*args)
-        watch = CompilationWatch()
-        try:
-            return outermost()(watch, *args)
-        finally:
-            watch.stop()
+        with watching_compilation():
+            return outermost()(*args)
 
     return call
 

@@ -3,6 +3,7 @@
 import io
 import os
 import time
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -66,7 +67,7 @@ class Terminal(io.StringIO):
 def terminal(monkeypatch):
     """A terminal as stderr of a process that has said nothing, where 0.05 s of compilation are slow."""
     shown = Terminal()
-    monkeypatch.setattr("sys.stderr", shown)
+    monkeypatch.setattr(compilations, "sys", SimpleNamespace(stderr=shown))
     monkeypatch.setattr(compilations, "SLOW_SECONDS", 0.05)
     compilations.tell_of_compilation.cache_clear()
     yield shown

@@ -8,6 +8,7 @@ import pytest
 from stores import copy_without, sweep_methanes
 
 from jaxfeat.errors import ReadError
+from jaxfeat.nulls.scan import scan_arrays
 from jaxfeat.store.journal import Journal
 
 HELD = """
