@@ -51,13 +51,6 @@ def test_a_cache_folder_of_others_is_not_used(caching, monkeypatch, capsys, how)
     assert jax.config.values["jax_compilation_cache_dir"] is None
 
 
-def test_programs_are_kept_from_the_call_on(caching):
-    jax.jit(lambda x: x + 1)(1.0)
-    jaxfeat.keep_compilations()
-    jax.jit(lambda x: x + 2)(1.0)
-    assert any(caching.iterdir())
-
-
 class Terminal(io.StringIO):
     def isatty(self):
         return True
