@@ -19,7 +19,6 @@ from jaxfeat.geometry.species import SYMBOLS
 from jaxfeat.geometry.structure import Item, Structure, find_unknown_species
 from jaxfeat.linalg.arrays import cast_to_jax_precision, concrete_values
 from jaxfeat.linalg.eigen import gram_matrix
-from jaxfeat.linalg.jit import watched_jit
 from jaxfeat.memory import check_memory
 
 Label = tuple
@@ -280,7 +279,7 @@ def _derivative_along(rows: Float[Array, "d m"], displacement: Float[Array, "n 3
     return jnp.matmul(rows, displacement.reshape(rows.shape[1]), precision="highest")
 
 
-@watched_jit
+@eqx.filter_jit
 def _features(f: AbstractFeaturizer, env: Environment) -> Float[Array, "*batch n_features"]:
     call = type(f).features
     for _ in env.batch_shape:

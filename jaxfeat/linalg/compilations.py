@@ -1,20 +1,13 @@
-"""Compiled programs that are kept between processes, and a word to users who wait for a compilation."""
+"""Compiled programs that are kept between processes."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from contextvars import ContextVar
-from functools import cache
+from contextlib import suppress
 from pathlib import Path
-from threading import Timer
 
 import jax
-
-SLOW_SECONDS = 2.0
-"""Seconds of a compilation after which the user is told of it."""
 
 
 def keep_compilations() -> None:
@@ -56,42 +49,3 @@ def _open_to_others(folder: Path) -> str:
     if found.st_uid != os.geteuid():
         return "belongs to another user"
     return "may be written to by others" if found.st_mode & 0o022 else ""
-
-
-_timers: ContextVar[list[Timer] | None] = ContextVar("timers", default=None)
-
-
-@contextmanager
-def watching_compilation() -> Iterator[None]:
-    """Tell the user if a program that is traced inside a `with` block takes long to compile."""
-    timers: list[Timer] = []
-    before = _timers.set(timers)
-    try:
-        yield
-    finally:
-        _timers.reset(before)
-        for timer in timers:
-            timer.cancel()
-
-
-def start_watch() -> None:
-    """Start the time of a program inside `watching_compilation`: its tracing begins, and its compilation follows."""
-    timers = _timers.get()
-    if timers is not None:
-        timer = Timer(SLOW_SECONDS, tell_of_compilation)
-        timer.daemon = True
-        timer.start()
-        timers.append(timer)
-
-
-@cache
-def tell_of_compilation() -> None:
-    """Tell the user on stderr, once in a process, that a program is being compiled. Files and pipes are spared."""
-    if not (sys.stderr.isatty() or type(sys.stderr).__module__.startswith("ipykernel")):
-        return
-    kept = jax.config.values["jax_enable_compilation_cache"] and jax.config.values["jax_compilation_cache_dir"]
-    where = f"It will be kept in {kept}." if kept else "jaxfeat.keep_compilations() keeps programs for later processes."
-    print(
-        f"jaxfeat: compiling a program, which takes some seconds once for each shape of its input. {where}",
-        file=sys.stderr,
-    )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import equinox as eqx
 import jax
 import numpy as np
 from jaxtyping import Array
@@ -15,7 +16,6 @@ from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.structure_map import AbstractStructureMap, FeatureMap
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Item, Structure
-from jaxfeat.linalg.jit import watched_jit
 from jaxfeat.linalg.lapack import one_blas_thread
 from jaxfeat.linalg.subspaces import Gap, leading_directions, robust_svd
 from jaxfeat.spectrum.blocks import restrict_species, species_present
@@ -145,7 +145,7 @@ def _decompose_by_program(f: FeatureMap, at: Item) -> DecomposedJacobian:
     return DecomposedJacobian(jacobian, spectrum, raw, rounding, *_reacting(weights, rounding, at))
 
 
-@watched_jit
+@eqx.filter_jit
 def _jacobian(f: FeatureMap, at: Item) -> tuple[Array, Array, Array]:
     """The Jacobian, the norms that add up to each atom's columns, and those of each center's neighbors."""
     if isinstance(f, AbstractStructureMap):
@@ -156,7 +156,7 @@ def _jacobian(f: FeatureMap, at: Item) -> tuple[Array, Array, Array]:
     return jacobian, contributions, contributions
 
 
-@watched_jit
+@eqx.filter_jit
 def _spectrum(jacobian: Any, contributions: Any, at: Item) -> Spectrum:
     return decompose(keep_all_rows(jacobian, contributions), at, equilibrated=True)
 
