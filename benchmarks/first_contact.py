@@ -70,7 +70,10 @@ JAXFEAT = """
 import jax, jaxfeat
 jax.config.update("jax_enable_x64", True)
 if job["keep"]:
-    from jaxfeat.linalg.compilations import keep_compilations
+    try:
+        from jaxfeat.linalg.compilations import keep_compilations
+    except ModuleNotFoundError:  # a checkout from before it was public
+        from jaxfeat.cli.configure import keep_compilations
     keep_compilations()
 f = jaxfeat.PowerSpectrum(**job["settings"])
 start = time.process_time()
