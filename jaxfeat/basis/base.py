@@ -61,14 +61,7 @@ class AbstractRadialBasis(eqx.Module):
         return 4 * self.width(r_cut, sigma)
 
     def series(self, r_cut: Any, sigma: Any) -> Series:
-        """Expand G_nl in Chebyshev series.
-
-        If the quantities are known, the integrals are computed in long doubles on the host, and kept for further calls
-        with the same values. Inside a transformation they are JAX operations, exactly differentiable in both
-        quantities.
-
-        **Raises:** `BasisError` if the quantities define no basis or the functions are linearly dependent.
-        """
+        """Expand G_nl in Chebyshev series: known quantities in long doubles, and traced ones differentiably in JAX."""
         if concrete_values(r_cut) is None or concrete_values(sigma) is None:
             return _traced(self, jnp.stack([jnp.asarray(r_cut, float), jnp.asarray(sigma, float)]))
         return known_series(self, float(r_cut), float(sigma))

@@ -38,23 +38,19 @@ def bessel_j(x2: Float[np.ndarray, "*batch"], l_max: int) -> Float[np.ndarray, "
     return np.stack(orders[::-1], -1) / (double_factorials * norm_behind[..., None])
 
 
-FORWARD_FROM = 4
-"""The argument of i_l, in units of (l_max + 4)², from which recurrences to higher l lose no digits."""
-
-
 def smeared_shell(s: Float[Any, " j"], r: Float[Any, " q"], a: Any, l_max: int) -> Float[Any, "l j q"]:
     """Compute exp(-a (r² + s)) i_l(2 a r √s) / √s^l for l = 0 ... l_max.
 
     On the shell of radius r, a Gaussian exp(-a |r - R|²) with R² = s is the sum over l of these numbers times
     (2l + 1) √s^l P_l.
 
-    **Arguments:** `s`, `r` and `a` are NumPy's long doubles or JAX arrays. With JAX arrays the result is differentiable
-    in `a`.
+    `s`, `r` and `a` are NumPy's long doubles, or JAX arrays. With these the result is differentiable in `a`.
     """
     xp = array_namespace(s)
     root, r = (s**0.5)[:, None], r[None]
     x = 2 * a * r * root
-    border = float(FORWARD_FROM * (l_max + 4) ** 2)
+    # From this argument on, recurrences to higher l lose no digits.
+    border = float(4 * (l_max + 4) ** 2)
     small, large = xp.where(x < border, x, border), xp.where(x < border, border, x)
     # Ratios of neighboring orders cannot overflow. The backward recurrence forgets its start; the larger x is, the more
     # steps it takes. For large x the forward recurrence is accurate.

@@ -94,14 +94,8 @@ def lowdin(primitives: Float[Any, "l q n"], rows: Float[Any, "l j n"]) -> Float[
     therefore never formed. Instead, P and `rows` are multiplied by the same polynomials in PᵀP until PᵀP is the unit
     matrix. Rounding errors then grow with the condition number alone, and the iteration has derivatives of all orders.
 
-    **Arguments:**
-
-    - `primitives`: Values on the nodes of a quadrature, times the square roots of its weights.
-    - `rows`: Values of the primitives anywhere, or of a linear operator applied to them.
-
-    **Returns:** `rows` S^(-1/2), of the shape of `rows`.
-
-    **Raises:** `BasisError` if the functions are linearly dependent in this floating-point type.
+    `primitives` holds values on the nodes of a quadrature, times the square roots of its weights. `rows` holds values
+    of the primitives anywhere, or of a linear operator applied to them; it is multiplied by S^(-1/2).
     """
     q = primitives.shape[1]
     norms = (primitives**2).sum(1, keepdims=True) ** 0.5

@@ -20,26 +20,15 @@ from jaxfeat.basis.gto import GTO, lowdin
 from jaxfeat.basis.series import N_ORDERS, Functions, Series
 from jaxfeat.linalg.arrays import array_namespace, concrete_values
 
-FINEST_WIDTH = 1 / 64
-"""The narrowest Gaussian that a traced basis resolves, in units of r_cut."""
-
-GAUSSIAN_END = 10
-"""Distance from its maximum, in units of its width, from which a Gaussian times any power is below 1e-21."""
-
 
 class AbstractQuadratureBasis(AbstractRadialBasis):
     """Radial functions of r / r_cut alone, integrated with Gaussians of unit L² norm."""
 
     @abstractmethod
     def shells(self, sharpness: float, outer: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the nodes and weights of a quadrature, and the radial functions at the nodes, in units of `r_cut`.
+        """Return nodes and weights of a quadrature, and radial functions `(q, n, l)` at the nodes, in units of `r_cut`.
 
-        **Arguments:**
-
-        - `sharpness`: The inverse width of the Gaussians that the quadrature must resolve.
-        - `outer`: The distance beyond which the Gaussians vanish.
-
-        **Returns:** Arrays of shape `(q,)`, `(q,)` and `(q, n, l)`.
+        The quadrature resolves Gaussians of the inverse width `sharpness`, which vanish beyond `outer`.
         """
 
     def width(self, r_cut: Any, sigma: Any) -> Any:
@@ -48,9 +37,10 @@ class AbstractQuadratureBasis(AbstractRadialBasis):
     def functions(self, r_cut: Any, sigma: Any) -> Functions:
         rho = sigma / r_cut
         known = isinstance(rho, np.floating)
-        # Near the origin, r^(2l) weighs the shells, and its product with a Gaussian is largest at √(2l) widths.
-        end = GAUSSIAN_END + sqrt(2 * (self.l_max + N_ORDERS))
-        sharpness, outer = (float(1 / rho), float(1 + end * rho)) if known else (1 / FINEST_WIDTH, np.inf)
+        # From 10 widths on, a Gaussian times any power is below 1e-21. Near the origin, r^(2l) weighs the shells, and
+        # its product with a Gaussian is largest at √(2l) widths. A traced basis resolves Gaussians down to r_cut / 64.
+        end = 10 + sqrt(2 * (self.l_max + N_ORDERS))
+        sharpness, outer = (float(1 / rho), float(1 + end * rho)) if known else (64, np.inf)
         nodes, weights, radial = self.shells(sharpness, outer)
 
         def values(u: Any) -> Any:

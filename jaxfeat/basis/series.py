@@ -80,10 +80,7 @@ class Series(eqx.Module):
     error: Float[Any, " c"]
 
     def __call__(self, u: Float[Array, "*batch"]) -> Float[Array, "n l *batch"]:
-        """Evaluate all functions at squared distances `u`: `(n_max, l_max + 1, ...)`.
-
-        The result is differentiable in `u` and in the tables.
-        """
+        """Evaluate all functions at squared distances `u`, differentiably in `u` and in the tables."""
         tables, origin, reach = (jnp.asarray(x, u.dtype) for x in (self.tables, self.origin, self.reach))
         fixed = jax.lax.stop_gradient((origin, reach))
         return _derivatives(0, tables, fixed, u)[0]
@@ -143,10 +140,7 @@ def host_series(
 
 
 def _length(tables: Float[np.ndarray, "n l k"]) -> tuple[int | None, float]:
-    """Count the terms that matter, and estimate the error of the coefficients relative to the largest.
-
-    The count is `None` if more terms are needed to tell.
-    """
+    """Count the terms that matter, `None` if more are needed to tell, and estimate the relative error of all terms."""
     largest = np.abs(tables).max(-1, keepdims=True)
     shares = (np.abs(tables) / np.where(largest > 0, largest, 1)).max((0, 1))
     left = np.maximum.accumulate(shares[::-1])[::-1]
@@ -174,10 +168,7 @@ def _roundings(tables: Float[Any, "n l k"], origin: Any, reach: Any, noise: Any)
 
 
 def traced_series(functions: Functions, origin: Float[Array, ""], reach: Float[Array, ""]) -> Series:
-    """Expand functions of traced quantities in `N_TERMS_TRACED` terms.
-
-    **Raises:** `EquinoxRuntimeError` while the program runs, if the functions need more terms.
-    """
+    """Expand functions of traced quantities in `N_TERMS_TRACED` terms. The program fails if they need more."""
     origin, reach = jax.lax.stop_gradient((origin, reach))
     t, cosines = _nodes(N_TERMS_TRACED, origin, reach)
     tables = _tables(functions(jnp.maximum(t**2 - origin**2, 0)), t, cosines)
@@ -257,10 +248,7 @@ def _evaluate(
 
 
 def _sequence(x: Float[Array, "*batch"], count: int, following: Callable[[Array], Array]) -> Float[Array, "k *batch"]:
-    """Extend 1, x by `following` of all terms so far to `count` terms.
-
-    Chebyshev polynomials follow from T_(m+j) = 2 T_m T_j - T_(m-j), and powers from x^(m+j) = x^m x^j.
-    """
+    """Extend 1, x to `count` terms: T_(m+j) = 2 T_m T_j - T_(m-j) for polynomials, and x^(m+j) = x^m x^j for powers."""
     found = jnp.stack([jnp.ones_like(x), x])
     while len(found) < count:
         # Without the barrier XLA would compute all earlier terms once more for each new one.

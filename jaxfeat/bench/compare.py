@@ -44,22 +44,16 @@ Progress = Callable[[int, int], None]
 def compare_packages(
     names: Sequence[str], smoke: bool = False, data: Path | None = None, progress: Progress | None = None
 ) -> dict[str, Any]:
-    """Time workloads with jaxfeat and every peer that is installed.
+    """Time workloads among `WORKLOAD_NAMES` with jaxfeat and every peer that is installed. W6 needs its file as `data`.
 
-    **Arguments:**
+    A smoke run computes a few structures in a small basis, times each call once, and keeps one process for each
+    package. Otherwise each workload has new processes, so that its memory is counted from nothing. `progress` is called
+    with the number of stages done and their total.
 
-    - `names`: Workloads among `WORKLOAD_NAMES`.
-    - `smoke`: If True, compute a few structures in a small basis, time each call once, and keep one process for each
-        package. Otherwise each workload has new processes, so that its memory is counted from nothing.
-    - `data`: The file of W6.
-    - `progress`: Called with the number of stages done and their total.
-
-    **Returns:** A dictionary that JSON can hold, of `machine`, `versions`, `smoke` and `works`. Each workload has its
+    The result is a dictionary that JSON can hold, of `machine`, `versions`, `smoke` and `works`. Each workload has its
     `title`, `n` items in `unit`, and `packages`. A peer has `stages` as `time_in_turns` returns them; jaxfeat has them
     for each variant, with `differences` of singular values. A workload or package that was left out has a sentence,
     `skipped` or `failed`.
-
-    **Raises:** `ReadError` if a name is unknown or the file of W6 is missing.
     """
     unknown = [name for name in names if name not in WORKLOAD_NAMES]
     if unknown:

@@ -53,14 +53,7 @@ class Block(NamedTuple):
 
 
 class Jaxfeat:
-    """jaxfeat with a workload. The constructor makes the lists of neighbors, before any clock runs.
-
-    **Attributes:**
-
-    - `f`: The featurizer or structure map.
-    - `blocks`: The inputs of single calls for features and Jacobians.
-    - `large_blocks`: The inputs of single calls for singular values.
-    """
+    """jaxfeat with a workload. The constructor makes the lists of neighbors, before any clock runs."""
 
     def __init__(self, workload: Workload, variant: str) -> None:
         radial, cutoff = VARIANTS[variant]
@@ -68,6 +61,7 @@ class Jaxfeat:
         self.workload, self.f = workload, stacked(f) if workload.stacked else f
         padded = list(_structures(workload, variant) if workload.stacked else _environments(workload))
         self.blocks = [block for items in padded for block in _divide(items, workload.block_items)]
+        # The inputs of single calls for singular values.
         self.large_blocks = [block for items in padded for block in _divide(items, SPECTRA_PER_CALL)]
 
     def stages(self) -> Stages:

@@ -113,11 +113,8 @@ class Featomic(AbstractPeer):
         return self.calculator.compute([self.workload.atoms[k] for k in batch], gradients=["positions"], **self.options)
 
     def matrices(self, batch: list[int], jacobian: Any) -> Iterator[tuple[list[int], np.ndarray]]:
-        return (
-            self._dense_structures(batch, jacobian)
-            if self.workload.stacked
-            else self._dense_environments(batch, jacobian)
-        )
+        dense = self._dense_structures if self.workload.stacked else self._dense_environments
+        return dense(batch, jacobian)
 
     def _dense_structures(self, batch: list[int], output: Any) -> Iterator[tuple[list[int], np.ndarray]]:
         """Put structures of the same atoms, which have the same blocks, into one array."""

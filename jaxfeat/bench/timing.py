@@ -40,14 +40,7 @@ def resident_megabytes() -> float:
 
 
 class Lap(NamedTuple):
-    """One timed call.
-
-    **Attributes:**
-
-    - `seconds`: By the clock.
-    - `busy`: CPU seconds, for which the process had the core.
-    - `megabytes`: The most memory that the process has held.
-    """
+    """One timed call: its seconds by the clock, its CPU seconds, and the most MB that the process has held."""
 
     seconds: float
     busy: float
@@ -77,14 +70,10 @@ def time_in_turns(
 ) -> list[dict[str, Any]]:
     """Time calls in turns, so that a minute in which the machine is slow slows all of them.
 
-    Disturbed laps are dropped, and further ones are timed in their place, up to `min_calls`. If all laps of a call are
-    disturbed, none is dropped.
-
-    **Arguments:**
-
-    - `calls`: Each takes whether to start a new count of memory, and returns its lap.
-    - `min_calls`, `min_seconds`: Each call is repeated until it has had both.
-    - `compiled`: If False, the first lap of each call includes compilation and is not part of the median.
+    Each call takes whether to start a new count of memory, and is repeated until it has had `min_calls` and
+    `min_seconds`. Unless `compiled`, its first lap includes compilation and is not part of the median. Disturbed laps
+    are dropped, and further ones are timed in their place, up to `min_calls`. If all laps of a call are disturbed, none
+    is dropped.
 
     **Returns:** For each call a dictionary of `seconds`, the median of the CPU seconds; `wall`, that of the seconds by
     the clock; `fastest`, in CPU seconds; `calls`, the number of laps kept, and `dropped`, that of the others;

@@ -41,12 +41,9 @@ ENVIRONMENT = {
 
 
 class WorkerProcess(AbstractContextManager["WorkerProcess"]):
-    """A process that runs this module for one package. It ends with the `with` block.
+    """A process that runs this module for one package, and one variant of jaxfeat. It ends with the `with` block.
 
-    **Attributes:**
-
-    - `package`, `variant`: The package, and for jaxfeat the basis and window.
-    - `failed`: Why the process does not answer any more; empty while it does.
+    `failed` says why the process does not answer any more; it is empty while it does.
     """
 
     def __init__(self, package: str, variant: str, smoke: bool, data: str | None) -> None:
@@ -92,11 +89,8 @@ class WorkerProcess(AbstractContextManager["WorkerProcess"]):
 class _Opened(NamedTuple):
     """A workload that a package is ready to time.
 
-    **Attributes:**
-
-    - `stages`: The calls to time, by name.
-    - `results`: Computes the singular values. Its argument asks jaxfeat for the reference values, too.
-    - `lists`: Seconds that the neighbor lists of jaxfeat took.
+    `results` computes the singular values; its argument asks jaxfeat for the reference values, too. `lists` are the
+    seconds that the neighbor lists of jaxfeat took.
     """
 
     stages: Stages

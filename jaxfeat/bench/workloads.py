@@ -48,13 +48,10 @@ class Workload:
 
     **Attributes:**
 
-    - `name`, `title`: For tables.
-    - `atoms`: The structures.
     - `settings`: `species`, `r_cut` (Å), `n_max` (a count), `l_max` (inclusive), `sigma` (Å).
     - `centers`: Indices of the centers in each structure; `None` for all atoms.
     - `stacked`: If True, each structure has one Jacobian: of the features of all centers by the positions of all atoms.
         If False, each environment has one by the positions of its neighbors, with the center fixed.
-    - `nu`: The body order.
     - `rooms`: Sizes to pad to, in atoms of a structure or neighbors of an environment. If empty, all items are padded
         to the largest.
     - `block_items`: Items in one call of jaxfeat.

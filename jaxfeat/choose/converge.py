@@ -81,8 +81,7 @@ def converge(
 def make_grids(
     f: AbstractFeaturizer | Sequence[AbstractFeaturizer], batch: Environment, n_max: Sequence[int], l_max: Sequence[int]
 ) -> list[Grid]:
-    """Make the grid of each featurizer, and check it for all environments. Arguments and errors are those of
-    `converge`."""
+    """Make the grid of each featurizer for `converge`, and check it for all environments."""
     featurizers = _listed(f)
     for one in featurizers:
         check_compatible(one, batch)
@@ -102,14 +101,7 @@ def _listed(f: AbstractFeaturizer | Sequence[AbstractFeaturizer]) -> list[Abstra
 def draw_sample(center_species: ArrayLike, size: int, seed: int = 0) -> np.ndarray:
     """Draw environments at random, in proportion to the species of their centers, and at least one of each species.
 
-    **Arguments:**
-
-    - `center_species`: Shape `(b,)`, the species of all centers.
-    - `size`: The number to draw. If it is 0 or more than there are, all are drawn.
-
-    **Returns:** Ascending indices, of shape `(size,)`.
-
-    **Raises:** `GeometryError` if `size` is less than the number of species, or if the seed is negative.
+    A `size` of 0, or of more than there are, draws all. Indices ascend.
     """
     center_species = np.asarray(center_species)
     total = len(center_species)

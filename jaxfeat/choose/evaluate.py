@@ -49,8 +49,7 @@ class Sizes(NamedTuple):
 class Shells(NamedTuple):
     """The features of one n_max, sorted by the l_max that adds them.
 
-    **Attributes:** `added`: for each l_max, ascending, the features that it adds, as indices into those of the largest.
-    `n_features`: the number of features of each l_max, `(l,)`.
+    `added` holds for each l_max, ascending, the features that it adds, as indices into those of the largest.
     """
 
     added: tuple[np.ndarray, ...]
@@ -58,10 +57,7 @@ class Shells(NamedTuple):
 
 
 class Grid:
-    """A featurizer in every basis of a grid of n_max and l_max, each ascending and without repeats.
-
-    **Raises:** `BasisError` for an empty grid, for sizes that define no basis, and for featurizers without a basis.
-    """
+    """A featurizer in every basis of a grid of n_max and l_max, each ascending and without repeats."""
 
     def __init__(self, f: AbstractFeaturizer, n_max: Sequence[int], l_max: Sequence[int]) -> None:
         if "n_max" not in f.sizes:
@@ -124,8 +120,8 @@ class Grid:
 class BlindDirections(NamedTuple):
     """Directions of one environment that no basis of the order sees.
 
-    **Attributes:** `symmetry`, `incompleteness`: their number by cause, without rigid motions. `directions`: `(k, 3
-    n)`, orthonormal, rigid motions included. `rounding`: their error. `classified`: False if there are too many
+    `symmetry` and `incompleteness` count them by cause, without rigid motions. `directions`, `(k, 3 n)`, are
+    orthonormal and include rigid motions; `rounding` is their error. `classified` is False if there are too many
     neighbors to tell.
     """
 
@@ -139,14 +135,10 @@ class BlindDirections(NamedTuple):
 class BasisResults(NamedTuple):
     """One environment in all bases of a grid.
 
-    **Attributes:**
-
-    - `truncation`: Shape `(bases,)`, the number of null directions that some other basis sees.
-    - `doubtful`: Shape `(bases,)`, True if that number may be wrong.
-    - `ratios`: Shape `(2, bases)`, equilibrated and raw: σ_vis/σ_max where `known`, otherwise the floor above it. NaN
-        if there is nothing to see.
-    - `exact`: True if the largest basis sees nothing of the blind directions. It sees a little if positions are
-        rounded.
+    `truncation`, `(bases,)`, counts the null directions that some other basis sees, and may be wrong where `doubtful`.
+    `ratios`, `(2, bases)`, equilibrated and raw, are σ_vis/σ_max where `known`, otherwise the floor above it, and NaN
+    if there is nothing to see. `exact` is False if the largest basis sees a little of the blind directions, which it
+    does if positions are rounded.
     """
 
     truncation: np.ndarray

@@ -20,10 +20,7 @@ MIN_INDEPENDENCE = 1e-8
 
 
 def check_structures(atoms: Any, names: Sequence[str] | None) -> tuple[list[Atoms], Callable[[int], str]]:
-    """Check `ase.Atoms`, one or a list of them, and return a list and a function that names its structures.
-
-    **Raises:** `ReadError` for anything else; `GeometryError` and `SpeciesError` for a fault.
-    """
+    """Check `ase.Atoms`, one or a list of them, and return a list and a function that names its structures."""
     from ase import Atoms
 
     structures = [atoms] if isinstance(atoms, Atoms) else atoms
@@ -82,10 +79,7 @@ def find_cell_fault(structure: Atoms) -> GeometryError | None:
 
 
 def parse_centers(centers: Any) -> np.ndarray | None:
-    """Return indices in the order given, or sorted symbols, without repetition; `None` stands for every atom.
-
-    **Raises:** `SpeciesError` for symbols of no element; `GeometryError` for anything else.
-    """
+    """Parse indices, kept in their order, or symbols, which are sorted; `None` stands for every atom."""
     if centers is None:
         return None
     wanted = np.atleast_1d(np.asarray(centers)).ravel()
@@ -101,10 +95,7 @@ def parse_centers(centers: Any) -> np.ndarray | None:
 
 
 def find_centers(numbers: Sequence[np.ndarray], centers: Any, label: Callable[[int], str]) -> list[np.ndarray]:
-    """Find the indices of the centers in each structure from the structures' atomic numbers.
-
-    **Raises:** `SpeciesError` for symbols that no structure holds; `GeometryError` for indices that a structure lacks.
-    """
+    """Find the indices of the centers in each structure from the structures' atomic numbers."""
     wanted = parse_centers(centers)
     if wanted is not None and wanted.dtype.kind == "U":
         held = [SYMBOLS[number] for number in np.unique(np.concatenate(numbers))]
@@ -115,10 +106,7 @@ def find_centers(numbers: Sequence[np.ndarray], centers: Any, label: Callable[[i
 
 
 def select_centers(numbers: np.ndarray, wanted: np.ndarray | None, k: int, label: Callable[[int], str]) -> np.ndarray:
-    """Find the indices of the centers in structure number `k`, which may lack the symbols among `wanted`.
-
-    **Raises:** `GeometryError` for indices that the structure lacks.
-    """
+    """Find the indices of the centers in structure number `k`, which may lack the symbols among `wanted`."""
     if wanted is None:
         return np.arange(len(numbers))
     if wanted.dtype.kind == "U":
@@ -130,11 +118,7 @@ def select_centers(numbers: np.ndarray, wanted: np.ndarray | None, k: int, label
 
 
 def resolve_r_cut(within: Any, r_cut: Any) -> float:
-    """Return the radius in Å that `within` (a radius, a featurizer, a structure map or `None`) and `r_cut` name.
-
-    **Raises:** `GeometryError` if no radius or two different radii are given, if one is not positive and finite, and if
-    the featurizer has no radius.
-    """
+    """Return the radius in Å that `within` (a radius, a featurizer, a structure map or `None`) and `r_cut` name."""
     given = [_read_radius(one) for one in (within, r_cut) if one is not None]
     if not given:
         raise GeometryError("no radius is given; give r_cut in Å, or the featurizer that has one.")

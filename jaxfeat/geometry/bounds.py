@@ -1,7 +1,4 @@
-"""Bounds of a search for neighbors, checked before the search.
-
-vesin checks none: an atom that is far away ends the process, and too many pairs of neighbors use up the memory.
-"""
+"""Bounds of a search for neighbors. vesin has none: a far atom ends it, and many pairs fill the memory."""
 
 from __future__ import annotations
 
@@ -40,10 +37,7 @@ class SearchPlan(NamedTuple):
 def plan_search(positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, r_cut: float) -> SearchPlan:
     """Plan a search by vesin for all neighbors within `r_cut` (Å) of finite positions `(n, 3)`, Å.
 
-    The rows of `cell` are lattice vectors (Å). Vectors that do not repeat are unit vectors orthogonal to the others; if
-    none repeats, all are zero.
-
-    **Raises:** `BoundsError` for coordinates and cell vectors above 1e5 Å, and for more than about 3e7 pairs.
+    Rows of `cell` (Å) that do not repeat are unit vectors orthogonal to the others; if none repeats, all are zero.
     """
     far, long = np.abs(positions).max(1), np.where(pbc, np.linalg.norm(cell, axis=1), 0)
     if far.max() > MAX_LENGTH:

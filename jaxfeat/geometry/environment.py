@@ -52,10 +52,8 @@ class Batched:
     def __getitem__(self: Batch, index: Any) -> Batch:
         """Take some items, as from an array of shape `batch_shape`.
 
-        JAX cannot raise for traced indices. It takes the nearest item if a traced index is out of bounds.
-
-        **Raises:** `GeometryError` for a single item; `IndexError` for indices out of bounds, and for more indices than
-        the batch has axes.
+        A traced index that is out of bounds takes the nearest item, because JAX cannot raise for it. Other indices
+        raise `IndexError`, and a single item raises `GeometryError`.
         """
         if not self.batch_shape:
             raise GeometryError(f"this is one {self.item_name}, not a batch: it has nothing to index.")

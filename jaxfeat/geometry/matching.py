@@ -1,8 +1,4 @@
-"""Matching of environments by rotations and permutations of like neighbors, on the host.
-
-Two environments are congruent if a rotation, with or without inversion, makes them equal. Environments that are not can
-still be aligned.
-"""
+"""Matching of environments by rotations and permutations of like neighbors, on the host."""
 
 from __future__ import annotations
 
@@ -30,14 +26,10 @@ MAX_ROUNDS = 50
 def group_congruent(
     positions: np.ndarray, species: np.ndarray, tolerance: float = CONGRUENCE_TOLERANCE
 ) -> tuple[np.ndarray, ...]:
-    """Group environments into families of congruent ones.
+    """Group environments with positions `(b, n, 3)` (Å from the center) into families of congruent ones.
 
-    Environments with nearly equal sorted distances are compared. They are congruent if a rotation, with or without
-    inversion, sends every atom to within the tolerance (Å) of an atom of its kind.
-
-    **Arguments:** `positions`: `(b, n, 3)`, Å from the center. `species`: `(b, n)`, atomic numbers; 0 for padding.
-
-    **Returns:** The indices of the members of each family, in the order of the first members.
+    Two environments are congruent if a rotation, with or without inversion, sends every atom to within the tolerance
+    (Å) of an atom of its kind. Families are lists of indices, in the order of their first members. Species 0 pads.
     """
     b = len(positions)
     if b == 0:
@@ -81,9 +73,8 @@ def congruent_image(
 ) -> np.ndarray | None:
     """Rotate and permute atoms `a`, `(n, 3)` Å, onto `b` so that each is within the tolerance of its counterpart.
 
-    `kinds_a` and `kinds_b`, `(n,)`, are the atomic numbers, and `signs` the allowed determinants; -1 allows inversion.
-
-    **Returns:** The image of `a` in the order of `b`, any one if there are several; `None` if there is none.
+    `signs` are the allowed determinants; -1 allows inversion. The image of `a` has the order of `b`; `None` if there
+    is no image.
     """
     if not len(a):
         return b
@@ -142,8 +133,7 @@ def aligned(env: Environment, onto: Environment) -> Environment:
 
 
 def _trial_rotations(moving: np.ndarray, kinds: np.ndarray, fixed: np.ndarray, target: np.ndarray) -> list[np.ndarray]:
-    """List rotations that take two neighbors to the directions of those two of `fixed` that are farthest from a line
-    through the center."""
+    """List rotations of two neighbors to the directions of those two of `fixed` that span the largest area."""
     n = len(fixed)
     if n < 2:
         return [] if n == 0 else [rotation_between(moving[0], fixed[0])]

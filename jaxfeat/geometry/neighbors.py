@@ -1,8 +1,4 @@
-"""Environments and structures from `ase.Atoms`, and environments of one center through several structures.
-
-The search for neighbors is discrete. It happens once, on the host and in float64. ASE and vesin are imported inside
-functions, so that the rest of the package runs without them.
-"""
+"""Environments and structures from `ase.Atoms`. The rest of the package runs without ASE and vesin."""
 
 from __future__ import annotations
 
@@ -120,17 +116,8 @@ class FollowedCenter(NamedTuple):
 def follow_center(frames: Sequence[Atoms], r_cut: float, center: int) -> FollowedCenter:
     """Cut out the environment of one atom of a molecule from each of several structures of the molecule.
 
-    Neighbors are all atoms that come nearer to the center than `r_cut` in any structure, in their order. A neighbor may
-    lie outside the radius in some structures; the cutoff of the featurizer deals with it there.
-
-    **Arguments:**
-
-    - `frames`: The structures.
-    - `r_cut`: The radius in Å.
-    - `center`: Index of the center.
-
-    **Raises:** `ReadError` if there are no structures; `GeometryError` if they hold different atoms, are periodic, have
-    positions that are not finite or coincide, or lack the center or any neighbor; `SpeciesError` for dummy atoms.
+    Neighbors are all atoms that come nearer to the center than `r_cut` (Å) in any structure, in their order. A neighbor
+    may lie outside the radius in some structures; the cutoff of the featurizer deals with it there.
     """
     structures, _ = check_structures(frames, [f"structure {k}" for k in range(len(frames))])
     numbers = structures[0].numbers.astype(np.int32)
@@ -165,11 +152,7 @@ def follow_center(frames: Sequence[Atoms], r_cut: float, center: int) -> Followe
 def cut_environments(
     structures: list[Atoms], chosen: list[np.ndarray], r_cut: float, label: Callable[[int], str]
 ) -> Environment:
-    """Cut the environments of chosen centers out of structures without faults, on the host.
-
-    **Raises:** `ImagesError` for atoms at the same point as the image of another; `BoundsError` for structures whose
-    neighbors cannot be searched for.
-    """
+    """Cut the environments of centers out of structures without faults, on the host; images may still coincide."""
     numbers = np.concatenate([structure.numbers for structure in structures])
     starts = np.cumsum([0, *map(len, structures)])[:-1]
     centers = np.concatenate([start + index for start, index in zip(starts, chosen, strict=True)])

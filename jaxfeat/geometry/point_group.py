@@ -1,8 +1,7 @@
-"""Point groups of points about the origin: candidate operations, the largest group of them, and its symbol.
+"""Point groups of points, not all in line with the origin: candidate operations, their largest group, and its symbol.
 
 An operation is a rotation, proper or not, with the permutation of like points that it causes. The images of two points
-that are not in line with the origin fix it. So the possible images of one pair of points are tried. Everything runs on
-the host, in float64, for points that are not all in line with the origin.
+that are not in line with the origin fix it, so the possible images of one pair of points are tried.
 """
 
 from __future__ import annotations
@@ -25,10 +24,7 @@ def label_shells(species: np.ndarray, radii: np.ndarray, tolerance: float) -> np
 
 
 def find_permutations(positions: np.ndarray, labels: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
-    """Find permutations `(k, n)` and determinants `(k,)` among which all operations within the tolerance are.
-
-    The candidates are distinct and not yet verified. The identity is the first.
-    """
+    """Find candidates, the identity first, that include all operations: permutations `(k, n)`, determinants `(k,)`."""
     first, second = _list_images_of_rarest_pair(positions, labels, tolerance)
     axes = orthonormal_axes(positions[first], positions[second])
     proper = axes @ axes[0].T

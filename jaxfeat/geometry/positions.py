@@ -13,10 +13,7 @@ COINCIDENCE_DISTANCE = 1e-6
 
 
 def check_positions(positions: np.ndarray, what: str, *, center: bool = False) -> None:
-    """Check that positions `(n, 3)` are finite and differ from each other, and from the origin if `center` is True.
-
-    **Raises:** `GeometryError`, which calls an atom by `what` and its index.
-    """
+    """Check that positions `(n, 3)` are finite and differ from each other, and from the origin if `center` is True."""
     finite, radii = np.isfinite(positions).all(-1), np.linalg.norm(positions, axis=-1)
     if not finite.all():
         bad = int(np.argmin(finite))

@@ -1,8 +1,7 @@
-"""Random environments.
+"""Random environments. Results rest on the numbers of both generators of random methanes.
 
-Random methanes have two generators, and results rest on the numbers of both. `random_methane` draws with a key of JAX
-and works under jit. `draw_methanes` draws with NumPy for the input `random-methane:N:SEED`: its numbers are float64
-whatever the precision of JAX, and any block can be drawn without the blocks before.
+`random_methane` draws with a key of JAX, under jit too. `draw_methanes` draws with NumPy for the input
+`random-methane:N:SEED`: in float64 whatever the precision of JAX, and any block without the blocks before.
 """
 
 from __future__ import annotations
@@ -113,10 +112,7 @@ def _are_apart(hydrogens: Float[Array, "n 4 3"]) -> Bool[Array, " n"]:
 
 
 def draw_methanes(n: int, seed: int, start: int = 0) -> Iterator[tuple[int, np.ndarray]]:
-    """Draw the random methanes `start` to `n - 1` of a seed, block by block.
-
-    **Returns:** The index of a block's first methane and its hydrogens, `(m, 4, 3)`, Å from the carbon, of each block.
-    """
+    """Draw methanes `start` to `n - 1` of a seed: of each block, its first index and the hydrogens `(m, 4, 3)`, Å."""
     first, second = np.triu_indices(5, 1)
     drawn = METHANES_PER_STREAM * 9 // 8  # one in 23 has atoms too near to each other
     for block in range(start // METHANES_PER_STREAM, -(-n // METHANES_PER_STREAM)):

@@ -65,16 +65,9 @@ def rigid_motions(
 ) -> RigidMotions:
     """Compute the rigid motions of atoms: rotations about the origin, or translations and rotations about the centroid.
 
-    There are three rotations. There are two if all atoms lie on a line through the center of rotation, to √eps of their
-    extent, and none if there are no atoms.
-
-    **Arguments:**
-
-    - `positions`: `(n, 3)`, Å.
-    - `mask`: `(n,)`, True for an atom, False for padding.
-    - `translations`, `rotations`: Which motions are rigid.
-    - `weights`: `(n,)`, scales of each atom's displacements. With J_j the columns of J for atom j, `J_j / weights[j]`
-        has the rigid null vectors `weights[j] * t_j`.
+    There are three rotations; two if all atoms lie on a line through the center of rotation, to √eps of their extent;
+    none if there are no atoms. `weights` scale the displacements of each atom: with J_j the columns of J for atom j,
+    `J_j / weights[j]` has the rigid null vectors `weights[j] * t_j`.
     """
     n = positions.shape[0]
     dtype = positions.dtype

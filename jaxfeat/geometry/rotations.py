@@ -21,10 +21,7 @@ def kabsch(positions: np.ndarray, targets: np.ndarray, signs: np.ndarray | float
 
 
 def orthonormal_axes(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Build right-handed axes `(..., 3, 3)`, in columns, from two vectors each.
-
-    The first axis is along `first`, the second lies in the plane of both vectors, and the last is normal to the plane.
-    """
+    """Build right-handed axes `(..., 3, 3)`, in columns: along `first`, in the plane of both vectors, normal to it."""
     x = first / np.linalg.norm(first, axis=-1, keepdims=True)
     z = np.cross(x, second)
     z /= np.linalg.norm(z, axis=-1, keepdims=True)

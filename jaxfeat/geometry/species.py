@@ -17,10 +17,7 @@ NUMBERS = {symbol: number for number, symbol in enumerate(SYMBOLS)}
 
 
 def atomic_number(species: str | int) -> int:
-    """Return the atomic number of a chemical symbol or an atomic number.
-
-    **Raises:** `SpeciesError` if the symbol or number is no element.
-    """
+    """Return the atomic number of a chemical symbol or an atomic number. **Raises:** `SpeciesError` for any other."""
     if isinstance(species, str):
         if species in NUMBERS and species != "X":
             return NUMBERS[species]

@@ -78,10 +78,7 @@ Item = Environment | Structure
 
 
 def find_unknown_species(at: Item, known: Int[Array, " s"] | np.ndarray) -> np.ndarray | None:
-    """Find the atomic numbers in environments, or around a structure's centers, that are not `known`.
-
-    **Returns:** The numbers, possibly with repetitions; `None` inside jit and vmap.
-    """
+    """Find atomic numbers, perhaps repeated, around the centers of `at` that are not `known`; `None` inside jit."""
     species = concrete_values(at.species)
     if species is None:
         return None

@@ -45,9 +45,6 @@ INVERSE_MESSAGES = {
 }
 """Meaning of each `Inverse.status`."""
 
-LEVEL_SLOPE = 1e-5
-"""Slope of |F - F*|, relative to the steepest possible one, below which a point is a minimum."""
-
 
 @dataclass(frozen=True, eq=False)
 class Inverse(SearchResult):
@@ -151,8 +148,8 @@ def invert(
         end = map_lanes(lambda *lane: _solved(f, limit, *lane), features, host, lanes=n_lanes_for(b))
         positions[sound] = end.unknowns.reshape(positions.shape)[sound]
         residual[sound], iterations[sound] = end.residual[sound], end.iterations[sound]
-        # The last steps into a minimum with a residual are slow, and iterations may run out there.
-        under_way = (end.code == RUNNING) & (_slope(end.triangle) > LEVEL_SLOPE)
+        # The last steps into a minimum with a residual are slow, and iterations may run out where it is level.
+        under_way = (end.code == RUNNING) & (_slope(end.triangle) > 1e-5)
         ended = np.where(under_way, "max-iterations", "stationary")
         status[sound] = np.where(end.residual <= tolerance, "recovered", ended)[sound]
     return Inverse(f, host.with_positions(positions), residual, iterations, status)

@@ -32,18 +32,6 @@ from jaxfeat.spectrum.solve import decompose
 LARGEST_STEP = 0.02
 """Å."""
 
-MAX_CORRECTION_STEPS = 8
-"""Gauss-Newton steps across the path; three are usual."""
-
-CORRECTION_TOLERANCE = 1e-6
-"""Largest entry of the last correction, relative to the step along the path."""
-
-UNHELD_STEP = 1e-3
-"""Step (Å) below which features that cannot be brought back to those of the start are given up."""
-
-RANK_CUTOFF = 1e-8
-"""Relative cutoff of the rank of three rotations and a direction."""
-
 CLOSING_DISTANCE = 1e-4
 """Å, from the start, at which a path has closed. Features are constant to a few digits only."""
 
@@ -93,10 +81,7 @@ class QuasiConstantPath(NamedTuple):
 
 
 class _End(NamedTuple):
-    """End of a correction, with the spectrum there and |F - F₀|.
-
-    `arrived` is False if iterations ran out, and `sound` if there is no spectrum.
-    """
+    """End of a correction, with |F - F₀| and, if it is `sound`, the spectrum. If not `arrived`, iterations ran out."""
 
     positions: np.ndarray
     arrived: bool
@@ -182,10 +167,12 @@ def _next_point(evaluate: Callable[..., _End], here: _Point, step: float) -> _Po
     """Go to the next point of the path, or give the reason why this step leads to none."""
     aim = here.positions + step * here.tangent
     if here.held:
-        end = evaluate(aim, here.tangent, MAX_CORRECTION_STEPS, CORRECTION_TOLERANCE * step)
+        # Three Gauss-Newton steps across the path are usual.
+        end = evaluate(aim, here.tangent, max_iterations=8, shortest=1e-6 * step)
         if end.arrived and np.linalg.norm(end.positions - aim) < MAX_CORRECTION * step:
             return _continued(here, step, end, held=True)
-        if step > UNHELD_STEP:
+        # At smaller steps (Å) the features are given up, because nothing brings them back to those of the start.
+        if step > 1e-3:
             return "unheld"
     middle = _continued(here, step, evaluate((here.positions + aim) / 2, here.tangent), held=False)
     if isinstance(middle, str):
@@ -236,7 +223,7 @@ def _across(positions: np.ndarray, along: np.ndarray) -> np.ndarray:
     """
     rotations = np.cross(np.eye(3)[:, None], positions).reshape(3, -1)
     _, sizes, axes = robust_svd(np.concatenate([rotations, along.reshape(1, -1)]), full_matrices=True)
-    rank = int((sizes > RANK_CUTOFF * sizes.max()).sum())
+    rank = int((sizes > 1e-8 * sizes.max()).sum())
     return np.concatenate([axes[rank:], np.zeros((rank, positions.size))])
 
 

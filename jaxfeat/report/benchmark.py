@@ -38,15 +38,7 @@ RATE_LEGEND = (
 
 
 class Row(NamedTuple):
-    """Results of one package at one work.
-
-    **Attributes:**
-
-    - `name`: The name of the package, for readers.
-    - `stages`: Measurements by stage.
-    - `ratios`: The rate of jaxfeat over the rate of this package, by stage.
-    - `notes`: Results that have no column in a table, in sentences.
-    """
+    """Results of one package at one work; `ratios` are jaxfeat's rate over that of the package, by stage."""
 
     name: str
     stages: Mapping[str, Any]
@@ -187,10 +179,7 @@ def describe_machine(results: Mapping[str, Any]) -> str:
 
 
 def plot_rates(results: Mapping[str, Any]) -> Figure:
-    """Draw the rate of jaxfeat over that of each peer, by work and stage, on a logarithmic axis.
-
-    **Returns:** a figure 7 in wide, without global state: `figure.savefig(path)`.
-    """
+    """Draw the rate of jaxfeat over that of each peer, by work and stage, on a logarithmic axis."""
     rows = _list_ratios(results)
     figure = new_figure(7.0, 1.2 + 0.32 * max(len(rows), 2))
     axes = figure.subplots()

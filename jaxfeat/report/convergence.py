@@ -90,8 +90,6 @@ def plot_convergence(records: Sequence[Record], title: str | None = None) -> Fig
     """Draw the share of truncated environments, and the median of equilibrated σ_vis/σ_max, by n_max and l_max.
 
     Each order has a row of panels. Frames mark the smallest basis without truncation and the plateau.
-
-    **Returns:** a figure 7 in wide, without global state: `figure.savefig(path)`.
     """
     # Matplotlib takes 0.6 s to load, and tables do without.
     from matplotlib.colors import Normalize, PowerNorm

@@ -32,11 +32,7 @@ PAGE_BINS_PER_DECADE = 5
 def plot_distributions(summary: StoreSummary, symbols: Sequence[str]) -> Figure | None:
     """Draw the share of environments below their floor, and histograms of σ_min/σ_max of the others, by species.
 
-    Colors show the group of the environments. The histogram of raw ratios is an outline.
-
-    **Arguments:** `symbols`: chemical symbols by atomic number.
-
-    **Returns:** a figure 9 in wide, or `None` without any sensitivity.
+    Colors show the group of the environments. The histogram of raw ratios is an outline. `None` if there is no ratio.
     """
     species = [n for n, _ in summary.environments.most_common() if any((n, g) in summary.equilibrated for g in GROUPS)]
     if not species:
@@ -68,10 +64,7 @@ def plot_distributions(summary: StoreSummary, symbols: Sequence[str]) -> Figure 
 
 
 def to_svg(figure: Figure, described: str) -> str:
-    """Convert a picture to an SVG element. Text stays text, and the element refers to nothing outside.
-
-    **Arguments:** `described`: a description for readers who do not see the picture; safe for HTML.
-    """
+    """Convert a picture to an SVG element that refers to nothing outside; text stays text. `described` is safe HTML."""
     text = StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "jaxfeat", "font.family": ["DejaVu Sans", "sans-serif"]}):

@@ -29,13 +29,9 @@ def make_table(
     numbers: Iterable[int] = (),
     marked: Iterable[int] = (),
 ) -> str:
-    """Write a table of HTML cells. The first cell of a row is its head.
+    """Write a table of HTML cells, of which the first in a row is its head.
 
-    **Arguments:**
-
-    - `heads`: Heads of columns; may be empty.
-    - `numbers`: Indices of columns of numbers.
-    - `marked`: Indices of rows to stand out.
+    `numbers` are indices of columns of numbers, and `marked` indices of rows to stand out.
     """
     right, standing_out = set(numbers), set(marked)
     lines = [f"<caption>{caption}</caption>"] if caption else []

@@ -31,14 +31,9 @@ GROUP_TITLES = {"other": "cause unknown", "none": "least sensitive"}
 
 
 class Exhibit(NamedTuple):
-    """An environment to show.
+    """An environment to show: its numbers of neighbors by species, and its cause and cure, in words if they are known.
 
-    **Attributes:**
-
-    - `example`: The environment in the store.
-    - `neighbors`: The numbers of neighbors by species, in words; empty if unknown.
-    - `cause`: Cause and cure, in a sentence; empty if unknown.
-    - `scene`: The scene that `viewer.make_scene` makes, or `None`.
+    `viewer.make_scene` makes the scene.
     """
 
     example: Example
@@ -48,14 +43,9 @@ class Exhibit(NamedTuple):
 
 
 class BasisAdvice(NamedTuple):
-    """Records of the bases of a grid, or the reason that there are none.
+    """Records of the bases of a grid for some environments, or a sentence why they are `missing`.
 
-    **Attributes:**
-
-    - `records`: One record for each basis.
-    - `whose`: The environments that the records describe, in words.
-    - `own`: n_max and l_max of the sweep itself.
-    - `missing`: The reason that there are no records, in a sentence.
+    `own` holds n_max and l_max of the sweep itself.
     """
 
     records: Sequence[Record] = ()
@@ -78,18 +68,8 @@ def render_page(
 ) -> str:
     """Write the page as HTML.
 
-    **Arguments:**
-
-    - `title`: The name of the input.
-    - `descriptor`: The spec of the featurizer.
-    - `attributes`: The attributes of the store.
-    - `summary`: The summary of the store.
-    - `exhibits`: The most blind environments.
-    - `basis`: Records for the advice on the basis.
-    - `symbols`: Chemical symbols by atomic number.
-    - `made`: Facts about the making of the page, by name.
-    - `lacking`: The reason that directions and causes are missing, in a sentence; empty if they are not.
-    - `shown`: The viewer, or `None`.
+    `descriptor` is the spec of the featurizer, `attributes` are those of the store, and `made` are facts about the
+    making of the page. `lacking` is a sentence why directions and causes are missing, or empty.
     """
     complete = bool(attributes.get("complete", 0)) and summary.done == summary.total
     incomplete = (

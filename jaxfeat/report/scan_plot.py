@@ -33,14 +33,7 @@ def plot_scan(records: Sequence[Record], title: str | None = None) -> Figure:
     """Draw distributions of σ_min/σ_max by species, and the same against the number of neighbors.
 
     If all environments have the same number of neighbors, the right panel shows whole spectra. Environments with null
-    directions are in a band below the floor.
-
-    **Arguments:**
-
-    - `records`: One record for each environment. Records without a spectrum are skipped.
-    - `title`: The title of the figure.
-
-    **Returns:** a figure 7 in wide, without global state: `figure.savefig(path)`.
+    directions are in a band below the floor. Records without a spectrum are skipped.
     """
     seen = select_seen(records)
     figure = new_figure(7.0, 4.0, title)

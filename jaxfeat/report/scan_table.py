@@ -38,10 +38,7 @@ the number of null directions by cause."""
 
 
 def print_scan(records: Sequence[Record], causes: Mapping[int, str], console: Console | None = None) -> None:
-    """Print the tables of a scan: by structure, by species, and the most blind environments.
-
-    **Arguments:** `causes`: cause and cure in words, by the indices that `most_blind_environments` returns.
-    """
+    """Print a scan by structure, by species, and its `most_blind_environments`, with cause and cure where known."""
     console = console or Console(highlight=False)
     console.print(structure_table(records))
     console.print(species_table(records))
@@ -57,13 +54,9 @@ def print_store(
     symbols: Sequence[str],
     console: Console | None = None,
 ) -> None:
-    """Print the tables of a sweep into a store: by species, and the most blind environments.
+    """Print a sweep into a store by species, and its `most_blind_examples` with their causes and cures.
 
-    **Arguments:**
-
-    - `causes`: Cause and cure in words, for each of the `most_blind_examples`.
-    - `structure`: A function that names a structure by its index.
-    - `symbols`: Chemical symbols by atomic number.
+    `structure` names a structure by its index.
     """
     console = console or Console(highlight=False)
     lines: list[Line] = []

@@ -110,15 +110,10 @@ class StoreSummary:
 
     **Attributes:**
 
-    - `causes`: Causes of null directions, as the store names them. Directions of the cause `rigid` are not counted.
-    - `total`: The number of environments in the store.
-    - `done`: The number of environments with a status.
-    - `certified`: The number of environments whose values are certified by QR.
-    - `statuses`: Environments by status.
+    - `done`, `certified`: Numbers of environments with a status, and of those whose values are certified by QR.
     - `doubtful`: Environments that have a spectrum and a status other than "ok", by status.
     - `environments`: Environments by species of the center, with or without a spectrum.
-    - `equilibrated`, `raw`: Distributions of σ_min/σ_max by species and group.
-    - `floors`: Distributions of the floor over σ_max, under the keys `equilibrated` and `raw`.
+    - `equilibrated`, `raw`: Distributions of σ_min/σ_max by species and group. `floors`: Those of the floor over σ_max.
     - `kinds`: The causes without `rigid`, and "ambiguous" for all directions of ambiguous environments.
     - `directions`: Null directions by species and kind.
     - `blind`: Environments with null directions by species and group. Each counts once, so that groups add up.

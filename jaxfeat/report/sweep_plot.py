@@ -12,12 +12,7 @@ from matplotlib.figure import Figure
 from jaxfeat.report.figures import FLOOR_LINE, RATIO, new_figure
 from jaxfeat.report.sweep_table import in_unit, label_parameter, note_omitted, sweep_sensitivity
 
-CAUSE_COLORS = {
-    "incompleteness": "#D55E00",
-    "truncation": "#CC79A7",
-    "symmetry": "#009E73",
-    "other": "#FFFFFF",
-}
+CAUSE_COLORS = {"incompleteness": "#D55E00", "truncation": "#CC79A7", "symmetry": "#009E73", "other": "#FFFFFF"}
 """Colors of causes, the worst first: blind spots are worse than physics. Every kind of eye tells the colors apart, also
 on the color map."""
 
@@ -26,12 +21,7 @@ ZERO: dict[str, Any] = {"edgecolor": "black", "lw": 0.6}
 
 
 def plot_sweep(ds: Any, title: str | None = None) -> Figure:
-    """Draw equilibrated σ_min/σ_max over one or two parameters, and its zeros in the colors of their causes.
-
-    **Arguments:** `ds`: the data set of a manifold that `jaxfeat.sweep` returned.
-
-    **Returns:** a figure 6.4 in wide, without global state: `figure.savefig(path)`.
-    """
+    """Draw equilibrated σ_min/σ_max of a manifold over one or two parameters, and its zeros in the colors of causes."""
     names = [str(name) for name in ds["sigma"].dims if name != "value"]
     figure = new_figure(6.4, 4.4)
     axes = figure.subplots()

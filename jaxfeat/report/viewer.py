@@ -63,13 +63,8 @@ def make_scene(
 ) -> dict[str, Any]:
     """Make the scene of an environment for the viewer, turned to its broad side.
 
-    **Arguments:**
-
-    - `title`: The title of the scene.
-    - `positions`: `(n, 3)` in Å relative to the center.
-    - `symbols`: Chemical symbols of the neighbors.
-    - `center`: The chemical symbol of the center; empty if no atom sits there.
-    - `moves`: Names and displacements `(n, 3)`.
+    `positions`, `(n, 3)`, are in Å relative to the center, whose symbol is empty if no atom sits there. `moves` are
+    names and displacements `(n, 3)`.
     """
     turn = _broadside(positions)
     first = [np.zeros(3)] if center else []

@@ -155,13 +155,11 @@ def descend(
     optimizer: optax.GradientTransformation,
     steps: int = DESCENT_STEPS,
 ) -> tuple[Float[Array, " k"], Float[Array, ""]]:
-    """Descend on log σ_min from θ, for a start that the solver cannot land from. Works under `jit` and `vmap`.
+    """Descend on log σ_min from θ, where the solver cannot land. Return the lowest point and its log σ_min.
 
     Each step computes the smallest right singular vector v and then holds it fixed. The gradient of ½ |J(x) v|² is that
     of ½ σ_min², and one pass of reverse mode over the tangent J(x) v computes it. No singular value decomposition is
-    differentiated.
-
-    **Returns:** The lowest point and its log σ_min, in the metric of the equations and relative to their reference.
+    differentiated. Values are in the metric of the equations and relative to their reference.
     """
 
     def step(carry: tuple, _: None) -> tuple[tuple, None]:

@@ -93,10 +93,7 @@ class Step(NamedTuple):
 
 
 def begin(unknowns: Float[Array, " n"], aux: Any = ()) -> Iterate:
-    """Make an iterate that has not been evaluated. Its first step has length zero.
-
-    `aux` holds arrays of the shapes that the linearization's `aux` has.
-    """
+    """Make an iterate that has not been evaluated, with `aux` of the right shapes. Its first step has length zero."""
     size = unknowns.shape[0] + 1
     return Iterate(
         unknowns=unknowns,
@@ -121,11 +118,7 @@ def proceed(
     bounds: Bounds | None = None,
     shortest: Float[Array, ""] | float = 0.0,
 ) -> Iterate:
-    """Take at most `iterations` more steps.
-
-    The iteration ends early when the residual is at its floor, when no step reduces it, or after a step whose entries
-    are all below `shortest`.
-    """
+    """Take at most `iterations` more steps, until no step reduces the residual, or all entries are below `shortest`."""
     last = now.iterations + iterations
 
     def pending(now: Iterate) -> Bool[Array, ""]:

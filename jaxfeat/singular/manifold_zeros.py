@@ -84,9 +84,9 @@ def find_manifold_zeros(
     J(θ) v. Zeros of the second smallest value, the third, and so on are sets of their own, for example the crossing of
     two curves. A coarse grid misses zeros that have no minimum of their own on it, because others are within a cell.
 
-    **Arguments:** `f`: the featurizer, restricted to the species of the manifold for speed. `on`: the manifold with p
-    free parameters. `axes`: p arrays of ascending values. `sigma`: equilibrated spectra, `(*grid, k)`, descending, NaN
-    past the last value. `n_generic`: number of null directions that all points have, which do not count.
+    `f` is restricted to the species of the manifold for speed, and `on` has p free parameters. `axes` are p arrays of
+    ascending values. `sigma`: equilibrated spectra, `(*grid, k)`, descending, NaN past the last value. `n_generic` null
+    directions, which all points have, do not count.
     """
     cells = np.asarray([np.diff(axis).max() for axis in axes])
     bounds = np.asarray([[axis[0], axis[-1]] for axis in axes])

@@ -27,10 +27,7 @@ MAX_TUPLES = 20_000
 
 
 class RandomInvariants(eqx.Module):
-    """Map of an environment to `(k,)`, invariant under rotations and permutations of like neighbors.
-
-    `random_invariants` makes it. Lengths are in units of `length` (Å).
-    """
+    """Map of an environment to `(k,)`, invariant under rotations and permutations of like neighbors. `length`: Å."""
 
     frequencies: Float[Array, "g k"]
     phases: Float[Array, " k"]
@@ -57,10 +54,7 @@ class RandomInvariants(eqx.Module):
 
 
 def random_invariants(n: int, order: int, group: str, length: float, rng: np.random.Generator) -> RandomInvariants:
-    """Draw invariants of tuples of `order` of n neighbors.
-
-    **Raises:** `BasisError` if there are more than `MAX_TUPLES` tuples.
-    """
+    """Draw invariants of tuples of `order` of n neighbors, of which there may be at most `MAX_TUPLES`."""
     if n**order > MAX_TUPLES:
         raise BasisError(
             f'exclude="symmetric" compares with order {order}, which for {n} neighbors has {n**order} tuples, but '

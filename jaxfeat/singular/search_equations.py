@@ -61,10 +61,7 @@ def search_equations(
     rng: np.random.Generator,
     lanes: int,
 ) -> SearchEquations:
-    """Make the equations for sound starts θ `(b, k)`.
-
-    The metric is that of the starts; if there are fewer than `ENSEMBLE_SIZE` of them, also of points nearby.
-    """
+    """Make the equations for sound starts θ `(b, k)`, in the metric of the starts and, if few, of points nearby."""
     rows = np.resize(np.arange(len(points)), ENSEMBLE_SIZE)
     repeated = np.arange(ENSEMBLE_SIZE) >= len(points)
     near = points[rows] + repeated[:, None] * random_moves(space, starts[rows], rng)

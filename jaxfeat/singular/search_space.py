@@ -178,10 +178,7 @@ class Within(AbstractSearchSpace):
 
 @dataclass(frozen=True, eq=False)
 class SearchResult:
-    """Ends of searches, one entry for each of b starts, in their order.
-
-    The fields are described in `SingularPoints` and `Inverse`.
-    """
+    """Ends of searches, one for each of b starts in their order; `SingularPoints` and `Inverse` describe the fields."""
 
     f: AbstractFeaturizer
     environments: Environment
@@ -200,10 +197,7 @@ class SearchResult:
 def read_starts(
     f: AbstractFeaturizer, space: AbstractSearchSpace, starts: Any, purpose: str
 ) -> tuple[np.ndarray, Environment, np.ndarray]:
-    """Read the starts of a user as θ `(b, k)`, environments of NumPy arrays, and the status of each bad start.
-
-    The status of the other starts is an empty string. `purpose` is that of `check_float64`.
-    """
+    """Read the starts of a user as θ `(b, k)`, environments of NumPy arrays, and statuses, empty for sound starts."""
     points, environments = space.read(starts)
     check_float64(environments.positions, "positions", purpose)
     check_compatible(f, environments)

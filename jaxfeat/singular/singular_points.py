@@ -119,11 +119,7 @@ class SingularPoints(SearchResult):
         return cure(self.f, self.environments[index], null)
 
     def arrays(self) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
-        """Make arrays, with the names of their axes, for a data set.
-
-        `null` holds the null directions by cause, and `family` the entry of `distinct` that a landed point belongs to
-        (-1 for other points).
-        """
+        """Make arrays with the names of their axes, `null` by cause and `family` by entry of `distinct` (or -1)."""
         causes = [{} if null is None else null.counts for null in self.null_space]
         names = sorted({name for counts in causes for name in counts})
         family = np.full(len(self), -1)

@@ -29,14 +29,8 @@ from jaxfeat.spectrum.blocks import restrict_species
 LARGEST_STEP = 0.05
 """Å."""
 
-MAX_START_ITERATIONS = 60
-"""Gauss-Newton steps from the start to a singular point."""
-
 EASY_ITERATIONS, MAX_ITERATIONS = 6, 15
 """Gauss-Newton steps back to the set: after an easy step of the path, and at most."""
-
-NORMAL_SHARE = 1e-6
-"""A displacement is normal to the set if its tangent part is shorter than this, relative to its length."""
 
 CLOSING_DISTANCE = 1e-6
 """Å, from the start, at which a path has closed."""
@@ -164,18 +158,17 @@ def _first_point(
     equations: SearchEquations, starts: Environment, points: np.ndarray, wanted: np.ndarray | None
 ) -> _Point:
     """Land on the first point, and choose the tangent that is nearest to the wanted one."""
-    outcome = attempt(equations, points, starts, None, MAX_START_ITERATIONS, 1)
+    outcome = attempt(equations, points, starts, optimizer=None, max_iterations=60, lanes=1)
     if outcome.status[0] != "landed":
         raise GeometryError(f"no singular point next to the start: {SEARCH_MESSAGES[str(outcome.status[0])]}")
     space = tangent_spaces(equations.whitened, outcome.points, outcome.directions, starts, 1)[0]
     if not len(space.moves):
-        raise GeometryError(
-            "the singular point next to the start is isolated; choose a start next to a set of several."
-        )
+        raise GeometryError("the singular point next to the start is isolated; choose a start near a set of several.")
     # The basis of a tangent space of several dimensions is arbitrary, so the default must not depend on it.
     freest = np.linalg.norm(space.moves, axis=0).argmax()
     shares = space.moves[:, freest] if wanted is None else space.moves @ wanted
-    if wanted is not None and np.linalg.norm(shares) <= NORMAL_SHARE * np.linalg.norm(wanted):
+    # A shorter tangent part than this is rounding.
+    if wanted is not None and np.linalg.norm(shares) <= 1e-6 * np.linalg.norm(wanted):
         raise GeometryError("tangent leads across the singular set; give a displacement that is not normal to it.")
     return _point(outcome, space, shares, easy=True)
 

@@ -17,10 +17,8 @@ def coupling_tensor(l1: int, l2: int, l3: int) -> np.ndarray:
     """Compute the rotation-invariant tensor of three angular momenta in the basis of the real harmonics.
 
     In this basis the 3j symbols are real for even l1 + l2 + l3 and imaginary for odd. Of imaginary ones the tensor is
-    the imaginary part; it is a pseudoscalar, which changes sign under inversion.
-
-    **Returns:** A read-only float64 array of shape `(2 l1 + 1, 2 l2 + 1, 2 l3 + 1)` and unit norm, or of zeros if the
-    three cannot couple.
+    the imaginary part; it is a pseudoscalar, which changes sign under inversion. The array is read-only. It has unit
+    norm, or is zero if the three cannot couple.
     """
     complex_tensor = np.zeros((2 * l1 + 1, 2 * l2 + 1, 2 * l3 + 1), complex)
     for m1 in range(-l1, l1 + 1):

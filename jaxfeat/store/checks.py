@@ -33,10 +33,7 @@ def check_place(path: Path, journal: Journal, overwrite: bool) -> None:
 
 
 def check_same(path: Path, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
-    """Raise `ReadError` if the settings of the sweep in the store differ from those asked for, or may differ.
-
-    `featurizer` is the identity of the featurizer, or `None` if it has none.
-    """
+    """Raise `ReadError` if the settings of the sweep in the store differ from those asked for, or may differ."""
     for whose, settings in (("this featurizer", ours), ("the featurizer of the sweep in the store", theirs)):
         if settings["featurizer"] is None:
             raise ReadError(

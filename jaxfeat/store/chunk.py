@@ -30,10 +30,8 @@ from jaxfeat.store.zarr_arrays import ZarrArrays
 class Plan(NamedTuple):
     """Everything that the chunks of a sweep have in common, in plain values that can be sent to another process.
 
-    - `store`: The absolute path of the store.
-    - `settings`: The settings that a resumed sweep compares.
-    - `widths`: The lengths of a chunk along the axes that grow.
-    - `versions`: The installed versions of the packages that decide how numbers are rounded.
+    A resumed sweep compares `settings`. `widths` are the lengths of a chunk along the axes that grow, and `versions`
+    those of the packages that decide how numbers are rounded.
     """
 
     store: str
@@ -49,9 +47,6 @@ class Plan(NamedTuple):
         """The arrays of the store, not yet created or opened."""
         known = variables(self.settings["positions"])
         return ZarrArrays(Path(self.store), known, self.settings["chunk"], self.widths)
-
-
-# Cut from the stream
 
 
 class Chunk(NamedTuple):
@@ -97,9 +92,6 @@ def _join(parts: list[Environment]) -> Environment:
     return concatenate_on_host([part.padded(size) for part in parts]).trimmed()
 
 
-# Computed and written
-
-
 def compute_chunk(
     f: AbstractFeaturizer,
     environments: Environment,
@@ -126,8 +118,6 @@ def write_chunk(
     }
 
 
-# Computed and written by this process
-
 Enter = Callable[[Entry], None]
 """Enters a chunk that is on the disk in the journal."""
 
@@ -139,10 +129,7 @@ class Executor(Protocol):
     """Computes and writes the chunks of one sweep."""
 
     def submit(self, plan: Plan, k: int, environments: Environment, enter: Enter) -> None:
-        """Start chunk `k`, after waiting while too many chunks are under way.
-
-        `enter` is called in this process when the chunk is on the disk.
-        """
+        """Start chunk `k` when few are under way. `enter` is called in this process when the chunk is on the disk."""
 
     def finish(self) -> None:
         """Wait for all chunks that are under way."""
@@ -152,10 +139,7 @@ class Executor(Protocol):
 
 
 class LocalExecutor:
-    """Computes chunks in this process. A thread writes a chunk while the next one is computed.
-
-    `n_done` environments of the sweep are done before.
-    """
+    """Computes chunks in this process, after `n_done` environments. A thread writes a chunk during the next one."""
 
     def __init__(self, f: AbstractFeaturizer, n_done: int, show: Show) -> None:
         self.f, self.n_done, self.show = f, n_done, show
@@ -183,9 +167,6 @@ class LocalExecutor:
         self.writer.shutdown()
 
 
-# Computed and written by another process, to which the environments pass through the store
-
-
 def hand_over(plan: Plan, k: int, environments: Environment) -> None:
     """Write the environments of chunk `k` to the store, for the process that computes the chunk."""
     file = _handed_over(plan, k)
@@ -209,10 +190,7 @@ def _handed_over(plan: Plan, k: int) -> Path:
 
 
 def compute_handed_over(plan: Plan, k: int) -> Entry:
-    """Compute and write chunk `k`, whose environments were handed over. Return its entry, as `write_chunk` does.
-
-    **Raises:** `ReadError` if this process does not see the store, or has other versions of the packages.
-    """
+    """Compute and write chunk `k`, whose environments were handed over. Return its entry, as `write_chunk` does."""
     found = versions()
     for name, theirs in plan.versions.items():
         if found[name] != theirs:

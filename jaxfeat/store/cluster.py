@@ -29,9 +29,6 @@ try:
 except ModuleNotFoundError as missing:
     raise ReadError("a cluster needs dask, which is not installed: pip install 'jaxfeat[cluster]'.") from missing
 
-CHUNKS_PER_THREAD, SPARE_CHUNKS = 2, 2
-"""Chunks under way for each thread of the workers, and beside them, so that no worker waits for this process."""
-
 PATIENCE = 60.0
 """Seconds without any worker after which a sweep ends, unless dask has a `no-workers-timeout`. A nanny replaces a dead
 worker within a few seconds."""
@@ -51,11 +48,9 @@ def local_processes() -> int:
 
 @contextmanager
 def connected(cluster: int | str | Any) -> Iterator[Any]:
-    """Connect to a cluster. Processes and clients that are started here also end here.
+    """Connect to a number of processes on this machine, to the address of a scheduler, or to a `distributed.Client`.
 
-    - `cluster`: A number of processes on this machine, the address of a scheduler, or a `distributed.Client`.
-
-    **Raises:** `ReadError` if no scheduler answers, `GeometryError` for any other `cluster`.
+    Processes and clients that are started here also end here.
     """
     if isinstance(cluster, distributed.Client):
         yield cluster
@@ -122,7 +117,8 @@ class ClusterExecutor:
         self.none_since: float | None = None
 
     def submit(self, plan: Plan, k: int, environments: Environment, enter: Enter) -> None:
-        while len(self.under_way) >= SPARE_CHUNKS + CHUNKS_PER_THREAD * self._count_threads():
+        # Two chunks for each thread and two beside them, so that no worker waits for this process.
+        while len(self.under_way) >= 2 + 2 * self._count_threads():
             self._collect()
         hand_over(plan, k, environments)
         with _naming_a_lost_scheduler():

@@ -20,19 +20,7 @@ SLICE_BYTES = 4e6
 
 
 class StoreReader:
-    """A store that is open for reading. A row is an environment.
-
-    **Attributes:**
-
-    - `path`: The path of the store.
-    - `n_rows`: The number of environments that its arrays have room for. A sweep in progress has not filled them all.
-    - `attributes`: The attributes of the data set, by name.
-    - `causes`: The causes that `null` counts, in order.
-    - `complete`: True if the sweep is complete.
-    - `has_positions`: True if the store holds the positions and species of the neighbors.
-
-    **Raises:** `ReadError` if the path holds no store of a sweep, or a store without environments.
-    """
+    """A store that is open for reading. A row is an environment; a sweep in progress has not filled all of them."""
 
     def __init__(self, path: Path) -> None:
         if not path.exists():

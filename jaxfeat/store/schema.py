@@ -21,13 +21,7 @@ PACKAGES = ("jaxfeat", "jax", "jaxlib", "numpy")
 
 
 class Variable(NamedTuple):
-    """A variable of the data set.
-
-    - `axes`: Its axes after that of the environments.
-    - `dtype`: Its type on disk.
-    - `missing`: The value of an element that no environment fills.
-    - `attributes`: Its attributes in the data set.
-    """
+    """A variable: its axes after that of the environments, its type on disk, and the value of unfilled elements."""
 
     axes: tuple[str, ...]
     dtype: Any
@@ -95,10 +89,7 @@ def versions() -> dict[str, str]:
 
 
 def provenance(f: AbstractFeaturizer) -> dict[str, str]:
-    """Collect the attributes that say what made a data set.
-
-    A featurizer without an identity is described by its `repr`, which only a reader can use.
-    """
+    """Collect the attributes that say what made a data set. Without an identity, a `repr` describes the featurizer."""
     return {
         "featurizer": write_identity(f) or " ".join(repr(f).split()),
         "precision": str(jnp.result_type(float)),

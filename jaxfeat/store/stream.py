@@ -36,13 +36,9 @@ class StreamPosition(NamedTuple):
 class Stream(NamedTuple):
     """Environments in a fixed order.
 
-    - `name`: The name of the source, for messages.
-    - `total`: The number of environments, or `None` if it is unknown until the end.
-    - `batches`: A function that yields batches of whole frames, from a given frame on.
-    - `seekable`: True if `batches` can start at any frame, repeatedly and in any thread. Otherwise it starts at frame
-        0, once.
-    - `input_hash`: A text that identifies the source. It is empty for an iterable.
-    - `r_cut`, `centers`: The radius (Å) and the centers of frames, and `None` for other sources.
+    `total` is `None` if it is unknown until the end. `batches` yields batches of whole frames, from a given frame on:
+    from any frame, repeatedly and in any thread, if it is `seekable`, otherwise from frame 0, once. `input_hash`
+    identifies the source; it is empty for an iterable. Only frames have `r_cut` (Å) and `centers`.
     """
 
     name: str

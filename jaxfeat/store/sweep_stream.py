@@ -105,11 +105,9 @@ def _start_executor(f: AbstractFeaturizer, cluster: Any, n_done: int, show: Show
 class _StoreSweep:
     """One sweep into one store, whose journal this process has locked.
 
-    - `settings`: The settings that a resumed sweep compares.
-    - `attributes`: The attributes of the data set. Those of the first sweep stay.
-    - `opened`: The plan and the arrays. `None` until the first chunk, which decides how wide a chunk is.
-    - `done`: The entries of the finished, intact chunks.
-    - `end`: The last entry of a journal whose sweep was complete: the numbers of `chunks` and `environments`.
+    `attributes` are those of the first sweep. `opened`, the plan and the arrays, is `None` until the first chunk, which
+    decides how wide a chunk is. `done` holds the entries of the finished, intact chunks, and `end` the last entry of a
+    journal whose sweep was complete.
     """
 
     stream: Stream

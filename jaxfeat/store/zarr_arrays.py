@@ -35,12 +35,7 @@ class ZarrArrays:
         self.arrays: dict[str, Any] = {}
 
     def create(self, attributes: Mapping[str, Any]) -> None:
-        """Write the metadata of empty arrays if it is absent or damaged. Existing chunks stay.
-
-        `attributes` are written to a group that is new or has lost its own.
-
-        **Raises:** `OSError` if the file system fails, because metadata that cannot be read now may still exist.
-        """
+        """Write the metadata of empty arrays if it is absent or damaged. Existing chunks and attributes stay."""
         group = _open_group(self.path)
         # xarray reads here which variables are coordinates. Any update, even an empty one, also drops consolidated
         # metadata, which would soon be outdated.

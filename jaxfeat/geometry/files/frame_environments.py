@@ -1,8 +1,4 @@
-"""Environments of frames, with stand-ins for frames that are faulty.
-
-A stand-in takes the place of an environment and shows only the fault, so that the spectrum's status names the fault and
-the other frames still give results.
-"""
+"""Environments of frames. Stand-ins for a faulty frame show only its fault, which the spectrum's status then names."""
 
 from __future__ import annotations
 
@@ -25,10 +21,7 @@ if TYPE_CHECKING:
 def cut_frames(
     structures: list[Atoms], first: int, r_cut: float, centers: Any, label: Callable[[int], str]
 ) -> Environment | None:
-    """Cut the environments of frames `first`, `first + 1` ... on the host; `None` if there are none.
-
-    **Raises:** `GeometryError` for a frame without an index in `centers`.
-    """
+    """Cut the environments of frames `first`, `first + 1` ... on the host; `None` if there are none."""
     wanted = parse_centers(centers)
     parts: list[Environment] = []
     sound: dict[int, np.ndarray] = {}
@@ -139,10 +132,7 @@ def _stand_in_with_atoms(
 
 
 def _stand_in(structure: Atoms, k: int, chosen: np.ndarray, **arrays: np.ndarray) -> Environment:
-    """Make stand-ins for the environments of structure number `k`: by default, centers without neighbors, of radius 0.
-
-    The radius says that the neighbors could not be searched for.
-    """
+    """Make stand-ins for the environments of structure number `k`: by default, centers without neighbors."""
     fields: dict[str, Any] = {
         "positions": np.zeros((len(chosen), 1, 3)),
         "species": np.zeros((len(chosen), 1), np.int32),
@@ -150,6 +140,7 @@ def _stand_in(structure: Atoms, k: int, chosen: np.ndarray, **arrays: np.ndarray
         "center_species": structure.numbers[chosen].astype(np.int32),
         "structure_index": np.full(len(chosen), k, np.int32),
         "center_index": chosen.astype(np.int32),
+        # The radius says that the neighbors could not be searched for.
         "r_cut": np.zeros(len(chosen)),
         **arrays,
     }

@@ -172,16 +172,8 @@ def _stream_random_methanes(name: str, r_cut: float, centers: list[Any]) -> Fram
 
     # Stores hold this hash, so the text must stay the same.
     content = hashlib.sha256(f"{n} random methanes of seed {seed}, blocks of {METHANES_PER_STREAM}".encode()).digest()
-    return Frames(
-        name,
-        r_cut,
-        centers,
-        identity=_hash_input(content, centers),
-        total=n * len(chosen),
-        batches=batches,
-        species=lambda _=None: ["H", "C"],
-        label="random CH4 {}".format,
-    )
+    identity, label = _hash_input(content, centers), "random CH4 {}".format
+    return Frames(name, r_cut, centers, identity, n * len(chosen), batches, lambda _=None: ["H", "C"], label)
 
 
 def _hash_input(content: bytes, centers: list[Any] | None) -> str:

@@ -1,7 +1,4 @@
-"""Shared parts of parsers: errors that know their line, and elements of the words, types and masses that files have.
-
-No element is guessed.
-"""
+"""Shared parts of parsers: errors that know their line, and elements of words, types and masses, never guessed."""
 
 from __future__ import annotations
 
@@ -31,10 +28,7 @@ MOST_NAMED = 12
 
 
 class ParseError(Exception):
-    """A frame that cannot be read: the reason, the cure, and the number of the line in the file if one is at fault.
-
-    `trajectory` turns it into a `ReadError`, which also names file and frame.
-    """
+    """Reason and cure for a frame that cannot be read, and the line at fault; `trajectory` adds the file and frame."""
 
     def __init__(self, reason: str, line: int | None = None) -> None:
         super().__init__(reason)
@@ -75,10 +69,7 @@ def read_with_ase(
 
 
 def parse_elements(words: Sequence[str], options: ReadOptions, lines: Sequence[int] | None = None) -> np.ndarray:
-    """Find the atomic numbers `(n,)` of words for atoms, 0 for ghosts. `lines` numbers the words' lines, for messages.
-
-    **Raises:** `ParseError` for a word that is not a chemical symbol, and for a ghost if the options refuse ghosts.
-    """
+    """Find the atomic numbers `(n,)` of words for atoms, 0 for ghosts. `lines` are the words' lines, for messages."""
     known = {word: _parse_element(word, options.types) for word in dict.fromkeys(words)}
     unknown = [word for word, number in known.items() if number is None]
     ghosts = [word for word, number in known.items() if number == 0 and options.ghosts == "refuse"]
@@ -91,10 +82,7 @@ def parse_elements(words: Sequence[str], options: ReadOptions, lines: Sequence[i
 def elements_of_types(
     hints: Mapping[str, str], masses: Mapping[str, str], types: Mapping[str, int], line: int | None
 ) -> dict[str, int]:
-    """Find the atomic numbers of types, as the user gives them or as the masses show.
-
-    `hints` holds every type, with words that a message shows beside it. **Raises:** `ParseError` for an unknown type.
-    """
+    """Find the atomic numbers of types, from `types` or by their masses. Messages show `hints` beside the types."""
     found = {kind: types[kind] if kind in types else element_of_mass(masses.get(kind, "")) for kind in hints}
     if None in found.values():
         raise ParseError(explain_types({kind: hint for kind, hint in hints.items() if kind not in types}), line)

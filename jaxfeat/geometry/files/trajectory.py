@@ -78,11 +78,9 @@ def resolve_frames(path: Path, options: ReadOptions) -> slice:
 
 
 def iterate_frames(path: Path, options: ReadOptions, start: int = 0) -> Iterator[Atoms]:
-    """Read the wanted frames of a file, one at a time, beginning with number `start` among them.
+    """Read the wanted frames, bounded by `resolve_frames`, one at a time, from number `start` among them on.
 
-    The bounds of the frames are those of `resolve_frames`.
-
-    **Raises:** `ReadError`, which names the frame, if a frame cannot be read. The frames before it have been yielded.
+    A `ReadError` for a frame that cannot be read names the frame, and comes after the frames before it.
     """
     wanted = options.frames
     stop = sys.maxsize if wanted.stop is None else wanted.stop

@@ -27,9 +27,8 @@ def write_extxyz(
 ) -> None:
     """Write a batch of b environments as molecules in extended xyz, with the center first and at the origin.
 
-    Positions have 17 significant digits, so that a reader gets the same numbers. `vectors`, `(b, n, 3)`, are written as
-    the array `forces`, which viewers draw as arrows; the center has zeros. `info` holds keys and values of the comment
-    line of each environment.
+    Positions have 17 significant digits, so that a reader gets the same numbers. `vectors`, `(b, n, 3)`, become the
+    array `forces`, which viewers draw as arrows. `info` holds keys and values of each comment line.
     """
     from ase.io.extxyz import key_val_dict_to_str
 
