@@ -7,8 +7,7 @@ import psutil
 
 from jaxfeat.errors import SizeError
 
-UNCHECKED_BYTES = 64e6
-"""Bytes that any machine has free. Smaller work is not checked, because the check takes time."""
+UNCHECKED_BYTES = 64e6  # Bytes that any machine has free. Smaller work is not checked, because the check takes time.
 
 CGROUP_FILES = {
     "": ("", "memory.max", "memory.current", "inactive_file"),

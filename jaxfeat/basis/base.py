@@ -4,8 +4,6 @@ A neighbor at r adds G_nl(|r|²) r^l Y_lm(r) to the density coefficient c_nlm. A
 leaves smooth functions of r², also at the origin.
 """
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from functools import lru_cache, partial
 from typing import Any, ClassVar

@@ -3,8 +3,6 @@
 Backward recurrences in (2l+1)!! j_l(x) / x^l, and likewise in i_l, need no division by x, so they hold at x = 0.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from math import ceil, sqrt
 from typing import Any

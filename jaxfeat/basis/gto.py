@@ -1,7 +1,5 @@
 """Gaussian-type orbitals with analytic integrals, and the orthonormalization of nearly dependent functions."""
 
-from __future__ import annotations
-
 from functools import partial
 from math import log, pi
 from typing import Any, ClassVar

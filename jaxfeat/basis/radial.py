@@ -1,7 +1,5 @@
 """The radial bases by name, and those whose integrals with a Gaussian density are computed by quadrature."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from itertools import pairwise
 from math import ceil, pi, sqrt

@@ -12,8 +12,6 @@ this is about as large as the contribution of G_l to a density, and it is entire
 The d-th derivative is expanded as t^(l + 2d) d^d G_l/du^d, from integrals of its own, in the same polynomials.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from math import ceil, sqrt
@@ -37,27 +35,13 @@ NEGLIGIBLE = max(1e-17, 32 * float(np.finfo(np.longdouble).eps))
 """Size of the first term that is left out, relative to the largest value of its function. It is below rounding, because
 derivatives amplify the last terms."""
 
-MAX_NOISE = 1e-8
-"""Size up to which the last coefficients count as rounding errors of the integrals, relative to the largest."""
-
-BLOCK_DISTANCES = 16
-"""Distances at which the integrals are computed at a time, so that memory does not grow with the square of the length
-of the series."""
-
-TERMS_MULTIPLE = 8
-"""Series are padded to a multiple of this many terms, so that bases of similar width share their programs."""
-
-N_CELLS = 64
-"""Cells of distance. The rounding error of a series is known for each cell."""
-
-N_TERMS_TRACED = 256
-"""Terms of a traced series, whose length cannot depend on the width of the Gaussians."""
-
-UNCONVERGED = 1e-9
-"""Size that the last coefficients of a traced series may have, relative to the largest."""
-
-Functions = Callable[[Float[Any, " j"]], Float[Any, "d j n l"]]
-"""A function of distances u that computes G_nl and its first three derivatives by u."""
+MAX_NOISE = 1e-8  # size up to which the last coefficients count as rounding of the integrals, relative to the largest
+BLOCK_DISTANCES = 16  # Distances whose integrals are computed at a time. All at once take memory of the length squared.
+TERMS_MULTIPLE = 8  # series are padded to a multiple of these, so that bases of similar width share their programs
+N_CELLS = 64  # Cells of distance. The rounding error of a series is known for each cell.
+N_TERMS_TRACED = 256  # terms of a traced series, whose length cannot depend on the width of the Gaussians
+UNCONVERGED = 1e-9  # size that the last coefficients of a traced series may have, relative to the largest
+Functions = Callable[[Float[Any, " j"]], Float[Any, "d j n l"]]  # A function of u: G_nl and three derivatives
 
 
 class Series(eqx.Module):

@@ -1,7 +1,5 @@
 """The benchmark: packages compute the same workloads in processes of their own that take turns."""
 
-from __future__ import annotations
-
 import datetime
 import itertools
 import os
@@ -34,10 +32,7 @@ TURNS = (("features",), ("jacobian",), ("values", "screened"), ("vectors",))
 """Stages that are timed in turns with each other, because their times are compared."""
 
 ONE_CALL: dict[str, Any] = {"min_calls": 1, "min_seconds": 0.0}
-
-COMPARED = 1e-6
-"""Singular values above this share of the largest are compared relative to themselves."""
-
+COMPARED = 1e-6  # singular values above this share of the largest are compared relative to themselves
 Progress = Callable[[int, int], None]
 
 

@@ -1,7 +1,5 @@
 """jaxfeat in the benchmark: its public functions on batches."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -32,17 +30,10 @@ VARIANTS: dict[str, tuple[str, AbstractCutoff]] = {
 }
 """Radial bases and windows: those of DScribe, those of featomic, and for quippy the basis of DScribe with a window."""
 
-SPECTRA_PER_CALL = 1024
-"""Items in one call for singular values, which divides them into blocks itself."""
-
-N_REFERENCE = 4
-"""Items whose singular values are also computed by the reference path."""
-
-BLOCK_ITEMS_DRAWN = 10_000
-"""Environments of the million that are drawn at a time."""
-
-DECADES = np.arange(-16, 1)
-"""Limits of the decades of σ_min/σ_max. Of each environment of the million, only its decade is kept."""
+SPECTRA_PER_CALL = 1024  # items in one call for singular values, which divides them into blocks itself
+N_REFERENCE = 4  # items whose singular values are also computed by the reference path
+BLOCK_ITEMS_DRAWN = 10_000  # environments of the million that are drawn at a time
+DECADES = np.arange(-16, 1)  # Limits of the decades of σ_min/σ_max. Of each of the million, only its decade is kept.
 
 
 class Block(NamedTuple):

@@ -1,7 +1,5 @@
 """The seam of the packages that are timed beside jaxfeat."""
 
-from __future__ import annotations
-
 import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -11,11 +9,8 @@ import numpy as np
 
 from jaxfeat.bench.workloads import Neighborhood, Workload
 
-STRUCTURES_PER_CALL = 20
-"""Structures in one call of a peer. All at once are no faster, and take gigabytes."""
-
-Stages = dict[str, Callable[[], Any]]
-"""The calls to time, by name."""
+STRUCTURES_PER_CALL = 20  # Structures in one call of a peer. All at once are no faster, and take gigabytes.
+Stages = dict[str, Callable[[], Any]]  # the calls to time, by name
 
 
 class AbstractPeer(ABC):

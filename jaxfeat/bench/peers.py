@@ -1,7 +1,5 @@
 """The packages that are timed beside jaxfeat."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

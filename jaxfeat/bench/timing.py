@@ -1,7 +1,5 @@
 """Time and memory of calls: of a single call, or of several that take turns."""
 
-from __future__ import annotations
-
 import os
 import statistics
 import time
@@ -11,8 +9,7 @@ from typing import Any, NamedTuple
 
 MIN_CALLS = 5
 MAX_CALLS = 50
-MIN_SECONDS = 1.0
-"""CPU seconds for which a call is repeated, between `MIN_CALLS` and `MAX_CALLS` times."""
+MIN_SECONDS = 1.0  # CPU seconds for which a call is repeated, between `MIN_CALLS` and `MAX_CALLS` times
 
 LEAST_SHARE = 0.9
 """Share of a core below which a lap is dropped. On a busy machine, CPU seconds grow as well as those of the clock,

@@ -10,8 +10,6 @@ line, both in JSON:
 The first question opens a workload.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

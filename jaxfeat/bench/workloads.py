@@ -17,21 +17,12 @@ from jaxfeat.errors import ReadError
 if TYPE_CHECKING:
     from ase import Atoms
 
-MILLION = "M"
-"""The workload of a million random methanes, which has no structures: they are drawn within the clock."""
-
+MILLION = "M"  # the workload of a million random methanes, which has no structures: they are drawn within the clock
 MILLION_TITLE = "random CH4 one after another, environments of C as in W1e, drawn within the clock"
-
-DATA = "JAXFEAT_3BPA"
-"""The environment variable with the file of W6."""
-
+DATA = "JAXFEAT_3BPA"  # the environment variable with the file of W6
 NO_DATA = f"W6 needs 3bpa_train_300K.xyz of the BOTNet data sets; name the file with --data or {DATA}."
-
-WINDOW_WIDTH = 0.5
-"""Å; the width of the cosine window before r_cut, for the packages that have one."""
-
-SMOKE: dict[str, Any] = {"n_max": 2, "l_max": 2}
-"""The basis of a smoke run. Its programs are about the same as those of a large basis."""
+WINDOW_WIDTH = 0.5  # Å; the width of the cosine window before r_cut, for the packages that have one
+SMOKE: dict[str, Any] = {"n_max": 2, "l_max": 2}  # The basis of a smoke run. Its programs are those of a large basis.
 
 
 class Neighborhood(NamedTuple):

@@ -1,7 +1,5 @@
 """Flags of XLA for runs that spend nearly all of their time compiling."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """How large a basis must be: truncation and sensitivity over a grid of n_max and l_max, for all data or a sample."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,9 +15,7 @@ from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.positions import check_float64
 from jaxfeat.spectrum.blocks import Progress, blocks_by_shape, species_present
 
-MIN_PER_PROGRAM = 300
-"""Environments of one shape that are worth programs of their own. There is one program for each n_max."""
-
+MIN_PER_PROGRAM = 300  # environments of one shape that are worth programs of their own, one for each n_max
 QUANTILES = {"least": 0.0, "1%": 0.01, "10%": 0.1, "median": 0.5}
 
 

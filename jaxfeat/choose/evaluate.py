@@ -5,8 +5,6 @@ to triangles shell by shell. The directions that no basis of the order sees (doc
 the positions alone. The other null directions of a basis are due to truncation.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import pairwise, product
@@ -35,8 +33,7 @@ from jaxfeat.spectrum.reduce import ReducedJacobian
 from jaxfeat.spectrum.solve import decompose
 from jaxfeat.spectrum.spectrum import Spectrum
 
-MAX_GRID_ENTRIES = 10_000_000
-"""Entries of the largest Jacobian of one environment: 80 MB."""
+MAX_GRID_ENTRIES = 10_000_000  # entries of the largest Jacobian of one environment: 80 MB
 
 
 class Sizes(NamedTuple):

@@ -15,8 +15,7 @@ from jaxfeat.geometry.species import SYMBOLS, atomic_number
 if TYPE_CHECKING:
     from ase import Atoms
 
-MIN_INDEPENDENCE = 1e-8
-"""The smallest singular value of the periodic cell vectors, scaled to unit length, above which they are independent."""
+MIN_INDEPENDENCE = 1e-8  # cell vectors of unit length with a smaller singular value are linearly dependent
 
 
 def check_structures(atoms: Any, names: Sequence[str] | None) -> tuple[list[Atoms], Callable[[int], str]]:

@@ -1,7 +1,5 @@
 """Bounds of a search for neighbors. vesin has none: a far atom ends it, and many pairs fill the memory."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np
@@ -12,14 +10,9 @@ MAX_LENGTH = 1e5
 """Å, the largest coordinate and the longest cell vector: ten times as long as the largest simulations. vesin counts its
 cells with integers, which overflow beyond it."""
 
-MAX_PAIRS = 3e7
-"""Estimated pairs of neighbors in one structure. Each takes up to 180 bytes during the search, 5 GB in all."""
-
-VESIN_CELLS = 1e5
-"""The number of cells above which vesin takes fewer and larger cells, in proportion."""
-
-MIN_CELLS = 4
-"""Cells along an axis. If the proportion asks for hardly one, vesin rounds to none and divides by zero."""
+MAX_PAIRS = 3e7  # Estimated pairs of neighbors in a structure. A search takes up to 180 bytes for each, 5 GB in all.
+VESIN_CELLS = 1e5  # the number of cells above which vesin takes fewer and larger cells, in proportion
+MIN_CELLS = 4  # Cells along an axis. If the proportion asks for hardly one, vesin rounds to none and divides by zero.
 
 
 class BoundsError(GeometryError):

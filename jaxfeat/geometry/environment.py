@@ -17,9 +17,7 @@ from jaxfeat.geometry.positions import check_positions
 from jaxfeat.geometry.species import SYMBOLS, atomic_number, atomic_numbers
 from jaxfeat.linalg.arrays import concrete_values
 
-RADIUS_ROUNDING = 1e-6
-"""Relative difference up to which two radii are one, because float32 may have rounded them."""
-
+RADIUS_ROUNDING = 1e-6  # relative difference up to which two radii are one, because float32 may have rounded them
 Batch = TypeVar("Batch", bound="Batched")
 
 

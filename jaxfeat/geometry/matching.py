@@ -1,7 +1,5 @@
 """Matching of environments by rotations and permutations of like neighbors, on the host."""
 
-from __future__ import annotations
-
 import jax.numpy as jnp
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -13,14 +11,9 @@ from jaxfeat.errors import GeometryError
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.rotations import COLLINEAR_AREA, kabsch, orthonormal_axes, rotation_between
 
-CONGRUENCE_TOLERANCE = 1e-5
-"""Å, the largest distance between an atom and its counterpart in a congruent environment."""
-
-N_REFINED = 12
-"""The number of the best trial rotations, which are refined."""
-
-MAX_ROUNDS = 50
-"""Rounds of matching and rotating in one refinement."""
+CONGRUENCE_TOLERANCE = 1e-5  # Å, the largest distance between an atom and its counterpart in a congruent environment
+N_REFINED = 12  # the number of the best trial rotations, which are refined
+MAX_ROUNDS = 50  # rounds of matching and rotating in one refinement
 
 
 def group_congruent(

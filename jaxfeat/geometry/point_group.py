@@ -4,8 +4,6 @@ An operation is a rotation, proper or not, with the permutation of like points t
 that are not in line with the origin fix it, so the possible images of one pair of points are tried.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from jaxfeat.geometry.rotations import kabsch, orthonormal_axes

@@ -1,15 +1,12 @@
 """Checks of positions: in float64, finite, and no atom given twice."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
 
 from jaxfeat.errors import GeometryError, PrecisionError
 
-COINCIDENCE_DISTANCE = 1e-6
-"""Å; two atoms nearer to each other than this are one atom that was given twice."""
+COINCIDENCE_DISTANCE = 1e-6  # Å; two atoms nearer to each other than this are one atom that was given twice
 
 
 def check_positions(positions: np.ndarray, what: str, *, center: bool = False) -> None:

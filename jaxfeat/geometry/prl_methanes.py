@@ -7,8 +7,7 @@ import numpy as np
 
 from jaxfeat.linalg.arrays import array_namespace
 
-BOND_LENGTH = 1.09
-"""Å, from the carbon to each hydrogen."""
+BOND_LENGTH = 1.09  # Å, from the carbon to each hydrogen
 
 
 def place_hydrogens(azimuth: Any, elevation: Any, sign: int) -> list[tuple[Any, Any, Any]]:

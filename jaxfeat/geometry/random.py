@@ -4,8 +4,6 @@
 `random-methane:N:SEED`: in float64 whatever the precision of JAX, and any block without the blocks before.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Iterator, Sequence
 
@@ -17,17 +15,10 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from jaxfeat.errors import GeometryError
 from jaxfeat.geometry.environment import Environment
 
-MAX_DRAWS = 30
-"""Draws of a whole batch after which `random_environments` gives up."""
-
-METHANE_RADIUS = 3.0
-"""Å; the hydrogens of a random methane are uniform in a sphere of this radius."""
-
-METHANE_MIN_DISTANCE = 0.5
-"""Å between any two atoms of a random methane."""
-
-METHANES_PER_STREAM = 4096
-"""Random methanes that share one stream of NumPy's random numbers. Another number gives other methanes."""
+MAX_DRAWS = 30  # draws of a whole batch after which `random_environments` gives up
+METHANE_RADIUS = 3.0  # Å; the hydrogens of a random methane are uniform in a sphere of this radius
+METHANE_MIN_DISTANCE = 0.5  # Å between any two atoms of a random methane
+METHANES_PER_STREAM = 4096  # Methanes that share a stream of random numbers. Another number gives other methanes.
 
 
 def random_environments(

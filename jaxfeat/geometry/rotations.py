@@ -1,11 +1,8 @@
 """Rotations that map given vectors onto others, on the host."""
 
-from __future__ import annotations
-
 import numpy as np
 
-COLLINEAR_AREA = 1e-8
-"""Å²; two vectors that span a smaller area are in line."""
+COLLINEAR_AREA = 1e-8  # Å²; two vectors that span a smaller area are in line
 
 
 def kabsch(positions: np.ndarray, targets: np.ndarray, signs: np.ndarray | float = 1.0) -> np.ndarray:

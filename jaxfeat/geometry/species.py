@@ -12,8 +12,7 @@ SYMBOLS = (
     "Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf Es Fm Md No Lr "
     "Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og"
 ).split()
-NUMBERS = {symbol: number for number, symbol in enumerate(SYMBOLS)}
-"""Atomic numbers by symbols; 0 for X, a ghost or dummy atom."""
+NUMBERS = {symbol: number for number, symbol in enumerate(SYMBOLS)}  # atomic numbers; 0 for X, a ghost
 
 
 def atomic_number(species: str | int) -> int:

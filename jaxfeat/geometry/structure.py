@@ -73,8 +73,7 @@ class Structure(Batched, eqx.Module):
         return jax.tree.map(_stack_padded, *structures)
 
 
-Item = Environment | Structure
-"""One item, or a batch of items: a center with its neighbors, or a whole molecule or crystal."""
+Item = Environment | Structure  # A center with its neighbors, or a molecule or crystal; one or a batch
 
 
 def find_unknown_species(at: Item, known: Int[Array, " s"] | np.ndarray) -> np.ndarray | None:

@@ -4,8 +4,6 @@ A smooth invariant map cannot see a displacement without a totally symmetric par
 therefore tells which null directions are physics. It is found on the host and in float64.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar

@@ -14,8 +14,6 @@ The solver is `jaxfeat.singular.gauss_newton`, because inversion needs the same 
 directions that the features do not see, must stay as they are, and the weakest visible direction must keep its digits.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Paths along the least sensitive direction, on which atoms move and features hardly change."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -29,11 +27,8 @@ from jaxfeat.spectrum.jacobian import jacobian_and_norms
 from jaxfeat.spectrum.reduce import keep_all_rows
 from jaxfeat.spectrum.solve import decompose
 
-LARGEST_STEP = 0.02
-"""Å."""
-
-CLOSING_DISTANCE = 1e-4
-"""Å, from the start, at which a path has closed. Features are constant to a few digits only."""
+LARGEST_STEP = 0.02  # Å
+CLOSING_DISTANCE = 1e-4  # Å, from the start, at which a path has closed. Features are constant to a few digits only.
 
 QUASI_CONSTANT_MESSAGES = {
     "length": "the path has the length that was asked for.",

@@ -4,8 +4,6 @@ A whole batch at once would outgrow the caches, and soon the memory; one item at
 vectorize.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from math import prod
 from typing import Any
@@ -15,8 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-BLOCK_ITEMS = 128
-"""Items of a block of small matrices. Measured: so many that the time to start a kernel is small beside its work."""
+BLOCK_ITEMS = 128  # Small matrices in a block. Measured: the time to start a kernel is small beside its work.
 
 ACCELERATOR_FACTOR = 256
 """How many times as much an accelerator computes at a time as a core, whose caches a block has to fit into. Blocks of

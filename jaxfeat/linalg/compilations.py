@@ -1,7 +1,5 @@
 """Compiled programs that are kept between processes."""
 
-from __future__ import annotations
-
 import os
 import sys
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """Gram matrices, and eigenvalues of positive semidefinite matrices of which some rows and columns are left out."""
 
-from __future__ import annotations
-
 import jax
 import jax.numpy as jnp
 import numpy as np

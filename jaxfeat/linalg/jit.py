@@ -1,7 +1,5 @@
 """Compilation of functions that work on Jacobians."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import cache, wraps
 from typing import Any

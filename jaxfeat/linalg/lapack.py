@@ -5,8 +5,6 @@ for the others. The pool deadlocks as soon as all threads wait, that is, with as
 threads: on two cores, or with several devices, this happens. A loop over the matrices is as fast on one core.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import cache, wraps

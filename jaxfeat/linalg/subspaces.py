@@ -1,7 +1,5 @@
 """Subspaces of displacements, given by orthonormal rows. All functions run on the host in float64."""
 
-from __future__ import annotations
-
 import numpy as np
 import scipy.linalg
 

@@ -1,7 +1,5 @@
 """Singular values and right singular vectors of matrices, of which some columns are left out."""
 
-from __future__ import annotations
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
@@ -10,8 +8,7 @@ from jaxfeat.linalg.lanes import in_lanes
 from jaxfeat.linalg.lapack import refuse_derivatives, right_singular_vectors, singular_values
 from jaxfeat.linalg.triangular import MAX_COLUMNS_IN_LANES, r_factor
 
-MAX_SWEEPS = 40
-"""Sweeps of Jacobi rotations. The rotations converge quadratically, usually in 6 to 9 sweeps."""
+MAX_SWEEPS = 40  # Sweeps of Jacobi rotations. The rotations converge quadratically, usually in 6 to 9 sweeps.
 
 
 def right_svd(

@@ -1,7 +1,5 @@
 """R of a QR decomposition, which has the singular values and right singular vectors of a tall matrix."""
 
-from __future__ import annotations
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -9,14 +7,9 @@ from jaxtyping import Array, Float, Int
 from jaxfeat.linalg.lanes import in_lanes
 from jaxfeat.linalg.lapack import apply_q_transposed, householder_qr, qr_triangle, refuse_derivatives
 
-MAX_COLUMNS_IN_LANES = 16
-"""Columns of the largest matrices that are decomposed in lanes. LAPACK takes larger ones, one by one."""
-
-MIN_PANEL_COLUMNS = 33
-"""Columns of the narrowest panel. LAPACK applies more than 32 reflections at once as matrix products."""
-
-COLUMNS_PER_REDUCTION = 6
-"""Columns that a loop over full columns eliminates before the columns are cut down to what is left."""
+MAX_COLUMNS_IN_LANES = 16  # Columns of the largest matrices decomposed in lanes. LAPACK takes larger ones one by one.
+MIN_PANEL_COLUMNS = 33  # Columns of the narrowest panel. LAPACK applies more than 32 reflections as matrix products.
+COLUMNS_PER_REDUCTION = 6  # columns that a loop over full columns eliminates before these are cut down to the rest
 
 
 def r_factor(matrix: Float[Array, "m c"]) -> Float[Array, "k c"]:

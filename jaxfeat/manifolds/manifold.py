@@ -1,7 +1,5 @@
 """The interface of a manifold of environments, and helpers that its families share."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from math import pi, sqrt
@@ -15,9 +13,7 @@ from jaxfeat.errors import GeometryError
 from jaxfeat.geometry.environment import Environment
 
 Scalar = Float[Array, ""] | float
-
-GOLDEN_ANGLE = pi * (3 - sqrt(5))
-"""rad; the angle between successive points of a spiral that never closes."""
+GOLDEN_ANGLE = pi * (3 - sqrt(5))  # rad; the angle between successive points of a spiral that never closes
 
 
 class Parameter(NamedTuple):

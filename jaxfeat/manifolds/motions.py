@@ -1,7 +1,5 @@
 """Motions of given atoms: displacements along directions, interpolation between two environments, trajectories."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,14 +1,11 @@
 """Recommendation of a basis from the records of `jaxfeat.choose.converge.converge`, one for each basis of a grid."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from operator import itemgetter
 
 from jaxfeat.report.sensitivity import Record, Sensitivity, group_by
 
-PLATEAU_FACTOR = 2.0
-"""A basis is on the plateau if its sensitivity is within this factor of that of the largest basis."""
+PLATEAU_FACTOR = 2.0  # A basis is on the plateau if its sensitivity is within this factor of that of the largest basis
 
 
 def quantile(record: Record, name: str, *, equilibrated: bool = True) -> Sensitivity | None:

@@ -1,7 +1,5 @@
 """Tables and a picture of the speed of jaxfeat beside its peers, as `jaxfeat bench` measured it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -22,12 +20,8 @@ STAGES = {
     "vectors": "U, S, V",
 }
 STAGE_COLORS = dict(zip(STAGES, ("#999999", "#0072B2", "#D55E00", "#E69F00", "#009E73"), strict=True))
-
-TITLES = {"dscribe": "DScribe", "reference": "the reference path"}
-"""Names for readers, of packages whose own names differ."""
-
-UNDISTURBED = 0.95
-"""Share of a core that a process gets if no other process uses the core."""
+TITLES = {"dscribe": "DScribe", "reference": "the reference path"}  # names for readers, where packages have others
+UNDISTURBED = 0.95  # share of a core that a process gets if no other process uses the core
 
 RATE_LEGEND = (
     "Items per second on one core in float64. Brackets hold the seconds of compilation, if above 0.1, and the growth "

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
 
-SMALLEST, SENSITIVE = "*", "+"
-"""Marks of the smallest basis without truncation, and of the plateau."""
+SMALLEST, SENSITIVE = "*", "+"  # marks of the smallest basis without truncation, and of the plateau
 
 BASIS_LEGEND = (
     f"{SMALLEST} marks the fewest features without truncation, {SENSITIVE} the fewest that are as sensitive as the "

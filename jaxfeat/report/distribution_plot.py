@@ -1,7 +1,5 @@
 """A picture for a page: distributions of the sensitivity by species."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from io import StringIO
 
@@ -22,11 +20,8 @@ GROUP_COLORS = {
 }  # fmt: skip
 """Colors of groups, from the palette of Okabe and Ito, which every kind of eye tells apart."""
 
-MOST_ROWS = 8
-"""Rows of the picture; the rarest species share one."""
-
-PAGE_BINS_PER_DECADE = 5
-"""Bins of a drawn histogram in a factor of ten."""
+MOST_ROWS = 8  # rows of the picture; the rarest species share one
+PAGE_BINS_PER_DECADE = 5  # bins of a drawn histogram in a factor of ten
 
 
 def plot_distributions(summary: StoreSummary, symbols: Sequence[str]) -> Figure | None:

@@ -20,8 +20,7 @@ Family = dict[str, Any]
 count), `distinct` (a count up to congruence), `example` (`positions`, `direction`, `symbols`, `sigma_ratio`)."""
 
 ELEMENT_COLORS = {"H": "#BBBBBB", "C": "#444444", "N": "#0072B2", "O": "#D55E00"}
-PANELS = 6
-"""Kinds that a picture shows."""
+PANELS = 6  # kinds that a picture shows
 
 
 def print_families(families: Sequence[Family], status: Sequence[str], console: Console | None = None) -> None:

@@ -1,7 +1,5 @@
 """Parts that the pictures share."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from matplotlib.axis import Axis

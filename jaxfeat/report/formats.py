@@ -1,7 +1,5 @@
 """Counts, shares and causes in words, as tables, pictures and pages write them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 

@@ -1,14 +1,11 @@
 """HTML elements of a page: templates, tables and numbers."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from string import Template
 
-LONG_CELL = 40
-"""Characters from which a cell counts as text, and may be wrapped."""
+LONG_CELL = 40  # characters from which a cell counts as text, and may be wrapped
 
 
 def read_resource(name: str) -> str:

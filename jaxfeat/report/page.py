@@ -1,7 +1,5 @@
 """The page about a sweep, which needs neither network nor other files."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any, NamedTuple
@@ -26,8 +24,7 @@ MEANINGS = {
 }
 """Meanings of the kinds of null directions, without rigid motions."""
 
-GROUP_TITLES = {"other": "cause unknown", "none": "least sensitive"}
-"""Titles of the groups whose names say too little."""
+GROUP_TITLES = {"other": "cause unknown", "none": "least sensitive"}  # titles of the groups whose names say too little
 
 
 class Exhibit(NamedTuple):

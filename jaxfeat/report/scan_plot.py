@@ -1,7 +1,5 @@
 """A picture of the blind spots that a scan found."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,16 +15,14 @@ from jaxfeat.report.sensitivity import Record, Sensitivity, blindness, group_by,
 
 # The colors of Okabe and Ito, which every kind of eye tells apart. Each has its own marker.
 STYLES = [("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D"), ("#E69F00", "v"), ("#56B4E9", "P")]
+
 OTHERS = ("#555555", "X")
 """Color and marker of all species after the first."""
 
 RAW = "#B8B8B8"
-MOST_SPECIES = 14
-"""Columns of the left panel; the rarest species share one."""
+MOST_SPECIES = 14  # columns of the left panel; the rarest species share one
 PLOT_BINS_PER_DECADE = 4
-
-Band = tuple[float, float]
-"""The lower and upper end of the stripe that holds null environments. Its upper end is the floor."""
+Band = tuple[float, float]  # The lower and upper end of the stripe of null environments. The upper end is the floor.
 
 
 def plot_scan(records: Sequence[Record], title: str | None = None) -> Figure:

@@ -1,7 +1,5 @@
 """Tables of the blind spots that a scan found, from its records or from the summary of a store."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -22,9 +20,7 @@ from jaxfeat.report.sensitivity import (
 from jaxfeat.report.store_summary import Example, StoreSummary
 from jaxfeat.report.tables import highlight_count, plain_table
 
-MOST_STRUCTURES = 200
-"""Structures that a table lists; of more, it lists the most blind."""
-
+MOST_STRUCTURES = 200  # structures that a table lists; of more, it lists the most blind
 MOST_BLIND_STRUCTURES = 30
 MOST_BLIND_ENVIRONMENTS = 12
 BY_SPECIES = "By species of the center"

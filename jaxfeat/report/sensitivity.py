@@ -1,7 +1,5 @@
 """Sensitivities σ_min/σ_max of records, and how they compare."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 

@@ -12,25 +12,18 @@ import numpy as np
 from jaxfeat.report.sensitivity import Sensitivity
 
 BINS_PER_DECADE = 1000
-"""Bins of a histogram in a factor of ten. Medians are right to 0.12 %, and tables print fewer digits."""
+"""Bins of a histogram in a factor of ten. Medians are right to 0.12 %; tables print fewer digits."""
 
-LOWEST_EXPONENT = -24
-"""Exponent of ten at which histograms begin. No ratio of two singular values in float64 is smaller."""
-
+LOWEST_EXPONENT = -24  # Exponent of ten at which histograms begin. No ratio of singular values in float64 is smaller.
 AMBIGUOUS = "ambiguous"
 
 GROUPS = ("incompleteness", "truncation", "locality", "other", AMBIGUOUS, "symmetry", "none")
 """Groups of environments by their worst cause: blind spots are worse than physics, and physics is worse than none. An
 environment with the status "ambiguous" is in the group of this name, whether or not it has null directions."""
 
-EXAMPLES_PER_GROUP = 4
-"""Environments of each group that a page shows."""
-
-SUFFIXES = {"equilibrated": "_equilibrated", "raw": ""}
-"""Suffixes of the columns of equilibrated and of raw spectra."""
-
-Columns = Mapping[str, np.ndarray]
-"""Variables and coordinates of environments `(b, ...)`, by their names in a store."""
+EXAMPLES_PER_GROUP = 4  # environments of each group that a page shows
+SUFFIXES = {"equilibrated": "_equilibrated", "raw": ""}  # suffixes of the columns of equilibrated and of raw spectra
+Columns = Mapping[str, np.ndarray]  # variables and coordinates of environments `(b, ...)`, by their names in a store
 
 
 @dataclass

@@ -1,7 +1,5 @@
 """A picture of a sweep: the sensitivity over the parameters of a manifold, and its zeros."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,8 +14,7 @@ CAUSE_COLORS = {"incompleteness": "#D55E00", "truncation": "#CC79A7", "symmetry"
 """Colors of causes, the worst first: blind spots are worse than physics. Every kind of eye tells the colors apart, also
 on the color map."""
 
-ZERO: dict[str, Any] = {"edgecolor": "black", "lw": 0.6}
-"""Style of the points that mark zeros."""
+ZERO: dict[str, Any] = {"edgecolor": "black", "lw": 0.6}  # style of the points that mark zeros
 
 
 def plot_sweep(ds: Any, title: str | None = None) -> Figure:

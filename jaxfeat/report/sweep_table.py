@@ -1,7 +1,5 @@
 """A table of the zeros of a sweep, and the entries of its data set that the picture shows too."""
 
-from __future__ import annotations
-
 from collections import Counter
 from typing import Any
 

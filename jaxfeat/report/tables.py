@@ -1,7 +1,5 @@
 """Parts that the tables of the terminal share."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 from rich import box

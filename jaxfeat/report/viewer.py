@@ -1,7 +1,5 @@
 """Environments in three dimensions on a page, with moving displacements, drawn by the viewer of chemiscope."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Sequence
@@ -16,13 +14,12 @@ from scipy.spatial.transform import Rotation
 from jaxfeat.report.html_elements import fill_template, read_resource
 
 BUNDLE = "chemiscope/sphinx/static/chemiscope.min.js"
+
 LICENCES = ("LICENSE", "chemiscope-widget.mjs.LICENSE.txt")
 """Files of chemiscope with its licence, and with the notices of the software that it bundles."""
 
 MISSING = "The report has no 3D view: install chemiscope (pip install 'jaxfeat[report]') and make the report again."
-
-ARROW_LENGTH = 0.8
-"""Length of the longest arrow in Å. Atoms move by half of their arrows in either direction."""
+ARROW_LENGTH = 0.8  # Length of the longest arrow in Å. Atoms move by half of their arrows in either direction.
 
 
 class Viewer(NamedTuple):

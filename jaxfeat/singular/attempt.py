@@ -21,20 +21,11 @@ from jaxfeat.singular.singular_equations import SingularEquations
 from jaxfeat.spectrum.jacobian import item_jacobian
 
 DESCENT_STEPS = 100
-
-LEARNING_RATE = 0.02
-"""Rate of Adam: about the length of a step (Å, or units of a parameter)."""
-
-NEAR_SOLUTION = 1e-6
-"""Norm of the whitened residual below which the plain equations are solved in a few steps."""
-
+LEARNING_RATE = 0.02  # rate of Adam: about the length of a step (Å, or units of a parameter)
+NEAR_SOLUTION = 1e-6  # norm of the whitened residual below which the plain equations are solved in a few steps
 MAX_PLAIN_ITERATIONS = 20
-
-VANISHING_SIGMA, SMALL_SIGMA = 3e-12, 3e-3
-"""Whitened singular values below the first vanish. Between the two, a more singular point may be near."""
-
-MAX_MOVE = 1e-3
-"""The largest distance (Å, or units of θ) of a more singular point that an end of a landing is moved to."""
+VANISHING_SIGMA, SMALL_SIGMA = 3e-12, 3e-3  # whitened: values below the first vanish; below the second, one may nearby
+MAX_MOVE = 1e-3  # the largest distance (Å, or units of θ) of a more singular point that an end of a landing is moved to
 
 
 class Outcome(NamedTuple):

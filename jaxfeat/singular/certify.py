@@ -1,7 +1,5 @@
 """Ends of landings: spectra of all features, the distance of the exact point, and the tangent space of the set."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -21,17 +19,10 @@ from jaxfeat.spectrum.jacobian import jacobian_and_norms
 from jaxfeat.spectrum.reduce import keep_all_rows
 from jaxfeat.spectrum.solve import decompose
 
-SINGULAR_RATIO = 1e-12
-"""The largest σ_min/σ_max of an exact singular point."""
-
-EXACT_DISTANCE = 1e-6
-"""The largest estimated distance (Å, or units of θ) of an exact singular point. Classification tolerates 1e-5 Å."""
-
-MAX_VIOLATION = 1e-8
-"""The largest violation of a constraint (Å) that is rounding."""
-
-STEP_CUTOFF = 1e-11
-"""Singular values of the linearized equations below this, relative to the largest, are zero to rounding."""
+SINGULAR_RATIO = 1e-12  # the largest σ_min/σ_max of an exact singular point
+EXACT_DISTANCE = 1e-6  # Largest estimated distance of an exact point (Å or units of θ). Classification tolerates 1e-5 Å
+MAX_VIOLATION = 1e-8  # the largest violation of a constraint (Å) that is rounding
+STEP_CUTOFF = 1e-11  # singular values of the linearized equations that are zero to rounding, relative to the largest
 
 TANGENT_CUTOFF = 1e-6
 """Singular values below this, relative to the largest, are zero in a tangent space. At landed points, zeros are about

@@ -1,7 +1,5 @@
 """Paths of environments: checks of the start, the length of steps, and the return to the origin."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -16,20 +14,11 @@ from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.matching import congruent_image
 from jaxfeat.geometry.positions import check_float64, check_positions
 
-STRAIGHT_COSINE, EASY_COSINE = 0.97, 0.995
-"""Cosines of the largest angle that a path may turn by in one step (14°), and of an easy one (6°)."""
-
-STEP_GROWTH = 1.5
-"""Factor of the step after an easy one. A step that leads to no point is halved."""
-
-MAX_CORRECTION = 0.5
-"""Length of a correction, relative to the step, from which on it has left the path."""
-
-CLOSING_ITERATIONS = 6
-"""Newton steps for the length of the last step, which ends at the origin."""
-
-SMALLEST_STEP = 1e-5
-"""Å; a path that needs smaller steps ends."""
+STRAIGHT_COSINE, EASY_COSINE = 0.97, 0.995  # of the largest turn of a path in one step (14°), and of an easy turn (6°)
+STEP_GROWTH = 1.5  # Factor of the step after an easy one. A step that leads to no point is halved.
+MAX_CORRECTION = 0.5  # length of a correction, relative to the step, from which on it has left the path
+CLOSING_ITERATIONS = 6  # Newton steps for the length of the last step, which ends at the origin
+SMALLEST_STEP = 1e-5  # Å; a path that needs smaller steps ends
 
 
 def check_start(f: AbstractFeaturizer, start: Environment, length: float) -> Environment:

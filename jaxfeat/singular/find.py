@@ -1,7 +1,5 @@
 """From any starts to exact singular points: attempt (descend, land, certify), measure the dimension, classify."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -25,9 +23,7 @@ from jaxfeat.singular.search_space import AbstractSearchSpace, Free, Within, rea
 from jaxfeat.singular.singular_points import SingularPoints
 from jaxfeat.spectrum.blocks import restrict_species
 
-FIRST_DESCENT = 2
-"""Number of the first restart that begins with a descent. Landing alone suffices for most starts, in a tenth of the
-time."""
+FIRST_DESCENT = 2  # Number of the first restart with a descent. Landing alone mostly suffices, in a tenth of the time.
 
 
 def find_singular_points(

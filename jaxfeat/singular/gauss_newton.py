@@ -18,8 +18,6 @@ Optimistix's solvers use a damping that does not depend on the residual. With QR
 vanishes, and with an SVD they cut at a rank. Their loops cannot be halted and resumed one by one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -32,14 +30,9 @@ from jaxfeat.linalg.lapack import qr_triangle, solve_upper
 RUNNING, SOLVED, STATIONARY = 0, 1, 2
 """Codes of an iterate: not finished; the residual is at its floor or at rounding; no step reduces the residual."""
 
-LONGEST_STEP = 0.3
-"""The largest entry of a step (Å for atoms). Features are not linear over longer steps."""
-
-SMALLEST_DAMPING = 1e-10
-"""Least damping, relative to the norm of the Jacobian. Steps along the set of solutions are rounding errors over it."""
-
-ROUNDING_RESIDUAL = 1e-12
-"""A residual below this that does not fall by half has reached rounding."""
+LONGEST_STEP = 0.3  # The largest entry of a step (Å for atoms). Features are not linear over longer steps.
+SMALLEST_DAMPING = 1e-10  # Relative to the norm of the Jacobian. Steps along the solutions are rounding errors over it.
+ROUNDING_RESIDUAL = 1e-12  # A residual below this that does not fall by half has reached rounding
 
 
 class Linearization(NamedTuple):

@@ -9,8 +9,6 @@ is singular there as far as float64 can tell, and yet the point is not the exact
 { J(x) v_i = 0, v_i·v_j = δ_ij }, convergence is quadratic again.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -24,17 +22,10 @@ from jaxfeat.singular.gauss_newton import Iterate, Linearization, judge, proceed
 from jaxfeat.singular.lanes import begin_all, solve_all
 from jaxfeat.singular.singular_equations import SingularEquations
 
-MAX_JOINT_ITERATIONS = 8
-"""Steps in each metric with several directions."""
-
-SHORTEST_STEP = 1e-10
-"""Largest entry of the last step with several directions (Å, or units of θ)."""
-
-MAX_JOINT_LANES = 8
-"""Few points need several directions; more lanes would mostly carry repeated items."""
-
-DIRECTIONS_MULTIPLE = 4
-"""Directions are padded with zeros to a multiple of this number. Most numbers of directions then share one program."""
+MAX_JOINT_ITERATIONS = 8  # steps in each metric with several directions
+SHORTEST_STEP = 1e-10  # largest entry of the last step with several directions (Å, or units of θ)
+MAX_JOINT_LANES = 8  # few points need several directions; more lanes would mostly carry repeated items
+DIRECTIONS_MULTIPLE = 4  # directions are padded with zeros to a multiple of these, so that most share one program
 
 
 class Landing(NamedTuple):

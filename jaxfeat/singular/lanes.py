@@ -4,8 +4,6 @@ Landings take between 3 and 100 steps. A loop over a batch runs as long as its s
 finished items along. All lanes are therefore halted after a few steps, and finished items make room for others.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -18,12 +16,8 @@ from jaxfeat.linalg.lapack import one_blas_thread
 from jaxfeat.singular.gauss_newton import RUNNING, STATIONARY, Iterate
 
 MAX_LANES = 32
-
-STEPS_PER_ROUND = 6
-"""Steps between two checks for finished lanes."""
-
-STAGNATION_RATIO = 0.95
-"""An item stops if a round leaves more than this share of its residual: it is at a bound or near a local minimum."""
+STEPS_PER_ROUND = 6  # steps between two checks for finished lanes
+STAGNATION_RATIO = 0.95  # A round that leaves a larger share of a residual stops its item, at a bound or a minimum
 
 
 def n_lanes_for(n: int) -> int:

@@ -22,29 +22,14 @@ from jaxfeat.spectrum.jacobian import directional_derivative, jacobian_and_norms
 from jaxfeat.spectrum.reduce import keep_all_rows
 from jaxfeat.spectrum.solve import decompose
 
-TRANSVERSAL_SLOPE = 1e-5
-"""Slope of σ/σ_max (per Å or rad) below which σ does not change."""
-
-SAME_DISTANCE = 1e-6
-"""Distance (Å or rad) below which two zeros are one."""
-
-RATIO_ROUNDING = 4 * float(np.finfo(float).eps)
-"""Rounding error of σ/σ_max."""
-
-N_STRIDES = 64
-"""Number of steps along a curve across the whole grid, independent of the grid."""
-
-LEAST_ADVANCE = 0.1
-"""Least length of a step along a curve, relative to the step that was aimed at."""
-
-MAX_ITERATIONS, ZERO_LANES = 40, 8
-"""Steps of each search for a zero, and number of the searches that one program runs side by side."""
-
-PURSUED_DISTANCE = 2.0
-"""Largest distance (cells) of a zero, down the steepest slope, at which a start is pursued."""
-
-OWN_DISTANCE = 4.0
-"""Largest distance (cells) of a zero from its start. A zero farther off belongs to another start."""
+TRANSVERSAL_SLOPE = 1e-5  # slope of σ/σ_max (per Å or rad) below which σ does not change
+SAME_DISTANCE = 1e-6  # distance (Å or rad) below which two zeros are one
+RATIO_ROUNDING = 4 * float(np.finfo(float).eps)  # rounding error of σ/σ_max
+N_STRIDES = 64  # number of steps along a curve across the whole grid, independent of the grid
+LEAST_ADVANCE = 0.1  # least length of a step along a curve, relative to the step that was aimed at
+MAX_ITERATIONS, ZERO_LANES = 40, 8  # steps of each search for a zero, and searches side by side in one program
+PURSUED_DISTANCE = 2.0  # largest distance (cells) of a zero, down the steepest slope, at which a start is pursued
+OWN_DISTANCE = 4.0  # Largest distance (cells) of a zero from its start. A zero farther off belongs to another start.
 
 
 class ManifoldSlice(eqx.Module):

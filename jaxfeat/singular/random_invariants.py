@@ -7,8 +7,6 @@ that distribution. A generic set of more than twice as many sums as there are co
 displacement that the distribution sees.
 """
 
-from __future__ import annotations
-
 from itertools import combinations, product
 
 import equinox as eqx
@@ -19,11 +17,8 @@ from jaxtyping import Array, Float
 from jaxfeat.errors import BasisError
 from jaxfeat.geometry.environment import Environment
 
-PER_COORDINATE = 4
-"""Number of invariants for each coordinate."""
-
-MAX_TUPLES = 20_000
-"""Most tuples of neighbors that one evaluation sums over."""
+PER_COORDINATE = 4  # number of invariants for each coordinate
+MAX_TUPLES = 20_000  # most tuples of neighbors that one evaluation sums over
 
 
 class RandomInvariants(eqx.Module):

@@ -28,15 +28,13 @@ from jaxfeat.singular.random_invariants import random_invariants
 from jaxfeat.singular.search_space import AbstractSearchSpace
 from jaxfeat.singular.singular_equations import Reference, SingularEquations
 
-ENSEMBLE_SIZE = 48
-"""Number of environments that the metric is made from."""
+ENSEMBLE_SIZE = 48  # number of environments that the metric is made from
 
 WHITENING_FLOOR = 1e-3
 """Features that vary less than this, relative to the most variable ones, are not amplified further, because their
 rounding errors would be too."""
 
-ROWS_PER_COLUMN = 5
-"""Rows of the metric for each column of J."""
+ROWS_PER_COLUMN = 5  # rows of the metric for each column of J
 
 
 class SearchEquations(NamedTuple):

@@ -23,8 +23,7 @@ from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.positions import COINCIDENCE_DISTANCE, check_float64
 from jaxfeat.manifolds.manifold import AbstractManifold
 
-DEFAULT_MIN_DISTANCE = 0.5
-"""Å, between two neighbors. Features are trivially blind where atoms meet."""
+DEFAULT_MIN_DISTANCE = 0.5  # Å, between two neighbors. Features are trivially blind where atoms meet.
 
 
 class AbstractSearchSpace(eqx.Module):

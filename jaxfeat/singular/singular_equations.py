@@ -5,8 +5,6 @@ of tangents first. Each of the many columns that a Gauss-Newton step needs is th
 contraction of densities three times as fast on a CPU.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -25,17 +23,10 @@ from jaxfeat.singular.random_invariants import RandomInvariants
 from jaxfeat.singular.search_space import AbstractSearchSpace
 from jaxfeat.spectrum.jacobian import directional_derivative
 
-PENALTY = 100.0
-"""Penalty of violated constraints in a descent, per Å²: large against the slope of a logarithm."""
-
-PADDING_SIGMA = 1e3
-"""Singular value that is given to padding, relative to the norm of the matrix."""
-
-HIDDEN_LENGTH = 1e-6
-"""Length of a displacement in the reference's metric, per Å, below which symmetry hides it."""
-
-ROUNDING_VIOLATION = 1e-10
-"""Violation of a constraint (Å) that is rounding."""
+PENALTY = 100.0  # penalty of violated constraints in a descent, per Å²: large against the slope of a logarithm
+PADDING_SIGMA = 1e3  # singular value that is given to padding, relative to the norm of the matrix
+HIDDEN_LENGTH = 1e-6  # length of a displacement in the reference's metric, per Å, below which symmetry hides it
+ROUNDING_VIOLATION = 1e-10  # violation of a constraint (Å) that is rounding
 
 
 class Reference(eqx.Module):

@@ -1,7 +1,5 @@
 """Results of a search for singular points."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any, NamedTuple

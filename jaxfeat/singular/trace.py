@@ -1,7 +1,5 @@
 """Continuation along a set of singular points: steps along the tangent, each followed by a landing."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -26,14 +24,9 @@ from jaxfeat.singular.search_space import Free
 from jaxfeat.singular.singular_points import SEARCH_MESSAGES
 from jaxfeat.spectrum.blocks import restrict_species
 
-LARGEST_STEP = 0.05
-"""Å."""
-
-EASY_ITERATIONS, MAX_ITERATIONS = 6, 15
-"""Gauss-Newton steps back to the set: after an easy step of the path, and at most."""
-
-CLOSING_DISTANCE = 1e-6
-"""Å, from the start, at which a path has closed."""
+LARGEST_STEP = 0.05  # Å
+EASY_ITERATIONS, MAX_ITERATIONS = 6, 15  # Gauss-Newton steps back to the set: after an easy step, and at most
+CLOSING_DISTANCE = 1e-6  # Å, from the start, at which a path has closed
 
 SINGULAR_PATH_MESSAGES = {
     "length": "the path has the length that was asked for.",

@@ -12,8 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-L_LIMIT = 30
-"""The largest l that featurizers take. Harmonics, couplings and radial integrals are tested in float64 up to here."""
+L_LIMIT = 30  # The largest l of featurizers. Harmonics, couplings and radial integrals are tested up to here.
 
 
 def solid_harmonics(l_max: int, r: Float[Array, "*batch 3"]) -> Float[Array, "*batch l m"]:

@@ -31,15 +31,13 @@ _OPERATIONS = (
 )
 _SITES = ("_atom_site_label", "_atom_site_type_symbol", "_atom_site_occupancy")
 _SETTINGS = ("_space_group_crystal_system", "_symmetry_cell_setting")
+
 _TWO_ORIGINS = {48, 50, 59, 68, 70, 85, 86, 88, 125, 126, 129, 130, 133, 134, 137, 138, 141, 142, 201, 203, 222, 224,
                 227, 228}  # fmt: skip
 """Space groups that International Tables A lists with two origins."""
 
-SITE_TOLERANCE = 1e-2
-"""Å between a site and its atom in the cell that ASE makes."""
-
-FULL_OCCUPANCY = 0.999
-"""Occupancies from this value on count as full, because files round them."""
+SITE_TOLERANCE = 1e-2  # Å between a site and its atom in the cell that ASE makes
+FULL_OCCUPANCY = 0.999  # occupancies from this value on count as full, because files round them
 
 
 class Block(NamedTuple):

@@ -23,11 +23,8 @@ from jaxfeat.geometry.species import SYMBOLS
 if TYPE_CHECKING:
     from ase import Atoms
 
-FRAMES_PER_SEARCH = 32
-"""Frames whose neighbors are searched for together."""
-
-ATOMS_PER_SEARCH = 4096
-"""Atoms that are enough for one search, however few the frames."""
+FRAMES_PER_SEARCH = 32  # frames whose neighbors are searched for together
+ATOMS_PER_SEARCH = 4096  # atoms that are enough for one search, however few the frames
 
 
 class Frames(NamedTuple):

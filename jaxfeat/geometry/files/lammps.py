@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 _DATA = re.compile(rb"^\s*\d+\s+atoms\b.*^.*\bxlo\s+xhi", re.MULTILINE | re.DOTALL)
 _BOX = re.compile(r"\bavec\b|(?=.*\bxlo\s+xhi)(?=.*\bylo\s+yhi)(?=.*\bzlo\s+zhi)", re.DOTALL)
 _HEADING = re.compile(r"[A-Z]\w*(?: [A-Z]\w*)*\s*(?:#.*)?")
-_UNITS = {"real": "angstrom", "metal": "angstrom", "electron": "bohr"}
-"""Units of length by LAMMPS's names for its styles of units."""
+_UNITS = {"real": "angstrom", "metal": "angstrom", "electron": "bohr"}  # units of length by LAMMPS's styles of units
 
 
 def looks_like_data(beginning: bytes) -> bool:

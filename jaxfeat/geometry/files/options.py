@@ -1,7 +1,5 @@
 """Options of reading a file: its format, its frames, and the meaning of its words and units."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -13,9 +11,7 @@ from typing import Any, Literal, NamedTuple
 from jaxfeat.errors import ReadError
 from jaxfeat.geometry.species import NUMBERS
 
-SITES, CELL = "occupancies", "cell"
-"""Words that `ignore` takes beside chemical symbols."""
-
+SITES, CELL = "occupancies", "cell"  # words that `ignore` takes beside chemical symbols
 _INDEX = re.compile(r"[+-]?\d+|(?:[+-]?\d+)?:(?:[+-]?\d+)?(?::(?:\d+)?)?")
 
 

@@ -19,12 +19,8 @@ _GHOST = re.compile(r"x\d*|xx|du|gh\d*|gh\(.*\)|bq.*|@.+|.+-bq|.+:", re.IGNORECA
 """Ghosts and dummy atoms, as NWChem, Gaussian, Q-Chem, Psi4, ORCA and ASE write them."""
 
 _ISOTOPES = {"D": "deuterium", "T": "tritium"}
-
-MASS_TOLERANCE = 0.05
-"""u; files round masses by less, and the masses of two elements up to bismuth differ by more."""
-
-MOST_NAMED = 12
-"""Unknown words that a message proposes an option for."""
+MASS_TOLERANCE = 0.05  # u; files round masses by less, and the masses of two elements up to bismuth differ by more
+MOST_NAMED = 12  # unknown words that a message proposes an option for
 
 
 class ParseError(Exception):

@@ -17,8 +17,7 @@ from jaxfeat.geometry.species import SYMBOLS
 if TYPE_CHECKING:
     from ase import Atoms
 
-_ORGANIC = "HCNOSPF"
-"""Elements of one letter that may stand in column 14, at the beginning of a name."""
+_ORGANIC = "HCNOSPF"  # elements of one letter that may stand in column 14, at the beginning of a name
 
 
 class Model(NamedTuple):

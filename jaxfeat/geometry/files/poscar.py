@@ -11,8 +11,7 @@ from jaxfeat.geometry.species import SYMBOLS
 if TYPE_CHECKING:
     from ase import Atoms
 
-NAMES = 5
-"""The line of the elements, counted from 0. In VASP 4 it holds the numbers of atoms."""
+NAMES = 5  # The line of the elements, counted from 0. In VASP 4 it holds the numbers of atoms.
 
 
 def parse(text: str, options: ReadOptions) -> Atoms:

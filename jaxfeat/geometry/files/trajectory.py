@@ -18,8 +18,7 @@ from jaxfeat.geometry.files.parsing import ParseError, explain_ghost, parse_elem
 if TYPE_CHECKING:
     from ase import Atoms
 
-PEEK = 50_000
-"""Bytes at the beginning of a file that show its format; ASE looks at as many."""
+PEEK = 50_000  # bytes at the beginning of a file that show its format; ASE looks at as many
 
 
 class Parser(NamedTuple):
@@ -44,14 +43,9 @@ PARSERS = {
 _ENDINGS = {".cif": "cif", ".extxyz": "extxyz", ".pdb": "proteindatabank", ".sdf": "sdf", ".xyz": "extxyz"}
 """Formats by endings that mean one format."""
 
-_AMBIGUOUS_ENDINGS = (".dat", ".data", ".log", ".out")
-"""Endings that ASE takes for the format of one program, and that many programs use."""
-
-_WITHOUT_UNITS = ("extxyz", "xyz", "lammps-data", "lammps-dump-text")
-"""Formats that do not fix the unit of lengths."""
-
-_NAMELESS = ("gromos", "lammps-dump-binary")
-"""Formats that hold names or types of atoms, which ASE takes for elements and drops."""
+_AMBIGUOUS_ENDINGS = (".dat", ".data", ".log", ".out")  # many programs use these; to ASE each means one
+_WITHOUT_UNITS = ("extxyz", "xyz", "lammps-data", "lammps-dump-text")  # formats that do not fix the unit of lengths
+_NAMELESS = ("gromos", "lammps-dump-binary")  # formats with names of atoms, which ASE takes for elements and drops
 
 
 def _names_of_dl_poly(atoms: Atoms) -> list[str]:

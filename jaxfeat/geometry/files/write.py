@@ -1,7 +1,5 @@
 """Environments as files for viewers, and a check of the folder that a file goes to."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from pathlib import Path

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _VALUE = r"""\s*=\s*("[^"]*"|'[^']*'|\{[^}]*\}|\[.*?\](?=\s|$)|\S+)"""
 _KEYS = re.compile(rf"(?<!\S)(lattice|properties|pbc){_VALUE}", re.IGNORECASE)
+
 _CELL = re.compile(
     r"(?<!\S)(?:cell|box|unit_?cell|(?:cell|lattice)_?(?:vectors?|parameters?))\s*=\W*(?:[-+.\de]+[\s,]+){2}[-+.\d]"
     r"|(?<!\w)cell[{(]\w+[)}]\s*:",
@@ -29,9 +30,7 @@ _CELL = re.compile(
 )
 """Cells as i-PI and other programs write them; extended xyz does not know these keys."""
 
-_UNITS = re.compile(r"(?<!\w)positions\{(\w+)\}", re.IGNORECASE)
-"""Units as i-PI writes them."""
-
+_UNITS = re.compile(r"(?<!\w)positions\{(\w+)\}", re.IGNORECASE)  # units as i-PI writes them
 _COLUMNS = re.compile(r"([^:]+(?:::[^:]+)*):([RISL]):(\d+)(?::|$)", re.IGNORECASE)
 _PLAIN = "species:S:1:pos:R:3"
 _ROLES = {"species": "symbols", "symbols": "symbols", "pos": "positions", "positions": "positions"}
@@ -39,6 +38,7 @@ _ROLES |= {"z": "numbers", "numbers": "numbers"}
 """ASE's names for the columns that make an `ase.Atoms`, by their names in files in small letters."""
 
 _TRUTH = {"T": True, "TRUE": True, "1": True, "F": False, "FALSE": False, "0": False}
+
 _KINDS: dict[str, tuple[Callable[[str], Any], Any, str]] = {
     "R": (float, float, "a number"),
     "I": (int, int, "a whole number"),
