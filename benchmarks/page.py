@@ -17,7 +17,8 @@ from pathlib import Path
 
 from jaxfeat.bench.compare import compare_packages, failure_messages
 from jaxfeat.bench.workloads import WORKLOAD_NAMES
-from jaxfeat.cli.output import progress_bar, save_figure, write_json
+from jaxfeat.cli.output import save_figure, write_json
+from jaxfeat.progress import show_progress
 from jaxfeat.report.benchmark import RATE_LEGEND, describe_machine, plot_rates, to_markdown
 
 HERE = Path(__file__).resolve().parent
@@ -88,7 +89,7 @@ def main():
         WORKS.parent.mkdir(exist_ok=True)
         for name in [name for name in WORKLOAD_NAMES if name in names]:
             # Results are written after each work, so that an hour is not lost.
-            with progress_bar(name, None) as progress:
+            with show_progress(True, f"stages of {name}") as progress:
                 results = compare_packages([name], data=arguments.data, progress=progress)
             failed += failure_messages(results)
             results = merged(read(WORKS), results)

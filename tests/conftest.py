@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 from pathlib import Path
 
 # One device, whichever test is the first to run a command, which would take one for each core. JAX reads this variable
@@ -51,3 +52,11 @@ def room_for_programs():
 def compiled(monkeypatch):
     """Spectra come from compiled programs, however little work there is."""
     monkeypatch.setattr("jaxfeat.PowerSpectrum.runs_on_host", False)
+
+
+@pytest.fixture
+def ctrl_c():
+    """Python's own handler of Ctrl-C, which processes in the background lack."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -24,14 +24,16 @@ BELOW = {
     "features.base",
     "features.additive",
     "features.structure_map",
+    "progress",
 }
 MAY_SEE = {
     "errors": set(),
     "memory": {"errors"},
+    "progress": set(),
     "version": set(),
     "so3": {"errors"},
     "linalg": {"errors"},
-    "geometry": {"errors", "linalg"},
+    "geometry": {"errors", "linalg", "progress"},
     "basis": {"errors", "linalg", "so3"},
     "cutoffs": {"errors", "linalg"},
     "features": {"errors", "memory", "geometry", "linalg", "so3", "basis", "cutoffs"},
@@ -42,7 +44,7 @@ MAY_SEE = {
     "inverse": BELOW | {"spectrum", "singular"},
     "choose": BELOW | {"spectrum", "nulls"},
     "store": BELOW | {"features.spec", "spectrum", "nulls", "singular", "manifolds"},
-    "bench": {"errors", "geometry", "basis", "cutoffs", "features", "spectrum", "manifolds"},
+    "bench": {"errors", "geometry", "basis", "cutoffs", "features", "spectrum", "manifolds", "progress"},
     "report": set(),
 }
 """Parts of the package that each room may import beside itself. The command line and the package's own `__init__` are
@@ -99,7 +101,7 @@ ALLOWED_IN = {
         "report/sweep_plot.py",
     },
     "rich": {
-        "cli/output.py",
+        "progress.py",
         "report/benchmark.py",
         "report/convergence.py",
         "report/families.py",

@@ -27,13 +27,13 @@ from jaxfeat.bench.workloads import (
     Workload,
 )
 from jaxfeat.errors import ReadError
+from jaxfeat.progress import Progress
 
 TURNS = (("features",), ("jacobian",), ("values", "screened"), ("vectors",))
 """Stages that are timed in turns with each other, because their times are compared."""
 
 ONE_CALL: dict[str, Any] = {"min_calls": 1, "min_seconds": 0.0}
 COMPARED = 1e-6  # singular values above this share of the largest are compared relative to themselves
-Progress = Callable[[int, int], None]
 
 
 def compare_packages(

@@ -13,7 +13,8 @@ from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.structure_map import check_compatible
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.positions import check_float64
-from jaxfeat.spectrum.blocks import Progress, blocks_by_shape, species_present
+from jaxfeat.progress import Progress, show_progress
+from jaxfeat.spectrum.blocks import blocks_by_shape, species_present
 
 MIN_PER_PROGRAM = 300  # environments of one shape that are worth programs of their own, one for each n_max
 QUANTILES = {"least": 0.0, "1%": 0.01, "10%": 0.1, "median": 0.5}
@@ -24,7 +25,7 @@ def converge(
     batch: Environment,
     n_max: Sequence[int] = (2, 4, 6, 8),
     l_max: Sequence[int] = (2, 4, 6, 8),
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> list[dict[str, Any]]:
     """Find out how large a basis must be: count the null directions that each basis of a grid causes.
 
@@ -36,7 +37,8 @@ def converge(
         not matter.
     - `batch`: Environments with one leading axis, in float64.
     - `n_max`, `l_max`: The sizes of the grid. Features without l_max (`RadialSpectrum`) have l_max 0.
-    - `progress`: Called as `progress(done, total)` with numbers of environments, over all featurizers.
+    - `progress`: True to show progress on stderr or in the notebook; or a function, called as `progress(done, total)`
+        with numbers of environments, over all featurizers.
 
     **Returns:** A list with one dictionary of plain numbers for each basis, by featurizer, n_max and l_max:
 
@@ -60,17 +62,18 @@ def converge(
     grids = make_grids(f, batch, n_max, l_max)
     host = jax.tree.map(np.asarray, batch)
     records, done = [], 0
-    for one, grid in zip(_listed(f), grids, strict=True):
-        found: list[BasisResults] = []
-        for block in blocks_by_shape(grid.of(grid.n_max[-1]), host, least_of_shape=MIN_PER_PROGRAM):
-            found += evaluate_bases(one, grid, block)
-            done += len(block.indices)
-            if progress is not None:
-                progress(done, len(batch) * len(grids))
-        n_species = 0 if one.species is None else len(one.species)
-        for k, sizes in enumerate(grid):
-            size = {**sizes._asdict(), "n_features": grid.n_features(sizes, n_species)}
-            records.append({"nu": one.nu, **size, **_summary(found, k)})
+    with show_progress(progress, "environments", len(batch) * len(grids)) as report:
+        for one, grid in zip(_listed(f), grids, strict=True):
+            found: list[BasisResults] = []
+            for block in blocks_by_shape(grid.of(grid.n_max[-1]), host, least_of_shape=MIN_PER_PROGRAM):
+                found += evaluate_bases(one, grid, block)
+                done += len(block.indices)
+                if report is not None:
+                    report(done, len(batch) * len(grids))
+            n_species = 0 if one.species is None else len(one.species)
+            for k, sizes in enumerate(grid):
+                size = {**sizes._asdict(), "n_features": grid.n_features(sizes, n_species)}
+                records.append({"nu": one.nu, **size, **_summary(found, k)})
     return records
 
 

@@ -3,12 +3,16 @@
 import argparse
 import os
 import shlex
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from threading import current_thread, main_thread
 
 from jaxfeat import __version__
 from jaxfeat.cli.bench import add_bench
 from jaxfeat.cli.converge import add_converge
+from jaxfeat.cli.output import say
 from jaxfeat.cli.report import add_report
 from jaxfeat.cli.scan import add_scan
 from jaxfeat.cli.search import add_search
@@ -25,9 +29,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     - `argv`: The words after `jaxfeat`. By default those of the process.
 
-    **Returns:** The exit status: 0, 1 for a failure, 2 for bad input, 130 if interrupted.
+    **Returns:** The exit status: 0, 1 for a failure, 2 for bad input, 130 if interrupted by Ctrl-C or SIGTERM.
     """
     arguments = _make_parser().parse_args(argv)
+    say(arguments.begins.format(**vars(arguments)))
     arguments.command_line = shlex.join(["jaxfeat", *(sys.argv[1:] if argv is None else argv)])
     # BLAS reads these when NumPy is loaded. The work runs side by side on all cores, one BLAS thread each: more of them
     # only wait for each other, tenfold slower on a busy machine.
@@ -38,7 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         from jaxfeat.cli.configure import configure_jax
 
         configure_jax()
-        arguments.run(arguments)
+        with _interrupted_by_sigterm():
+            arguments.run(arguments)
         return DONE
     except (BasisError, GeometryError, ReadError, SizeError, SpeciesError) as error:
         message, status = str(error), BAD_INPUT
@@ -46,8 +52,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         message, status = f"failed: {type(error).__name__}: {' '.join(str(error).split())[:500]}", FAILED
     except KeyboardInterrupt as interrupt:
         message, status = str(interrupt) or "interrupted.", INTERRUPTED
-    print(f"jaxfeat: {message}", file=sys.stderr)
+    say(message)
     return status
+
+
+@contextmanager
+def _interrupted_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM, which batch queues send at the end of a job, do as Ctrl-C in a `with` block."""
+    unhandled = current_thread() is main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if unhandled:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        if unhandled:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _make_parser() -> argparse.ArgumentParser:

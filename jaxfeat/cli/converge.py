@@ -18,8 +18,8 @@ from jaxfeat.cli.arguments import (
     add_results,
     add_sample,
 )  # fmt: skip
-from jaxfeat.cli.inputs import make_featurizer, read_environments
-from jaxfeat.cli.output import check_targets, progress_bar, save_figure, write_json
+from jaxfeat.cli.inputs import list_species, make_featurizer, read_environments
+from jaxfeat.cli.output import check_targets, save_figure, say, say_written, write_json
 
 
 def add_converge(commands: Any) -> None:
@@ -29,7 +29,7 @@ def add_converge(commands: Any) -> None:
         description="Compute singular spectra of the environments of INPUT in every basis of a grid. Find the smallest "
         "basis that truncates nothing, and the one above which sensitivity hardly grows. Lengths are in Å.",
     )
-    parser.set_defaults(run=_converge)
+    parser.set_defaults(run=_converge, begins="reading {input}.")
     add_input(parser)
     descriptor = parser.add_argument_group("the descriptor")
     sizes = "(default: 2 4 6 8; with an order above 2, 1 2 3 4)"
@@ -55,7 +55,8 @@ def _converge(arguments: argparse.Namespace) -> None:
     orders = sorted(set(arguments.nu))
     n_max, l_max = arguments.n_max or default_sizes(orders), arguments.l_max or default_sizes(orders)
     # The species of all environments, because they decide how many features a basis has.
-    featurizers = [make_featurizer(arguments, every, nu=nu, n_max=n_max[0], l_max=l_max[0]) for nu in orders]
+    species = list_species(every)
+    featurizers = [make_featurizer(arguments, species, nu=nu, n_max=n_max[0], l_max=l_max[0]) for nu in orders]
     records, share = converge_sample(featurizers, batch, n_max, l_max, len(every), arguments.seed)
     if arguments.json is not None:
         write_json(arguments.json, _result(arguments, records, len(every), len(batch)))
@@ -66,6 +67,7 @@ def _converge(arguments: argparse.Namespace) -> None:
         )
         save_figure(arguments.plot, plot_convergence(records, title))
     print_convergence(records, share)
+    say_written(arguments.json, arguments.plot)
 
 
 def default_sizes(orders: Sequence[int]) -> list[int]:
@@ -81,7 +83,7 @@ def converge_sample(
     total: int,
     seed: int,
 ) -> tuple[list[dict[str, Any]], str]:
-    """Evaluate every basis of a grid with a progress bar.
+    """Evaluate every basis of a grid, and show progress.
 
     **Returns:** The records, and words on the sample: `batch` was drawn from `total` environments.
     """
@@ -89,9 +91,9 @@ def converge_sample(
 
     n_bases = sum(map(len, make_grids(featurizers, batch, n_max, l_max)))
     sample = f"{len(batch)} environments"
-    with progress_bar(f"{sample}, {n_bases} bases", len(batch) * len(featurizers)) as progress:
-        records = jaxfeat.converge(featurizers, batch, n_max, l_max, progress)
-    return records, sample + (f" of {total}, drawn at random (seed {seed})" if len(batch) < total else "")
+    sample += f" of {total}, drawn at random (seed {seed})" if len(batch) < total else ""
+    say(f"{sample}; {n_bases} bases.")
+    return jaxfeat.converge(featurizers, batch, n_max, l_max, progress=True), sample
 
 
 def _result(arguments: argparse.Namespace, records: list[dict[str, Any]], total: int, drawn: int) -> dict[str, Any]:

@@ -6,17 +6,15 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from functools import cache
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import jaxfeat
-from jaxfeat.cli.output import progress_bar
 from jaxfeat.errors import BasisError, GeometryError, ReadError, SpeciesError
+from jaxfeat.progress import show_progress
 
-SHOW_EVERY = 500
-"""Frames between two updates of the progress bar, and before the bar appears."""
+if TYPE_CHECKING:
+    from jaxfeat.geometry.files.frames import FramesSurvey
 
 
 def read_options(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -27,10 +25,11 @@ def read_options(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def read_environments(arguments: argparse.Namespace) -> tuple[jaxfeat.StructureSet, jaxfeat.Environment]:
     """Read INPUT whole. Return its structures, and the environments of the chosen centers."""
-    source = jaxfeat.read(arguments.input, **read_options(arguments))
+    source = jaxfeat.read(arguments.input, **read_options(arguments), progress=True)
     centers = source.centers if arguments.centers is None else _parse_centers(arguments.centers)
     try:
-        return source, jaxfeat.environments(source.atoms, choose_r_cut(arguments), centers, names=source.names)
+        with show_progress(True, "structures searched for neighbors", len(source.atoms)):
+            return source, jaxfeat.environments(source.atoms, choose_r_cut(arguments), centers, names=source.names)
     except (GeometryError, SpeciesError) as error:
         # Errors about one structure begin with its name, and the file is added to them.
         if str(error).partition(": ")[0] not in source.names:
@@ -38,10 +37,12 @@ def read_environments(arguments: argparse.Namespace) -> tuple[jaxfeat.StructureS
         raise type(error)(f"{arguments.input}: {error}") from error
 
 
-def open_frames(arguments: argparse.Namespace) -> jaxfeat.Frames:
-    """Open INPUT, to read the environments of the chosen centers batch by batch."""
+def open_frames(arguments: argparse.Namespace) -> tuple[jaxfeat.Frames, FramesSurvey]:
+    """Open INPUT, to read the environments of the chosen centers batch by batch, and go through its frames once."""
     centers = None if arguments.centers is None else _parse_centers(arguments.centers)
-    return jaxfeat.frames(arguments.input, choose_r_cut(arguments), centers, **read_options(arguments))
+    frames = jaxfeat.frames(arguments.input, choose_r_cut(arguments), centers, **read_options(arguments))
+    survey = frames.survey(progress=True)
+    return frames._replace(total=int(survey.counts.sum())), survey
 
 
 def _parse_centers(words: Sequence[str]) -> list[str] | list[int]:
@@ -53,26 +54,27 @@ def choose_r_cut(arguments: argparse.Namespace) -> float:
     return float(getattr(_read_spec(arguments), "r_cut", arguments.r_cut))
 
 
-def make_featurizer(
-    arguments: argparse.Namespace, of: jaxfeat.Environment | jaxfeat.Frames, **sizes: int
-) -> jaxfeat.AbstractFeaturizer:
-    """Make the descriptor from the spec or from the options, by default with a channel for each species of the input.
+def make_featurizer(arguments: argparse.Namespace, species: Sequence[str], **sizes: int) -> jaxfeat.AbstractFeaturizer:
+    """Make the descriptor from the spec or from the options, by default with a channel for each of `species`.
 
     `sizes` replace the options of the same names: `nu`, `n_max` and `l_max`.
-
-    **Raises:** `SpeciesError` if the input is read in batches and holds a species that the descriptor lacks. Inputs
-    that are read whole are checked by the computation.
     """
-    specified = _read_spec(arguments)
-    options = argparse.Namespace(**{**vars(arguments), **sizes})
-    f = specified or _make_from_options(options, of)
-    if isinstance(of, jaxfeat.Frames) and (specified or arguments.species):
-        _check_species(f, of)
-    return f
+    options = argparse.Namespace(**{**vars(arguments), "species": arguments.species or species, **sizes})
+    return _read_spec(arguments) or _make_from_options(options)
 
 
-def _check_species(f: jaxfeat.AbstractFeaturizer, frames: jaxfeat.Frames) -> None:
-    """Raise `SpeciesError` for atoms that the descriptor does not know. Ghosts are not species."""
+def list_species(batch: jaxfeat.Environment) -> list[str]:
+    """List the symbols of the atoms in a batch, by atomic number."""
+    import numpy as np
+
+    from jaxfeat.geometry.species import SYMBOLS
+
+    present = np.unique(np.concatenate([np.asarray(batch.species).ravel(), np.asarray(batch.center_species)]))
+    return [SYMBOLS[number] for number in present if number > 0]
+
+
+def check_species(f: jaxfeat.AbstractFeaturizer, frames: jaxfeat.Frames, species: Sequence[str]) -> None:
+    """Raise `SpeciesError` for atoms that the descriptor does not know. `species` are those of all frames."""
     import numpy as np
 
     from jaxfeat.geometry.species import SYMBOLS
@@ -80,7 +82,7 @@ def _check_species(f: jaxfeat.AbstractFeaturizer, frames: jaxfeat.Frames) -> Non
     if f.species is None:
         return
     known = [SYMBOLS[number] for number in np.asarray(f.species).tolist()]
-    if set(_list_species(frames)) <= set(known):
+    if set(species) <= set(known):
         return
     # An unknown atom does no harm if it is beyond the reach of every chosen center.
     for batch in frames.batches(0):
@@ -91,17 +93,6 @@ def _check_species(f: jaxfeat.AbstractFeaturizer, frames: jaxfeat.Frames) -> Non
                 f"{frames.name}: species {', '.join(unknown)} not among the featurizer's ({', '.join(known)}); add "
                 "them to its species, or leave the atoms out with --ignore."
             )
-
-
-def _list_species(frames: jaxfeat.Frames) -> list[str]:
-    """List the species of all frames. If there are many, show that they are being read."""
-    with ExitStack() as stack:
-
-        @cache
-        def start_bar() -> Callable[[int, int | None], None]:
-            return stack.enter_context(progress_bar(f"frames of {frames.name}, for their species", None))
-
-        return frames.species(lambda k: None if k % SHOW_EVERY else start_bar()(k, None))
 
 
 def _read_spec(arguments: argparse.Namespace) -> jaxfeat.AbstractFeaturizer | None:
@@ -150,28 +141,51 @@ def make_from_spec(spec: Any, arguments: argparse.Namespace) -> Any:
     return jaxfeat.from_spec(spec, arguments.trust)
 
 
-def _make_from_options(
-    arguments: argparse.Namespace, of: jaxfeat.Environment | jaxfeat.Frames
-) -> jaxfeat.AbstractFeaturizer:
-    import numpy as np
-
-    from jaxfeat.geometry.species import SYMBOLS
-
-    species = arguments.species
-    if species is None:
-        if isinstance(of, jaxfeat.Frames):
-            species = _list_species(of)
-        else:
-            present = np.unique(np.concatenate([np.asarray(of.species).ravel(), np.asarray(of.center_species)]))
-            species = [SYMBOLS[number] for number in present if number > 0]
+def _make_from_options(arguments: argparse.Namespace) -> jaxfeat.AbstractFeaturizer:
     options: dict[str, Any] = {
         name: getattr(arguments, name) for name in ("r_cut", "n_max", "l_max", "sigma", "radial")
     }
-    options |= {"species": tuple(species), "include_center": not arguments.no_center}
+    options |= {"species": tuple(arguments.species), "include_center": not arguments.no_center}
     dedicated = {1: jaxfeat.RadialSpectrum, 2: jaxfeat.PowerSpectrum, 3: jaxfeat.Bispectrum}
     if arguments.nu in dedicated:
         return dedicated[arguments.nu](**options)
     return jaxfeat.Correlations(nu=arguments.nu, **options)
+
+
+def describe_work(
+    f: jaxfeat.AbstractFeaturizer,
+    n_structures: int,
+    batch: jaxfeat.Environment,
+    total: int | None = None,
+    chunk: int | None = None,
+) -> str:
+    """Say how large the work is, and whether NumPy does it or programs are compiled.
+
+    `batch` is all environments, or the first ones of `total`, which are worked on in chunks.
+    """
+    import jax
+    import numpy as np
+
+    from jaxfeat.spectrum.blocks import count_programs, restrict_species
+    from jaxfeat.spectrum.plan import choose_chunk_length
+
+    n, size = len(batch), f"up to {batch.max_neighbors}"
+    work: Any = "job"
+    if total is not None:
+        chunk = chunk or choose_chunk_length(restrict_species(f, batch), batch)
+        n, size, work = total, f"about {np.mean(batch.n_neighbors):.0f}", "chunk" if total > chunk else "job"
+        batch = batch[np.resize(np.arange(len(batch)), min(chunk, total))]
+    n_in_numpy, n_programs = count_programs(f, batch, work)
+    kept = jax.config.values["jax_enable_compilation_cache"] and jax.config.values["jax_compilation_cache_dir"]
+    way = f"programs for {n_programs} sizes are compiled" + (f", or taken from {kept}" if kept else "")
+    if not n_programs:
+        way = "NumPy computes them, and no program is compiled"
+    elif n_in_numpy:
+        way += "; NumPy computes some of them"
+    structures, environments = (
+        f"{k:,} {word}{'s' * (k != 1)}" for k, word in ((n_structures, "structure"), (n, "environment"))
+    )
+    return f"{structures}, {environments} of {size} neighbors; {way}."
 
 
 def make_title(f: jaxfeat.AbstractFeaturizer, subject: str) -> str:

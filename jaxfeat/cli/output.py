@@ -1,14 +1,12 @@
-"""Progress bars, and files that are written whole or not at all."""
+"""Lines on stderr, and files that are written whole or not at all."""
 
 import json
 import os
-import signal
+import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import current_thread, main_thread
-from types import FrameType
 from typing import IO, Any
 
 from jaxfeat.errors import ReadError
@@ -16,71 +14,15 @@ from jaxfeat.errors import ReadError
 PICTURES = (".pdf", ".png", ".svg")
 
 
-@contextmanager
-def progress_bar(subject: str, total: int | None, resumes: bool = False) -> Iterator[Callable[[int, int | None], None]]:
-    """Show a bar with rate and remaining time on a terminal, and a single line elsewhere.
-
-    Yield a function of the number of items done and their total. If `resumes`, items that are done at its first call
-    were done before and do not count in the rate.
-    """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TimeRemainingColumn
-    from rich.text import Text
-
-    class Rate(ProgressColumn):
-        def render(self, task: Task) -> Text:
-            # The mean over the whole time, compilation included. The speed of rich forgets slow beginnings.
-            rate = (task.completed - task.fields["before"]) / task.elapsed if task.elapsed else 0.0
-            return Text(f"{rate:.0f}/s" if rate >= 10 else f"{rate:.1f}/s", style="progress.data.speed")
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        console.print(f"{subject} ...", highlight=False)
-        with _interruptible() as raise_if_interrupted:
-            yield lambda done, total: raise_if_interrupted()
-        return
-    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as bar, _interruptible() as raise_if_interrupted:
-        task = bar.add_task(subject, total=total, before=0)
-        first = resumes
-
-        def show(done: int, total: int | None) -> None:
-            nonlocal first
-            raise_if_interrupted()
-            if first:
-                bar.update(task, before=done)
-                first = False
-            bar.update(task, completed=done, total=total)
-
-        yield show
+def say(message: str) -> None:
+    """Print a line on stderr, where it does not mix with the tables."""
+    print(f"jaxfeat: {message}", file=sys.stderr)
 
 
-@contextmanager
-def _interruptible() -> Iterator[Callable[[], None]]:
-    """Yield a function that raises `KeyboardInterrupt` if Ctrl-C was pressed and its exception got lost.
-
-    Python drops exceptions in callbacks of its garbage collector, and JAX has one.
-    """
-    pressed = False
-
-    def press(number: int, frame: FrameType | None) -> None:
-        nonlocal pressed
-        pressed = True
-        raise KeyboardInterrupt
-
-    def raise_if_pressed() -> None:
-        if pressed:
-            raise KeyboardInterrupt
-
-    # Another handler than Python's own is left in place.
-    usual = current_thread() is main_thread() and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if usual:
-        signal.signal(signal.SIGINT, press)
-    try:
-        yield raise_if_pressed
-    finally:
-        if usual:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+def say_written(*paths: Path | None) -> None:
+    """Name the files that a command has written. `None` stands for a file that was not asked for."""
+    if written := ", ".join(str(path) for path in paths if path is not None):
+        say(f"wrote {written}.")
 
 
 def check_targets(data: Path | None, picture: Path | None) -> None:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import jaxfeat
 from jaxfeat.cli.arguments import add_sample, add_trust
 from jaxfeat.cli.inputs import make_from_spec
-from jaxfeat.cli.output import check_targets, open_replacement, progress_bar
+from jaxfeat.cli.output import check_targets, open_replacement
 from jaxfeat.errors import BasisError, GeometryError, ReadError
+from jaxfeat.progress import show_progress
 
 if TYPE_CHECKING:
     from jaxfeat.report.page import BasisAdvice, Exhibit
@@ -28,7 +29,7 @@ def add_report(commands: Any) -> None:
         "sensitivity, the most blind environments with their invisible displacements in three dimensions, and advice "
         "on the basis. The sweep need not be complete.",
     )
-    parser.set_defaults(run=_report)
+    parser.set_defaults(run=_report, begins="reading {store}.")
     parser.add_argument("store", type=Path, metavar="STORE", help="store that a sweep has written")
     parser.add_argument(
         "-o", "--output", type=Path, default=Path("report.html"), metavar="FILE", help="the page (default: %(default)s)"
@@ -51,10 +52,11 @@ def _report(arguments: argparse.Namespace) -> None:
     store = StoreReader(arguments.store)
     f, lacking = _make_featurizer(store, arguments)
     summary = StoreSummary(store.causes)
-    with progress_bar(f"{store.n_rows} environments", store.n_rows) as progress:
+    with show_progress(True, "environments", store.n_rows) as progress:
         for columns in store.row_slices():
             summary.add(columns)
-            progress(summary.total, store.n_rows)
+            if progress is not None:
+                progress(summary.total, store.n_rows)
     if not summary.done:
         raise ReadError(f"{store.path} holds no finished environment yet; report it later in the sweep.")
     examples = summary.examples()
@@ -107,7 +109,7 @@ def _make_exhibits(f: jaxfeat.AbstractFeaturizer, store: StoreReader, examples: 
     if not examples:
         return []
     batch = store.environments([example.row for example in examples])
-    with progress_bar(f"null directions of {len(examples)} environments", len(examples)) as progress:
+    with show_progress(True, "environments explained", len(examples)) as progress:
         found = make_examples(f, batch, progress)
     exhibits = []
     for example, one in zip(examples, found, strict=True):

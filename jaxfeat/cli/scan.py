@@ -1,13 +1,22 @@
 """jaxfeat scan: singular spectra of every environment of a file."""
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import Any
 
 import jaxfeat
 from jaxfeat.cli.arguments import PICTURE, add_centers, add_descriptor, add_input, add_results
-from jaxfeat.cli.inputs import make_featurizer, make_title, open_frames, read_environments
-from jaxfeat.cli.output import check_targets, progress_bar, save_figure, write_json
+from jaxfeat.cli.inputs import (
+    check_species,
+    describe_work,
+    list_species,
+    make_featurizer,
+    make_title,
+    open_frames,
+    read_environments,
+)
+from jaxfeat.cli.output import check_targets, save_figure, say, say_written, write_json
 from jaxfeat.errors import ReadError
 
 
@@ -18,7 +27,7 @@ def add_scan(commands: Any) -> None:
         description="Compute features, exact Jacobians and singular spectra of every environment of INPUT, and find "
         "where the descriptor is blind. Lengths are in Å.",
     )
-    parser.set_defaults(run=_scan)
+    parser.set_defaults(run=_scan, begins="reading {input}.")
     add_input(parser)
     add_descriptor(parser)
     add_centers(parser)
@@ -89,9 +98,14 @@ def _scan(arguments: argparse.Namespace) -> None:
 
     check_targets(arguments.json, arguments.plot)
     source, batch = read_environments(arguments)
-    f = make_featurizer(arguments, batch)
-    with progress_bar(f"{len(batch)} environments", len(batch)) as progress:
-        records = jaxfeat.scan(f, batch, progress=progress, screened=arguments.screened, **_classify(arguments))
+    f = make_featurizer(arguments, list_species(batch))
+    say(describe_work(f, len(source.atoms), batch))
+    try:
+        records = jaxfeat.scan(f, batch, progress=True, screened=arguments.screened, **_classify(arguments))
+    except KeyboardInterrupt as interrupt:
+        raise KeyboardInterrupt(
+            f"{str(interrupt) or 'interrupted.'} None are kept: --out STORE.zarr keeps them, and resumes."
+        ) from None
     # The name comes third, as in former files.
     records = [
         {"structure": one["structure"], "center": one["center"], "name": source.names[one["structure"]], **one}
@@ -110,6 +124,7 @@ def _scan(arguments: argparse.Namespace) -> None:
     if skipped := count_unclassified(records, **_classify(arguments)):
         print(f"{skipped} more environments without null directions have σ_min/σ_max below {CLASSIFY_BELOW:g};")
         print("--classify all looks for more symmetric or more singular positions near these, too.")
+    say_written(arguments.json, arguments.plot)
 
 
 def _scan_into_store(arguments: argparse.Namespace) -> None:
@@ -126,15 +141,17 @@ def _scan_into_store(arguments: argparse.Namespace) -> None:
     if arguments.out.suffix != ".zarr":
         raise ReadError(f"{arguments.out} names no store; end it in .zarr.")
     cluster = _choose_cluster(arguments)
-    frames = open_frames(arguments)
-    f = make_featurizer(arguments, frames)
-    subject = "environments" if frames.total is None else f"{frames.total} environments"
-    with progress_bar(subject, frames.total, resumes=True) as progress:
+    frames, survey = open_frames(arguments)
+    f = make_featurizer(arguments, survey.species)
+    check_species(f, frames, survey.species)
+    if (first := next(frames.batches(0), None)) is not None:
+        say(describe_work(f, len(survey.counts), first, frames.total))
+    try:
         jaxfeat.sweep(
             f,
             frames,
             out=arguments.out,
-            progress=progress,
+            progress=True,
             screened=arguments.screened,
             **_classify(arguments),
             positions=not arguments.no_positions,
@@ -142,6 +159,8 @@ def _scan_into_store(arguments: argparse.Namespace) -> None:
             command=arguments.command_line,
             cluster=cluster,
         )
+    except KeyboardInterrupt as interrupt:
+        raise KeyboardInterrupt(f"{interrupt}\n  {_resume(arguments.command_line)}") from None
     store = StoreReader(arguments.out)
     summary = StoreSummary(store.causes)
     for columns in store.row_slices():
@@ -151,6 +170,13 @@ def _scan_into_store(arguments: argparse.Namespace) -> None:
     if store.has_positions:
         why = explain_environments(f, store.environments(blind), range(len(blind)))
     print_store(summary, why, frames.label, SYMBOLS)
+    say_written(arguments.out)
+
+
+def _resume(command_line: str) -> str:
+    """Write the command that resumes a store: the same one without --overwrite, which may be abbreviated."""
+    words = shlex.split(command_line)
+    return shlex.join(word for word in words if not (len(word) > 3 and "--overwrite".startswith(word)))
 
 
 def _choose_cluster(arguments: argparse.Namespace) -> str | int | None:

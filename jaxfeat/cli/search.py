@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import jaxfeat
 from jaxfeat.cli.arguments import PICTURE, add_descriptor, add_option, add_results
-from jaxfeat.cli.inputs import make_featurizer, make_title
-from jaxfeat.cli.output import check_targets, open_replacement, progress_bar, save_figure
+from jaxfeat.cli.inputs import list_species, make_featurizer, make_title
+from jaxfeat.cli.output import check_targets, open_replacement, save_figure, say_written
 from jaxfeat.errors import ReadError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def add_search(commands: Any) -> None:
         description="Go from random environments to exact singular points of the descriptor nearby. For each kind of "
         "points, find why it is singular and what would lift that. Lengths are in Å.",
     )
-    parser.set_defaults(run=_search)
+    parser.set_defaults(run=_search, begins="searching from {starts} environments of {neighbors} neighbors.")
     starts = parser.add_argument_group("starts")
     add_option(starts, "--starts", 200, "number of environments")
     add_option(starts, "--neighbors", 4, "number of neighbors of each")
@@ -75,17 +75,17 @@ def _search(arguments: argparse.Namespace) -> None:
     starts = random_environments(
         jax.random.key(arguments.seed), arguments.starts, symbols, radii, arguments.min_distance, arguments.center
     )
-    f = make_featurizer(arguments, starts)
-    with progress_bar("starts", len(starts)) as progress:
-        points = jaxfeat.find_singular_points(
-            f,
-            starts,
-            constraints=constraints,
-            exclude=arguments.exclude,
-            key=jax.random.key(arguments.seed + 1),
-            restarts=arguments.restarts,
-            progress=progress,
-        )
+    f = make_featurizer(arguments, list_species(starts))
+    points = jaxfeat.find_singular_points(
+        f,
+        starts,
+        constraints=constraints,
+        exclude=arguments.exclude,
+        key=jax.random.key(arguments.seed + 1),
+        restarts=arguments.restarts,
+        progress=True,
+    )
+    xyz = None
     described = [_describe(points, kind, symbols) for kind in points.kinds()]
     print_families(described, points.status.tolist())
     if arguments.out is not None:
@@ -93,11 +93,13 @@ def _search(arguments: argparse.Namespace) -> None:
         write_dataset(label_arrays(points.arrays(), attributes), arguments.out)
         landed = np.flatnonzero(points.landed)
         info = [{"start": int(i), "sigma_ratio": float(points.sigma_ratio[i])} for i in landed]
-        with open_replacement(arguments.out.with_name(f"{arguments.out.name}.xyz")) as file:
+        xyz = arguments.out.with_name(f"{arguments.out.name}.xyz")
+        with open_replacement(xyz) as file:
             write_extxyz(file, points.environments[landed], points.directions[landed], info)
     if arguments.plot is not None:
         title = make_title(f, f"{arguments.neighbors} neighbors")
         save_figure(arguments.plot, plot_families(described, title))
+    say_written(arguments.out, xyz, arguments.plot)
 
 
 def _describe(points: jaxfeat.SingularPoints, kind: SingularKind, symbols: list[str]) -> dict[str, Any]:

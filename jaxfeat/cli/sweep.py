@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import jaxfeat
 from jaxfeat.cli.arguments import PICTURE, add_descriptor, add_option, add_read_options, add_results
-from jaxfeat.cli.inputs import choose_r_cut, make_featurizer, make_title, read_options
-from jaxfeat.cli.output import check_targets, progress_bar, save_figure
+from jaxfeat.cli.inputs import choose_r_cut, list_species, make_featurizer, make_title, read_options
+from jaxfeat.cli.output import check_targets, save_figure, say_written
 from jaxfeat.errors import GeometryError, ReadError, SpeciesError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def add_sweep(commands: Any) -> None:
         description="Sweep one or two parameters of FAMILY, map σ_min/σ_max, and find its zeros. Lengths are in Å, "
         f"angles in units of π. Families and their parameters: {listed}.",
     )
-    parser.set_defaults(run=_sweep)
+    parser.set_defaults(run=_sweep, begins="sweeping {family}.")
     parser.add_argument("family", metavar="FAMILY", choices=FAMILIES, help=", ".join(FAMILIES))
     parser.add_argument("files", nargs="*", metavar="FILE", help=f"structures, for {', '.join(FROM_FILES)}")
     family = parser.add_argument_group("the family")
@@ -69,14 +69,14 @@ def _sweep(arguments: argparse.Namespace) -> None:
     manifold = _make_manifold(arguments)
     grid = _parse_grid(arguments, manifold)
     generic = manifold(*manifold.values())
-    f = make_featurizer(arguments, jaxfeat.Environment.stack([generic]))
-    with progress_bar("environments", None) as progress:
-        ds = jaxfeat.sweep(f, manifold, grid, out=arguments.out, progress=progress)
+    f = make_featurizer(arguments, list_species(jaxfeat.Environment.stack([generic])))
+    ds = jaxfeat.sweep(f, manifold, grid, out=arguments.out, progress=True)
     print_sweep(ds)
     if arguments.plot is not None:
         from jaxfeat.report.sweep_plot import plot_sweep
 
         save_figure(arguments.plot, plot_sweep(ds, make_title(f, arguments.family)))
+    say_written(arguments.out, arguments.plot)
 
 
 def _make_manifold(arguments: argparse.Namespace) -> AbstractManifold:

@@ -13,7 +13,7 @@ from jaxfeat.features.structure_map import check_compatible
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.nulls.classify import POSITION_TOLERANCE, item_null_space
 from jaxfeat.nulls.cure import explain_null_space
-from jaxfeat.spectrum.blocks import Progress
+from jaxfeat.progress import Progress
 from jaxfeat.spectrum.driver import singular_spectrum
 
 MAX_PER_CAUSE = 3

@@ -16,7 +16,7 @@ from jaxfeat.geometry.species import SYMBOLS
 from jaxfeat.nulls.causes import CAUSES
 from jaxfeat.nulls.classify import classify_item
 from jaxfeat.nulls.jacobian_nulls import DecomposedJacobian, decompose_jacobians
-from jaxfeat.spectrum.blocks import Progress
+from jaxfeat.progress import Progress, show_progress
 from jaxfeat.spectrum.driver import spectra_in_blocks
 
 RARE_CAUSES = ("locality", "other")
@@ -34,7 +34,7 @@ CLASSIFIED = 64
 def scan(
     f: AbstractFeaturizer,
     batch: Environment,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
     screened: bool = False,
     classify: int | None = CLASSIFIED,
 ) -> list[dict[str, Any]]:
@@ -46,7 +46,8 @@ def scan(
 
     - `f`: A featurizer.
     - `batch`: Environments with one leading axis, in float64.
-    - `progress`: Called as `progress(done, total)` with numbers of environments.
+    - `progress`: True to show progress on stderr or in the notebook; or a function, called as `progress(done, total)`
+        with numbers of environments.
     - `screened`: If True, take values well above their floor from JᵀJ, which is faster (`jaxfeat.singular_spectrum`).
     - `classify`: All environments with null directions are classified. Of the others with an equilibrated
         σ_min/σ_max below 1e-5, so many of the least sensitive are looked at for more symmetric or more singular
@@ -70,7 +71,8 @@ def scan(
     **Raises:** `SpeciesError` if the batch holds an element that `f` does not know. `GeometryError` if it was cut at
     another radius, or is no batch of environments.
     """
-    found = scan_arrays(f, batch, progress, screened, classify)
+    with show_progress(progress, "environments", len(batch)) as report:
+        found = scan_arrays(f, batch, report, screened, classify)
     origin = batch.structure_index, batch.center_index, batch.center_species, batch.n_neighbors
     structures, centers, species, n_neighbors = (np.asarray(x).tolist() for x in origin)
     records = []

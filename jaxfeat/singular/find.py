@@ -1,6 +1,5 @@
 """From any starts to exact singular points: attempt (descend, land, certify), measure the dimension, classify."""
 
-from collections.abc import Callable
 from typing import Any, Literal
 
 import jax
@@ -15,6 +14,7 @@ from jaxfeat.geometry.matching import group_congruent
 from jaxfeat.manifolds.manifold import AbstractManifold
 from jaxfeat.nulls.causes import NullSpace
 from jaxfeat.nulls.classify import item_null_space
+from jaxfeat.progress import Progress, show_progress
 from jaxfeat.singular.attempt import Outcome, attempt, default_optimizer
 from jaxfeat.singular.certify import MAX_VIOLATION, environments_at, tangent_spaces, violations
 from jaxfeat.singular.lanes import n_lanes_for
@@ -36,7 +36,7 @@ def find_singular_points(
     key: PRNGKeyArray | None = None,
     restarts: int = 3,
     max_iterations: int = 60,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | bool | None = None,
 ) -> SingularPoints:
     """Go from each start to an exact singular point of dF/dr nearby, and say why it is singular.
 
@@ -60,7 +60,8 @@ def find_singular_points(
     - `key`: The random key of the restarts and of the metric of feature space. By default `jax.random.key(0)`.
     - `restarts`: The largest number of restarts of each start.
     - `max_iterations`: The largest number of Gauss-Newton steps of each attempt.
-    - `progress`: A function that is called with the number of finished starts and the number of all starts.
+    - `progress`: True to show progress on stderr or in the notebook; or a function, called with the number of finished
+        starts and the number of all starts.
 
     **Returns:**
 
@@ -91,17 +92,18 @@ def find_singular_points(
     if len(todo):
         rng = np.random.default_rng(np.asarray(jax.random.key_data(jax.random.key(0) if key is None else key)).ravel())
         equations = search_equations(restrict_species(f, host), space, points[todo], host[todo], exclude, rng, lanes)
-        for count in range(restarts + 1):
-            here = points[todo] + (random_moves(space, host[todo], rng) if count else 0)
-            descent = (optimizer or default_optimizer()) if count >= FIRST_DESCENT else None
-            outcome = attempt(equations, here, host[todo], descent, max_iterations, lanes)
-            found.update(todo, outcome)
-            n_restarts[todo] = count
-            todo = todo[outcome.status != "landed"]
-            if progress is not None:
-                progress(len(points) - len(todo), len(points))
-            if not len(todo):
-                break
+        with show_progress(progress, "starts", len(points)) as report:
+            for count in range(restarts + 1):
+                here = points[todo] + (random_moves(space, host[todo], rng) if count else 0)
+                descent = (optimizer or default_optimizer()) if count >= FIRST_DESCENT else None
+                outcome = attempt(equations, here, host[todo], descent, max_iterations, lanes)
+                found.update(todo, outcome)
+                n_restarts[todo] = count
+                todo = todo[outcome.status != "landed"]
+                if report is not None:
+                    report(len(points) - len(todo), len(points))
+                if not len(todo):
+                    break
         positions[attempted] = environments_at(space, found.points[attempted], host[attempted], lanes).positions
     landed = np.flatnonzero(found.status == "landed")
     if len(landed):

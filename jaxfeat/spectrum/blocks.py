@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -32,9 +32,6 @@ with repetitions, which are computed in vain."""
 
 LEAST_OF_SHAPE = 48
 """Members of one shape that are worth a compilation of their own."""
-
-Progress = Callable[[int, Any], None]
-"""A function that is called with the number of environments done and their total."""
 
 
 class Block(NamedTuple):
@@ -83,14 +80,10 @@ def blocks_by_shape(
     """
     host = jax.tree.map(np.asarray, batch)
     present = species_present(f, host)
-    rooms = np.asarray([room_for_neighbors(n) for n in range(host.max_neighbors + 1)])
-    # A featurizer that knows none of the species still needs one to describe an environment without it.
-    n_described = np.maximum((present >= 0).sum(1), 0 if f.species is None else 1)
-    shapes = np.stack([n_described, rooms[host.mask.sum(-1)]], -1)
-    members_of = join_small_shapes(shapes, LEAST_OF_SHAPE if least_of_shape is None else least_of_shape)
+    least = LEAST_OF_SHAPE if least_of_shape is None else least_of_shape
     planned = []
     # All shapes are checked before any of them is computed.
-    for (n_species, room), members in members_of.items():
+    for (n_species, room), members in _group_by_shape(f, host, present, least).items():
         narrow = f.restricted_to_species(np.arange(1, n_species + 1, dtype=np.int32))
         one = host[members[:1]].padded(room)
         plan = make_plan(narrow, one, RAW_AND_EQUILIBRATED, screened=screened and not by_rows, refine=not by_rows)
@@ -104,6 +97,23 @@ def blocks_by_shape(
             filled = np.pad(indices, (0, length - len(indices)), constant_values=indices[0])
             items = jax.tree.map(np.asarray, host[filled].padded(room))
             yield Block(indices, present[filled, :n_species], items, plan)
+
+
+def _group_by_shape(
+    f: AbstractFeaturizer, batch: Environment, present: np.ndarray, least: int
+) -> dict[tuple[int, int], np.ndarray]:
+    rooms = np.asarray([room_for_neighbors(n) for n in range(batch.max_neighbors + 1)])
+    # A featurizer that knows none of the species still needs one to describe an environment without it.
+    n_described = np.maximum((present >= 0).sum(1), 0 if f.species is None else 1)
+    return join_small_shapes(np.stack([n_described, rooms[batch.mask.sum(-1)]], -1), least)
+
+
+def count_programs(f: AbstractFeaturizer, batch: Environment, work: Work) -> tuple[int, int]:
+    """Count the environments of a batch that NumPy computes, and the shapes of the others."""
+    f, host = f.prepared(), jax.tree.map(np.asarray, batch)
+    few = few_of_their_size(f, host, work)
+    many = host[np.flatnonzero(~few)]
+    return int(few.sum()), len(_group_by_shape(f, many, species_present(f, many), LEAST_OF_SHAPE)) if len(many) else 0
 
 
 def few_of_their_size(f: AbstractFeaturizer, batch: Environment, work: Work) -> Bool[np.ndarray, " b"]:

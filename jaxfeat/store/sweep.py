@@ -17,8 +17,9 @@ from jaxfeat.nulls.causes import CAUSES
 from jaxfeat.nulls.classify import item_null_space
 from jaxfeat.nulls.cure import cure, describe_cures
 from jaxfeat.nulls.scan import CLASSIFIED, scan_arrays
+from jaxfeat.progress import Progress, show_progress
 from jaxfeat.singular.manifold_zeros import ManifoldSlice, ManifoldZero, find_manifold_zeros
-from jaxfeat.spectrum.blocks import Progress, restrict_species
+from jaxfeat.spectrum.blocks import restrict_species
 from jaxfeat.store.dataset import Dataset, add_zeros, build_dataset, check_target, open_store, write_dataset
 from jaxfeat.store.schema import provenance
 from jaxfeat.store.stream import check_sweepable, open_stream
@@ -36,7 +37,7 @@ def sweep(
     at: AbstractManifold | Environment | Frames | Iterable[Environment],
     grid: Mapping[str, Any] | None = None,
     out: str | Path | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
     *,
     screened: bool = False,
     classify: int | None = CLASSIFIED,
@@ -62,7 +63,8 @@ def sweep(
         holds a parameter there; the others keep their defaults. By default 41 values between the bounds of each.
     - `out`: The path of a zarr store (.zarr) or, unless `at` is a stream, of a NetCDF file (.nc). If it exists, it must
         be a store of environments, to be resumed. Frames and iterables need a store.
-    - `progress`: Called with the number of environments done and their total, `None` if the total is unknown.
+    - `progress`: True to show progress on stderr or in the notebook; or a function, called with the number of
+        environments done and their total, `None` if the total is unknown.
     - `screened`: If True, take values well above their floor from JᵀJ, which is faster.
     - `classify`: As in `jaxfeat.scan`; into a store, for each chunk.
 
@@ -112,11 +114,12 @@ def sweep(
         # Imported here because zarr takes time, and the other sweeps do without.
         from jaxfeat.store.sweep_stream import sweep_stream
 
-        sweep_stream(
-            f, open_stream(at), path, progress, screened=screened, classify=classify,
-            positions=positions is not False,
-            chunk=CHUNK_LENGTH if chunk is None else chunk, overwrite=overwrite, command=command, cluster=cluster,
-        )  # fmt: skip
+        stream = open_stream(at)
+        with show_progress(progress, "environments", stream.total, resumes=True) as report:
+            sweep_stream(
+                f, stream, path, report, screened=screened, classify=classify, positions=positions is not False,
+                chunk=CHUNK_LENGTH if chunk is None else chunk, overwrite=overwrite, command=command, cluster=cluster,
+            )  # fmt: skip
         return open_store(path)
     given = {
         "positions": positions is not None,
@@ -135,7 +138,8 @@ def sweep(
     if isinstance(at, AbstractManifold):
         ds = _sweep_manifold(f, at, grid, progress, screened, classify)
     elif isinstance(at, Environment):
-        found = scan_arrays(f, at, progress, screened, classify)
+        with show_progress(progress, "environments", len(at)) as report:
+            found = scan_arrays(f, at, report, screened, classify)
         attributes = provenance(f) | {"input": "environments in memory", "screened": int(screened)}
         ds = build_dataset(found, ["environment"], {}, attributes, at)
     else:
@@ -149,7 +153,7 @@ def _sweep_manifold(
     f: AbstractFeaturizer,
     manifold: AbstractManifold,
     grid: Mapping[str, Any] | None,
-    progress: Progress | None,
+    progress: Progress | bool | None,
     screened: bool,
     classify: int | None,
 ) -> Dataset:
@@ -157,7 +161,8 @@ def _sweep_manifold(
     axes, section = _free_parameters(manifold, grid)
     points = np.stack(np.meshgrid(*axes.values(), indexing="ij"), -1).reshape(-1, len(axes))
     environments = _environments(section, points)
-    found = scan_arrays(f, environments, progress, screened, classify)
+    with show_progress(progress, "environments", len(environments)) as report:
+        found = scan_arrays(f, environments, report, screened, classify)
     coords = {name: (name, axis, {"units": manifold.parameter(name).unit}) for name, axis in axes.items()}
     fixed = {p.name: float(v) for p, v in zip(manifold.parameters, section.fixed, strict=True) if p.name not in axes}
     ds = build_dataset(found, list(axes), coords, provenance(f) | fixed)

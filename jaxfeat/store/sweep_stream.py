@@ -12,7 +12,7 @@ from jaxfeat.errors import BasisError, ClusterError, GeometryError, ReadError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.spec import spec, write_identity
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.spectrum.blocks import Progress
+from jaxfeat.progress import Progress
 from jaxfeat.store.checks import IDENTIFY, REMEDY, check_place, check_same, check_versions
 from jaxfeat.store.chunk import Chunk, Executor, LocalExecutor, Plan, Show, cut_chunks, remove_handed_over
 from jaxfeat.store.journal import END, SETTINGS, Entry, Journal

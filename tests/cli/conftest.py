@@ -1,7 +1,6 @@
 """Commands that tell what they would compute, or that may compute nothing."""
 
 import math
-import signal
 
 import pytest
 
@@ -38,11 +37,3 @@ def scanned(monkeypatch):
 
     monkeypatch.setattr(jaxfeat, "scan", fake)
     return ask
-
-
-@pytest.fixture
-def ctrl_c():
-    """Python's own handler of Ctrl-C, which processes in the background lack."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)

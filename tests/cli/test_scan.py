@@ -57,8 +57,10 @@ def test_a_scan_writes_json_and_a_picture_and_prints_tables(tmp_path, two, capsy
     captured = capsys.readouterr()
     assert "frame 1, C2H2" in captured.out
     assert "most blind of 9 environments" in captured.out
-    assert captured.err.count("\n") == 1
-    assert "9 environments" in captured.err
+    begins, sizes, written = captured.err.splitlines()
+    assert begins == f"jaxfeat: reading {two}."
+    assert "2 structures, 9 environments of up to 4 neighbors; NumPy computes them" in sizes
+    assert written == f"jaxfeat: wrote {tmp_path / 's.json'}, {tmp_path / 's.png'}."
 
 
 def test_a_scan_into_a_store_resumes_and_prints_tables(tmp_path, capsys, monkeypatch, ctrl_c):

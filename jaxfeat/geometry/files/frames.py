@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from jaxfeat.geometry.ase_input import find_centers, parse_centers, resolve_r_cut
+from jaxfeat.geometry.ase_input import find_centers, parse_centers, resolve_r_cut, select_centers
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.files.frame_environments import cut_clusters, cut_frames
 from jaxfeat.geometry.files.options import parse_read_options
@@ -19,12 +19,24 @@ from jaxfeat.geometry.files.read import SETS, label_frame, locate_source, make_s
 from jaxfeat.geometry.files.trajectory import iterate_frames
 from jaxfeat.geometry.random import METHANES_PER_STREAM, draw_methanes
 from jaxfeat.geometry.species import SYMBOLS
+from jaxfeat.progress import Progress, show_progress
 
 if TYPE_CHECKING:
     from ase import Atoms
 
 FRAMES_PER_SEARCH = 32  # frames whose neighbors are searched for together
 ATOMS_PER_SEARCH = 4096  # atoms that are enough for one search, however few the frames
+
+
+class FramesSurvey(NamedTuple):
+    """The sizes of all frames.
+
+    - `species`: The chemical symbols of their atoms, by atomic number.
+    - `counts`: The number of environments of each frame, `(k,)`.
+    """
+
+    species: list[str]
+    counts: np.ndarray
 
 
 class Frames(NamedTuple):
@@ -39,8 +51,8 @@ class Frames(NamedTuple):
     - `total`: The number of environments; `None` if it is known only at the end.
     - `batches`: `batches(k)` yields the environments of frames k, k + 1 ... in batches of whole frames, on the host.
       `structure_index` counts frames from the first.
-    - `species`: `species(progress)` goes through all frames and returns their chemical symbols, by atomic number. The
-      optional `progress` is called with the number of frames so far.
+    - `survey`: `survey(progress)` goes through all frames and returns their `species`, the chemical symbols by atomic
+      number, and the `counts` of their environments. `progress` is as in `read`.
     - `label`: `label(k)` names frame k for messages and tables.
     """
 
@@ -50,8 +62,15 @@ class Frames(NamedTuple):
     identity: str
     total: int | None
     batches: Callable[[int], Iterator[Environment]]
-    species: Callable[..., list[str]]
+    survey: Callable[..., FramesSurvey]
     label: Callable[[int], str]
+
+    def species(self, progress: Callable[[int], None] | None = None) -> list[str]:
+        """Go through all frames, and list their chemical symbols by atomic number.
+
+        The optional `progress` is called with the number of frames so far.
+        """
+        return self.survey(None if progress is None else lambda k, _: progress(k)).species
 
     def __repr__(self) -> str:
         centers = "every atom" if self.centers is None else ", ".join(map(str, self.centers))
@@ -121,6 +140,7 @@ def _stream_atoms(
     label: Callable[[int], str],
 ) -> Frames:
     """Stream frames. `atoms(k)` yields those from number k on, `label(k)` names one, and `content` is their hash."""
+    wanted = parse_centers(centers)
 
     def batches(start: int = 0) -> Iterator[Environment]:
         for first, structures in _group(atoms(start), start):
@@ -129,15 +149,20 @@ def _stream_atoms(
             if batch is not None:
                 yield batch
 
-    def species(progress: Callable[[int], None] | None = None) -> list[str]:
+    def survey(progress: Progress | bool | None = None) -> FramesSurvey:
         numbers: set[int] = set()
-        for k, structure in enumerate(atoms(0), 1):
-            numbers |= set(structure.numbers.tolist())
-            if progress is not None:
-                progress(k)
-        return [SYMBOLS[number] for number in sorted(numbers) if 0 < number < len(SYMBOLS)]
+        counts: list[int] = []
+        with show_progress(progress, "frames read") as report:
+            for k, structure in enumerate(atoms(0)):
+                numbers |= set(structure.numbers.tolist())
+                chosen = select_centers(structure.numbers, wanted, k, lambda k: f"{name}: {label(k)}")
+                counts.append(len(chosen))
+                if report is not None:
+                    report(k + 1, None)
+        species = [SYMBOLS[number] for number in sorted(numbers) if 0 < number < len(SYMBOLS)]
+        return FramesSurvey(species, np.asarray(counts, int))
 
-    return Frames(name, r_cut, centers, _hash_input(content, centers), None, batches, species, label)
+    return Frames(name, r_cut, centers, _hash_input(content, centers), None, batches, survey, label)
 
 
 def _group(atoms: Iterator[Atoms], start: int) -> Iterator[tuple[int, list[Atoms]]]:
@@ -169,8 +194,12 @@ def _stream_random_methanes(name: str, r_cut: float, centers: list[Any]) -> Fram
 
     # Stores hold this hash, so the text must stay the same.
     content = hashlib.sha256(f"{n} random methanes of seed {seed}, blocks of {METHANES_PER_STREAM}".encode()).digest()
+
+    def survey(progress: Progress | bool | None = None) -> FramesSurvey:
+        return FramesSurvey(["H", "C"], np.full(n, len(chosen)))
+
     identity, label = _hash_input(content, centers), "random CH4 {}".format
-    return Frames(name, r_cut, centers, identity, n * len(chosen), batches, lambda _=None: ["H", "C"], label)
+    return Frames(name, r_cut, centers, identity, n * len(chosen), batches, survey, label)
 
 
 def _hash_input(content: bytes, centers: list[Any] | None) -> str:

@@ -15,6 +15,7 @@ from jaxfeat.geometry.files.options import ReadOptions, parse_read_options, spli
 from jaxfeat.geometry.files.trajectory import iterate_frames, resolve_frames
 from jaxfeat.geometry.prl_methanes import BOND_LENGTH, place_hydrogens, published_angles
 from jaxfeat.geometry.random import draw_methanes
+from jaxfeat.progress import Progress, show_progress
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -48,6 +49,7 @@ def read(
     units: str = "angstrom",
     skip_ghosts: bool = False,
     ignore: str | Sequence[str] = (),
+    progress: Progress | bool | None = None,
 ) -> StructureSet:
     """Read all structures of a file or of a built-in set.
 
@@ -72,6 +74,8 @@ def read(
     - `ignore`: Chemical symbols of atoms to leave out; `"occupancies"` to read sites with partial occupancy as whole
         atoms (of the elements that share a site, the one that ASE calls dominant); `"cell"` to leave out the cell.
         Indices of centers count the atoms that are left.
+    - `progress`: True to show progress on stderr or in the notebook; or a function, called with the number of
+        structures that are read, and `None`.
 
     **Returns:** A `StructureSet` with the `ase.Atoms`, whose positions and cells are float64, in Å.
 
@@ -81,7 +85,12 @@ def read(
     place, options = locate_source(source, parse_read_options(format, index, types, units, skip_ghosts, ignore))
     if isinstance(place, str):
         return make_set(place)
-    atoms = list(iterate_frames(place, options))
+    atoms: list[Atoms] = []
+    with show_progress(progress, "structures read") as report:
+        for structure in iterate_frames(place, options):
+            atoms.append(structure)
+            if report is not None:
+                report(len(atoms), None)
     names = [formula(structure) for structure in atoms]
     if len(atoms) > 1 or options.frames.start:
         names = [f"{label_frame(k, options)}, {name}" for k, name in enumerate(names)]
