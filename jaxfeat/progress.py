@@ -1,7 +1,5 @@
 """Progress of long work: a bar on a terminal, a line that changes in a notebook, and elsewhere a line now and then."""
 
-from __future__ import annotations
-
 import signal
 import sys
 import time

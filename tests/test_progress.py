@@ -18,7 +18,7 @@ from jaxfeat.progress import Count, show_progress
     [
         (1920, 0, 30, 0, "0 of 1,920 environments, 30 s so far"),
         (1920, 0, 30, 640, "640 of 1,920 environments, 21/s, 60 s left"),
-        (1920, 960, 30, 990, "990 of 1,920 environments, 1/s, 15 min left"),
+        (1920, 960, 30, 990, "990 of 1,920 environments, 1/s, 16 min left"),
         (1920, 960, 30, 960, "960 of 1,920 environments, 30 s so far"),
         (1920, 0, 3600, 1920, "1,920 of 1,920 environments, 0.53/s, 60 min in all"),
         (10**7, 0, 100, 1000, "1,000 of 10,000,000 environments, 10/s, 12 d left"),
@@ -85,9 +85,12 @@ def test_a_notebook_rewrites_a_line(monkeypatch, clock):
     monkeypatch.setattr(progress, "NOTEBOOK_SECONDS", 0.01)
     monkeypatch.setattr(Stream, "__module__", "ipykernel.iostream")
     stream = Stream()
-    show_five_of_ten(stream, clock=clock)
+    with show_progress(True, "stars", 10, stream=stream, clock=clock) as report:
+        report(5, 10)
+        stream.wait_for("5 of 10 stars, 0.1")
+        report(6, None)
     _, *texts = stream.getvalue().split("\r")
-    assert len(texts) > 1 and "\n" not in "".join(texts[:-1]) and texts[-1].endswith("\n")
+    assert len(texts) > 1 and "\n" not in "".join(texts[:-1]) and "6 stars" in texts[-1] and texts[-1].endswith("\n")
     assert all(len(one) <= len(other.rstrip("\n")) for one, other in pairwise(texts))
 
 

@@ -47,8 +47,7 @@ def test_arguments_are_judged_before_anything_runs(words, status, capsys, no_sca
 
 
 def test_the_process_returns_the_status(tmp_path):
-    code = "import sys; from jaxfeat.cli import main; sys.exit(main(sys.argv[1:]))"
-    run = subprocess.run([sys.executable, "-c", code, "scan", str(tmp_path)], capture_output=True, text=True)
+    run = subprocess.run([sys.executable, "-m", "jaxfeat", "scan", str(tmp_path)], capture_output=True, text=True)
     assert run.returncode == 2
     said = [f"reading {tmp_path}.", f"{tmp_path} is a folder; give a file of structures."]
     assert run.stderr.splitlines() == [f"jaxfeat: {line}" for line in said]
