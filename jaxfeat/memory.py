@@ -41,11 +41,9 @@ def check_memory(n_bytes: float, work: str, advice: str) -> None:
 
 
 def free_bytes() -> float:
-    """Return the number of bytes that new arrays may take.
-
-    The memory is that of the accelerator if JAX uses one, and otherwise that of this machine within the limits of the
-    control groups of this process, which containers and batch queues set.
-    """
+    """Return the number of bytes that new arrays may take. The memory is that of the accelerator if JAX uses one, and
+    otherwise that of this machine within the limits of the control groups of this process, which containers and batch
+    queues set."""
     on_device = jax.local_devices()[0].memory_stats()
     if on_device and "bytes_limit" in on_device:
         return float(on_device["bytes_limit"] - on_device["bytes_in_use"])

@@ -21,10 +21,8 @@ from jaxfeat.so3.harmonics import L_LIMIT
 
 
 class AbstractRadialBasis(eqx.Module):
-    """Radial functions R_nl, orthonormal in n under ∫ r² dr, and their integrals G_nl with a Gaussian density.
-
-    A basis has sizes alone as fields. The quantities `r_cut` and `sigma`, both in Å, are arguments of its methods.
-    """
+    """Radial functions R_nl, orthonormal in n under ∫ r² dr, and their integrals G_nl with a Gaussian density. A basis
+    has sizes alone as fields. The quantities `r_cut` and `sigma`, both in Å, are arguments of its methods."""
 
     n_max: int = eqx.field(static=True)
     l_max: int = eqx.field(static=True)
@@ -45,10 +43,8 @@ class AbstractRadialBasis(eqx.Module):
 
     @abstractmethod
     def functions(self, r_cut: Any, sigma: Any) -> Functions:
-        """Return a function of squared distances u = r² / r_cut² that computes r_cut^(l + 2d) d^d G_nl / d(r²)^d.
-
-        The quantities are NumPy's long doubles or traced JAX arrays, and `u` is of the same kind.
-        """
+        """Return a function of squared distances u = r² / r_cut² that computes r_cut^(l + 2d) d^d G_nl / d(r²)^d. The
+        quantities are NumPy's long doubles or traced JAX arrays, and `u` is of the same kind."""
 
     @abstractmethod
     def width(self, r_cut: Any, sigma: Any) -> Any:

@@ -25,9 +25,7 @@ class AbstractQuadratureBasis(AbstractRadialBasis):
     @abstractmethod
     def shells(self, sharpness: float, outer: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return nodes and weights of a quadrature, and radial functions `(q, n, l)` at the nodes, in units of `r_cut`.
-
-        The quadrature resolves Gaussians of the inverse width `sharpness`, which vanish beyond `outer`.
-        """
+        The quadrature resolves Gaussians of the inverse width `sharpness`, which vanish beyond `outer`."""
 
     def width(self, r_cut: Any, sigma: Any) -> Any:
         return sigma / r_cut
@@ -62,11 +60,9 @@ class AbstractQuadratureBasis(AbstractRadialBasis):
 
 
 class GTORascal(AbstractQuadratureBasis):
-    """r^n exp(-r²/2σ_n²) with σ_n = r_cut max(√n, 1) / n_max, orthonormalized: `Gto` in librascal and featomic.
-
-    The density of an atom is a Gaussian of unit L² norm, as there. G_nl is zero for an atom more than 4 σ beyond
-    `r_cut`, which no list of neighbors contains.
-    """
+    """r^n exp(-r²/2σ_n²) with σ_n = r_cut max(√n, 1) / n_max, orthonormalized: `Gto` in librascal and featomic. The
+    density of an atom is a Gaussian of unit L² norm, as there. G_nl is zero for an atom more than 4 σ beyond `r_cut`,
+    which no list of neighbors contains."""
 
     name: ClassVar[str] = "gto-rascal"
 
@@ -154,11 +150,9 @@ def bessel_zeros(n_max: int, l_max: int) -> np.ndarray:
 
 
 def gauss_panels(outer: float, sharpness: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return Gauss-Legendre nodes and weights on (0, `outer`), in panels that resolve Gaussians.
-
-    `sharpness` is the inverse width of the Gaussians. On a length L, exp(-x²/2σ²) has Chebyshev coefficients below
-    1e-20 from order 5 L/σ on, and Gaussian quadrature needs half as many nodes.
-    """
+    """Return Gauss-Legendre nodes and weights on (0, `outer`), in panels that resolve Gaussians. `sharpness` is the
+    inverse width of the Gaussians. On a length L, exp(-x²/2σ²) has Chebyshev coefficients below 1e-20 from order 5 L/σ
+    on, and Gaussian quadrature needs half as many nodes."""
     x, w = np.polynomial.legendre.leggauss(32)
     edges = np.linspace(0, outer, ceil(outer * sharpness / 8) + 1).astype(np.longdouble)
     half = np.diff(edges)[:, None] / 2

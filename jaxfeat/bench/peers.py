@@ -11,9 +11,7 @@ from jaxfeat.bench.workloads import WINDOW_WIDTH, Workload
 
 class DScribe(AbstractPeer):
     """One SOAP object with GTOs, which gets lists of structures of the same size, and only the centers of the workload.
-
-    It has no window, and it includes atoms up to 3.7 σ beyond `r_cut`.
-    """
+    It has no window, and it includes atoms up to 3.7 σ beyond `r_cut`."""
 
     title, module, distribution = "DScribe", "dscribe", "dscribe"
     variant = "gto"
@@ -164,11 +162,9 @@ class Featomic(AbstractPeer):
 
 
 class Quippy(AbstractPeer):
-    """One soap descriptor object of QUIP, not normalized, and one structure in each call.
-
-    Its radial functions are orthonormalized Gaussians on a grid, which jaxfeat does not have. Its matrices have the
-    same sizes as jaxfeat's, and other numbers.
-    """
+    """One soap descriptor object of QUIP, not normalized, and one structure in each call. Its radial functions are
+    orthonormalized Gaussians on a grid, which jaxfeat does not have. Its matrices have the same sizes as jaxfeat's, and
+    other numbers."""
 
     title, module, distribution = "quippy", "quippy", "quippy-ase"
     variant, comparable = "gto, window", False

@@ -40,9 +40,7 @@ ENVIRONMENT = {
 
 class WorkerProcess(AbstractContextManager["WorkerProcess"]):
     """A process that runs this module for one package, and one variant of jaxfeat. It ends with the `with` block.
-
-    `failed` says why the process does not answer any more; it is empty while it does.
-    """
+    `failed` says why the process does not answer any more; it is empty while it does."""
 
     def __init__(self, package: str, variant: str, smoke: bool, data: str | None) -> None:
         self.package, self.variant, self.failed = package, variant, ""
@@ -85,11 +83,8 @@ class WorkerProcess(AbstractContextManager["WorkerProcess"]):
 
 
 class _Opened(NamedTuple):
-    """A workload that a package is ready to time.
-
-    `results` computes the singular values; its argument asks jaxfeat for the reference values, too. `lists` are the
-    seconds that the neighbor lists of jaxfeat took.
-    """
+    """A workload that a package is ready to time. `results` computes the singular values; its argument asks jaxfeat for
+    the reference values, too. `lists` are the seconds that the neighbor lists of jaxfeat took."""
 
     stages: Stages
     results: Callable[[bool], dict[str, Any]]

@@ -44,10 +44,8 @@ class Sizes(NamedTuple):
 
 
 class Shells(NamedTuple):
-    """The features of one n_max, sorted by the l_max that adds them.
-
-    `added` holds for each l_max, ascending, the features that it adds, as indices into those of the largest.
-    """
+    """The features of one n_max, sorted by the l_max that adds them. `added` holds for each l_max, ascending, the
+    features that it adds, as indices into those of the largest."""
 
     added: tuple[np.ndarray, ...]
     n_features: np.ndarray
@@ -115,12 +113,9 @@ class Grid:
 
 
 class BlindDirections(NamedTuple):
-    """Directions of one environment that no basis of the order sees.
-
-    `symmetry` and `incompleteness` count them by cause, without rigid motions. `directions`, `(k, 3 n)`, are
-    orthonormal and include rigid motions; `rounding` is their error. `classified` is False if there are too many
-    neighbors to tell.
-    """
+    """Directions of one environment that no basis of the order sees. `symmetry` and `incompleteness` count them by
+    cause, without rigid motions. `directions`, `(k, 3 n)`, are orthonormal and include rigid motions; `rounding` is
+    their error. `classified` is False if there are too many neighbors to tell."""
 
     symmetry: int
     incompleteness: int

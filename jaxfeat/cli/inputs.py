@@ -117,10 +117,8 @@ def _read_spec(arguments: argparse.Namespace) -> jaxfeat.AbstractFeaturizer | No
 
 
 def make_from_spec(spec: Any, arguments: argparse.Namespace) -> Any:
-    """Make the featurizer of a spec. With --trust, print the modules that are imported for it.
-
-    **Raises:** `BasisError` for a class outside jaxfeat without --trust; otherwise as `jaxfeat.from_spec`.
-    """
+    """Make the featurizer of a spec. With --trust, print the modules that are imported for it. **Raises:** `BasisError`
+    for a class outside jaxfeat without --trust; otherwise as `jaxfeat.from_spec`."""
     from jaxfeat.features.spec import find_module, list_unimported_kinds
 
     folder = os.getcwd()

@@ -171,11 +171,9 @@ class Correlations(DensityFeaturizer):
         return rows.reshape(self.n_features, *env.positions.shape)
 
     def _rows_by_factors(self, env: Environment) -> Float[Array, "n_features k"]:
-        """Compute dF/dr for ν = 3 as the derivative of each factor times B, the other two coupled to its l.
-
-        A neighbor adds radial times angular factors g_n h_m to c, and so do its derivatives. Once Σ_m B_m h_m and
-        Σ_m B_m ∂h_m are known, no sum over m is left for triples of channels.
-        """
+        """Compute dF/dr for ν = 3 as the derivative of each factor times B, the other two coupled to its l. A neighbor
+        adds radial times angular factors g_n h_m to c, and so do its derivatives. Once Σ_m B_m h_m and Σ_m B_m ∂h_m are
+        known, no sum over m is left for triples of channels."""
         terms, size, l_max = single_factor_terms(*self._basis), env.positions.size, self.l_max
         density = factorize_density(self, env, np.ones(l_max + 1))
         coupled = self._couple([density.coefficients[l, :, : 2 * l + 1] for l in range(l_max + 1)], terms.partners)
@@ -280,9 +278,7 @@ def _fill_rows(
     found: Float[Array, "f k"], start: int, rows: Callable[..., Float[Array, "r k"]], *arguments: np.ndarray
 ) -> Float[Array, "f k"]:
     """Write `rows(*arguments)` into `found` from row `start` on, in place, some rows of the arguments at a time.
-
-    Without a loop XLA would fuse the products of `rows` into every reader and repeat them there.
-    """
+    Without a loop XLA would fuse the products of `rows` into every reader and repeat them there."""
     n = len(arguments[0])
     size = ceil(n / max(2, ceil(n / ROWS_AT_A_TIME)))
     arrays = [jnp.asarray(x, jnp.int32 if x.dtype.kind == "i" else found.dtype) for x in arguments]

@@ -21,10 +21,8 @@ from jaxfeat.so3.coupling import can_couple
 
 
 class CoupledFactors(NamedTuple):
-    """Factors of angular momenta `ls`, coupled from left to right by way of `path` = L_1 ... L_n, with L_1 = l_1.
-
-    Its values form a table with one row for each choice of the factors' channels, where q_1 <= q_2 if l_1 = l_2.
-    """
+    """Factors of angular momenta `ls`, coupled from left to right by way of `path` = L_1 ... L_n, with L_1 = l_1. Its
+    values form a table with one row for each choice of the factors' channels, where q_1 <= q_2 if l_1 = l_2."""
 
     ls: tuple[int, ...]
     path: tuple[int, ...]
@@ -125,10 +123,8 @@ def _count_paths(ls: tuple[int, ...]) -> Counter[tuple[bool, bool]]:
 
 
 def _count_channels(n_channels: int, runs: list[int], first_differ: bool, last_differ: bool) -> int:
-    """Count the tuples of channels that ascend inside `runs` of equal l.
-
-    If `first_differ` or `last_differ`, the first two or the last two factors must not be equal.
-    """
+    """Count the tuples of channels that ascend inside `runs` of equal l. If `first_differ` or `last_differ`, the first
+    two or the last two factors must not be equal."""
 
     def ascending(length: int) -> int:
         return comb(n_channels + length - 1, length)

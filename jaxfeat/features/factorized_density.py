@@ -45,10 +45,8 @@ class FactorizedDensity(NamedTuple):
 
 
 def factorize_density(f: DensityFeaturizer, env: Environment, scale: Float[np.ndarray, " l"]) -> FactorizedDensity:
-    """Compute the factors of the density of one environment.
-
-    `scale` multiplies the harmonics of each l = 0 ... l_max, and hence the coefficients; scale[0] must be 1.
-    """
+    """Compute the factors of the density of one environment. `scale` multiplies the harmonics of each l = 0 ... l_max,
+    and hence the coefficients; scale[0] must be 1."""
     shared, atoms = f.split_species(env)
     radial, slopes = radial_factors_by_l(shared, atoms)
     values, gradients = harmonics_and_gradients(atoms, scale[1:])
@@ -71,10 +69,8 @@ def radial_factors_by_l(
 def harmonics_and_gradients(
     atoms: AtomLanes, scale: Float[np.ndarray, " l"]
 ) -> tuple[Float[Array, "l m n *b"], Float[Array, "l m k *b"]]:
-    """Compute solid harmonics of each neighbor for l = 1 ... len(scale), times `scale`, and their gradients.
-
-    The columns are m = -l ... l, then zeros.
-    """
+    """Compute solid harmonics of each neighbor for l = 1 ... len(scale), times `scale`, and their gradients. The
+    columns are m = -l ... l, then zeros."""
     n, _, *batch = atoms.positions.shape
     l_max = len(scale)
     points = atoms.positions.swapaxes(0, 1).reshape(3, atoms.positions.size // 3)
@@ -90,10 +86,8 @@ def harmonics_and_gradients(
 
 @cache
 def gradient_tensors(l_max: int) -> Float[np.ndarray, "l 3 m p"]:
-    """Tabulate ∇(r^l Y_lm) = Σ_p tensor[l - 1, :, m, p] r^(l-1) Y_(l-1)p for l = 1 ... l_max.
-
-    The columns m are -l ... l, then zeros; the columns p are -l_max ... l_max.
-    """
+    """Tabulate ∇(r^l Y_lm) = Σ_p tensor[l - 1, :, m, p] r^(l-1) Y_(l-1)p for l = 1 ... l_max. The columns m are
+    -l ... l, then zeros; the columns p are -l_max ... l_max."""
     found = np.zeros((l_max, 3, 2 * l_max + 1, 2 * l_max + 1))
     for l in range(1, l_max + 1):
         tensor = (-1) ** l * sqrt(l) * (2 * l + 1) * coupling_tensor(l - 1, 1, l)

@@ -123,10 +123,8 @@ def list_unimported_kinds(d: Any) -> list[str]:
 
 
 def find_module(kind: str, folders: Sequence[str] = ()) -> str:
-    """Find the file, or the package, that `from_spec` would import for a kind, without importing anything.
-
-    `folders` are searched after those of `sys.path`. The path is an empty text if there is no such module.
-    """
+    """Find the file, or the package, that `from_spec` would import for a kind, without importing anything. `folders`
+    are searched after those of `sys.path`. The path is an empty text if there is no such module."""
     # Only a package itself can tell where the modules inside it are.
     top = kind.partition(":")[0].partition(".")[0]
     try:

@@ -28,10 +28,8 @@ class SearchPlan(NamedTuple):
 
 
 def plan_search(positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, r_cut: float) -> SearchPlan:
-    """Plan a search by vesin for all neighbors within `r_cut` (Å) of finite positions `(n, 3)`, Å.
-
-    Rows of `cell` (Å) that do not repeat are unit vectors orthogonal to the others; if none repeats, all are zero.
-    """
+    """Plan a search by vesin for all neighbors within `r_cut` (Å) of finite positions `(n, 3)`, Å. Rows of `cell` (Å)
+    that do not repeat are unit vectors orthogonal to the others; if none repeats, all are zero."""
     far, long = np.abs(positions).max(1), np.where(pbc, np.linalg.norm(cell, axis=1), 0)
     if far.max() > MAX_LENGTH:
         where = f"atom {far.argmax()} is at ({', '.join(f'{x:.6g}' for x in positions[far.argmax()])})"
@@ -71,11 +69,9 @@ def _widen_radius(extent: np.ndarray, r_cut: float) -> float:
 
 
 def _estimate_pairs(along: np.ndarray, extent: np.ndarray, pbc: np.ndarray, r_cut: float) -> float:
-    """Estimate the number of pairs; for a flat cell, the number of images that the search looks through.
-
-    The estimate is exact for atoms spread evenly over each bin of the size of the radius. Otherwise it is between half
-    and a few times the number. `along`: `(n, 3)`, Å, coordinates along the normals of the cell's faces.
-    """
+    """Estimate the number of pairs; for a flat cell, the number of images that the search looks through. The estimate
+    is exact for atoms spread evenly over each bin of the size of the radius. Otherwise it is between half and a few
+    times the number. `along`: `(n, 3)`, Å, coordinates along the normals of the cell's faces."""
     n_bins = np.maximum(extent // r_cut, 1)
     side = extent / n_bins
     # An atom sees the bins within r_cut on either side. All of an axis that does not repeat may be one bin.

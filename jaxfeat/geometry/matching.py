@@ -19,11 +19,9 @@ MAX_ROUNDS = 50  # rounds of matching and rotating in one refinement
 def group_congruent(
     positions: np.ndarray, species: np.ndarray, tolerance: float = CONGRUENCE_TOLERANCE
 ) -> tuple[np.ndarray, ...]:
-    """Group environments with positions `(b, n, 3)` (Å from the center) into families of congruent ones.
-
-    Two environments are congruent if a rotation, with or without inversion, sends every atom to within the tolerance
-    (Å) of an atom of its kind. Families are lists of indices, in the order of their first members. Species 0 pads.
-    """
+    """Group environments with positions `(b, n, 3)` (Å from the center) into families of congruent ones. Two
+    environments are congruent if a rotation, with or without inversion, sends every atom to within the tolerance (Å) of
+    an atom of its kind. Families are lists of indices, in the order of their first members. Species 0 pads."""
     b = len(positions)
     if b == 0:
         return ()
@@ -65,10 +63,8 @@ def congruent_image(
     signs: tuple[float, ...] = (1.0, -1.0),
 ) -> np.ndarray | None:
     """Rotate and permute atoms `a`, `(n, 3)` Å, onto `b` so that each is within the tolerance of its counterpart.
-
-    `signs` are the allowed determinants; -1 allows inversion. The image of `a` has the order of `b`; `None` if there
-    is no image.
-    """
+    `signs` are the allowed determinants; -1 allows inversion. The image of `a` has the order of `b`; `None` if there is
+    no image."""
     if not len(a):
         return b
     # The two atoms of a that are farthest from being in line with the center, and all their possible images.

@@ -114,11 +114,9 @@ class FollowedCenter(NamedTuple):
 
 
 def follow_center(frames: Sequence[Atoms], r_cut: float, center: int) -> FollowedCenter:
-    """Cut out the environment of one atom of a molecule from each of several structures of the molecule.
-
-    Neighbors are all atoms that come nearer to the center than `r_cut` (Å) in any structure, in their order. A neighbor
-    may lie outside the radius in some structures; the cutoff of the featurizer deals with it there.
-    """
+    """Cut out the environment of one atom of a molecule from each of several structures of the molecule. Neighbors are
+    all atoms that come nearer to the center than `r_cut` (Å) in any structure, in their order. A neighbor may lie
+    outside the radius in some structures; the cutoff of the featurizer deals with it there."""
     structures, _ = check_structures(frames, [f"structure {k}" for k in range(len(frames))])
     numbers = structures[0].numbers.astype(np.int32)
     if not -len(numbers) <= center < len(numbers):

@@ -78,11 +78,9 @@ def _list_images_of_rarest_pair(
 def find_largest_group(
     positions: np.ndarray, permutations: np.ndarray, signs: np.ndarray, tolerance: float
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Find the rotations, permutations and residual (Å) of the largest group within the tolerance.
-
-    The product of two operations within the tolerance may be outside. So operations are taken in the order of their
-    mismatch, as many as form a group.
-    """
+    """Find the rotations, permutations and residual (Å) of the largest group within the tolerance. The product of two
+    operations within the tolerance may be outside. So operations are taken in the order of their mismatch, as many as
+    form a group."""
     mismatch = _mismatches(positions, permutations, _fit_rotations(positions, permutations, signs))
     rank = np.argsort(mismatch, kind="stable")[: np.count_nonzero(mismatch <= tolerance)]
     table = _multiplication_table(permutations[rank], signs[rank])
@@ -118,10 +116,8 @@ def _multiplication_table(permutations: np.ndarray, signs: np.ndarray) -> np.nda
 
 def _exact_rotations(positions: np.ndarray, permutations: np.ndarray, signs: np.ndarray) -> tuple[np.ndarray, float]:
     """Find rotations that multiply as their permutations do, and their largest mismatch (Å) at the given positions.
-
     Rotations that are fitted to noisy positions multiply only up to the noise. Averaging the positions over the group
-    and fitting again squares the error each time: from 1e-3, three rounds reach rounding.
-    """
+    and fitting again squares the error each time: from 1e-3, three rounds reach rounding."""
     symmetric = positions
     for _ in range(4):
         rotations = _fit_rotations(symmetric, permutations, signs)

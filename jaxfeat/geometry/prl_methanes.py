@@ -12,9 +12,7 @@ BOND_LENGTH = 1.09  # Å, from the carbon to each hydrogen
 
 def place_hydrogens(azimuth: Any, elevation: Any, sign: int) -> list[tuple[Any, Any, Any]]:
     """Place four hydrogens at unit distance from the carbon: three are fixed, and the fourth has the angles (radians).
-
-    `sign` is 1 for the sheet X+ and -1 for X-. The angles are floats, or scalars of JAX, which may be traced.
-    """
+    `sign` is 1 for the sheet X+ and -1 for X-. The angles are floats, or scalars of JAX, which may be traced."""
     xp = array_namespace(azimuth)
     a, b, c = 5 * pi / 8, pi / 6, pi / 5
     return [

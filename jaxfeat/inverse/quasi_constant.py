@@ -212,10 +212,8 @@ def _corrected(
 
 
 def _across(positions: np.ndarray, along: np.ndarray) -> np.ndarray:
-    """Compute an orthonormal basis of the displacements across a direction and all rotations, padded by zeros.
-
-    Steps outside this basis would be rounding errors, and long ones, because the residual does not vanish.
-    """
+    """Compute an orthonormal basis of the displacements across a direction and all rotations, padded by zeros. Steps
+    outside this basis would be rounding errors, and long ones, because the residual does not vanish."""
     rotations = np.cross(np.eye(3)[:, None], positions).reshape(3, -1)
     _, sizes, axes = robust_svd(np.concatenate([rotations, along.reshape(1, -1)]), full_matrices=True)
     rank = int((sizes > 1e-8 * sizes.max()).sum())

@@ -81,10 +81,8 @@ def _tridiagonal(matrix: Float[Array, "c c b"]) -> tuple[Float[Array, "c b"], Fl
 
 
 def _bisect(diagonal: Float[Array, "c b"], squares: Float[Array, "d b"]) -> Float[Array, "c b"]:
-    """Find the eigenvalues of a tridiagonal T between 0 and 1, descending, each between its own bounds.
-
-    The number of eigenvalues below x is the number of sign changes in the leading minors of T - x.
-    """
+    """Find the eigenvalues of a tridiagonal T between 0 and 1, descending, each between its own bounds. The number of
+    eigenvalues below x is the number of sign changes in the leading minors of T - x."""
     c, info = len(diagonal), jnp.finfo(diagonal.dtype)
     index = jnp.arange(c, dtype=jnp.int32)[:, None]
     # No factor of a minor exceeds 1. This many factors of eps, and one more, do not underflow.

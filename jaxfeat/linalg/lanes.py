@@ -66,10 +66,8 @@ def in_lanes(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def contract_lanes(a: Float[Array, "*i j b"], b: Float[Array, "j *k b"]) -> Float[Array, "*i *k b"]:
-    """Compute Σ_j a_j b_j in every lane.
-
-    The sum is written out, because XLA makes faster code of a sum of products than of a reduction.
-    """
+    """Compute Σ_j a_j b_j in every lane. The sum is written out, because XLA makes faster code of a sum of products
+    than of a reduction."""
     left, right = a.ndim - 2, b.ndim - 2
     a = jnp.moveaxis(a, left, 0)
     a = a.reshape(*a.shape[: left + 1], *[1] * right, a.shape[-1])
@@ -78,11 +76,9 @@ def contract_lanes(a: Float[Array, "*i j b"], b: Float[Array, "j *k b"]) -> Floa
 
 
 def inside_transformation() -> bool:
-    """Tell whether this code runs inside a transformation of JAX, for example jit, vmap or grad.
-
-    The arguments of a function cannot tell, because the function may close over a tracer, and because inside jit even
-    the result of an operation on a constant is a tracer.
-    """
+    """Tell whether this code runs inside a transformation of JAX, for example jit, vmap or grad. The arguments of a
+    function cannot tell, because the function may close over a tracer, and because inside jit even the result of an
+    operation on a constant is a tracer."""
     with take_current_trace() as here:
         pass
     with eval_context(), take_current_trace() as outside:
@@ -111,10 +107,8 @@ class LaneTask:
 
 @dataclass(frozen=True)
 class _JvpTask:
-    """The derivative of a task along tangents of those arrays that are marked in `moving`.
-
-    Its arrays are the shared arrays, their tangents, the other arrays, and their tangents.
-    """
+    """The derivative of a task along tangents of those arrays that are marked in `moving`. Its arrays are the shared
+    arrays, their tangents, the other arrays, and their tangents."""
 
     task: Task
     moving: tuple[bool, ...]
@@ -135,11 +129,9 @@ class _JvpTask:
 
 @dataclass(frozen=True)
 class _TransposeTask:
-    """The transpose of a task that is linear in those arrays that are marked in `linear`.
-
-    Its arrays are the other arrays of the task, then the cotangents of the results. Its results are the cotangents of
-    the linear arrays, whose types in a single item are `item_types`.
-    """
+    """The transpose of a task that is linear in those arrays that are marked in `linear`. Its arrays are the other
+    arrays of the task, then the cotangents of the results. Its results are the cotangents of the linear arrays, whose
+    types in a single item are `item_types`."""
 
     task: Task
     linear: tuple[bool, ...]
@@ -174,10 +166,8 @@ def _zero_tangent(x: Array) -> Any:
 
 @lru_cache(maxsize=1024)
 def _item_results(task: Task, item_types: tuple[Any, ...], widest: Any) -> tuple[Sequence[Any], Any]:
-    """Return the types of the results for one item, and their tree.
-
-    The `widest` floating-point type that is enabled is part of the key, because the types of the results depend on it.
-    """
+    """Return the types of the results for one item, and their tree. The `widest` floating-point type that is enabled is
+    part of the key, because the types of the results depend on it."""
     traced, shapes = jax.make_jaxpr(lambda *x: task(x, True), return_shape=True)(*item_types)
     return traced.out_avals, jax.tree.structure(shapes)
 

@@ -8,11 +8,9 @@ Gap = tuple[float, float]
 
 
 def robust_svd(matrices: np.ndarray, full_matrices: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Compute the singular value decompositions of `(..., m, n)` as `numpy.linalg.svd` does.
-
-    NumPy's divide and conquer fails on one matrix in many thousands, and then on the whole batch. The matrices that it
-    fails on are decomposed by QR iteration, which is slower.
-    """
+    """Compute the singular value decompositions of `(..., m, n)` as `numpy.linalg.svd` does. NumPy's divide and conquer
+    fails on one matrix in many thousands, and then on the whole batch. The matrices that it fails on are decomposed by
+    QR iteration, which is slower."""
     try:
         u, values, vt = np.linalg.svd(matrices, full_matrices=full_matrices)
     except np.linalg.LinAlgError:
@@ -24,10 +22,8 @@ def robust_svd(matrices: np.ndarray, full_matrices: bool = False) -> tuple[np.nd
 
 
 def least_norm_solutions(matrices: np.ndarray, right: np.ndarray, cutoff: float) -> np.ndarray:
-    """Compute the shortest x `(b, n)` that minimize |A x - y|, for A `(b, m, n)` and y `(b, m)`.
-
-    Singular values below `cutoff` times the largest count as zero.
-    """
+    """Compute the shortest x `(b, n)` that minimize |A x - y|, for A `(b, m, n)` and y `(b, m)`. Singular values below
+    `cutoff` times the largest count as zero."""
     u, values, vt = robust_svd(matrices)
     kept = values > cutoff * values.max(-1, keepdims=True, initial=0)
     weights = np.where(kept, np.einsum("bmk,bm->bk", u, right) / np.where(kept, values, 1), 0)
@@ -62,11 +58,9 @@ def complement_within(space: np.ndarray, smaller: np.ndarray) -> np.ndarray:
 
 
 def sum_of_subspaces(space: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Compute the sum of two subspaces whose principal angles are all 0° or 90°.
-
-    The orbits of a group and the complement of its fixed vectors are two subspaces of this kind, because the group maps
-    rigid motions to rigid motions. If the positions are symmetric only approximately, the angles are so too.
-    """
+    """Compute the sum of two subspaces whose principal angles are all 0° or 90°. The orbits of a group and the
+    complement of its fixed vectors are two subspaces of this kind, because the group maps rigid motions to rigid
+    motions. If the positions are symmetric only approximately, the angles are so too."""
     rest = project_out(rows, space)
     if not len(rest):
         return space
@@ -81,10 +75,8 @@ def largest_sine(space: np.ndarray, larger: np.ndarray) -> float:
 
 
 def common_kernel(rows: np.ndarray, threshold: float) -> tuple[np.ndarray, Gap]:
-    """Compute the null space of rows, and its gap.
-
-    Singular values count as zero up to `threshold` times the largest of them, or times 1 if that is larger.
-    """
+    """Compute the null space of rows, and its gap. Singular values count as zero up to `threshold` times the largest of
+    them, or times 1 if that is larger."""
     size = rows.shape[1]
     # A tall matrix is reduced first, because its left singular vectors are not needed.
     reduced = np.asarray(np.linalg.qr(rows, mode="r")) if len(rows) > size else rows

@@ -112,10 +112,8 @@ def find_truncation_ambiguity(directions: np.ndarray, rows: np.ndarray, floor: f
 
 
 def visibility_rows(sites: Sites, nu: int) -> np.ndarray:
-    """Make rows `(w, 3 n)` whose singular values say how clearly complete features of order ν see displacements.
-
-    If order ν has too many tuples, the rows are those of a lower order, which sees less.
-    """
+    """Make rows `(w, 3 n)` whose singular values say how clearly complete features of order ν see displacements. If
+    order ν has too many tuples, the rows are those of a lower order, which sees less."""
     chiral, tolerance = sites.group == "SO3", sites.tolerance
     counts = [len(site.vectors) for site in sites.sites]
     if sites.summed:

@@ -111,10 +111,8 @@ def invariant_gradients(vectors: np.ndarray, products: np.ndarray, scale: float)
 
 
 def gradient_rows(edges: Edges, products: np.ndarray, rows: np.ndarray, n_rows: int, weights: Any = 1.0) -> csr_array:
-    """Write gradients of the invariants of edges `(t, m)` into a sparse matrix `(n_rows, 3 e)`.
-
-    `rows` and `weights`, `(t,)`, are the row and the factor of each gradient. Gradients of one row are added up.
-    """
+    """Write gradients of the invariants of edges `(t, m)` into a sparse matrix `(n_rows, 3 e)`. `rows` and `weights`,
+    `(t,)`, are the row and the factor of each gradient. Gradients of one row are added up."""
     gradients = np.reshape(weights, (-1, 1, 1)) * invariant_gradients(edges.vectors, products, edges.scale)
     columns = 3 * products[..., None] + np.arange(3)
     rows = np.broadcast_to(rows[:, None, None], columns.shape)
@@ -123,11 +121,9 @@ def gradient_rows(edges: Edges, products: np.ndarray, rows: np.ndarray, n_rows: 
 
 
 def cluster_tuples(tuples: np.ndarray, kinds: np.ndarray, values: np.ndarray, tolerance: float) -> Coincidences:
-    """Cluster tuples `(t, nu)` whose edges have the same kinds and whose values `(t, k)` agree entry by entry.
-
-    Clusters are the connected components of "no entry differs by more than the tolerance". A tree finds them, because
-    rounding to a grid, or sorting, would separate equal values on either side of a boundary.
-    """
+    """Cluster tuples `(t, nu)` whose edges have the same kinds and whose values `(t, k)` agree entry by entry. Clusters
+    are the connected components of "no entry differs by more than the tolerance". A tree finds them, because rounding
+    to a grid, or sorting, would separate equal values on either side of a boundary."""
     if not len(tuples):
         return Coincidences(tuples, np.zeros(0, int), n_clusters=0, spread=0.0, clearance=np.inf)
     # An extra coordinate separates tuples of different kinds, by more than values ever differ.

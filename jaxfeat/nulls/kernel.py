@@ -205,11 +205,9 @@ def _check(centers: np.ndarray, nu: int, tolerance: float) -> None:
 
 
 def _conditions(edges: Edges, equal: Coincidences, pseudoscalars: bool) -> csr_array:
-    """Make the rows `(r, 3 e)` that vanish on a displacement of the edges exactly if it keeps every distinct value.
-
-    A tuple that is alone in its cluster must keep each generator. Tuples share generators, so each is written once. A
-    cluster of several tuples must keep the mean of each generator.
-    """
+    """Make the rows `(r, 3 e)` that vanish on a displacement of the edges exactly if it keeps every distinct value. A
+    tuple that is alone in its cluster must keep each generator. Tuples share generators, so each is written once. A
+    cluster of several tuples must keep the mean of each generator."""
     alone = np.bincount(equal.clusters, minlength=1)[equal.clusters] == 1
     singles, shared = equal.tuples[alone], equal.tuples[~alone]
     clusters, row, counts = np.unique(equal.clusters[~alone], return_inverse=True, return_counts=True)
@@ -226,10 +224,8 @@ def _conditions(edges: Edges, equal: Coincidences, pseudoscalars: bool) -> csr_a
 
 
 def _triangle(rows: csr_array) -> np.ndarray:
-    """Reduce a tall sparse matrix to a small one with the same singular values and right singular vectors.
-
-    Blocks are reduced by QR, because a Gram matrix would lose half the digits of small singular values.
-    """
+    """Reduce a tall sparse matrix to a small one with the same singular values and right singular vectors. Blocks are
+    reduced by QR, because a Gram matrix would lose half the digits of small singular values."""
     height = max(_BLOCK_ENTRIES // max(rows.shape[1], 1), rows.shape[1], 1)
     reduced = np.zeros((0, rows.shape[1]))
     for start in range(0, rows.shape[0], height):

@@ -136,11 +136,9 @@ def scan_arrays(
     classify: int | None = CLASSIFIED,
     chunk: int | None = None,
 ) -> ScanArrays:
-    """Compute the arrays behind the records of `scan`.
-
-    If the batch is from a stream, `chunk` is the size of all batches but the last. They then share their programs, and
-    an environment that the featurizer refuses gets a status instead of raising an error.
-    """
+    """Compute the arrays behind the records of `scan`. If the batch is from a stream, `chunk` is the size of all
+    batches but the last. They then share their programs, and an environment that the featurizer refuses gets a status
+    instead of raising an error."""
     if chunk is None:
         check_compatible(f, batch)
     host = jax.tree.map(np.asarray, batch)
@@ -191,10 +189,8 @@ def scan_arrays(
 def _classified(
     f: AbstractFeaturizer, env: Environment, decomposed: DecomposedJacobian, rigid: np.ndarray, n_null: int
 ) -> tuple[np.ndarray, str]:
-    """Count the null directions of one environment by cause, and return a status.
-
-    The counts, `(6,)`, add up to `n_null` and the rigid ones in every case.
-    """
+    """Count the null directions of one environment by cause, and return a status. The counts, `(6,)`, add up to
+    `n_null` and the rigid ones in every case."""
     unknown = rigid + n_null * (np.asarray(CAUSES) == "other")
     try:
         null = classify_item(f, env, decomposed)

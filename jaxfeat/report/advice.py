@@ -9,10 +9,8 @@ PLATEAU_FACTOR = 2.0  # A basis is on the plateau if its sensitivity is within t
 
 
 def quantile(record: Record, name: str, *, equilibrated: bool = True) -> Sensitivity | None:
-    """Read a quantile over environments of σ_vis/σ_max; `None` if no environment has a visible direction.
-
-    σ_vis is the smallest singular value without the directions that no basis of the order sees.
-    """
+    """Read a quantile over environments of σ_vis/σ_max; `None` if no environment has a visible direction. σ_vis is the
+    smallest singular value without the directions that no basis of the order sees."""
     found = record["equilibrated" if equilibrated else "raw"].get(name)
     return None if found is None else Sensitivity(found["known"], found["value"])
 
@@ -24,20 +22,16 @@ def count_truncated(record: Record) -> int:
 
 def untruncated_basis(records: Sequence[Record]) -> Record | None:
     """Find the basis of one order with the fewest features that truncates nothing; `None` if there is none.
-
-    Environments that are ambiguous for the largest basis too do not count, because no basis can tell.
-    """
+    Environments that are ambiguous for the largest basis too do not count, because no basis can tell."""
     allowed = largest_basis(records)["ambiguous"]
     free = [r for r in records if r["truncated"] == 0 and r["ambiguous"] <= allowed]
     return min(free, key=_size, default=None)
 
 
 def plateau_basis(records: Sequence[Record]) -> Record:
-    """Find the basis of one order with the fewest features among those on the plateau.
-
-    They are as sensitive as the largest basis within a factor of two, in the median and for the most blind hundredth of
-    the environments, and truncate no more environments than the largest basis.
-    """
+    """Find the basis of one order with the fewest features among those on the plateau. They are as sensitive as the
+    largest basis within a factor of two, in the median and for the most blind hundredth of the environments, and
+    truncate no more environments than the largest basis."""
     top = largest_basis(records)
     allowed = count_truncated(top)
     return min((r for r in records if count_truncated(r) <= allowed and _as_sensitive(r, top)), key=_size)

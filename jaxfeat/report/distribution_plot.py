@@ -25,10 +25,8 @@ PAGE_BINS_PER_DECADE = 5  # bins of a drawn histogram in a factor of ten
 
 
 def plot_distributions(summary: StoreSummary, symbols: Sequence[str]) -> Figure | None:
-    """Draw the share of environments below their floor, and histograms of σ_min/σ_max of the others, by species.
-
-    Colors show the group of the environments. The histogram of raw ratios is an outline. `None` if there is no ratio.
-    """
+    """Draw the share of environments below their floor, and histograms of σ_min/σ_max of the others, by species. Colors
+    show the group of the environments. The histogram of raw ratios is an outline. `None` if there is no ratio."""
     species = [n for n, _ in summary.environments.most_common() if any((n, g) in summary.equilibrated for g in GROUPS)]
     if not species:
         return None

@@ -29,9 +29,7 @@ GROUP_TITLES = {"other": "cause unknown", "none": "least sensitive"}  # titles o
 
 class Exhibit(NamedTuple):
     """An environment to show: its numbers of neighbors by species, and its cause and cure, in words if they are known.
-
-    `viewer.make_scene` makes the scene.
-    """
+    `viewer.make_scene` makes the scene."""
 
     example: Example
     neighbors: str = ""
@@ -40,10 +38,8 @@ class Exhibit(NamedTuple):
 
 
 class BasisAdvice(NamedTuple):
-    """Records of the bases of a grid for some environments, or a sentence why they are `missing`.
-
-    `own` holds n_max and l_max of the sweep itself.
-    """
+    """Records of the bases of a grid for some environments, or a sentence why they are `missing`. `own` holds n_max and
+    l_max of the sweep itself."""
 
     records: Sequence[Record] = ()
     whose: str = ""
@@ -63,11 +59,9 @@ def render_page(
     lacking: str,
     shown: Viewer | None,
 ) -> str:
-    """Write the page as HTML.
-
-    `descriptor` is the spec of the featurizer, `attributes` are those of the store, and `made` are facts about the
-    making of the page. `lacking` is a sentence why directions and causes are missing, or empty.
-    """
+    """Write the page as HTML. `descriptor` is the spec of the featurizer, `attributes` are those of the store, and
+    `made` are facts about the making of the page. `lacking` is a sentence why directions and causes are missing, or
+    empty."""
     complete = bool(attributes.get("complete", 0)) and summary.done == summary.total
     incomplete = (
         '<p class="incomplete" role="status"><strong>This sweep is not complete.</strong> '

@@ -26,11 +26,9 @@ Band = tuple[float, float]  # The lower and upper end of the stripe of null envi
 
 
 def plot_scan(records: Sequence[Record], title: str | None = None) -> Figure:
-    """Draw distributions of σ_min/σ_max by species, and the same against the number of neighbors.
-
-    If all environments have the same number of neighbors, the right panel shows whole spectra. Environments with null
-    directions are in a band below the floor. Records without a spectrum are skipped.
-    """
+    """Draw distributions of σ_min/σ_max by species, and the same against the number of neighbors. If all environments
+    have the same number of neighbors, the right panel shows whole spectra. Environments with null directions are in a
+    band below the floor. Records without a spectrum are skipped."""
     seen = select_seen(records)
     figure = new_figure(7.0, 4.0, title)
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1.25, 1))

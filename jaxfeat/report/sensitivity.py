@@ -8,10 +8,8 @@ Record = dict[str, Any]
 
 class Sensitivity(NamedTuple):
     """The smallest singular value of an environment over the largest, or the floor of this ratio if it is not `known`.
-
     Tables and pages show σ_min/σ_max of all displacements that are not rigid. Comparisons of bases show σ_vis/σ_max,
-    without the directions that no basis of the order sees. Unknown sensitivities sort before known ones.
-    """
+    without the directions that no basis of the order sees. Unknown sensitivities sort before known ones."""
 
     known: bool
     value: float
@@ -31,11 +29,9 @@ def sensitivity(record: Record, *, equilibrated: bool) -> Sensitivity | None:
 
 
 def median_and_least(records: Sequence[Record], *, equilibrated: bool) -> tuple[Sensitivity, Sensitivity] | None:
-    """Find the median and the least σ_min/σ_max of all that there are; `None` if there are none.
-
-    Of an even number, the median is the lower of the middle two, so that it belongs to an environment. Unknown
-    sensitivities have no order, so their highest floor stands for all of them.
-    """
+    """Find the median and the least σ_min/σ_max of all that there are; `None` if there are none. Of an even number, the
+    median is the lower of the middle two, so that it belongs to an environment. Unknown sensitivities have no order, so
+    their highest floor stands for all of them."""
     found = sorted(r for record in records if (r := sensitivity(record, equilibrated=equilibrated)) is not None)
     if not found:
         return None

@@ -58,11 +58,9 @@ def embed_licence(shown: Viewer) -> str:
 def make_scene(
     title: str, positions: np.ndarray, symbols: Sequence[str], center: str, moves: Sequence[tuple[str, np.ndarray]]
 ) -> dict[str, Any]:
-    """Make the scene of an environment for the viewer, turned to its broad side.
-
-    `positions`, `(n, 3)`, are in Å relative to the center, whose symbol is empty if no atom sits there. `moves` are
-    names and displacements `(n, 3)`.
-    """
+    """Make the scene of an environment for the viewer, turned to its broad side. `positions`, `(n, 3)`, are in Å
+    relative to the center, whose symbol is empty if no atom sits there. `moves` are names and displacements
+    `(n, 3)`."""
     turn = _broadside(positions)
     first = [np.zeros(3)] if center else []
     places = np.stack([*first, *(positions @ turn)])

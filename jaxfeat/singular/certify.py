@@ -85,11 +85,9 @@ def _certificate(
 def newton_distances(
     equations: SingularEquations, points: np.ndarray, directions: np.ndarray, starts: Environment, lanes: int
 ) -> np.ndarray:
-    """Estimate how far exact singular points are: the largest entry of the next undamped step of θ, `(b,)`.
-
-    A J(x) v that is zero to rounding does not place x to rounding. Where J(x) v vanishes to third order, as it may
-    where several null directions meet, x can be 1e-4 Å away. The step is then a third of the distance.
-    """
+    """Estimate how far exact singular points are: the largest entry of the next undamped step of θ, `(b,)`. A J(x) v
+    that is zero to rounding does not place x to rounding. Where J(x) v vanishes to third order, as it may where several
+    null directions meet, x can be 1e-4 Å away. The step is then a third of the distance."""
     triangles = linearized(equations, points, directions, starts, lanes)
     finite = np.isfinite(triangles).all((1, 2))
     triangles[~finite] = 0
@@ -98,11 +96,9 @@ def newton_distances(
 
 
 class TangentSpace(NamedTuple):
-    """Moves dθ `(dimension, k)` along a set of singular points, up to rotations and without constraints.
-
-    `turns` holds for each move the shortest dv, `(dimension, p)`, that solves the linearized equations together with
-    it. The displacements of the atoms that belong to the moves, without their rotations, are orthonormal.
-    """
+    """Moves dθ `(dimension, k)` along a set of singular points, up to rotations and without constraints. `turns` holds
+    for each move the shortest dv, `(dimension, p)`, that solves the linearized equations together with it. The
+    displacements of the atoms that belong to the moves, without their rotations, are orthonormal."""
 
     moves: np.ndarray
     turns: np.ndarray

@@ -261,11 +261,9 @@ def _advanced(
 
 
 def _linearized(f: AbstractFeaturizer, on: ManifoldSlice, theta: Float[Array, " p"], depth: Array) -> Linearization:
-    """Linearize J(θ) v / σ_max, whose norm is σ/σ_max, with v the right singular vector of the value at `depth`.
-
-    The derivative holds v fixed. Changes of J v in the range of J on the larger singular vectors are projected out,
-    because other displacements compensate for them. `aux` holds the floor and the number of null directions.
-    """
+    """Linearize J(θ) v / σ_max, whose norm is σ/σ_max, with v the right singular vector of the value at `depth`. The
+    derivative holds v fixed. Changes of J v in the range of J on the larger singular vectors are projected out, because
+    other displacements compensate for them. `aux` holds the floor and the number of null directions."""
     env = on(theta)
     jacobian, added = jacobian_and_norms(f, env)
     spectrum = decompose(keep_all_rows(jacobian, added), env, f, equilibrated=True)

@@ -64,11 +64,8 @@ class SingularEquations(eqx.Module):
     reference: Reference | None
 
     def residual(self, start: Environment, floor: Float[Array, ""] | float = 0.0) -> Residual:
-        """Make the residual in the unknowns (θ, v). Each row is of order 1.
-
-        The rows are J(x) v in the metric; Σ r_j x v_j, which vanishes unless v turns the atoms as a whole; violated
-        constraints (Å); and the length of v.
-        """
+        """Make the residual in the unknowns (θ, v). Each row is of order 1. The rows are J(x) v in the metric; Σ r_j x
+        v_j, which vanishes unless v turns the atoms as a whole; violated constraints (Å); and the length of v."""
 
         def environment(point: Array) -> Environment:
             return self.space.environment(point, start)
@@ -108,10 +105,8 @@ class SingularEquations(eqx.Module):
     def spectrum(
         self, jacobian: Float[Array, "d n 3"], env: Environment
     ) -> tuple[Float[Array, " c"], Float[Array, "c p"]]:
-        """Compute the singular values of J in the metric, and their displacements, of length 1 as in `residual`.
-
-        Rigid motions are projected out. Values descend; those of padding come first. Do not differentiate this.
-        """
+        """Compute the singular values of J in the metric, and their displacements, of length 1 as in `residual`. Rigid
+        motions are projected out. Values descend; those of padding come first. Do not differentiate this."""
         rigid = rigid_motions(env.positions, env.mask)
         valid = rigid.valid
         jacobian = rigid.project(self.rows @ jacobian.reshape(jacobian.shape[0], -1))
@@ -132,9 +127,7 @@ class SingularEquations(eqx.Module):
         self, point: Float[Array, " k"], direction: Float[Array, " p"], start: Environment
     ) -> Float[Array, ""]:
         """Compute log |J(x) v|, or log |J(x) v| / |J_ref(x) v|, at a fixed v, with a penalty for violated constraints.
-
-        If v is the smallest right singular vector at x, the gradient by x is that of log σ_min.
-        """
+        If v is the smallest right singular vector at x, the gradient by x is that of log σ_min."""
         env = self.space.environment(point, start)
         v = _on_atoms(direction, env)
         moved = self.rows @ directional_derivative(self.f, env, v)

@@ -16,11 +16,8 @@ L_LIMIT = 30  # The largest l of featurizers. Harmonics, couplings and radial in
 
 
 def solid_harmonics(l_max: int, r: Float[Array, "*batch 3"]) -> Float[Array, "*batch l m"]:
-    """Compute r^l Y_lm(r) for l = 0 ... l_max and m = -l ... l.
-
-    The recurrences run over normalized harmonics, so no factorial can overflow. Columns are m = -l_max ... l_max, with
-    zeros where |m| > l. Entries are in Å^l.
-    """
+    """Compute r^l Y_lm(r) for l = 0 ... l_max and m = -l ... l. The recurrences run over normalized harmonics, so no
+    factorial can overflow. Columns are m = -l_max ... l_max, with zeros where |m| > l. Entries are in Å^l."""
     x, y, z = r[..., 0], r[..., 1], r[..., 2]
     r2 = x * x + y * y + z * z
     axes = tuple(range(z.ndim))
@@ -58,11 +55,9 @@ def solid_harmonics_on_host(l_max: int, r: Float[np.ndarray, "*batch 3"]) -> Flo
 
 @cache
 def _recurrences(l_max: int) -> tuple[np.ndarray, ...]:
-    """Tabulate the constants of the step to l = 1 ... l_max.
-
-    One in the column m = l; one in the column m = -l; the factors of z and of r² for the other m, each
-    `(l_max, 2 l_max + 1)`; the factors from m = ±(l - 1) to m = ±l, `(l_max,)`.
-    """
+    """Tabulate the constants of the step to l = 1 ... l_max. One in the column m = l; one in the column m = -l; the
+    factors of z and of r² for the other m, each `(l_max, 2 l_max + 1)`; the factors from m = ±(l - 1) to m = ±l,
+    `(l_max,)`."""
     m = np.arange(-l_max, l_max + 1)
     to_ends, of_z, of_r2 = np.zeros(l_max), np.zeros((l_max, len(m))), np.zeros((l_max, len(m)))
     for l in range(1, l_max + 1):

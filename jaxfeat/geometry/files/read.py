@@ -99,9 +99,7 @@ def read(
 
 def locate_source(source: str | Path, options: ReadOptions) -> tuple[Path | str, ReadOptions]:
     """Find the path of a file and the bounds of its frames, counted from the first; or the name of a built-in set.
-
-    **Raises:** `ReadError` if there is no file with any content, and for options with a built-in set.
-    """
+    **Raises:** `ReadError` if there is no file with any content, and for options with a built-in set."""
     path, options = split_frame_index(source, options)
     name = str(source) if path == Path(source) else str(source).rpartition("@")[0]
     if isinstance(source, str) and (name in SETS or name.split(":")[0] == "random-methane"):

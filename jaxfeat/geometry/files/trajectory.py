@@ -72,10 +72,8 @@ def resolve_frames(path: Path, options: ReadOptions) -> slice:
 
 
 def iterate_frames(path: Path, options: ReadOptions, start: int = 0) -> Iterator[Atoms]:
-    """Read the wanted frames, bounded by `resolve_frames`, one at a time, from number `start` among them on.
-
-    A `ReadError` for a frame that cannot be read names the frame, and comes after the frames before it.
-    """
+    """Read the wanted frames, bounded by `resolve_frames`, one at a time, from number `start` among them on. A
+    `ReadError` for a frame that cannot be read names the frame, and comes after the frames before it."""
     wanted = options.frames
     stop = sys.maxsize if wanted.stop is None else wanted.stop
     empty = True
