@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxfeat.errors import BasisError
-from jaxfeat.linalg.arrays import as_quantity, concrete_values, format_quantity
+from jaxfeat.linalg.arrays import array_namespace, as_quantity, concrete_values, format_quantity
 
 
 def _quantity(value: float) -> Any:
@@ -63,8 +63,8 @@ class _Window(AbstractCutoff):
         return f"{type(self).__name__}(width = {format_quantity(self.width, 'Å')})"
 
     @abstractmethod
-    def switch(self, u: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
-        """Return the weight at u = 0 ... 1: from 0 at the cutoff to 1 one width inside."""
+    def switch(self, u: Any) -> Any:
+        """Return the weight at u = 0 ... 1, NumPy's or JAX's: from 0 at the cutoff to 1 one width inside."""
 
     def __call__(self, r: Float[Array, "*batch"], r_cut: Float[Array, ""]) -> Float[Array, "*batch"]:
         # u counts from the cutoff inwards, so that the weight is exactly zero there and keeps its digits in the tail.
@@ -73,12 +73,12 @@ class _Window(AbstractCutoff):
     has_slope: ClassVar[bool] = True
 
     @abstractmethod
-    def switch_with_slope(self, u: Float[np.ndarray, "*batch"]) -> tuple[np.ndarray, np.ndarray]:
-        """Return `switch` and its derivative by `u` in NumPy."""
+    def slope(self, u: Float[np.ndarray, "*batch"]) -> Float[np.ndarray, "*batch"]:
+        """Return the derivative of `switch` by `u`."""
 
     def with_slope(self, r: Float[np.ndarray, "*batch"], r_cut: float) -> tuple[np.ndarray, np.ndarray]:
-        weight, slope = self.switch_with_slope(np.clip((r_cut - r) / float(self.width), 0, 1))
-        return weight, -slope / float(self.width)
+        u = np.clip((r_cut - r) / float(self.width), 0, 1)
+        return self.switch(u), -self.slope(u) / float(self.width)
 
     def check(self, r_cut: float) -> None:
         width = concrete_values(self.width)
@@ -99,11 +99,11 @@ class ShiftedCosine(_Window):
     width: np.ndarray = eqx.field(default=0.5, converter=_quantity)
     smoothness: ClassVar[int] = 1
 
-    def switch(self, u: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
-        return jnp.sin(0.5 * jnp.pi * u) ** 2
+    def switch(self, u: Any) -> Any:
+        return array_namespace(u).sin(0.5 * np.pi * u) ** 2
 
-    def switch_with_slope(self, u: Float[np.ndarray, "*batch"]) -> tuple[np.ndarray, np.ndarray]:
-        return np.sin(0.5 * np.pi * u) ** 2, 0.5 * np.pi * np.sin(np.pi * u)
+    def slope(self, u: Float[np.ndarray, "*batch"]) -> Float[np.ndarray, "*batch"]:
+        return 0.5 * np.pi * np.sin(np.pi * u)
 
 
 class Smoothstep(_Window):
@@ -120,19 +120,16 @@ class Smoothstep(_Window):
     width: np.ndarray = eqx.field(default=1.0, converter=_quantity)
     smoothness: ClassVar[int] = 4
 
-    def switch(self, u: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
+    def switch(self, u: Any) -> Any:
         # The polynomial p has p(u) = 1 - p(1 - u). Near u = 1 its terms cancel and leave its slope wrong by 3000 eps.
-        inner = u > 0.5
-        x = jnp.where(inner, 1 - u, u)
+        where, inner = array_namespace(u).where, u > 0.5
+        x = where(inner, 1 - u, u)
         weight = x**5 * (126 + x * (-420 + x * (540 + x * (-315 + 70 * x))))
-        return jnp.where(inner, 1 - weight, weight)
+        return where(inner, 1 - weight, weight)
 
-    def switch_with_slope(self, u: Float[np.ndarray, "*batch"]) -> tuple[np.ndarray, np.ndarray]:
-        inner = u > 0.5
-        x = np.where(inner, 1 - u, u)
-        weight = x**5 * (126 + x * (-420 + x * (540 + x * (-315 + 70 * x))))
-        # The derivative is symmetric about u = 1/2.
-        return np.where(inner, 1 - weight, weight), 630 * (x * (1 - x)) ** 4
+    def slope(self, u: Float[np.ndarray, "*batch"]) -> Float[np.ndarray, "*batch"]:
+        x = np.where(u > 0.5, 1 - u, u)  # the slope is symmetric about u = 1/2
+        return 630 * (x * (1 - x)) ** 4
 
 
 class Willatt2018(eqx.Module):
@@ -159,10 +156,9 @@ class Willatt2018(eqx.Module):
         if scale is None or rate is None or exponent is None:
             return
         if not (scale > 0 and rate >= 0 and exponent >= 0):
-            raise BasisError(
-                f"radial scaling has scale {scale:g}, rate {rate:g}, exponent {exponent:g}; "
-                "scale must be positive, and the others must not be negative."
-            )
+            given = f"scale {scale:g}, rate {rate:g}, exponent {exponent:g}"
+            cure = "scale must be positive, and the others must not be negative"
+            raise BasisError(f"radial scaling has {given}; {cure}.")
 
     def __repr__(self) -> str:
         rate, exponent = format_quantity(self.rate), format_quantity(self.exponent)

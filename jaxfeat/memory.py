@@ -13,31 +13,19 @@ CGROUP_FILES = {
     "": ("", "memory.max", "memory.current", "inactive_file"),
     "memory": ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
 }
-"""Files of Linux control groups of version 2 and of version 1, by the name of the controller.
-
-Each entry is the folder, the file of the limit, the file of the use, and the field of `memory.stat` that counts pages
-of files, which the kernel can drop.
-"""
+"""Linux control groups of version 2 and of version 1, by the name of the controller: the folder, the files of the limit
+and of the use, and the field of `memory.stat` that counts pages of files, which the kernel can drop."""
 
 
 def check_memory(n_bytes: float, work: str, advice: str) -> None:
-    """Raise an error if work needs more memory than is free.
-
-    **Arguments:**
-
-    - `n_bytes`: The memory that the work needs.
-    - `work`: The work in the plural, with the numbers that make it large, for the message.
-    - `advice`: How to make the work smaller, for the message.
-
-    **Raises:** `SizeError`.
-    """
+    """Raise `SizeError` if work needs more memory than is free. The message names the `work`, in the plural and with
+    the numbers that make it large, and gives `advice` how to make the work smaller."""
     if n_bytes <= UNCHECKED_BYTES:
         return
     free = free_bytes()
     if n_bytes > free:
-        raise SizeError(
-            f"{work} take about {n_bytes / 1e9:.3g} GB of memory, and {free / 1e9:.3g} GB are free; {advice}."
-        )
+        needed = f"take about {n_bytes / 1e9:.3g} GB of memory, and {free / 1e9:.3g} GB are free"
+        raise SizeError(f"{work} {needed}; {advice}.")
 
 
 def free_bytes() -> float:

@@ -37,9 +37,8 @@ class AbstractRadialBasis(eqx.Module):
         if self.l_max < 0:
             raise BasisError(f"l_max is {self.l_max}; it is the largest angular momentum and must be at least 0.")
         if self.l_max > L_LIMIT:
-            raise BasisError(
-                f"l_max is {self.l_max}; float64 holds up to l_max = {L_LIMIT} here, so choose that or less."
-            )
+            cure = f"float64 holds up to l_max = {L_LIMIT} here, so choose that or less"
+            raise BasisError(f"l_max is {self.l_max}; {cure}.")
 
     @abstractmethod
     def functions(self, r_cut: Any, sigma: Any) -> Functions:

@@ -69,13 +69,10 @@ class GTO(AbstractRadialBasis):
             return xp.concatenate([values * exponents[:, None] ** d for d in range(N_ORDERS)], axis=1)
 
         if isinstance(r_cut, np.floating):
-            mixing = lowdin(
-                primitives, np.broadcast_to(np.eye(self.n_max, dtype=dtype), (self.l_max + 1,) + (self.n_max,) * 2)
-            )
+            mixing = lowdin(primitives, np.tile(np.eye(self.n_max, dtype=dtype), (self.l_max + 1, 1, 1)))
             combined = lambda rows: rows @ mixing  # noqa: E731
         else:
-            # The mixing coefficients and their derivatives are large. In float64 the rows are therefore transformed
-            # themselves.
+            # The mixing coefficients and their derivatives are large, so in float64 the rows are transformed.
             combined = partial(lowdin, primitives)
 
         def values(u: Any) -> Any:
@@ -89,11 +86,9 @@ def lowdin(primitives: Float[Any, "l q n"], rows: Float[Any, "l j n"]) -> Float[
     """Transform values of primitive functions to values of Löwdin's orthonormal combinations.
 
     The overlap S = PᵀP of the primitives P has the square of their condition number, 1e15 for 15 functions. S^(-1/2) is
-    therefore never formed. Instead, P and `rows` are multiplied by the same polynomials in PᵀP until PᵀP is the unit
-    matrix. Rounding errors then grow with the condition number alone, and the iteration has derivatives of all orders.
-
-    `primitives` holds values on the nodes of a quadrature, times the square roots of its weights. `rows` holds values
-    of the primitives anywhere, or of a linear operator applied to them; it is multiplied by S^(-1/2).
+    therefore never formed. Instead, P (values on the nodes of a quadrature, times the square roots of its weights) and
+    `rows` (values anywhere, perhaps of a linear operator applied) are multiplied by the same polynomials in PᵀP until
+    PᵀP is the unit matrix. Rounding errors then grow with the condition number alone, and all derivatives exist.
     """
     q = primitives.shape[1]
     norms = (primitives**2).sum(1, keepdims=True) ** 0.5

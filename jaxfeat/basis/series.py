@@ -1,8 +1,8 @@
 """Chebyshev series of functions of a squared distance, all evaluated by one matrix product.
 
-The integral of a Gaussian with a radial function is an entire function of the squared distance, and it is needed at
-many distances. A series replaces the integration, with errors of rounding, and it replaces the sum over primitive
-functions, whose large coefficients cancel. A series is one polynomial without pieces, so it is infinitely smooth.
+The integral of a Gaussian with a radial function is an entire function of the squared distance. A series replaces the
+integration, with errors of rounding, and the sum over primitive functions, whose large coefficients cancel. It is one
+polynomial without pieces, so it is infinitely smooth.
 
 Distances are in units of the cutoff radius: u = (r / r_cut)². G_l(u), which multiplies r^l Y_lm, is largest at the
 origin and falls from there by orders of magnitude. The series therefore expands t^l G_l(u) in t = √(u + c). Beyond √c
@@ -47,14 +47,10 @@ Functions = Callable[[Float[Any, " j"]], Float[Any, "d j n l"]]  # A function of
 class Series(eqx.Module):
     """Functions G_nl(u) for 0 ≤ u ≤ `reach`², and zero beyond.
 
-    **Attributes:**
-
-    - `tables`: Chebyshev coefficients of t^(l + 2d) d^d G_nl/du^d, `(N_ORDERS, n, l, k)`.
-    - `origin`: √c in units of the cutoff radius.
-    - `reach`: The largest distance in units of the cutoff radius.
-    - `terms`: How much larger the terms of the sums are than the sums, in the norm over n and l, `(N_CELLS,)`, in equal
-        cells of distance from 0 to `reach`.
-    - `error`: The relative error of the functions that errors of the coefficients cause, in the same cells.
+    `tables` holds Chebyshev coefficients of t^(l + 2d) d^d G_nl/du^d for d < `N_ORDERS`. `origin`, √c, and `reach` are
+    in units of the cutoff radius. In `N_CELLS` equal cells of distance up to `reach`, `terms` tells how much larger the
+    terms of the sums are than the sums, in the norm over n and l, and `error` what errors of the coefficients cause,
+    relative to the functions.
     """
 
     tables: Float[Any, "d n l k"]
@@ -112,7 +108,7 @@ def host_series(
         blocks = np.split(t, range(BLOCK_DISTANCES, n_terms, BLOCK_DISTANCES))
         values = np.concatenate([functions(np.maximum(block**2 - origin**2, 0)) for block in blocks], 1)
         tables = _tables(values, t, cosines)
-        length, noise = _length(tables[0])
+        length, noise = _count_terms(tables[0])
         if length is not None:
             padded = np.zeros((*tables.shape[:3], -(-length // TERMS_MULTIPLE) * TERMS_MULTIPLE))
             padded[..., :length] = tables[..., :length]
@@ -121,7 +117,7 @@ def host_series(
         n_terms += n_terms // 2
 
 
-def _length(tables: Float[np.ndarray, "n l k"]) -> tuple[int | None, float]:
+def _count_terms(tables: Float[np.ndarray, "n l k"]) -> tuple[int | None, float]:
     """Count the terms that matter, `None` if more are needed to tell, and estimate the relative error of all terms."""
     largest = np.abs(tables).max(-1, keepdims=True)
     shares = (np.abs(tables) / np.where(largest > 0, largest, 1)).max((0, 1))

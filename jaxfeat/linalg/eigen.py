@@ -25,11 +25,8 @@ def _gram_in_lanes(shared: tuple[()], matrix: Float[Array, "m c b"]) -> Float[Ar
 
 
 def psd_eigh(matrix: Float[Array, "c c"], valid: Bool[Array, " c"]) -> tuple[Float[Array, " c"], Float[Array, "c c"]]:
-    """Compute the eigenvalues and eigenvectors of the `valid` rows and columns of a positive semidefinite matrix.
-
-    **Returns:** The values `(c,)`, descending, with zeros for the columns left out and for rounding errors below zero;
-    the vectors as columns, in the same order.
-    """
+    """Compute the eigenvalues of the `valid` rows and columns of a positive semidefinite matrix, descending, and the
+    eigenvectors as columns. Values are zero for columns left out, and in place of rounding errors below zero."""
     c = matrix.shape[1]
     matrix = jnp.where(valid[:, None] & valid[None], matrix, 0)
     # The columns left out get eigenvalues below all others, because as zeros they would mix with the null directions.

@@ -11,15 +11,12 @@ from jaxfeat.linalg.lanes import inside_transformation
 
 
 def tuned_jit(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile a function like `equinox.filter_jit`, with CPU compiler options tuned for Jacobians.
+    """Compile a function like `equinox.filter_jit`, with XLA's older emitter of CPU kernels.
 
-    The options select XLA's older emitter of CPU kernels. Programs on Jacobians are as fast with it or faster, and
-    compile in half the time. Programs that compute features alone are twice as fast with the newer emitter.
-
-    The older emitter works number by number on a loop that overwrites the array that it reads. Such loops in this
-    package therefore carry the array twice, read the second copy, and return the first.
-
-    Only a whole program takes options. Inside another transformation the function is compiled as part of that.
+    Programs on Jacobians are as fast with it or faster, and compile in half the time; programs that compute features
+    alone are twice as fast with the newer one. The older emitter works number by number on a loop that overwrites the
+    array that it reads, so such loops in this package carry the array twice, read the second copy, and return the
+    first. Only a whole program takes options: inside another transformation the function is compiled as part of that.
     """
     inner = eqx.filter_jit(function)
     outermost = cache(lambda: eqx.filter_jit(function, **_tuned_options()))

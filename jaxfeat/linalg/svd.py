@@ -14,11 +14,8 @@ MAX_SWEEPS = 40  # Sweeps of Jacobi rotations. The rotations converge quadratica
 def right_svd(
     matrix: Float[Array, "m c"], valid: Bool[Array, " c"], vectors: bool
 ) -> tuple[Float[Array, " c"], Float[Array, "c k"]]:
-    """Compute the singular values, and perhaps the right singular vectors, of the `valid` columns of a matrix.
-
-    **Returns:** The values `(c,)`, descending, with zeros for the columns left out; the vectors as columns `(c, c)`, in
-    the same order, or `(c, 0)` without `vectors`.
-    """
+    """Compute the singular values of the `valid` columns of a matrix, descending, with zeros for the columns left out,
+    and the right singular vectors as columns: none without `vectors`."""
     c = matrix.shape[1]
     if c == 0:
         return jnp.zeros(0, matrix.dtype), jnp.zeros((0, 0), matrix.dtype)

@@ -13,13 +13,8 @@ COLUMNS_PER_REDUCTION = 6  # columns that a loop over full columns eliminates be
 
 
 def r_factor(matrix: Float[Array, "m c"]) -> Float[Array, "k c"]:
-    """Compute the upper triangle R of `matrix` = Q R with orthogonal Q.
-
-    Householder reflections make R accurate: it has the singular values and right singular vectors of a matrix within a
-    few eps of the given one.
-
-    **Returns:** R of shape `(min(m, c), c)`. The signs of its rows are arbitrary.
-    """
+    """Compute the upper triangle R of `matrix` = Q R with orthogonal Q, k = min(m, c). Householder reflections make R
+    accurate: it has the singular values and right singular vectors of a matrix within a few eps of the given one."""
     m, c = matrix.shape
     if min(m, c) == 0:
         return jnp.zeros((min(m, c), c), matrix.dtype)
@@ -75,10 +70,7 @@ def _eliminate(columns: Float[Array, "c m b"], n: int) -> Float[Array, "c m b"]:
 
 
 def reflector(column: Float[Array, "m b"], k: Int[Array, ""]) -> tuple[Float[Array, "m b"], Float[Array, " b"]]:
-    """Compute the reflection that zeros a column below its entry `k` and keeps the entries above.
-
-    **Returns:** The vector v of the reflection 1 - 2 v vᵀ / |v|², and the factor 2 / |v|².
-    """
+    """Compute v and 2 / |v|² of the reflection 1 - 2 v vᵀ / |v|² that zeros a column below its entry `k`."""
     index = jnp.arange(len(column))[:, None]
     below = jnp.where(index >= k, column, 0)
     length = jnp.sqrt(jnp.sum(below**2, 0))
