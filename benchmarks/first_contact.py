@@ -60,7 +60,7 @@ W7 = SCAN | {"r_cut": 5.0, "n_max": 6}
 
 COMMAND = "import sys; from jaxfeat.cli import main; sys.exit(main())"
 PRELUDE = """
-import json, sys, time
+import json, os, sys, time
 job = json.loads(sys.argv[1])
 import numpy as np
 from ase.collections import g2, s22
@@ -69,12 +69,11 @@ molecules = [g2[name] if name in g2.names else s22[name] for name in job["molecu
 JAXFEAT = """
 import jax, jaxfeat
 jax.config.update("jax_enable_x64", True)
-if job["keep"]:
-    try:
-        from jaxfeat.linalg.compilations import keep_compilations
-    except ModuleNotFoundError:  # a checkout from before it was public
-        from jaxfeat.cli.configure import keep_compilations
-    keep_compilations()
+if job["keep"] and hasattr(jaxfeat, "keep_compilations"):
+    jaxfeat.keep_compilations()
+elif job["keep"]:  # in checkouts from before it
+    jax.config.update("jax_compilation_cache_dir", os.environ["XDG_CACHE_HOME"])
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 f = jaxfeat.PowerSpectrum(**job["settings"])
 start = time.process_time()
 """

@@ -25,6 +25,7 @@ BELOW = {
     "features.additive",
     "features.structure_map",
     "progress",
+    "features.host_work",
 }
 MAY_SEE = {
     "errors": set(),

@@ -11,7 +11,8 @@ import pytest
 from ase.build import molecule
 
 import jaxfeat
-from jaxfeat.spectrum.blocks import RAW_AND_EQUILIBRATED, species_present
+from jaxfeat.geometry.structure import species_present
+from jaxfeat.spectrum.blocks import RAW_AND_EQUILIBRATED
 from jaxfeat.spectrum.driver import compute_spectra
 from jaxfeat.spectrum.plan import make_plan
 
@@ -84,7 +85,7 @@ def spectra(f, item, scalings=(False,), **options):
     plan = make_plan(f.prepared(), items, scalings, **options)
     present = None
     if plan.route == "refined" or len(scalings) > 1:
-        present = many(species_present(f.environment_featurizer, item))
+        present = many(species_present(f.environment_featurizer.species, item))
     return lambda present, at: compute_spectra(f.prepared(), present, at, plan), present, many(item)
 
 

@@ -13,8 +13,9 @@ from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.structure_map import check_compatible
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.positions import check_float64
+from jaxfeat.geometry.structure import species_present
 from jaxfeat.progress import Progress, show_progress
-from jaxfeat.spectrum.blocks import blocks_by_shape, species_present
+from jaxfeat.spectrum.blocks import blocks_by_shape
 
 MIN_PER_PROGRAM = 300  # environments of one shape that are worth programs of their own, one for each n_max
 QUANTILES = {"least": 0.0, "1%": 0.01, "10%": 0.1, "median": 0.5}
@@ -87,7 +88,7 @@ def make_grids(
     check_float64(batch.positions, "positions", "a count of null directions")
     grids = [Grid(one, n_max, l_max) for one in featurizers]
     for one, grid in zip(featurizers, grids, strict=True):
-        held, counts = (species_present(one, batch) >= 0).sum(1), np.asarray(batch.n_neighbors)
+        held, counts = (species_present(one.species, batch) >= 0).sum(1), np.asarray(batch.n_neighbors)
         for n_species in np.unique(held).tolist():
             grid.check(n_species, int(counts[held == n_species].max()))
     return grids

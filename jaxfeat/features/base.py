@@ -14,11 +14,13 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxfeat.errors import BasisError, GeometryError, SpeciesError
+from jaxfeat.features.host_work import compute_on_host, is_small
 from jaxfeat.geometry.environment import RADIUS_ROUNDING, Environment
 from jaxfeat.geometry.species import SYMBOLS
 from jaxfeat.geometry.structure import Item, Structure, find_unknown_species
 from jaxfeat.linalg.arrays import cast_to_jax_precision, concrete_values
 from jaxfeat.linalg.eigen import gram_matrix
+from jaxfeat.linalg.lanes import inside_transformation
 from jaxfeat.memory import check_memory
 
 Label = tuple
@@ -76,7 +78,10 @@ class AbstractFeaturizer(eqx.Module):
         """
         self.check(env)
         self.check_feature_memory(env, 1)
-        return _features(self.prepared(), env)
+        f = self.prepared()
+        if f.takes_on_host(env):
+            return jax.device_put(compute_on_host(f.features_on_host, env, f.species, (f.n_features,)))
+        return _features(f, env)
 
     # Featurizers are compared by identity, so that jax.jit accepts one as it accepts any function.
     __hash__ = object.__hash__
@@ -108,16 +113,36 @@ class AbstractFeaturizer(eqx.Module):
 
     @property
     def runs_on_host(self) -> bool:
-        """True if `rows_on_host` is there: work of less than a second then needs no compiled program."""
+        """True if the methods `..._on_host` are there: small work then needs no compiled program."""
         return False
+
+    def takes_on_host(self, at: Item) -> bool:
+        """Tell whether NumPy computes the features and Jacobians of a batch of environments or structures."""
+        room, n_items = at.room_and_number()
+        known = self.runs_on_host and at.positions.dtype == np.float64 and not inside_transformation()
+        return known and n_items > 0 and is_small(room, n_items, "call")
+
+    def features_on_host(
+        self, batch: Environment, present: Int[np.ndarray, "b s"]
+    ) -> Float[np.ndarray, "b n_features"]:
+        """Compute features in NumPy, for environments `(b,)` in float64 that have no padding.
+
+        Row i of `present` lists the species that item i holds, as `species_present` does.
+        """
+        raise NotImplementedError
+
+    def jacobian_on_host(
+        self, batch: Environment, present: Int[np.ndarray, "b s"]
+    ) -> Float[np.ndarray, "b n_features n 3"]:
+        """Compute Jacobians as `features_on_host` computes features."""
+        raise NotImplementedError
 
     def rows_on_host(
         self, batch: Environment, present: Int[np.ndarray, "b s"]
     ) -> tuple[Float[np.ndarray, "b k m"], int]:
-        """Compute rows as `compact_jacobian` does, in NumPy, for environments `(b,)` in float64 that have no padding.
+        """Compute rows as `compact_jacobian` does, of the featurizer restricted to the species `present` in each item.
 
-        Row i of `present` lists the species that item i is described in, then -1. The count of features is that of the
-        featurizer restricted to them.
+        The count of features is that of the restricted featurizer, too.
         """
         raise NotImplementedError
 

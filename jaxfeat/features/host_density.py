@@ -35,25 +35,25 @@ class HostDensity(NamedTuple):
     gradients: Float[np.ndarray, "b n l m 3"]
 
 
-def host_density(f: DensityFeaturizer, batch: Environment, present: np.ndarray | None = None) -> HostDensity:
+def host_density(f: DensityFeaturizer, batch: Environment, present: np.ndarray) -> HostDensity:
     """Compute the factors of the densities of environments `(b,)` of NumPy arrays that have no padding.
 
-    Row i of `present`, if given, lists the species that item i is described in, then -1.
+    Row i of `present` lists the species that item i is described in, then -1.
     """
     positions, l_max, known = np.asarray(batch.positions), f.l_max, np.asarray(f.species)
-    described = np.broadcast_to(known, (len(positions), len(known))) if present is None else present
-    weights = ((described[..., None] == known) * np.asarray(f.weights)).sum(-1)
+    weights = ((present[..., None] == known) * np.asarray(f.weights)).sum(-1)
     values, slopes = host_radial_factors(f, (positions**2).sum(-1))
-    of_neighbor = np.where(batch.species[..., None] == described[:, None], weights[:, None], 0)
-    of_center = np.where(batch.center_species[:, None] == described, weights, 0)
+    of_neighbor = np.where(batch.species[..., None] == present[:, None], weights[:, None], 0)
+    of_center = np.where(batch.center_species[:, None] == present, weights, 0)
+
+    at_origin = float(f.center_weight) * f.radial_series().at_origin_on_host()
+    center = (of_center[..., None] * at_origin).reshape(len(of_center), -1)
 
     def in_channels(factor: np.ndarray) -> np.ndarray:
         # (n_max, l, b, k) and (b, k, a) make (l, b, a, n_max, k).
         placed = np.einsum("nlbk,bka->lbank", factor, of_neighbor)
-        return placed.reshape(*placed.shape[:2], -1, placed.shape[-1])
+        return placed.reshape(*placed.shape[:2], center.shape[1], placed.shape[-1])
 
-    at_origin = float(f.center_weight) * f.radial_series().at_origin_on_host()
-    center = (of_center[..., None] * at_origin).reshape(len(of_center), -1)
     harmonics = solid_harmonics_on_host(l_max, positions)
     gradients = np.zeros((*harmonics.shape, 3))
     for l, tensor in enumerate(gradient_tensors(l_max), 1):

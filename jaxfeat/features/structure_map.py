@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from functools import partial
 from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from jaxfeat.errors import BasisError, GeometryError, SpeciesError
 from jaxfeat.features.base import AbstractFeaturizer
+from jaxfeat.features.host_work import compute_on_host, map_items
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
+from jaxfeat.linalg.arrays import array_namespace, einsum
 
 
 class AbstractStructureMap(eqx.Module):
@@ -48,7 +51,10 @@ class AbstractStructureMap(eqx.Module):
         """
         self.check(structure)
         self.featurizer.check_feature_memory(structure, structure.center.shape[-1])
-        return _features(self.prepared(), structure, structure.environments())
+        f = self.prepared()
+        if f.featurizer.takes_on_host(structure):
+            return jax.device_put(map_items(partial(_features_on_host, f), structure))
+        return _features(f, structure, structure.environments())
 
     def prepared(self) -> AbstractStructureMap:
         """Return the same map with a prepared featurizer."""
@@ -85,7 +91,7 @@ class Stacked(AbstractStructureMap):
 
     def collect(self, rows: Float[Array, "c d *rest"], structure: Structure) -> Float[Array, "n_features *rest"]:
         present = structure.center_mask.reshape(-1, *([1] * (rows.ndim - 1)))
-        return jnp.where(present, rows, 0).reshape(-1, *rows.shape[2:])
+        return array_namespace(rows).where(present, rows, 0).reshape(-1, *rows.shape[2:])
 
 
 class Summed(AbstractStructureMap):
@@ -102,9 +108,9 @@ class Summed(AbstractStructureMap):
 
     def collect(self, rows: Float[Array, "c d *rest"], structure: Structure) -> Float[Array, "n_features *rest"]:
         of_center = structure.species[structure.center]
-        declared = jnp.asarray(self.featurizer.species, of_center.dtype)
+        declared = array_namespace(rows).asarray(self.featurizer.species, of_center.dtype)
         member = (of_center[None] == declared[:, None]) & structure.center_mask[None]
-        sums = jnp.einsum("sc,c...->s...", member.astype(rows.dtype), rows, precision="highest")
+        sums = einsum("sc,c...->s...", member.astype(rows.dtype), rows)
         return sums.reshape(-1, *rows.shape[2:])
 
 
@@ -151,6 +157,12 @@ def check_compatible(f: Any, at: Any) -> None:
     if not isinstance(f, (AbstractFeaturizer, AbstractStructureMap)):
         raise BasisError(f"{type(f).__name__} is no featurizer; make one of a function with jaxfeat.function.")
     f.check(at)
+
+
+def _features_on_host(f: Any, structure: Structure) -> np.ndarray:
+    environments, featurizer = structure.environments(), f.featurizer
+    rows = compute_on_host(featurizer.features_on_host, environments, featurizer.species, (featurizer.n_features,))
+    return f.collect(rows, structure)
 
 
 @eqx.filter_jit

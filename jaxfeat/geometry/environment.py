@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from math import prod
 from typing import Any, ClassVar, TypeVar
 
 import equinox as eqx
@@ -132,6 +133,10 @@ class Environment(Batched, eqx.Module):
     def max_neighbors(self) -> int:
         """The padded number of neighbors."""
         return self.positions.shape[-2]
+
+    def room_and_number(self) -> tuple[int, int]:
+        """Return the padded number of neighbors, and the number of environments."""
+        return self.max_neighbors, prod(self.batch_shape)
 
     @property
     def n_neighbors(self) -> Int[Array, "*batch"]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from math import prod
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -12,8 +14,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxfeat.errors import GeometryError
-from jaxfeat.geometry.environment import Batched, Environment
-from jaxfeat.linalg.arrays import concrete_values
+from jaxfeat.geometry.environment import Batched, Environment, on_host
+from jaxfeat.linalg.arrays import concrete_values, einsum
 
 
 class Structure(Batched, eqx.Module):
@@ -58,9 +60,13 @@ class Structure(Batched, eqx.Module):
     def item_name(self) -> str:
         return "crystal" if self.periodic else "molecule"
 
+    def room_and_number(self) -> tuple[int, int]:
+        """Return the padded number of neighbors, and the number of environments with those of padded centers."""
+        return self.neighbor.shape[-1], prod(self.neighbor.shape[:-1])
+
     def environments(self) -> Environment:
         """Cut out the environments of the centers, `(..., c)`; differentiable in positions and cell."""
-        return _environments(self)
+        return _environments(self, np) if on_host(self) and not self.batch_shape else _environments_by_program(self)
 
     @staticmethod
     def stack(structures: Sequence[Structure]) -> Structure:
@@ -97,6 +103,26 @@ def find_unknown_species(at: Item, known: Int[Array, " s"] | np.ndarray) -> np.n
     return seen[~np.isin(seen, known)]
 
 
+def species_present(known: Int[np.ndarray, " k"] | None, at: Item) -> Int[np.ndarray, "*b s"]:
+    """List the `known` species that occur in each structure, or in each environment with its center, then -1.
+
+    The last axis is as long as the most that any of them holds.
+    """
+    species, mask = np.asarray(at.species), np.asarray(at.mask)
+    if isinstance(at, Environment):
+        center = np.asarray(at.center_species)[..., None]
+        species = np.concatenate([species, center], -1)
+        mask = np.concatenate([mask, np.ones_like(center, bool)], -1)
+    if known is None or not len(known):
+        return np.zeros((*species.shape[:-1], 0), np.int32)
+    known = np.asarray(known)
+    # One species at a time, because NumPy takes ten times as long to reduce an axis that is not the last.
+    present = np.stack([((species == one) & mask).any(-1) for one in known], -1)
+    first = np.sort(np.where(present, np.arange(len(known)), len(known)), -1)
+    most = max(present.sum(-1).max(initial=0), 1)
+    return np.append(known, -1).astype(np.int32)[first[..., :most]]
+
+
 def _stack_padded(*leaves: Any) -> Array:
     # NumPy's arrays stay on the host: padding a thousand small arrays in JAX takes a quarter of a minute.
     pad, stack = (np.pad, np.stack) if isinstance(leaves[0], np.ndarray) else (jnp.pad, jnp.stack)
@@ -106,23 +132,26 @@ def _stack_padded(*leaves: Any) -> Array:
     return jnp.asarray(stack(padded))
 
 
-@eqx.filter_jit
-def _environments(structure: Structure) -> Environment:
-    if structure.batch_shape:
-        return jax.vmap(_environments)(structure)
-    images = structure.positions[structure.neighbor] + jnp.einsum(
-        "cks,sx->ckx", structure.shift, structure.cell, precision="highest"
-    )
-    relative = images - structure.positions[structure.center][:, None]
+def _environments(structure: Structure, xp: Any) -> Environment:
+    moved = einsum("cks,sx->ckx", structure.shift, structure.cell)
+    relative = structure.positions[structure.neighbor] + moved - structure.positions[structure.center][:, None]
     mask = structure.neighbor_mask & structure.center_mask[:, None]
     return Environment(
-        positions=jnp.where(mask[..., None], relative, 0),
-        species=jnp.where(mask, structure.species[structure.neighbor], 0),
+        positions=xp.where(mask[..., None], relative, 0),
+        species=xp.where(mask, structure.species[structure.neighbor], 0),
         mask=mask,
-        center_species=jnp.where(structure.center_mask, structure.species[structure.center], 0),
-        structure_index=jnp.full(structure.center.shape, -1, jnp.int32),
+        center_species=xp.where(structure.center_mask, structure.species[structure.center], 0),
+        structure_index=xp.full(structure.center.shape, -1, xp.int32),
         center_index=structure.center,
-        r_cut=jnp.broadcast_to(structure.r_cut, structure.center.shape),
-        neighbor_index=jnp.where(mask, structure.neighbor, -1).astype(jnp.int32),
-        neighbor_shift=jnp.where(mask[..., None], structure.shift, 0).astype(jnp.int32),
+        r_cut=xp.broadcast_to(structure.r_cut, structure.center.shape),
+        neighbor_index=xp.where(mask, structure.neighbor, -1).astype(xp.int32),
+        neighbor_shift=xp.where(mask[..., None], structure.shift, 0).astype(xp.int32),
     )
+
+
+@eqx.filter_jit
+def _environments_by_program(structure: Structure) -> Environment:
+    cut_out = partial(_environments, xp=jnp)
+    for _ in structure.batch_shape:
+        cut_out = jax.vmap(cut_out)
+    return cut_out(structure)

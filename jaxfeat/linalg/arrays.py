@@ -25,6 +25,13 @@ def array_namespace(x: Any) -> ModuleType:
     return jnp if isinstance(x, jax.Array) else np
 
 
+def einsum(subscripts: str, *arrays: Any) -> Any:
+    """Contract arrays in full precision: NumPy's in NumPy, and others in JAX."""
+    if all(isinstance(array, np.ndarray) for array in arrays):
+        return np.einsum(subscripts, *arrays)
+    return jnp.einsum(subscripts, *arrays, precision="highest")
+
+
 def format_quantity(value: Any, unit: str = "") -> str:
     """Format a number with its unit for a repr; a tracer, which has no value yet, as "traced"."""
     known = concrete_values(value)

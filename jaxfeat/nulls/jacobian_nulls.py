@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -13,13 +14,14 @@ import numpy as np
 from jaxtyping import Array
 
 from jaxfeat.features.base import AbstractFeaturizer
+from jaxfeat.features.host_work import equal_sizes, take_equal_sizes
 from jaxfeat.features.structure_map import AbstractStructureMap, FeatureMap
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.geometry.structure import Item, Structure
+from jaxfeat.geometry.structure import Item, Structure, species_present
 from jaxfeat.linalg.lapack import one_blas_thread
 from jaxfeat.linalg.subspaces import Gap, leading_directions, robust_svd
-from jaxfeat.spectrum.blocks import restrict_species, species_present
-from jaxfeat.spectrum.host import decompose_on_host, equal_sizes, reduce_on_host, take_equal_sizes
+from jaxfeat.spectrum.blocks import restrict_species
+from jaxfeat.spectrum.host import decompose_on_host, reduce_on_host, row_bytes
 from jaxfeat.spectrum.jacobian import assemble_jacobian, center_jacobians, jacobian_and_norms
 from jaxfeat.spectrum.plan import check_null_space
 from jaxfeat.spectrum.reduce import keep_all_rows
@@ -102,9 +104,9 @@ def decompose_jacobians(f: FeatureMap, batch: Item) -> Iterator[DecomposedJacobi
 
 def _decompose_on_host(f: AbstractFeaturizer, batch: Environment) -> list[DecomposedJacobian]:
     found: dict[int, DecomposedJacobian] = {}
-    present = species_present(f, batch)
+    present = species_present(f.species, batch)
     with one_blas_thread():
-        for indices in equal_sizes(f, batch, present):
+        for indices in equal_sizes(batch, present, partial(row_bytes, f)):
             group, described = take_equal_sizes(batch, present, indices)
             reduced, n = reduce_on_host(f, group, described), group.max_neighbors
             rounding = max(reduced.n_features, 3 * n) * float(np.finfo(float).eps)

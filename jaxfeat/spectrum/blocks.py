@@ -8,14 +8,15 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool
 
 from jaxfeat.features.base import AbstractFeaturizer
+from jaxfeat.features.host_work import Work
 from jaxfeat.features.structure_map import FeatureMap
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.geometry.structure import Item
+from jaxfeat.geometry.structure import Item, species_present
 from jaxfeat.linalg.batching import BLOCK_ITEMS, together
-from jaxfeat.spectrum.plan import Plan, Work, check_spectra, make_plan, runs_on_host
+from jaxfeat.spectrum.plan import Plan, check_spectra, make_plan, runs_on_host
 
 RAW_AND_EQUILIBRATED = (False, True)
 """Scalings of the two spectra of each environment in a block."""
@@ -79,7 +80,7 @@ def blocks_by_shape(
     **Raises:** `SizeError` if the spectra of one environment do not fit into memory.
     """
     host = jax.tree.map(np.asarray, batch)
-    present = species_present(f, host)
+    present = species_present(f.species, host)
     least = LEAST_OF_SHAPE if least_of_shape is None else least_of_shape
     planned = []
     # All shapes are checked before any of them is computed.
@@ -113,7 +114,9 @@ def count_programs(f: AbstractFeaturizer, batch: Environment, work: Work) -> tup
     f, host = f.prepared(), jax.tree.map(np.asarray, batch)
     few = few_of_their_size(f, host, work)
     many = host[np.flatnonzero(~few)]
-    return int(few.sum()), len(_group_by_shape(f, many, species_present(f, many), LEAST_OF_SHAPE)) if len(many) else 0
+    return int(few.sum()), len(_group_by_shape(f, many, species_present(f.species, many), LEAST_OF_SHAPE)) if len(
+        many
+    ) else 0
 
 
 def few_of_their_size(f: AbstractFeaturizer, batch: Environment, work: Work) -> Bool[np.ndarray, " b"]:
@@ -144,26 +147,6 @@ def block_of(batch: Item, indices: np.ndarray, plan: Plan) -> Block:
     return Block(indices, None, jax.tree.map(lambda x: x[filled], batch), plan)
 
 
-def species_present(f: AbstractFeaturizer, at: Item) -> Int[np.ndarray, "*b s"]:
-    """List the featurizer's species that occur in each structure, or in each environment with its center, then -1.
-
-    The last axis is as long as the most that any of them holds.
-    """
-    species, mask = np.asarray(at.species), np.asarray(at.mask)
-    if isinstance(at, Environment):
-        center = np.asarray(at.center_species)[..., None]
-        species = np.concatenate([species, center], -1)
-        mask = np.concatenate([mask, np.ones_like(center, bool)], -1)
-    if f.species is None or not len(f.species):
-        return np.zeros((*species.shape[:-1], 0), np.int32)
-    known = np.asarray(f.species)
-    # One species at a time, because NumPy takes ten times as long to reduce an axis that is not the last.
-    present = np.stack([((species == one) & mask).any(-1) for one in known], -1)
-    first = np.sort(np.where(present, np.arange(len(known)), len(known)), -1)
-    most = max(present.sum(-1).max(initial=0), 1)
-    return np.append(known, -1).astype(np.int32)[first[..., :most]]
-
-
 def restrict_species(f: FeatureMap, at: Item) -> Any:
     """Prepare a map for the species that an item or a batch holds: fewer features, with the same singular values."""
     prepared = f.prepared()
@@ -171,7 +154,7 @@ def restrict_species(f: FeatureMap, at: Item) -> Any:
     if featurizer.species is None:
         return prepared
     known = np.asarray(featurizer.species)
-    present = known[np.isin(known, species_present(featurizer, at))].astype(np.int32)
+    present = known[np.isin(known, species_present(featurizer.species, at))].astype(np.int32)
     narrow = featurizer.restricted_to_species(present if len(present) else np.asarray([-1], np.int32))
     return prepared.with_environment_featurizer(narrow)
 

@@ -18,9 +18,10 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from jaxfeat.features.base import AbstractFeaturizer
+from jaxfeat.features.host_work import flatten_on_host
 from jaxfeat.features.structure_map import FeatureMap, check_compatible
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.geometry.structure import Item
+from jaxfeat.geometry.structure import Item, species_present
 from jaxfeat.linalg.batching import map_blocks, map_blocks_in_two_steps
 from jaxfeat.linalg.jit import tuned_jit
 from jaxfeat.linalg.lanes import inside_transformation
@@ -32,7 +33,6 @@ from jaxfeat.spectrum.blocks import (
     block_of,
     blocks_by_shape,
     few_of_their_size,
-    species_present,
 )
 from jaxfeat.spectrum.devices import devices, share_among_devices
 from jaxfeat.spectrum.host import spectra_on_host
@@ -97,7 +97,7 @@ def singular_spectrum(
     if isinstance(at, Environment) and runs_on_host(f, at, at.max_neighbors, prod(at.batch_shape), "call"):
         assert isinstance(f, AbstractFeaturizer)
         return _on_host(f, at, equilibrated, directions)
-    present = species_present(f.environment_featurizer, at) if plan.route == "refined" else None
+    present = species_present(f.environment_featurizer.species, at) if plan.route == "refined" else None
     (found,) = compute_spectra(f, present, at, plan)
     if plan.route != "rows":
         found = _certify(found, f, at, plan)
@@ -135,12 +135,11 @@ def compute_spectra(f: FeatureMap, present: Int[Array, "*b s"] | None, at: Item,
 
 def _on_host(f: AbstractFeaturizer, at: Environment, equilibrated: bool, directions: bool) -> Spectrum:
     """Compute the spectra of an environment, or of a batch of any shape, in NumPy."""
-    shape = at.batch_shape
-    flat = jax.tree.map(lambda leaf: np.asarray(leaf).reshape((prod(shape), *leaf.shape[len(shape) :])), at)
-    (found,) = spectra_on_host(f, flat, species_present(f, flat), (equilibrated,), directions)
+    flat = flatten_on_host(at)
+    (found,) = spectra_on_host(f, flat, species_present(f.species, flat), (equilibrated,), directions)
     most = int(found.n_values.max(initial=0))
     found = dataclasses.replace(found, values=found.values[:, :most], directions=found.directions[:, :most])
-    return jax.device_put(jax.tree.map(lambda leaf: leaf.reshape((*shape, *leaf.shape[1:])), found))
+    return jax.device_put(jax.tree.map(lambda leaf: leaf.reshape((*at.batch_shape, *leaf.shape[1:])), found))
 
 
 HOST_BLOCK_ITEMS = 1024
@@ -169,7 +168,7 @@ def spectra_in_blocks(
     for part in np.split(np.flatnonzero(few), range(HOST_BLOCK_ITEMS, few.sum(), HOST_BLOCK_ITEMS)):
         items = host[part].trimmed()
         if len(part):
-            yield part, spectra_on_host(f, items, species_present(f, items), RAW_AND_EQUILIBRATED)
+            yield part, spectra_on_host(f, items, species_present(f.species, items), RAW_AND_EQUILIBRATED)
     many = np.flatnonzero(~few)
     batch = host[many]
     over = devices()[: None if chunk_length else max(len(batch), 1)]

@@ -5,8 +5,9 @@ The steps and the names are those of `reduce` and `solve`, for environments of o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from math import sqrt
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from jaxfeat.features.base import AbstractFeaturizer
+from jaxfeat.features.host_work import equal_sizes, put_leading, take_equal_sizes
 from jaxfeat.geometry.environment import RADIUS_ROUNDING, Environment
 from jaxfeat.geometry.positions import COINCIDENCE_DISTANCE
 from jaxfeat.linalg.lapack import one_blas_thread
@@ -25,9 +27,6 @@ from jaxfeat.spectrum.solve import LEAST_ROUNDING
 from jaxfeat.spectrum.spectrum import STATUS_NAMES, Spectrum, Status
 
 EPS = float(np.finfo(float).eps)
-
-GROUP_BYTES = 4_000_000
-"""Bytes of reduced Jacobians that are computed side by side, about what the caches of a core hold."""
 
 MIN_GROUPS_IN_THREADS = 4
 """Groups that are worth the start of a thread for each core. LAPACK lets other threads work beside it."""
@@ -53,9 +52,9 @@ def spectra_on_host(
         reduced = reduce_on_host(f, group, of_group)
         for spectrum, equilibrated in zip(found, scalings, strict=True):
             one = decompose_on_host(reduced, group, f, equilibrated=equilibrated, directions=directions)
-            jax.tree.map(lambda whole, part: _put(whole, indices, part), spectrum, one)
+            jax.tree.map(lambda whole, part: put_leading(whole, indices, part), spectrum, one)
 
-    groups = list(equal_sizes(f, batch, present))
+    groups = list(equal_sizes(batch, present, partial(row_bytes, f)))
     with one_blas_thread():
         if len(groups) < MIN_GROUPS_IN_THREADS:
             for group in groups:
@@ -64,22 +63,6 @@ def spectra_on_host(
             with ThreadPoolExecutor(n_cores()) as pool:
                 list(pool.map(compute, groups))
     return found
-
-
-def equal_sizes(f: AbstractFeaturizer, batch: Environment, present: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield indices of environments that have equally many neighbors and species, as many as fit into the caches."""
-    sizes = np.stack([batch.mask.sum(1), (present >= 0).sum(1)], 1)
-    found, which = np.unique(sizes, axis=0, return_inverse=True)
-    for k, (n, _) in enumerate(found):
-        members = np.flatnonzero(which.ravel() == k)
-        length = int(max(GROUP_BYTES // max(24 * n * f.n_compact_rows(int(n)), 1), 1))
-        yield from np.split(members, range(length, len(members), length))
-
-
-def take_equal_sizes(batch: Environment, present: np.ndarray, indices: np.ndarray) -> tuple[Environment, np.ndarray]:
-    """Take environments of one size out of a batch, without padding, and the species that they hold."""
-    n, s = int(batch.mask[indices[0]].sum()), max(int((present[indices[0]] >= 0).sum()), 1)
-    return jax.tree.map(lambda leaf: leaf[indices], batch).padded(n), present[indices, :s]
 
 
 def _empty_spectrum(b: int, width: int, room: int, directions: bool) -> Spectrum:
@@ -95,9 +78,9 @@ def _empty_spectrum(b: int, width: int, room: int, directions: bool) -> Spectrum
     )
 
 
-def _put(whole: Any, indices: np.ndarray, part: np.ndarray) -> None:
-    """Write results of smaller sizes into the leading entries of each axis."""
-    whole[(indices, *(slice(size) for size in part.shape[1:]))] = part
+def row_bytes(f: AbstractFeaturizer, n_neighbors: int) -> int:
+    """Estimate the bytes of the reduced Jacobian of one environment."""
+    return 24 * n_neighbors * f.n_compact_rows(n_neighbors)
 
 
 class HostRows(NamedTuple):

@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxfeat.features.base import AbstractFeaturizer
+from jaxfeat.features.host_work import compute_on_host, map_items
 from jaxfeat.features.structure_map import AbstractStructureMap, FeatureMap, check_compatible
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Item, Structure
@@ -61,7 +62,42 @@ def jacobian(f: FeatureMap, at: Item) -> Float[Array, "*batch d n 3"]:
     """
     check_compatible(f, at)
     check_jacobian(f, at)
-    return _jacobians(f.prepared(), at)
+    f = f.prepared()
+    if f.environment_featurizer.takes_on_host(at):
+        return jax.device_put(_jacobians_on_host(f, at))
+    return _jacobians(f, at)
+
+
+def _jacobians_on_host(f: Any, at: Item) -> np.ndarray:
+    featurizer = f.environment_featurizer
+
+    def of_environments(batch: Environment) -> np.ndarray:
+        shape = featurizer.n_features, batch.max_neighbors, 3
+        return compute_on_host(featurizer.jacobian_on_host, batch, featurizer.species, shape)
+
+    def of_structure(one: Structure) -> np.ndarray:
+        return f.collect(by_atoms_on_host(of_environments(one.environments()), one), one)
+
+    return of_environments(at) if isinstance(at, Environment) else map_items(of_structure, at)
+
+
+def by_atoms_on_host(rows: Float[np.ndarray, "c d k 3"], structure: Structure) -> Float[np.ndarray, "c d n 3"]:
+    """Turn the centers' derivatives by their neighbors into derivatives by all atoms of one structure, in NumPy."""
+    c, d, k = rows.shape[:3]
+    found = np.zeros((c, d, len(structure.positions), 3))
+    # NumPy is slow at sums over an axis that is not the last.
+    together = rows.reshape(c, d, 3 * k) @ np.tile(np.eye(3), (k, 1))
+    for whole, of_center, atom, center, backwards in zip(
+        found, rows, structure.neighbor, structure.center, together, strict=True
+    ):
+        atoms, first, n_images = np.unique(atom, return_index=True, return_counts=True)
+        whole[:, atoms] = of_center[:, first]
+        # Several neighbors may be images of one atom. Padding, whose rows are zero, stands for the first atom.
+        if (n_images > 1).any():
+            further = np.setdiff1d(np.arange(k), first)
+            np.add.at(whole.swapaxes(0, 1), atom[further], of_center[:, further].swapaxes(0, 1))
+        whole[:, center] -= backwards
+    return found
 
 
 @tuned_jit

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from jaxfeat.features.base import AbstractFeaturizer
+from jaxfeat.features.host_work import Work, is_small
 from jaxfeat.features.structure_map import FeatureMap
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Item, Structure
@@ -41,20 +42,11 @@ LOWER_SIZES = "lower n_max, l_max, ν or r_cut"
 FEWER_CENTERS = "take a smaller structure or fewer centers, or describe environments (jaxfeat.environments)"
 
 
-HOST_SECONDS_PER_NEIGHBOR = 1e-4
-"""CPU seconds that NumPy takes for each neighbor of an environment, about. Measured for 4 to 52 neighbors."""
-
 CHUNK_SECONDS = 10.0
 """CPU seconds that the spectra of a chunk take. An interrupted sweep into a store loses no more on each core."""
 
 CHUNK_LENGTHS = (8, 16384)
 """Bounds of the number of environments of a chunk."""
-
-Work = Literal["call", "chunk", "job"]
-"""A call, which may be repeated; a chunk, which others follow; or a whole job."""
-
-HOST_SECONDS: dict[Work, float] = {"call": 0.05, "chunk": 0.3, "job": 4.0}
-"""CPU seconds up to which NumPy does the work. Beyond that a program is worth its compilation."""
 
 MAX_NEIGHBORS_COMPILED = 24
 """Neighbors beyond which a compiled program is no faster than NumPy, because both spend their time in LAPACK."""
@@ -67,7 +59,7 @@ def runs_on_host(f: FeatureMap, at: Item, room: int, n_items: int, work: Work) -
     """
     if not (isinstance(f, AbstractFeaturizer) and f.runs_on_host and at.positions.dtype == np.float64):
         return False
-    return room > MAX_NEIGHBORS_COMPILED or n_items * room * HOST_SECONDS_PER_NEIGHBOR <= HOST_SECONDS[work]
+    return room > MAX_NEIGHBORS_COMPILED or is_small(room, n_items, work)
 
 
 def choose_chunk_length(f: AbstractFeaturizer, batch: Environment) -> int:

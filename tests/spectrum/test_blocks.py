@@ -6,6 +6,7 @@ import pytest
 
 import jaxfeat
 from jaxfeat.geometry.environment import concatenate_on_host
+from jaxfeat.geometry.structure import species_present
 from jaxfeat.spectrum import blocks
 
 
@@ -64,4 +65,4 @@ def test_species_are_listed_item_by_item():
         [jaxfeat.Environment.from_neighbors([[0, 0, 1], [0, 1, 0]], names, "C") for names in neighbors]
     )
     assert f.species.tolist() == [8, 6, 1]
-    assert blocks.species_present(f, batch).tolist() == [[6, 1, -1], [8, 6, 1], [6, -1, -1]]
+    assert species_present(f.species, batch).tolist() == [[6, 1, -1], [8, 6, 1], [6, -1, -1]]

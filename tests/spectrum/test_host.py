@@ -7,8 +7,8 @@ from cases import POSITIONS, R_CUT, environment, environments
 
 import jaxfeat
 from jaxfeat import Environment
+from jaxfeat.geometry.structure import species_present
 from jaxfeat.spectrum import plan
-from jaxfeat.spectrum.blocks import species_present
 from jaxfeat.spectrum.host import spectra_on_host
 
 F = jaxfeat.PowerSpectrum(("C", "H"), R_CUT, n_max=3, l_max=2, sigma=0.5)
@@ -40,7 +40,7 @@ def batch():
 @pytest.mark.parametrize("equilibrated", [False, True])
 def test_spectra_in_numpy_are_those_of_the_compiled_program(batch, equilibrated):
     f = F.prepared()
-    (found,) = spectra_on_host(f, batch, species_present(f, batch), (equilibrated,), directions=True)
+    (found,) = spectra_on_host(f, batch, species_present(f.species, batch), (equilibrated,), directions=True)
     compiled = jax.vmap(lambda env: jaxfeat.singular_spectrum(F, env, equilibrated))
     expected = jax.tree.map(np.asarray, jax.jit(compiled)(batch))
     assert found.status.names.tolist() == expected.status.names.tolist()

@@ -12,7 +12,11 @@ from jaxfeat.features.base import Label
 from jaxfeat.features.density import DensityFeaturizer
 from jaxfeat.features.power_spectrum.compact import compact_power_spectrum_jacobian
 from jaxfeat.features.power_spectrum.gram import power_spectrum_gram
-from jaxfeat.features.power_spectrum.host import power_spectrum_rows_on_host
+from jaxfeat.features.power_spectrum.host import (
+    power_spectrum_jacobian_on_host,
+    power_spectrum_on_host,
+    power_spectrum_rows_on_host,
+)
 from jaxfeat.features.power_spectrum.jacobian import (
     PowerSpectrumDifferential,
     contract_power_spectrum,
@@ -67,7 +71,14 @@ class PowerSpectrum(DensityFeaturizer):
     def runs_on_host(self) -> bool:
         quantities = concrete_values(self.r_cut), concrete_values(self.sigma), concrete_values(self.weights)
         scalars = all(x is not None and x.ndim == k for x, k in zip(quantities, (0, 0, 1), strict=True))
-        return scalars and self.cutoff.has_slope
+        # A subclass may have other features.
+        return scalars and self.cutoff.has_slope and type(self) is PowerSpectrum
+
+    def features_on_host(self, batch: Environment, present: np.ndarray) -> Float[np.ndarray, "b n_features"]:
+        return power_spectrum_on_host(self, batch, present)
+
+    def jacobian_on_host(self, batch: Environment, present: np.ndarray) -> Float[np.ndarray, "b n_features n 3"]:
+        return power_spectrum_jacobian_on_host(self, batch, present)
 
     def rows_on_host(self, batch: Environment, present: np.ndarray) -> tuple[Float[np.ndarray, "b k m"], int]:
         n_channels = present.shape[1] * self.n_max

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import sqrt
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from jaxfeat.features.density import Y_00, DensityFeaturizer
 from jaxfeat.features.host_density import HostDensity, host_density
@@ -13,29 +13,53 @@ from jaxfeat.features.power_spectrum.jacobian import harmonics_scale, pair_weigh
 from jaxfeat.geometry.environment import Environment
 
 
-def power_spectrum_on_host(f: DensityFeaturizer, batch: Environment) -> Float[np.ndarray, "b n_features"]:
-    """Compute the features of environments `(b,)` that have no padding."""
-    density = host_density(f, batch)
-    i, j = np.triu_indices(f.n_channels)
-    found = []
+def power_spectrum_on_host(
+    f: DensityFeaturizer, batch: Environment, present: Int[np.ndarray, "b s"]
+) -> Float[np.ndarray, "b n_features"]:
+    """Compute the features of environments `(b,)` that have no padding, from the species `present` in each."""
+    density = host_density(f, batch, present)
+    i, j = np.triu_indices(density.radial.shape[2])
+    found = np.empty((len(present), f.l_max + 1, len(i)))
     for l in range(f.l_max + 1):
         c = _coefficients(density, l, _harmonics(density, l)[0])
-        found.append(pair_weights(i, j) * (c @ c.swapaxes(1, 2))[:, i, j])
-    return np.concatenate(found, 1)
+        found[:, l] = pair_weights(i, j) * (c @ c.swapaxes(1, 2))[:, i, j]
+    return _among_all_pairs(f, found, present)
 
 
-def power_spectrum_jacobian_on_host(f: DensityFeaturizer, batch: Environment) -> Float[np.ndarray, "b n_features n 3"]:
+def power_spectrum_jacobian_on_host(
+    f: DensityFeaturizer, batch: Environment, present: Int[np.ndarray, "b s"]
+) -> Float[np.ndarray, "b n_features n 3"]:
     """Compute the Jacobians of environments `(b,)` that have no padding, as `power_spectrum_jacobian` does."""
-    density = host_density(f, batch)
-    i, j = np.triu_indices(f.n_channels)
+    density = host_density(f, batch, present)
+    i, j = np.triu_indices(density.radial.shape[2])
     b, n = batch.mask.shape
     found = np.empty((b, f.l_max + 1, len(i), n, 3))
     for l in range(f.l_max + 1):
         harmonics, gradients = _harmonics(density, l)
         c = _coefficients(density, l, harmonics)
-        h, dh = c @ harmonics.swapaxes(1, 2), (c @ gradients).reshape(b, -1, n, 3)
+        h, dh = c @ harmonics.swapaxes(1, 2), (c @ gradients).reshape(*c.shape[:2], n, 3)
         found[:, l] = _rows_of_pairs(density.radial[l], density.slopes[l], h, dh, 2 * np.asarray(batch.positions), i, j)
-    return found.reshape(b, -1, n, 3)
+    return _among_all_pairs(f, found, present)
+
+
+def _among_all_pairs(
+    f: DensityFeaturizer, rows: Float[np.ndarray, "b l pairs *rest"], present: Int[np.ndarray, "b s"]
+) -> Float[np.ndarray, "b n_features *rest"]:
+    """Put rows of pairs of the present species' channels among those of all species. The others are zero."""
+    b, n_l, _, *rest = rows.shape
+    known, n_species = np.asarray(f.species), present.shape[1]
+    if n_species < len(known):
+        number = np.zeros((f.n_channels, f.n_channels), int)
+        n_pairs = len(np.triu_indices(f.n_channels)[0])
+        number[np.triu_indices(f.n_channels)] = np.arange(n_pairs)
+        places = (present[..., None] == known).argmax(-1)
+        channels = (places[..., None] * f.n_max + np.arange(f.n_max)).reshape(b, -1)
+        i, j = np.triu_indices(n_species * f.n_max)
+        placed = np.zeros((b, n_l, n_pairs, *rest))
+        for item, pairs in enumerate(number[channels[:, i], channels[:, j]]):
+            placed[item][:, pairs] = rows[item]
+        rows = placed
+    return rows.reshape(b, rows.shape[1] * rows.shape[2], *rest)
 
 
 def power_spectrum_rows_on_host(

@@ -1,0 +1,87 @@
+"""Work that NumPy does on environments of equal sizes side by side, because it is over before a program is compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from math import prod
+from typing import Any, Literal
+
+import jax
+import numpy as np
+from jaxtyping import Int
+
+from jaxfeat.geometry.environment import Batch, Environment
+from jaxfeat.geometry.structure import species_present
+
+HOST_SECONDS_PER_NEIGHBOR = 1e-4
+"""CPU seconds that NumPy takes for each neighbor of an environment, about. Measured for 4 to 52 neighbors."""
+
+Work = Literal["call", "chunk", "job"]
+"""A call, which may be repeated; a chunk, which others follow; or a whole job."""
+
+HOST_SECONDS: dict[Work, float] = {"call": 0.1, "chunk": 0.3, "job": 4.0}
+"""CPU seconds up to which NumPy does the work. Beyond that a program is worth its compilation."""
+
+GROUP_BYTES = 4_000_000
+"""Bytes that are computed side by side, about what the caches of a core hold."""
+
+
+def is_small(room: int, n_items: int, work: Work) -> bool:
+    """Tell whether NumPy is done with `n_items` of up to `room` neighbors before a program is compiled."""
+    return n_items * room * HOST_SECONDS_PER_NEIGHBOR <= HOST_SECONDS[work]
+
+
+def flatten_on_host(batch: Batch) -> Batch:
+    """Return a batch of any shape, or one item, as a batch `(b,)` of NumPy arrays."""
+    shape = batch.batch_shape
+    return jax.tree.map(lambda leaf: np.asarray(leaf).reshape(prod(shape), *leaf.shape[len(shape) :]), batch)
+
+
+def map_items(function: Callable[[Any], np.ndarray], batch: Batch) -> np.ndarray:
+    """Apply a function of NumPy arrays to each item of a batch of any shape."""
+    found = np.stack([function(item) for item in flatten_on_host(batch)])
+    return found.reshape(*batch.batch_shape, *found.shape[1:])
+
+
+def equal_sizes(batch: Environment, present: np.ndarray, item_bytes: Callable[[int], int]) -> Iterator[np.ndarray]:
+    """Yield indices of environments that have equally many neighbors and species, as many as fit into the caches.
+
+    `item_bytes` maps the number of neighbors to the bytes of one item.
+    """
+    sizes = np.stack([batch.mask.sum(1), (present >= 0).sum(1)], 1)
+    found, which = np.unique(sizes, axis=0, return_inverse=True)
+    for k, (n, _) in enumerate(found):
+        members = np.flatnonzero(which.ravel() == k)
+        length = int(max(GROUP_BYTES // max(item_bytes(int(n)), 1), 1))
+        yield from np.split(members, range(length, len(members), length))
+
+
+def take_equal_sizes(batch: Environment, present: np.ndarray, indices: np.ndarray) -> tuple[Environment, np.ndarray]:
+    """Take environments of one size out of a batch, without padding, and the species that they hold."""
+    n, s = int(batch.mask[indices[0]].sum()), max(int((present[indices[0]] >= 0).sum()), 1)
+    return jax.tree.map(lambda leaf: leaf[indices], batch).padded(n), present[indices, :s]
+
+
+def put_leading(whole: Any, indices: np.ndarray, part: np.ndarray) -> None:
+    """Write results of smaller sizes into the leading entries of each axis."""
+    whole[(indices, *(slice(size) for size in part.shape[1:]))] = part
+
+
+def compute_on_host(
+    compute: Callable[[Environment, Int[np.ndarray, "b s"]], np.ndarray],
+    batch: Environment,
+    known: Int[np.ndarray, " k"] | None,
+    shape: tuple[int, ...],
+) -> np.ndarray:
+    """Compute an array for each environment of a batch of any shape.
+
+    - `compute`: Maps environments `(b,)` of equal sizes, and the `known` species that each holds, to arrays.
+    - `shape`: The shape of one result. Results for fewer neighbors fill its leading entries.
+    """
+    flat = flatten_on_host(batch)
+    present, found = species_present(known, flat), np.zeros((flat.batch_shape[0], *shape))
+    # Features of atoms that are very far away may overflow.
+    with np.errstate(all="ignore"):
+        for indices in equal_sizes(flat, present, lambda n: 8 * prod(shape)):
+            put_leading(found, indices, compute(*take_equal_sizes(flat, present, indices)))
+    return found.reshape(*batch.batch_shape, *shape)
