@@ -15,8 +15,7 @@ Progress = Callable[[int, Any], None]
 LINE_SECONDS = 30.0
 """Seconds between two lines where there is neither a terminal nor a notebook, as in a pipe or the log of a job."""
 
-NOTEBOOK_SECONDS = 1.0
-"""Seconds between two changes of the line in a notebook."""
+NOTEBOOK_SECONDS = 1.0  # seconds between two changes of the line in a notebook
 
 BAR_SECONDS = 0.5
 """Seconds between two changes of a bar, and before it appears: most work is over by then, and needs no bar."""
@@ -190,11 +189,9 @@ def _shown(count: Count, stream: TextIO) -> Iterator[None]:
 
 @contextmanager
 def _interruptible() -> Iterator[Callable[[], None]]:
-    """Yield a function that raises `KeyboardInterrupt` if Ctrl-C was pressed and its exception got lost.
-
-    Python drops exceptions in callbacks of its garbage collector, and JAX has one. The same holds for SIGTERM if it
-    raises the exception of Ctrl-C.
-    """
+    """Yield a function that raises `KeyboardInterrupt` if Ctrl-C was pressed and its exception got lost. Python drops
+    exceptions in callbacks of its garbage collector, and JAX has one. The same holds for SIGTERM if it raises the
+    exception of Ctrl-C."""
     pressed = False
 
     def press(number: int, frame: FrameType | None) -> None:

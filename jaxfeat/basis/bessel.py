@@ -37,11 +37,9 @@ def bessel_j(x2: Float[np.ndarray, "*batch"], l_max: int) -> Float[np.ndarray, "
 
 
 def smeared_shell(s: Float[Any, " j"], r: Float[Any, " q"], a: Any, l_max: int) -> Float[Any, "l j q"]:
-    """Compute exp(-a (r² + s)) i_l(2 a r √s) / √s^l for l = 0 ... l_max, differentiable in `a` if it is a JAX array.
-
-    On the shell of radius r, a Gaussian exp(-a |r - R|²) with R² = s is the sum over l of these numbers times
-    (2l + 1) √s^l P_l. Arguments are NumPy's long doubles or JAX arrays.
-    """
+    """Compute exp(-a (r² + s)) i_l(2 a r √s) / √s^l for l = 0 ... l_max, differentiable in `a` if it is a JAX array. On
+    the shell of radius r, a Gaussian exp(-a |r - R|²) with R² = s is the sum over l of these numbers times (2l + 1)
+    √s^l P_l. Arguments are NumPy's long doubles or JAX arrays."""
     xp = array_namespace(s)
     root, r = (s**0.5)[:, None], r[None]
     x = 2 * a * r * root

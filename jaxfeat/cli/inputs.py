@@ -55,10 +55,8 @@ def choose_r_cut(arguments: argparse.Namespace) -> float:
 
 
 def make_featurizer(arguments: argparse.Namespace, species: Sequence[str], **sizes: int) -> jaxfeat.AbstractFeaturizer:
-    """Make the descriptor from the spec or from the options, by default with a channel for each of `species`.
-
-    `sizes` replace the options of the same names: `nu`, `n_max` and `l_max`.
-    """
+    """Make the descriptor from the spec or from the options, by default with a channel for each of `species`. `sizes`
+    replace the options of the same names: `nu`, `n_max` and `l_max`."""
     options = argparse.Namespace(**{**vars(arguments), "species": arguments.species or species, **sizes})
     return _read_spec(arguments) or _make_from_options(options)
 
@@ -157,10 +155,8 @@ def describe_work(
     total: int | None = None,
     chunk: int | None = None,
 ) -> str:
-    """Say how large the work is, and whether NumPy does it or programs are compiled.
-
-    `batch` is all environments, or the first ones of `total`, which are worked on in chunks.
-    """
+    """Say how large the work is, and whether NumPy does it or programs are compiled. `batch` is all environments, or
+    the first ones of `total`, which are worked on in chunks."""
     import jax
     import numpy as np
 

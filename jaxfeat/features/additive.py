@@ -1,7 +1,5 @@
 """Featurizers of a density to which every neighbor adds its share."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 
 import jax

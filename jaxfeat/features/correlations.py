@@ -3,8 +3,6 @@
 A coupling of a few factors is computed once, however many features use it. No array is larger than the Jacobian.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from functools import partial
 from math import ceil
@@ -33,11 +31,8 @@ from jaxfeat.geometry.environment import Environment
 from jaxfeat.memory import check_memory
 from jaxfeat.so3.coupling import coupling_tensor
 
-ROWS_AT_A_TIME = 512
-"""Rows of a Jacobian that one step of a loop computes. Measured."""
-
-TABLE_BYTES = 80
-"""Bytes that tables hold for each factor of each feature while they are made and compiled. Measured."""
+ROWS_AT_A_TIME = 512  # Rows of a Jacobian that one step of a loop computes. Measured.
+TABLE_BYTES = 80  # Bytes that tables hold for each factor of each feature while they are made and compiled. Measured.
 
 
 class Correlations(DensityFeaturizer):

@@ -1,7 +1,5 @@
 """The density as a product of radial and angular factors of the neighbors, with the derivatives of both."""
 
-from __future__ import annotations
-
 from functools import cache
 from math import sqrt
 from typing import NamedTuple

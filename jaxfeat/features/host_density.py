@@ -4,8 +4,6 @@ A compiled program takes seconds to make and microseconds to run. NumPy takes ab
 and needs no compilation, so it answers first up to some hundred environments. Both are tested against each other.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

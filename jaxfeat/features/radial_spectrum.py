@@ -1,7 +1,5 @@
 """The radial spectrum: features of order ν = 1."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from jaxtyping import Array, Float

@@ -4,8 +4,6 @@ The arguments of a constructor are read off its signature, and their values off 
 argument therefore needs no code here.
 """
 
-from __future__ import annotations
-
 import hashlib
 import importlib.machinery
 import importlib.util
@@ -34,11 +32,12 @@ from jaxfeat.geometry.species import SYMBOLS
 
 _FEATURIZERS = (RadialSpectrum, PowerSpectrum, Bispectrum, Correlations, Stacked, Summed)
 _PARTS = (NoCutoff, ShiftedCosine, Smoothstep, Willatt2018)
+
 KINDS: dict[str, type] = {cls.__name__: cls for cls in (*_FEATURIZERS, *_PARTS)}
 """Classes of this package by their `kind` in a spec: featurizers, structure maps, cutoffs and radial scalings."""
 
 FUNCTION_KIND = "function"
-"""Kind of a `jaxfeat.function` in an identity. A spec never has this kind, because no file holds the function."""
+"""Kind of a `jaxfeat.function` in an identity. No spec has it, because no file holds the function."""
 
 SPEC_BASES = (AbstractFeaturizer, AbstractStructureMap, AbstractCutoff, Willatt2018)
 """A class from a user's module must derive from one of these to be made from a spec."""

@@ -80,8 +80,7 @@ class AbstractStructureMap(eqx.Module):
         return eqx.tree_at(lambda f: f.featurizer, self, featurizer)
 
 
-FeatureMap = AbstractFeaturizer | AbstractStructureMap
-"""A featurizer, which describes environments, or a map, which describes structures."""
+FeatureMap = AbstractFeaturizer | AbstractStructureMap  # it describes environments or structures
 
 
 class Stacked(AbstractStructureMap):

@@ -10,8 +10,6 @@ with phases of their own, because some basis tells them apart. Tuples of nearly 
 function tells them apart only by its slope, and the waves are as smooth as features are.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from jaxfeat.linalg.subspaces import largest_sine, robust_svd
@@ -21,11 +19,8 @@ from jaxfeat.nulls.filtration import Filtration
 from jaxfeat.nulls.kernel import highest_order
 from jaxfeat.nulls.sites import Sites
 
-CLEAR_RATIO = 100.0
-"""Two values are clearly apart if one is this many times the other."""
-
-_INCLUDED = 1e-3
-"""The largest sine of an angle at which one subspace still holds another."""
+CLEAR_RATIO = 100.0  # two values are clearly apart if one is this many times the other
+_INCLUDED = 1e-3  # the largest sine of an angle at which one subspace still holds another
 
 SMOOTHING_LENGTH = 3e-2
 """Å. Values closer than this are nearly equal. Eight radii that differ by 1e-2 Å are then one cluster, because no basis
@@ -36,8 +31,7 @@ WAVE_NUMBER = 2.0
 """1/Å, the standard deviation of each component of the waves. Next to symmetric points the least visible displacements
 are then seen as by power spectra of n_max 8, l_max 9 and σ 0.3 Å, within a factor of about 5."""
 
-_ENTRIES = 2_000_000
-"""Entries of the largest array of waves: 16 MB."""
+_ENTRIES = 2_000_000  # entries of the largest array of waves: 16 MB
 
 
 def find_ambiguity(

@@ -1,7 +1,5 @@
 """The causes of null directions, and the null space of one Jacobian split by cause."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +8,7 @@ from jaxfeat.geometry.symmetry import Stabilizer
 from jaxfeat.linalg.subspaces import Gap
 from jaxfeat.spectrum.spectrum import StatusName
 
-CAUSES = ("rigid", "symmetry", "incompleteness", "truncation", "locality", "other")
-"""In the order of stored results."""
+CAUSES = ("rigid", "symmetry", "incompleteness", "truncation", "locality", "other")  # in the order of stored results
 
 
 def _count(cause: str, meaning: str) -> property:

@@ -6,8 +6,6 @@ All but the last subspace follow from the positions alone. The last one is read 
 to rounding. If the two do not fit together, or if one of them has no clear gap, the status is "ambiguous".
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import jax

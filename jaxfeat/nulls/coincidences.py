@@ -10,8 +10,6 @@ shells, and every orbit has a value whose shells ascend. Other tuples are never 
 belong to one orbit if and only if they hold permutations of one tuple, and one of them is kept.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from itertools import combinations, combinations_with_replacement
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """Cures of null directions, each of which has been tried, and sentences about them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -23,14 +21,11 @@ from jaxfeat.nulls.kernel import MAX_NU
 from jaxfeat.nulls.sites import list_sites
 from jaxfeat.spectrum.blocks import restrict_species
 
-MAX_STEPS = 6
-"""How far n_max and l_max are raised above those of the featurizer."""
-
-MAX_CURE_ENTRIES = 20_000_000
-"""Entries of the largest Jacobian that is tried: 160 MB."""
+MAX_STEPS = 6  # how far n_max and l_max are raised above those of the featurizer
+MAX_CURE_ENTRIES = 20_000_000  # entries of the largest Jacobian that is tried: 160 MB
 
 SMALL_SENSITIVITY, CUTOFF_RATIO = 1e-5, 100.0
-"""A raw σ_min/σ_max below the first is small. The cutoff makes it small if the equilibrated one is so many times it."""
+"""A raw σ_min/σ_max below the first is small, by the cutoff if equilibrated so many times it."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """Environments to look at, with the displacements that a featurizer does not see."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import jax
@@ -16,8 +14,7 @@ from jaxfeat.nulls.cure import explain_null_space
 from jaxfeat.progress import Progress
 from jaxfeat.spectrum.driver import singular_spectrum
 
-MAX_PER_CAUSE = 3
-"""Directions of one cause that are listed."""
+MAX_PER_CAUSE = 3  # directions of one cause that are listed
 
 
 class ExampleDirection(NamedTuple):

@@ -6,8 +6,6 @@ Features of all centers, listed, see a displacement if any center sees it. So ea
 intersection of those of its sites.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import equinox as eqx

@@ -1,7 +1,5 @@
 """The Jacobian of one item, and the displacements that it does not see."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,8 +26,7 @@ from jaxfeat.spectrum.reduce import keep_all_rows
 from jaxfeat.spectrum.solve import decompose
 from jaxfeat.spectrum.spectrum import Spectrum
 
-ITEMS_TOGETHER = 256
-"""Environments whose decomposed Jacobians are in memory together."""
+ITEMS_TOGETHER = 256  # environments whose decomposed Jacobians are in memory together
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,8 +10,6 @@ their differentials are numbers of order one: a neighbor that moves by ε moves 
 the host, in float64.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,12 +29,8 @@ It is above the rounding of coordinates in files (1e-6 Å) and far below the 3e-
 random radii, so values rarely coincide by chance for ν = 1. For ν > 1 more values collide, but each collision costs one
 condition among many. To compare a kernel with a stabilizer, give both the same tolerance."""
 
-MAX_NU = 4
-"""The largest order ν of a complete kernel."""
-
-MAX_TUPLES = 100_000
-"""Ordered tuples of all centers together. The worst case takes seconds and 0.5 GB."""
-
+MAX_NU = 4  # the largest order ν of a complete kernel
+MAX_TUPLES = 100_000  # Ordered tuples of all centers together. The worst case takes seconds and 0.5 GB.
 _BLOCK_ENTRIES = 2_000_000
 _ROUNDING = 1e-13
 

@@ -1,7 +1,5 @@
 """Spectra and null directions of many environments, one record for each."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -19,8 +17,7 @@ from jaxfeat.nulls.jacobian_nulls import DecomposedJacobian, decompose_jacobians
 from jaxfeat.progress import Progress, show_progress
 from jaxfeat.spectrum.driver import spectra_in_blocks
 
-RARE_CAUSES = ("locality", "other")
-"""Causes that a record lists only if it has null directions of them."""
+RARE_CAUSES = ("locality", "other")  # causes that a record lists only if it has null directions of them
 
 CLASSIFY_BELOW = 1e-5
 """Environments without null directions are classified only if their equilibrated σ_min/σ_max is below this. Rounded

@@ -4,8 +4,6 @@ An environment is one site, whose center does not move. A structure has one site
 with its atom.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
