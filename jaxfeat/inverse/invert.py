@@ -119,16 +119,11 @@ def invert(
         their relative size; the search goes down to the minimum in any case.
     - `max_iterations`: The largest number of steps of each start.
 
-    **Returns:**
+    **Returns:** `Inverse`, with a status for each start. A bad start gets a status and affects no other start.
 
-    `Inverse`, with a status for each start. A bad start gets a status and affects no other start.
-
-    **Raises:**
-
-    - `SpeciesError` if `starts` holds an element that `f` does not know.
-    - `PrecisionError` if positions or features are not float64.
-    - `GeometryError` if `starts` is no batch of environments.
-    - `BasisError` if `features` has another shape than `f` and `starts` give.
+    **Raises:** `SpeciesError` if `starts` holds an element that `f` does not know. `PrecisionError` if positions or
+    features are not float64. `GeometryError` if `starts` is no batch of environments. `BasisError` if `features` has
+    another shape than `f` and `starts` give.
     """
     _, host, status = read_starts(f, Free(), starts, "inversion")
     features = np.asarray(features)

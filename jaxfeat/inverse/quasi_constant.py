@@ -118,12 +118,9 @@ def trace_quasi_constant(
 
     **Returns:** `QuasiConstantPath`.
 
-    **Raises:**
-
-    - `SpeciesError` if `start` holds an element that `f` does not know.
-    - `PrecisionError` if positions are not float64.
-    - `GeometryError` if `start` is no single sound environment, or no displacement but rigid motions moves its
-        features; if `length` is not positive; or if `sign` is neither 1 nor -1.
+    **Raises:** `SpeciesError` if `start` holds an element that `f` does not know. `PrecisionError` if positions are not
+    float64. `GeometryError` if `start` is no single sound environment, or no displacement but rigid motions moves its
+    features; if `length` is not positive; or if `sign` is neither 1 nor -1.
 
     **Source:** Parsaeifard and Goedecker, J. Chem. Phys. 156, 034302 (2022).
     """
@@ -136,26 +133,16 @@ def trace_quasi_constant(
     evaluate = partial(_corrected, f, env, goal)
     end = evaluate(x, np.zeros_like(x))
     if not end.sound:
-        raise GeometryError(
-            "only rigid motions move the features of the start, so there is no path; choose another start."
-        )
+        fault = "only rigid motions move the features of the start, so there is no path"
+        raise GeometryError(f"{fault}; choose another start.")
     along = end.axes[-1]
     along = sign * np.sign(along.flat[np.abs(along).argmax()]) * along
     first = _point(end, along, rank=0, held=True, easy=True)
     path = follow(f, env, first, partial(_next_point, evaluate), length, LARGEST_STEP, CLOSING_DISTANCE)
     change = path.stack("change")
-    return QuasiConstantPath(
-        environments=path.environments,
-        path=path.path,
-        change=change,
-        relative_change=change / np.linalg.norm(goal),
-        directions=path.stack("tangent"),
-        sigma=path.stack("sigma"),
-        sigma_ratio=path.stack("sigma_ratio"),
-        rank=path.stack("rank"),
-        held=path.stack("held"),
-        status=path.status,
-    )
+    others: Any = map(path.stack, ("tangent", "sigma", "sigma_ratio", "rank", "held"))
+    relative_change = change / np.linalg.norm(goal)
+    return QuasiConstantPath(path.environments, path.path, change, relative_change, *others, path.status)
 
 
 def _next_point(evaluate: Callable[..., _End], here: _Point, step: float) -> _Point | str:

@@ -1,13 +1,10 @@
 """Why the counts of null directions cannot be relied on, if they cannot.
 
-The complete-basis kernel only tells null from not null. Next to a symmetric or singular point, at a distance d,
-complete features see some displacements by a power of d: at 1e-5 Å from an octahedron, the least visible displacement
-moves them by 1e-15 of the most visible. It is not null, and yet no basis lifts it above rounding. The visibility of a
-displacement is therefore computed as well.
-
-Random waves in the invariants of tuples stand in for the complete basis. Tuples of clearly different values have waves
-with phases of their own, because some basis tells them apart. Tuples of nearly equal values share their phase: a smooth
-function tells them apart only by its slope, and the waves are as smooth as features are.
+The complete-basis kernel only tells null from not null. At a distance d from a symmetric or singular point, complete
+features see some displacements by a power of d: at 1e-5 Å from an octahedron, the least visible one by 1e-15 of the
+most visible. It is not null, and yet no basis lifts it above rounding. Visibility is therefore computed as well, with
+random waves in the invariants of tuples in place of a complete basis. Tuples of nearly equal values share their phase,
+because a smooth function tells them apart only by its slope; clearly different values have phases of their own.
 """
 
 import numpy as np
@@ -43,10 +40,8 @@ def find_ambiguity(
     tolerance: float,
 ) -> str:
     """Say in a sentence without a semicolon why the counts cannot be relied on; return an empty string if they can.
-
-    - `subspaces`: the nested subspaces by cause, `(k, 3 n)` each; the null space of J is the last.
-    - `jacobian`: `(d, n, 3)`, of norm 1. `rounding`: the error of its product with an exact direction.
-    """
+    `subspaces`, by cause, `(k, 3 n)` each, are nested, and the null space of J is the last. `jacobian`, `(d, n, 3)`,
+    has the norm 1; `rounding` is the error of its product with an exact direction."""
     gap, floor = found.gap, found.floor
     if not filtration.lines_agree:
         return (
@@ -88,14 +83,9 @@ def find_ambiguity(
 
 
 def find_truncation_ambiguity(directions: np.ndarray, rows: np.ndarray, floor: float) -> str:
-    """Say in a sentence why null directions of J outside N_ν may not be due to truncation.
-
-    Larger bases approach a complete one, so no larger basis lifts a direction that a complete one sees no better than
-    rounding.
-
-    - `directions`: `(k, 3 n)`, orthonormal. `rows`: from `visibility_rows`, at the order of the features.
-    - `floor`: of the spectrum of J, relative to the largest value.
-    """
+    """Say in a sentence why null directions `(k, 3 n)` of J outside N_ν may not be due to truncation: no larger basis
+    lifts a direction that a complete basis sees no better than rounding. `rows` are those of `visibility_rows`, and
+    `floor` is that of the spectrum of J, relative to the largest value."""
     seen, known = least_visibility(rows, directions)
     if seen > CLEAR_RATIO * max(floor, known):
         return ""
@@ -144,11 +134,8 @@ def wave_gradients(edges: Edges, nu: int, pseudoscalars: bool, tolerance: float)
 
 
 def least_visibility(rows: np.ndarray, directions: np.ndarray) -> tuple[float, float]:
-    """Compute how clearly the least visible combination of orthonormal directions, `(k, 3 n)`, is seen.
-
-    **Returns:** its effect on `visibility_rows` over that of the most visible displacement, and the value up to which
-    this is rounding.
-    """
+    """Compute how clearly the least visible combination of orthonormal directions, `(k, 3 n)`, is seen: its effect on
+    `visibility_rows` over that of the most visible displacement. Return also the value up to which this is rounding."""
     values = robust_svd(rows @ directions.T)[1]
     largest = max(robust_svd(rows)[1].max(initial=0.0), np.finfo(float).tiny)
     return float(values.min(initial=np.inf) / largest), max(rows.shape) * float(np.finfo(float).eps)

@@ -11,8 +11,9 @@ from dataclasses import replace
 import jax
 import numpy as np
 
-from jaxfeat.errors import GeometryError, PrecisionError, SizeError
+from jaxfeat.errors import GeometryError, SizeError
 from jaxfeat.features.structure_map import FeatureMap, check_compatible
+from jaxfeat.geometry.positions import check_float64
 from jaxfeat.geometry.structure import Item, Structure
 from jaxfeat.linalg.lapack import one_blas_thread
 from jaxfeat.linalg.subspaces import complement_within
@@ -58,7 +59,7 @@ def null_space(f: FeatureMap, at: Item, tolerance: float = POSITION_TOLERANCE) -
     check_compatible(f, at)
     if not at.batch_shape:
         return item_null_space(f, at, tolerance)
-    _check_precision(at)
+    check_float64(at.positions, "positions", "a null space")
     host = jax.tree.map(np.asarray, at)
     found = []
     for index, decomposed in enumerate(decompose_jacobians(f, host) if len(host) else ()):
@@ -71,16 +72,8 @@ def null_space(f: FeatureMap, at: Item, tolerance: float = POSITION_TOLERANCE) -
 
 def item_null_space(f: FeatureMap, at: Item, tolerance: float = POSITION_TOLERANCE) -> NullSpace:
     """Find the null directions of one item that `f` can describe. Arguments and errors are those of `null_space`."""
-    _check_precision(at)
+    check_float64(at.positions, "positions", "a null space")
     return classify_item(f, jax.tree.map(np.asarray, at), decompose_jacobian(f, at), tolerance)
-
-
-def _check_precision(at: Item) -> None:
-    if np.dtype(at.positions.dtype) != np.float64:
-        raise PrecisionError(
-            f"positions are {at.positions.dtype}, and null spaces are a matter of the last digits; "
-            "enable jax_enable_x64 and give them in float64."
-        )
 
 
 def classify_item(

@@ -23,11 +23,8 @@ from jaxfeat.geometry.point_group import label_shells
 
 
 class Edges(NamedTuple):
-    """Vectors from centers to neighbors, and the map from displacements of atoms to displacements of vectors.
-
-    - `vectors`: `(e, 3)`, Å. `centers`: `(e,)`. `kinds`: `(e,)`, equal integers for edges of the same species.
-    - `moves`: `(3 e, 3 n)`, maps displacements of n atoms to displacements of the vectors.
-    """
+    """Vectors from centers to neighbors, `(e, 3)` Å, with equal `kinds`, `(e,)`, for the same species. `moves`,
+    `(3 e, 3 n)`, maps displacements of n atoms to displacements of the vectors."""
 
     vectors: np.ndarray
     centers: np.ndarray
@@ -42,13 +39,9 @@ class Edges(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Coincidences:
-    """Tuples in clusters of equal value, with one cluster for each orbit of values.
-
-    - `tuples`: `(t, nu)` edges. `clusters`: `(t,)`, the cluster of each tuple, 0 ... `n_clusters` - 1.
-    - `spread`: Å, the largest difference of an entry inside a cluster.
-    - `clearance`: Å, the largest difference of an entry between the first tuples of the closest two clusters; infinity
-        if there is one cluster.
-    """
+    """Tuples `(t, nu)` of edges, with the cluster of equal value `(t,)` of each, one for each orbit of values. `spread`
+    (Å) is the largest difference of an entry inside a cluster, and `clearance` (Å) that between the first tuples of the
+    closest two clusters: infinity if there is one."""
 
     tuples: np.ndarray
     clusters: np.ndarray

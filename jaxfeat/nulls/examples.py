@@ -18,13 +18,9 @@ MAX_PER_CAUSE = 3  # directions of one cause that are listed
 
 
 class ExampleDirection(NamedTuple):
-    """A displacement that a featurizer does not see, or sees least.
-
-    - `cause`: one of `CAUSES`, or "least". It ends in "within 1e-05 Å" if only exact positions nearby hide the
-        displacement, and the featurizer sees a little of it here.
-    - `number`, `of`: the place of the direction, from 1, among all of this cause.
-    - `displacement`: `(n, 3)`, of norm 1.
-    """
+    """A displacement `(n, 3)`, of norm 1, that a featurizer does not see, or sees least: `number`, from 1, `of` all of
+    one `cause`. This is one of `CAUSES`, or "least". It ends in "within 1e-05 Å" if only exact positions nearby hide
+    the displacement, and the featurizer sees a little of it here."""
 
     cause: str
     number: int
@@ -33,12 +29,8 @@ class ExampleDirection(NamedTuple):
 
 
 class NullExample(NamedTuple):
-    """An environment to look at.
-
-    - `positions`: `(n, 3)`, Å relative to the center. `species`: `(n,)`, atomic numbers.
-    - `directions`: at most three null directions of each cause, or else the direction that is seen least.
-    - `cause`: why directions are null or hardly seen, and what lifts that, in a sentence.
-    """
+    """An environment to look at, positions in Å. `directions` are up to three null ones of each cause, or else the one
+    that is seen least. `cause` says why they are null or hardly seen, and what lifts that, in a sentence."""
 
     positions: np.ndarray
     species: np.ndarray

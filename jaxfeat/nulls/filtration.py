@@ -26,15 +26,10 @@ _ROUNDING = 1e-11
 class Filtration:
     """Nested subspaces of displacements, each spanned by orthonormal rows `(k, 3 n)`.
 
-    - `rigid`: rigid motions of all atoms together.
-    - `locality`: motions that are rigid for every site.
-    - `symmetry`: these and the displacements that break a stabilizer.
-    - `kernel`: N_ν, the displacements that no features of order ν see; `None` if ν is not declared.
-    - `stabilizer`: of the environment or molecule, or one for each site.
-    - `symmetry_known`: whether `symmetry` holds all that symmetry hides. It does not for sums over crystals, nor for
-        sums over parts out of each other's reach.
-    - `lines_agree`: whether stabilizers and rigid motions find the same sites to lie on a line.
-    - `gap`, `floor`: as in `NullSpace`.
+    `rigid` moves all atoms together, and `locality` is rigid for every site. `symmetry` adds the displacements that
+    break a stabilizer, of the environment or molecule, or one for each site: `symmetry_known` is False if symmetry may
+    hide more, as in sums over crystals, and over parts out of each other's reach. `kernel` is N_ν, or `None` if ν is
+    not declared. `lines_agree` tells whether stabilizers and rigid motions find the same sites to lie on a line.
     """
 
     rigid: np.ndarray

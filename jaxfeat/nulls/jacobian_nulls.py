@@ -34,11 +34,9 @@ class DecomposedJacobian:
     """The Jacobian of one environment or structure with its equilibrated spectrum, on the host.
 
     - `matrix`: `(d, n, 3)`, features per Å, perhaps multiplied by an orthogonal matrix from the left.
-    - `spectrum`: equilibrated, with every direction.
     - `raw_values`: all singular values of J, descending. Those of rigid motions are zeros at the end.
     - `rounding`: the norm of a neighbor's columns, relative to the largest, below which it is rounding.
-    - `reacting`: which neighbors the features of their center react to, `(n,)` for an environment and `(c, k)` for the
-        centers of a structure.
+    - `reacting`: the neighbors that features react to, `(n,)`, or `(c, k)` for the centers of a structure.
     - `weights_gap`: the largest column norm of a neighbor that J does not react to, and the smallest other one.
     """
 
@@ -136,8 +134,8 @@ def _decompose_by_program(f: FeatureMap, at: Item) -> DecomposedJacobian:
     jacobian, contributions = np.where(seen[:, None], jacobian, 0), np.where(seen, contributions, 0)
     # Rows of zeros change no singular value. With few heights, featurizers share the program that decomposes them.
     missing = 2 ** int(np.ceil(np.log2(max(len(jacobian), 64)))) - len(jacobian)
-    pcontributions = np.pad(jacobian, ((0, missing), (0, 0), (0, 0)))
-    spectrum: Any = jax.tree.map(np.asarray, _spectrum(pcontributions, contributions, at))
+    padded = np.pad(jacobian, ((0, missing), (0, 0), (0, 0)))
+    spectrum: Any = jax.tree.map(np.asarray, _spectrum(padded, contributions, at))
     columns = jacobian.reshape(len(jacobian), -1)
     columns = np.asarray(np.linalg.qr(columns, mode="r")) if len(columns) > columns.shape[1] else columns
     raw = robust_svd(np.nan_to_num(columns))[1]

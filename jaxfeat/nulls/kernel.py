@@ -1,5 +1,4 @@
-"""The complete-basis kernel N_ν: the displacements that no basis of body order ν sees (docs/theory, "The complete
-basis").
+"""The complete-basis kernel N_ν: displacements that no basis of body order ν sees (docs/theory, "The complete basis").
 
 Features of order ν in a complete basis know how often each value g_t of the ordered ν-tuples t of neighbors occurs, and
 nothing else (`jaxfeat.nulls.coincidences`). So they miss a displacement exactly if, for every distinct value, the
@@ -16,16 +15,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import coo_array, csr_array, eye_array, vstack
 
-from jaxfeat.errors import BasisError, GeometryError, PrecisionError, SizeError
+from jaxfeat.errors import BasisError, GeometryError, SizeError
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.geometry.positions import check_positions
+from jaxfeat.geometry.positions import check_float64, check_positions
 from jaxfeat.linalg.subspaces import Gap, robust_svd
 from jaxfeat.nulls.coincidences import Coincidences, Edges, find_coincidences, gradient_rows, invariant_slots
 
 COINCIDENCE_TOLERANCE = 1e-5
-"""Å. Values of invariants closer than this are equal.
-
-It is above the rounding of coordinates in files (1e-6 Å) and far below the 3e-3 Å between the two closest of thirty
+"""Å; above the rounding of coordinates in files (1e-6 Å), and far below the 3e-3 Å between the two closest of thirty
 random radii, so values rarely coincide by chance for ν = 1. For ν > 1 more values collide, but each collision costs one
 condition among many. To compare a kernel with a stabilizer, give both the same tolerance."""
 
@@ -109,11 +106,7 @@ def complete_kernel(
     if env.batch_shape:
         raise GeometryError(f"complete_kernel takes one environment, got a batch of {env.batch_shape}; index it first.")
     n, vectors = int(np.count_nonzero(env.mask)), np.asarray(env.positions)
-    if vectors.dtype != np.float64:
-        raise PrecisionError(
-            f"positions are {vectors.dtype}, too coarse to tell equal from nearly equal values; "
-            "enable jax_enable_x64 and give them in float64."
-        )
+    check_float64(vectors, "positions", "a complete kernel")
     check_positions(vectors[:n], "neighbor", center=True)
     return kernel_of_edges(site_edges(vectors[:n], np.asarray(env.species)[:n]), nu, pseudoscalars, tolerance)
 
@@ -127,17 +120,13 @@ def site_edges(vectors: np.ndarray, species: np.ndarray) -> Edges:
 def summed_edges(vectors: np.ndarray, tails: np.ndarray, heads: np.ndarray, species: np.ndarray) -> Edges:
     """Make the edges of a structure whose features are summed over the centers of each species.
 
-    The tuples of all centers of one species are one distribution, so values are compared across centers. A displaced
-    atom moves the edges to it forwards, and those from it backwards.
-
-    - `vectors`: `(e, 3)` Å, from a center to each neighbor inside its cutoff.
-    - `tails`, `heads`: `(e,)`, the center and the neighbor. A periodic image is the atom that it repeats.
-    - `species`: `(n,)`, of all atoms.
+    The tuples of all centers of one species are one distribution, so values are compared across centers. Edges lead
+    from centers `tails` to neighbors `heads`, `(e,)`; an image is the atom that it repeats. `species` are of all atoms.
     """
     kinds = np.unique(np.column_stack([species[tails], species[heads]]), axis=0, return_inverse=True)[1].ravel()
     rows = np.arange(3 * len(vectors))
     ends = [(3 * atoms[:, None] + np.arange(3)).ravel() for atoms in (heads, tails)]
-    signs = np.repeat([1.0, -1.0], len(rows))
+    signs = np.repeat([1.0, -1.0], len(rows))  # a displaced atom moves the edges to it forwards, those from it back
     moves = coo_array((signs, (np.tile(rows, 2), np.concatenate(ends))), shape=(len(rows), 3 * len(species)))
     return Edges(vectors, tails, kinds, moves.tocsr())
 
@@ -149,8 +138,7 @@ def kernel_of_edges(edges: Edges, nu: int, pseudoscalars: bool, tolerance: float
     edges, equal = find_coincidences(edges, nu, pseudoscalars, tolerance)
 
     _, found, right = robust_svd(_triangle(_conditions(edges, equal, pseudoscalars) @ edges.moves), full_matrices=True)
-    values = np.zeros(size)
-    values[: len(found)] = found
+    values = np.pad(found, (0, size - len(found)))
     # Rows are means of numbers of order one. Unless all of them cancel (as they do between centers of inversion in a
     # crystal), the largest singular value is at least about 1 / sqrt(size). Less than that is rounding.
     largest = max(values.max(initial=0.0), 1 / np.sqrt(max(size, 1)))

@@ -105,14 +105,8 @@ def count_unclassified(records: Sequence[Mapping[str, Any]], classify: int | Non
 
 
 class ScanArrays(NamedTuple):
-    """Spectra and null directions of `b` environments, as arrays.
-
-    - `sigma`, `sigma_equilibrated`: `(b, k)`, NaN from `n_values` on.
-    - `floor`, `floor_equilibrated`: `(b,)`, NaN unless the status of the spectrum is "ok".
-    - `n_values`, `n_rigid`, `certified`: `(b,)`, as in `Spectrum`.
-    - `null`: `(b, 6)`, the number of null directions for each of `CAUSES`.
-    - `status`: `(b,)`, names as in `scan`.
-    """
+    """Spectra and null directions of b environments, as arrays: values `(b, k)`, NaN from `n_values` on; floors, NaN
+    unless the status of the spectrum is "ok"; `null`, `(b, 6)`, the number of null directions for each of `CAUSES`."""
 
     sigma: np.ndarray
     sigma_equilibrated: np.ndarray

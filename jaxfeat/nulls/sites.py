@@ -19,12 +19,8 @@ from jaxfeat.nulls.kernel import site_edges, summed_edges
 
 @dataclass(frozen=True, eq=False)
 class Site:
-    """One center with the neighbors that its features react to.
-
-    - `vectors`: `(k, 3)` Å, from the center to each neighbor. `species`: `(k,)`.
-    - `atom`: the index of the center, -1 if the center is fixed. `neighbors`: `(k,)`, indices of atoms.
-    - `n`: the number of atoms that are displaced.
-    """
+    """One center with k neighbors that its features react to: vectors to them (Å), their species, and the indices of
+    center and neighbors among `n` atoms that are displaced. The index of a fixed center is -1."""
 
     vectors: np.ndarray
     species: np.ndarray
@@ -48,13 +44,9 @@ class Site:
 
 @dataclass(frozen=True, eq=False)
 class Sites:
-    """The sites of one environment or structure, and the invariance of the features.
-
-    - `at`: the environment or structure. `sites`: one for each center.
-    - `group`: the rotations that the features are invariant to.
-    - `summed`: whether the features of all centers of one species are added up.
-    - `tolerance`: Å. Positions are symmetric, and values of invariants equal, within this distance.
-    """
+    """The sites of one environment or structure, and the invariance of the features: the `group` of rotations, and
+    whether the features of all centers of one species are `summed`. Positions are symmetric, and values of invariants
+    equal, within the `tolerance` (Å)."""
 
     at: Item
     sites: list[Site]

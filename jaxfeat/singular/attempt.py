@@ -29,11 +29,8 @@ MAX_MOVE = 1e-3  # the largest distance (Å, or units of θ) of a more singular 
 
 
 class Outcome(NamedTuple):
-    """Ends of one attempt from b starts.
-
-    **Attributes:** `points`: θ, `(b, k)`. `directions`: v of length 1, `(b, p)`. The others have shape `(b,)` and are
-    those of `SingularPoints`; `accuracy` is NaN where no singular point was reached.
-    """
+    """Ends of one attempt from b starts: `points` θ `(b, k)`, `directions` v `(b, p)` of length 1, and entries `(b,)`
+    of `SingularPoints`. The accuracy is NaN where no singular point was reached."""
 
     points: np.ndarray
     directions: np.ndarray
@@ -77,9 +74,8 @@ def attempt(
     _move_to_more_singular(equations, outcome, certificates, starts, lanes)
     landed = np.flatnonzero(outcome.status == "landed")
     if len(landed):
-        outcome.accuracy[landed] = newton_distances(
-            equations.plain, outcome.points[landed], outcome.directions[landed], starts[landed], lanes
-        )
+        ends = outcome.points[landed], outcome.directions[landed], starts[landed]
+        outcome.accuracy[landed] = newton_distances(equations.plain, *ends, lanes)
         outcome.status[landed[outcome.accuracy[landed] > EXACT_DISTANCE]] = "stalled"
     return outcome
 
@@ -146,9 +142,9 @@ def descend(
 ) -> tuple[Float[Array, " k"], Float[Array, ""]]:
     """Descend on log σ_min from θ, where the solver cannot land. Return the lowest point and its log σ_min.
 
-    Each step computes the smallest right singular vector v and then holds it fixed. The gradient of ½ |J(x) v|² is that
-    of ½ σ_min², and one pass of reverse mode over the tangent J(x) v computes it. No singular value decomposition is
-    differentiated. Values are in the metric of the equations and relative to their reference.
+    Each step computes the smallest right singular vector v and then holds it fixed: the gradient of ½ |J(x) v|² is that
+    of ½ σ_min², and no decomposition is differentiated. Values are in the metric of the equations, over their
+    reference.
     """
 
     def step(carry: tuple, _: None) -> tuple[tuple, None]:

@@ -30,11 +30,8 @@ TANGENT_CUTOFF = 1e-6
 
 
 class Certificates(NamedTuple):
-    """Spectra of all features at b points.
-
-    **Attributes:** `values`, `(b, c)`, and `directions`, `(b, c, p)`: those of `SingularEquations.spectrum`. `ratio`:
-    σ_min/σ_max, `(b,)`. `residual`: |J v| / σ_max of the given v, `(b,)`. `violation` of constraints (Å), `(b,)`.
-    """
+    """Values `(b, c)` and directions `(b, c, p)` of `SingularEquations.spectrum` at b points, with σ_min/σ_max of all
+    features, |J v| / σ_max of the given v, and the violation of constraints (Å), `(b,)` each."""
 
     values: Any
     directions: Any

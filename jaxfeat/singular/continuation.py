@@ -37,11 +37,8 @@ def check_start(f: AbstractFeaturizer, start: Environment, length: float) -> Env
 
 
 class Path(NamedTuple):
-    """Points of a path, and how it ended.
-
-    **Attributes:** `points`: s of them, as in `follow`. `environments`: their batch. `path`: the length of the path up
-    to each of them (Å), `(s,)`. `status`: "length", "closed", or the reason why no step led on.
-    """
+    """The s points of a path, as in `follow`, the length of the path up to each (Å), `(s,)`, and how it ended:
+    "length", "closed", or the reason why no step led on."""
 
     points: list[Any]
     environments: Environment
@@ -62,11 +59,10 @@ def follow(
     largest_step: float,
     closing_distance: float,
 ) -> Path:
-    """Continue from a first point until the length is reached, or until the path is back at its first point.
+    """Continue from a first point, of the atoms of `start`, until the length is reached or the path is back at it.
 
     Points have `positions` and a `tangent`, `(n, 3)`, and an attribute `easy`. `advance` takes a point and a step (Å),
-    and returns the next point or the reason why there is none. The step is then halved, and the smallest step ends the
-    path. `start` says which atoms the points have.
+    and returns the next point or the reason why there is none. The step is then halved; the smallest ends the path.
     """
     kinds = np.asarray(start.species)
     # The path has returned at any congruent image of its first point that the features do not tell from it.

@@ -63,17 +63,12 @@ def find_singular_points(
     - `progress`: True to show progress on stderr or in the notebook; or a function, called with the number of finished
         starts and the number of all starts.
 
-    **Returns:**
+    **Returns:** `SingularPoints`, with a status for each start. A bad start (not finite, atoms that coincide, out of
+    bounds, no neighbors) gets a status and affects no other start.
 
-    `SingularPoints`, with a status for each start. A bad start (not finite, atoms that coincide, out of bounds, no
-    neighbors) gets a status and affects no other start.
-
-    **Raises:**
-
-    - `SpeciesError` if `starts` holds an element that `f` does not know.
-    - `PrecisionError` if positions are not float64.
-    - `GeometryError` if `starts` is no batch of starts for these constraints.
-    - `BasisError` if `exclude` is unknown, or if the invariants of that order have too many tuples of neighbors.
+    **Raises:** `SpeciesError` if `starts` holds an element that `f` does not know. `PrecisionError` if positions are
+    not float64. `GeometryError` if `starts` is no batch of starts for these constraints. `BasisError` if `exclude` is
+    unknown, or if the invariants of that order have too many tuples of neighbors.
 
     **Source:** Pozdnyakov et al., Open Research Europe 1, 126 (2021), for singular points next to degenerate pairs.
     """

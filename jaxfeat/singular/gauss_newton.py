@@ -3,19 +3,15 @@
 Each problem is a residual: J(x) v for landing, for tracing and for several null directions at once, σ_min along the
 parameters of a manifold, and F(x) - F* for inversion and quasi-constant paths. Three facts about them make the solver.
 
-- Solutions are not isolated. Singular points form families, rotations move along a family, and with several null
-  directions v turns freely. The solver must take the shortest of the steps that solve the linearized problem, and must
-  not decide on a rank, because the rank changes from point to point. A damping in proportion to the residual does both:
-  the step tends to the minimum-norm step as the residual vanishes, and convergence is quadratic as long as the residual
-  grows in proportion to the distance from the set of solutions (Yamashita and Fukushima, Computing Suppl. 15, 239
-  (2001); Fan and Yuan, Computing 74, 23 (2005)).
-- The weakest directions matter most. Steps are therefore computed by QR: normal equations lose every direction with
-  (σ/σ_max)² below rounding.
-- Many problems share one compiled program. An iteration can be halted and resumed, so that a batch keeps its lanes
-  full (`jaxfeat.singular.lanes`).
+- Solutions are not isolated: singular points form families, and with several null directions v turns freely. The solver
+  must take the shortest step that solves the linearized problem, without deciding on a rank, which changes from point
+  to point. A damping in proportion to the residual does both: the step tends to the minimum-norm step, and convergence
+  is quadratic as long as the residual grows in proportion to the distance from the set of solutions (Yamashita and
+  Fukushima, Computing Suppl. 15, 239 (2001); Fan and Yuan, Computing 74, 23 (2005)).
+- The weakest directions matter most. Normal equations lose those with (σ/σ_max)² below rounding, so steps use QR.
+- Many problems share one compiled program, so iterations are halted and resumed (`jaxfeat.singular.lanes`).
 
-Optimistix's solvers use a damping that does not depend on the residual. With QR they break down as the damping
-vanishes, and with an SVD they cut at a rank. Their loops cannot be halted and resumed one by one.
+Optimistix's damping does not depend on the residual, and its loops cannot be halted and resumed one by one.
 """
 
 from collections.abc import Callable
@@ -36,11 +32,8 @@ ROUNDING_RESIDUAL = 1e-12  # A residual below this that does not fall by half ha
 
 
 class Linearization(NamedTuple):
-    """A residual of r rows at n unknowns, and its derivative.
-
-    **Attributes:** `value`: the residual, `(r,)`. `slopes`: the transposed derivative, `(n, r)`. `floor`: the norm of
-    the residual at which the iteration ends. `aux`: any arrays that the caller wants to know at the solution.
-    """
+    """A residual of r rows at n unknowns, and its transposed derivative. The iteration ends if the norm is at the
+    `floor`. `aux` holds any arrays that the caller wants to know at the solution."""
 
     value: Float[Array, " r"]
     slopes: Float[Array, "n r"]
@@ -52,13 +45,9 @@ Residual = Callable[[Float[Array, " n"]], Linearization]
 
 
 class Iterate(NamedTuple):
-    """State of one iteration, which can be halted and resumed.
-
-    **Attributes:** `unknowns`: the best point so far, `(n,)`. `residual`: the norm of the residual there. `triangle`: R
-    of the QR decomposition of [A | b], with A the derivative of the residual and b its value. `damping`: in units of
-    the residual. `iterations`: the number of steps tried; -1 before the first evaluation. `code`: `RUNNING`, `SOLVED`
-    or `STATIONARY`. `aux`: that of the linearization at `unknowns`.
-    """
+    """State of one iteration, which can be halted and resumed: the best point so far with the norm of its residual, and
+    R of the QR decomposition of [A | b], with A the derivative of the residual and b its value. The damping is in units
+    of the residual. `iterations` counts the steps tried, -1 before the first evaluation."""
 
     unknowns: Float[Array, " n"]
     residual: Float[Array, ""]

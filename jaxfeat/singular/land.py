@@ -29,12 +29,8 @@ DIRECTIONS_MULTIPLE = 4  # directions are padded with zeros to a multiple of the
 
 
 class Landing(NamedTuple):
-    """Ends of landings from b starts.
-
-    **Attributes:** `points`: θ, `(b, k)`. `directions`: v, `(b, p)`. `triangles`: `(b, k + p + 1, k + p + 1)`, R of the
-    QR decomposition of [derivative by θ and v | residual]. `iterations`: steps tried, `(b,)`. `code`: `(b,)`, as in
-    `jaxfeat.singular.gauss_newton`.
-    """
+    """Ends of landings from b starts: θ `(b, k)`, v `(b, p)`, and R `(b, k + p + 1, k + p + 1)` of the QR decomposition
+    of [derivative by θ and v | residual]. `iterations` and `code`, `(b,)`, are those of an `Iterate`."""
 
     points: np.ndarray
     directions: np.ndarray

@@ -61,12 +61,9 @@ def solve_all(
     steps_per_round: int = STEPS_PER_ROUND,
     stagnation: float = STAGNATION_RATIO,
 ) -> Any:
-    """Iterate all items of a batch, in place, until each has finished or has taken `max_iterations` steps.
-
-    `advance` takes the iterates of `lanes` items, their indices, and a number of steps, and returns the iterates after
-    these steps. If there are fewer items, they are repeated in order. With `max_iterations=0` items are only evaluated
-    where they are.
-    """
+    """Iterate all items of a batch, in place, until each has finished or has taken `max_iterations` steps; 0 steps only
+    evaluate. `advance` takes the iterates of `lanes` items, their indices, and a number of steps, and returns the
+    iterates after these steps. If there are fewer items, they are repeated in order."""
     with one_blas_thread():
         while True:
             active = np.flatnonzero((state.code == RUNNING) & (state.iterations < max_iterations))[:lanes]

@@ -44,12 +44,9 @@ class ManifoldSlice(eqx.Module):
 
 
 class ManifoldZero(NamedTuple):
-    """Connected set of parameters at which one more singular value vanishes than around it.
-
-    **Attributes:** `low`, `high`: extent of the set, each `(p,)`, equal for a point. `at`: a point in the middle of the
-    set, `(p,)`. `error`: largest error of `at` (Å or rad). `dimension`: 0 for a point, 1 for a curve. `ratio`:
-    σ_min/σ_max at `at`. `points`: all points of the set that were found, `(m, p)`.
-    """
+    """Connected set of parameters, a point or a curve, at which one more singular value vanishes than around it: its
+    extent, and a point `at` its middle with the largest `error` (Å or rad) and σ_min/σ_max. `points`, `(m, p)`, are
+    those of the set that were found."""
 
     low: np.ndarray
     high: np.ndarray
@@ -69,9 +66,8 @@ def find_manifold_zeros(
     J(θ) v. Zeros of the second smallest value, the third, and so on are sets of their own, for example the crossing of
     two curves. A coarse grid misses zeros that have no minimum of their own on it, because others are within a cell.
 
-    `f` is restricted to the species of the manifold for speed, and `on` has p free parameters. `axes` are p arrays of
-    ascending values. `sigma`: equilibrated spectra, `(*grid, k)`, descending, NaN past the last value. `n_generic` null
-    directions, which all points have, do not count.
+    `axes` are p arrays of ascending values. `sigma`: equilibrated spectra, `(*grid, k)`, descending, NaN past the last
+    value. `n_generic` null directions, which all points have, do not count.
     """
     cells = np.asarray([np.diff(axis).max() for axis in axes])
     bounds = np.asarray([[axis[0], axis[-1]] for axis in axes])
@@ -189,12 +185,8 @@ def _zero(landed: FoundZeros, best: FoundZeros, dimension: int) -> ManifoldZero:
 
 
 class FoundZeros(NamedTuple):
-    """Zeros that m searches ended at.
-
-    **Attributes:** `theta`: parameters, `(m, p)`. `ratio`: σ/σ_max of the value that vanishes; `floor`: its floor.
-    `n_null`: the number of values at or below the floor. `normal`: AᵀA, `(m, p, p)`, with A the derivative of J v /
-    σ_max by the parameters.
-    """
+    """Zeros `theta`, `(m, p)`, that m searches ended at: σ/σ_max of the value that vanishes, its floor, the number of
+    values up to that, and AᵀA, `(m, p, p)`, with A the derivative of J v / σ_max by the parameters."""
 
     theta: np.ndarray
     ratio: np.ndarray

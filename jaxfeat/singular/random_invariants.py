@@ -2,9 +2,8 @@
 
 Each ordered tuple t of neighbors, with repeats, has generators g_t of its invariants: dot products and, for SO(3),
 triple products. An invariant is the sum of sin(w·g_t + phase) over the tuples, with a random w and a phase that depends
-on the species. The sums are Fourier components of the distribution of g_t, and features of this order know nothing but
-that distribution. A generic set of more than twice as many sums as there are coordinates sees, at every x, each
-displacement that the distribution sees.
+on the species: a Fourier component of the distribution of g_t, and features of this order know nothing else. More than
+twice as many generic sums as coordinates see, at every x, each displacement that the distribution sees.
 """
 
 from itertools import combinations, product

@@ -1,12 +1,10 @@
 """The equations of one search, made from its starts, and the metric of feature space that measures their residual.
 
-The metric does not change where J(x) v vanishes, but it changes the number of iterations. Radial functions overlap and
-high angular momenta are weak, so that with the raw features of a power spectrum a quarter of the problems are not
-solved in 160 iterations. With features whitened over the starts and their surroundings, nearly all are solved in 12.
-Whitening amplifies rounding errors. A step or two with plain features gains the lost digits.
-
-Many features are mixed into few rows at random. J has 3n columns, and by transversality a generic linear map into
-several times as many dimensions loses no direction. Ends of landings are certified with all features.
+The metric changes the number of iterations, but not where J(x) v vanishes. Radial functions overlap and high angular
+momenta are weak: with raw features of a power spectrum a quarter of the problems are not solved in 160 iterations, and
+with features whitened over the starts and their surroundings nearly all are solved in 12. A step or two with plain
+features then gains the digits that whitening loses. Many features are mixed into few rows at random, because a generic
+linear map of the 3n columns of J into several times as many dimensions loses no direction.
 """
 
 from __future__ import annotations

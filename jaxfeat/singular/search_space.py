@@ -97,9 +97,8 @@ class Free(AbstractSearchSpace):
 
     def read(self, starts: Any) -> tuple[np.ndarray, Environment]:
         if not isinstance(starts, Environment) or len(starts.batch_shape) != 1:
-            raise GeometryError(
-                "starts must be a batch of environments with one leading axis; join single ones by Environment.stack."
-            )
+            fault = "starts must be a batch of environments with one leading axis"
+            raise GeometryError(f"{fault}; join single ones by Environment.stack.")
         n = starts.max_neighbors
         self._check_fixed(n)
         return np.asarray(starts.positions).reshape(len(starts), 3 * n), starts
@@ -145,10 +144,8 @@ class Within(AbstractSearchSpace):
         names = [parameter.name for parameter in self.manifold.parameters]
         points: np.ndarray = np.zeros(0) if isinstance(starts, Environment) else np.asarray(starts, float)
         if points.ndim != 2 or points.shape[1] != len(names):
-            raise GeometryError(
-                f"on a manifold, a start is a value of each parameter ({', '.join(names)}): give an array "
-                f"(b, {len(names)})."
-            )
+            wanted = f"a start is a value of each parameter ({', '.join(names)})"
+            raise GeometryError(f"on a manifold, {wanted}: give an array (b, {len(names)}).")
         # Values that are not finite get their status later, start by start. Their environments only have to exist here.
         low, high = self._bounds
         inside = np.where(np.isfinite(low + high), (low + high) / 2, np.clip(0.0, low, high))

@@ -30,10 +30,8 @@ ROUNDING_VIOLATION = 1e-10  # violation of a constraint (Å) that is rounding
 
 
 class Reference(eqx.Module):
-    """Invariants of a higher order, which see every displacement that symmetry does not hide.
-
-    **Attributes:** `invariants`: Random invariants with k components. `rows`: The metric of the components, `(r, k)`.
-    """
+    """Random invariants of a higher order, which see every displacement that symmetry does not hide, and the metric of
+    their k components, `(r, k)`."""
 
     invariants: RandomInvariants
     rows: Float[Array, "r k"]
@@ -53,9 +51,8 @@ class SingularEquations(eqx.Module):
 
     Without a `reference`, |v| = 1. With a reference, |J_ref v| = 1 instead. Where symmetry hides v, symmetry hides v
     from all invariants, and no multiple of v has this length: on the way to such a point v grows in proportion, and
-    J(x) v does not vanish. Symmetric points are then no solutions, unless they are spurious as well.
-
-    **Attributes:** `f`; `space`; `rows`: the metric of the features, `(r, n_features)`; `reference`.
+    J(x) v does not vanish. Symmetric points are then no solutions, unless they are spurious as well. `rows` are the
+    metric of the features, `(r, n_features)`.
     """
 
     f: AbstractFeaturizer

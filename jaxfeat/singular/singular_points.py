@@ -26,13 +26,9 @@ SEARCH_MESSAGES = {
 
 
 class SingularKind(NamedTuple):
-    """Landed points with the same causes, point group and dimension.
-
-    **Attributes:** `counts`: null directions by cause. `symbol`: symbol of the point group. Both are empty if the
-    points could not be classified. `dimension`: dimension of the set that each point belongs to. `status`: status of
-    the classification, or "unclassified". `members`: indices of the points, the one with the smallest σ_min/σ_max
-    first. `distinct`: number of points that are not congruent to each other.
-    """
+    """Landed points with the same `counts` of null directions by cause, point group and dimension. The first two are
+    empty if the points could not be classified, and their status is "unclassified". `members` are indices of points,
+    the one with the smallest σ_min/σ_max first; `distinct` counts those that are not congruent."""
 
     counts: dict[str, int]
     symbol: str
@@ -110,9 +106,8 @@ class SingularPoints(SearchResult):
         """
         null = self.null_space[index]
         if not self.landed[index]:
-            raise GeometryError(
-                f"start {index} landed on no singular point: {SEARCH_MESSAGES[str(self.status[index])]}"
-            )
+            why = SEARCH_MESSAGES[str(self.status[index])]
+            raise GeometryError(f"start {index} landed on no singular point: {why}")
         # For a point that could not be classified, `cure` classifies again, and raises the reason.
         return cure(self.f, self.environments[index], null)
 

@@ -111,12 +111,9 @@ def trace_singular_set(
 
     **Returns:** `SingularPath`.
 
-    **Raises:**
-
-    - `SpeciesError` if `start` holds an element that `f` does not know.
-    - `PrecisionError` if positions are not float64.
-    - `GeometryError` if `start` is no single sound environment, violates the constraints, lands on no singular point or
-        on an isolated one; if `tangent` is normal to the set; or if `length` is not positive.
+    **Raises:** `SpeciesError` if `start` holds an element that `f` does not know. `PrecisionError` if positions are not
+    float64. `GeometryError` if `start` is no single sound environment, violates the constraints, lands on no singular
+    point or on an isolated one; if `tangent` is normal to the set; or if `length` is not positive.
     """
     env = jax.tree.map(np.asarray, check_start(f, start, length))
     f = f.prepared()
@@ -135,16 +132,9 @@ def trace_singular_set(
     equations = search_equations(restrict_species(f, starts), space, points, starts, None, np.random.default_rng(0), 1)
     first = _first_point(equations, starts, points, wanted)
     path = follow(f, env, first, partial(_next_point, equations, starts), length, LARGEST_STEP, CLOSING_DISTANCE)
-    return SingularPath(
-        environments=path.environments,
-        path=path.path,
-        tangents=path.stack("tangent"),
-        directions=path.stack("direction"),
-        sigma_ratio=path.stack("sigma_ratio"),
-        accuracy=path.stack("accuracy"),
-        dimension=path.stack("dimension"),
-        status=path.status,
-    )
+    names = ("tangent", "direction", "sigma_ratio", "accuracy", "dimension")
+    stacked: Any = map(path.stack, names)
+    return SingularPath(path.environments, path.path, *stacked, path.status)
 
 
 def _first_point(
