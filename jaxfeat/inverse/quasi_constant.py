@@ -140,9 +140,9 @@ def trace_quasi_constant(
     first = _point(end, along, rank=0, held=True, easy=True)
     path = follow(f, env, first, partial(_next_point, evaluate), length, LARGEST_STEP, CLOSING_DISTANCE)
     change = path.stack("change")
-    others: Any = map(path.stack, ("tangent", "sigma", "sigma_ratio", "rank", "held"))
+    others = map(path.stack, ("tangent", "sigma", "sigma_ratio", "rank", "held"))
     relative_change = change / np.linalg.norm(goal)
-    return QuasiConstantPath(path.environments, path.path, change, relative_change, *others, path.status)
+    return QuasiConstantPath._make([path.environments, path.path, change, relative_change, *others, path.status])
 
 
 def _next_point(evaluate: Callable[..., _End], here: _Point, step: float) -> _Point | str:

@@ -133,8 +133,8 @@ def trace_singular_set(
     first = _first_point(equations, starts, points, wanted)
     path = follow(f, env, first, partial(_next_point, equations, starts), length, LARGEST_STEP, CLOSING_DISTANCE)
     names = ("tangent", "direction", "sigma_ratio", "accuracy", "dimension")
-    stacked: Any = map(path.stack, names)
-    return SingularPath(path.environments, path.path, *stacked, path.status)
+    stacked = map(path.stack, names)
+    return SingularPath._make([path.environments, path.path, *stacked, path.status])
 
 
 def _first_point(
