@@ -42,7 +42,8 @@ def open_frames(arguments: argparse.Namespace) -> tuple[jaxfeat.Frames, FramesSu
     centers = None if arguments.centers is None else _parse_centers(arguments.centers)
     frames = jaxfeat.frames(arguments.input, choose_r_cut(arguments), centers, **read_options(arguments))
     survey = frames.survey(progress=True)
-    return frames._replace(total=int(survey.counts.sum())), survey
+    known = frames._replace(total=int(survey.counts.sum()), survey=lambda progress=None: survey)
+    return known, survey
 
 
 def _parse_centers(words: Sequence[str]) -> list[str] | list[int]:

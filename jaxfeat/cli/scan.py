@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jaxfeat
-from jaxfeat.cli.arguments import PICTURE, add_centers, add_descriptor, add_input, add_results
+from jaxfeat.cli.arguments import PICTURE, add_centers, add_descriptor, add_input, add_option, add_results
 from jaxfeat.cli.inputs import (
     check_species,
     describe_work,
@@ -31,6 +31,14 @@ def add_scan(commands: Any) -> None:
     add_input(parser)
     add_descriptor(parser)
     add_centers(parser)
+    sample = parser.add_argument_group("a sample")
+    sample.add_argument(
+        "--sample",
+        type=int,
+        metavar="N",
+        help="compute N environments only, one drawn at random from each of N equal parts of INPUT (default: all)",
+    )
+    add_option(sample, "--seed", 0, "of the draw")
     parser.add_argument(
         "--screened",
         action="store_true",
@@ -53,6 +61,12 @@ def add_scan(commands: Any) -> None:
     )
     results.add_argument("--overwrite", action="store_true", help="replace the store instead of resuming it")
     results.add_argument("--no-positions", action="store_true", help="leave positions out of the store")
+    results.add_argument(
+        "--chunk",
+        type=int,
+        metavar="N",
+        help="environments that the store writes together (default: as many as take about 10 s of one core)",
+    )
     workers = parser.add_argument_group("the workers of a store")
     workers.add_argument(
         "--cluster",
@@ -89,9 +103,13 @@ def _scan(arguments: argparse.Namespace) -> None:
     if arguments.out is not None:
         _scan_into_store(arguments)
         return
-    if arguments.overwrite or arguments.no_positions or arguments.cluster is not None or arguments.workers is not None:
-        raise ReadError("--overwrite, --no-positions, --cluster and --workers apply to a store; name one with --out.")
+    of_stores = (arguments.chunk, arguments.cluster, arguments.workers)
+    if arguments.overwrite or arguments.no_positions or any(option is not None for option in of_stores):
+        raise ReadError(
+            "--overwrite, --no-positions, --chunk, --cluster and --workers apply to a store; name one with --out."
+        )
 
+    from jaxfeat.geometry.random import draw_evenly
     from jaxfeat.nulls.cure import explain_environments
     from jaxfeat.nulls.scan import CLASSIFY_BELOW, count_unclassified
     from jaxfeat.report.scan_table import most_blind_environments, print_scan
@@ -99,6 +117,10 @@ def _scan(arguments: argparse.Namespace) -> None:
     check_targets(arguments.json, arguments.plot)
     source, batch = read_environments(arguments)
     f = make_featurizer(arguments, list_species(batch))
+    if arguments.sample is not None:
+        drawn = draw_evenly(len(batch), arguments.sample, arguments.seed)
+        say(_describe_sample(len(drawn), len(batch), arguments.seed))
+        batch = batch[drawn]
     say(describe_work(f, len(source.atoms), batch))
     try:
         records = jaxfeat.scan(f, batch, progress=True, screened=arguments.screened, **_classify(arguments))
@@ -144,8 +166,12 @@ def _scan_into_store(arguments: argparse.Namespace) -> None:
     frames, survey = open_frames(arguments)
     f = make_featurizer(arguments, survey.species)
     check_species(f, frames, survey.species)
-    if (first := next(frames.batches(0), None)) is not None:
-        say(describe_work(f, len(survey.counts), first, frames.total))
+    work, n = frames, int(survey.counts.sum())
+    if arguments.sample is not None:
+        work = frames.sampled(arguments.sample, arguments.seed)
+        say(_describe_sample(work.total or 0, n, arguments.seed))
+    if (first := next(work.batches(0), None)) is not None:
+        say(describe_work(f, len(survey.counts), first, work.total, arguments.chunk))
     try:
         jaxfeat.sweep(
             f,
@@ -154,13 +180,16 @@ def _scan_into_store(arguments: argparse.Namespace) -> None:
             progress=True,
             screened=arguments.screened,
             **_classify(arguments),
+            sample=arguments.sample,
+            seed=arguments.seed,
+            chunk=arguments.chunk,
             positions=not arguments.no_positions,
             overwrite=arguments.overwrite,
             command=arguments.command_line,
             cluster=cluster,
         )
     except KeyboardInterrupt as interrupt:
-        raise KeyboardInterrupt(f"{interrupt}\n  {_resume(arguments.command_line)}") from None
+        raise KeyboardInterrupt(f"{interrupt} Resume it with\n  {_resume(arguments.command_line)}") from None
     store = StoreReader(arguments.out)
     summary = StoreSummary(store.causes)
     for columns in store.row_slices():
@@ -171,6 +200,10 @@ def _scan_into_store(arguments: argparse.Namespace) -> None:
         why = explain_environments(f, store.environments(blind), range(len(blind)))
     print_store(summary, why, frames.label, SYMBOLS)
     say_written(arguments.out)
+
+
+def _describe_sample(drawn: int, total: int, seed: int) -> str:
+    return f"{drawn:,} of {total:,} environments are drawn at random (seed {seed})."
 
 
 def _resume(command_line: str) -> str:

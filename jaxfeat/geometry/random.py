@@ -102,6 +102,22 @@ def _are_apart(hydrogens: Float[Array, "n 4 3"]) -> Bool[Array, " n"]:
     return jnp.min(distance, -1) >= METHANE_MIN_DISTANCE
 
 
+def draw_evenly(total: int, size: int, seed: int) -> np.ndarray:
+    """Draw a sample that covers a sequence evenly: one index at random from each of `size` parts of equal length.
+
+    **Returns:** Ascending indices, of shape `(size,)`. If `size` is not less than `total`, they are all indices.
+
+    **Raises:** `GeometryError` if `size` is less than 1, or if the seed is negative.
+    """
+    if size < 1:
+        raise GeometryError(f"a sample of {size} cannot be drawn; draw at least one environment.")
+    if seed < 0:
+        raise GeometryError(f"the seed of a sample is {seed}; give a number of at least 0.")
+    size = min(size, total)
+    edges = np.arange(size + 1) * total // max(size, 1)
+    return np.random.default_rng(seed).integers(edges[:-1], edges[1:])
+
+
 def draw_methanes(n: int, seed: int, start: int = 0) -> Iterator[tuple[int, np.ndarray]]:
     """Draw methanes `start` to `n - 1` of a seed: of each block, its first index and the hydrogens `(m, 4, 3)`, Å."""
     first, second = np.triu_indices(5, 1)

@@ -10,6 +10,7 @@ from jaxfeat.errors import BasisError, GeometryError, SizeError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.structure_map import check_compatible
 from jaxfeat.geometry.environment import Environment
+from jaxfeat.geometry.random import draw_evenly
 from jaxfeat.geometry.species import SYMBOLS
 from jaxfeat.nulls.causes import CAUSES
 from jaxfeat.nulls.classify import classify_item
@@ -34,6 +35,8 @@ def scan(
     progress: Progress | bool | None = None,
     screened: bool = False,
     classify: int | None = CLASSIFIED,
+    sample: int | None = None,
+    seed: int = 0,
 ) -> list[dict[str, Any]]:
     """Compute singular spectra and null directions by cause of every environment of a batch.
 
@@ -49,6 +52,9 @@ def scan(
     - `classify`: All environments with null directions are classified. Of the others with an equilibrated
         σ_min/σ_max below 1e-5, so many of the least sensitive are looked at for more symmetric or more singular
         positions nearby, which make their status "ambiguous"; `None` for all of them.
+    - `sample`: Compute only so many environments: the batch is cut into as many parts of equal length, and one
+        environment is drawn at random from each. A trajectory is so covered evenly. `None` for all environments.
+    - `seed`: The seed of the draw.
 
     **Returns:** a list with one dictionary of plain numbers for each environment, in the order of the batch:
 
@@ -66,8 +72,10 @@ def scan(
         for its tolerance; "unclassified" if there are too many neighbors for it.
 
     **Raises:** `SpeciesError` if the batch holds an element that `f` does not know. `GeometryError` if it was cut at
-    another radius, or is no batch of environments.
+    another radius, or is no batch of environments, and for a sample of none.
     """
+    if sample is not None:
+        batch = batch[draw_evenly(len(batch), sample, seed)]
     with show_progress(progress, "environments", len(batch)) as report:
         found = scan_arrays(f, batch, report, screened, classify)
     origin = batch.structure_index, batch.center_index, batch.center_species, batch.n_neighbors

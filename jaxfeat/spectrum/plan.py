@@ -67,9 +67,9 @@ def choose_chunk_length(f: AbstractFeaturizer, batch: Environment) -> int:
 
     `f` is restricted to the species of the batch. The length is a power of two.
     """
-    counts = np.asarray(batch.mask).sum(-1)
+    counts, share = np.unique(np.asarray(batch.mask).sum(-1), return_counts=True)
     least, most = CHUNK_LENGTHS
-    fitting = CHUNK_SECONDS / float(np.mean([_estimate_seconds(f, int(n)) for n in counts]))
+    fitting = CHUNK_SECONDS / float(np.average([_estimate_seconds(f, int(n)) for n in counts], weights=share))
     return int(np.clip(2 ** round(np.log2(fitting)), least, most))
 
 

@@ -19,6 +19,10 @@ IDENTIFY = "give jaxfeat.function a key, or your class a spec,"
 """Ways to give a featurizer an identity, without which no sweep resumes."""
 
 
+NOT_IN_FORMER_STORES = {"classify": None, "sample": None}
+"""Settings that some stores do not hold, with their values: all of low sensitivity are classified, and no sample."""
+
+
 def check_place(path: Path, journal: Journal, overwrite: bool) -> None:
     """Raise `ReadError` if no store can be written at `path`, or something else is there."""
     if not path.exists():

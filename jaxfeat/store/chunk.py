@@ -21,6 +21,7 @@ from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.spec import from_spec
 from jaxfeat.geometry.environment import Environment, concatenate_on_host
 from jaxfeat.nulls.scan import scan_arrays
+from jaxfeat.store.checks import NOT_IN_FORMER_STORES
 from jaxfeat.store.journal import SETTINGS, Entry, Journal
 from jaxfeat.store.schema import atom_arrays, spectrum_arrays, variables, versions
 from jaxfeat.store.stream import Stream, StreamPosition, content_hash
@@ -213,7 +214,7 @@ def _check_store(plan: Plan) -> None:
         raise ReadError(
             f"a worker on {node()} does not see {plan.store}; put the store where all workers read and write."
         )
-    if kept["compared"] != plan.settings:
+    if NOT_IN_FORMER_STORES | kept["compared"] != NOT_IN_FORMER_STORES | plan.settings:
         raise ReadError(f"a worker sees another sweep at {plan.store}; put the store where all workers read and write.")
 
 

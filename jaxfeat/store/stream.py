@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from itertools import chain
 from threading import Thread
 from typing import Any, NamedTuple, TypeVar
 
@@ -81,6 +82,16 @@ def open_stream(at: Environment | Frames | Iterable[Environment]) -> Stream:
 
         return Stream("a stream of environments", None, read_items, False)
     raise ReadError(f"a sweep goes over environments, frames or a manifold, not over a {type(at).__name__}.")
+
+
+def take_first(stream: Stream) -> tuple[Environment | None, Stream]:
+    """Look at the first batch, `None` if there is none. Return it with a stream that still begins with it."""
+    batches = stream.batches(0)
+    first = next(batches, None)
+    if first is not None and not stream.seekable:
+        again = chain([first], batches)
+        stream = stream._replace(batches=lambda _: again)
+    return None if first is None else first[1], stream
 
 
 def check_sweepable(at: Any) -> None:

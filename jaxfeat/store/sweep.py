@@ -12,6 +12,7 @@ from jaxfeat.errors import BasisError, GeometryError, ReadError, SizeError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.files.frames import Frames
+from jaxfeat.geometry.random import draw_evenly
 from jaxfeat.manifolds.manifold import AbstractManifold
 from jaxfeat.nulls.causes import CAUSES
 from jaxfeat.nulls.classify import item_null_space
@@ -27,10 +28,6 @@ from jaxfeat.store.stream import check_sweepable, open_stream
 GRID_POINTS = 41
 """Values of each parameter on the default grid."""
 
-CHUNK_LENGTH = 16384
-"""Environments of a chunk, by default. They take a second at best, which is long beside writing them, and a minute at a
-few hundred environments a second. A killed sweep loses that much."""
-
 
 def sweep(
     f: AbstractFeaturizer,
@@ -41,6 +38,8 @@ def sweep(
     *,
     screened: bool = False,
     classify: int | None = CLASSIFIED,
+    sample: int | None = None,
+    seed: int = 0,
     positions: bool | None = None,
     chunk: int | None = None,
     overwrite: bool = False,
@@ -67,11 +66,13 @@ def sweep(
         environments done and their total, `None` if the total is unknown.
     - `screened`: If True, take values well above their floor from JᵀJ, which is faster.
     - `classify`: As in `jaxfeat.scan`; into a store, for each chunk.
+    - `sample`, `seed`: As in `jaxfeat.scan`, for frames and batches. Frames are read once more, to be counted.
 
     The following apply to environments that are swept into a store, and are refused otherwise:
 
     - `positions`: If False, leave the positions and species of the neighbors out of the store. True by default.
-    - `chunk`: Environments of a chunk. 16384 by default.
+    - `chunk`: Environments of a chunk. By default as many as take about 10 s of one core, a power of two from 8 to
+        16,384; a store that is resumed keeps its own.
     - `overwrite`: If True, replace an existing store.
     - `command`: A text on what made the store, for its readers.
     - `cluster`: The workers that compute the chunks: a number of processes on this machine, the address of a dask
@@ -98,9 +99,10 @@ def sweep(
 
     - `GeometryError` for a grid that is out of bounds, not ascending, or not of a manifold, and for frames of another
         radius than the featurizer needs; `SpeciesError` as the featurizer does.
-    - `ReadError` if `at` is not environments; for an argument of stores without a store; if `out` cannot be written,
-        has too little room, is in use, or holds a sweep of another featurizer, input, setting or version; if a frame
-        cannot be read, after all frames before it are in the store; and if no cluster answers.
+    - `ReadError` if `at` is not environments, or none to draw a sample from; for an argument of stores without a store;
+        if `out` cannot be written, has too little room, is in use, or holds a sweep of another featurizer, input,
+        setting or version; if a frame cannot be read, after all frames before it are in the store; and if no cluster
+        answers.
     - `BasisError` if a cluster is to make a featurizer without a spec; `ClusterError` if its workers or scheduler are
         lost, after the finished chunks are in the store.
     """
@@ -108,6 +110,8 @@ def sweep(
     path = None if out is None else Path(out)
     if isinstance(at, Frames):
         f.check_radius(at.r_cut)
+    if sample is not None:
+        at = _draw(at, sample, seed)
     if grid is not None and not isinstance(at, AbstractManifold):
         raise GeometryError("grid goes over the parameters of a manifold, and this sweep goes over environments.")
     if path is not None and path.suffix == ".zarr" and not isinstance(at, AbstractManifold):
@@ -118,7 +122,8 @@ def sweep(
         with show_progress(progress, "environments", stream.total, resumes=True) as report:
             sweep_stream(
                 f, stream, path, report, screened=screened, classify=classify, positions=positions is not False,
-                chunk=CHUNK_LENGTH if chunk is None else chunk, overwrite=overwrite, command=command, cluster=cluster,
+                chunk=chunk, sample=None if sample is None else [sample, seed],
+                overwrite=overwrite, command=command, cluster=cluster,
             )  # fmt: skip
         return open_store(path)
     given = {
@@ -147,6 +152,14 @@ def sweep(
     if path is not None:
         write_dataset(ds, path)
     return ds
+
+
+def _draw(at: Any, sample: int, seed: int) -> Frames | Environment:
+    if isinstance(at, Frames):
+        return at.sampled(sample, seed)
+    if isinstance(at, Environment):
+        return at[draw_evenly(len(at), sample, seed)]
+    raise ReadError("a sample is drawn from frames or from a batch of environments; leave out sample.")
 
 
 def _sweep_manifold(

@@ -13,11 +13,13 @@ from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.spec import spec, write_identity
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.progress import Progress
-from jaxfeat.store.checks import IDENTIFY, REMEDY, check_place, check_same, check_versions
+from jaxfeat.spectrum.blocks import restrict_species
+from jaxfeat.spectrum.plan import CHUNK_LENGTHS, choose_chunk_length
+from jaxfeat.store.checks import IDENTIFY, NOT_IN_FORMER_STORES, REMEDY, check_place, check_same, check_versions
 from jaxfeat.store.chunk import Chunk, Executor, LocalExecutor, Plan, Show, cut_chunks, remove_handed_over
 from jaxfeat.store.journal import END, SETTINGS, Entry, Journal
 from jaxfeat.store.schema import PACKAGES, provenance, versions
-from jaxfeat.store.stream import Stream, StreamPosition, content_hash, prefetch
+from jaxfeat.store.stream import Stream, StreamPosition, content_hash, prefetch, take_first
 from jaxfeat.store.zarr_arrays import GROWING, ZarrArrays
 
 
@@ -30,13 +32,17 @@ def sweep_stream(
     screened: bool,
     classify: int | None,
     positions: bool,
-    chunk: int,
+    chunk: int | None,
+    sample: list[int] | None,
     overwrite: bool,
     command: str,
     cluster: Any,
 ) -> None:
-    """Compute the chunks that the store at `path` lacks. Arguments and errors are those of `jaxfeat.sweep`."""
-    if chunk < 1:
+    """Compute the chunks that the store at `path` lacks. Arguments and errors are those of `jaxfeat.sweep`.
+
+    `sample` is the size and the seed of the sample that the stream is.
+    """
+    if chunk is not None and chunk < 1:
         raise GeometryError(f"chunk is {chunk}; a chunk has at least one environment.")
     if cluster is not None:
         try:
@@ -45,6 +51,7 @@ def sweep_stream(
             raise BasisError(f"workers make the featurizer from its spec; {error}") from error
     origin = {"input_hash": stream.input_hash, "r_cut": stream.r_cut, "centers": stream.centers}
     attributes = provenance(f) | origin | {"input": stream.name, "command": command, "screened": int(screened)}
+    attributes |= {} if sample is None else {"sample": sample[0], "sample_seed": sample[1]}
     # A resumed sweep compares these, in this order.
     settings = {
         "featurizer": write_identity(f),
@@ -54,7 +61,7 @@ def sweep_stream(
         "classify": classify,
         "chunk": chunk,
         "positions": positions,
-    }
+    } | ({} if sample is None else {"sample": sample})
     journal = Journal(path)
     check_place(path, journal, overwrite)
     with _refusing_unwritable(path):
@@ -62,6 +69,9 @@ def sweep_stream(
     with journal.locked():
         first = None if overwrite else _settings_of_first_sweep(journal, settings)
         kept = attributes if first is None else first["attributes"]
+        if settings["chunk"] is None:
+            beginning, stream = take_first(stream)
+            settings["chunk"] = _choose_chunk_length(f, beginning)
         sweep = _StoreSweep(stream, journal, settings, {**kept, "complete": 0}, progress)
         if first is None:
             journal.empty_store()
@@ -80,10 +90,15 @@ def _settings_of_first_sweep(journal: Journal, settings: dict[str, Any]) -> Entr
     if "attributes" not in first:
         raise ReadError(f"{journal.store} was begun by an older jaxfeat, which wrote less of what made it; {REMEDY}.")
     if "classify" not in first["compared"]:
-        # Former sweeps classified all environments of low sensitivity.
-        first["compared"]["classify"] = settings["classify"] = None
-    check_same(journal.store, first["compared"], settings)
+        settings["classify"] = None
+    if settings["chunk"] is None:
+        settings["chunk"] = first["compared"]["chunk"]
+    check_same(journal.store, NOT_IN_FORMER_STORES | first["compared"], NOT_IN_FORMER_STORES | settings)
     return first
+
+
+def _choose_chunk_length(f: AbstractFeaturizer, beginning: Environment | None) -> int:
+    return CHUNK_LENGTHS[1] if beginning is None else choose_chunk_length(restrict_species(f, beginning), beginning)
 
 
 @contextmanager

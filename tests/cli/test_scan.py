@@ -5,11 +5,13 @@ import math
 import signal
 
 import ase.io
+import numpy as np
 import pytest
 import xarray
 from ase.build import bulk, molecule
 
 from jaxfeat.cli import main
+from jaxfeat.geometry.random import draw_evenly
 from jaxfeat.spectrum import blocks
 from jaxfeat.store import chunk
 
@@ -84,9 +86,37 @@ def test_a_scan_into_a_store_resumes_and_prints_tables(tmp_path, capsys, monkeyp
     ):
         assert scan("random-methane:6", *words) == 2
         assert message in capsys.readouterr().err
-    monkeypatch.setattr(chunk, "compute_chunk", lambda *_: signal.raise_signal(signal.SIGINT))
-    assert scan("random-methane:6", "--out", store, "--overwrite") == 130
-    assert "0 environments are kept in" in capsys.readouterr().err
+    for number in (signal.SIGINT, signal.SIGTERM):
+        monkeypatch.setattr(chunk, "compute_chunk", lambda *_, number=number: signal.raise_signal(number))
+        assert scan("random-methane:6", "--out", store, "--overwrite") == 130
+        said = capsys.readouterr().err.splitlines()
+        assert f"0 environments are kept in {store}" in said[-2] and said[-2].endswith("Resume it with")
+        assert said[-1] == f"  jaxfeat scan random-methane:6 --out {store} --n-max 2 --l-max 2"
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_sample_is_drawn_and_its_seed_is_said(tmp_path, scanned, capsys):
+    _, batch = scanned("random-methane:40", "--sample", 7, "--seed", 3)
+    drawn = draw_evenly(40, 7, 3)
+    np.testing.assert_array_equal(batch.structure_index, drawn)
+    assert "7 of 40 environments are drawn at random (seed 3)." in capsys.readouterr().err
+    store = tmp_path / "s.zarr"
+    assert scan("random-methane:40", "--sample", 7, "--seed", 3, "--chunk", 4, "--out", store) == 0
+    assert "7 of 40 environments are drawn at random (seed 3)." in capsys.readouterr().err
+    ds = xarray.open_zarr(store, chunks=None)
+    assert ds["structure_index"].values.tolist() == drawn.tolist()
+    assert (store / "journal" / "00000001.json").exists() and not (store / "journal" / "00000002.json").exists()
+
+
+def test_an_interrupted_scan_says_what_was_done(monkeypatch, capsys, ctrl_c):
+    def stop(f, batch, report, *_):
+        report(3, 6)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("jaxfeat.nulls.scan.scan_arrays", stop)
+    assert scan("random-methane:6") == 130
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("jaxfeat: interrupted after 3 of 6 environments. None are kept: --out STORE.zarr")
 
 
 def test_nothing_but_lone_atoms_is_written_and_drawn(scanned, tmp_path, capsys):

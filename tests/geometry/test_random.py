@@ -6,7 +6,7 @@ import pytest
 
 from jaxfeat import manifolds
 from jaxfeat.errors import GeometryError
-from jaxfeat.geometry.random import METHANES_PER_STREAM, draw_methanes
+from jaxfeat.geometry.random import METHANES_PER_STREAM, draw_evenly, draw_methanes
 from jaxfeat.manifolds import random_methane
 
 JAX_NUMBERS = [0.645996634275679, -1.9672278262654996, -0.27109731071704435]
@@ -71,3 +71,19 @@ def test_random_environments_keep_to_their_bounds():
     assert set(env.center_species.tolist()) == {7}
     with pytest.raises(GeometryError, match="hardly fit between"):
         manifolds.random_environments(jax.random.key(0), 5, ["H"] * 40)
+
+
+def test_a_sample_covers_a_sequence_evenly():
+    for total, size in ((1000, 10), (1003, 17), (20, 19)):
+        drawn = draw_evenly(total, size, 5)
+        assert len(drawn) == size
+        for k, index in enumerate(drawn):
+            assert k * total // size <= index < (k + 1) * total // size
+    assert not np.array_equal(draw_evenly(1000, 10, 5), draw_evenly(1000, 10, 6))
+    # Each index of a part is drawn.
+    assert {int(draw_evenly(12, 3, seed)[1]) for seed in range(60)} == {4, 5, 6, 7}
+    for total in (0, 1, 20):
+        np.testing.assert_array_equal(draw_evenly(total, 20, 0), np.arange(total))
+    for size, seed, words in ((0, 0, "at least one"), (3, -1, "at least 0")):
+        with pytest.raises(GeometryError, match=words):
+            draw_evenly(10, size, seed)

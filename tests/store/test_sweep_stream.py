@@ -19,6 +19,7 @@ from stores import METHANES, F, assert_same, copy_without, load, sweep_methanes
 import jaxfeat
 from jaxfeat import frames, sweep
 from jaxfeat.errors import ReadError
+from jaxfeat.geometry.random import draw_evenly
 from jaxfeat.store import schema, zarr_arrays
 
 
@@ -70,6 +71,49 @@ def test_frames_of_many_shapes_make_what_a_batch_gives(tmp_path):
         assert_same(
             found.isel(value=slice(expected.sizes["value"]), neighbor=slice(expected.sizes["neighbor"])), expected
         )
+
+
+# Chunks and samples
+
+
+def test_chunks_are_as_long_as_planned_or_as_in_the_store(whole, tmp_path, monkeypatch, computed):
+    """No environment is lost when the first batch of an iterable is looked at."""
+    batch = jaxfeat.environments(jaxfeat.read(METHANES).atoms, 4.0, "C")
+    monkeypatch.setattr("jaxfeat.spectrum.plan.CHUNK_SECONDS", 1.2e-3)
+    for k, at in enumerate((frames(METHANES, 4.0), batch, iter([batch[:3], batch[3:]]))):
+        computed.clear()
+        assert_same(sweep(F, at, out=tmp_path / f"{k}.zarr").load(), sweep(F, batch, out=tmp_path / "p.zarr", chunk=16,
+                                                                          overwrite=True).load())  # fmt: skip
+        assert computed[:4] == [0, 16, 32, 48]
+    path = copy_without(whole, tmp_path, 2, 5)
+    computed.clear()
+    assert_same(sweep(F, frames(METHANES, 4.0), out=path).load(), load(whole))
+    assert computed == [16, 40]
+
+
+def test_a_sample_is_a_setting_of_the_store(tmp_path, computed):
+    batch, path = jaxfeat.environments(jaxfeat.read(METHANES).atoms, 4.0), tmp_path / "s.zarr"
+    source = frames(METHANES, 4.0, ["C", "H"])
+
+    def sweep_sample(**options):
+        return sweep(F, source, out=path, **{"chunk": 8, "sample": 20, "seed": 3, **options}).load()
+
+    ds = sweep_sample()
+    drawn = draw_evenly(250, 20, 3)
+    assert ds.attrs["sample"] == 20 and ds.attrs["sample_seed"] == 3
+    for name in ("structure_index", "center_index"):
+        np.testing.assert_array_equal(ds[name], getattr(batch, name)[drawn])
+    np.testing.assert_array_equal(ds["positions"].fillna(0), batch.positions[drawn])
+    (path / "journal" / "00000001.json").unlink()
+    computed.clear()
+    assert_same(sweep_sample(), ds)
+    assert computed == [int(batch.structure_index[drawn[8]])]
+    for options, words in (({"seed": 4}, r"sample \[20, 3\], not \[20, 4\]"), ({"sample": None}, "not None")):
+        with pytest.raises(ReadError, match=words):
+            sweep_sample(**options)
+    assert sweep(F, batch, sample=20, seed=3)["positions"].equals(sweep(F, batch[drawn])["positions"])
+    with pytest.raises(ReadError, match="leave out sample"):
+        sweep(F, iter([batch]), out=tmp_path / "t.zarr", sample=20)
 
 
 # Interruptions

@@ -17,7 +17,7 @@ from jaxfeat.geometry.files.frame_environments import cut_clusters, cut_frames
 from jaxfeat.geometry.files.options import parse_read_options
 from jaxfeat.geometry.files.read import SETS, label_frame, locate_source, make_set, parse_random_methane
 from jaxfeat.geometry.files.trajectory import iterate_frames
-from jaxfeat.geometry.random import METHANES_PER_STREAM, draw_methanes
+from jaxfeat.geometry.random import METHANES_PER_STREAM, draw_evenly, draw_methanes
 from jaxfeat.geometry.species import SYMBOLS
 from jaxfeat.progress import Progress, show_progress
 
@@ -71,6 +71,26 @@ class Frames(NamedTuple):
         The optional `progress` is called with the number of frames so far.
         """
         return self.survey(None if progress is None else lambda k, _: progress(k)).species
+
+    def sampled(self, size: int, seed: int = 0) -> "Frames":
+        """Draw `size` of the environments at random, one from each of as many equal parts of their sequence.
+
+        This goes through all frames once, unless `survey` remembers them.
+        """
+        species, counts = self.survey()
+        ends = np.cumsum(counts)
+        drawn = draw_evenly(int(counts.sum()), size, seed)
+
+        def batches(start: int = 0) -> Iterator[Environment]:
+            for batch in self.batches(start):
+                frame = np.asarray(batch.structure_index)
+                within = np.arange(len(frame)) - np.searchsorted(frame, frame)
+                kept = np.flatnonzero(np.isin(ends[frame] - counts[frame] + within, drawn))
+                if len(kept):
+                    yield batch[kept].trimmed()
+
+        survey = FramesSurvey(species, np.bincount(np.searchsorted(ends, drawn, "right"), minlength=len(counts)))
+        return self._replace(total=len(drawn), batches=batches, survey=lambda progress=None: survey)
 
     def __repr__(self) -> str:
         centers = "every atom" if self.centers is None else ", ".join(map(str, self.centers))

@@ -10,6 +10,7 @@ import jaxfeat
 from jaxfeat import frames
 from jaxfeat.errors import GeometryError, ReadError, SpeciesError
 from jaxfeat.geometry.environment import concatenate_on_host
+from jaxfeat.geometry.random import draw_evenly
 from jaxfeat.geometry.species import SYMBOLS
 
 
@@ -39,6 +40,14 @@ def test_frames_are_environments(tmp_path, monkeypatch, name, centers):
         for a, b in zip(jax.tree.leaves(part.trimmed()), jax.tree.leaves(kept.trimmed()), strict=True):
             np.testing.assert_array_equal(a, b)
     assert found.total in (None, len(expected))
+    assert (np.bincount(expected.structure_index, minlength=len(source.atoms)) == found.survey().counts).all()
+    sample = found.sampled(7, 1)
+    drawn = expected[draw_evenly(len(expected), 7, 1)]
+    assert len(drawn) == sample.total
+    for a, b in zip(jax.tree.leaves(read_all(sample).trimmed()), jax.tree.leaves(drawn.trimmed()), strict=True):
+        np.testing.assert_array_equal(a, b)
+    again = expected[draw_evenly(len(expected), 7, 1)[draw_evenly(sample.total, 3, 2)]]
+    np.testing.assert_array_equal(read_all(sample.sampled(3, 2)).structure_index, again.structure_index)
     held = np.unique(np.concatenate([atoms.numbers for atoms in source.atoms]))
     seen = []
     assert found.species(seen.append) == [SYMBOLS[number] for number in held]
