@@ -19,7 +19,15 @@ from jaxfeat.geometry.structure import Item, Structure, species_present
 from jaxfeat.linalg.lapack import one_blas_thread
 from jaxfeat.linalg.subspaces import Gap, leading_directions, robust_svd
 from jaxfeat.spectrum.blocks import restrict_species
-from jaxfeat.spectrum.host import decompose_on_host, reduce_on_host, row_bytes
+from jaxfeat.spectrum.host import (
+    HostRows,
+    add_axis,
+    decompose_on_host,
+    reduce_on_host,
+    reduce_structure_on_host,
+    row_bytes,
+    without_padding,
+)
 from jaxfeat.spectrum.jacobian import assemble_jacobian, center_jacobians, jacobian_and_norms
 from jaxfeat.spectrum.plan import check_null_space
 from jaxfeat.spectrum.reduce import keep_all_rows
@@ -81,7 +89,7 @@ class DecomposedJacobian:
 
 def decompose_jacobian(f: FeatureMap, at: Item) -> DecomposedJacobian:
     """Decompose the Jacobian of one item, described in the species that the item holds."""
-    return next(decompose_jacobians(f, jax.tree.map(lambda leaf: np.asarray(leaf)[None], at)))
+    return next(decompose_jacobians(f, add_axis(at)))
 
 
 def decompose_jacobians(f: FeatureMap, batch: Item) -> Iterator[DecomposedJacobian]:
@@ -92,6 +100,10 @@ def decompose_jacobians(f: FeatureMap, batch: Item) -> Iterator[DecomposedJacobi
         check_null_space(prepared, host[0].trimmed())
         for start in range(0, len(batch), ITEMS_TOGETHER):
             yield from _decompose_on_host(prepared, host[start : start + ITEMS_TOGETHER])
+    elif isinstance(batch, Structure) and prepared.environment_featurizer.runs_on_host:
+        for structure in jax.tree.map(np.asarray, batch):
+            check_null_space(prepared, structure)
+            yield _decompose_structure_on_host(restrict_species(prepared, structure), structure)
     else:
         for item in batch:
             yield _decompose_by_program(restrict_species(prepared, item), item)
@@ -103,27 +115,44 @@ def _decompose_on_host(f: AbstractFeaturizer, batch: Environment) -> list[Decomp
     with one_blas_thread():
         for indices in equal_sizes(batch, present, partial(row_bytes, f)):
             group, described = take_equal_sizes(batch, present, indices)
-            reduced, n = reduce_on_host(f, group, described), group.max_neighbors
-            rounding = max(reduced.n_features, 3 * n) * float(np.finfo(float).eps)
-            weights = np.nan_to_num(reduced.contributions)
-            # Columns that move features by less than rounding are taken for zero.
-            seen = weights > rounding * weights.max(1, keepdims=True, initial=0)
-            matrix = np.where(np.repeat(seen, 3, 1)[:, None], reduced.matrix, 0)
-            reduced = reduced._replace(matrix=matrix, contributions=np.where(seen, reduced.contributions, 0))
-            spectra = decompose_on_host(reduced, group, equilibrated=True, directions=True)
-            raw = np.linalg.svd(matrix, compute_uv=False)
-            # The results have room for as many neighbors as the batch.
-            room = (0, batch.max_neighbors - n)
-            matrix = np.pad(matrix.reshape(*matrix.shape[:2], n, 3), [(0, 0), (0, 0), room, (0, 0)])
-            weights = np.pad(weights, [(0, 0), room])
-            directions = np.pad(spectra.directions, [(0, 0), (0, 0), room, (0, 0)])
-            scale = np.pad(spectra.scale, [(0, 0), room], constant_values=1)
-            spectra = dataclasses.replace(spectra, directions=directions, scale=scale)
-            for k, i in enumerate(indices.tolist()):
-                spectrum = jax.tree.map(lambda leaf, k=k: leaf[k], spectra)
-                reacting = _reacting(weights[k], rounding, batch[i])
-                found[i] = DecomposedJacobian(matrix[k], spectrum, raw[k], rounding, *reacting)
+            reduced = reduce_on_host(f, group, described)
+            room = (0, batch.max_neighbors - group.max_neighbors)
+            weights = np.pad(np.nan_to_num(reduced.contributions), [(0, 0), room])
+            found |= zip(indices.tolist(), _decompose_reduced(reduced, group, batch[indices], weights), strict=True)
     return [found[i] for i in range(len(batch))]
+
+
+def _decompose_structure_on_host(f: AbstractStructureMap, structure: Structure) -> DecomposedJacobian:
+    one = without_padding(structure)
+    with one_blas_thread():
+        reduced, weights = reduce_structure_on_host(f, one)
+        weights = np.nan_to_num(weights)[None]
+        return next(_decompose_reduced(reduced, add_axis(one), add_axis(structure), weights))
+
+
+def _decompose_reduced(
+    reduced: HostRows, group: Item, padded: Item, weights: np.ndarray
+) -> Iterator[DecomposedJacobian]:
+    """Decompose reduced Jacobians of items `(b,)` without padding. The results have the room of the `padded` items.
+
+    `weights` are the norms of the columns of each center's neighbors.
+    """
+    n, room = group.positions.shape[1], (0, padded.positions.shape[1] - group.positions.shape[1])
+    rounding = max(reduced.n_features, 3 * n) * float(np.finfo(float).eps)
+    # Columns that move features by less than rounding are taken for zero.
+    contributions = np.nan_to_num(reduced.contributions)
+    seen = contributions > rounding * contributions.max(1, keepdims=True, initial=0)
+    matrix = np.where(np.repeat(seen, 3, 1)[:, None], reduced.matrix, 0)
+    reduced = reduced._replace(matrix=matrix, contributions=np.where(seen, reduced.contributions, 0))
+    spectra = decompose_on_host(reduced, group, equilibrated=True, directions=True)
+    raw = np.linalg.svd(matrix, compute_uv=False)
+    matrix = np.pad(matrix.reshape(*matrix.shape[:2], n, 3), [(0, 0), (0, 0), room, (0, 0)])
+    directions = np.pad(spectra.directions, [(0, 0), (0, 0), room, (0, 0)])
+    scale = np.pad(spectra.scale, [(0, 0), room], constant_values=1)
+    spectra = dataclasses.replace(spectra, directions=directions, scale=scale)
+    for k in range(len(matrix)):
+        spectrum = jax.tree.map(lambda leaf, k=k: leaf[k], spectra)
+        yield DecomposedJacobian(matrix[k], spectrum, raw[k], rounding, *_reacting(weights[k], rounding, padded[k]))
 
 
 def _decompose_by_program(f: FeatureMap, at: Item) -> DecomposedJacobian:

@@ -35,7 +35,7 @@ from jaxfeat.spectrum.blocks import (
     few_of_their_size,
 )
 from jaxfeat.spectrum.devices import devices, share_among_devices
-from jaxfeat.spectrum.host import spectra_on_host
+from jaxfeat.spectrum.host import spectra_on_host, structure_spectra_on_host
 from jaxfeat.spectrum.plan import Plan, check_spectra, make_plan, runs_on_host
 from jaxfeat.spectrum.reduce import ReducedJacobian, reduce_to_gram, reduce_to_rows
 from jaxfeat.spectrum.refine import spectra_from_gram
@@ -94,8 +94,7 @@ def singular_spectrum(
     if traced:
         return compute_spectra(f, None, at, plan)[0]
     check_spectra(f, at, plan)
-    if isinstance(at, Environment) and runs_on_host(f, at, at.max_neighbors, prod(at.batch_shape), "call"):
-        assert isinstance(f, AbstractFeaturizer)
+    if runs_on_host(f, at, *at.room_and_number(), "call"):
         return _on_host(f, at, equilibrated, directions)
     present = species_present(f.environment_featurizer.species, at) if plan.route == "refined" else None
     (found,) = compute_spectra(f, present, at, plan)
@@ -133,10 +132,13 @@ def compute_spectra(f: FeatureMap, present: Int[Array, "*b s"] | None, at: Item,
     return map_blocks_in_two_steps(reduce, finish, items, n_axes, plan.n_together)
 
 
-def _on_host(f: AbstractFeaturizer, at: Environment, equilibrated: bool, directions: bool) -> Spectrum:
-    """Compute the spectra of an environment, or of a batch of any shape, in NumPy."""
+def _on_host(f: Any, at: Item, equilibrated: bool, directions: bool) -> Spectrum:
+    """Compute the spectrum of one item, or of each item of a batch of any shape, in NumPy."""
     flat = flatten_on_host(at)
-    (found,) = spectra_on_host(f, flat, species_present(f.species, flat), (equilibrated,), directions)
+    if isinstance(flat, Environment):
+        (found,) = spectra_on_host(f, flat, species_present(f.species, flat), (equilibrated,), directions)
+    else:
+        (found,) = structure_spectra_on_host(f, flat, (equilibrated,), directions)
     most = int(found.n_values.max(initial=0))
     found = dataclasses.replace(found, values=found.values[:, :most], directions=found.directions[:, :most])
     return jax.device_put(jax.tree.map(lambda leaf: leaf.reshape((*at.batch_shape, *leaf.shape[1:])), found))

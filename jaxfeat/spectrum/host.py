@@ -1,6 +1,7 @@
 """Spectra in NumPy, for work that is over before a program would be compiled.
 
-The steps and the names are those of `reduce` and `solve`, for environments of one number of neighbors side by side.
+The steps and the names are those of `reduce` and `solve`. Environments of equally many neighbors go side by side, and
+structures one by one.
 """
 
 from __future__ import annotations
@@ -11,22 +12,24 @@ from functools import partial
 from math import sqrt
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.features.host_work import equal_sizes, put_leading, take_equal_sizes
+from jaxfeat.features.host_work import compute_on_host, equal_sizes, put_leading, take_equal_sizes
+from jaxfeat.features.structure_map import AbstractStructureMap, FeatureMap
 from jaxfeat.geometry.environment import RADIUS_ROUNDING, Environment
+from jaxfeat.geometry.host_rigid import EPS, rigid_motions_on_host
 from jaxfeat.geometry.positions import COINCIDENCE_DISTANCE
+from jaxfeat.geometry.structure import Item, Structure, species_present
 from jaxfeat.linalg.lapack import one_blas_thread
 from jaxfeat.linalg.subspaces import robust_svd
 from jaxfeat.spectrum.devices import n_cores
-from jaxfeat.spectrum.jacobian import ROUNDINGS_IN_FLOOR
+from jaxfeat.spectrum.jacobian import ROUNDINGS_IN_FLOOR, by_atoms_on_host
 from jaxfeat.spectrum.solve import LEAST_ROUNDING
 from jaxfeat.spectrum.spectrum import STATUS_NAMES, Spectrum, Status
-
-EPS = float(np.finfo(float).eps)
 
 MIN_GROUPS_IN_THREADS = 4
 """Groups that are worth the start of a thread for each core. LAPACK lets other threads work beside it."""
@@ -63,6 +66,34 @@ def spectra_on_host(
             with ThreadPoolExecutor(n_cores()) as pool:
                 list(pool.map(compute, groups))
     return found
+
+
+def structure_spectra_on_host(
+    f: AbstractStructureMap, batch: Structure, scalings: Sequence[bool], directions: bool = False
+) -> tuple[Spectrum, ...]:
+    """Compute the spectra of structures `(b,)` of NumPy arrays, one `Spectrum` for each of `scalings`."""
+    b, room = batch.mask.shape
+    found = tuple(_empty_spectrum(b, 3 * room, room, directions) for _ in scalings)
+    with one_blas_thread():
+        for i, structure in enumerate(batch):
+            one = without_padding(structure)
+            reduced = reduce_structure_on_host(f, one)[0]
+            for spectrum, equilibrated in zip(found, scalings, strict=True):
+                part = decompose_on_host(reduced, add_axis(one), f, equilibrated=equilibrated, directions=directions)
+                jax.tree.map(lambda whole, part, i=i: put_leading(whole, np.asarray([i]), part), spectrum, part)
+    return found
+
+
+def without_padding(structure: Structure) -> Structure:
+    """Return one structure of NumPy arrays without the room for further atoms, which comes last."""
+    n = int(structure.mask.sum())
+    atoms = structure.positions[:n], structure.species[:n], structure.mask[:n]
+    return eqx.tree_at(lambda one: (one.positions, one.species, one.mask), structure, atoms)
+
+
+def add_axis(item: Any) -> Any:
+    """Return an item as a batch of one."""
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[None], item)
 
 
 def _empty_spectrum(b: int, width: int, room: int, directions: bool) -> Spectrum:
@@ -112,33 +143,77 @@ def reduce_on_host(f: AbstractFeaturizer, batch: Environment, present: Int[np.nd
     return HostRows(rows, np.where(finite[:, None], contributions, np.nan), n_features)
 
 
+def reduce_structure_on_host(
+    f: AbstractStructureMap, structure: Structure
+) -> tuple[HostRows, Float[np.ndarray, "c k"]]:
+    """Reduce the Jacobian of one structure without padding.
+
+    **Returns:** its rows, for a batch of one; and the joint norms of the columns of each center's neighbors.
+    """
+    environments, featurizer = structure.environments(), f.environment_featurizer
+    (c, k), n = environments.mask.shape, len(structure.positions)
+    present = species_present(featurizer.species, environments)
+    norms, counts = np.zeros((c, k)), np.zeros(c, int)
+    rows = np.zeros((c, 0 if f.adds_centers else 3 * k, 3 * k))
+    for indices in equal_sizes(environments, present, partial(row_bytes, featurizer)):
+        reduced = reduce_on_host(featurizer, *take_equal_sizes(environments, present, indices))
+        put_leading(norms, indices, reduced.contributions)
+        counts[indices] = reduced.n_features
+        if not f.adds_centers:
+            put_leading(rows, indices, reduced.matrix)
+    if f.adds_centers:
+        # Centers of one species share their rows, so that no center has rows of its own to reduce.
+        shape = featurizer.n_features, k, 3
+        rows = compute_on_host(featurizer.jacobian_on_host, environments, featurizer.species, shape)
+    finite = np.isfinite(norms).all() & np.isfinite(rows).all()
+    of_centers: Any = by_atoms_on_host(np.where(finite, rows, 0).reshape(c, -1, k, 3), structure)
+    whole = f.collect(of_centers, structure)
+    matrix = np.asarray(whole).reshape(len(whole), 3 * n)
+    n_features = len(matrix) if f.adds_centers else int(counts.sum())
+    if len(matrix) > 3 * n:
+        matrix = np.asarray(np.linalg.qr(matrix, mode="r"))
+    added = np.zeros(n)
+    np.add.at(added, structure.neighbor, norms**2)
+    np.add.at(added, structure.center, (norms**2).sum(1))
+    return HostRows(matrix[None], np.where(finite, np.sqrt(added), np.nan)[None], n_features), norms
+
+
 def decompose_on_host(
-    reduced: HostRows, batch: Environment, f: AbstractFeaturizer | None = None, *, equilibrated: bool, directions: bool
+    reduced: HostRows, at: Item, f: FeatureMap | None = None, *, equilibrated: bool, directions: bool
 ) -> Spectrum:
-    """Compute the spectra of environments `(b,)` from their reduced Jacobians, as `solve.decompose` does for one."""
-    positions = np.asarray(batch.positions)
+    """Compute the spectra of items `(b,)` from their reduced Jacobians, as `solve.decompose` does for one.
+
+    The items are environments of one number of neighbors, or one structure, without padding.
+    """
+    positions: Any = np.asarray(at.positions)
     b, n = positions.shape[:2]
     finite = np.isfinite(reduced.contributions).all(1) & np.isfinite(positions).all((1, 2))
-    matrix = np.where(finite[:, None, None], reduced.matrix, 0)
+    matrix: Any = np.where(finite[:, None, None], reduced.matrix, 0)
     contributions = np.where(finite[:, None], reduced.contributions, 0)
     positions = np.where(finite[:, None, None], positions, 0)
     rounding = max(reduced.n_features, 3 * n, LEAST_ROUNDING) * EPS
-    scale = np.ones((b, n))
+    scale: Any = np.ones((b, n))
     if equilibrated:
         norms = np.sqrt((matrix**2).sum(1).reshape(b, n, 3).sum(2))
         largest = contributions.max(1, initial=0)[:, None]
         # Columns that cancelled down to rounding errors must not be blown up to signals.
         norms = np.where(norms > rounding * contributions, norms, contributions)
         scale = np.where(norms > 0, norms, np.where(largest > 0, largest, 1))
-    rigid = rotations_on_host(positions, scale if equilibrated else None)
+    of_structure = isinstance(at, Structure)
+    rigid = rigid_motions_on_host(
+        positions,
+        scale if equilibrated else None,
+        translations=of_structure,
+        rotations=not (isinstance(at, Structure) and at.periodic),
+    )
     matrix = rigid.project(matrix / np.repeat(scale, 3, 1)[:, None])
 
-    values = np.full((b, max(3 * n - 2, 0)), np.nan)
+    values = np.full(matrix.shape[::2], np.nan)
     vectors = np.zeros((b, values.shape[1] if directions else 0, n, 3))
     n_values = np.minimum(3 * n - rigid.n_rigid, values.shape[1])
     for n_rigid in np.unique(rigid.n_rigid):
         same = np.flatnonzero(rigid.n_rigid == n_rigid)
-        columns = matrix[same][:, :, max(n_rigid - 2, 0) :]
+        columns = matrix[same][:, :, max(n_rigid - rigid.n_dropped, 0) :]
         k = columns.shape[2]
         if not k:
             continue
@@ -162,100 +237,39 @@ def decompose_on_host(
         n_rigid=rigid.n_rigid,
         floor=floor,
         certified=np.ones(b, bool),
-        status=_status(f, batch, finite, ~signal & (n_values > 0)),
+        status=_status(f, at, finite, ~signal & (n_values > 0)),
     )
 
 
-class HostRotations(NamedTuple):
-    """The rotations of b environments of n neighbors as three Householder reflectors each (`geometry.rigid`)."""
-
-    reflectors: Float[np.ndarray, "3 b m"]
-    n_rigid: Int[np.ndarray, " b"]
-    clearance: Float[np.ndarray, " b"]
-
-    def project(self, matrix: Float[np.ndarray, "b k m"]) -> Float[np.ndarray, "b k c"]:
-        """Reflect the columns, and drop the two that are rigid for any neighbors."""
-        for v in self.reflectors:
-            matrix = matrix - 2 * (matrix @ v[..., None]) * v[:, None]
-        return matrix[:, :, 2:]
-
-    def lift(self, rows: Float[np.ndarray, "c k m"], items: Int[np.ndarray, " c"]) -> Float[np.ndarray, "c k m"]:
-        """Reflect rows back to displacements of the neighbors."""
-        for v in self.reflectors[::-1, items]:
-            rows = rows - 2 * (rows @ v[..., None]) * v[:, None]
-        return rows
-
-
-def rotations_on_host(positions: Float[np.ndarray, "b n 3"], weights: np.ndarray | None) -> HostRotations:
-    """Compute the rotations of neighbors about their centers, as `geometry.rigid.rigid_motions` does."""
-    b, n = positions.shape[:2]
-    lengths, frame = _principal_rotations(positions, np.ones((b, n)))
-    real = lengths > sqrt(EPS) * np.maximum(lengths[:, :1], np.finfo(float).tiny)
-    if weights is not None:
-        _, frame = _principal_rotations(positions, weights, np.where(real[:, 2:], 0, 1) * frame[:, :, 2])
-    columns = np.where(real[..., None, None], np.cross(frame.swapaxes(1, 2)[:, :, None], positions[:, None]), 0)
-    columns = (columns * (1 if weights is None else weights[:, None, :, None])).reshape(b, 3, 3 * n)
-    longest = lengths[:, 0]
-    clearance = np.where(real, lengths, longest[:, None]).min(1) / np.where(longest > 0, longest, 1)
-    return HostRotations(_reflectors(columns), real.sum(1), np.where(longest > 0, clearance, 1))
-
-
-def _principal_rotations(
-    r: Float[np.ndarray, "b n 3"], weights: Float[np.ndarray, "b n"], axis: Float[np.ndarray, "b 3"] | None = None
-) -> tuple[Float[np.ndarray, "b 3"], Float[np.ndarray, "b 3 3"]]:
-    weighted = r * weights[..., None]
-    scale = np.abs(weighted).max((1, 2), initial=0)[:, None, None]
-    weighted = weighted / np.where(scale > 0, scale, 1)
-    gram = (weighted**2).sum((1, 2))[:, None, None] * np.eye(3) - weighted.swapaxes(1, 2) @ weighted
-    if axis is not None:
-        across = np.eye(3) * (axis**2).sum(1)[:, None, None] - axis[:, :, None] * axis[:, None]
-        gram = gram + np.trace(gram, axis1=1, axis2=2)[:, None, None] * across
-    frame = np.linalg.eigh(gram)[1][:, :, ::-1]
-    turns = np.cross(frame.swapaxes(1, 2)[:, :, None], r[:, None])
-    return np.sqrt((turns**2).sum((2, 3))), frame
-
-
-def _reflectors(columns: Float[np.ndarray, "b 3 m"]) -> Float[np.ndarray, "3 b m"]:
-    """Build the Householder reflector of each column, after the reflectors of the columns before have turned it."""
-    columns = columns / _nonzero(np.linalg.norm(columns, axis=2, keepdims=True))
-    m = columns.shape[2]
-    found = np.zeros((min(3, m), len(columns), m))
-    for k in range(len(found)):
-        v = np.where(np.arange(m) < k, 0, columns[:, k])
-        v[:, k] += np.where(v[:, k] < 0, -1, 1) * np.linalg.norm(v, axis=1)
-        v /= _nonzero(np.linalg.norm(v, axis=1, keepdims=True))
-        columns = columns - 2 * (columns @ v[..., None]) * v[:, None]
-        found[k] = v
-    return found
-
-
-def _nonzero(length: np.ndarray) -> np.ndarray:
-    return np.where(length > 0, length, 1)
-
-
 def _status(
-    f: AbstractFeaturizer | None, batch: Environment, finite: Bool[np.ndarray, " b"], no_signal: Bool[np.ndarray, " b"]
+    f: FeatureMap | None, at: Item, finite: Bool[np.ndarray, " b"], no_signal: Bool[np.ndarray, " b"]
 ) -> Status:
     """Name the first thing that is wrong, in the order of `solve`."""
-    r_cut, n = np.asarray(batch.r_cut), batch.max_neighbors
-    points = np.concatenate([np.zeros((len(r_cut), 1, 3)), np.asarray(batch.positions)], 1)
+    environments: Any = at if isinstance(at, Environment) else at[0].environments()
+    r_cut, mask = np.asarray(environments.r_cut), np.asarray(environments.mask)
+    present = np.concatenate([np.ones((len(mask), 1), bool), mask], 1)
+    points = np.concatenate([np.zeros((len(mask), 1, 3)), np.asarray(environments.positions)], 1)
     near = np.abs(points[:, :, None] - points[:, None]).max(3) < COINCIDENCE_DISTANCE
     wrong = {
         "unsearchable": r_cut == 0,
-        "empty": np.full(len(r_cut), n == 0),
-        "non-finite": ~finite,
-        "coincident": near.sum((1, 2)) > n + 1,
-        "no-signal": no_signal,
+        "coincident": (near & present[:, None] & present[:, :, None]).sum((1, 2)) > present.sum(1),
     }
     if f is not None:
-        least, most = f.accepted_radii
+        featurizer = f.environment_featurizer
+        least, most = featurizer.accepted_radii
         long = (r_cut > most * (1 + RADIUS_ROUNDING)) & np.isfinite(r_cut)
         wrong["wrong-radius"] = (r_cut < least * (1 - RADIUS_ROUNDING)) | long
-        center, known = np.asarray(batch.center_species), np.append(np.asarray(f.species), 0)
-        if f.species is not None:
-            wrong["unknown-species"] = ~(np.isin(batch.species, known[:-1]).all(1) & np.isin(center, known))
+        if featurizer.species is not None:
+            known = np.asarray(featurizer.species)
+            strange = (~np.isin(environments.species, known) & mask).any(1)
+            wrong["unknown-species"] = strange | ~np.isin(environments.center_species, [*known, 0])
+    empty = ~mask.any(1)
+    if isinstance(at, Structure):
+        # A structure has the faults of any of its centers, and is empty if all are.
+        wrong, empty = {name: holds.any(keepdims=True) for name, holds in wrong.items()}, empty.all(keepdims=True)
+    wrong |= {"empty": empty, "non-finite": ~finite, "no-signal": no_signal}
     order = ("unsearchable", "wrong-radius", "empty", "non-finite", "coincident", "unknown-species", "no-signal")
-    code = np.full(len(r_cut), STATUS_NAMES.index("ok"))
+    code = np.full(len(finite), STATUS_NAMES.index("ok"))
     for name in reversed(order):
         code = np.where(wrong.get(name, False), STATUS_NAMES.index(name), code)
     return Status(code)

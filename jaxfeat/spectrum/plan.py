@@ -55,11 +55,11 @@ MAX_NEIGHBORS_COMPILED = 24
 def runs_on_host(f: FeatureMap, at: Item, room: int, n_items: int, work: Work) -> bool:
     """Tell whether NumPy computes the spectra of `n_items` of up to `room` neighbors before a program is compiled.
 
-    `at` is one of these items, or a batch of them.
+    `at` is one of these items, or a batch of them; `n_items` counts the centers of structures.
     """
-    if not (isinstance(f, AbstractFeaturizer) and f.runs_on_host and at.positions.dtype == np.float64):
+    if not (f.environment_featurizer.runs_on_host and at.positions.dtype == np.float64):
         return False
-    return room > MAX_NEIGHBORS_COMPILED or is_small(room, n_items, work)
+    return is_small(room, n_items, work) or (isinstance(at, Environment) and room > MAX_NEIGHBORS_COMPILED)
 
 
 def choose_chunk_length(f: AbstractFeaturizer, batch: Environment) -> int:

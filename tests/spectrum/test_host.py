@@ -3,6 +3,8 @@
 import jax
 import numpy as np
 import pytest
+from ase import Atoms
+from ase.build import bulk, molecule
 from cases import POSITIONS, R_CUT, environment, environments
 
 import jaxfeat
@@ -56,6 +58,38 @@ def test_spectra_in_numpy_are_those_of_the_compiled_program(batch, equilibrated)
     changes = np.einsum("bdnx,bknx->bkd", np.asarray(jaxfeat.jacobian(F, batch[known])), moved[known])
     lengths = np.linalg.norm(changes, axis=-1)
     assert np.nanmax(np.abs(lengths - found.values[known]) / found.floor[known][:, None]) < 1
+
+
+MOLECULES = [molecule("CH3OH"), molecule("CO2"), molecule("CH4"), Atoms("H")]
+CRYSTALS = [bulk("C", "diamond", 3.5), Atoms("CH", [[0, 0, 0], [0.4, 0.9, 1.1]], cell=[2.2, 2.4, 2.6], pbc=True)]
+
+
+@pytest.mark.parametrize("equilibrated", [False, True])
+@pytest.mark.parametrize("make", [jaxfeat.stacked, jaxfeat.summed])
+@pytest.mark.parametrize("atoms", [MOLECULES, CRYSTALS], ids=["molecules", "crystals"])
+def test_spectra_of_structures_in_numpy_are_those_of_the_compiled_program(atoms, make, equilibrated):
+    f = make(jaxfeat.PowerSpectrum(("C", "H", "O"), R_CUT, n_max=3, l_max=2, sigma=0.5))
+    batch = jaxfeat.structures(atoms, R_CUT)
+    second = np.arange(batch.positions.shape[1])[:, None] == 1
+    broken = batch[0].with_positions(np.where(second, np.nan, batch[0].positions))
+    for structures in (batch, broken):
+        found = jaxfeat.singular_spectrum(f, structures, equilibrated)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("jaxfeat.PowerSpectrum.runs_on_host", False)
+            expected = jaxfeat.singular_spectrum(f, structures, equilibrated)
+        np.testing.assert_array_equal(np.isnan(found.values), np.isnan(expected.values))
+        for name in ("n_values", "n_rigid", "n_null"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+        np.testing.assert_array_equal(found.status.names, expected.status.names)
+        # The compiled floor counts features of absent species, too.
+        assert (np.nan_to_num(found.floor) <= np.nan_to_num(expected.floor) * (1 + 1e-12)).all()
+        error = np.abs(np.asarray(found.values) - expected.values) / np.asarray(expected.floor)[..., None]
+        assert not np.nan_to_num(error).max(initial=0) > 0.1
+        moved = np.asarray(found.directions) / np.asarray(found.scale)[..., None, :, None]
+        changes = np.einsum("...dnx,...knx->...kd", jaxfeat.jacobian(f, structures), moved)
+        lengths = np.linalg.norm(changes, axis=-1)
+        off = np.abs(lengths - np.asarray(found.values)) / np.asarray(found.floor)[..., None]
+        assert not np.nan_to_num(off).max(initial=0) > 1
 
 
 def test_small_work_compiles_nothing(batch):
