@@ -172,15 +172,16 @@ def describe_work(
         batch = batch[np.resize(np.arange(len(batch)), min(chunk, total))]
     n_in_numpy, n_programs = count_programs(f, batch, work)
     kept = jax.config.values["jax_enable_compilation_cache"] and jax.config.values["jax_compilation_cache_dir"]
-    way = f"programs for {n_programs} sizes are compiled" + (f", or taken from {kept}" if kept else "")
+    way = f"programs for {_count(n_programs, 'size')} are compiled" + (f", or taken from {kept}" if kept else "")
     if not n_programs:
         way = "NumPy computes them, and no program is compiled"
     elif n_in_numpy:
         way += "; NumPy computes some of them"
-    structures, environments = (
-        f"{k:,} {word}{'s' * (k != 1)}" for k, word in ((n_structures, "structure"), (n, "environment"))
-    )
-    return f"{structures}, {environments} of {size} neighbors; {way}."
+    return f"{_count(n_structures, 'structure')}, {_count(n, 'environment')} of {size} neighbors; {way}."
+
+
+def _count(n: int, word: str) -> str:
+    return f"{n:,} {word}" + "s" * (n != 1)
 
 
 def make_title(f: jaxfeat.AbstractFeaturizer, subject: str) -> str:

@@ -19,6 +19,7 @@ from jaxfeat.geometry.environment import RADIUS_ROUNDING, Environment
 from jaxfeat.geometry.species import SYMBOLS
 from jaxfeat.geometry.structure import Item, Structure, find_unknown_species
 from jaxfeat.linalg.arrays import cast_to_jax_precision, concrete_values
+from jaxfeat.linalg.compilations import watch_compilations
 from jaxfeat.linalg.eigen import gram_matrix
 from jaxfeat.linalg.lanes import inside_transformation
 from jaxfeat.memory import check_memory
@@ -187,6 +188,8 @@ class AbstractFeaturizer(eqx.Module):
 
     def check_atoms(self, at: Item) -> None:
         """Raise an error if environments have the wrong radius or hold an unknown element (outside jit and vmap)."""
+        # Every call that may compile a program begins here.
+        watch_compilations()
         self.check_radius(at.r_cut)
         # The species are traced if jit took the featurizer as an argument.
         species = None if self.species is None else concrete_values(self.species)

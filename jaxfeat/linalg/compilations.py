@@ -1,11 +1,17 @@
-"""Compiled programs that are kept between processes."""
+"""Compiled programs that are kept between processes, and a word to users who wait for a compilation."""
 
 import os
 import sys
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
+from threading import Timer, current_thread, main_thread
+from traceback import walk_stack
+from typing import Any
 
 import jax
+
+SLOW_SECONDS = 2.0  # of a compilation, after which the user is told of it
 
 
 def keep_compilations() -> None:
@@ -47,3 +53,42 @@ def _open_to_others(folder: Path) -> str:
     if found.st_uid != os.geteuid():
         return "belongs to another user"
     return "may be written to by others" if found.st_mode & 0o022 else ""
+
+
+@cache
+def watch_compilations() -> None:
+    """Tell the user on stderr, once in a process, if a program compiles for long in a call of this package.
+
+    Commands are spared, because they show progress. The watch listens to JAX, so it adds no function to any call.
+    """
+    timers: list[Timer] = []
+
+    def hear(event: str, duration_secs: float, **details: Any) -> None:
+        stage = event.rpartition("/")[2]
+        if stage not in ("jaxpr_to_mlir_module_duration", "backend_compile_duration"):
+            return
+        # The workers of a cluster compute in threads.
+        if current_thread() is not main_thread():
+            return
+        while timers:
+            timers.pop().cancel()
+        # A program has been lowered, and its compilation begins.
+        if stage == "jaxpr_to_mlir_module_duration" and _is_called_from_python():
+            timers.append(Timer(SLOW_SECONDS, tell_of_compilation))
+            timers[0].daemon = True
+            timers[0].start()
+
+    jax.monitoring.register_event_duration_secs_listener(hear)
+
+
+def _is_called_from_python() -> bool:
+    names = {frame.f_globals.get("__name__", "") for frame, _ in walk_stack(None)} - {__name__}
+    ours = {name.split(".")[1] for name in names if name.startswith("jaxfeat.")}
+    return bool(ours) and not ours & {"cli", "bench"}
+
+
+@cache
+def tell_of_compilation() -> None:
+    kept = jax.config.values["jax_enable_compilation_cache"] and jax.config.values["jax_compilation_cache_dir"]
+    where = f"It will be kept in {kept}." if kept else "jaxfeat.keep_compilations() keeps programs for later processes."
+    print(f"jaxfeat: compiling a program for inputs of this size, which takes some seconds. {where}", file=sys.stderr)

@@ -1,11 +1,16 @@
-"""Compiled programs are code, and kept in a folder of the user's own."""
+"""Compiled programs are code, and kept in a folder of the user's own. Who waits for a compilation is told so."""
 
 import os
+import threading
+from functools import cache
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import jaxfeat
+from jaxfeat.linalg import compilations
 
 
 @pytest.fixture
@@ -43,3 +48,41 @@ def test_a_cache_folder_of_others_is_not_used(caching, monkeypatch, capsys, how)
     assert "Remove that folder, or name one of your own in JAX_COMPILATION_CACHE_DIR" in said
     assert not jax.config.values["jax_enable_compilation_cache"]
     assert jax.config.values["jax_compilation_cache_dir"] is None
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    """As in a process of its own, where every compilation takes long."""
+    monkeypatch.setattr(compilations, "SLOW_SECONDS", 1e-4)
+    monkeypatch.setattr(compilations, "tell_of_compilation", cache(compilations.tell_of_compilation.__wrapped__))
+
+
+def environments(n):
+    return jaxfeat.Environment.from_neighbors(np.random.default_rng(n).normal(size=(n, 3)), ["H"] * n)
+
+
+def products(positions, species, mask):
+    return jnp.sort(jnp.where(mask[:, None] & mask[None], positions @ positions.T, 0).ravel())
+
+
+def test_a_slow_compilation_is_told_once(slow, capsys):
+    f = jaxfeat.function(products)
+    for n in (5, 6):
+        jaxfeat.singular_spectrum(f, environments(n))
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and said.startswith("jaxfeat: compiling a program")
+    assert "jaxfeat.keep_compilations() keeps programs" in said
+
+
+def test_programs_of_others_of_commands_and_quick_ones_are_not_told(slow, monkeypatch, capsys):
+    compilations.watch_compilations()
+    jax.jit(lambda x: jnp.linalg.svd(x @ x.T)[1])(jnp.eye(7)).block_until_ready()
+    f, command = jaxfeat.function(products), {"__name__": "jaxfeat.cli.scan"}
+    eval("jaxfeat.singular_spectrum(f, env)", {**command, "jaxfeat": jaxfeat, "f": f, "env": environments(7)})
+    monkeypatch.setattr(compilations, "SLOW_SECONDS", 60)
+    jaxfeat.singular_spectrum(f, environments(8))
+    assert capsys.readouterr().err == ""
+    timers = [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
+    for timer in timers:
+        timer.join(5)
+        assert not timer.is_alive()
