@@ -154,6 +154,7 @@ def _scan_into_store(arguments: argparse.Namespace) -> None:
     from jaxfeat.nulls.cure import explain_environments
     from jaxfeat.report.scan_table import most_blind_examples, print_store
     from jaxfeat.report.store_summary import StoreSummary
+    from jaxfeat.store.into_store import sweep_into_store
     from jaxfeat.store.reader import StoreReader
 
     if arguments.json is not None or arguments.plot is not None:
@@ -173,10 +174,10 @@ def _scan_into_store(arguments: argparse.Namespace) -> None:
     if (first := next(work.batches(0), None)) is not None:
         say(describe_work(f, len(survey.counts), first, work.total, arguments.chunk))
     try:
-        jaxfeat.sweep(
+        sweep_into_store(
             f,
             frames,
-            out=arguments.out,
+            arguments.out,
             progress=True,
             screened=arguments.screened,
             **_classify(arguments),

@@ -12,7 +12,6 @@ from jaxfeat.errors import BasisError, GeometryError, ReadError, SizeError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.files.frames import Frames
-from jaxfeat.geometry.random import draw_evenly
 from jaxfeat.manifolds.manifold import AbstractManifold
 from jaxfeat.nulls.causes import CAUSES
 from jaxfeat.nulls.classify import item_null_space
@@ -22,8 +21,9 @@ from jaxfeat.progress import Progress, show_progress
 from jaxfeat.singular.manifold_zeros import ManifoldSlice, ManifoldZero, find_manifold_zeros
 from jaxfeat.spectrum.blocks import restrict_species
 from jaxfeat.store.dataset import Dataset, add_zeros, build_dataset, check_target, open_store, write_dataset
+from jaxfeat.store.into_store import draw_sample, sweep_into_store
 from jaxfeat.store.schema import provenance
-from jaxfeat.store.stream import check_sweepable, open_stream
+from jaxfeat.store.stream import check_sweepable
 
 GRID_POINTS = 41
 """Values of each parameter on the default grid."""
@@ -108,24 +108,16 @@ def sweep(
     """
     check_sweepable(at)
     path = None if out is None else Path(out)
-    if isinstance(at, Frames):
-        f.check_radius(at.r_cut)
-    if sample is not None:
-        at = _draw(at, sample, seed)
     if grid is not None and not isinstance(at, AbstractManifold):
         raise GeometryError("grid goes over the parameters of a manifold, and this sweep goes over environments.")
     if path is not None and path.suffix == ".zarr" and not isinstance(at, AbstractManifold):
-        # Imported here because zarr takes time, and the other sweeps do without.
-        from jaxfeat.store.sweep_stream import sweep_stream
-
-        stream = open_stream(at)
-        with show_progress(progress, "environments", stream.total, resumes=True) as report:
-            sweep_stream(
-                f, stream, path, report, screened=screened, classify=classify, positions=positions is not False,
-                chunk=chunk, sample=None if sample is None else [sample, seed],
-                overwrite=overwrite, command=command, cluster=cluster,
-            )  # fmt: skip
+        sweep_into_store(
+            f, at, path, progress, screened=screened, classify=classify, sample=sample, seed=seed,
+            positions=positions is not False, chunk=chunk, overwrite=overwrite, command=command, cluster=cluster,
+        )  # fmt: skip
         return open_store(path)
+    if sample is not None:
+        at = draw_sample(at, sample, seed)
     given = {
         "positions": positions is not None,
         "chunk": chunk is not None,
@@ -152,14 +144,6 @@ def sweep(
     if path is not None:
         write_dataset(ds, path)
     return ds
-
-
-def _draw(at: Any, sample: int, seed: int) -> Frames | Environment:
-    if isinstance(at, Frames):
-        return at.sampled(sample, seed)
-    if isinstance(at, Environment):
-        return at[draw_evenly(len(at), sample, seed)]
-    raise ReadError("a sample is drawn from frames or from a batch of environments; leave out sample.")
 
 
 def _sweep_manifold(

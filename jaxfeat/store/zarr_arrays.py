@@ -113,6 +113,12 @@ def consolidate(path: Path) -> None:
     replace_file(group, json.dumps(json.loads(group.read_bytes()) | {"consolidated_metadata": consolidated}).encode())
 
 
+def open_for_reading(path: Path) -> Any:
+    """Open a group of arrays for reading."""
+    # Only zarr's format 3: codecs of format 2 unpickle, which can run code that a store holds.
+    return zarr.open_group(path, mode="r", zarr_format=3, use_consolidated=False)
+
+
 def is_group(path: Path) -> bool:
     """Tell whether a folder is a zarr group."""
     return (path / "zarr.json").is_file()
