@@ -78,8 +78,9 @@ def scan(
         batch = batch[draw_evenly(len(batch), sample, seed)]
     with show_progress(progress, "environments", len(batch)) as report:
         found = scan_arrays(f, batch, report, screened, classify)
-    origin = batch.structure_index, batch.center_index, batch.center_species, batch.n_neighbors
-    structures, centers, species, n_neighbors = (np.asarray(x).tolist() for x in origin)
+    host = jax.tree.map(np.asarray, batch)
+    origin = host.structure_index, host.center_index, host.center_species, host.n_neighbors
+    structures, centers, species, n_neighbors = (x.tolist() for x in origin)
     records = []
     for i, status in enumerate(found.status.tolist()):
         known = bool(np.isfinite(found.floor[i]))
