@@ -42,13 +42,10 @@ def compare_packages(
     """Time workloads among `WORKLOAD_NAMES` with jaxfeat and every peer that is installed. W6 needs its file as `data`.
 
     A smoke run computes a few structures in a small basis, times each call once, and keeps one process for each
-    package. Otherwise each workload has new processes, so that its memory is counted from nothing. `progress` is called
-    with the number of stages done and their total.
-
-    The result is a dictionary that JSON can hold, of `machine`, `versions`, `smoke` and `works`. Each workload has its
-    `title`, `n` items in `unit`, and `packages`. A peer has `stages` as `time_in_turns` returns them; jaxfeat has them
-    for each variant, with `differences` of singular values. A workload or package that was left out has a sentence,
-    `skipped` or `failed`.
+    package. Otherwise each workload has new processes, so that its memory is counted from nothing. JSON can hold the
+    result. Each of its `works` has a `title`, `n` items in `unit`, and `packages`. A peer has `stages` as
+    `time_in_turns` returns them; jaxfeat has them for each variant, with `differences` of singular values. A workload
+    or package that was left out has a sentence, `skipped` or `failed`.
     """
     unknown = [name for name in names if name not in WORKLOAD_NAMES]
     if unknown:
@@ -180,11 +177,8 @@ def _compare_values(variant: dict[str, Any], values: dict[str, Any]) -> dict[str
 
 
 def value_differences(ours: list[list[float]], others: list[list[float]]) -> dict[str, float]:
-    """Compute the largest relative differences of singular values; items without other values are left out.
-
-    **Returns:** `of_largest`, relative to the largest value of the item; `each`, relative to the value itself, for
-    values above `COMPARED` of the largest.
-    """
+    """Compute the largest differences of singular values, relative to the largest of the item and, above `COMPARED` of
+    that, to the value itself. Items without other values are left out."""
     pairs = [(np.asarray(a), np.asarray(b[: len(a)])) for a, b in zip(ours, others, strict=True) if b]
     of_largest = [np.max(np.abs(a - b)) / a[0] for a, b in pairs]
     each = [np.max(np.abs(a - b)[compared] / a[compared]) for a, b in pairs for compared in [a > COMPARED * a[0]]]

@@ -17,15 +17,10 @@ class AbstractPeer(ABC):
     """A package with a workload, which it computes by the fastest way that it documents.
 
     A class loads its package only when it is called. Matrices are stacks of transposed Jacobians, `(k, columns,
-    features)`, as every package returns them. LAPACK gets them as `(features, columns)` without a copy.
-
-    **Attributes:**
-
-    - `title`, `module`, `distribution`: The name of the package for people, for Python and for pip.
-    - `variant`: The key of `jaxfeat.bench.jaxfeat.VARIANTS` to time beside it.
-    - `comparable`: True if the variant has the same basis and window, so that singular values can be compared.
-    - `environments`: The items of each structure, if each environment has a Jacobian of its own.
-    - `batches`: The inputs of single calls for Jacobians.
+    features)`, as every package returns them. LAPACK gets them as `(features, columns)` without a copy. `title`,
+    `module` and `distribution` name the package for people, for Python and for pip. `variant` is the key of
+    `jaxfeat.bench.jaxfeat.VARIANTS` to time beside it; values are `comparable` if basis and window are the same.
+    `batches` are the inputs of single calls for Jacobians.
     """
 
     title: ClassVar[str]

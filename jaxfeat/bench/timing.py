@@ -66,14 +66,10 @@ def time_in_turns(
     """Time calls in turns, so that a minute in which the machine is slow slows all of them.
 
     Each call takes whether to start a new count of memory, and is repeated until it has had `min_calls` and
-    `min_seconds`. Unless `compiled`, its first lap includes compilation and is not part of the median. Disturbed laps
-    are dropped, and further ones are timed in their place, up to `min_calls`. If all laps of a call are disturbed, none
-    is dropped.
-
-    **Returns:** For each call a dictionary of `seconds`, the median of the CPU seconds; `wall`, that of the seconds by
-    the clock; `fastest`, in CPU seconds; `calls`, the number of laps kept, and `dropped`, that of the others;
-    `compile`, the CPU seconds of the first lap above the median; `memory`, the most MB that the process held; `share`
-    of the core that the process had in the laps kept, below 1 if other processes took a part.
+    `min_seconds`. Unless `compiled`, its first lap includes compilation and is not part of the medians. Disturbed laps
+    are dropped, and further ones are timed in their place, up to `min_calls`, unless all are disturbed. `compile` are
+    the CPU seconds of the first lap above the median, `memory` the most MB that the process held, and `share` the part
+    of the core that the process had in the laps kept.
     """
     first = [None if compiled else call(True) for call in calls]
     laps: list[list[Lap]] = [[] for _ in calls]

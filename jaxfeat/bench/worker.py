@@ -3,11 +3,9 @@
 `WorkerProcess` starts this module as a program. The program reads a question from each line and writes an answer to one
 line, both in JSON:
 
-- `{"open": "W1"}` sets up a workload. The answer lists its stages.
+- `{"open": "W1"}` sets up a workload; this comes first. The answer lists its stages.
 - `{"stage": "values", "reset_peak": true}` calls a stage once. The answer is its time and memory.
 - `{"results": {"reference": false}}` asks for the singular values.
-
-The first question opens a workload.
 """
 
 import json

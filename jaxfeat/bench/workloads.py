@@ -37,15 +37,10 @@ class Neighborhood(NamedTuple):
 class Workload:
     """Structures and settings, from which every package computes the same Jacobians.
 
-    **Attributes:**
-
-    - `settings`: `species`, `r_cut` (Å), `n_max` (a count), `l_max` (inclusive), `sigma` (Å).
-    - `centers`: Indices of the centers in each structure; `None` for all atoms.
-    - `stacked`: If True, each structure has one Jacobian: of the features of all centers by the positions of all atoms.
-        If False, each environment has one by the positions of its neighbors, with the center fixed.
-    - `rooms`: Sizes to pad to, in atoms of a structure or neighbors of an environment. If empty, all items are padded
-        to the largest.
-    - `block_items`: Items in one call of jaxfeat.
+    If `stacked`, each structure has one Jacobian, of the features of all `centers` (indices; `None` for all atoms) by
+    the positions of all atoms. Otherwise each environment has one by the positions of its neighbors, with the center
+    fixed. `rooms` are sizes to pad to, in atoms of a structure or neighbors of an environment; without them all items
+    are padded to the largest. jaxfeat gets `block_items` items in one call.
     """
 
     name: str

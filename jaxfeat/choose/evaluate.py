@@ -125,13 +125,10 @@ class BlindDirections(NamedTuple):
 
 
 class BasisResults(NamedTuple):
-    """One environment in all bases of a grid.
-
-    `truncation`, `(bases,)`, counts the null directions that some other basis sees, and may be wrong where `doubtful`.
-    `ratios`, `(2, bases)`, equilibrated and raw, are σ_vis/σ_max where `known`, otherwise the floor above it, and NaN
-    if there is nothing to see. `exact` is False if the largest basis sees a little of the blind directions, which it
-    does if positions are rounded.
-    """
+    """One environment in all bases of a grid. `truncation`, `(bases,)`, counts the null directions that some other
+    basis sees, and may be wrong where `doubtful`. `ratios`, `(2, bases)`, equilibrated and raw, are σ_vis/σ_max where
+    `known`, otherwise the floor above it, and NaN if there is nothing to see. `exact` is False if the largest basis
+    sees a little of the blind directions, as it does if positions are rounded."""
 
     truncation: np.ndarray
     doubtful: np.ndarray

@@ -166,25 +166,16 @@ class Environment(Batched, eqx.Module):
             # `jnp.asarray` would compile a program for each shape.
             positions = jax.device_put(values if values.dtype.kind == "f" else values.astype(float))
         if positions.ndim != 2 or positions.shape[1] != 3:
-            raise GeometryError(
-                f"positions has shape {positions.shape}; give one row of x, y, z (Å) for each neighbor."
-            )
+            fault = f"positions has shape {positions.shape}"
+            raise GeometryError(f"{fault}; give one row of x, y, z (Å) for each neighbor.")
         n = len(positions)
         if len(numbers) != n:
             raise SpeciesError(f"{len(numbers)} species were given for {n} neighbors; give one for each.")
         if values is not None:
             check_positions(np.asarray(positions), "neighbor", center=True)
-        arrays = {
-            "species": numbers,
-            "mask": np.ones(n, bool),
-            "center_species": np.int32(0 if center_species is None else atomic_number(center_species)),
-            "structure_index": np.int32(-1),
-            "center_index": np.int32(-1),
-            "r_cut": np.full((), np.inf, positions.dtype),
-            "neighbor_index": np.full(n, -1, np.int32),
-            "neighbor_shift": np.zeros((n, 3), np.int32),
-        }
-        return Environment(positions, **jax.device_put(arrays))
+        center = 0 if center_species is None else atomic_number(center_species)
+        at_origin: Any = np.zeros((n, 3), positions.dtype), numbers, np.ones(n, bool), *map(np.int32, (center, -1, -1))
+        return jax.device_put(Environment(*at_origin)).with_positions(positions)
 
     @staticmethod
     def stack(environments: Sequence[Environment]) -> Environment:

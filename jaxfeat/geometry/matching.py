@@ -108,10 +108,8 @@ def aligned(env: Environment, onto: Environment) -> Environment:
     kinds, target = (np.asarray(e.species)[np.asarray(e.mask)] for e in (env, onto))
     centers = int(env.center_species), int(onto.center_species)
     if len(kinds) != len(target) or (np.sort(kinds) != np.sort(target)).any() or centers[0] != centers[1]:
-        raise GeometryError(
-            f"the environments hold different atoms (neighbors {np.sort(kinds).tolist()} around {centers[0]}, and "
-            f"{np.sort(target).tolist()} around {centers[1]}); there is no way from one to the other."
-        )
+        held = " and ".join(f"{np.sort(z).tolist()} around {c}" for z, c in zip((kinds, target), centers, strict=True))
+        raise GeometryError(f"the environments hold different atoms (neighbors {held}); no way leads between them.")
     forbidden = np.where(kinds[:, None] == target[None], 0.0, 1e6 * (1 + (moving**2).sum() + (fixed**2).sum()))
     trials = [np.eye(3), *_trial_rotations(moving, kinds, fixed, target)]
     costs = [_match(moving @ rotation.T, fixed, forbidden)[1] for rotation in trials]

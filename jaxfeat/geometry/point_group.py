@@ -51,12 +51,9 @@ def find_permutations(positions: np.ndarray, labels: np.ndarray, tolerance: floa
 def _list_images_of_rarest_pair(
     positions: np.ndarray, labels: np.ndarray, tolerance: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """List the ordered pairs of atoms `(k,), (k,)` onto which the first pair of the list may be mapped.
-
-    An operation moves each of two atoms to within the tolerance, so their distance changes by at most twice the
-    tolerance: no image is missed. The first pair is the one with the fewest images among pairs with a quarter of the
-    best leverage. With less leverage, the noise of the pair would turn distant atoms into each other.
-    """
+    """List the ordered pairs of atoms `(k,), (k,)` onto which the first pair of the list may be mapped. No image is
+    missed, because an operation changes a distance by at most twice the tolerance. The first pair has the fewest images
+    among pairs with a quarter of the best leverage. With less, its noise would turn distant atoms into each other."""
     n = len(positions)
     distances, radii = np.linalg.norm(positions[:, None] - positions, axis=-1), np.linalg.norm(positions, axis=1)
     leverage = np.linalg.norm(np.cross(positions[:, None], positions), axis=-1)

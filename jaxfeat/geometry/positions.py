@@ -41,7 +41,5 @@ def find_coincident_atoms(positions: np.ndarray) -> tuple[int, int] | None:
 def check_float64(array: Any, name: str, purpose: str) -> None:
     """Raise `PrecisionError` unless an array is float64; `purpose` names the result that needs the digits."""
     if array.dtype != np.float64:
-        raise PrecisionError(
-            f"{name} are {array.dtype}, but {purpose} needs the digits of float64; enable jax_enable_x64 and give them "
-            "in float64."
-        )
+        fault = f"{name} are {array.dtype}, but {purpose} needs the digits of float64"
+        raise PrecisionError(f"{fault}; enable jax_enable_x64 and give them in float64.")

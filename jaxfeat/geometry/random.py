@@ -1,8 +1,5 @@
-"""Random environments. Results rest on the numbers of both generators of random methanes.
-
-`random_methane` draws with a key of JAX, under jit too. `draw_methanes` draws with NumPy for the input
-`random-methane:N:SEED`: in float64 whatever the precision of JAX, and any block without the blocks before.
-"""
+"""Random environments. Results rest on the numbers of both generators of random methanes: `random_methane` draws with a
+key of JAX, under jit too, and `draw_methanes` with NumPy, in float64, and any block without the blocks before."""
 
 import functools
 from collections.abc import Iterator, Sequence

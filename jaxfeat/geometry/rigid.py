@@ -1,8 +1,8 @@
 """Rigid motions, and coordinates of displacements without them.
 
-Rotations and translations are known in closed form. Householder reflections send them onto the first few coordinates
-and leave their orthogonal complement in the others. A Jacobian thus loses its trivial null directions before its
-spectrum is computed. Dropping the smallest singular values afterwards would drop some of the other null directions.
+Householder reflections send rotations and translations, known in closed form, onto the first few coordinates and leave
+their orthogonal complement in the others. A Jacobian thus loses its trivial null directions before its spectrum is
+computed. Dropping the smallest singular values afterwards would drop some of the other null directions.
 """
 
 import equinox as eqx
@@ -14,18 +14,13 @@ from jaxfeat.linalg.lapack import eigh
 
 
 class RigidMotions(eqx.Module):
-    """The rigid motions of n atoms as k Householder reflectors in 3n coordinates.
+    """The rigid motions of n atoms as k Householder reflectors in 3n coordinates, unit vectors or zeros.
 
-    **Attributes:**
-
-    - `reflectors`: `(k, 3n)`, unit vectors or zeros. Their product H sends the rigid motions onto the leading axes.
-    - `valid`: `(3n - n_dropped,)`, True for a column of H, after the dropped ones, that displaces atoms and is not
-        rigid. The other columns are padding, or the third rotation, which collinear atoms lack.
-    - `n_rigid`: The number of rigid motions.
-    - `clearance`: In (0, 1], the length of the shortest rotation relative to the longest. Nearly collinear atoms make
-        the rotation about their axis short, and its direction loses digits in proportion.
-    - `n_dropped`: The number of leading columns that are rigid for all atoms of this padded size.
-    - `n_rigid_generic`: The number of rigid motions of atoms that fill the padded size and do not lie on a line.
+    Their product H sends the rigid motions onto the leading axes, of which `n_dropped` are rigid for all atoms of this
+    padded size. The other columns of H are `valid` if they displace atoms and are not rigid; invalid ones are padding,
+    or the third rotation, which collinear atoms lack. `clearance`, in (0, 1], is the length of the shortest rotation
+    over the longest: nearly collinear atoms make the rotation about their axis short, and its direction loses digits in
+    proportion. `n_rigid_generic` counts the rigid motions of atoms that fill the padded size, and not a line.
     """
 
     reflectors: Float[Array, "k m"]
@@ -65,9 +60,8 @@ def rigid_motions(
 ) -> RigidMotions:
     """Compute the rigid motions of atoms: rotations about the origin, or translations and rotations about the centroid.
 
-    There are three rotations; two if all atoms lie on a line through the center of rotation, to √eps of their extent;
-    none if there are no atoms. `weights` scale the displacements of each atom: with J_j the columns of J for atom j,
-    `J_j / weights[j]` has the rigid null vectors `weights[j] * t_j`.
+    Rotations are three; two if all atoms lie on a line through the pivot, to √eps of their extent; none without atoms.
+    `weights` scale displacements: `J_j / weights[j]` for the columns of atom j has null vectors `weights[j] * t_j`.
     """
     n = positions.shape[0]
     dtype = positions.dtype

@@ -118,9 +118,8 @@ def rotation_center(at: Item, positions: np.ndarray) -> np.ndarray:
 
 def _check_single(at: Item, name: str) -> None:
     if at.batch_shape:
-        raise GeometryError(
-            f"{name} takes one environment or molecule, got a batch of shape {at.batch_shape}; index it first."
-        )
+        given = f"a batch of shape {at.batch_shape}"
+        raise GeometryError(f"{name} takes one environment or molecule, got {given}; index it first.")
     if isinstance(at, Structure) and at.periodic:
         raise GeometryError(f"{name} takes one environment or molecule, and this is a crystal; cut environments out.")
 
@@ -157,10 +156,8 @@ def symmetrized(at: EnvironmentOrMolecule, found: Stabilizer | HasStabilizer) ->
     mask = np.asarray(at.mask)
     if not isinstance(found, Stabilizer):
         if isinstance(found.stabilizer, tuple):
-            raise GeometryError(
-                "this null space has a stabilizer for each center, which no one set of positions need share; give that "
-                "of one environment, or of features summed over a molecule."
-            )
+            fault = "this null space has a stabilizer for each center, which no one set of positions need share"
+            raise GeometryError(f"{fault}; give that of one environment, or of features summed over a molecule.")
         if found.stabilizer is None or found.atoms is None:
             raise GeometryError(f"this null space has no stabilizer to go by: {found.reason}")
         if found.atoms.shape != mask.shape:
@@ -185,10 +182,8 @@ def point_stabilizer(positions: np.ndarray, species: np.ndarray, group: Group, t
     distances[(species[:, None] != species) | np.eye(len(species), dtype=bool)] = np.inf
     if distances.size and distances.min() <= 2 * tolerance:
         i, j = sorted(np.unravel_index(distances.argmin(), distances.shape))
-        raise GeometryError(
-            f"like atoms {i} and {j} are {distances.min():.2g} Å apart, which a symmetry tolerance of {tolerance:g} Å "
-            "cannot tell apart; choose it below half of that."
-        )
+        fault = f"like atoms {i} and {j} are {distances.min():.2g} Å apart, which a symmetry tolerance of"
+        raise GeometryError(f"{fault} {tolerance:g} Å cannot tell apart; choose it below half of that.")
     radii = np.linalg.norm(positions, axis=1)
     if not (2 * radii > tolerance).any():
         return _stabilizer_of_point(radii, group, tolerance)

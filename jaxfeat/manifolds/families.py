@@ -173,8 +173,8 @@ def prl_methane(sign: int) -> MethaneFamily:
 
     **Source:** Pozdnyakov et al., Phys. Rev. Lett. 125, 166001 (2020).
     """
-    azimuth = Parameter("F", 0.0, 2 * pi, 0.8 * pi, "rad")
-    return MethaneFamily((azimuth, Parameter("L", -pi / 2, pi / 2, 0.0, "rad")), sign)
+    azimuth, elevation = Parameter("F", 0.0, 2 * pi, 0.8 * pi, "rad"), Parameter("L", -pi / 2, pi / 2, 0.0, "rad")
+    return MethaneFamily((azimuth, elevation), sign)
 
 
 def planar(n: int = 4, *, species: str | int = "H", center_species: str | int | None = "C") -> Family:

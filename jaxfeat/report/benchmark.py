@@ -133,9 +133,8 @@ def print_benchmark(results: Mapping[str, Any], console: Console | None = None) 
         console.print("\n".join([*notes, ""]), markup=False)
     console.print(RATE_LEGEND, style="italic")
     if results.get("smoke"):
-        console.print(
-            "This is a smoke run with few items and unoptimised programs; its rates mean nothing.", style="bold"
-        )
+        warning = "This is a smoke run with few items and unoptimised programs; its rates mean nothing."
+        console.print(warning, style="bold")
 
 
 def to_markdown(results: Mapping[str, Any]) -> str:

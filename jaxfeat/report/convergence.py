@@ -86,8 +86,8 @@ def basis_rows(records: Sequence[Record]) -> list[BasisRow]:
 
 
 def plot_convergence(records: Sequence[Record], title: str | None = None) -> Figure:
-    """Draw the share of truncated environments, and the median of equilibrated σ_vis/σ_max, by n_max and l_max. Each
-    order has a row of panels. Frames mark the smallest basis without truncation and the plateau."""
+    """Draw the share of truncated environments, and the median of equilibrated σ_vis/σ_max, by n_max and l_max, in a
+    row of panels for each order. Frames mark the smallest basis without truncation and the plateau."""
     # Matplotlib takes 0.6 s to load, and tables do without.
     from matplotlib.colors import Normalize, PowerNorm
     from matplotlib.patches import Rectangle

@@ -116,9 +116,7 @@ def _write_summary(summary: StoreSummary, symbols: Sequence[str]) -> str:
         ("Floor over σ<sub>max</sub>, raw", _median_and_range(summary.floors["raw"])),
         ("Values certified by QR", f"{format_number(summary.certified)} ({_share(summary.certified, summary)})"),
     ]
-    lines = [
-        (_title(kind), blind[kind], directions[kind], meaning) for kind, meaning in MEANINGS.items() if kind in blind
-    ]
+    lines = [(_title(kind), blind[kind], directions[kind], why) for kind, why in MEANINGS.items() if kind in blind]
     by_cause = make_table(
         ("Cause", "Environments", "Share", "Null directions", "Meaning"),
         [
@@ -204,9 +202,8 @@ def _write_exhibits(
         "The most blind environments of each kind: up to four, and one for each species of a structure. Structures and "
         "atoms count from 0. Ratios are σ<sub>min</sub>/σ<sub>max</sub>; &lt; marks a ratio below its floor."
     )
-    return picture + make_table(
-        list(columns), list(zip(*columns.values(), strict=True)), caption=caption, numbers=numbers
-    )
+    rows = list(zip(*columns.values(), strict=True))
+    return picture + make_table(list(columns), rows, caption=caption, numbers=numbers)
 
 
 def _list_null(example: Example, summary: StoreSummary) -> str:

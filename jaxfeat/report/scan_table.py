@@ -71,10 +71,8 @@ def print_store(
 
 
 def _print_statuses(doubtful: Counter[str], left_out: Counter[str], console: Console) -> None:
-    for name, counts in (
-        ("Causes of null or nearly null directions are not certain", doubtful),
-        ("Without a spectrum", left_out),
-    ):
+    names = ("Causes of null or nearly null directions are not certain", "Without a spectrum")
+    for name, counts in zip(names, (doubtful, left_out), strict=True):
         if counts:
             console.print(f"{name}: {', '.join(f'{count} {status}' for status, count in counts.most_common())}.")
 

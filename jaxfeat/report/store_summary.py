@@ -73,13 +73,9 @@ class Distribution:
         return self.counts[start:end].reshape(-1, BINS_PER_DECADE // per_decade).sum(1)
 
     def __add__(self, other: Distribution) -> Distribution:
-        return Distribution(
-            self.counts + other.counts,
-            self.below + other.below,
-            max(self.highest_floor, other.highest_floor),
-            min(self.least, other.least),
-            max(self.most, other.most),
-        )
+        counts, floor = self.counts + other.counts, max(self.highest_floor, other.highest_floor)
+        least, most = min(self.least, other.least), max(self.most, other.most)
+        return Distribution(counts, self.below + other.below, floor, least, most)
 
 
 class Example(NamedTuple):
@@ -99,31 +95,21 @@ class Example(NamedTuple):
 
 
 class StoreSummary:
-    """Counts and distributions of a sweep, for tables and pages.
-
-    **Attributes:**
-
-    - `done`, `certified`: Numbers of environments with a status, and of those whose values are certified by QR.
-    - `doubtful`: Environments that have a spectrum and a status other than "ok", by status.
-    - `environments`: Environments by species of the center, with or without a spectrum.
-    - `equilibrated`, `raw`: Distributions of σ_min/σ_max by species and group. `floors`: Those of the floor over σ_max.
-    - `kinds`: The causes without `rigid`, and "ambiguous" for all directions of ambiguous environments.
-    - `directions`: Null directions by species and kind.
-    - `blind`: Environments with null directions by species and group. Each counts once, so that groups add up.
-    """
+    """Counts and distributions of a sweep, for tables and pages."""
 
     def __init__(self, causes: Sequence[str]) -> None:
         self.causes = tuple(causes)
+        # "ambiguous" stands for all directions of ambiguous environments.
         self.kinds = (*(cause for cause in self.causes if cause != "rigid"), AMBIGUOUS)
-        self.total = self.done = self.certified = 0
+        self.total = self.done = self.certified = 0  # environments: all, with a status, with values certified by QR
         self.statuses: Counter[str] = Counter()
-        self.doubtful: Counter[str] = Counter()
-        self.environments: Counter[int] = Counter()
-        self.equilibrated: dict[tuple[int, str], Distribution] = {}
+        self.doubtful: Counter[str] = Counter()  # environments with a spectrum and a status other than "ok", by status
+        self.environments: Counter[int] = Counter()  # by species of the center, with or without a spectrum
+        self.equilibrated: dict[tuple[int, str], Distribution] = {}  # σ_min/σ_max by species and group
         self.raw: dict[tuple[int, str], Distribution] = {}
-        self.floors = {"equilibrated": Distribution(), "raw": Distribution()}
-        self.directions: Counter[tuple[int, str]] = Counter()
-        self.blind: Counter[tuple[int, str]] = Counter()
+        self.floors = {"equilibrated": Distribution(), "raw": Distribution()}  # floor over σ_max
+        self.directions: Counter[tuple[int, str]] = Counter()  # null directions by species and kind
+        self.blind: Counter[tuple[int, str]] = Counter()  # environments with null directions by species and group
         self._structures = np.zeros(0, bool)
         self._examples: dict[str, list[Example]] = {group: [] for group in GROUPS}
 

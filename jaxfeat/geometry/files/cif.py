@@ -55,9 +55,8 @@ def split(file: IO[str]) -> Iterator[Block]:
     try:
         blocks = [tags for tags in parse_cif(io.BytesIO(text)) if any(name in tags for name in _COORDINATES)]
     except (AssertionError, IndexError, RuntimeError, ValueError) as error:
-        raise ParseError(
-            f"the file is not a CIF ({error!r:.100}); fix it, or name its format with --format."
-        ) from error
+        fault = f"the file is not a CIF ({error!r:.100})"
+        raise ParseError(f"{fault}; fix it, or name its format with --format.") from error
     if not blocks and re.search(rb"^_atom_site\.", text, re.MULTILINE):
         raise ParseError("the file is mmCIF, which ASE does not read; convert it to PDB or extended xyz.")
     n_listed: list[int | None] = [*_count_sites(text.decode("latin1"))]
@@ -139,10 +138,8 @@ def _check_occupancies(tags: Any) -> None:
     labels = _labels(tags)
     for label, occupancy in zip(labels, tags.get("_atom_site_occupancy", [1] * len(labels)), strict=True):
         if isinstance(occupancy, (int, float)) and occupancy < FULL_OCCUPANCY:
-            raise ParseError(
-                f"in data_{tags.name} the site {label} has the occupancy {occupancy:g}; write an ordered structure, or "
-                "read every listed site as a whole atom with --ignore occupancies."
-            )
+            cure = "write an ordered structure, or read every listed site as a whole atom with --ignore occupancies"
+            raise ParseError(f"in data_{tags.name} the site {label} has the occupancy {occupancy:g}; {cure}.")
 
 
 def _find_open_choice(tags: Any) -> str:

@@ -118,15 +118,10 @@ def _stand_in_with_atoms(
         # If an image coincides with an atom, the center moves to that atom.
         centers[chosen == index] = np.nan_to_num(position)
     mask = np.take_along_axis(mask, order, 1)
-    return _stand_in(
-        structure,
-        k,
-        chosen,
-        positions=np.where(mask[..., None], positions[order] - centers[:, None], 0.0),
-        species=np.where(mask, structure.numbers[indices][order], 0).astype(np.int32),
-        mask=mask,
-        r_cut=np.full(len(chosen), np.inf),
-    )
+    shown = np.where(mask[..., None], positions[order] - centers[:, None], 0.0)
+    species = np.where(mask, structure.numbers[indices][order], 0).astype(np.int32)
+    radius = np.full(len(chosen), np.inf)
+    return _stand_in(structure, k, chosen, positions=shown, species=species, mask=mask, r_cut=radius)
 
 
 def _stand_in(structure: Atoms, k: int, chosen: np.ndarray, **arrays: np.ndarray) -> Environment:

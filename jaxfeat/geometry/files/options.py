@@ -16,16 +16,9 @@ _INDEX = re.compile(r"[+-]?\d+|(?:[+-]?\d+)?:(?:[+-]?\d+)?(?::(?:\d+)?)?")
 
 
 class ReadOptions(NamedTuple):
-    """Options of reading a file, as `jaxfeat.read` describes them, checked by `parse_read_options`.
-
-    **Attributes:**
-
-    - `frames`: The option `index` as a slice.
-    - `types`: Atomic numbers by the words that stand for atoms in the file, 0 for ghosts.
-    - `ghosts`: The fate of ghosts and dummy atoms: they raise an error, stay as atoms of number 0, or are left out.
-    - `ignored`: Atomic numbers of the atoms to leave out.
-    - `whole_sites`: If True, read sites with partial occupancy as whole atoms.
-    """
+    """Options of `jaxfeat.read`, checked by `parse_read_options`: the frames as a slice, atomic numbers of words for
+    atoms in the file, 0 for ghosts, the fate of ghosts (they raise an error, stay as atoms of number 0, or are left
+    out), and whether sites with partial occupancy are read as whole atoms."""
 
     format: str | None = None
     frames: slice = slice(None)

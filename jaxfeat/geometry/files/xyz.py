@@ -121,11 +121,9 @@ def _parse_comment(
         pbc = [_TRUTH[word] for word in words] * (3 // len(words))
     unread = cell is None and not options.without_cell and (any(pbc) or "pbc" not in keys)
     if unread and (odd := _CELL.search(text)):
-        raise ParseError(
-            f"{_shorten(odd[0])} gives a cell in a form that extended xyz does not know; write Lattice with nine "
-            "numbers, or leave the cell out with --ignore cell.",
-            line,
-        )
+        cure = "write Lattice with nine numbers, or leave the cell out with --ignore cell"
+        fault = f"{_shorten(odd[0])} gives a cell in a form that extended xyz does not know"
+        raise ParseError(f"{fault}; {cure}.", line)
     if unit := _UNITS.search(text):
         known = {"angstrom": "angstrom", "atomic_unit": "bohr"}.get(unit[1].lower())
         if known != options.units:
