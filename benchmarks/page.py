@@ -19,7 +19,7 @@ from jaxfeat.bench.compare import compare_packages, failure_messages
 from jaxfeat.bench.workloads import WORKLOAD_NAMES
 from jaxfeat.cli.output import save_figure, write_json
 from jaxfeat.progress import show_progress
-from jaxfeat.report.benchmark import RATE_LEGEND, describe_machine, plot_rates, to_markdown
+from jaxfeat.report import benchmark as report
 
 HERE = Path(__file__).resolve().parent
 PAGE, WORKS, SCALING = HERE / "README.md", HERE / "results" / "works.json", HERE / "results" / "scaling.json"
@@ -45,6 +45,41 @@ def merged(old, new):
     return new | {"works": {name: works[name] for name in WORKLOAD_NAMES if name in works}}
 
 
+def to_markdown(results):
+    """Write the tables of the works as Markdown: first the ratios, then a table for each work."""
+    ratios = [
+        (name, *(report.format_digits(found[stage]) if stage in found else "" for stage in report.STAGES))
+        for name, found in report.list_ratios(results)
+    ]
+    lines = markdown_table(("jaxfeat over", *report.STAGES.values()), ratios)
+    for heading, work, rows, shown, notes in report.describe_works(results):
+        lines += ["", f"### {heading}", ""]
+        if "skipped" in work:
+            lines.append(work["skipped"])
+            continue
+        timed = [row for row in rows if row.stages]
+        cells = [(row.name, *(report.format_cell(row.stages.get(stage), work) for stage in shown)) for row in timed]
+        lines += [
+            *markdown_table(("", *(report.STAGES[stage] for stage in shown)), cells),
+            "",
+            *(f"- {note}" for note in notes),
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def markdown_table(heads, rows):
+    rule = "|---" * len(heads) + "|"
+    first, *others = (f"| {' | '.join(cells).lstrip()} |" for cells in (heads, *rows))
+    return [first, rule, *others]
+
+
+def describe_machine(results):
+    """Name the machine and the versions in a sentence."""
+    at, versions = results["machine"], results["versions"]
+    listed = ", ".join(f"{name} {number}" for name, number in versions.items())
+    return f"{at['date']}: {at['processor']}, {at['cores']} cores, {at['system']}; {listed}."
+
+
 def scaling_table(found):
     stages = ("features", "Jacobian", "singular values")
     named = {"neighbors": "N", "n_max": "n_max", "l_max": "l_max + 1", "nu": "features, by ν", "batch": "batch"}
@@ -61,7 +96,7 @@ def rendered(page, works, scaling):
     if works is not None:
         picture = "![jaxfeat's rate over each peer's](results/works.png)"
         page = between(
-            page, "works", f"{describe_machine(works)}\n\n{picture}\n\n{RATE_LEGEND}\n\n{to_markdown(works)}"
+            page, "works", f"{describe_machine(works)}\n\n{picture}\n\n{report.RATE_LEGEND}\n\n{to_markdown(works)}"
         )
     if scaling is not None:
         picture = "![Cost against sizes](results/scaling.png)"
@@ -94,7 +129,7 @@ def main():
             failed += failure_messages(results)
             results = merged(read(WORKS), results)
             write_json(WORKS, results)
-            save_figure(WORKS.with_suffix(".png"), plot_rates(results))
+            save_figure(WORKS.with_suffix(".png"), report.plot_rates(results))
         if "scaling" in names:
             subprocess.run([sys.executable, HERE / "scaling.py"], check=True)
     PAGE.write_text(rendered(PAGE.read_text(), read(WORKS), read(SCALING)))

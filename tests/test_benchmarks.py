@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmark_results import benchmark_results
+from benchmark_results import benchmark_results, stages
 
 from jaxfeat.bench.workloads import WORKLOAD_NAMES
 
@@ -126,6 +126,20 @@ def test_an_accelerator_is_timed_and_its_values_are_checked(tmp_path):
     assert 0 < rows["values"]["difference"] < 1e-14 and rows["values, screened"]["difference"] < 1e-12
     printed = script("gpu.py", tmp_path, "--works", "M", "W2", "--seconds", "0")
     assert "left out, because 0 s were over: M, float64; W2, float64, features; " in printed
+
+
+def test_tables_of_the_page_have_rates_ratios_and_what_is_missing():
+    apart = {"certified": {"of_largest": 1e-10, "each": 2e-9}, "screened": None}
+    timed = stages(features=0.5, jacobian=0.5, values=0.5, screened=0.25, vectors=0.5)
+    variant = {"stages": timed, "beside": ["dscribe"], "differences": {"dscribe": apart}, "lists": 1.5}
+    page = load("page").to_markdown(benchmark_results({"variants": {"gto": variant}}))
+    assert "| W1, DScribe | 2 | 4 | 8 | 16 | 16 |" in page
+    assert "| jaxfeat, gto | 200 (12) | 200 (12) | 200 (12) | 400 (12) | 200 (12) |" in page
+    assert "Δσ certified from DScribe: 1e-10, 2e-09" in page
+    assert "- quippy: quippy is not installed; pip install 'jaxfeat[peers]' adds it." in page
+    assert "no data." in page
+    page = load("page").to_markdown(benchmark_results({"failed": "status 1: out of luck"}))
+    assert "out of luck" in page and "| DScribe | 100 (12) |" in page
 
 
 def test_the_page_is_what_was_measured():

@@ -1,6 +1,6 @@
 """Tables and a picture of the speed of jaxfeat beside its peers, as `jaxfeat bench` measured it."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -80,7 +80,7 @@ def _make_row(key: str, found: Mapping[str, Any], ours: Mapping[str, Any] = Mapp
     return Row(name, stages, ratios, notes)
 
 
-def _describe_works(
+def describe_works(
     results: Mapping[str, Any],
 ) -> Iterator[tuple[str, Mapping[str, Any], list[Row], list[str], list[str]]]:
     """Yield the heading of each work, its results, its rows, the stages that have a column, and the notes."""
@@ -93,30 +93,31 @@ def _describe_works(
         yield heading, work, rows, shown, notes
 
 
-def _list_ratios(results: Mapping[str, Any]) -> list[tuple[str, Mapping[str, float]]]:
+def list_ratios(results: Mapping[str, Any]) -> list[tuple[str, Mapping[str, float]]]:
     """List jaxfeat's rate over that of each peer by stage, under the name of the work and the peer."""
     works = results["works"].items()
     return [(f"{name}, {row.name}", row.ratios) for name, work in works for row in list_rows(work) if row.ratios]
 
 
-def _format_cell(stage: Mapping[str, Any] | None, work: Mapping[str, Any], between: str = " ") -> str:
+def format_cell(stage: Mapping[str, Any] | None, work: Mapping[str, Any], between: str = " ") -> str:
     """Write a rate, the compile time and the memory, with `between` between them."""
     if stage is None:
         return "-"
     compiled = f"{stage['compile']:.1f} s,{between}" if stage["compile"] > 0.1 else ""
     # Some systems do not report memory.
     memory = "?" if stage["memory"] is None or np.isnan(stage["memory"]) else f"{max(stage['memory'], 0):.0f}"
-    return f"{_digits(stage.get('n', work.get('n', 0)) / stage['seconds'])}{between}({compiled}{memory})"
+    return f"{format_digits(stage.get('n', work.get('n', 0)) / stage['seconds'])}{between}({compiled}{memory})"
 
 
-def _digits(x: float) -> str:
+def format_digits(x: float) -> str:
+    """Write a number with three digits, or all those before the point."""
     return f"{x:.0f}" if x >= 100 else f"{x:.3g}"
 
 
 def print_benchmark(results: Mapping[str, Any], console: Console | None = None) -> None:
     """Print a table for each work."""
     console = console or Console(highlight=False)
-    for heading, work, rows, shown, notes in _describe_works(results):
+    for heading, work, rows, shown, notes in describe_works(results):
         if "skipped" in work:
             console.print(f"{heading}: {work['skipped']}\n", markup=False)
             continue
@@ -125,9 +126,9 @@ def print_benchmark(results: Mapping[str, Any], console: Console | None = None) 
         table = plain_table("", " " * 19, heads)
         for row in rows:
             if row.stages:
-                table.add_row(row.name, *(_format_cell(row.stages.get(stage), work, "\n") for stage in shown))
+                table.add_row(row.name, *(format_cell(row.stages.get(stage), work, "\n") for stage in shown))
             if row.ratios:
-                times = [f"{_digits(row.ratios[stage])} x" if stage in row.ratios else "" for stage in shown]
+                times = [f"{format_digits(row.ratios[stage])} x" if stage in row.ratios else "" for stage in shown]
                 table.add_row("  jaxfeat is", *times, style="bold")
         console.print(table)
         console.print("\n".join([*notes, ""]), markup=False)
@@ -137,43 +138,9 @@ def print_benchmark(results: Mapping[str, Any], console: Console | None = None) 
         console.print(warning, style="bold")
 
 
-def to_markdown(results: Mapping[str, Any]) -> str:
-    """Write the same as Markdown: first the ratios, then a table for each work."""
-    ratios = [
-        (name, *(_digits(found[stage]) if stage in found else "" for stage in STAGES))
-        for name, found in _list_ratios(results)
-    ]
-    lines = _markdown_table(("jaxfeat over", *STAGES.values()), ratios)
-    for heading, work, rows, shown, notes in _describe_works(results):
-        lines += ["", f"### {heading}", ""]
-        if "skipped" in work:
-            lines.append(work["skipped"])
-            continue
-        cells = [(r.name, *(_format_cell(r.stages.get(stage), work) for stage in shown)) for r in rows if r.stages]
-        lines += [
-            *_markdown_table(("", *(STAGES[stage] for stage in shown)), cells),
-            "",
-            *(f"- {note}" for note in notes),
-        ]
-    return "\n".join(lines) + "\n"
-
-
-def _markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    rule = "|---" * len(heads) + "|"
-    first, *others = (f"| {' | '.join(cells).lstrip()} |" for cells in (heads, *rows))
-    return [first, rule, *others]
-
-
-def describe_machine(results: Mapping[str, Any]) -> str:
-    """Name the machine and the versions in a sentence."""
-    at, versions = results["machine"], results["versions"]
-    listed = ", ".join(f"{name} {number}" for name, number in versions.items())
-    return f"{at['date']}: {at['processor']}, {at['cores']} cores, {at['system']}; {listed}."
-
-
 def plot_rates(results: Mapping[str, Any]) -> Figure:
     """Draw the rate of jaxfeat over that of each peer, by work and stage, on a logarithmic axis."""
-    rows = _list_ratios(results)
+    rows = list_ratios(results)
     figure = new_figure(7.0, 1.2 + 0.32 * max(len(rows), 2))
     axes = figure.subplots()
     if not rows:
