@@ -31,8 +31,7 @@ from jaxfeat.geometry.species import SYMBOLS, atomic_numbers
 from jaxfeat.linalg.arrays import array_namespace, as_quantity, cast_to_jax_precision, concrete_values
 from jaxfeat.so3.harmonics import solid_harmonics
 
-Y_00 = 1 / sqrt(4 * pi)
-"""The spherical harmonic of l = 0."""
+Y_00 = 1 / sqrt(4 * pi)  # the spherical harmonic of l = 0
 
 ARGUMENTS = """
     - `species`: Symbols or atomic numbers, each of which gets channels of its own, in this order.

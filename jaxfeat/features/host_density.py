@@ -34,10 +34,8 @@ class HostDensity(NamedTuple):
 
 
 def host_density(f: DensityFeaturizer, batch: Environment, present: np.ndarray) -> HostDensity:
-    """Compute the factors of the densities of environments `(b,)` of NumPy arrays that have no padding.
-
-    Row i of `present` lists the species that item i is described in, then -1.
-    """
+    """Compute the factors of the densities of environments `(b,)` of NumPy arrays that have no padding. Row i of
+    `present` lists the species that item i is described in, then -1."""
     positions, l_max, known = np.asarray(batch.positions), f.l_max, np.asarray(f.species)
     weights = ((present[..., None] == known) * np.asarray(f.weights)).sum(-1)
     values, slopes = host_radial_factors(f, (positions**2).sum(-1))

@@ -1,7 +1,5 @@
 """Work that NumPy does on environments of equal sizes side by side, because it is over before a program is compiled."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from math import prod
 from typing import Any, Literal
@@ -16,14 +14,12 @@ from jaxfeat.geometry.structure import species_present
 HOST_SECONDS_PER_NEIGHBOR = 1e-4
 """CPU seconds that NumPy takes for each neighbor of an environment, about. Measured for 4 to 52 neighbors."""
 
-Work = Literal["call", "chunk", "job"]
-"""A call, which may be repeated; a chunk, which others follow; or a whole job."""
+Work = Literal["call", "chunk", "job"]  # A call, which may be repeated; a chunk, which others follow; or a whole job
 
 HOST_SECONDS: dict[Work, float] = {"call": 0.1, "chunk": 0.3, "job": 4.0}
 """CPU seconds up to which NumPy does the work. Beyond that a program is worth its compilation."""
 
-GROUP_BYTES = 4_000_000
-"""Bytes that are computed side by side, about what the caches of a core hold."""
+GROUP_BYTES = 4_000_000  # bytes that are computed side by side, about what the caches of a core hold
 
 
 def is_small(room: int, n_items: int, work: Work) -> bool:
@@ -45,9 +41,7 @@ def map_items(function: Callable[[Any], np.ndarray], batch: Batch) -> np.ndarray
 
 def equal_sizes(batch: Environment, present: np.ndarray, item_bytes: Callable[[int], int]) -> Iterator[np.ndarray]:
     """Yield indices of environments that have equally many neighbors and species, as many as fit into the caches.
-
-    `item_bytes` maps the number of neighbors to the bytes of one item.
-    """
+    `item_bytes` maps the number of neighbors to the bytes of one item."""
     sizes = np.stack([batch.mask.sum(1), (present >= 0).sum(1)], 1)
     found, which = np.unique(sizes, axis=0, return_inverse=True)
     for k, (n, _) in enumerate(found):

@@ -1,7 +1,5 @@
 """Rigid motions of items side by side, in NumPy (see `rigid`)."""
 
-from __future__ import annotations
-
 from math import sqrt
 from typing import NamedTuple
 

@@ -59,10 +59,8 @@ def rigid_motions(
     weights: Float[Array, " n"] | None = None,
 ) -> RigidMotions:
     """Compute the rigid motions of atoms: rotations about the origin, or translations and rotations about the centroid.
-
     Rotations are three; two if all atoms lie on a line through the pivot, to √eps of their extent; none without atoms.
-    `weights` scale displacements: `J_j / weights[j]` for the columns of atom j has null vectors `weights[j] * t_j`.
-    """
+    `weights` scale displacements: `J_j / weights[j]` for the columns of atom j has null vectors `weights[j] * t_j`."""
     n = positions.shape[0]
     dtype = positions.dtype
     present = mask.astype(dtype)

@@ -57,10 +57,8 @@ def _open_to_others(folder: Path) -> str:
 
 @cache
 def watch_compilations() -> None:
-    """Tell the user on stderr, once in a process, if a program compiles for long in a call of this package.
-
-    Commands are spared, because they show progress. The watch listens to JAX, so it adds no function to any call.
-    """
+    """Tell the user on stderr, once in a process, if a program compiles for long in a call of this package. Commands
+    are spared, because they show progress. The watch listens to JAX, so it adds no function to any call."""
     timers: list[Timer] = []
 
     def hear(event: str, duration_secs: float, **details: Any) -> None:

@@ -134,9 +134,7 @@ def _decompose_reduced(
     reduced: HostRows, group: Item, padded: Item, weights: np.ndarray
 ) -> Iterator[DecomposedJacobian]:
     """Decompose reduced Jacobians of items `(b,)` without padding. The results have the room of the `padded` items.
-
-    `weights` are the norms of the columns of each center's neighbors.
-    """
+    `weights` are the norms of the columns of each center's neighbors."""
     n, room = group.positions.shape[1], (0, padded.positions.shape[1] - group.positions.shape[1])
     rounding = max(reduced.n_features, 3 * n) * float(np.finfo(float).eps)
     # Columns that move features by less than rounding are taken for zero.

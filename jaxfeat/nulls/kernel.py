@@ -118,11 +118,9 @@ def site_edges(vectors: np.ndarray, species: np.ndarray) -> Edges:
 
 
 def summed_edges(vectors: np.ndarray, tails: np.ndarray, heads: np.ndarray, species: np.ndarray) -> Edges:
-    """Make the edges of a structure whose features are summed over the centers of each species.
-
-    The tuples of all centers of one species are one distribution, so values are compared across centers. Edges lead
-    from centers `tails` to neighbors `heads`, `(e,)`; an image is the atom that it repeats. `species` are of all atoms.
-    """
+    """Make the edges of a structure whose features are summed over the centers of each species. The tuples of all
+    centers of one species are one distribution, so values are compared across centers. Edges lead from centers `tails`
+    to neighbors `heads`, `(e,)`; an image is the atom that it repeats. `species` are of all atoms."""
     kinds = np.unique(np.column_stack([species[tails], species[heads]]), axis=0, return_inverse=True)[1].ravel()
     rows = np.arange(3 * len(vectors))
     ends = [(3 * atoms[:, None] + np.arange(3)).ravel() for atoms in (heads, tails)]

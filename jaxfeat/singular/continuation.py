@@ -60,10 +60,8 @@ def follow(
     closing_distance: float,
 ) -> Path:
     """Continue from a first point, of the atoms of `start`, until the length is reached or the path is back at it.
-
     Points have `positions` and a `tangent`, `(n, 3)`, and an attribute `easy`. `advance` takes a point and a step (Å),
-    and returns the next point or the reason why there is none. The step is then halved; the smallest ends the path.
-    """
+    and returns the next point or the reason why there is none. The step is then halved; the smallest ends the path."""
     kinds = np.asarray(start.species)
     # The path has returned at any congruent image of its first point that the features do not tell from it.
     signs = (1.0, -1.0) if f.group == "O3" else (1.0,)

@@ -1,7 +1,5 @@
 """A batch of environments of mixed sizes, cut into blocks of equal shape."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -18,21 +16,15 @@ from jaxfeat.geometry.structure import Item, species_present
 from jaxfeat.linalg.batching import BLOCK_ITEMS, together
 from jaxfeat.spectrum.plan import Plan, check_spectra, make_plan, runs_on_host
 
-RAW_AND_EQUILIBRATED = (False, True)
-"""Scalings of the two spectra of each environment in a block."""
-
-BLOCK_BYTES = 8e6
-"""Bytes of Jacobians of all features that the cache of a core holds, about."""
-
-CACHE_FILLS = 16
-"""Fillings of the cache in one call: enough to hide the time of its dispatch."""
+RAW_AND_EQUILIBRATED = (False, True)  # scalings of the two spectra of each environment in a block
+BLOCK_BYTES = 8e6  # bytes of Jacobians of all features that the cache of a core holds, about
+CACHE_FILLS = 16  # fillings of the cache in one call: enough to hide the time of its dispatch
 
 CALLS_OF_SHAPE = 3
 """Calls that the members of a shape have to fill before a block of a stream gets larger. The last call is filled up
 with repetitions, which are computed in vain."""
 
-LEAST_OF_SHAPE = 48
-"""Members of one shape that are worth a compilation of their own."""
+LEAST_OF_SHAPE = 48  # members of one shape that are worth a compilation of their own
 
 
 class Block(NamedTuple):
@@ -137,10 +129,8 @@ def _block_length(n_members: int, in_cache: int, cache_fills: int, chunk_length:
 
 
 def block_of(batch: Item, indices: np.ndarray, plan: Plan) -> Block:
-    """Make one block of some items of a batch `(b,)` of NumPy arrays, which keep their room for neighbors.
-
-    Its length is a power of two or three quarters of one, so that few programs are compiled.
-    """
+    """Make one block of some items of a batch `(b,)` of NumPy arrays, which keep their room for neighbors. Its length
+    is a power of two or three quarters of one, so that few programs are compiled."""
     above = 2 ** (len(indices) - 1).bit_length()
     length = 3 * above // 4 if len(indices) <= 3 * above // 4 else above
     filled = np.pad(indices, (0, length - len(indices)), constant_values=indices[0])
@@ -169,9 +159,7 @@ def room_for_neighbors(n_neighbors: int) -> int:
 
 def join_small_shapes(shapes: np.ndarray, least: int) -> dict[tuple[int, int], np.ndarray]:
     """Group environments by shape `(b, 2)`, after shapes of fewer than `least` members have joined the next larger one.
-
-    A compilation costs as much as thousands of environments.
-    """
+    A compilation costs as much as thousands of environments."""
     base = int(shapes[:, 1].max(initial=0)) + 1
     found, which, size = np.unique(shapes @ (base, 1), return_inverse=True, return_counts=True)
     kinds, target = np.stack(np.divmod(found, base), -1), np.arange(len(found))

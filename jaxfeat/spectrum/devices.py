@@ -1,7 +1,5 @@
 """A block shared among all devices of the process."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -31,11 +29,9 @@ def devices() -> list[jax.Device]:
 def share_among_devices(
     function: Callable[..., Any], over: Sequence[jax.Device], f: Any, batch: tuple[Any, ...], *settings: Any
 ) -> Any:
-    """Compute `function(f, *batch, *settings)` with an equal share of the batch on each device.
-
-    The leading axis of all arrays in `batch` and in the result is that of the batch. The result is that of one device,
-    except for rounding, which depends on the size of a compiled program.
-    """
+    """Compute `function(f, *batch, *settings)` with an equal share of the batch on each device. The leading axis of all
+    arrays in `batch` and in the result is that of the batch. The result is that of one device, except for rounding,
+    which depends on the size of a compiled program."""
     if len(over) == 1:
         return function(f, *batch, *settings)
     mesh = Mesh(np.asarray(over), (_AXIS,))

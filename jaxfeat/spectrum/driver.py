@@ -3,8 +3,6 @@
 Both plan, compute a block with one compiled function, and certify what JᵀJ tells too little of in the same way.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -144,8 +142,7 @@ def _on_host(f: Any, at: Item, equilibrated: bool, directions: bool) -> Spectrum
     return jax.device_put(jax.tree.map(lambda leaf: leaf.reshape((*at.batch_shape, *leaf.shape[1:])), found))
 
 
-HOST_BLOCK_ITEMS = 1024
-"""Environments that NumPy computes between two calls of progress."""
+HOST_BLOCK_ITEMS = 1024  # environments that NumPy computes between two calls of progress
 
 
 def spectra_in_blocks(

@@ -4,8 +4,6 @@ The steps and the names are those of `reduce` and `solve`. Environments of equal
 structures one by one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -42,10 +40,8 @@ def spectra_on_host(
     scalings: Sequence[bool],
     directions: bool = False,
 ) -> tuple[Spectrum, ...]:
-    """Compute the spectra of environments `(b,)` of NumPy arrays, one `Spectrum` for each of `scalings`.
-
-    Row i of `present` lists the species that item i holds, as `species_present` does.
-    """
+    """Compute the spectra of environments `(b,)` of NumPy arrays, one `Spectrum` for each of `scalings`. Row i of
+    `present` lists the species that item i holds, as `species_present` does."""
     b, room = batch.mask.shape
     width = max(3 * room - 2, 0)
     found = tuple(_empty_spectrum(b, width, room, directions) for _ in scalings)
@@ -181,10 +177,8 @@ def reduce_structure_on_host(
 def decompose_on_host(
     reduced: HostRows, at: Item, f: FeatureMap | None = None, *, equilibrated: bool, directions: bool
 ) -> Spectrum:
-    """Compute the spectra of items `(b,)` from their reduced Jacobians, as `solve.decompose` does for one.
-
-    The items are environments of one number of neighbors, or one structure, without padding.
-    """
+    """Compute the spectra of items `(b,)` from their reduced Jacobians, as `solve.decompose` does for one. The items
+    are environments of one number of neighbors, or one structure, without padding."""
     positions: Any = np.asarray(at.positions)
     b, n = positions.shape[:2]
     finite = np.isfinite(reduced.contributions).all(1) & np.isfinite(positions).all((1, 2))

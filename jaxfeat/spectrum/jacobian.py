@@ -5,8 +5,6 @@ relative to its center. The derivative by an atom's position is therefore the su
 that are this atom, minus the sum over all neighbors of the atom's own environment if it is a center.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from math import prod
@@ -27,15 +25,13 @@ from jaxfeat.linalg.jit import tuned_jit
 from jaxfeat.linalg.lanes import MAX_NEIGHBORS_IN_LANES, contract_lanes, in_lanes
 from jaxfeat.spectrum.plan import check_jacobian
 
-ROUNDINGS_IN_FLOOR = 64
-"""Rounding errors of a contribution that the least floor of a spectrum, 256 eps, has room for."""
+ROUNDINGS_IN_FLOOR = 64  # rounding errors of a contribution that the least floor of a spectrum, 256 eps, has room for
 
 JACOBIANS_TOGETHER_BYTES = 4_000_000
 """Bytes of Jacobians that are computed together in batches of more than three times that size. More of them leave the
 caches on the way. Measured."""
 
-MIN_JACOBIANS_TOGETHER = 4
-"""Environments that are computed together, at least. Measured."""
+MIN_JACOBIANS_TOGETHER = 4  # Environments that are computed together, at least. Measured.
 
 
 def jacobian(f: FeatureMap, at: Item) -> Float[Array, "*batch d n 3"]:
@@ -127,11 +123,9 @@ def item_jacobian(f: FeatureMap, at: Item) -> Float[Array, "d n 3"]:
 
 
 def jacobian_and_norms(f: FeatureMap, at: Item) -> tuple[Float[Array, "d n 3"], Float[Array, " n"]]:
-    """Compute the Jacobian of one item, and the joint norm of the contributions to each atom's three columns.
-
-    The norms are multiplied by `cancellation`. Where symmetry makes contributions cancel, rounding errors are in
-    proportion to these norms rather than to the columns.
-    """
+    """Compute the Jacobian of one item, and the joint norm of the contributions to each atom's three columns. The norms
+    are multiplied by `cancellation`. Where symmetry makes contributions cancel, rounding errors are in proportion to
+    these norms rather than to the columns."""
     if isinstance(f, AbstractFeaturizer):
         assert isinstance(at, Environment)
         whole = f.jacobian(at)

@@ -5,8 +5,6 @@ fixed, d log σ = (J v)ᵀ d(J v) / σ², which is called the envelope form. J v
 no decomposition is differentiated.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import Any

@@ -3,8 +3,6 @@
 Numbers of copies are measured: the peak memory of a process over the size of the array, for arrays of 0.1 to 1 GB.
 """
 
-from __future__ import annotations
-
 from math import prod
 from typing import Literal, NamedTuple
 
@@ -29,15 +27,9 @@ ROWS_TOGETHER_BYTES = 2_000_000
 ROWS_ALONE_BYTES = 32_000_000
 """Bytes of rows from which on one Jacobian is reduced alone, because several would only take memory."""
 
-JACOBIAN_COPIES = 1.5
-"""Jacobians in memory while one is computed or reduced to a triangle."""
-
-NULL_SPACE_COPIES = 6
-"""Jacobians in memory while a null space is computed, on the device and on the host."""
-
-GRAM_COPIES = 6
-"""Matrices of the size of JᵀJ in memory while their spectrum is computed."""
-
+JACOBIAN_COPIES = 1.5  # Jacobians in memory while one is computed or reduced to a triangle
+NULL_SPACE_COPIES = 6  # Jacobians in memory while a null space is computed, on the device and on the host
+GRAM_COPIES = 6  # matrices of the size of JᵀJ in memory while their spectrum is computed
 LOWER_SIZES = "lower n_max, l_max, ν or r_cut"
 FEWER_CENTERS = "take a smaller structure or fewer centers, or describe environments (jaxfeat.environments)"
 
@@ -45,28 +37,23 @@ FEWER_CENTERS = "take a smaller structure or fewer centers, or describe environm
 CHUNK_SECONDS = 10.0
 """CPU seconds that the spectra of a chunk take. An interrupted sweep into a store loses no more on each core."""
 
-CHUNK_LENGTHS = (8, 16384)
-"""Bounds of the number of environments of a chunk."""
+CHUNK_LENGTHS = (8, 16384)  # bounds of the number of environments of a chunk
 
 MAX_NEIGHBORS_COMPILED = 24
 """Neighbors beyond which a compiled program is no faster than NumPy, because both spend their time in LAPACK."""
 
 
 def runs_on_host(f: FeatureMap, at: Item, room: int, n_items: int, work: Work) -> bool:
-    """Tell whether NumPy computes the spectra of `n_items` of up to `room` neighbors before a program is compiled.
-
-    `at` is one of these items, or a batch of them; `n_items` counts the centers of structures.
-    """
+    """Tell whether NumPy computes the spectra of `n_items` of up to `room` neighbors before a program is compiled. `at`
+    is one of these items, or a batch of them; `n_items` counts the centers of structures."""
     if not (f.environment_featurizer.runs_on_host and at.positions.dtype == np.float64):
         return False
     return is_small(room, n_items, work) or (isinstance(at, Environment) and room > MAX_NEIGHBORS_COMPILED)
 
 
 def choose_chunk_length(f: AbstractFeaturizer, batch: Environment) -> int:
-    """Choose how many environments like those of a batch a store writes together: about `CHUNK_SECONDS` of work.
-
-    `f` is restricted to the species of the batch. The length is a power of two.
-    """
+    """Choose how many environments like those of a batch a store writes together: about `CHUNK_SECONDS` of work. `f` is
+    restricted to the species of the batch. The length is a power of two."""
     counts, share = np.unique(np.asarray(batch.mask).sum(-1), return_counts=True)
     least, most = CHUNK_LENGTHS
     fitting = CHUNK_SECONDS / float(np.average([_estimate_seconds(f, int(n)) for n in counts], weights=share))
@@ -74,10 +61,8 @@ def choose_chunk_length(f: AbstractFeaturizer, batch: Environment) -> int:
 
 
 def _estimate_seconds(f: AbstractFeaturizer, n_neighbors: int) -> float:
-    """Estimate the CPU seconds that NumPy or a compiled program takes for the spectra of one environment.
-
-    The estimate was right within a factor of two for 4 to 55 neighbors and 84 to 2100 features of order 2 or 3.
-    """
+    """Estimate the CPU seconds that NumPy or a compiled program takes for the spectra of one environment. The estimate
+    was right within a factor of two for 4 to 55 neighbors and 84 to 2100 features of order 2 or 3."""
     n_rows = min(f.n_compact_rows(n_neighbors), f.n_features_if_known or np.inf)
     return 5e-5 + n_neighbors**2 * (1e-6 + 3.6e-9 * n_rows)
 
@@ -114,10 +99,8 @@ def make_plan(
     refine: bool = True,
     collinear: bool = True,
 ) -> Plan:
-    """Choose the fastest way to the spectra of a block.
-
-    `at` is the block, or one of its items. If `refine` is False, small values are not computed again.
-    """
+    """Choose the fastest way to the spectra of a block. `at` is the block, or one of its items. If `refine` is False,
+    small values are not computed again."""
     if refine and not directions and _gram_is_faster(f, at, len(scalings)):
         n_together = BLOCK_ITEMS if on_cpu() else _n_together(f, at, True)
         return Plan("refined", scalings, n_together, directions, screened, collinear)

@@ -4,8 +4,6 @@ A Jacobian has one row for each feature. Neither reduced form has more rows than
 offer a shorter way, or belong to one center each, the whole Jacobian is never put together.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -6,8 +6,6 @@ however, that J V is as small as those values, and values computed from J V are 
 directional derivatives; all rows of J, and their QR decomposition, are not needed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -36,11 +34,8 @@ SMALLEST_SHARE = 1 / 512
 """Share of the largest value below which a value is computed again. Values from JᵀJ then have ten digits, however high
 the floor is."""
 
-SMALL_COUNTS = (4, 8, 16)
-"""Numbers of small values that are computed together."""
-
-MOST_SMALL = SMALL_COUNTS[-1]
-"""Items with more small values are not refined."""
+SMALL_COUNTS = (4, 8, 16)  # numbers of small values that are computed together
+MOST_SMALL = SMALL_COUNTS[-1]  # items with more small values are not refined
 
 
 class GramValues(NamedTuple):
@@ -61,11 +56,9 @@ class GramValues(NamedTuple):
 def spectra_from_gram(
     f: FeatureMap, restricted: Callable[[Any], FeatureMap], items: tuple[Any, Item], plan: Plan
 ) -> tuple[Spectrum, ...]:
-    """Compute spectra, without directions, of environments or structures `(b,)` by the route "refined".
-
-    `items` holds the species present in each of them, and them. `restricted` makes the map for the species that an item
-    holds. Items that need refinement and have too many small values come out with `certified` False.
-    """
+    """Compute spectra, without directions, of environments or structures `(b,)` by the route "refined". `items` holds
+    the species present in each of them, and them. `restricted` makes the map for the species that an item holds. Items
+    that need refinement and have too many small values come out with `certified` False."""
     batch = items[1]
     # On CPUs one item at a time, so that a condition skips the work that an item does not need.
     reduced = map_large_items(lambda item: reduce_to_gram(restricted(item[0]), item[1]), items)
@@ -156,9 +149,7 @@ def _products_of_center(
 
 def _with_least_size(function: Callable[..., Array], count: Int[Array, ""], *arguments: Any) -> Array:
     """Compute `function(size, *arguments)`, whose axes have the length `size`, for the least size that holds `count`.
-
-    Sizes are `SMALL_COUNTS`. The result is padded with zeros, and zero for a count of 0.
-    """
+    Sizes are `SMALL_COUNTS`. The result is padded with zeros, and zero for a count of 0."""
 
     def padded(size: int, *arguments: Any) -> Array:
         return jnp.pad(function(size, *arguments), (0, MOST_SMALL - size))

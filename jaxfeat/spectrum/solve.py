@@ -1,7 +1,5 @@
 """From a reduced Jacobian to its spectrum: rigid motions are projected out, then the rest is decomposed."""
 
-from __future__ import annotations
-
 from math import sqrt
 from typing import NamedTuple
 
@@ -19,8 +17,7 @@ from jaxfeat.linalg.svd import right_svd
 from jaxfeat.spectrum.reduce import ReducedJacobian
 from jaxfeat.spectrum.spectrum import STATUS_NAMES, Spectrum, Status
 
-LEAST_ROUNDING = 256
-"""Rounding error of σ_max in eps, at least: radial functions add up large terms that nearly cancel."""
+LEAST_ROUNDING = 256  # rounding error of σ_max in eps, at least: radial functions add up large terms that nearly cancel
 
 
 def decompose(
@@ -78,10 +75,8 @@ class NonrigidJacobian(NamedTuple):
         return jnp.sum(self.rigid.valid)
 
     def largest(self, values: Float[Array, " c"]) -> Float[Array, ""]:
-        """Compute the size that rounding errors are in proportion to: σ_max, or more if contributions cancel.
-
-        If nothing cancels, it is σ_max, because the joint norm of an atom's three columns is at most √3 σ_max.
-        """
+        """Compute the size that rounding errors are in proportion to: σ_max, or more if contributions cancel. If
+        nothing cancels, it is σ_max, because the joint norm of an atom's three columns is at most √3 σ_max."""
         return jnp.maximum(values.max(initial=0), self.contributions.max(initial=0) / sqrt(3))
 
     def floor_of_rows(self, values: Float[Array, " c"]) -> Float[Array, ""]:
@@ -89,10 +84,8 @@ class NonrigidJacobian(NamedTuple):
         return self.rounding * self.largest(values) / self.rigid.clearance
 
     def floor_of_gram(self, values: Float[Array, " c"]) -> Float[Array, ""]:
-        """Bound the rounding error of a singular value that comes from JᵀJ.
-
-        An entry of JᵀJ is wrong by `rounding` times the lengths of two columns.
-        """
+        """Bound the rounding error of a singular value that comes from JᵀJ. An entry of JᵀJ is wrong by `rounding`
+        times the lengths of two columns."""
         return jnp.maximum(self.floor_of_rows(values), jnp.sqrt(self.rounding * jnp.sum(self.contributions**2)))
 
 

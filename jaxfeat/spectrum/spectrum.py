@@ -16,11 +16,8 @@ from jaxfeat.linalg.arrays import array_namespace, concrete_values
 
 
 class StatusName(StrEnum):
-    """Names of statuses, each with a sentence: its `message`.
-
-    Spectra have all statuses but "ambiguous". Null spaces have all of them. A member equals its name, and comparing it
-    with any other text raises a `ValueError`.
-    """
+    """Names of statuses, each with a sentence: its `message`. Spectra have all statuses but "ambiguous". Null spaces
+    have all of them. A member equals its name, and comparing it with any other text raises a `ValueError`."""
 
     message: str
 
@@ -72,8 +69,7 @@ class StatusName(StrEnum):
     __hash__ = str.__hash__
 
 
-STATUS_NAMES = tuple(StatusName)
-"""Names in the order of their codes."""
+STATUS_NAMES = tuple(StatusName)  # names in the order of their codes
 
 
 class Status(eqx.Module):

@@ -29,11 +29,9 @@ from jaxfeat.store.zarr_arrays import ZarrArrays
 
 
 class Plan(NamedTuple):
-    """Everything that the chunks of a sweep have in common, in plain values that can be sent to another process.
-
-    A resumed sweep compares `settings`. `widths` are the lengths of a chunk along the axes that grow, and `versions`
-    those of the packages that decide how numbers are rounded.
-    """
+    """Everything that the chunks of a sweep have in common, in plain values that can be sent to another process. A
+    resumed sweep compares `settings`. `widths` are the lengths of a chunk along the axes that grow, and `versions`
+    those of the packages that decide how numbers are rounded."""
 
     store: str
     settings: dict[str, Any]
@@ -59,9 +57,7 @@ class Chunk(NamedTuple):
 
 def cut_chunks(stream: Stream, position: StreamPosition, length: int) -> Iterator[Chunk]:
     """Cut the stream into chunks of `length` environments, from a position on. The last chunk may be shorter.
-
-    **Raises:** the error of a stream that breaks off, after a shorter chunk with the environments before it.
-    """
+    **Raises:** the error of a stream that breaks off, after a shorter chunk with the environments before it."""
     error: Exception | None = None
     parts: list[Environment] = []
     held, skip = 0, position.skip
@@ -119,11 +115,8 @@ def write_chunk(
     }
 
 
-Enter = Callable[[Entry], None]
-"""Enters a chunk that is on the disk in the journal."""
-
-Show = Callable[[int], None]
-"""Shows how many environments of the sweep are done."""
+Enter = Callable[[Entry], None]  # enters a chunk that is on the disk in the journal
+Show = Callable[[int], None]  # shows how many environments of the sweep are done
 
 
 class Executor(Protocol):

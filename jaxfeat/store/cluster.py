@@ -33,11 +33,8 @@ PATIENCE = 60.0
 """Seconds without any worker after which a sweep ends, unless dask has a `no-workers-timeout`. A nanny replaces a dead
 worker within a few seconds."""
 
-POLL = 1.0
-"""Seconds between looks at whether there are workers."""
-
-CONNECT = 10.0
-"""Seconds to wait for the answer of a scheduler."""
+POLL = 1.0  # seconds between looks at whether there are workers
+CONNECT = 10.0  # seconds to wait for the answer of a scheduler
 
 
 def local_processes() -> int:
@@ -49,9 +46,7 @@ def local_processes() -> int:
 @contextmanager
 def connected(cluster: int | str | Any) -> Iterator[Any]:
     """Connect to a number of processes on this machine, to the address of a scheduler, or to a `distributed.Client`.
-
-    Processes and clients that are started here also end here.
-    """
+    Processes and clients that are started here also end here."""
     if isinstance(cluster, distributed.Client):
         yield cluster
     elif isinstance(cluster, str):

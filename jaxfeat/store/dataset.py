@@ -29,10 +29,8 @@ def build_dataset(
     attributes: Mapping[str, Any],
     environments: Environment | None = None,
 ) -> Dataset:
-    """Label spectra and null counts, and the atoms of `environments` if given.
-
-    The environments of `found` run over the axes `dims` with the coordinates `coords`, the last axis fastest.
-    """
+    """Label spectra and null counts, and the atoms of `environments` if given. The environments of `found` run over the
+    axes `dims` with the coordinates `coords`, the last axis fastest."""
     shape = tuple(len(coords[name][1]) for name in dims) if coords else (len(found.status),)
     arrays = spectrum_arrays(found) | ({} if environments is None else atom_arrays(environments, positions=True))
     known = variables(positions=True)

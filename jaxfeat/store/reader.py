@@ -15,8 +15,7 @@ from jaxfeat.store.zarr_arrays import open_for_reading
 COLUMNS = tuple(variables(positions=False))
 """Variables that every store holds. Most also hold the positions and species of the neighbors."""
 
-SLICE_BYTES = 4e6
-"""Bytes of the widest column of a slice of rows, approximately."""
+SLICE_BYTES = 4e6  # bytes of the widest column of a slice of rows, approximately
 
 
 class StoreReader:

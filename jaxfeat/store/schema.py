@@ -15,9 +15,7 @@ from jaxfeat.nulls.causes import CAUSES
 from jaxfeat.nulls.scan import ScanArrays
 
 CAUSE_NAMES = np.asarray(CAUSES)
-
-PACKAGES = ("jaxfeat", "jax", "jaxlib", "numpy")
-"""Packages whose versions decide how numbers are rounded."""
+PACKAGES = ("jaxfeat", "jax", "jaxlib", "numpy")  # packages whose versions decide how numbers are rounded
 
 
 class Variable(NamedTuple):

@@ -16,9 +16,7 @@ from jaxfeat.geometry.files.frames import Frames
 from jaxfeat.geometry.structure import Structure
 
 T = TypeVar("T")
-
-SLICE = 4096
-"""Environments that a stream takes at a time from a batch in memory."""
+SLICE = 4096  # environments that a stream takes at a time from a batch in memory
 
 HASHED = ("positions", "species", "mask", "center_species", "structure_index", "center_index", "r_cut")
 """Arrays of an environment that identify it. Existing stores keep hashes of them, in this order."""
@@ -95,10 +93,8 @@ def take_first(stream: Stream) -> tuple[Environment | None, Stream]:
 
 
 def check_sweepable(at: Any) -> None:
-    """Raise `ReadError` if an input is no batches of environments, as far as its type or its items tell.
-
-    Only lists and tuples are looked into, because other iterables can be read once.
-    """
+    """Raise `ReadError` if an input is no batches of environments, as far as its type or its items tell. Only lists and
+    tuples are looked into, because other iterables can be read once."""
     for item in at if isinstance(at, (list, tuple)) and not isinstance(at, Frames) else [at]:
         if isinstance(item, Structure):
             raise ReadError("a sweep goes over environments, not over structures; structure.environments() has them.")
@@ -113,10 +109,8 @@ def check_sweepable(at: Any) -> None:
 
 
 def prefetch(items: Iterator[T]) -> Iterator[T]:
-    """Make each item in a thread while the caller works on the one before.
-
-    A caller that asks for no more items does not wait for that thread, because an item may take long.
-    """
+    """Make each item in a thread while the caller works on the one before. A caller that asks for no more items does
+    not wait for that thread, because an item may take long."""
     end = object()
 
     def start() -> Future[Any]:

@@ -25,8 +25,7 @@ from jaxfeat.store.into_store import draw_sample, sweep_into_store
 from jaxfeat.store.schema import provenance
 from jaxfeat.store.stream import check_sweepable
 
-GRID_POINTS = 41
-"""Values of each parameter on the default grid."""
+GRID_POINTS = 41  # values of each parameter on the default grid
 
 
 def sweep(

@@ -38,10 +38,8 @@ def sweep_stream(
     command: str,
     cluster: Any,
 ) -> None:
-    """Compute the chunks that the store at `path` lacks. Arguments and errors are those of `jaxfeat.sweep`.
-
-    `sample` is the size and the seed of the sample that the stream is.
-    """
+    """Compute the chunks that the store at `path` lacks. Arguments and errors are those of `jaxfeat.sweep`. `sample` is
+    the size and the seed of the sample that the stream is."""
     if chunk is not None and chunk < 1:
         raise GeometryError(f"chunk is {chunk}; a chunk has at least one environment.")
     if cluster is not None:
@@ -118,12 +116,9 @@ def _start_executor(f: AbstractFeaturizer, cluster: Any, n_done: int, show: Show
 
 @dataclass
 class _StoreSweep:
-    """One sweep into one store, whose journal this process has locked.
-
-    `attributes` are those of the first sweep. `opened`, the plan and the arrays, is `None` until the first chunk, which
-    decides how wide a chunk is. `done` holds the entries of the finished, intact chunks, and `end` the last entry of a
-    journal whose sweep was complete.
-    """
+    """One sweep into one store, whose journal this process has locked. `attributes` are those of the first sweep.
+    `opened`, the plan and the arrays, is `None` until the first chunk, which decides how wide a chunk is. `done` holds
+    the entries of the finished, intact chunks, and `end` the last entry of a journal whose sweep was complete."""
 
     stream: Stream
     journal: Journal
@@ -198,10 +193,8 @@ class _StoreSweep:
             self.progress(n, self.stream.total)
 
     def _missing(self) -> Iterator[tuple[int, Chunk]]:
-        """Yield the number and the environments of each chunk that is not done, in order.
-
-        A stream that is not seekable is read from its beginning, and done chunks are compared with it.
-        """
+        """Yield the number and the environments of each chunk that is not done, in order. A stream that is not seekable
+        is read from its beginning, and done chunks are compared with it."""
         k, position = 0, StreamPosition()
         while True:
             while self.stream.seekable and k in self.done:

@@ -16,18 +16,13 @@ from zarr.codecs import ZstdCodec
 from jaxfeat.store.journal import replace_file
 from jaxfeat.store.schema import CAUSE_NAMES, ORIGINS, Variable
 
-GROWING = ("value", "neighbor")
-"""Axes that grow beside `environment`."""
-
-FIXED = {"cause": len(CAUSE_NAMES), "xyz": 3}
-"""Lengths of the other axes."""
+GROWING = ("value", "neighbor")  # axes that grow beside `environment`
+FIXED = {"cause": len(CAUSE_NAMES), "xyz": 3}  # lengths of the other axes
 
 
 class ZarrArrays:
-    """The arrays of `variables` in the store at `path`, in chunks of `length` environments.
-
-    `widths` are the lengths of a chunk along the axes of `GROWING`. They stay the same when the arrays grow.
-    """
+    """The arrays of `variables` in the store at `path`, in chunks of `length` environments. `widths` are the lengths of
+    a chunk along the axes of `GROWING`. They stay the same when the arrays grow."""
 
     def __init__(self, path: Path, variables: Mapping[str, Variable], length: int, widths: Mapping[str, int]) -> None:
         self.path, self.variables, self.length = path, variables, length
@@ -82,11 +77,9 @@ class ZarrArrays:
                 array.resize(shape)
 
     def write(self, k: int, values: Mapping[str, np.ndarray]) -> list[Path]:
-        """Write chunk `k` of all arrays, whatever their present lengths. Return its files.
-
-        Whole chunks are written, so zarr reads nothing of an earlier attempt, which may be damaged, and each file
-        replaces its predecessor at once.
-        """
+        """Write chunk `k` of all arrays, whatever their present lengths. Return its files. Whole chunks are written, so
+        zarr reads nothing of an earlier attempt, which may be damaged, and each file replaces its predecessor at
+        once."""
         for name, variable in self.variables.items():
             metadata, own = self.arrays[name].metadata, values[name]
             padding = [(0, -held % whole) for held, whole in zip(own.shape, metadata.chunks, strict=True)]
@@ -103,10 +96,8 @@ class ZarrArrays:
 
 
 def consolidate(path: Path) -> None:
-    """Copy the metadata of all arrays into that of the group, where xarray looks first.
-
-    zarr's own function lists every folder of the store, and some hold many files.
-    """
+    """Copy the metadata of all arrays into that of the group, where xarray looks first. zarr's own function lists every
+    folder of the store, and some hold many files."""
     arrays = {file.parent.name: json.loads(file.read_bytes()) for file in sorted(path.glob("*/zarr.json"))}
     consolidated = {"kind": "inline", "must_understand": False, "metadata": arrays}
     group = path / "zarr.json"
@@ -135,9 +126,7 @@ def _intact_array(group: Any, path: Path, name: str) -> Any:
 
 def _read_intact(folder: Path, read: Callable[[], Any]) -> Any:
     """Call `read`. Return `None` if the metadata in `folder` is absent or damaged, and remove damaged metadata.
-
-    **Raises:** `OSError` if the file system fails, because that shows neither.
-    """
+    **Raises:** `OSError` if the file system fails, because that shows neither."""
     try:
         return read()
     except Exception as error:

@@ -11,8 +11,6 @@ keeps all inner products of features. Q may differ from l to l, and two choices 
 Four neighbors of two species at (n_max, l_max) = (8, 6) have 952 features, and 64 rows here.
 """
 
-from __future__ import annotations
-
 from functools import partial
 from math import sqrt
 
@@ -30,8 +28,7 @@ from jaxfeat.linalg.lanes import MAX_NEIGHBORS_IN_LANES, in_lanes
 from jaxfeat.linalg.lapack import qr_triangle
 from jaxfeat.linalg.triangular import r_factor
 
-MIN_SAVED_ROWS = 0.25
-"""Share of the rows that the second QR must save to be worth its time. Measured."""
+MIN_SAVED_ROWS = 0.25  # Share of the rows that the second QR must save to be worth its time. Measured.
 
 
 def compact_power_spectrum_jacobian(f: DensityFeaturizer, env: Environment) -> Float[Array, "k m"]:
@@ -82,10 +79,8 @@ _rows_in_lanes = in_lanes(_rows)
 
 
 def _rows_of_pairs(g: Array, dg: Array, h: Array, dh: Array, pairs: np.ndarray) -> Float[Array, "k m *b"]:
-    """Compute the weighted rows dg_i h_j + g_i dh_j + dg_j h_i + g_j dh_i for `pairs` (l, i, j) of channels.
-
-    The three coordinates of all neighbors stand side by side, because XLA gathers long rows fast.
-    """
+    """Compute the weighted rows dg_i h_j + g_i dh_j + dg_j h_i + g_j dh_i for `pairs` (l, i, j) of channels. The three
+    coordinates of all neighbors stand side by side, because XLA gathers long rows fast."""
     l, i, j = pairs.T
     weights = jnp.asarray(pair_weights(i, j), g.dtype).reshape(-1, *[1] * (g.ndim - 2))
     return weights * (dg[l, i] * h[l, j] + g[l, i] * dh[l, j] + dg[l, j] * h[l, i] + g[l, j] * dh[l, i])

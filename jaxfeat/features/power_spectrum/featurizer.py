@@ -1,7 +1,5 @@
 """The power spectrum: features of order ν = 2."""
 
-from __future__ import annotations
-
 from itertools import combinations_with_replacement
 from typing import ClassVar
 

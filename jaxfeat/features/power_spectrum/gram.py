@@ -9,8 +9,6 @@ matrices for each l. Neither features nor harmonics appear.
 JᵀJ takes a third to a half of the time of `compact`, but a singular value below 1e-8 of the largest is lost in it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from functools import partial
 from math import pi
@@ -74,10 +72,8 @@ _gram_in_lanes = in_lanes(_gram)
 
 
 def _inner_products_by_neighbors(atoms: AtomLanes, g: Array, dg: Array, t: Array, dt: Array) -> tuple[Array, ...]:
-    """Compute the inner products of g, dg, h and dh of each l from those of g and dg.
-
-    This is the faster way if there are fewer neighbors than channels.
-    """
+    """Compute the inner products of g, dg, h and dh of each l from those of g and dg. This is the faster way if there
+    are fewer neighbors than channels."""
     weight_products = jnp.sum(atoms.neighbor_weights[:, None] * atoms.neighbor_weights[None], 2)
     product = partial(multiply, atoms)
     left = g.swapaxes(1, 2), dg.swapaxes(1, 2)
@@ -115,11 +111,9 @@ def _inner_products_by_channels(atoms: AtomLanes, g: Array, dg: Array, t: Array,
 
 
 def _legendre(l_max: int, r: Float[Array, "3 n *b"]) -> tuple[Float[Array, "l n n *b"], Float[Array, "l n 3 n *b"]]:
-    """Compute T of all pairs of neighbors for l = 1 ... l_max, and its gradient by the position of the second one.
-
-    T is a Legendre polynomial times r^l r'^l (2l + 1)^(1/2) / 4π. Both come from the derivatives D_l of
-    Q_l = r^l r'^l P_l by u = r · r': l Q_l = u D_l - r² r'² D_(l-1) and ∇' Q_l = D_l r - r² D_(l-1) r'.
-    """
+    """Compute T of all pairs of neighbors for l = 1 ... l_max, and its gradient by the position of the second one. T is
+    a Legendre polynomial times r^l r'^l (2l + 1)^(1/2) / 4π. Both come from the derivatives D_l of Q_l = r^l r'^l P_l
+    by u = r · r': l Q_l = u D_l - r² r'² D_(l-1) and ∇' Q_l = D_l r - r² D_(l-1) r'."""
     s = jnp.sum(r**2, 0)
     ss, u = s[:, None] * s[None], jnp.sum(r[:, :, None] * r[:, None], 0)
 

@@ -3,8 +3,6 @@
 F_l = C_l C_lᵀ and C_l = G_l S_lᵀ, with one column of radial functions G_l and of solid harmonics S_l for each neighbor.
 """
 
-from __future__ import annotations
-
 from math import sqrt
 
 import equinox as eqx
@@ -20,10 +18,8 @@ from jaxfeat.geometry.environment import Environment
 
 def contract_power_spectrum(coefficients: list[Float[Array, "q m"]]) -> Float[Array, " n_features"]:
     """Compute F = Σ_m c_{q l m} c_{q' l m} / √(2l+1) of each l and each pair of channels q <= q', √2 times for q < q'.
-
     `coefficients` holds c of each l. One product for each l is up to 2.5 times as fast as one product for all l, which
-    multiplies the zeros of |m| > l.
-    """
+    multiplies the zeros of |m| > l."""
     i, j = np.triu_indices(len(coefficients[0]))
     found = []
     for l, c in enumerate(coefficients):
@@ -43,11 +39,9 @@ def harmonics_scale(l_max: int) -> Float[np.ndarray, " l"]:
 
 
 def power_spectrum_jacobian(f: DensityFeaturizer, env: Environment) -> Float[Array, "n_features n 3"]:
-    """Compute dF/dr of one environment, by l and then by pairs of channels.
-
-    A displacement of neighbor k changes C_l by dg S_kᵀ + g dS_kᵀ, of its radial functions g and harmonics S_k, and
-    F_l = C_l C_lᵀ by dg hᵀ + g dhᵀ and the transpose, where h = C_l S_k: no sum over m is left for pairs of channels.
-    """
+    """Compute dF/dr of one environment, by l and then by pairs of channels. A displacement of neighbor k changes C_l by
+    dg S_kᵀ + g dS_kᵀ, of its radial functions g and harmonics S_k, and F_l = C_l C_lᵀ by dg hᵀ + g dhᵀ and the
+    transpose, where h = C_l S_k: no sum over m is left for pairs of channels."""
     density = factorize_density(f, env, harmonics_scale(f.l_max))
     h = jnp.matmul(density.coefficients, density.harmonics, precision="highest")
     dh = jnp.matmul(density.coefficients, density.gradients, precision="highest")
