@@ -13,14 +13,8 @@ from jaxfeat.linalg.lanes import contract_lanes
 
 
 class AtomLanes(NamedTuple):
-    """Positions of the neighbors, and weights that tell to which channels each atom adds.
-
-    Arrays of several environments have one more axis at the end, which is `*b` in the shapes.
-
-    - `positions`: `(n, 3, *b)`, Å. `mask`: `(n, *b)`, False for padding.
-    - `neighbor_weights`: `(n, a, *b)`, the weight of each neighbor in the channels of species a: zero for others.
-    - `center_weights`: `(a, *b)`, the same for the atom at the center.
-    """
+    """Positions of the neighbors (Å), and the weight of each atom in the channels of each species a: zero for others.
+    Arrays of several environments have one more axis at the end, which is `*b` in the shapes."""
 
     positions: Float[Array, "n 3 *b"]
     mask: Bool[Array, "n *b"]

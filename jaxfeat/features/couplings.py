@@ -58,15 +58,9 @@ class CoupledFactors(NamedTuple):
 class CouplingScheme(NamedTuple):
     """Features that share the angular momenta of their factors and of their intermediate couplings.
 
-    For ν >= 3 a feature is Σ_M left_M right_M, where both sides are coupled to the same L.
-
-    **Attributes:**
-
-    - `ls`: l_1 <= ... <= l_ν.
-    - `couplings`: L_2 ... L_{ν-2}, which the l do not determine.
-    - `channels`: `(n, ν)`, the channel of each factor of each feature.
-    - `weights`: `(n,)`, square roots of multiplicities, times the factor that makes couplings by tensors of unit norm
-        isometric.
+    For ν >= 3 a feature is Σ_M left_M right_M, where both sides are coupled to the same L. `ls` are l_1 <= ... <= l_ν,
+    and `couplings` L_2 ... L_{ν-2}, which the l do not determine. `channels`, `(n, ν)`, has that of each factor of each
+    feature. `weights`, `(n,)`, are square roots of multiplicities, times the factor that makes couplings isometric.
     """
 
     ls: tuple[int, ...]
@@ -195,13 +189,9 @@ def _list_channels(
 class SingleFactorTerms(NamedTuple):
     """Features of ν = 3 seen from each factor c: Σ_m c_m B_m, where B are the other two, coupled to the l of c.
 
-    **Attributes:**
-
-    - `partners`: All B, by L; the rows of their tables follow each other.
-    - `factors`: `(n, 3)`, l n_channels + q of each factor.
-    - `others`: `(n, 3)`, the row of its B for each factor.
-    - `weights`: `(n,)`, for the first and the third factor.
-    - `swapped`: `(n,)`, the weights for the second factor, whose partners stand in reversed cyclic order.
+    `partners` are all B, by L, with tables whose rows follow each other. For the three factors of each feature,
+    `factors` is l n_channels + q, and `others` the row of its B. `weights` are those of the first and the third factor;
+    the partners of the second stand in reversed cyclic order, and its weights are `swapped`.
     """
 
     partners: tuple[CoupledFactors, ...]
@@ -226,15 +216,8 @@ def single_factor_terms(n_channels: int, l_max: int, pseudoscalars: bool) -> Sin
 
 
 class TwoSidedTerms(NamedTuple):
-    """Features whose two sides are coupled to the same L.
-
-    **Attributes:**
-
-    - `tables`: All sides; the rows of their tables follow each other.
-    - `left`, `right`: `(n,)`, the rows of both sides of each feature.
-    - `weights`: `(n,)`.
-    - `features`: `(n,)`, the index of each feature.
-    """
+    """Features, by index, whose two sides are coupled to the same L. `tables` are all sides, with tables whose rows
+    follow each other; `left` and `right` are the rows of both sides of each feature."""
 
     tables: tuple[CoupledFactors, ...]
     left: np.ndarray

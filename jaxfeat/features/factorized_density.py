@@ -17,15 +17,11 @@ from jaxfeat.so3.harmonics import solid_harmonics
 
 
 class FactorizedDensity(NamedTuple):
-    """The density of one environment, c_{q l m} = center + Σ_k radial[l, q, k] harmonics[l, m, k].
+    """The density of one environment, c_{q l m} = center + Σ_n radial[l, q, n] harmonics[l, m, n].
 
-    **Attributes:**
-
-    - `coefficients`: `(l, q, m)`, c.
-    - `radial`: `(l, q, n)`, radial functions of each neighbor in the channels of its species.
-    - `slopes`: `(l, q, n)`, their derivatives by the squared distance s. As a vector, d/dr = 2 r d/ds.
-    - `harmonics`: `(l, m, n)`, scaled solid harmonics of each neighbor for m = -l ... l, then zeros.
-    - `gradients`: `(l, m, k)`, their derivatives by all k = 3n coordinates.
+    Radial functions of each neighbor are in the channels of its species, with `slopes` by the squared distance s (as a
+    vector, d/dr = 2 r d/ds). Solid harmonics are scaled and stand for m = -l ... l, then zeros, with their `gradients`
+    by all k = 3n coordinates.
     """
 
     coefficients: Float[Array, "l q m"]

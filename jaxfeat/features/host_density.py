@@ -16,15 +16,8 @@ from jaxfeat.so3.harmonics import solid_harmonics_on_host
 
 
 class HostDensity(NamedTuple):
-    """The factors of b densities of n neighbors each, without padding.
-
-    **Attributes:**
-
-    - `radial`: `(l, b, q, n)`, radial functions of each neighbor in the channels of its species.
-    - `slopes`: `(l, b, q, n)`, their derivatives by the squared distance.
-    - `center`: `(b, q)`, the share of the center in c_{q 0 0}, divided by Y_00.
-    - `harmonics`: `(b, n, l, m)`, solid harmonics as `solid_harmonics` orders them. `gradients`: `(b, n, l, m, 3)`.
-    """
+    """The factors of b densities of n neighbors each, without padding, as in `FactorizedDensity`. Harmonics are ordered
+    as by `solid_harmonics`, and `center` is the share of the center in c_{q 0 0}, divided by Y_00."""
 
     radial: Float[np.ndarray, "l b q n"]
     slopes: Float[np.ndarray, "l b q n"]

@@ -28,16 +28,10 @@ LEAST_OF_SHAPE = 48  # members of one shape that are worth a compilation of thei
 
 
 class Block(NamedTuple):
-    """Items of one shape, which one compiled call works on.
-
-    **Attributes:**
-
-    - `indices`: Shape `(m,)`, the items' places in the batch that they come from.
-    - `present`: Shape `(b, s)`, the species that each item holds, as `species_present` lists them; None for all.
-    - `items`: Shape `(b,)`, NumPy arrays. If b exceeds m, the items from m on repeat the first one, so that blocks
-        share their shape.
-    - `plan`: The way in which their spectra are computed.
-    """
+    """Items `(b,)` of one shape, NumPy arrays, which one compiled call works on as planned. `indices`, `(m,)`, are
+    their places in a batch. If b exceeds m, further items repeat the first one, so that blocks share their shape.
+    `present`, `(b, s)`, are the species that each item holds, as `species_present` lists them; `None` stands for
+    all."""
 
     indices: np.ndarray
     present: Any
@@ -56,20 +50,13 @@ def blocks_by_shape(
     screened: bool = False,
     by_rows: bool = False,
 ) -> Iterator[Block]:
-    """Cut a batch into blocks, one shape after the other. A shape is a number of species and a room for neighbors.
+    """Cut a batch `(b,)` into blocks, one shape after the other. A shape is a number of species and a room for
+    neighbors.
 
-    **Arguments:**
-
-    - `f`: A featurizer. Each environment of the batch, `(b,)`, will be described in the species that it holds.
-    - `least_of_shape`: Shapes of fewer members join larger shapes. The default is `LEAST_OF_SHAPE`.
-    - `cache_fills`: How many times the Jacobians of a block fill the cache, at most.
-    - `chunk_length`: If the batch is a chunk of a stream, the length of all chunks but the last. Block lengths then
-        depend on the shape more than on its number of members, because a compilation costs more than computing some
-        items twice: a block fills the cache 1, 4 or `cache_fills` times, as members suffice.
-    - `n_devices`: Devices that share a block, which is that many times longer.
-    - `screened`, `by_rows`: The way to compute spectra: screened, or from rows of J only.
-
-    **Raises:** `SizeError` if the spectra of one environment do not fit into memory.
+    Shapes of fewer members than `least_of_shape` join larger ones. The Jacobians of a block fill the cache of a core up
+    to `cache_fills` times, times the devices that share it. If the batch is a chunk of a stream, `chunk_length` is the
+    length of all chunks but the last. A block then fills the cache 1, 4 or `cache_fills` times, as members suffice:
+    lengths depend little on the number of members, because a compilation costs more than computing some items twice.
     """
     host = jax.tree.map(np.asarray, batch)
     present = species_present(f.species, host)
@@ -106,9 +93,8 @@ def count_programs(f: AbstractFeaturizer, batch: Environment, work: Work) -> tup
     f, host = f.prepared(), jax.tree.map(np.asarray, batch)
     few = few_of_their_size(f, host, work)
     many = host[np.flatnonzero(~few)]
-    return int(few.sum()), len(_group_by_shape(f, many, species_present(f.species, many), LEAST_OF_SHAPE)) if len(
-        many
-    ) else 0
+    shapes = _group_by_shape(f, many, species_present(f.species, many), LEAST_OF_SHAPE) if len(many) else ()
+    return int(few.sum()), len(shapes)
 
 
 def few_of_their_size(f: AbstractFeaturizer, batch: Environment, work: Work) -> Bool[np.ndarray, " b"]:

@@ -63,9 +63,7 @@ def singular_spectrum(
     - `screened`: If True, take the values from JᵀJ, which is faster. Items with a value below the floor of JᵀJ, about
         √eps of the largest, get certified values. `certified` tells which these are, and `floor` holds for each item.
 
-    **Returns:**
-
-    A `Spectrum` with `values` of shape `(*batch, k)`, descending, in feature units per Å (dimensionless if
+    **Returns:** A `Spectrum` with `values` of shape `(*batch, k)`, descending, in feature units per Å (dimensionless if
     equilibrated), in the dtype of the positions. In float32, values below about 1e-4 of the largest are unknown;
     `floor` and `status` say so.
 
@@ -86,9 +84,8 @@ def singular_spectrum(
         raise ValueError("a screened spectrum has values alone; leave out screened or directions.")
     directions = not screened if directions is None else directions
     traced = inside_transformation()
-    plan = make_plan(
-        f, at, (equilibrated,), directions=directions, screened=screened, refine=not traced, collinear=not traced
-    )
+    how = {"directions": directions, "screened": screened, "refine": not traced, "collinear": not traced}
+    plan = make_plan(f, at, (equilibrated,), **how)
     if traced:
         return compute_spectra(f, None, at, plan)[0]
     check_spectra(f, at, plan)
@@ -103,12 +100,9 @@ def singular_spectrum(
 
 @tuned_jit
 def compute_spectra(f: FeatureMap, present: Int[Array, "*b s"] | None, at: Item, plan: Plan) -> tuple[Spectrum, ...]:
-    """Compute the spectra of a block as planned: one `Spectrum` of the whole block for each of `plan.scalings`.
-
-    `f` is a prepared featurizer or structure map. It is restricted to the species `present` in each item, as
-    `species_present` lists them, which changes no singular value and leaves fewer features. None stands for all
-    species. The block is a batch of items of any shape, or a single item.
-    """
+    """Compute the spectra of a batch of any shape as planned: one `Spectrum` of all items for each of `plan.scalings`.
+    The prepared `f` is restricted to the species `present` in each item, as `species_present` lists them, or to none.
+    This changes no singular value and leaves fewer features."""
     items, n_axes = (present, at), len(at.batch_shape)
 
     def restricted(present: Any) -> FeatureMap:
@@ -150,12 +144,9 @@ def spectra_in_blocks(
 ) -> Iterator[tuple[np.ndarray, tuple[Spectrum, ...]]]:
     """Yield indices into a batch `(b,)` of environments of mixed sizes, with their raw and equilibrated spectra.
 
-    The spectra are NumPy arrays without directions. Environments that need rows of J come last. If there are several
-    devices, they share each block; singular values are then those of one device within some ten eps of the largest.
-
-    - `screened`: As in `singular_spectrum`.
-    - `chunk_length`: If the batch is a chunk of a stream, the length of all chunks but the last. Chunks then share
-        their programs.
+    The spectra are NumPy arrays without directions. Environments that need rows of J come last. Several devices share
+    each block; singular values are then those of one device within some ten eps of the largest. If the batch is a chunk
+    of a stream, `chunk_length` is the length of all chunks but the last. Chunks then share their programs.
     """
     f = f.prepared()
     host = jax.tree.map(np.asarray, batch)

@@ -111,10 +111,7 @@ def row_bytes(f: AbstractFeaturizer, n_neighbors: int) -> int:
 
 
 class HostRows(NamedTuple):
-    """The Jacobians of b environments of n neighbors, each up to an orthogonal matrix from the left.
-
-    **Attributes:** As of `JacobianRows`, with a leading axis b.
-    """
+    """The Jacobians of b environments of n neighbors, with the fields of `ReducedJacobian`."""
 
     matrix: Float[np.ndarray, "b k m"]
     contributions: Float[np.ndarray, "b n"]
@@ -142,10 +139,8 @@ def reduce_on_host(f: AbstractFeaturizer, batch: Environment, present: Int[np.nd
 def reduce_structure_on_host(
     f: AbstractStructureMap, structure: Structure
 ) -> tuple[HostRows, Float[np.ndarray, "c k"]]:
-    """Reduce the Jacobian of one structure without padding.
-
-    **Returns:** its rows, for a batch of one; and the joint norms of the columns of each center's neighbors.
-    """
+    """Reduce the Jacobian of one structure without padding to rows, for a batch of one. Return also the joint norms of
+    the columns of each center's neighbors."""
     environments, featurizer = structure.environments(), f.environment_featurizer
     (c, k), n = environments.mask.shape, len(structure.positions)
     present = species_present(featurizer.species, environments)

@@ -1,8 +1,8 @@
 """Exact Jacobians of featurizers and structure maps, in forward mode.
 
-The Jacobian of a structure is assembled from those of its centers' environments. Moving an atom moves a neighbor
-relative to its center. The derivative by an atom's position is therefore the sum of the derivatives by all neighbors
-that are this atom, minus the sum over all neighbors of the atom's own environment if it is a center.
+The Jacobian of a structure is assembled from those of its centers' environments. The derivative by an atom's position
+is the sum of the derivatives by all neighbors that are this atom, minus the sum over all neighbors of its own
+environment if it is a center.
 """
 
 from collections.abc import Callable
@@ -45,10 +45,8 @@ def jacobian(f: FeatureMap, at: Item) -> Float[Array, "*batch d n 3"]:
     - `f`: The featurizer, or a structure map.
     - `at`: The environment (for a featurizer) or structure (for a map); one item or a batch of any shape.
 
-    **Returns:**
-
-    An array of shape `(*batch, n_features, n, 3)`, in feature units per Å and in the dtype of the positions. Padded
-    atoms have zero columns.
+    **Returns:** An array of shape `(*batch, n_features, n, 3)`, in feature units per Å and in the dtype of the
+    positions. Padded atoms have zero columns.
 
     **Raises:** `GeometryError` if `f` and `at` do not go together or an environment was cut at the wrong
     radius; `SpeciesError` if `at` holds an element that `f` does not know; `SizeError` if the Jacobian does not fit

@@ -1,8 +1,7 @@
 """The logarithm of a sensitivity ratio, which has derivatives where a singular spectrum has none.
 
-A singular value σ = |J v| is stationary in its singular vectors. Its whole derivative is therefore the one with v held
-fixed, d log σ = (J v)ᵀ d(J v) / σ², which is called the envelope form. J v takes one tangent through the features, and
-no decomposition is differentiated.
+A singular value σ = |J v| is stationary in its singular vectors. Its derivative is therefore the one with v held fixed,
+d log σ = (J v)ᵀ d(J v) / σ², the envelope form, which takes one tangent and differentiates no decomposition.
 """
 
 from collections.abc import Callable

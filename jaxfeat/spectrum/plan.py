@@ -70,15 +70,11 @@ def _estimate_seconds(f: AbstractFeaturizer, n_neighbors: int) -> float:
 class Plan(NamedTuple):
     """The way in which the spectra of one block are computed. It is hashable, so that it selects a compiled program.
 
-    **Attributes:**
-
-    - `route`: "rows": QR of the rows of J, then an SVD. "gram": the eigenvalues of JᵀJ, which certify nothing.
-        "refined": the eigenvalues of JᵀJ, and the small ones again from derivatives along their directions.
-    - `scalings`: For each spectrum of an item, True if it is equilibrated.
-    - `n_together`: The number of items whose Jacobians are reduced together.
-    - `directions`: True if right singular vectors are computed, which only rows of J allow.
-    - `screened`: True if certified values are wanted only for items that have a value below the floor of JᵀJ.
-    - `collinear`: True if there is room for the additional direction of atoms on a line.
+    Routes are "rows": QR of the rows of J, then an SVD; "gram": the eigenvalues of JᵀJ, which certify nothing; and
+    "refined": the eigenvalues of JᵀJ, and the small ones again from derivatives along their directions. An item has one
+    spectrum for each of `scalings`, equilibrated if True. `n_together` Jacobians are reduced together. If `screened`,
+    certified values are wanted only for items that have a value below the floor of JᵀJ. `collinear` leaves room for the
+    additional direction of atoms on a line.
     """
 
     route: Literal["rows", "gram", "refined"]

@@ -24,17 +24,9 @@ from jaxfeat.spectrum.jacobian import assemble_gram, assemble_jacobian, cancella
 
 
 class ReducedJacobian(eqx.Module):
-    """The Jacobian of n atoms up to an orthogonal matrix from the left, or JᵀJ.
-
-    JᵀJ has lost all singular values below √eps of the largest.
-
-    **Attributes:**
-
-    - `matrix`: Shape `(k, 3n)`, or `(3n, 3n)` for JᵀJ.
-    - `contributions`: Shape `(n,)`, the joint norm of all terms of each atom's three columns, times `cancellation`.
-    - `n_features`: The number of rows of the whole Jacobian.
-    - `squared`: True for JᵀJ.
-    """
+    """The Jacobian of n atoms up to an orthogonal matrix from the left, `(k, 3n)`, or if `squared` JᵀJ, which has lost
+    all singular values below √eps of the largest. `contributions`, `(n,)`, are the joint norms of all terms of each
+    atom's three columns, times `cancellation`. The whole Jacobian has `n_features` rows."""
 
     matrix: Float[Array, "k m"]
     contributions: Float[Array, " n"]

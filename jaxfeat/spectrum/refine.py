@@ -1,9 +1,8 @@
 """Spectra from JᵀJ, and their small values again from derivatives along a few displacements.
 
-A singular value σ from JᵀJ is wrong by about eps |J|²/σ. For σ near the largest, this is far less than the floor of a
-QR decomposition of J; for small σ it is more. The right singular vectors V of the small values are known well enough,
-however, that J V is as small as those values, and values computed from J V are wrong by eps |J V| only. J V takes a few
-directional derivatives; all rows of J, and their QR decomposition, are not needed.
+A singular value σ from JᵀJ is wrong by about eps |J|²/σ, for small σ more than the floor of a QR decomposition of J.
+The right singular vectors V of the small values are known well enough, however, that J V is as small as those values,
+and values computed from J V are wrong by eps |J V| only. J V takes a few directional derivatives in place of all rows.
 """
 
 from collections.abc import Callable, Sequence
@@ -39,12 +38,8 @@ MOST_SMALL = SMALL_COUNTS[-1]  # items with more small values are not refined
 
 
 class GramValues(NamedTuple):
-    """The values of one item from JᵀJ, descending, and the displacements that belong to the small ones.
-
-    - `displacements`: The right singular vectors of the small values, smallest value first, then zeros.
-    - `n_small`: The number of small values to compute again, or 0 if there is nothing to refine.
-    - `certified`: True if all values will be as exact as by QR.
-    """
+    """The values of one item from JᵀJ, descending, and the displacements of the `n_small` ones to compute again, the
+    smallest first, then zeros. All values will be as exact as by QR if `certified`."""
 
     part: NonrigidJacobian
     values: Float[Array, " c"]
@@ -163,10 +158,9 @@ def _with_least_size(function: Callable[..., Array], count: Int[Array, ""], *arg
 def _values_of_products(size: int, products: Float[Array, "m m"]) -> Float[Array, " k"]:
     """Compute the singular values of J V from (J V)ᵀ J V, descending, then zeros.
 
-    An entry of the product is wrong by eps times the lengths of two columns. Divided by those lengths the product is
-    close to the unit matrix and far from singular, because the columns of V come from an eigenvalue problem. Its
-    eigenvalues are therefore exact, and only the lengths are small (Demmel, Veselić, SIAM J. Matrix Anal. Appl. 13,
-    1204 (1992)).
+    An entry of the product is wrong by eps times the lengths of two columns. Divided by those, the product is close to
+    the unit matrix, because V comes from an eigenvalue problem. Its eigenvalues are therefore exact, and only the
+    lengths are small (Demmel, Veselić, SIAM J. Matrix Anal. Appl. 13, 1204 (1992)).
     """
     products = products[:size, :size]
     lengths = jnp.sqrt(jnp.diagonal(products))

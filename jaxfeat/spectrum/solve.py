@@ -29,14 +29,9 @@ def decompose(
     directions: bool = True,
     collinear: bool = True,
 ) -> Spectrum:
-    """Compute the spectrum of one item from its reduced Jacobian.
-
-    - `f`: Knows some species and one radius. Without it, the status reports no unknown species and no wrong radius.
-    - `equilibrated`: If True, divide each atom's three columns by their joint norm first.
-    - `directions`: If True, compute right singular vectors. JᵀJ gives none.
-    - `collinear`: If True, leave room for the non-rigid direction that atoms on a line have beyond the 3n - 3 (of a
-        molecule, 3n - 6) of all other sets.
-    """
+    """Compute the spectrum of one item from its reduced Jacobian. Without `f`, the status reports no unknown species
+    and no wrong radius. JᵀJ gives no `directions`. `collinear` leaves room for the non-rigid direction that atoms on a
+    line have beyond the 3n - 3 (of a molecule, 3n - 6) of all other sets."""
     part = project_out_rigid(reduced, at, equilibrated=equilibrated)
     if reduced.squared:
         values = jnp.sqrt(psd_eigenvalues(part.matrix, part.rigid.valid))
@@ -49,18 +44,9 @@ def decompose(
 
 
 class NonrigidJacobian(NamedTuple):
-    """A reduced Jacobian, or JᵀJ, on the non-rigid displacements.
-
-    **Attributes:**
-
-    - `matrix`: Its columns (for JᵀJ its rows too) are in the coordinates that `rigid` leaves.
-    - `rigid`: The rigid motions that were projected out.
-    - `scale`: As in `Spectrum`.
-    - `contributions`: As in `ReducedJacobian`, divided by `scale`.
-    - `rounding`: eps times the number of rounding errors that add up.
-    - `finite`: True if the item holds no NaN or infinity.
-    - `norms_known`: False if an atom's columns cancelled so far that JᵀJ has lost their norm.
-    """
+    """A reduced Jacobian, or JᵀJ, in the coordinates that `rigid` leaves, over the `scale` of a `Spectrum`, with the
+    `contributions` of a `ReducedJacobian` over `scale`. `rounding` is eps times the number of rounding errors that add
+    up. `norms_known` is False if an atom's columns cancelled so far that JᵀJ has lost their norm."""
 
     matrix: Float[Array, "k c"]
     rigid: RigidMotions
