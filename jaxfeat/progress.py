@@ -161,7 +161,8 @@ def _make_bar(count: Count, stream: TextIO) -> Any:
         def render(self, task: Task) -> Text:
             return Text(str(count))
 
-    bar = Progress(BarColumn(), Words(), console=Console(file=stream), auto_refresh=False)
+    # Bar and words have to fit into 80 columns.
+    bar = Progress(BarColumn(24), Words(), console=Console(file=stream), auto_refresh=False)
     bar.add_task("", total=count.total)
     return bar
 

@@ -157,7 +157,7 @@ def scan_arrays(
     )
     # The equilibrated σ_min/σ_max of all that may be classified, and infinity for the others.
     ratios, n_null = np.full(n, np.inf), np.zeros(n, int)
-    done = 0
+    computed = 0
     for indices, (raw, equilibrated) in spectra_in_blocks(f, host, screened, chunk):
         known, k = raw.status.names == "ok", min(raw.values.shape[1], width)
         for spectrum, sigma, floor in (
@@ -171,9 +171,11 @@ def scan_arrays(
         found.null[indices, CAUSES.index("rigid")] = raw.n_rigid
         n_null[indices] = np.where(known, equilibrated.n_null, 0)
         ratios[indices] = np.where(known & (equilibrated.ratio < CLASSIFY_BELOW), equilibrated.ratio, np.inf)
-        done += int(np.isinf(ratios[indices]).sum())
+        computed += len(indices)
         if progress is not None:
-            progress(done, n)
+            low = int((np.isfinite(ratios) & (n_null == 0)).sum())
+            to_classify = int((n_null > 0).sum()) + (low if classify is None else min(low, classify))
+            progress(computed - to_classify, n)
     null = np.flatnonzero(n_null)
     least = np.argsort(np.where(n_null > 0, np.inf, ratios), kind="stable")[: np.isfinite(ratios[n_null == 0]).sum()]
     chosen = np.sort(np.concatenate([null, least[:classify]]))

@@ -34,7 +34,7 @@ from jaxfeat.spectrum.blocks import (
 )
 from jaxfeat.spectrum.devices import devices, share_among_devices
 from jaxfeat.spectrum.host import spectra_on_host, structure_spectra_on_host
-from jaxfeat.spectrum.plan import Plan, check_spectra, make_plan, runs_on_host
+from jaxfeat.spectrum.plan import Plan, check_spectra, choose_chunk_length, make_plan, runs_on_host
 from jaxfeat.spectrum.reduce import ReducedJacobian, reduce_to_gram, reduce_to_rows
 from jaxfeat.spectrum.refine import spectra_from_gram
 from jaxfeat.spectrum.solve import decompose
@@ -153,11 +153,12 @@ def spectra_in_blocks(
     followed = chunk_length is not None and len(batch) >= chunk_length
     few = few_of_their_size(f, host, "chunk" if followed else "job")
     if few.any():
-        one = host[np.flatnonzero(few)].trimmed()[0]
-        check_spectra(f, one, make_plan(f, one, RAW_AND_EQUILIBRATED, refine=False))
-    for part in np.split(np.flatnonzero(few), range(HOST_BLOCK_ITEMS, few.sum(), HOST_BLOCK_ITEMS)):
-        items = host[part].trimmed()
-        if len(part):
+        small = host[np.flatnonzero(few)].trimmed()
+        check_spectra(f, small[0], make_plan(f, small[0], RAW_AND_EQUILIBRATED, refine=False))
+        # Progress is called every few seconds, and an interruption waits for no more.
+        length = min(choose_chunk_length(f, small) // 4, HOST_BLOCK_ITEMS)
+        for part in np.split(np.flatnonzero(few), range(length, few.sum(), length)):
+            items = host[part].trimmed()
             yield part, spectra_on_host(f, items, species_present(f.species, items), RAW_AND_EQUILIBRATED)
     many = np.flatnonzero(~few)
     batch = host[many]

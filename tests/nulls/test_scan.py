@@ -51,6 +51,17 @@ def test_records_are_those_of_single_environments_in_order(batch, monkeypatch):
     assert {record["status"] for record in records} == {"ok", "empty"}
 
 
+def test_progress_waits_for_what_is_classified_alone(batch, monkeypatch):
+    monkeypatch.setattr(driver, "HOST_BLOCK_ITEMS", 4)
+    monkeypatch.setattr(scanning, "CLASSIFY_BELOW", 2.0)
+    calls = []
+    records = scanning.scan(F, batch, lambda done, total: calls.append(done), classify=1)
+    n_null = sum(sum(one["null"].values()) > one["null"]["rigid"] for one in records)
+    assert 0 < n_null < len(batch) - 2
+    spectra = len(batch) - n_null - 1
+    assert calls == sorted(calls) and calls[calls.index(spectra) :] == [*range(spectra, len(batch) + 1)]
+
+
 @pytest.mark.parametrize("screened", [False, True])
 def test_many_neighbors_have_the_values_of_all_rows(screened):
     """From JᵀJ and a few directions; of the perfect crystal, where there are too many, by QR."""
