@@ -1,8 +1,6 @@
-"""The seam of radial bases, and the expansion of every basis in Chebyshev series.
-
-A neighbor at r adds G_nl(|r|²) r^l Y_lm(r) to the density coefficient c_nlm. A basis defines G_nl. Dividing by r^l
-leaves smooth functions of r², also at the origin.
-"""
+"""The seam of radial bases, and the expansion of every basis in Chebyshev series. A neighbor at r adds G_nl(|r|²) r^l
+Y_lm(r) to the density coefficient c_nlm. A basis defines G_nl. Dividing by r^l leaves smooth functions of r², also at
+the origin."""
 
 from abc import abstractmethod
 from functools import lru_cache, partial

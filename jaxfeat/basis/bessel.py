@@ -1,7 +1,5 @@
-"""Spherical Bessel functions j_l and i_l, divided by powers of their argument.
-
-Backward recurrences in (2l+1)!! j_l(x) / x^l, and likewise in i_l, need no division by x, so they hold at x = 0.
-"""
+"""Spherical Bessel functions j_l and i_l, divided by powers of their argument. Backward recurrences in (2l+1)!! j_l(x)
+/ x^l, and likewise in i_l, need no division by x, so they hold at x = 0."""
 
 from collections.abc import Callable
 from math import ceil, sqrt
@@ -68,7 +66,6 @@ def smeared_shell(s: Float[Any, " j"], r: Float[Any, " q"], a: Any, l_max: int) 
 
 
 def _iterate(step: Callable[[Any, Any], Any], start: int, end: int, value: Any) -> Any:
-    """Apply `step(l, value)` for l = start, start - 1 ... end."""
     if isinstance(value, np.ndarray):
         for l in range(start, end - 1, -1):
             value = step(l, value)

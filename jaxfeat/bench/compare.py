@@ -120,7 +120,6 @@ def _measure(
     smoke: bool,
     step: Callable[[], None],
 ) -> None:
-    """Time a workload in all processes, and enter the findings into its result."""
     opened = [process.ask(open=name) or {"stages": []} for process in processes]
     stages = _time_stages(name, processes, [answer["stages"] for answer in opened], smoke, step)
     values, variants, packages = {}, {}, result["packages"]
@@ -151,7 +150,6 @@ def _time_stages(
     smoke: bool,
     step: Callable[[], None],
 ) -> list[dict[str, Any]]:
-    """Return the times of each process for the stages that it offers."""
     stages: list[dict[str, Any]] = [{} for _ in processes]
     for turn in [(stage,) for stage in offered[0]] if name == MILLION else TURNS:
         calls = [(k, stage) for stage in turn for k, own in enumerate(offered) if stage in own]

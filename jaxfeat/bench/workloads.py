@@ -1,7 +1,5 @@
-"""The workloads of the benchmark: structures, settings, and the Jacobians to compute. Every package gets the same.
-
-ASE is imported inside functions, so that this module loads without it.
-"""
+"""The workloads of the benchmark: structures, settings, and the Jacobians to compute. Every package gets the same. ASE
+is imported inside functions, so that this module loads without it."""
 
 from __future__ import annotations
 

@@ -122,7 +122,6 @@ def draw_sample(center_species: ArrayLike, size: int, seed: int = 0) -> np.ndarr
 
 
 def _summary(seen: Sequence[BasisResults], basis: int) -> dict[str, Any]:
-    """Count and rank the environments in one basis."""
     beyond = np.asarray([one.truncation[basis] for one in seen], int)
     doubtful = np.asarray([one.doubtful[basis] for one in seen], bool)
     unclassified = np.asarray([not one.blind.classified for one in seen], bool) & (beyond > 0)

@@ -1,9 +1,7 @@
-"""Grids of bases, and one environment in every basis: spectra, and the null directions that the basis causes.
-
-For one n_max, the features of every l_max are among those of the largest. So one Jacobian serves all of them, reduced
-to triangles shell by shell. The directions that no basis of the order sees (docs/theory: symmetry and N_ν) depend on
-the positions alone. The other null directions of a basis are due to truncation.
-"""
+"""Grids of bases, and one environment in every basis: spectra, and the null directions that the basis causes. For one
+n_max, the features of every l_max are among those of the largest. So one Jacobian serves all of them, reduced to
+triangles shell by shell. The directions that no basis of the order sees (docs/theory: symmetry and N_ν) depend on the
+positions alone. The other null directions of a basis are due to truncation."""
 
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -91,7 +89,6 @@ class Grid:
                 )
 
     def _n_features(self, sizes: Sizes, n_species: int) -> int:
-        """Count the features for a number of species."""
         f = self._bases[sizes]
         if f.species is None:
             return f.n_features

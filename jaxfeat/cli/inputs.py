@@ -95,7 +95,6 @@ def check_species(f: jaxfeat.AbstractFeaturizer, frames: jaxfeat.Frames, species
 
 
 def _read_spec(arguments: argparse.Namespace) -> jaxfeat.AbstractFeaturizer | None:
-    """Make the descriptor of --spec. Return `None` without --spec."""
     path = getattr(arguments, "spec", None)
     if path is None:
         return None

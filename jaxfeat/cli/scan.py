@@ -87,7 +87,6 @@ def _parse_classified(text: str) -> int | None:
 
 
 def _classify(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return the argument `classify` of `jaxfeat.scan` if it was given."""
     return {"classify": arguments.classify} if "classify" in arguments else {}
 
 
@@ -214,7 +213,6 @@ def _resume(command_line: str) -> str:
 
 
 def _choose_cluster(arguments: argparse.Namespace) -> str | int | None:
-    """Choose the `cluster` of `sweep`."""
     if arguments.cluster is None:
         if arguments.workers is not None:
             raise ReadError("--workers applies to a cluster; add --cluster dask.")

@@ -1,7 +1,5 @@
-"""Correlations of any number of neighbors by iterated coupling, and the bispectrum.
-
-A coupling of a few factors is computed once, however many features use it. No array is larger than the Jacobian.
-"""
+"""Correlations of any number of neighbors by iterated coupling, and the bispectrum. A coupling of a few factors is
+computed once, however many features use it. No array is larger than the Jacobian."""
 
 from collections.abc import Callable, Iterable
 from functools import partial

@@ -1,8 +1,6 @@
 """Coefficients c_{a n l m} of the neighbor density: Gaussians on atoms, in radial functions and spherical harmonics.
-
 The coefficients stand in an array `(q, l, m)` with channels q = (a, n) of species a and radial function n, and with
-m = -l_max ... l_max, zero where |m| > l. Because all l share one shape, sums over l and m are single contractions.
-"""
+m = -l_max ... l_max, zero where |m| > l. Because all l share one shape, sums over l and m are single contractions."""
 
 from __future__ import annotations
 

@@ -1,8 +1,6 @@
-"""The density's factors and their derivatives in NumPy, for environments too few to be worth a compilation.
-
-A compiled program takes seconds to make and microseconds to run. NumPy takes about a millisecond for each environment
-and needs no compilation, so it answers first up to some hundred environments. Both are tested against each other.
-"""
+"""The density's factors and their derivatives in NumPy, for environments too few to be worth a compilation. A compiled
+program takes seconds to make and microseconds to run. NumPy takes about a millisecond for each environment and needs no
+compilation, so it answers first up to some hundred environments. Both are tested against each other."""
 
 from typing import NamedTuple
 

@@ -1,8 +1,5 @@
-"""Featurizers as plain values that a file can hold, and back.
-
-The arguments of a constructor are read off its signature, and their values off the attributes of the same names. A new
-argument therefore needs no code here.
-"""
+"""Featurizers as plain values that a file can hold, and back. The arguments of a constructor are read off its
+signature, and their values off the attributes of the same names. A new argument therefore needs no code here."""
 
 import hashlib
 import importlib.machinery
@@ -173,7 +170,6 @@ def _arguments(cls: type) -> dict[str, tuple[Any, Any]]:
 
 
 def _write_value(value: Any, where: str) -> Any:
-    """Write a number with all its digits, a text, a list, or a part as a spec."""
     if isinstance(value, AbstractRadialBasis):
         return value.name
     if isinstance(value, eqx.Module):
@@ -241,7 +237,6 @@ def _find_class(kind: str, where: str, trust: bool) -> type:
 
 
 def _read(value: Any, hint: Any, where: str, trust: bool) -> Any:
-    """Convert a value to the type that the constructor asks for."""
     made = _make(value, f"{where}: ", trust) if isinstance(value, dict) else value
     for choice in _choices(hint):
         if _fits(made, choice):

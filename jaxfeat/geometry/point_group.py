@@ -1,8 +1,6 @@
 """Point groups of points, not all in line with the origin: candidate operations, their largest group, and its symbol.
-
 An operation is a rotation, proper or not, with the permutation of like points that it causes. The images of two points
-that are not in line with the origin fix it, so the possible images of one pair of points are tried.
-"""
+that are not in line with the origin fix it, so the possible images of one pair of points are tried."""
 
 import numpy as np
 

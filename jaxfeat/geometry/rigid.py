@@ -1,9 +1,7 @@
-"""Rigid motions, and coordinates of displacements without them.
-
-Householder reflections send rotations and translations, known in closed form, onto the first few coordinates and leave
-their orthogonal complement in the others. A Jacobian thus loses its trivial null directions before its spectrum is
-computed. Dropping the smallest singular values afterwards would drop some of the other null directions.
-"""
+"""Rigid motions, and coordinates of displacements without them. Householder reflections send rotations and
+translations, known in closed form, onto the first few coordinates and leave their orthogonal complement in the others.
+A Jacobian thus loses its trivial null directions before its spectrum is computed. Dropping the smallest singular values
+afterwards would drop some of the other null directions."""
 
 import equinox as eqx
 import jax

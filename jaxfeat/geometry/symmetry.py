@@ -1,8 +1,6 @@
-"""Stabilizers: rotations and permutations of like atoms that leave an environment, or a molecule, unchanged.
-
-A smooth invariant map cannot see a displacement without a totally symmetric part (theory, section 2). The stabilizer
-therefore tells which null directions are physics. It is found on the host and in float64.
-"""
+"""Stabilizers: rotations and permutations of like atoms that leave an environment, or a molecule, unchanged. A smooth
+invariant map cannot see a displacement without a totally symmetric part (theory, section 2). The stabilizer therefore
+tells which null directions are physics. It is found on the host and in float64."""
 
 import math
 from dataclasses import dataclass

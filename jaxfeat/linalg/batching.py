@@ -1,8 +1,5 @@
-"""A batch of any size, computed in blocks of a bounded number of items.
-
-A whole batch at once would outgrow the caches, and soon the memory; one item at a time would leave nothing to
-vectorize.
-"""
+"""A batch of any size, computed in blocks of a bounded number of items. A whole batch at once would outgrow the caches,
+and soon the memory; one item at a time would leave nothing to vectorize."""
 
 from collections.abc import Callable
 from math import prod
@@ -65,7 +62,6 @@ def map_blocks_in_two_steps(
 
 
 def _map_flat_blocks(function: Callable[[Any], Any], batch: Any, block_items: int) -> Any:
-    """Apply a function of batches to a batch with one leading axis."""
     total = jax.tree.leaves(batch)[0].shape[0]
     n_blocks = max(-(-total // block_items), 1)
     if n_blocks == 1:

@@ -1,9 +1,7 @@
-"""LAPACK on one matrix at a time. No other module of the package calls it.
-
-For a batch, jaxlib 0.10 hands the matrices to the threads of XLA, and the calling thread, which is one of them, waits
-for the others. The pool deadlocks as soon as all threads wait, that is, with as many independent calls as there are
-threads: on two cores, or with several devices, this happens. A loop over the matrices is as fast on one core.
-"""
+"""LAPACK on one matrix at a time. No other module of the package calls it. For a batch, jaxlib 0.10 hands the matrices
+to the threads of XLA, and the calling thread, which is one of them, waits for the others. The pool deadlocks as soon as
+all threads wait, that is, with as many independent calls as there are threads: on two cores, or with several devices,
+this happens. A loop over the matrices is as fast on one core."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager

@@ -1,8 +1,6 @@
-"""Families of environments in closed form: pairs with equal features, and neighbors in special positions.
-
-Pairs of four neighbors have equal power spectra, and pairs of seven equal bispectra. In a plane symmetry hides
-displacements, and on a sphere a short basis does.
-"""
+"""Families of environments in closed form: pairs with equal features, and neighbors in special positions. Pairs of four
+neighbors have equal power spectra, and pairs of seven equal bispectra. In a plane symmetry hides displacements, and on
+a sphere a short basis does."""
 
 from collections.abc import Sequence
 from functools import partial

@@ -1,8 +1,6 @@
-"""The sites of an environment or structure: centers, each with the neighbors that its features react to.
-
-An environment is one site, whose center does not move. A structure has one site for each center, and the center moves
-with its atom.
-"""
+"""The sites of an environment or structure: centers, each with the neighbors that its features react to. An environment
+is one site, whose center does not move. A structure has one site for each center, and the center moves with its
+atom."""
 
 from dataclasses import dataclass
 

@@ -112,7 +112,6 @@ def _add_up(
 
 
 def _find_exponents(summary: StoreSummary) -> tuple[int, int]:
-    """Find the exponents of ten between which all ratios lie."""
     held = np.flatnonzero(sum(summary.distributions(), Distribution()).coarse(LOWEST_EXPONENT, 0, 1))
     return (LOWEST_EXPONENT + int(held[0]), LOWEST_EXPONENT + int(held[-1]) + 1) if held.size else (-2, 0)
 

@@ -44,7 +44,6 @@ def make_table(
 
 
 def _class(**names: bool) -> str:
-    """Write the attribute with the names that are True."""
     chosen = " ".join(name for name, on in names.items() if on)
     return f' class="{chosen}"' if chosen else ""
 

@@ -216,7 +216,6 @@ def _select(columns: Columns, chosen: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _have_ratios(columns: Columns) -> np.ndarray:
-    """Tell which environments have a direction that is not rigid."""
     found = columns["n_values"] > 0
     for suffix in SUFFIXES.values():
         # A store of environments without neighbors has no column of singular values.

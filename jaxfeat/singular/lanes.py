@@ -1,8 +1,6 @@
-"""Compiled programs over many starts: one shape for all blocks, and lanes that are kept full.
-
-Landings take between 3 and 100 steps. A loop over a batch runs as long as its slowest item, and would mostly carry
-finished items along. All lanes are therefore halted after a few steps, and finished items make room for others.
-"""
+"""Compiled programs over many starts: one shape for all blocks, and lanes that are kept full. Landings take between 3
+and 100 steps. A loop over a batch runs as long as its slowest item, and would mostly carry finished items along. All
+lanes are therefore halted after a few steps, and finished items make room for others."""
 
 from collections.abc import Callable
 from functools import partial

@@ -85,7 +85,6 @@ def find_manifold_zeros(
 
 
 def _smallest(sigma: np.ndarray, depth: int) -> np.ndarray:
-    """Select the value after `depth` smaller ones, over the largest; infinite if there is none."""
     n_values = np.isfinite(sigma).sum(-1)
     value = np.take_along_axis(sigma, np.maximum(n_values - 1 - depth, 0)[..., None], -1)[..., 0]
     with np.errstate(invalid="ignore", divide="ignore"):

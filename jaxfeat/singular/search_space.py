@@ -1,8 +1,6 @@
-"""Search spaces: coordinates θ, the environment at each θ, and constraints; and the starts and ends of searches.
-
-A search moves θ. Null directions are still displacements of all neighbors: the search space says where to look for
-singular points, and does not change which points are singular.
-"""
+"""Search spaces: coordinates θ, the environment at each θ, and constraints; and the starts and ends of searches. A
+search moves θ. Null directions are still displacements of all neighbors: the search space says where to look for
+singular points, and does not change which points are singular."""
 
 from __future__ import annotations
 

@@ -1,9 +1,7 @@
-"""The equations of a singular point, for the solver and for the descent.
-
-J(x) v, the velocity of the features along a displacement v, is differentiated by x and v in forward mode, with the axis
-of tangents first. Each of the many columns that a Gauss-Newton step needs is then contiguous, which makes the
-contraction of densities three times as fast on a CPU.
-"""
+"""The equations of a singular point, for the solver and for the descent. J(x) v, the velocity of the features along a
+displacement v, is differentiated by x and v in forward mode, with the axis of tangents first. Each of the many columns
+that a Gauss-Newton step needs is then contiguous, which makes the contraction of densities three times as fast on a
+CPU."""
 
 from collections.abc import Callable
 from typing import NamedTuple

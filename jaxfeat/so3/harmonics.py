@@ -1,8 +1,6 @@
-"""Real solid harmonics r^l Y_lm as Cartesian polynomials.
-
-Polynomials are smooth at the origin and at the poles to every order; spherical angles are not. The harmonics are
-orthonormal on the unit sphere and have no Condon-Shortley phase: Y_1 is sqrt(3 / 4π) (y, z, x).
-"""
+"""Real solid harmonics r^l Y_lm as Cartesian polynomials. Polynomials are smooth at the origin and at the poles to
+every order; spherical angles are not. The harmonics are orthonormal on the unit sphere and have no Condon-Shortley
+phase: Y_1 is sqrt(3 / 4π) (y, z, x)."""
 
 from functools import cache
 from math import pi, sqrt

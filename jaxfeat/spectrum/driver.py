@@ -1,7 +1,5 @@
-"""Singular spectra of one batch, or of batches of mixed sizes in blocks.
-
-Both plan, compute a block with one compiled function, and certify what JᵀJ tells too little of in the same way.
-"""
+"""Singular spectra of one batch, or of batches of mixed sizes in blocks. Both plan, compute a block with one compiled
+function, and certify what JᵀJ tells too little of in the same way."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -191,7 +189,6 @@ def _needs_rows(spectra: Sequence[Spectrum], screened: bool) -> np.ndarray:
 
 
 def _certify(found: Spectrum, f: FeatureMap, at: Item, plan: Plan) -> Spectrum:
-    """Replace the spectra of a batch that need rows of J."""
     host = jax.tree.map(np.asarray, found)
     indices = np.flatnonzero(_needs_rows([host], plan.screened))
     if not indices.size:
@@ -213,7 +210,6 @@ def _certify(found: Spectrum, f: FeatureMap, at: Item, plan: Plan) -> Spectrum:
 
 
 def _trim(spectrum: Spectrum) -> Spectrum:
-    """Cut the axis of values to the most that any item has."""
     most = int(np.asarray(spectrum.n_values).max(initial=0))
     return spectrum if most == spectrum.values.shape[-1] else _trim_on_device(spectrum, most)
 

@@ -1,8 +1,5 @@
-"""Spectra in NumPy, for work that is over before a program would be compiled.
-
-The steps and the names are those of `reduce` and `solve`. Environments of equally many neighbors go side by side, and
-structures one by one.
-"""
+"""Spectra in NumPy, for work that is over before a program would be compiled. The steps and the names are those of
+`reduce` and `solve`. Environments of equally many neighbors go side by side, and structures one by one."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -1,9 +1,6 @@
-"""Exact Jacobians of featurizers and structure maps, in forward mode.
-
-The Jacobian of a structure is assembled from those of its centers' environments. The derivative by an atom's position
-is the sum of the derivatives by all neighbors that are this atom, minus the sum over all neighbors of its own
-environment if it is a center.
-"""
+"""Exact Jacobians of featurizers and structure maps, in forward mode. The Jacobian of a structure is assembled from
+those of its centers' environments. The derivative by an atom's position is the sum of the derivatives by all neighbors
+that are this atom, minus the sum over all neighbors of its own environment if it is a center."""
 
 from collections.abc import Callable
 from functools import partial

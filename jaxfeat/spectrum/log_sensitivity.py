@@ -1,8 +1,6 @@
-"""The logarithm of a sensitivity ratio, which has derivatives where a singular spectrum has none.
-
-A singular value σ = |J v| is stationary in its singular vectors. Its derivative is therefore the one with v held fixed,
-d log σ = (J v)ᵀ d(J v) / σ², the envelope form, which takes one tangent and differentiates no decomposition.
-"""
+"""The logarithm of a sensitivity ratio, which has derivatives where a singular spectrum has none. A singular value
+σ = |J v| is stationary in its singular vectors. Its derivative is therefore the one with v held fixed, d log σ = (J v)ᵀ
+d(J v) / σ², the envelope form, which takes one tangent and differentiates no decomposition."""
 
 from collections.abc import Callable
 from functools import partial

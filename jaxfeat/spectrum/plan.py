@@ -1,7 +1,5 @@
 """The way in which a block is computed, and the memory that it takes, from sizes alone and before anything is traced.
-
-Numbers of copies are measured: the peak memory of a process over the size of the array, for arrays of 0.1 to 1 GB.
-"""
+Numbers of copies are measured: the peak memory of a process over the size of the array, for arrays of 0.1 to 1 GB."""
 
 from math import prod
 from typing import Literal, NamedTuple

@@ -1,8 +1,6 @@
-"""Reduction of a Jacobian to a few rows, or to JᵀJ.
-
-A Jacobian has one row for each feature. Neither reduced form has more rows than there are coordinates. If the features
-offer a shorter way, or belong to one center each, the whole Jacobian is never put together.
-"""
+"""Reduction of a Jacobian to a few rows, or to JᵀJ. A Jacobian has one row for each feature. Neither reduced form has
+more rows than there are coordinates. If the features offer a shorter way, or belong to one center each, the whole
+Jacobian is never put together."""
 
 from collections.abc import Callable
 from typing import Any

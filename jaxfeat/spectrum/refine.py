@@ -1,9 +1,7 @@
-"""Spectra from JᵀJ, and their small values again from derivatives along a few displacements.
-
-A singular value σ from JᵀJ is wrong by about eps |J|²/σ, for small σ more than the floor of a QR decomposition of J.
-The right singular vectors V of the small values are known well enough, however, that J V is as small as those values,
-and values computed from J V are wrong by eps |J V| only. J V takes a few directional derivatives in place of all rows.
-"""
+"""Spectra from JᵀJ, and their small values again from derivatives along a few displacements. A singular value σ from
+JᵀJ is wrong by about eps |J|²/σ, for small σ more than the floor of a QR decomposition of J. The right singular vectors
+V of the small values are known well enough, however, that J V is as small as those values, and values computed from J V
+are wrong by eps |J V| only. J V takes a few directional derivatives in place of all rows."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -171,7 +169,6 @@ def _values_of_products(size: int, products: Float[Array, "m m"]) -> Float[Array
 
 
 def _merge(f: FeatureMap, at: Item, found: GramValues, small: Array) -> Spectrum:
-    """Make the spectrum of one item from its large values and its small ones."""
     part, values = found.part, found.values
     place = jnp.arange(values.shape[0])
     place_in_small = place - (part.n_values - found.n_small)

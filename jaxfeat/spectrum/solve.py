@@ -164,7 +164,6 @@ def _status(
 
 
 def _coincident(env: Environment) -> Array:
-    """Tell whether two atoms of an environment, its center among them, are at the same point."""
     n = env.max_neighbors
     if n == 0:
         return jnp.asarray(False)

@@ -199,7 +199,6 @@ def _n_null(values: Any, floor: Any) -> Any:
 
 
 def _described(spectrum: Spectrum) -> str:
-    """Describe a spectrum of NumPy arrays by its sizes, ranges and counts."""
     shape, most = spectrum.n_values.shape, int(spectrum.n_values.max(initial=0))
     parts = [f"batch {shape}, up to {most} values" if shape else f"{most} values"]
     if most:

@@ -1,8 +1,6 @@
-"""The way of one chunk of a sweep: cut from the stream, computed and written to the store, here or elsewhere.
-
-Any process that sees the store can compute a chunk, and compute it again. The result depends on the plan and the
-environments alone, and each file replaces its predecessor at once.
-"""
+"""The way of one chunk of a sweep: cut from the stream, computed and written to the store, here or elsewhere. Any
+process that sees the store can compute a chunk, and compute it again. The result depends on the plan and the
+environments alone, and each file replaces its predecessor at once."""
 
 import json
 import shutil

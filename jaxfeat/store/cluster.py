@@ -1,9 +1,7 @@
-"""Computing the chunks of a sweep as tasks of a dask cluster: the only module that knows dask.
-
-The memory of the scheduler and of this process does not grow with the number of chunks, because few are under way at a
-time and each returns only a journal entry. Environments pass through the store, because dask keeps its last thousand
-messages. If a worker dies, dask gives its chunks to another one.
-"""
+"""Computing the chunks of a sweep as tasks of a dask cluster: the only module that knows dask. The memory of the
+scheduler and of this process does not grow with the number of chunks, because few are under way at a time and each
+returns only a journal entry. Environments pass through the store, because dask keeps its last thousand messages. If a
+worker dies, dask gives its chunks to another one."""
 
 import os
 import time
@@ -167,7 +165,6 @@ class ClusterExecutor:
 
 
 def _result(future: Any, k: int) -> Entry:
-    """Take the entry of chunk `k` from its task, whose errors are raised here."""
     with _naming_a_lost_scheduler():
         try:
             entry: Entry = future.result()

@@ -1,8 +1,6 @@
-"""The journal of a store: one small file for each finished chunk, written after the chunk itself is on disk.
-
-The journal also holds the settings that all chunks share, and a lock. An entry lists the files of its chunk with their
-checksums, so that a resumed sweep finds damaged chunks before it builds on them.
-"""
+"""The journal of a store: one small file for each finished chunk, written after the chunk itself is on disk. The
+journal also holds the settings that all chunks share, and a lock. An entry lists the files of its chunk with their
+checksums, so that a resumed sweep finds damaged chunks before it builds on them."""
 
 import json
 import os

@@ -239,7 +239,6 @@ class _StoreSweep:
         arrays.resize({axis: max(lengths[axis], want) for axis, want in {"environment": n, **widths}.items()})
 
     def _enter(self, k: int, after: StreamPosition, entry: Entry) -> None:
-        """Enter chunk `k`, which is on the disk, in the journal."""
         complete = {**entry, "after": list(after)}
         self.journal.write(k, complete)
         self.done[k] = complete

@@ -1,8 +1,6 @@
-"""The zarr arrays of a store, which grow along `environment` chunk by chunk: the only module that knows zarr.
-
-Any process may write a chunk, in any order and repeatedly, because a chunk has the same content each time. Only the
-process that holds the journal's lock changes the lengths of the arrays.
-"""
+"""The zarr arrays of a store, which grow along `environment` chunk by chunk: the only module that knows zarr. Any
+process may write a chunk, in any order and repeatedly, because a chunk has the same content each time. Only the process
+that holds the journal's lock changes the lengths of the arrays."""
 
 import json
 from collections.abc import Callable, Mapping

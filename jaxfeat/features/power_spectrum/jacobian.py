@@ -1,7 +1,5 @@
-"""The power spectrum of a density, its Jacobian, and its differential without the Jacobian.
-
-F_l = C_l C_lᵀ and C_l = G_l S_lᵀ, with one column of radial functions G_l and of solid harmonics S_l for each neighbor.
-"""
+"""The power spectrum of a density, its Jacobian, and its differential without the Jacobian. F_l = C_l C_lᵀ and
+C_l = G_l S_lᵀ, with one column of radial functions G_l and of solid harmonics S_l for each neighbor."""
 
 from math import sqrt
 

@@ -1,8 +1,5 @@
-"""Structures of crystallographic information files.
-
-ASE reads sites with partial occupancy as whole atoms, drops rows of a wrong length, and takes FE1 for fluorine. The
-parser in this module refuses these files.
-"""
+"""Structures of crystallographic information files. ASE reads sites with partial occupancy as whole atoms, drops rows
+of a wrong length, and takes FE1 for fluorine. The parser in this module refuses these files."""
 
 from __future__ import annotations
 

@@ -132,7 +132,6 @@ def parse_dump(step: Lines, options: ReadOptions) -> Atoms:
 
 
 def _check_units(style: str, options: ReadOptions) -> None:
-    """Raise `ParseError` if the file has another unit of length than the options."""
     if style not in _UNITS:
         raise ParseError(f"lengths of the style {style} are not in Å; convert the file to real or metal units.")
     if _UNITS[style] != options.units:

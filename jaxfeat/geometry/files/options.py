@@ -97,7 +97,6 @@ def _parse_symbol(symbol: Any, where: str, others: str = "") -> int:
 
 
 def _parse_index(index: str | int | slice | None) -> slice:
-    """Convert an index into a slice. Strings are as ASE takes them."""
     if index is None:
         return slice(None)
     if isinstance(index, str) and _INDEX.fullmatch(index):

@@ -137,7 +137,6 @@ def _explain_unknown(unknown: Sequence[str]) -> str:
 
 
 def _propose(word: str) -> str:
-    """Propose the element that a word looks like, for the user to judge."""
     if word in _ISOTOPES:
         return "H"
     if word.isdecimal() and 0 < int(word) < len(SYMBOLS):

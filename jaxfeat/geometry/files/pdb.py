@@ -1,8 +1,6 @@
-"""Models of files of the Protein Data Bank.
-
-If the columns of the element are empty, ASE takes the name of an atom for its element, so that the carbon CA becomes
-calcium. It gives the cell to the first model alone, and adds a model without atoms at the end.
-"""
+"""Models of files of the Protein Data Bank. If the columns of the element are empty, ASE takes the name of an atom for
+its element, so that the carbon CA becomes calcium. It gives the cell to the first model alone, and adds a model without
+atoms at the end."""
 
 from __future__ import annotations
 

@@ -47,7 +47,6 @@ def _check_numbers(lines: list[str], at: int, counts: list[str]) -> None:
 
 
 def _words(lines: list[str], k: int) -> list[str]:
-    """Split a line before its comment."""
     return lines[k].split("!")[0].split() if k < len(lines) else []
 
 

@@ -1,8 +1,6 @@
-"""Frames of xyz and extended xyz files.
-
-ASE's reader drops all frames after a blank line, overlooks a `lattice` in small letters, so that a crystal becomes a
-molecule, and raises a KeyError for an unknown word. The parser in this module names the line of each error.
-"""
+"""Frames of xyz and extended xyz files. ASE's reader drops all frames after a blank line, overlooks a `lattice` in
+small letters, so that a crystal becomes a molecule, and raises a KeyError for an unknown word. The parser in this
+module names the line of each error."""
 
 from __future__ import annotations
 
@@ -133,7 +131,6 @@ def _parse_comment(
 
 
 def _parse_columns(text: str, line: int) -> dict[str, _Column]:
-    """Find the columns of a frame by ASE's names for them."""
     if rest := _COLUMNS.sub("", text):
         raise ParseError(f"Properties has {rest!r}; write NAME:TYPE:COLUMNS, with type S, R, I or L.", line)
     columns: dict[str, _Column] = {}
