@@ -29,9 +29,8 @@ def check_memory(n_bytes: float, work: str, advice: str) -> None:
 
 
 def free_bytes() -> float:
-    """Return the number of bytes that new arrays may take. The memory is that of the accelerator if JAX uses one, and
-    otherwise that of this machine within the limits of the control groups of this process, which containers and batch
-    queues set."""
+    """Return the bytes that new arrays may take: of the accelerator if JAX uses one, and otherwise of this machine
+    within the limits of this process's control groups, which containers and batch queues set."""
     on_device = jax.local_devices()[0].memory_stats()
     if on_device and "bytes_limit" in on_device:
         return float(on_device["bytes_limit"] - on_device["bytes_in_use"])

@@ -190,9 +190,8 @@ def _shown(count: Count, stream: TextIO) -> Iterator[None]:
 
 @contextmanager
 def _interruptible() -> Iterator[Callable[[], None]]:
-    """Yield a function that raises `KeyboardInterrupt` if Ctrl-C was pressed and its exception got lost. Python drops
-    exceptions in callbacks of its garbage collector, and JAX has one. The same holds for SIGTERM if it raises the
-    exception of Ctrl-C."""
+    """Yield a function that raises `KeyboardInterrupt` if Ctrl-C, or SIGTERM if that raises the same, got lost. Python
+    drops exceptions in callbacks of its garbage collector, and JAX has one."""
     pressed = False
 
     def press(number: int, frame: FrameType | None) -> None:

@@ -99,9 +99,8 @@ class Series(eqx.Module):
 def host_series(
     functions: Functions, origin: Float[np.longdouble, ""], reach: Float[np.longdouble, ""], width: float
 ) -> Series:
-    """Expand functions of known quantities, computed in long doubles, in as many terms as they need. `width` is the
-    distance over which the functions vary. Each derivative has a series of its own, because the derivative of a series
-    multiplies its rounding errors by the square of its length."""
+    """Expand functions that vary over the distance `width`, in long doubles and as many terms as they need. Derivatives
+    have series of their own, because differentiating a series multiplies its errors by its squared length."""
     n_terms = max(48, ceil(1.2 / width))
     while True:
         t, cosines = _nodes(n_terms, origin, reach)

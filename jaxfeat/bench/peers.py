@@ -162,9 +162,8 @@ class Featomic(AbstractPeer):
 
 
 class Quippy(AbstractPeer):
-    """One soap descriptor object of QUIP, not normalized, and one structure in each call. Its radial functions are
-    orthonormalized Gaussians on a grid, which jaxfeat does not have. Its matrices have the same sizes as jaxfeat's, and
-    other numbers."""
+    """One soap descriptor object of QUIP, not normalized, and one structure in each call. Its radial functions,
+    orthonormalized Gaussians on a grid, differ from jaxfeat's: matrices have the same sizes, and other numbers."""
 
     title, module, distribution = "quippy", "quippy", "quippy-ase"
     variant, comparable = "gto, window", False

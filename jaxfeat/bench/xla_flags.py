@@ -11,9 +11,8 @@ FAST_COMPILE_FLAGS = ("--xla_backend_optimization_level=0", "--xla_cpu_use_fusio
 
 
 def accepted_flags(flags: Sequence[str]) -> str:
-    """Return those flags that the installed XLA accepts, as one string for the variable XLA_FLAGS. XLA ends its process
-    at a flag that it does not know, and flags come and go with its versions. A process of its own therefore tries all
-    flags at once, which takes about a second, and the flags one by one only if XLA refuses them together."""
+    """Return the flags that the installed XLA accepts, as one string. XLA ends its process at a flag that it does not
+    know, so a process of its own tries all flags at once, and one by one only if XLA refuses them together."""
     if _accepts(*flags):
         return " ".join(flags)
     return " ".join(flag for flag in flags if len(flags) > 1 and _accepts(flag))

@@ -39,16 +39,8 @@ class AbstractStructureMap(eqx.Module):
         """Make the structure's features, or their derivatives, from those of each center."""
 
     def __call__(self, structure: Structure) -> Float[Array, "*batch n_features"]:
-        """Compute the features of a structure, or of each structure of a batch.
-
-        **Arguments:**
-
-        - `structure`: One structure, or a batch with any number of leading axes.
-
-        **Returns:** the features, shape `(*batch, n_features)`, in the dtype of the positions.
-
-        **Raises:** `GeometryError` if `structure` is no structure; otherwise the errors of the featurizer.
-        """
+        """Compute the features of a structure, or of a batch of any shape, `(*batch, n_features)`. **Raises:**
+        `GeometryError` if the input is no structure; otherwise the errors of the featurizer."""
         self.check(structure)
         self.featurizer.check_feature_memory(structure, structure.center.shape[-1])
         f = self.prepared()

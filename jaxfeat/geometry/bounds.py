@@ -69,9 +69,8 @@ def _widen_radius(extent: np.ndarray, r_cut: float) -> float:
 
 
 def _estimate_pairs(along: np.ndarray, extent: np.ndarray, pbc: np.ndarray, r_cut: float) -> float:
-    """Estimate the number of pairs; for a flat cell, the number of images that the search looks through. The estimate
-    is exact for atoms spread evenly over each bin of the size of the radius. Otherwise it is between half and a few
-    times the number. `along`: `(n, 3)`, Å, coordinates along the normals of the cell's faces."""
+    """Estimate the number of pairs from coordinates `along` the normals of the cell's faces (Å); for a flat cell, that
+    of images. It is exact for even atoms, and otherwise between half and a few times the number."""
     n_bins = np.maximum(extent // r_cut, 1)
     side = extent / n_bins
     # An atom sees the bins within r_cut on either side. All of an axis that does not repeat may be one bin.

@@ -62,9 +62,8 @@ def congruent_image(
     tolerance: float,
     signs: tuple[float, ...] = (1.0, -1.0),
 ) -> np.ndarray | None:
-    """Rotate and permute atoms `a`, `(n, 3)` Å, onto `b` so that each is within the tolerance of its counterpart.
-    `signs` are the allowed determinants; -1 allows inversion. The image of `a` has the order of `b`; `None` if there is
-    no image."""
+    """Rotate and permute atoms `a`, `(n, 3)` Å, onto `b`, in its order, so that each is within the tolerance of its
+    counterpart; `None` if that is impossible. `signs` are the allowed determinants; -1 allows inversion."""
     if not len(a):
         return b
     # The two atoms of a that are farthest from being in line with the center, and all their possible images.

@@ -73,9 +73,8 @@ def _list_images_of_rarest_pair(
 def find_largest_group(
     positions: np.ndarray, permutations: np.ndarray, signs: np.ndarray, tolerance: float
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Find the rotations, permutations and residual (Å) of the largest group within the tolerance. The product of two
-    operations within the tolerance may be outside. So operations are taken in the order of their mismatch, as many as
-    form a group."""
+    """Find the rotations, permutations and residual (Å) of the largest group within the tolerance. Products of
+    operations may be outside, so operations are taken in the order of their mismatch, as many as form a group."""
     mismatch = _mismatches(positions, permutations, _fit_rotations(positions, permutations, signs))
     rank = np.argsort(mismatch, kind="stable")[: np.count_nonzero(mismatch <= tolerance)]
     table = _multiplication_table(permutations[rank], signs[rank])

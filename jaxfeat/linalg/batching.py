@@ -35,9 +35,8 @@ def map_large_items(function: Callable[[Any], Any], items: Any) -> Any:
 
 
 def map_blocks(function: Callable[[Any], Any], items: Any, n_axes: int, block_items: int = BLOCK_ITEMS) -> Any:
-    """Apply a function of batches with one leading axis to a batch with any number of them. `function` maps a pytree of
-    arrays to another, about `block_items` items at a time. `items` is a batch with `n_axes` leading axes, or a single
-    item if `n_axes` is 0."""
+    """Apply a function of batches with one leading axis, about `block_items` items at a time, to pytrees with `n_axes`
+    leading axes, or to a single item if there are none."""
     shape = jax.tree.leaves(items)[0].shape[:n_axes]
     flat = jax.tree.map(lambda x: x.reshape(prod(shape), *x.shape[n_axes:]), items)
     return jax.tree.map(lambda x: x.reshape(*shape, *x.shape[1:]), _map_flat_blocks(function, flat, block_items))
@@ -46,9 +45,8 @@ def map_blocks(function: Callable[[Any], Any], items: Any, n_axes: int, block_it
 def map_blocks_in_two_steps(
     first: Callable[[Any], Any], then: Callable[[Any, Any], Any], items: Any, n_axes: int, block_items: int
 ) -> Any:
-    """Compute `then(first(item), item)` for each item, with blocks of different sizes for the two steps. `first` needs
-    much memory and runs on `block_items` items at a time; `then` works on their small results, and runs on
-    `BLOCK_ITEMS` or more. If `block_items` is 1, then `first` sees single items without a batch axis."""
+    """Compute `then(first(item), item)` for each item. `first` needs much memory and runs on `block_items` items at a
+    time, or on single items without a batch axis; `then` runs on `BLOCK_ITEMS` or more."""
     if n_axes == 0:
         return then(first(items), items)
 

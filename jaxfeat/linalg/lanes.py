@@ -76,9 +76,8 @@ def contract_lanes(a: Float[Array, "*i j b"], b: Float[Array, "j *k b"]) -> Floa
 
 
 def inside_transformation() -> bool:
-    """Tell whether this code runs inside a transformation of JAX, for example jit, vmap or grad. The arguments of a
-    function cannot tell, because the function may close over a tracer, and because inside jit even the result of an
-    operation on a constant is a tracer."""
+    """Tell whether this code runs inside jit, vmap, grad or the like. Arguments cannot tell, because a function may
+    close over a tracer, and because inside jit even an operation on a constant gives a tracer."""
     with take_current_trace() as here:
         pass
     with eval_context(), take_current_trace() as outside:

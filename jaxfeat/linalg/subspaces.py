@@ -8,9 +8,8 @@ Gap = tuple[float, float]
 
 
 def robust_svd(matrices: np.ndarray, full_matrices: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Compute the singular value decompositions of `(..., m, n)` as `numpy.linalg.svd` does. NumPy's divide and conquer
-    fails on one matrix in many thousands, and then on the whole batch. The matrices that it fails on are decomposed by
-    QR iteration, which is slower."""
+    """Compute the singular value decompositions of `(..., m, n)` as `numpy.linalg.svd` does, which fails on one matrix
+    in many thousands, and then on the whole batch. QR iteration, which is slower, decomposes that matrix."""
     try:
         u, values, vt = np.linalg.svd(matrices, full_matrices=full_matrices)
     except np.linalg.LinAlgError:
@@ -58,9 +57,8 @@ def complement_within(space: np.ndarray, smaller: np.ndarray) -> np.ndarray:
 
 
 def sum_of_subspaces(space: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Compute the sum of two subspaces whose principal angles are all 0° or 90°. The orbits of a group and the
-    complement of its fixed vectors are two subspaces of this kind, because the group maps rigid motions to rigid
-    motions. If the positions are symmetric only approximately, the angles are so too."""
+    """Compute the sum of two subspaces whose principal angles are all 0° or 90°, as of a group's orbits and the
+    complement of its fixed vectors, because the group maps rigid motions to rigid motions."""
     rest = project_out(rows, space)
     if not len(rest):
         return space

@@ -112,9 +112,8 @@ def gradient_rows(edges: Edges, products: np.ndarray, rows: np.ndarray, n_rows: 
 
 
 def cluster_tuples(tuples: np.ndarray, kinds: np.ndarray, values: np.ndarray, tolerance: float) -> Coincidences:
-    """Cluster tuples `(t, nu)` whose edges have the same kinds and whose values `(t, k)` agree entry by entry. Clusters
-    are the connected components of "no entry differs by more than the tolerance". A tree finds them, because rounding
-    to a grid, or sorting, would separate equal values on either side of a boundary."""
+    """Cluster tuples `(t, nu)` of edges of the same kinds whose values `(t, k)` agree entry by entry, in chains of
+    steps within the tolerance. A tree finds them, because a grid or sorting would separate equal values."""
     if not len(tuples):
         return Coincidences(tuples, np.zeros(0, int), n_clusters=0, spread=0.0, clearance=np.inf)
     # An extra coordinate separates tuples of different kinds, by more than values ever differ.

@@ -185,9 +185,8 @@ def _check(centers: np.ndarray, nu: int, tolerance: float) -> None:
 
 
 def _conditions(edges: Edges, equal: Coincidences, pseudoscalars: bool) -> csr_array:
-    """Make the rows `(r, 3 e)` that vanish on a displacement of the edges exactly if it keeps every distinct value. A
-    tuple that is alone in its cluster must keep each generator. Tuples share generators, so each is written once. A
-    cluster of several tuples must keep the mean of each generator."""
+    """Make the rows `(r, 3 e)` that vanish on a displacement of the edges exactly if it keeps every distinct value:
+    each generator of a tuple alone in its cluster, written once, and the means of those of several tuples."""
     alone = np.bincount(equal.clusters, minlength=1)[equal.clusters] == 1
     singles, shared = equal.tuples[alone], equal.tuples[~alone]
     clusters, row, counts = np.unique(equal.clusters[~alone], return_inverse=True, return_counts=True)

@@ -136,9 +136,8 @@ def scan_arrays(
     classify: int | None = CLASSIFIED,
     chunk: int | None = None,
 ) -> ScanArrays:
-    """Compute the arrays behind the records of `scan`. If the batch is from a stream, `chunk` is the size of all
-    batches but the last. They then share their programs, and an environment that the featurizer refuses gets a status
-    instead of raising an error."""
+    """Compute the arrays behind the records of `scan`. `chunk` is the size of all batches of a stream but the last:
+    they share their programs, and a refused environment gets a status instead of raising an error."""
     if chunk is None:
         check_compatible(f, batch)
     host = jax.tree.map(np.asarray, batch)

@@ -29,9 +29,8 @@ def untruncated_basis(records: Sequence[Record]) -> Record | None:
 
 
 def plateau_basis(records: Sequence[Record]) -> Record:
-    """Find the basis of one order with the fewest features among those on the plateau. They are as sensitive as the
-    largest basis within a factor of two, in the median and for the most blind hundredth of the environments, and
-    truncate no more environments than the largest basis."""
+    """Find the basis of one order with the fewest features that is as sensitive as the largest one within a factor of
+    two, in the median and for the most blind hundredth, and truncates no more environments."""
     top = largest_basis(records)
     allowed = count_truncated(top)
     return min((r for r in records if count_truncated(r) <= allowed and _as_sensitive(r, top)), key=_size)

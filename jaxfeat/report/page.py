@@ -59,9 +59,8 @@ def render_page(
     lacking: str,
     shown: Viewer | None,
 ) -> str:
-    """Write the page as HTML. `descriptor` is the spec of the featurizer, `attributes` are those of the store, and
-    `made` are facts about the making of the page. `lacking` is a sentence why directions and causes are missing, or
-    empty."""
+    """Write the page as HTML from the featurizer's spec, the store's attributes, and facts about how the page was
+    `made`. `lacking` is a sentence why directions and causes are missing, or empty."""
     complete = bool(attributes.get("complete", 0)) and summary.done == summary.total
     incomplete = (
         '<p class="incomplete" role="status"><strong>This sweep is not complete.</strong> '

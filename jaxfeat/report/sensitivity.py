@@ -29,9 +29,8 @@ def sensitivity(record: Record, *, equilibrated: bool) -> Sensitivity | None:
 
 
 def median_and_least(records: Sequence[Record], *, equilibrated: bool) -> tuple[Sensitivity, Sensitivity] | None:
-    """Find the median and the least σ_min/σ_max of all that there are; `None` if there are none. Of an even number, the
-    median is the lower of the middle two, so that it belongs to an environment. Unknown sensitivities have no order, so
-    their highest floor stands for all of them."""
+    """Find the median, of an even number the lower of the middle two, and the least of all σ_min/σ_max; `None` if there
+    are none. Unknown ones have no order, so their highest floor stands for all of them."""
     found = sorted(r for record in records if (r := sensitivity(record, equilibrated=equilibrated)) is not None)
     if not found:
         return None

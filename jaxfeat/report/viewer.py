@@ -58,9 +58,8 @@ def embed_licence(shown: Viewer) -> str:
 def make_scene(
     title: str, positions: np.ndarray, symbols: Sequence[str], center: str, moves: Sequence[tuple[str, np.ndarray]]
 ) -> dict[str, Any]:
-    """Make the scene of an environment for the viewer, turned to its broad side. `positions`, `(n, 3)`, are in Å
-    relative to the center, whose symbol is empty if no atom sits there. `moves` are names and displacements
-    `(n, 3)`."""
+    """Make the scene of an environment for the viewer, turned to its broad side. Positions and `moves`, which have
+    names, are `(n, 3)`, in Å relative to the center, whose symbol is empty if no atom sits there."""
     turn = _broadside(positions)
     first = [np.zeros(3)] if center else []
     places = np.stack([*first, *(positions @ turn)])

@@ -140,9 +140,8 @@ def descend(
     optimizer: optax.GradientTransformation,
     steps: int = DESCENT_STEPS,
 ) -> tuple[Float[Array, " k"], Float[Array, ""]]:
-    """Descend on log σ_min from θ, where the solver cannot land. Return the lowest point and its log σ_min. Each step
-    computes the smallest right singular vector v and then holds it fixed: the gradient of ½ |J(x) v|² is that of ½
-    σ_min², and no decomposition is differentiated. Values are in the metric of the equations, over their reference."""
+    """Descend on log σ_min from θ, where the solver cannot land, with the smallest right singular vector v held fixed
+    in each step: no decomposition is differentiated. Return the lowest point and its log σ_min."""
 
     def step(carry: tuple, _: None) -> tuple[tuple, None]:
         point, state, best, lowest = carry

@@ -93,9 +93,8 @@ def newton_distances(
 
 
 class TangentSpace(NamedTuple):
-    """Moves dθ `(dimension, k)` along a set of singular points, up to rotations and without constraints. `turns` holds
-    for each move the shortest dv, `(dimension, p)`, that solves the linearized equations together with it. The
-    displacements of the atoms that belong to the moves, without their rotations, are orthonormal."""
+    """Moves dθ `(dimension, k)` along a set of singular points, up to rotations and without constraints, with the
+    shortest dv `(dimension, p)` that solve the linearized equations. Their displacements are orthonormal."""
 
     moves: np.ndarray
     turns: np.ndarray

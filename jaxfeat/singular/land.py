@@ -104,9 +104,8 @@ _judge = jax.jit(jax.vmap(partial(judge, shortest=SHORTEST_STEP)))
 def _stacked(
     equations: SingularEquations, unknowns: np.ndarray, k: int, q: int, starts: Environment, lanes: int
 ) -> Linearization:
-    """Stack the rows of q directions, and those of their scalar products, `(b, n, r)`. The rows of each direction come
-    from the program of `land`, reduced to a triangle, and are stacked on the host. A program for each number of
-    directions would take longer to compile than all its calls."""
+    """Stack the rows of q directions, from the program of `land`, and those of their scalar products, `(b, n, r)`, on
+    the host. Programs for each number of directions would take longer to compile than all calls."""
     b, n = unknowns.shape
     p = 3 * starts.max_neighbors
     item = np.repeat(np.arange(b), q)

@@ -45,8 +45,7 @@ class ManifoldSlice(eqx.Module):
 
 class ManifoldZero(NamedTuple):
     """Connected set of parameters, a point or a curve, at which one more singular value vanishes than around it: its
-    extent, and a point `at` its middle with the largest `error` (Å or rad) and σ_min/σ_max. `points`, `(m, p)`, are
-    those of the set that were found."""
+    extent, `points`, and a point `at` its middle with the largest `error` (Å or rad) and σ_min/σ_max."""
 
     low: np.ndarray
     high: np.ndarray

@@ -29,9 +29,8 @@ def devices() -> list[jax.Device]:
 def share_among_devices(
     function: Callable[..., Any], over: Sequence[jax.Device], f: Any, batch: tuple[Any, ...], *settings: Any
 ) -> Any:
-    """Compute `function(f, *batch, *settings)` with an equal share of the batch on each device. The leading axis of all
-    arrays in `batch` and in the result is that of the batch. The result is that of one device, except for rounding,
-    which depends on the size of a compiled program."""
+    """Compute `function(f, *batch, *settings)` with an equal share of the batch on each device. The result is that of
+    one device, except for rounding, which depends on the size of a compiled program."""
     if len(over) == 1:
         return function(f, *batch, *settings)
     mesh = Mesh(np.asarray(over), (_AXIS,))

@@ -98,9 +98,8 @@ def singular_spectrum(
 
 @tuned_jit
 def compute_spectra(f: FeatureMap, present: Int[Array, "*b s"] | None, at: Item, plan: Plan) -> tuple[Spectrum, ...]:
-    """Compute the spectra of a batch of any shape as planned: one `Spectrum` of all items for each of `plan.scalings`.
-    The prepared `f` is restricted to the species `present` in each item, as `species_present` lists them, or to none.
-    This changes no singular value and leaves fewer features."""
+    """Compute the spectra of a batch of any shape as planned, one `Spectrum` for each of `plan.scalings`. The prepared
+    `f` is restricted to the species `present` in each item, if given, which leaves fewer features."""
     items, n_axes = (present, at), len(at.batch_shape)
 
     def restricted(present: Any) -> FeatureMap:

@@ -118,9 +118,8 @@ def item_jacobian(f: FeatureMap, at: Item) -> Float[Array, "d n 3"]:
 
 
 def jacobian_and_norms(f: FeatureMap, at: Item) -> tuple[Float[Array, "d n 3"], Float[Array, " n"]]:
-    """Compute the Jacobian of one item, and the joint norm of the contributions to each atom's three columns. The norms
-    are multiplied by `cancellation`. Where symmetry makes contributions cancel, rounding errors are in proportion to
-    these norms rather than to the columns."""
+    """Compute the Jacobian of one item, and the joint norm of the contributions to each atom's columns, times
+    `cancellation`: if contributions cancel, rounding errors are in proportion to these norms."""
     if isinstance(f, AbstractFeaturizer):
         assert isinstance(at, Environment)
         whole = f.jacobian(at)

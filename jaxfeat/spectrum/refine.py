@@ -49,9 +49,8 @@ class GramValues(NamedTuple):
 def spectra_from_gram(
     f: FeatureMap, restricted: Callable[[Any], FeatureMap], items: tuple[Any, Item], plan: Plan
 ) -> tuple[Spectrum, ...]:
-    """Compute spectra, without directions, of environments or structures `(b,)` by the route "refined". `items` holds
-    the species present in each of them, and them. `restricted` makes the map for the species that an item holds. Items
-    that need refinement and have too many small values come out with `certified` False."""
+    """Compute spectra of items `(b,)`, given with the species present in each, by the route "refined"; `restricted`
+    makes the map for those. Items with too many small values come out with `certified` False."""
     batch = items[1]
     # On CPUs one item at a time, so that a condition skips the work that an item does not need.
     reduced = map_large_items(lambda item: reduce_to_gram(restricted(item[0]), item[1]), items)

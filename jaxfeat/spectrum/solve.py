@@ -29,9 +29,8 @@ def decompose(
     directions: bool = True,
     collinear: bool = True,
 ) -> Spectrum:
-    """Compute the spectrum of one item from its reduced Jacobian. Without `f`, the status reports no unknown species
-    and no wrong radius. JᵀJ gives no `directions`. `collinear` leaves room for the non-rigid direction that atoms on a
-    line have beyond the 3n - 3 (of a molecule, 3n - 6) of all other sets."""
+    """Compute the spectrum of one item. Without `f`, the status reports no unknown species and no wrong radius.
+    `collinear` leaves room for the direction that atoms on a line have beyond the 3n - 3 (3n - 6) of other sets."""
     part = project_out_rigid(reduced, at, equilibrated=equilibrated)
     if reduced.squared:
         values = jnp.sqrt(psd_eigenvalues(part.matrix, part.rigid.valid))

@@ -75,9 +75,8 @@ class ZarrArrays:
                 array.resize(shape)
 
     def write(self, k: int, values: Mapping[str, np.ndarray]) -> list[Path]:
-        """Write chunk `k` of all arrays, whatever their present lengths. Return its files. Whole chunks are written, so
-        zarr reads nothing of an earlier attempt, which may be damaged, and each file replaces its predecessor at
-        once."""
+        """Write whole chunks `k` of all arrays, whatever their present lengths, and return their files. Each replaces
+        its predecessor at once, and zarr reads nothing of an earlier attempt, which may be damaged."""
         for name, variable in self.variables.items():
             metadata, own = self.arrays[name].metadata, values[name]
             padding = [(0, -held % whole) for held, whole in zip(own.shape, metadata.chunks, strict=True)]

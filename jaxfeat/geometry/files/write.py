@@ -23,9 +23,8 @@ def check_folder(path: Path) -> None:
 def write_extxyz(
     file: IO[bytes], environments: Environment, vectors: np.ndarray, info: Sequence[dict[str, Any]]
 ) -> None:
-    """Write a batch of b environments as molecules in extended xyz, with the center first and at the origin. Positions
-    have 17 significant digits, so that a reader gets the same numbers. `vectors`, `(b, n, 3)`, become the array
-    `forces`, which viewers draw as arrows. `info` holds keys and values of each comment line."""
+    """Write environments `(b,)` as molecules in extended xyz, with the center first, in 17 digits. `vectors`,
+    `(b, n, 3)`, become the array `forces`, which viewers draw as arrows; `info` holds what the comment lines say."""
     from ase.io.extxyz import key_val_dict_to_str
 
     for env, arrows, keys in zip(environments, vectors, info, strict=True):
