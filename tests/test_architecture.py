@@ -70,6 +70,7 @@ ALLOWED_IN = {
         "bench/peers.py",
         "bench/workloads.py",
         "geometry/ase_input.py",
+        "geometry/atoms.py",
         "geometry/neighbors.py",
         "geometry/files/cif.py",
         "geometry/files/trajectory.py",

@@ -1,19 +1,15 @@
 """The workloads of the benchmark: structures, settings, and the Jacobians to compute. Every package gets the same. ASE
 is imported inside functions, so that this module loads without it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxfeat.errors import ReadError
-
-if TYPE_CHECKING:
-    from ase import Atoms
+from jaxfeat.geometry.atoms import Atoms
 
 MILLION = "M"  # the workload of a million random methanes, which has no structures: they are drawn within the clock
 MILLION_TITLE = "random CH4 one after another, environments of C as in W1e, drawn within the clock"

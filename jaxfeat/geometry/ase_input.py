@@ -1,19 +1,15 @@
 """Checks of the arguments of functions that take `ase.Atoms`: structures, centers and the radius."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from jaxfeat.errors import GeometryError, ReadError, SpeciesError
+from jaxfeat.geometry.atoms import Atoms
 from jaxfeat.geometry.environment import RADIUS_ROUNDING
 from jaxfeat.geometry.positions import check_positions
 from jaxfeat.geometry.species import SYMBOLS, atomic_number
-
-if TYPE_CHECKING:
-    from ase import Atoms
 
 MIN_INDEPENDENCE = 1e-8  # cell vectors of unit length with a smaller singular value are linearly dependent
 

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from jaxfeat.errors import GeometryError
 from jaxfeat.geometry.ase_input import check_structures, find_centers, resolve_r_cut
+from jaxfeat.geometry.atoms import Atoms
 from jaxfeat.geometry.bounds import BoundsError, plan_search
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.positions import COINCIDENCE_DISTANCE
 from jaxfeat.geometry.structure import Structure
-
-if TYPE_CHECKING:
-    from ase import Atoms
 
 
 class ImagesError(GeometryError):

@@ -41,9 +41,7 @@ def log_sensitivity(f: FeatureMap, at: Item, equilibrated: bool = False) -> Floa
     - `equilibrated`: If True, divide the three columns of each atom by their joint norm first. The derivative then
         includes that of the norms, for which the whole Jacobian is differentiated.
 
-    **Returns:**
-
-    An array of shape `batch`, not above 0, without unit. Its derivative by positions is per Å.
+    **Returns:** An array of shape `batch`, not above 0, without unit. Its derivative by positions is per Å.
 
     - If σ_min is not above the floor of the spectrum, it is null as far as the floating-point type can tell. The value
         is then -inf and its derivatives are zero, so that a sum over the finite items of a batch keeps its gradient.

@@ -8,7 +8,6 @@ from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.files.frames import Frames
 from jaxfeat.geometry.random import draw_evenly
-from jaxfeat.nulls.scan import CLASSIFIED
 from jaxfeat.progress import Progress, show_progress
 from jaxfeat.store.stream import open_stream
 
@@ -19,15 +18,9 @@ def sweep_into_store(
     path: Path,
     progress: Progress | bool | None = None,
     *,
-    screened: bool = False,
-    classify: int | None = CLASSIFIED,
     sample: int | None = None,
     seed: int = 0,
-    positions: bool = True,
-    chunk: int | None = None,
-    overwrite: bool = False,
-    command: str = "",
-    cluster: Any = None,
+    **options: Any,
 ) -> None:
     """Sweep a batch or a stream of environments into the store at `path`, with the arguments of `sweep`."""
     # Imported here because zarr takes time, and other sweeps do without.
@@ -37,11 +30,7 @@ def sweep_into_store(
         f.check_radius(at.r_cut)
     stream = open_stream(at if sample is None else draw_sample(at, sample, seed))
     with show_progress(progress, "environments", stream.total, resumes=True) as report:
-        sweep_stream(
-            f, stream, path, report, screened=screened, classify=classify, positions=positions,
-            chunk=chunk, sample=None if sample is None else [sample, seed],
-            overwrite=overwrite, command=command, cluster=cluster,
-        )  # fmt: skip
+        sweep_stream(f, stream, path, report, sample=None if sample is None else [sample, seed], **options)
 
 
 def draw_sample(at: Any, sample: int, seed: int) -> Frames | Environment:

@@ -78,10 +78,8 @@ def sweep(
         scheduler, or a `distributed.Client`. The featurizer needs a spec, and the workers need to see the store. Needs
         `jaxfeat[cluster]`.
 
-    **Returns:**
-
-    An `xarray.Dataset` over the parameters of the grid, or over `environment`. A store is read when its variables are
-    used. Environments that cannot be described have a `status` other than "ok" and NaN for numbers.
+    **Returns:** An `xarray.Dataset` over the parameters of the grid, or over `environment`. A store is read when its
+    variables are used. Environments that cannot be described have a `status` other than "ok" and NaN for numbers.
 
     - `sigma` (features per Å), `sigma_equilibrated`: Descending along `value`, NaN past `n_values`.
     - `floor`, `floor_equilibrated`, `n_values`, `certified`, `status`: As of `jaxfeat.singular_spectrum`.
@@ -125,10 +123,8 @@ def sweep(
         "cluster": cluster is not None,
     }
     if unused := [name for name, used in given.items() if used]:
-        raise ReadError(
-            f"{', '.join(unused)}: only for environments that are swept into a store; leave out, or give environments "
-            "and an `out` that ends in .zarr."
-        )
+        fault = f"{', '.join(unused)}: only for environments that are swept into a store"
+        raise ReadError(f"{fault}; leave out, or give environments and an `out` that ends in .zarr.")
     if path is not None:
         check_target(path)
     if isinstance(at, AbstractManifold):

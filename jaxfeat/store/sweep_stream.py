@@ -12,6 +12,7 @@ from jaxfeat.errors import BasisError, ClusterError, GeometryError, ReadError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.spec import spec, write_identity
 from jaxfeat.geometry.environment import Environment
+from jaxfeat.nulls.scan import CLASSIFIED
 from jaxfeat.progress import Progress
 from jaxfeat.spectrum.blocks import restrict_species
 from jaxfeat.spectrum.plan import CHUNK_LENGTHS, choose_chunk_length
@@ -29,14 +30,14 @@ def sweep_stream(
     path: Path,
     progress: Progress | None,
     *,
-    screened: bool,
-    classify: int | None,
-    positions: bool,
-    chunk: int | None,
-    sample: list[int] | None,
-    overwrite: bool,
-    command: str,
-    cluster: Any,
+    screened: bool = False,
+    classify: int | None = CLASSIFIED,
+    positions: bool = True,
+    chunk: int | None = None,
+    sample: list[int] | None = None,
+    overwrite: bool = False,
+    command: str = "",
+    cluster: Any = None,
 ) -> None:
     """Compute the chunks that the store at `path` lacks. Arguments and errors are those of `jaxfeat.sweep`. `sample` is
     the size and the seed of the sample that the stream is."""

@@ -1,22 +1,18 @@
 """Structures of crystallographic information files. ASE reads sites with partial occupancy as whole atoms, drops rows
 of a wrong length, and takes FE1 for fluorine. The parser in this module refuses these files."""
 
-from __future__ import annotations
-
 import io
 import re
 import shlex
 from collections.abc import Iterator
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
+from jaxfeat.geometry.atoms import Atoms
 from jaxfeat.geometry.files.options import ReadOptions
 from jaxfeat.geometry.files.parsing import ParseError, parse_elements
 from jaxfeat.geometry.species import SYMBOLS
-
-if TYPE_CHECKING:
-    from ase import Atoms
 
 _SYMBOL = re.compile(r"([A-Z][a-z]?)(?![A-Za-z]).*")
 _COORDINATES = ("_atom_site_fract_x", "_atom_site_cartn_x")

@@ -1,21 +1,17 @@
 """Environments of frames. Stand-ins for a faulty frame show only its fault, which the spectrum's status then names."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import equinox as eqx
 import numpy as np
 
 from jaxfeat.geometry.ase_input import find_cell_fault, parse_centers, select_centers
+from jaxfeat.geometry.atoms import Atoms
 from jaxfeat.geometry.bounds import BoundsError
 from jaxfeat.geometry.environment import Environment, concatenate_on_host
 from jaxfeat.geometry.neighbors import ImagesError, cut_environments
 from jaxfeat.geometry.positions import find_coincident_atoms
-
-if TYPE_CHECKING:
-    from ase import Atoms
 
 
 def cut_frames(

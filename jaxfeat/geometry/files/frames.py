@@ -7,11 +7,12 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxfeat.geometry.ase_input import find_centers, parse_centers, resolve_r_cut, select_centers
+from jaxfeat.geometry.atoms import Atoms
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.files.frame_environments import cut_clusters, cut_frames
 from jaxfeat.geometry.files.options import parse_read_options
@@ -20,9 +21,6 @@ from jaxfeat.geometry.files.trajectory import iterate_frames
 from jaxfeat.geometry.random import METHANES_PER_STREAM, draw_evenly, draw_methanes
 from jaxfeat.geometry.species import SYMBOLS
 from jaxfeat.progress import Progress, show_progress
-
-if TYPE_CHECKING:
-    from ase import Atoms
 
 FRAMES_PER_SEARCH = 32  # frames whose neighbors are searched for together
 ATOMS_PER_SEARCH = 4096  # atoms that are enough for one search, however few the frames

@@ -1,13 +1,11 @@
 """Data and dump files of LAMMPS, whose atoms have types. ASE takes the number of a type for an atomic number."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jaxfeat.geometry.atoms import Atoms
 from jaxfeat.geometry.files.options import ReadOptions
 from jaxfeat.geometry.files.parsing import (
     Lines,
@@ -18,9 +16,6 @@ from jaxfeat.geometry.files.parsing import (
     read_with_ase,
 )
 from jaxfeat.geometry.species import NUMBERS, SYMBOLS
-
-if TYPE_CHECKING:
-    from ase import Atoms
 
 _DATA = re.compile(rb"^\s*\d+\s+atoms\b.*^.*\bxlo\s+xhi", re.MULTILINE | re.DOTALL)
 _BOX = re.compile(r"\bavec\b|(?=.*\bxlo\s+xhi)(?=.*\bylo\s+yhi)(?=.*\bzlo\s+zhi)", re.DOTALL)

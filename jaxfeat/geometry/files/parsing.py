@@ -1,19 +1,15 @@
 """Shared parts of parsers: errors that know their line, and elements of words, types and masses, never guessed."""
 
-from __future__ import annotations
-
 import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
+from jaxfeat.geometry.atoms import Atoms
 from jaxfeat.geometry.files.options import ReadOptions
 from jaxfeat.geometry.species import NUMBERS, SYMBOLS
-
-if TYPE_CHECKING:
-    from ase import Atoms
 
 _GHOST = re.compile(r"x\d*|xx|du|gh\d*|gh\(.*\)|bq.*|@.+|.+-bq|.+:", re.IGNORECASE)
 """Ghosts and dummy atoms, as NWChem, Gaussian, Q-Chem, Psi4, ORCA and ASE write them."""

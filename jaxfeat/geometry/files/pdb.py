@@ -2,18 +2,14 @@
 its element, so that the carbon CA becomes calcium. It gives the cell to the first model alone, and adds a model without
 atoms at the end."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from jaxfeat.geometry.atoms import Atoms
 from jaxfeat.geometry.files.options import ReadOptions
 from jaxfeat.geometry.files.parsing import MOST_NAMED, ParseError, is_number, option_for, parse_elements, read_with_ase
 from jaxfeat.geometry.species import SYMBOLS
-
-if TYPE_CHECKING:
-    from ase import Atoms
 
 _ORGANIC = "HCNOSPF"  # elements of one letter that may stand in column 14, at the beginning of a name
 

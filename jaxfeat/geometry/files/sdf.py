@@ -1,15 +1,10 @@
 """Molecules of structure-data files. ASE reads only the first molecule."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
 
+from jaxfeat.geometry.atoms import Atoms
 from jaxfeat.geometry.files.options import ReadOptions
 from jaxfeat.geometry.files.parsing import Lines, ParseError, is_number, parse_elements
-
-if TYPE_CHECKING:
-    from ase import Atoms
 
 
 def split(file: Iterable[str]) -> Iterator[Lines]:

@@ -1,22 +1,18 @@
 """Frames of a file as `ase.Atoms`, one after another, from any frame on, and the formats of files."""
 
-from __future__ import annotations
-
 import io
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
 from jaxfeat.errors import ReadError
+from jaxfeat.geometry.atoms import Atoms
 from jaxfeat.geometry.files import cif, lammps, pdb, poscar, sdf, xyz
 from jaxfeat.geometry.files.options import ReadOptions
 from jaxfeat.geometry.files.parsing import ParseError, explain_ghost, parse_elements, whole_text
-
-if TYPE_CHECKING:
-    from ase import Atoms
 
 PEEK = 50_000  # bytes at the beginning of a file that show its format; ASE looks at as many
 

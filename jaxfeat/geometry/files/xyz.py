@@ -2,21 +2,17 @@
 small letters, so that a crystal becomes a molecule, and raises a KeyError for an unknown word. The parser in this
 module names the line of each error."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxfeat.geometry.atoms import Atoms
 from jaxfeat.geometry.files.options import ReadOptions
 from jaxfeat.geometry.files.parsing import Lines, ParseError, is_number, parse_elements
 from jaxfeat.geometry.species import SYMBOLS
-
-if TYPE_CHECKING:
-    from ase import Atoms
 
 _VALUE = r"""\s*=\s*("[^"]*"|'[^']*'|\{[^}]*\}|\[.*?\](?=\s|$)|\S+)"""
 _KEYS = re.compile(rf"(?<!\S)(lattice|properties|pbc){_VALUE}", re.IGNORECASE)
