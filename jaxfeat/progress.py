@@ -9,16 +9,10 @@ from threading import Event, Thread, current_thread, main_thread
 from types import FrameType
 from typing import Any, Protocol, TextIO
 
-Progress = Callable[[int, Any], None]
-"""A function that is called with the number of finished items and the number of all, which may be `None`."""
-
-LINE_SECONDS = 30.0
-"""Seconds between two lines where there is neither a terminal nor a notebook, as in a pipe or the log of a job."""
-
+Progress = Callable[[int, Any], None]  # called with the numbers of finished and all items, perhaps `None`
+LINE_SECONDS = 30.0  # seconds between two lines without a terminal or notebook, as in the log of a job
 NOTEBOOK_SECONDS = 1.0  # seconds between two changes of the line in a notebook
-
-BAR_SECONDS = 0.5
-"""Seconds between two changes of a bar, and before it appears: most work is over by then, and needs no bar."""
+BAR_SECONDS = 0.5  # seconds between two changes of a bar, and before it appears: most work is over by then
 
 
 @contextmanager

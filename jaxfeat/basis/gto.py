@@ -17,9 +17,7 @@ N_STEPS = 42
 """Steps of the iteration on the primitives. A step multiplies a small singular value by 15/8, so these take 1e-10 to 1
 and leave a few steps to converge. Smaller values would leave long doubles no better than 1e-9."""
 
-N_STEPS_ROTATION = 90
-"""Steps of the iteration on the rotation. They suffice for singular values of 1e-23, because primitives of a large l
-differ in size by many orders of magnitude."""
+N_STEPS_ROTATION = 90  # enough for singular values of 1e-23: primitives of large l differ in size that much
 
 
 class GTO(AbstractRadialBasis):

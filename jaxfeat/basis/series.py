@@ -28,13 +28,9 @@ from jaxtyping import Array, Float
 from jaxfeat.linalg.arrays import array_namespace
 
 N_ORDERS = 4
-"""Orders of derivatives with tables: the values and the three derivatives that searches need. Higher derivatives
-differentiate the polynomials of the third."""
+"""Orders of derivatives with tables: the values and the three that searches need. The others derive the third."""
 
-NEGLIGIBLE = max(1e-17, 32 * float(np.finfo(np.longdouble).eps))
-"""Size of the first term that is left out, relative to the largest value of its function. It is below rounding, because
-derivatives amplify the last terms."""
-
+NEGLIGIBLE = max(1e-17, 32 * float(np.finfo(np.longdouble).eps))  # first term left out; derivatives amplify it
 MAX_NOISE = 1e-8  # size up to which the last coefficients count as rounding of the integrals, relative to the largest
 BLOCK_DISTANCES = 16  # Distances whose integrals are computed at a time. All at once take memory of the length squared.
 TERMS_MULTIPLE = 8  # series are padded to a multiple of these, so that bases of similar width share their programs

@@ -29,9 +29,7 @@ from jaxfeat.bench.workloads import (
 from jaxfeat.errors import ReadError
 from jaxfeat.progress import Progress
 
-TURNS = (("features",), ("jacobian",), ("values", "screened"), ("vectors",))
-"""Stages that are timed in turns with each other, because their times are compared."""
-
+TURNS = (("features",), ("jacobian",), ("values", "screened"), ("vectors",))  # compared, so timed in turns
 ONE_CALL: dict[str, Any] = {"min_calls": 1, "min_seconds": 0.0}
 COMPARED = 1e-6  # singular values above this share of the largest are compared relative to themselves
 

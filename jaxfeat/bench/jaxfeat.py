@@ -20,8 +20,7 @@ from jaxfeat.geometry.structure import Item
 from jaxfeat.spectrum.driver import singular_spectrum
 from jaxfeat.spectrum.jacobian import jacobian
 
-DSCRIBE_REACH = float(np.sqrt(-2 * np.log(1e-3)))
-"""The distance beyond r_cut up to which DScribe includes atoms, in units of sigma. A Gaussian falls to 1e-3 there."""
+DSCRIBE_REACH = float(np.sqrt(-2 * np.log(1e-3)))  # DScribe takes atoms so many sigma beyond r_cut, to 1e-3
 
 VARIANTS: dict[str, tuple[str, AbstractCutoff]] = {
     "gto": ("gto", NoCutoff()),

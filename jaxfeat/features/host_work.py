@@ -11,14 +11,9 @@ from jaxtyping import Int
 from jaxfeat.geometry.environment import Batch, Environment
 from jaxfeat.geometry.structure import species_present
 
-HOST_SECONDS_PER_NEIGHBOR = 1e-4
-"""CPU seconds that NumPy takes for each neighbor of an environment, about. Measured for 4 to 52 neighbors."""
-
+HOST_SECONDS_PER_NEIGHBOR = 1e-4  # CPU seconds of NumPy, about. Measured for 4 to 52 neighbors.
 Work = Literal["call", "chunk", "job"]  # A call, which may be repeated; a chunk, which others follow; or a whole job
-
-HOST_SECONDS: dict[Work, float] = {"call": 0.1, "chunk": 0.3, "job": 4.0}
-"""CPU seconds up to which NumPy does the work. Beyond that a program is worth its compilation."""
-
+HOST_SECONDS: dict[Work, float] = {"call": 0.1, "chunk": 0.3, "job": 4.0}  # CPU seconds up to which NumPy works
 GROUP_BYTES = 4_000_000  # bytes that are computed side by side, about what the caches of a core hold
 
 

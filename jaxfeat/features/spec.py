@@ -29,15 +29,9 @@ from jaxfeat.geometry.species import SYMBOLS
 
 _FEATURIZERS = (RadialSpectrum, PowerSpectrum, Bispectrum, Correlations, Stacked, Summed)
 _PARTS = (NoCutoff, ShiftedCosine, Smoothstep, Willatt2018)
-
-KINDS: dict[str, type] = {cls.__name__: cls for cls in (*_FEATURIZERS, *_PARTS)}
-"""Classes of this package by their `kind` in a spec: featurizers, structure maps, cutoffs and radial scalings."""
-
-FUNCTION_KIND = "function"
-"""Kind of a `jaxfeat.function` in an identity. No spec has it, because no file holds the function."""
-
-SPEC_BASES = (AbstractFeaturizer, AbstractStructureMap, AbstractCutoff, Willatt2018)
-"""A class from a user's module must derive from one of these to be made from a spec."""
+KINDS: dict[str, type] = {cls.__name__: cls for cls in (*_FEATURIZERS, *_PARTS)}  # by their `kind` in a spec
+FUNCTION_KIND = "function"  # kind of a `jaxfeat.function` in an identity, not in a spec: no file holds the function
+SPEC_BASES = (AbstractFeaturizer, AbstractStructureMap, AbstractCutoff, Willatt2018)  # for classes from user modules
 
 
 def spec(f: FeatureMap) -> dict[str, Any]:

@@ -7,8 +7,7 @@ import numpy as np
 from jaxfeat.errors import GeometryError
 
 MAX_LENGTH = 1e5
-"""Å, the largest coordinate and the longest cell vector: ten times as long as the largest simulations. vesin counts its
-cells with integers, which overflow beyond it."""
+"""Å; ten times as long as the largest simulations. vesin counts cells in integers, which overflow beyond."""
 
 MAX_PAIRS = 3e7  # Estimated pairs of neighbors in a structure. A search takes up to 180 bytes for each, 5 GB in all.
 VESIN_CELLS = 1e5  # the number of cells above which vesin takes fewer and larger cells, in proportion

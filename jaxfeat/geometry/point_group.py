@@ -6,8 +6,7 @@ import numpy as np
 
 from jaxfeat.geometry.rotations import kabsch, orthonormal_axes
 
-TURN_ROUNDING = 1e-3
-"""rad; smaller turns are the identity's. Traces may differ by as much from those of mirrors and the inversion."""
+TURN_ROUNDING = 1e-3  # rad; smaller turns are the identity's. Traces of mirrors and the inversion may differ as much.
 
 
 def label_shells(species: np.ndarray, radii: np.ndarray, tolerance: float) -> np.ndarray:

@@ -3,8 +3,7 @@
 import numpy as np
 import scipy.linalg
 
-Gap = tuple[float, float]
-"""The largest singular value that counts as zero and the smallest that does not, relative to the largest of all."""
+Gap = tuple[float, float]  # the largest value taken for zero and the smallest other one, over the largest of all
 
 
 def robust_svd(matrices: np.ndarray, full_matrices: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

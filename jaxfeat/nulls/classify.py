@@ -28,9 +28,7 @@ POSITION_TOLERANCE = 1e-5
 """Å, for stabilizers and kernels. Coordinates with six digits keep their point groups: none of the 846 environments of
 ASE's g2 gains another one up to 1e-3 Å. The complete kernel merges hardly any values by chance."""
 
-VISIBLE_PER_TOLERANCE = 100.0
-"""Per Å. A displacement that is null at positions within a tolerance has equilibrated singular values, relative to the
-largest, of less than this times the tolerance."""
+VISIBLE_PER_TOLERANCE = 100.0  # 1/Å. Times the tolerance, this bounds equilibrated values that vanish within it.
 
 
 def null_space(f: FeatureMap, at: Item, tolerance: float = POSITION_TOLERANCE) -> NullSpace | list[NullSpace]:

@@ -23,9 +23,8 @@ from jaxfeat.spectrum.blocks import restrict_species
 
 MAX_STEPS = 6  # how far n_max and l_max are raised above those of the featurizer
 MAX_CURE_ENTRIES = 20_000_000  # entries of the largest Jacobian that is tried: 160 MB
-
+# A raw σ_min/σ_max below the first is small. The cutoff makes it small if the equilibrated one is so many times it.
 SMALL_SENSITIVITY, CUTOFF_RATIO = 1e-5, 100.0
-"""A raw σ_min/σ_max below the first is small, by the cutoff if equilibrated so many times it."""
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,7 @@ SINGULAR_RATIO = 1e-12  # the largest σ_min/σ_max of an exact singular point
 EXACT_DISTANCE = 1e-6  # Largest estimated distance of an exact point (Å or units of θ). Classification tolerates 1e-5 Å
 MAX_VIOLATION = 1e-8  # the largest violation of a constraint (Å) that is rounding
 STEP_CUTOFF = 1e-11  # singular values of the linearized equations that are zero to rounding, relative to the largest
-
-TANGENT_CUTOFF = 1e-6
-"""Singular values below this, relative to the largest, are zero in a tangent space. At landed points, zeros are about
-1e-12 times the amplification by the whitening."""
+TANGENT_CUTOFF = 1e-6  # relative size of zeros in a tangent space: about 1e-12 times the whitening's amplification
 
 
 class Certificates(NamedTuple):

@@ -23,9 +23,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxfeat.linalg.lapack import qr_triangle, solve_upper
 
-RUNNING, SOLVED, STATIONARY = 0, 1, 2
-"""Codes of an iterate: not finished; the residual is at its floor or at rounding; no step reduces the residual."""
-
+RUNNING, SOLVED, STATIONARY = 0, 1, 2  # not finished; at the floor or at rounding; no step reduces the residual
 LONGEST_STEP = 0.3  # The largest entry of a step (Å for atoms). Features are not linear over longer steps.
 SMALLEST_DAMPING = 1e-10  # Relative to the norm of the Jacobian. Steps along the solutions are rounding errors over it.
 ROUNDING_RESIDUAL = 1e-12  # A residual below this that does not fall by half has reached rounding

@@ -27,11 +27,7 @@ from jaxfeat.singular.search_space import AbstractSearchSpace
 from jaxfeat.singular.singular_equations import Reference, SingularEquations
 
 ENSEMBLE_SIZE = 48  # number of environments that the metric is made from
-
-WHITENING_FLOOR = 1e-3
-"""Features that vary less than this, relative to the most variable ones, are not amplified further, because their
-rounding errors would be too."""
-
+WHITENING_FLOOR = 1e-3  # features that vary less, relatively, are not amplified further, nor their rounding errors
 ROWS_PER_COLUMN = 5  # rows of the metric for each column of J
 
 

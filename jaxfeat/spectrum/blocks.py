@@ -19,11 +19,7 @@ from jaxfeat.spectrum.plan import Plan, check_spectra, make_plan, runs_on_host
 RAW_AND_EQUILIBRATED = (False, True)  # scalings of the two spectra of each environment in a block
 BLOCK_BYTES = 8e6  # bytes of Jacobians of all features that the cache of a core holds, about
 CACHE_FILLS = 16  # fillings of the cache in one call: enough to hide the time of its dispatch
-
-CALLS_OF_SHAPE = 3
-"""Calls that the members of a shape have to fill before a block of a stream gets larger. The last call is filled up
-with repetitions, which are computed in vain."""
-
+CALLS_OF_SHAPE = 3  # Calls that a shape has to fill before its blocks get larger. The last is filled with repetitions.
 LEAST_OF_SHAPE = 48  # members of one shape that are worth a compilation of their own
 
 

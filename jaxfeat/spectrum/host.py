@@ -26,8 +26,7 @@ from jaxfeat.spectrum.jacobian import ROUNDINGS_IN_FLOOR, by_atoms_on_host
 from jaxfeat.spectrum.solve import LEAST_ROUNDING
 from jaxfeat.spectrum.spectrum import STATUS_NAMES, Spectrum, Status
 
-MIN_GROUPS_IN_THREADS = 4
-"""Groups that are worth the start of a thread for each core. LAPACK lets other threads work beside it."""
+MIN_GROUPS_IN_THREADS = 4  # Groups worth a thread for each core. LAPACK lets other threads work beside it.
 
 
 def spectra_on_host(

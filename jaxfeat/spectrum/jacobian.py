@@ -23,11 +23,7 @@ from jaxfeat.linalg.lanes import MAX_NEIGHBORS_IN_LANES, contract_lanes, in_lane
 from jaxfeat.spectrum.plan import check_jacobian
 
 ROUNDINGS_IN_FLOOR = 64  # rounding errors of a contribution that the least floor of a spectrum, 256 eps, has room for
-
-JACOBIANS_TOGETHER_BYTES = 4_000_000
-"""Bytes of Jacobians that are computed together in batches of more than three times that size. More of them leave the
-caches on the way. Measured."""
-
+JACOBIANS_TOGETHER_BYTES = 4_000_000  # Bytes at a time in batches of three times as many: caches hold them. Measured.
 MIN_JACOBIANS_TOGETHER = 4  # Environments that are computed together, at least. Measured.
 
 

@@ -19,26 +19,16 @@ MAX_NEIGHBORS_BY_ROWS = {1: MAX_NEIGHBORS_IN_LANES, 2: 16}
 """Neighbors up to which one or two spectra take less time from rows of J than from JᵀJ. Two spectra, raw and
 equilibrated, share the rows. Measured."""
 
-ROWS_TOGETHER_BYTES = 2_000_000
-"""Bytes of rows of Jacobians that are reduced together, about what the caches of a core hold. Measured."""
-
-ROWS_ALONE_BYTES = 32_000_000
-"""Bytes of rows from which on one Jacobian is reduced alone, because several would only take memory."""
-
+ROWS_TOGETHER_BYTES = 2_000_000  # Bytes of rows that are reduced together, for the caches of a core. Measured.
+ROWS_ALONE_BYTES = 32_000_000  # bytes of rows from which on one Jacobian is reduced alone, to save memory
 JACOBIAN_COPIES = 1.5  # Jacobians in memory while one is computed or reduced to a triangle
 NULL_SPACE_COPIES = 6  # Jacobians in memory while a null space is computed, on the device and on the host
 GRAM_COPIES = 6  # matrices of the size of JᵀJ in memory while their spectrum is computed
 LOWER_SIZES = "lower n_max, l_max, ν or r_cut"
 FEWER_CENTERS = "take a smaller structure or fewer centers, or describe environments (jaxfeat.environments)"
-
-
-CHUNK_SECONDS = 10.0
-"""CPU seconds that the spectra of a chunk take. An interrupted sweep into a store loses no more on each core."""
-
+CHUNK_SECONDS = 10.0  # CPU seconds that the spectra of a chunk take. An interrupted sweep loses no more on each core.
 CHUNK_LENGTHS = (8, 16384)  # bounds of the number of environments of a chunk
-
-MAX_NEIGHBORS_COMPILED = 24
-"""Neighbors beyond which a compiled program is no faster than NumPy, because both spend their time in LAPACK."""
+MAX_NEIGHBORS_COMPILED = 24  # beyond this a compiled program is no faster than NumPy: both wait for LAPACK
 
 
 def runs_on_host(f: FeatureMap, at: Item, room: int, n_items: int, work: Work) -> bool:

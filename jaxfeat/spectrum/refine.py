@@ -27,10 +27,7 @@ MARGIN = 16
 """Factor by which errors of values from JᵀJ are to stay below the floor of QR. The errors are eps to 2 eps times the
 square of the largest value, over 2 σ."""
 
-SMALLEST_SHARE = 1 / 512
-"""Share of the largest value below which a value is computed again. Values from JᵀJ then have ten digits, however high
-the floor is."""
-
+SMALLEST_SHARE = 1 / 512  # share of the largest value below which a value is computed again, for ten digits
 SMALL_COUNTS = (4, 8, 16)  # numbers of small values that are computed together
 MOST_SMALL = SMALL_COUNTS[-1]  # items with more small values are not refined
 

@@ -19,8 +19,7 @@ IDENTIFY = "give jaxfeat.function a key, or your class a spec,"
 """Ways to give a featurizer an identity, without which no sweep resumes."""
 
 
-NOT_IN_FORMER_STORES = {"classify": None, "sample": None}
-"""Settings that some stores do not hold, with their values: all of low sensitivity are classified, and no sample."""
+NOT_IN_FORMER_STORES = {"classify": None, "sample": None}  # all were classified, and no sample drawn
 
 
 def check_place(path: Path, journal: Journal, overwrite: bool) -> None:

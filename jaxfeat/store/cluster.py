@@ -27,10 +27,7 @@ try:
 except ModuleNotFoundError as missing:
     raise ReadError("a cluster needs dask, which is not installed: pip install 'jaxfeat[cluster]'.") from missing
 
-PATIENCE = 60.0
-"""Seconds without any worker after which a sweep ends, unless dask has a `no-workers-timeout`. A nanny replaces a dead
-worker within a few seconds."""
-
+PATIENCE = 60.0  # Seconds without any worker that end a sweep. A nanny replaces a dead worker within a few.
 POLL = 1.0  # seconds between looks at whether there are workers
 CONNECT = 10.0  # seconds to wait for the answer of a scheduler
 

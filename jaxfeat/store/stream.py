@@ -21,8 +21,7 @@ SLICE = 4096  # environments that a stream takes at a time from a batch in memor
 HASHED = ("positions", "species", "mask", "center_species", "structure_index", "center_index", "r_cut")
 """Arrays of an environment that identify it. Existing stores keep hashes of them, in this order."""
 
-Batches = Iterator[tuple[np.ndarray, Environment]]
-"""Batches of environments, each with the numbers of the frames that its environments come from."""
+Batches = Iterator[tuple[np.ndarray, Environment]]  # batches of environments, with their frame numbers
 
 
 class StreamPosition(NamedTuple):
