@@ -20,8 +20,7 @@ ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", 
 
 
 def pin_to_core() -> int | None:
-    """Pin this process to the first core that it may use, and return the core. Threads that start later inherit the
-    setting, and XLA then makes one worker. Returns `None` on systems that cannot."""
+    """Pin this process, and threads that start later, to its first core. Return the core, or `None` if it cannot."""
     if not hasattr(os, "sched_setaffinity"):
         return None
     core = min(os.sched_getaffinity(0))

@@ -37,8 +37,7 @@ ENVIRONMENT = {
 
 
 class WorkerProcess(AbstractContextManager["WorkerProcess"]):
-    """A process that runs this module for one package, and one variant of jaxfeat. It ends with the `with` block.
-    `failed` says why the process does not answer any more; it is empty while it does."""
+    """A process that runs this module for one package, until the `with` block ends or it has `failed` for a reason."""
 
     def __init__(self, package: str, variant: str, smoke: bool, data: str | None) -> None:
         self.package, self.variant, self.failed = package, variant, ""

@@ -99,8 +99,7 @@ def _listed(f: AbstractFeaturizer | Sequence[AbstractFeaturizer]) -> list[Abstra
 
 
 def draw_sample(center_species: ArrayLike, size: int, seed: int = 0) -> np.ndarray:
-    """Draw environments at random, in proportion to the species of their centers, and at least one of each species. A
-    `size` of 0, or of more than there are, draws all. Indices ascend."""
+    """Draw `size` environments, all if 0, in proportion to species of centers, at least one of each; ascending."""
     center_species = np.asarray(center_species)
     total = len(center_species)
     if seed < 0:

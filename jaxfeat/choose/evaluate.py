@@ -42,8 +42,7 @@ class Sizes(NamedTuple):
 
 
 class Shells(NamedTuple):
-    """The features of one n_max, sorted by the l_max that adds them. `added` holds for each l_max, ascending, the
-    features that it adds, as indices into those of the largest."""
+    """The features of one n_max: those that each l_max adds, ascending, as indices into those of the largest."""
 
     added: tuple[np.ndarray, ...]
     n_features: np.ndarray

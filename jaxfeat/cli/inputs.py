@@ -56,8 +56,7 @@ def choose_r_cut(arguments: argparse.Namespace) -> float:
 
 
 def make_featurizer(arguments: argparse.Namespace, species: Sequence[str], **sizes: int) -> jaxfeat.AbstractFeaturizer:
-    """Make the descriptor from the spec or from the options, by default with a channel for each of `species`. `sizes`
-    replace the options of the same names: `nu`, `n_max` and `l_max`."""
+    """Make the descriptor from the spec, or from the options, `sizes` in their place, with channels for `species`."""
     options = argparse.Namespace(**{**vars(arguments), "species": arguments.species or species, **sizes})
     return _read_spec(arguments) or _make_from_options(options)
 

@@ -31,8 +31,7 @@ def place_in_channels(atoms: AtomLanes, radial: Float[Array, "n_max *rest n *b"]
 
 
 def map_l(atoms: AtomLanes, function: Callable[..., Any], *arrays: Float[Array, "l *rest"]) -> Any:
-    """Apply `function` to the arrays of each l. Lanes take a loop, because XLA would otherwise fuse `function` into
-    every reader of its result and repeat it there."""
+    """Apply `function` to the arrays of each l: in lanes by a loop, because XLA would fuse it into every reader."""
     return jax.lax.map(lambda of_l: function(*of_l), arrays) if atoms.mask.ndim > 1 else jax.vmap(function)(*arrays)
 
 

@@ -117,8 +117,7 @@ def _count_paths(ls: tuple[int, ...]) -> Counter[tuple[bool, bool]]:
 
 
 def _count_channels(n_channels: int, runs: list[int], first_differ: bool, last_differ: bool) -> int:
-    """Count the tuples of channels that ascend inside `runs` of equal l. If `first_differ` or `last_differ`, the first
-    two or the last two factors must not be equal."""
+    """Count channels that ascend inside `runs` of equal l, and whose first or last two perhaps must not be equal."""
 
     def ascending(length: int) -> int:
         return comb(n_channels + length - 1, length)

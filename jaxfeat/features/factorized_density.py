@@ -39,8 +39,7 @@ class FactorizedDensity(NamedTuple):
 
 
 def factorize_density(f: DensityFeaturizer, env: Environment, scale: Float[np.ndarray, " l"]) -> FactorizedDensity:
-    """Compute the factors of the density of one environment. `scale` multiplies the harmonics of each l = 0 ... l_max,
-    and hence the coefficients; scale[0] must be 1."""
+    """Compute the factors of the density, with harmonics of each l times `scale`, whose first entry must be 1."""
     shared, atoms = f.split_species(env)
     radial, slopes = radial_factors_by_l(shared, atoms)
     values, gradients = harmonics_and_gradients(atoms, scale[1:])
@@ -63,8 +62,7 @@ def radial_factors_by_l(
 def harmonics_and_gradients(
     atoms: AtomLanes, scale: Float[np.ndarray, " l"]
 ) -> tuple[Float[Array, "l m n *b"], Float[Array, "l m k *b"]]:
-    """Compute solid harmonics of each neighbor for l = 1 ... len(scale), times `scale`, and their gradients. The
-    columns are m = -l ... l, then zeros."""
+    """Compute harmonics of l = 1 ... len(scale), times `scale`, and gradients, for m = -l ... l, then zeros."""
     n, _, *batch = atoms.positions.shape
     l_max = len(scale)
     points = atoms.positions.swapaxes(0, 1).reshape(3, atoms.positions.size // 3)

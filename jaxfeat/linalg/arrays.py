@@ -14,8 +14,7 @@ def as_quantity(value: Any) -> Any:
 
 
 def cast_to_jax_precision(tree: Any) -> Any:
-    """Cast the NumPy arrays of a pytree to the precision that JAX is set to. JAX refuses a NumPy array that it has seen
-    before `jax_enable_x64` was changed."""
+    """Cast NumPy arrays to JAX's precision. JAX refuses one that it has seen before `jax_enable_x64` was changed."""
     jax_dtype = jax.dtypes.canonicalize_dtype
     return jax.tree.map(lambda x: x.astype(jax_dtype(x.dtype), copy=False) if isinstance(x, np.ndarray) else x, tree)
 

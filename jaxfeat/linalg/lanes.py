@@ -66,8 +66,7 @@ def in_lanes(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def contract_lanes(a: Float[Array, "*i j b"], b: Float[Array, "j *k b"]) -> Float[Array, "*i *k b"]:
-    """Compute Σ_j a_j b_j in every lane. The sum is written out, because XLA makes faster code of a sum of products
-    than of a reduction."""
+    """Compute Σ_j a_j b_j in every lane, written out, because XLA makes faster code of it than of a reduction."""
     left, right = a.ndim - 2, b.ndim - 2
     a = jnp.moveaxis(a, left, 0)
     a = a.reshape(*a.shape[: left + 1], *[1] * right, a.shape[-1])
@@ -106,8 +105,7 @@ class LaneTask:
 
 @dataclass(frozen=True)
 class _JvpTask:
-    """The derivative of a task along tangents of those arrays that are marked in `moving`. Its arrays are the shared
-    arrays, their tangents, the other arrays, and their tangents."""
+    """The derivative along tangents of `moving` arrays. It takes shared arrays, their tangents, others, and theirs."""
 
     task: Task
     moving: tuple[bool, ...]
@@ -165,8 +163,7 @@ def _zero_tangent(x: Array) -> Any:
 
 @lru_cache(maxsize=1024)
 def _item_results(task: Task, item_types: tuple[Any, ...], widest: Any) -> tuple[Sequence[Any], Any]:
-    """Return the types of the results for one item, and their tree. The `widest` floating-point type that is enabled is
-    part of the key, because the types of the results depend on it."""
+    """Return the types of the results for one item, and their tree. Types depend on the `widest` float enabled."""
     traced, shapes = jax.make_jaxpr(lambda *x: task(x, True), return_shape=True)(*item_types)
     return traced.out_avals, jax.tree.structure(shapes)
 

@@ -110,8 +110,7 @@ def solve_upper_transposed(triangle: Float[Array, "c c"], right: Float[Array, "c
 
 
 def one_blas_thread() -> AbstractContextManager[Any]:
-    """Limit BLAS and LAPACK to one thread inside a `with` block. On small matrices further threads only wait for each
-    other: tenfold slower on a busy machine."""
+    """Limit BLAS to one thread in a `with` block. On small matrices others only wait: tenfold slower if busy."""
     return _libraries().limit(limits=1, user_api="blas")
 
 

@@ -72,8 +72,7 @@ def largest_sine(space: np.ndarray, larger: np.ndarray) -> float:
 
 
 def common_kernel(rows: np.ndarray, threshold: float) -> tuple[np.ndarray, Gap]:
-    """Compute the null space of rows, and its gap. Singular values count as zero up to `threshold` times the largest of
-    them, or times 1 if that is larger."""
+    """Compute the null space of rows, and its gap: values are zero up to `threshold` times the largest, at least 1."""
     size = rows.shape[1]
     # A tall matrix is reduced first, because its left singular vectors are not needed.
     reduced = np.asarray(np.linalg.qr(rows, mode="r")) if len(rows) > size else rows

@@ -40,8 +40,7 @@ class NullExample(NamedTuple):
 
 
 def make_examples(f: AbstractFeaturizer, batch: Environment, progress: Progress | None = None) -> list[NullExample]:
-    """Make an example of each environment of a batch. **Raises:** `SpeciesError` if the batch holds an element that `f`
-    does not know; `PrecisionError` if the positions are not float64."""
+    """Make an example of each environment of a batch in float64, whose species `f` must know."""
     check_compatible(f, batch)
     found = []
     host = jax.tree.map(np.asarray, batch)

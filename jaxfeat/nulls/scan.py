@@ -190,8 +190,7 @@ def scan_arrays(
 def _classified(
     f: AbstractFeaturizer, env: Environment, decomposed: DecomposedJacobian, rigid: np.ndarray, n_null: int
 ) -> tuple[np.ndarray, str]:
-    """Count the null directions of one environment by cause, and return a status. The counts, `(6,)`, add up to
-    `n_null` and the rigid ones in every case."""
+    """Count null directions by cause, `(6,)`, which add up to `n_null` and the rigid ones, and return a status."""
     unknown = rigid + n_null * (np.asarray(CAUSES) == "other")
     try:
         null = classify_item(f, env, decomposed)

@@ -103,8 +103,7 @@ def split_into_sites(at: Item, reacting: np.ndarray) -> list[Site]:
 
 
 def rotation_space(points: np.ndarray) -> np.ndarray:
-    """Span the infinitesimal rotations of points about the origin: `(k, 3 n)`, k = 3, 2 for a line, 0 for no points.
-    The number k is the one that `jaxfeat.geometry.rigid` counts."""
+    """Span the infinitesimal rotations of points about the origin, `(k, 3 n)`, as many as `rigid` counts."""
     tangents, lengths = _rotations(points)
     return leading_directions(tangents, len(lengths))
 
@@ -119,8 +118,7 @@ def rigid_space(at: Item) -> np.ndarray:
 
 
 def rotation_ratio(at: Item) -> float:
-    """Divide the length of the shortest rotation by that of the longest; 1 if nothing rotates. Next to a line the ratio
-    is small, and the floor of the spectrum is raised by its inverse."""
+    """Divide the length of the shortest rotation, small next to a line, by the longest; 1 without rotations."""
     lengths = _rotations(_centered(at))[1] if isinstance(at, Environment) or not at.periodic else np.zeros(0)
     return float(lengths[-1] / lengths[0]) if len(lengths) else 1.0
 

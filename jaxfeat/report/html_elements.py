@@ -26,8 +26,7 @@ def make_table(
     numbers: Iterable[int] = (),
     marked: Iterable[int] = (),
 ) -> str:
-    """Write a table of HTML cells, of which the first in a row is its head. `numbers` are indices of columns of
-    numbers, and `marked` indices of rows to stand out."""
+    """Write a table of HTML cells with heads of rows, right-aligned columns of `numbers`, and `marked` rows."""
     right, standing_out = set(numbers), set(marked)
     lines = [f"<caption>{caption}</caption>"] if caption else []
     if heads:

@@ -28,8 +28,7 @@ GROUP_TITLES = {"other": "cause unknown", "none": "least sensitive"}  # titles o
 
 
 class Exhibit(NamedTuple):
-    """An environment to show: its numbers of neighbors by species, and its cause and cure, in words if they are known.
-    `viewer.make_scene` makes the scene."""
+    """An environment with its numbers of neighbors, cause and cure in words if known, and a scene of `make_scene`."""
 
     example: Example
     neighbors: str = ""
@@ -38,8 +37,7 @@ class Exhibit(NamedTuple):
 
 
 class BasisAdvice(NamedTuple):
-    """Records of the bases of a grid for some environments, or a sentence why they are `missing`. `own` holds n_max and
-    l_max of the sweep itself."""
+    """Records of bases for some environments, or a sentence why they are `missing`. The sweep's `own` sizes."""
 
     records: Sequence[Record] = ()
     whose: str = ""

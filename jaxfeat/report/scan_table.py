@@ -50,8 +50,7 @@ def print_store(
     symbols: Sequence[str],
     console: Console | None = None,
 ) -> None:
-    """Print a sweep into a store by species, and its `most_blind_examples` with their causes and cures. `structure`
-    names a structure by its index."""
+    """Print a sweep into a store by species, and its `most_blind_examples`; `structure` names one by its index."""
     console = console or Console(highlight=False)
     lines: list[Line] = []
     for number, total in summary.environments.most_common():

@@ -107,8 +107,7 @@ def certified(
 def _move_to_more_singular(
     equations: SearchEquations, outcome: Outcome, certificates: Certificates, starts: Environment, lanes: int
 ) -> None:
-    """Move points that are next to more singular ones onto those, in place. All small singular values are tried first.
-    Some of them may vanish nowhere near, so fewer are tried next."""
+    """Move points next to more singular ones onto those, in place, with all small values first, then with fewer."""
     values = certificates.values
     doubtful = (values > VANISHING_SIGMA) & (values < SMALL_SIGMA)
     n_small = (values < SMALL_SIGMA).sum(1)

@@ -64,8 +64,7 @@ class Bounds(NamedTuple):
 
 
 class Step(NamedTuple):
-    """A step to try: the point it leads to, its largest entry before it was shortened, and the residual's norm there
-    if the problem were linear."""
+    """A step: its end, its largest entry before it was shortened, and the residual's norm there if it were linear."""
 
     unknowns: Float[Array, " n"]
     longest: Float[Array, ""]

@@ -79,8 +79,7 @@ def random_moves(space: AbstractSearchSpace, starts: Environment, rng: np.random
 def feature_metrics(
     jacobians: np.ndarray, rng: np.random.Generator
 ) -> tuple[Float[np.ndarray, "r d"], Float[np.ndarray, "r d"]]:
-    """Make the whitened and the plain metric from Jacobians `(b, n_features, columns)`. Their rows are scaled so that
-    displacements of length 1 move them by 1 in the mean square."""
+    """Make the whitened and the plain metric, which displacements of length 1 move by 1, from Jacobians."""
     b, d, columns = jacobians.shape
     slopes = np.moveaxis(jacobians, 1, 0).reshape(d, b * columns)
     left, values, _ = robust_svd(slopes)

@@ -28,8 +28,7 @@ ROUNDING_VIOLATION = 1e-10  # violation of a constraint (Å) that is rounding
 
 
 class Reference(eqx.Module):
-    """Random invariants of a higher order, which see every displacement that symmetry does not hide, and the metric of
-    their k components, `(r, k)`."""
+    """Random invariants of a higher order, which see all that symmetry does not hide, and their metric `(r, k)`."""
 
     invariants: RandomInvariants
     rows: Float[Array, "r k"]

@@ -70,8 +70,7 @@ class SingularPath(NamedTuple):
 
 
 class _Point(NamedTuple):
-    """Singular point with its null direction, a tangent of the set, of length 1, and the turn of the null direction
-    along the tangent. All have shape `(n, 3)`."""
+    """Singular point with a null direction, a unit tangent, and the null direction's turn along it, `(n, 3)` each."""
 
     positions: np.ndarray
     direction: np.ndarray

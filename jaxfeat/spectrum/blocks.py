@@ -25,9 +25,8 @@ LEAST_OF_SHAPE = 48  # members of one shape that are worth a compilation of thei
 
 class Block(NamedTuple):
     """Items `(b,)` of one shape, NumPy arrays, which one compiled call works on as planned. `indices`, `(m,)`, are
-    their places in a batch. If b exceeds m, further items repeat the first one, so that blocks share their shape.
-    `present`, `(b, s)`, are the species that each item holds, as `species_present` lists them; `None` stands for
-    all."""
+    their places in a batch; further items repeat the first one, so that blocks share their shape. `present`, `(b, s)`,
+    are the species that each item holds, as `species_present` lists them; `None` stands for all."""
 
     indices: np.ndarray
     present: Any
@@ -140,8 +139,7 @@ def room_for_neighbors(n_neighbors: int) -> int:
 
 
 def join_small_shapes(shapes: np.ndarray, least: int) -> dict[tuple[int, int], np.ndarray]:
-    """Group environments by shape `(b, 2)`, after shapes of fewer than `least` members have joined the next larger one.
-    A compilation costs as much as thousands of environments."""
+    """Group environments by shape `(b, 2)`; shapes of fewer than `least` members join the next larger one."""
     base = int(shapes[:, 1].max(initial=0)) + 1
     found, which, size = np.unique(shapes @ (base, 1), return_inverse=True, return_counts=True)
     kinds, target = np.stack(np.divmod(found, base), -1), np.arange(len(found))

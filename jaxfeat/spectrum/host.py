@@ -135,8 +135,7 @@ def reduce_on_host(f: AbstractFeaturizer, batch: Environment, present: Int[np.nd
 def reduce_structure_on_host(
     f: AbstractStructureMap, structure: Structure
 ) -> tuple[HostRows, Float[np.ndarray, "c k"]]:
-    """Reduce the Jacobian of one structure without padding to rows, for a batch of one. Return also the joint norms of
-    the columns of each center's neighbors."""
+    """Reduce one structure's Jacobian to rows, for a batch of one, and return norms for each center's neighbors."""
     environments, featurizer = structure.environments(), f.environment_featurizer
     (c, k), n = environments.mask.shape, len(structure.positions)
     present = species_present(featurizer.species, environments)

@@ -69,8 +69,7 @@ class NonrigidJacobian(NamedTuple):
         return self.rounding * self.largest(values) / self.rigid.clearance
 
     def floor_of_gram(self, values: Float[Array, " c"]) -> Float[Array, ""]:
-        """Bound the rounding error of a singular value that comes from JᵀJ. An entry of JᵀJ is wrong by `rounding`
-        times the lengths of two columns."""
+        """Bound the error of a value from JᵀJ, whose entries are wrong by `rounding` times two columns' lengths."""
         return jnp.maximum(self.floor_of_rows(values), jnp.sqrt(self.rounding * jnp.sum(self.contributions**2)))
 
 

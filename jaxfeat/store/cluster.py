@@ -40,8 +40,7 @@ def local_processes() -> int:
 
 @contextmanager
 def connected(cluster: int | str | Any) -> Iterator[Any]:
-    """Connect to a number of processes on this machine, to the address of a scheduler, or to a `distributed.Client`.
-    Processes and clients that are started here also end here."""
+    """Connect to processes started here and ended with the block, a scheduler's address, or a `distributed.Client`."""
     if isinstance(cluster, distributed.Client):
         yield cluster
     elif isinstance(cluster, str):

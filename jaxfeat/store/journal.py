@@ -64,8 +64,7 @@ class Journal:
         replace_file(self._file(name), json.dumps({"checksum": zlib.crc32(text.encode()), "content": content}).encode())
 
     def read(self, name: str | int) -> Entry | None:
-        """Read an entry. Return `None` if it is absent or damaged. **Raises:** `OSError` if the file system fails,
-        because an entry that cannot be read now may still exist."""
+        """Read an entry; `None` if it is absent or damaged. `OSError` is raised, because the entry may still exist."""
         try:
             found = json.loads(self._file(name).read_bytes())
             content: Entry = found["content"]

@@ -108,8 +108,7 @@ def check_sweepable(at: Any) -> None:
 
 
 def prefetch(items: Iterator[T]) -> Iterator[T]:
-    """Make each item in a thread while the caller works on the one before. A caller that asks for no more items does
-    not wait for that thread, because an item may take long."""
+    """Make each item in a thread while the caller works on the one before. Nobody waits for an item not asked for."""
     end = object()
 
     def start() -> Future[Any]:

@@ -93,8 +93,7 @@ class ZarrArrays:
 
 
 def consolidate(path: Path) -> None:
-    """Copy the metadata of all arrays into that of the group, where xarray looks first. zarr's own function lists every
-    folder of the store, and some hold many files."""
+    """Copy the arrays' metadata to the group, where xarray looks. zarr's own function lists every folder."""
     arrays = {file.parent.name: json.loads(file.read_bytes()) for file in sorted(path.glob("*/zarr.json"))}
     consolidated = {"kind": "inline", "must_understand": False, "metadata": arrays}
     group = path / "zarr.json"
@@ -122,8 +121,7 @@ def _intact_array(group: Any, path: Path, name: str) -> Any:
 
 
 def _read_intact(folder: Path, read: Callable[[], Any]) -> Any:
-    """Call `read`. Return `None` if the metadata in `folder` is absent or damaged, and remove damaged metadata.
-    **Raises:** `OSError` if the file system fails, because that shows neither."""
+    """Call `read`; remove metadata in `folder` that is damaged and return `None`, as if absent. `OSError` is raised."""
     try:
         return read()
     except Exception as error:

@@ -72,8 +72,7 @@ _gram_in_lanes = in_lanes(_gram)
 
 
 def _inner_products_by_neighbors(atoms: AtomLanes, g: Array, dg: Array, t: Array, dt: Array) -> tuple[Array, ...]:
-    """Compute the inner products of g, dg, h and dh of each l from those of g and dg. This is the faster way if there
-    are fewer neighbors than channels."""
+    """Compute the inner products from those of g and dg, faster if there are fewer neighbors than channels."""
     weight_products = jnp.sum(atoms.neighbor_weights[:, None] * atoms.neighbor_weights[None], 2)
     product = partial(multiply, atoms)
     left = g.swapaxes(1, 2), dg.swapaxes(1, 2)

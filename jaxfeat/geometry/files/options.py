@@ -31,8 +31,7 @@ class ReadOptions(NamedTuple):
 
     @property
     def identity(self) -> bytes:
-        """Bytes that differ whenever the options may change the structures; empty for the defaults. Stores hold a hash
-        of these bytes, so they must stay the same from version to version."""
+        """Bytes that tell structures apart; empty for the defaults. Stores hold their hash, so they must not change."""
         if self.ghosts != "skip" and self._replace(ghosts="refuse") == ReadOptions():
             return b""
         frames = [self.frames.start or 0, self.frames.stop, self.frames.step or 1]
