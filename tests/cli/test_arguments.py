@@ -10,6 +10,7 @@ from ase.build import molecule
 import jaxfeat
 from jaxfeat.cli import main
 from jaxfeat.store import chunk
+from jaxfeat.store import into_store
 from jaxfeat.store import sweep as sweeping
 
 SMALL = ["--n-max", "2", "--l-max", "2"]
@@ -44,6 +45,7 @@ def asked(monkeypatch):
 
     for name in ("scan", "converge", "sweep"):
         monkeypatch.setattr(jaxfeat, name, fake)
+    monkeypatch.setattr(into_store, "sweep_into_store", fake)
     return ask
 
 

@@ -19,7 +19,7 @@ pytest.importorskip("distributed")
 
 from distributed import SpecCluster
 
-from jaxfeat.store import chunk, cluster
+from jaxfeat.store import chunk, cluster, into_store
 
 METHANES, N = "random-methane:93:1", 93
 """12 chunks of 8, the last one short."""
@@ -194,7 +194,7 @@ def test_the_command_takes_a_scheduler_or_starts_processes(tmp_path, monkeypatch
         asked.append(cluster)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(jaxfeat, "sweep", asking)
+    monkeypatch.setattr(into_store, "sweep_into_store", asking)
     monkeypatch.setattr(cluster, "local_processes", lambda: 7)
     for words in (["dask=tcp://a:1"], ["dask", "--workers", "3"], ["dask"]):
         assert main(["scan", METHANES, "--out", str(tmp_path / "s.zarr"), "--cluster", *words]) == 130
