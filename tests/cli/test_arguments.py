@@ -9,8 +9,7 @@ from ase.build import molecule
 
 import jaxfeat
 from jaxfeat.cli import main
-from jaxfeat.store import chunk
-from jaxfeat.store import into_store
+from jaxfeat.store import chunk, into_store
 from jaxfeat.store import sweep as sweeping
 
 SMALL = ["--n-max", "2", "--l-max", "2"]
