@@ -34,9 +34,8 @@ class GTO(AbstractRadialBasis):
     def check(self, r_cut: float, sigma: float) -> None:
         super().check(r_cut, sigma)
         if r_cut <= 1 and self.n_max > 1:
-            raise BasisError(
-                f"r_cut is {r_cut:g} Å; radial='gto' spaces its functions from 1 Å to r_cut, so exceed 1 Å."
-            )
+            cure = "radial='gto' spaces its functions from 1 Å to r_cut, so exceed 1 Å"
+            raise BasisError(f"r_cut is {r_cut:g} Å; {cure}.")
 
     def width(self, r_cut: Any, sigma: Any) -> Any:
         # The sharpest primitive falls to 1e-3 at 1 Å.
@@ -119,7 +118,6 @@ def _polar(x: Float[Any, "l j n"], q: int, n_steps: int) -> Float[Any, "l j n"]:
             x = step(x)
             if converged:
                 return x
-        raise BasisError(
-            f"{x.shape[2]} radial functions are linearly dependent in float64; choose a smaller n_max or l_max."
-        )
+        cure = "choose a smaller n_max or l_max"
+        raise BasisError(f"{x.shape[2]} radial functions are linearly dependent in float64; {cure}.")
     return jax.lax.scan(lambda x, _: (step(x), None), x, None, length=n_steps)[0]

@@ -87,10 +87,8 @@ def check_species(f: jaxfeat.AbstractFeaturizer, frames: jaxfeat.Frames, species
         present = np.unique(np.concatenate([batch.species[batch.mask], batch.center_species])).tolist()
         unknown = [SYMBOLS[number] for number in present if number and SYMBOLS[number] not in known]
         if unknown:
-            raise SpeciesError(
-                f"{frames.name}: species {', '.join(unknown)} not among the featurizer's ({', '.join(known)}); add "
-                "them to its species, or leave the atoms out with --ignore."
-            )
+            fault = f"{frames.name}: species {', '.join(unknown)} not among the featurizer's ({', '.join(known)})"
+            raise SpeciesError(f"{fault}; add them to its species, or leave the atoms out with --ignore.")
 
 
 def _read_spec(arguments: argparse.Namespace) -> jaxfeat.AbstractFeaturizer | None:
@@ -122,13 +120,11 @@ def make_from_spec(spec: Any, arguments: argparse.Namespace) -> Any:
     for kind in list_unimported_kinds(spec):
         module, file = kind.partition(":")[0], find_module(kind, [folder])
         if not file:
-            raise BasisError(
-                f"kind is {kind!r}, and there is no module {module!r}; install it, or name its folder in PYTHONPATH."
-            )
+            cure = "install it, or name its folder in PYTHONPATH"
+            raise BasisError(f"kind is {kind!r}, and there is no module {module!r}; {cure}.")
         if not arguments.trust:
-            raise BasisError(
-                f"kind is {kind!r}, which would import {module} ({file}) and run its code; add --trust if you know it."
-            )
+            cure = "add --trust if you know it"
+            raise BasisError(f"kind is {kind!r}, which would import {module} ({file}) and run its code; {cure}.")
         print(f"importing {module} ({file}) for {kind}, because of --trust.", file=sys.stderr)
         if folder not in sys.path:
             # At the end, so that no file here hides an installed module.

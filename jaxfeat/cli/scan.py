@@ -104,9 +104,8 @@ def _scan(arguments: argparse.Namespace) -> None:
         return
     of_stores = (arguments.chunk, arguments.cluster, arguments.workers)
     if arguments.overwrite or arguments.no_positions or any(option is not None for option in of_stores):
-        raise ReadError(
-            "--overwrite, --no-positions, --chunk, --cluster and --workers apply to a store; name one with --out."
-        )
+        cure = "name one with --out"
+        raise ReadError(f"--overwrite, --no-positions, --chunk, --cluster and --workers apply to a store; {cure}.")
 
     from jaxfeat.geometry.random import draw_evenly
     from jaxfeat.nulls.cure import explain_environments
@@ -157,9 +156,8 @@ def _scan_into_store(arguments: argparse.Namespace) -> None:
     from jaxfeat.store.reader import StoreReader
 
     if arguments.json is not None or arguments.plot is not None:
-        raise ReadError(
-            "--json and --plot hold all environments in memory, which --out avoids; leave out --out, or the others."
-        )
+        cure = "leave out --out, or the others"
+        raise ReadError(f"--json and --plot hold all environments in memory, which --out avoids; {cure}.")
     if arguments.out.suffix != ".zarr":
         raise ReadError(f"{arguments.out} names no store; end it in .zarr.")
     cluster = _choose_cluster(arguments)

@@ -66,9 +66,8 @@ def _search(arguments: argparse.Namespace) -> None:
         check_target(arguments.out)
     symbols = arguments.symbols or ["H"]
     if len(symbols) not in (1, arguments.neighbors):
-        raise ReadError(
-            f"{len(symbols)} symbols were given for {arguments.neighbors} neighbors; give one, or one each."
-        )
+        cure = "give one, or one each"
+        raise ReadError(f"{len(symbols)} symbols were given for {arguments.neighbors} neighbors; {cure}.")
     symbols = symbols * arguments.neighbors if len(symbols) == 1 else symbols
     radii = tuple(arguments.radii)
     constraints = jaxfeat.Free(radii=radii, min_distance=arguments.min_distance)

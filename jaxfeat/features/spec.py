@@ -176,10 +176,8 @@ def _write_value(value: Any, where: str) -> Any:
         return [_write_value(item, where) for item in value]
     if isinstance(value, (bool, int, str, NoneType)) or (isinstance(value, float) and isfinite(value)):
         return value
-    raise BasisError(
-        f"{where} is {value!r}, and a spec holds finite numbers, texts, lists and parts of featurizers only; a class "
-        "of your own, in a module that can be imported, may stand for a function."
-    )
+    fault = f"{where} is {value!r}, and a spec holds finite numbers, texts, lists and parts of featurizers only"
+    raise BasisError(f"{fault}; a class of your own, in a module that can be imported, may stand for a function.")
 
 
 # From values to a featurizer
@@ -212,10 +210,8 @@ def _find_class(kind: str, where: str, trust: bool) -> type:
         file = find_module(kind)
         if not file:
             raise BasisError(f"{where}kind is {kind!r}, which cannot be imported here: there is no module {module!r}.")
-        raise BasisError(
-            f"{where}kind is {kind!r}, which would import {module} ({file}) and run its code; import that module "
-            "beforehand, or pass trust=True if you know it."
-        )
+        cure = "import that module beforehand, or pass trust=True if you know it"
+        raise BasisError(f"{where}kind is {kind!r}, which would import {module} ({file}) and run its code; {cure}.")
     try:
         cls: Any = importlib.import_module(module)
     except (ImportError, ValueError) as error:

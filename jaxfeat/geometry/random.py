@@ -57,9 +57,8 @@ def random_environments(
         if sum(map(len, kept)) >= n:
             found = jnp.asarray(np.concatenate(kept)[:n])
             return jax.vmap(Environment.from_neighbors(found[0], species, center_species).with_positions)(found)
-    raise GeometryError(
-        f"{size} neighbors {min_distance:g} Å apart hardly fit between {radii[0]:g} and {radii[1]:g} Å; give them room."
-    )
+    fault = f"{size} neighbors {min_distance:g} Å apart hardly fit between {radii[0]:g} and {radii[1]:g} Å"
+    raise GeometryError(f"{fault}; give them room.")
 
 
 def random_methane(key: PRNGKeyArray, n: int) -> Environment:

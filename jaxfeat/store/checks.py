@@ -39,10 +39,8 @@ def check_same(path: Path, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -
     """Raise `ReadError` if the settings of the sweep in the store differ from those asked for, or may differ."""
     for whose, settings in (("this featurizer", ours), ("the featurizer of the sweep in the store", theirs)):
         if settings["featurizer"] is None:
-            raise ReadError(
-                f"{path} cannot be resumed: nothing tells {whose} from others; {IDENTIFY} before the first sweep, and "
-                f"now {REMEDY}."
-            )
+            cure = f"{IDENTIFY} before the first sweep, and now {REMEDY}"
+            raise ReadError(f"{path} cannot be resumed: nothing tells {whose} from others; {cure}.")
     for name, asked in ours.items():
         if theirs[name] != asked:
             if name == "input_hash":

@@ -202,9 +202,8 @@ def _check_store(plan: Plan) -> None:
     if kept is None:
         from platform import node
 
-        raise ReadError(
-            f"a worker on {node()} does not see {plan.store}; put the store where all workers read and write."
-        )
+        cure = "put the store where all workers read and write"
+        raise ReadError(f"a worker on {node()} does not see {plan.store}; {cure}.")
     if NOT_IN_FORMER_STORES | kept["compared"] != NOT_IN_FORMER_STORES | plan.settings:
         raise ReadError(f"a worker sees another sweep at {plan.store}; put the store where all workers read and write.")
 

@@ -60,9 +60,8 @@ def connected(cluster: int | str | Any) -> Iterator[Any]:
         ):
             yield client
     else:
-        raise GeometryError(
-            f"cluster is {cluster!r}; give a number of processes, the address of a scheduler or a dask client."
-        )
+        cure = "give a number of processes, the address of a scheduler or a dask client"
+        raise GeometryError(f"cluster is {cluster!r}; {cure}.")
 
 
 _SCHEDULER = {
@@ -167,10 +166,8 @@ def _result(future: Any, k: int) -> Entry:
         except (NoValidWorkerError, NoWorkerError) as error:
             raise ClusterError(" ".join(str(error).split()).removesuffix(".")) from None
         except distributed.KilledWorker as error:
-            raise ClusterError(
-                f"chunk {k} ended every worker that tried it, the last one at {error.last_worker.address}; see "
-                "its log, and whether it has enough memory"
-            ) from None
+            fault = f"chunk {k} ended every worker that tried it, the last one at {error.last_worker.address}"
+            raise ClusterError(f"{fault}; see its log, and whether it has enough memory") from None
     return entry
 
 

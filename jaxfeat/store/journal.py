@@ -50,9 +50,8 @@ class Journal:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise ReadError(
-                    f"{self.store} is being written by another process; wait for it, or name another store."
-                ) from None
+                cure = "wait for it, or name another store"
+                raise ReadError(f"{self.store} is being written by another process; {cure}.") from None
             yield
         finally:
             # Closing the handle releases the lock, and so does the end of the process, however it comes.

@@ -101,10 +101,8 @@ def check_sweepable(at: Any) -> None:
             raise ReadError("a sweep goes over batches, and this is one environment; Environment.stack makes a batch.")
         # ASE's class is known by a method, because importing ASE takes time.
         if hasattr(item, "get_chemical_formula"):
-            raise ReadError(
-                f"a sweep goes over environments, not over {type(item).__name__}; make them with "
-                "jaxfeat.environments(atoms, f), where f is the featurizer."
-            )
+            cure = "make them with jaxfeat.environments(atoms, f), where f is the featurizer"
+            raise ReadError(f"a sweep goes over environments, not over {type(item).__name__}; {cure}.")
 
 
 def prefetch(items: Iterator[T]) -> Iterator[T]:

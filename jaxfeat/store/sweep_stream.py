@@ -222,9 +222,8 @@ class _StoreSweep:
             each = 8 * (2 * 3 * m + (4 * m if self.settings["positions"] else 0)) + 60
             need, free = self.stream.total * each, shutil.disk_usage(self.path).free
             if need > free:
-                raise ReadError(
-                    f"{self.path} will take about {need / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free; make room."
-                )
+                fault = f"{self.path} will take about {need / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free"
+                raise ReadError(f"{fault}; make room.")
         widths = {"value": 3 * m, "neighbor": m}
         with _refusing_unwritable(self.path):
             opened = self._open(widths)
