@@ -50,7 +50,8 @@ def room_for_programs():
 
 @pytest.fixture
 def compiled(monkeypatch):
-    """Spectra come from compiled programs, however little work there is."""
+    """Features, Jacobians and spectra come from compiled programs, however little work there is."""
+    monkeypatch.setattr("jaxfeat.spectrum.plan.is_small", lambda *_: False)
     monkeypatch.setattr("jaxfeat.PowerSpectrum.runs_on_host", False)
 
 

@@ -83,7 +83,7 @@ WORKS = {
     ),
     "a scan": (
         lambda: scanning.scan(LARGE, random_environments(1, 1_000, (1, 6, 8))),
-        r"spectra, by way of Jacobians of 486,940 rows by 3,072 coordinates",
+        r"spectra, by way of Jacobians of 486,940 rows by 3,000 coordinates",
     ),
     "many directions": (
         lambda: jaxfeat.singular_spectrum(POWER, random_environments(30_000, 100)),

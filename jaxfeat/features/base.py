@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxfeat.errors import BasisError, GeometryError, SpeciesError
-from jaxfeat.features.host_work import compute_on_host, is_small
+from jaxfeat.features.host_work import compute_by_program, compute_on_host, is_small
 from jaxfeat.geometry.environment import RADIUS_ROUNDING, Environment
 from jaxfeat.geometry.species import SYMBOLS
 from jaxfeat.geometry.structure import Item, Structure, find_unknown_species
@@ -114,7 +114,7 @@ class AbstractFeaturizer(eqx.Module):
 
     @property
     def runs_on_host(self) -> bool:
-        """True if the methods `..._on_host` are there: small work then needs no compiled program."""
+        """True if the methods `..._on_host` are in NumPy: small work then needs no compiled program."""
         return False
 
     def takes_on_host(self, at: Item) -> bool:
@@ -135,17 +135,19 @@ class AbstractFeaturizer(eqx.Module):
     def jacobian_on_host(
         self, batch: Environment, present: Int[np.ndarray, "b s"]
     ) -> Float[np.ndarray, "b n_features n 3"]:
-        """Compute Jacobians as `features_on_host` computes features."""
-        raise NotImplementedError
+        """Compute Jacobians as `features_on_host` computes features. By default a program does, for few at a time."""
+        (found,) = compute_by_program(_jacobians, self, batch, present)
+        return found
 
     def rows_on_host(
         self, batch: Environment, present: Int[np.ndarray, "b s"]
     ) -> tuple[Float[np.ndarray, "b k m"], int]:
         """Compute rows as `compact_jacobian` does, of the featurizer restricted to the species `present` in each item.
 
-        The count of features is that of the restricted featurizer, too.
+        The count of features is that of the restricted featurizer, too. By default a program does, for few at a time.
         """
-        raise NotImplementedError
+        rows, n_features = compute_by_program(_compact_rows, self, batch, present)
+        return rows.reshape(*rows.shape[:2], 3 * batch.max_neighbors), int(n_features[0])
 
     def n_compact_rows(self, n_neighbors: int) -> int:
         """Estimate the number of rows of `compact_jacobian`, from which the size of a batch in memory follows."""
@@ -305,6 +307,21 @@ class AbstractFeaturizer(eqx.Module):
 
 def _derivative_along(rows: Float[Array, "d m"], displacement: Float[Array, "n 3"]) -> Float[Array, " d"]:
     return jnp.matmul(rows, displacement.reshape(rows.shape[1]), precision="highest")
+
+
+@eqx.filter_jit
+def _jacobians(f: AbstractFeaturizer, env: Environment, present: Any) -> tuple[Array]:
+    return (jax.vmap(type(f).jacobian, (None, 0))(f, env),)
+
+
+@eqx.filter_jit
+def _compact_rows(f: AbstractFeaturizer, env: Environment, present: Any) -> tuple[Array, Array]:
+    def one(env: Environment, present: Array) -> tuple[Array, Array]:
+        narrow = f if f.species is None else f.restricted_to_species(present)
+        rows, n_features = narrow.compact_jacobian(env)
+        return rows.reshape(rows.shape[0], env.max_neighbors, 3), jnp.asarray(n_features)
+
+    return jax.vmap(one)(env, present)
 
 
 @eqx.filter_jit

@@ -17,6 +17,10 @@ HOST_SECONDS: dict[Work, float] = {"call": 0.1, "chunk": 0.3, "job": 4.0}  # CPU
 GROUP_BYTES = 4_000_000  # bytes that are computed side by side, about what the caches of a core hold
 
 
+ITEMS_OF_PROGRAM = 4
+"""Environments that a program computes together if NumPy goes on with its results, and their least room."""
+
+
 def is_small(room: int, n_items: int, work: Work) -> bool:
     """Tell whether NumPy is done with `n_items` of up to `room` neighbors before a program is compiled."""
     return n_items * room * HOST_SECONDS_PER_NEIGHBOR <= HOST_SECONDS[work]
@@ -74,3 +78,22 @@ def compute_on_host(
         for indices in equal_sizes(flat, present, lambda n: 8 * prod(shape)):
             put_leading(found, indices, compute(*take_equal_sizes(flat, present, indices)))
     return found.reshape(*batch.batch_shape, *shape)
+
+
+def compute_by_program(
+    program: Callable[..., tuple[Any, ...]], f: Any, batch: Environment, present: np.ndarray
+) -> list[np.ndarray]:
+    """Compute arrays for environments `(b,)` of equal sizes, a few at a time, so that few programs serve all sizes.
+
+    `program` maps the featurizer, environments and species to arrays. Axis 2 of an array, if there is one, is that of
+    the neighbors; it is cut to their number.
+    """
+    b, n = batch.mask.shape
+    room = max(ITEMS_OF_PROGRAM, 2 ** (n - 1).bit_length())
+    filled = np.minimum(np.arange(-(-b // ITEMS_OF_PROGRAM) * ITEMS_OF_PROGRAM), b - 1)
+    parts = []
+    for indices in np.split(filled, len(filled) // ITEMS_OF_PROGRAM):
+        items = jax.tree.map(lambda leaf, indices=indices: leaf[indices], batch).padded(room)
+        parts.append([np.asarray(found) for found in program(f, items, present[indices])])
+    whole = [np.concatenate(found)[:b] for found in zip(*parts, strict=True)]
+    return [found[:, :, :n] if found.ndim > 2 else found for found in whole]

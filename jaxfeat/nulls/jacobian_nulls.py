@@ -4,12 +4,9 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
-import equinox as eqx
 import jax
 import numpy as np
-from jaxtyping import Array
 
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.host_work import equal_sizes, take_equal_sizes
@@ -17,7 +14,7 @@ from jaxfeat.features.structure_map import AbstractStructureMap, FeatureMap
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Item, Structure, species_present
 from jaxfeat.linalg.lapack import one_blas_thread
-from jaxfeat.linalg.subspaces import Gap, leading_directions, robust_svd
+from jaxfeat.linalg.subspaces import Gap, leading_directions
 from jaxfeat.spectrum.blocks import restrict_species
 from jaxfeat.spectrum.host import (
     HostRows,
@@ -28,10 +25,7 @@ from jaxfeat.spectrum.host import (
     row_bytes,
     without_padding,
 )
-from jaxfeat.spectrum.jacobian import assemble_jacobian, center_jacobians, jacobian_and_norms
 from jaxfeat.spectrum.plan import check_null_space
-from jaxfeat.spectrum.reduce import keep_all_rows
-from jaxfeat.spectrum.solve import decompose
 from jaxfeat.spectrum.spectrum import Spectrum
 
 ITEMS_TOGETHER = 256  # environments whose decomposed Jacobians are in memory together
@@ -94,19 +88,16 @@ def decompose_jacobian(f: FeatureMap, at: Item) -> DecomposedJacobian:
 
 def decompose_jacobians(f: FeatureMap, batch: Item) -> Iterator[DecomposedJacobian]:
     """Decompose the Jacobian of each item of a batch `(b,)`."""
-    prepared: Any = f.prepared()
-    if isinstance(batch, Environment) and prepared.runs_on_host:
-        host = jax.tree.map(np.asarray, batch)
-        check_null_space(prepared, host[0].trimmed())
-        for start in range(0, len(batch), ITEMS_TOGETHER):
-            yield from _decompose_on_host(prepared, host[start : start + ITEMS_TOGETHER])
-    elif isinstance(batch, Structure) and prepared.environment_featurizer.runs_on_host:
-        for structure in jax.tree.map(np.asarray, batch):
-            check_null_space(prepared, structure)
-            yield _decompose_structure_on_host(restrict_species(prepared, structure), structure)
+    host = jax.tree.map(np.asarray, batch)
+    narrow = restrict_species(f, host)
+    if isinstance(host, Environment):
+        check_null_space(narrow, host[0].trimmed())
+        for start in range(0, len(host), ITEMS_TOGETHER):
+            yield from _decompose_on_host(narrow, host[start : start + ITEMS_TOGETHER])
     else:
-        for item in batch:
-            yield _decompose_by_program(restrict_species(prepared, item), item)
+        for structure in host:
+            check_null_space(narrow, structure)
+            yield _decompose_structure_on_host(narrow, structure)
 
 
 def _decompose_on_host(f: AbstractFeaturizer, batch: Environment) -> list[DecomposedJacobian]:
@@ -151,38 +142,6 @@ def _decompose_reduced(
     for k in range(len(matrix)):
         spectrum = jax.tree.map(lambda leaf, k=k: leaf[k], spectra)
         yield DecomposedJacobian(matrix[k], spectrum, raw[k], rounding, *_reacting(weights[k], rounding, padded[k]))
-
-
-def _decompose_by_program(f: FeatureMap, at: Item) -> DecomposedJacobian:
-    check_null_space(f, at)
-    jacobian, contributions, weights = (np.asarray(x) for x in _jacobian(f, at))
-    rounding = float(max(jacobian.shape[0], jacobian.shape[1] * 3) * np.finfo(jacobian.dtype).eps)
-    seen = ~(contributions <= rounding * contributions.max(initial=0))
-    jacobian, contributions = np.where(seen[:, None], jacobian, 0), np.where(seen, contributions, 0)
-    # Rows of zeros change no singular value. With few heights, featurizers share the program that decomposes them.
-    missing = 2 ** int(np.ceil(np.log2(max(len(jacobian), 64)))) - len(jacobian)
-    padded = np.pad(jacobian, ((0, missing), (0, 0), (0, 0)))
-    spectrum: Any = jax.tree.map(np.asarray, _spectrum(padded, contributions, at))
-    columns = jacobian.reshape(len(jacobian), -1)
-    columns = np.asarray(np.linalg.qr(columns, mode="r")) if len(columns) > columns.shape[1] else columns
-    raw = robust_svd(np.nan_to_num(columns))[1]
-    return DecomposedJacobian(jacobian, spectrum, raw, rounding, *_reacting(weights, rounding, at))
-
-
-@eqx.filter_jit
-def _jacobian(f: FeatureMap, at: Item) -> tuple[Array, Array, Array]:
-    """The Jacobian, the norms that add up to each atom's columns, and those of each center's neighbors."""
-    if isinstance(f, AbstractStructureMap):
-        assert isinstance(at, Structure)
-        rows, weights = center_jacobians(f, at)
-        return *assemble_jacobian(f, at, rows, weights), weights
-    jacobian, contributions = jacobian_and_norms(f, at)
-    return jacobian, contributions, contributions
-
-
-@eqx.filter_jit
-def _spectrum(jacobian: Any, contributions: Any, at: Item) -> Spectrum:
-    return decompose(keep_all_rows(jacobian, contributions), at, equilibrated=True)
 
 
 def _reacting(weights: np.ndarray, rounding: float, at: Item) -> tuple[np.ndarray, Gap]:

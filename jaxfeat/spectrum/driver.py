@@ -29,6 +29,7 @@ from jaxfeat.spectrum.blocks import (
     block_of,
     blocks_by_shape,
     few_of_their_size,
+    restrict_species,
 )
 from jaxfeat.spectrum.devices import devices, share_among_devices
 from jaxfeat.spectrum.host import spectra_on_host, structure_spectra_on_host
@@ -151,7 +152,7 @@ def spectra_in_blocks(
     few = few_of_their_size(f, host, "chunk" if followed else "job")
     if few.any():
         small = host[np.flatnonzero(few)].trimmed()
-        check_spectra(f, small[0], make_plan(f, small[0], RAW_AND_EQUILIBRATED, refine=False))
+        check_spectra(restrict_species(f, small), small[0], make_plan(f, small[0], RAW_AND_EQUILIBRATED, refine=False))
         # Progress is called every few seconds, and an interruption waits for no more.
         length = min(choose_chunk_length(f, small) // 4, HOST_BLOCK_ITEMS)
         for part in np.split(np.flatnonzero(few), range(length, few.sum(), length)):

@@ -102,8 +102,9 @@ def _empty_spectrum(b: int, width: int, room: int, directions: bool) -> Spectrum
 
 
 def row_bytes(f: AbstractFeaturizer, n_neighbors: int) -> int:
-    """Estimate the bytes of the reduced Jacobian of one environment."""
-    return 24 * n_neighbors * f.n_compact_rows(n_neighbors)
+    """Estimate the bytes of the rows of one environment."""
+    n_rows = f.n_compact_rows(n_neighbors)
+    return 24 * n_neighbors * (n_rows if f.runs_on_host else f.n_features_if_known or n_rows)
 
 
 class HostRows(NamedTuple):

@@ -33,10 +33,12 @@ MAX_NEIGHBORS_COMPILED = 24  # beyond this a compiled program is no faster than 
 
 def runs_on_host(f: FeatureMap, at: Item, room: int, n_items: int, work: Work) -> bool:
     """Tell whether NumPy computes the spectra of `n_items` of up to `room` neighbors before a program is compiled. `at`
-    is one of these items, or a batch of them; `n_items` counts the centers of structures."""
-    if not (f.environment_featurizer.runs_on_host and at.positions.dtype == np.float64):
+    is one of these items, or a batch of them; `n_items` counts the centers of structures. A small program may compute
+    the Jacobian."""
+    if at.positions.dtype != np.float64:
         return False
-    return is_small(room, n_items, work) or (isinstance(at, Environment) and room > MAX_NEIGHBORS_COMPILED)
+    by_lapack = f.environment_featurizer.runs_on_host and isinstance(at, Environment) and room > MAX_NEIGHBORS_COMPILED
+    return by_lapack or is_small(room, n_items, work)
 
 
 def choose_chunk_length(f: AbstractFeaturizer, batch: Environment) -> int:

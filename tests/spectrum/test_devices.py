@@ -22,7 +22,7 @@ def watched(*call):
 driver.share_among_devices = watched
 
 f = jaxfeat.PowerSpectrum(("C", "H"), n_max=2, l_max=1)
-jaxfeat.PowerSpectrum.runs_on_host = False
+jaxfeat.spectrum.plan.is_small = lambda *_: False
 methanes = jaxfeat.environments(jaxfeat.read("random-methane:70:1").atoms, 4.0, "C")
 # Eight neighbors give more columns than lanes take, so that LAPACK decomposes them.
 larger = jaxfeat.manifolds.random_environments(jax.random.key(0), 70, ["H"] * 8, (1, 3), 0.5, "C")

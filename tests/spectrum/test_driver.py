@@ -56,6 +56,7 @@ def test_inside_jit_nothing_is_certified_and_floors_say_so(batch):
     assert (error <= np.asarray(screened.floor)).all() and (np.asarray(screened.n_null)[-1:] > 0).all()
 
 
+@pytest.mark.usefixtures("compiled")
 def test_structures_are_screened_center_by_center():
     molecules = [molecule(name) for name in ("CH3OH", "CH3CH2OH")]
     structures = jaxfeat.structures(molecules, 3.0)
