@@ -51,7 +51,10 @@ def room_for_programs():
 @pytest.fixture
 def compiled(monkeypatch):
     """Features, Jacobians and spectra come from compiled programs, however little work there is."""
-    monkeypatch.setattr("jaxfeat.spectrum.plan.is_small", lambda *_: False)
+    from jaxfeat.features.host_work import HOST_SECONDS
+
+    for work in HOST_SECONDS:
+        monkeypatch.setitem(HOST_SECONDS, work, 0.0)
     monkeypatch.setattr("jaxfeat.PowerSpectrum.runs_on_host", False)
 
 

@@ -129,10 +129,9 @@ def _decompose_reduced(
     n, room = group.positions.shape[1], (0, padded.positions.shape[1] - group.positions.shape[1])
     rounding = max(reduced.n_features, 3 * n) * float(np.finfo(float).eps)
     # Columns that move features by less than rounding are taken for zero.
-    contributions = np.nan_to_num(reduced.contributions)
-    seen = contributions > rounding * contributions.max(1, keepdims=True, initial=0)
-    matrix = np.where(np.repeat(seen, 3, 1)[:, None], reduced.matrix, 0)
-    reduced = reduced._replace(matrix=matrix, contributions=np.where(seen, reduced.contributions, 0))
+    blind = reduced.contributions <= rounding * np.nan_to_num(reduced.contributions).max(1, keepdims=True, initial=0)
+    matrix = np.where(np.repeat(blind, 3, 1)[:, None], 0, reduced.matrix)
+    reduced = reduced._replace(matrix=matrix, contributions=np.where(blind, 0, reduced.contributions))
     spectra = decompose_on_host(reduced, group, equilibrated=True, directions=True)
     raw = np.linalg.svd(matrix, compute_uv=False)
     matrix = np.pad(matrix.reshape(*matrix.shape[:2], n, 3), [(0, 0), (0, 0), room, (0, 0)])
