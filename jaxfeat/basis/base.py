@@ -40,8 +40,7 @@ class AbstractRadialBasis(eqx.Module):
 
     @abstractmethod
     def functions(self, r_cut: Any, sigma: Any) -> Functions:
-        """Return a function of squared distances u = r² / r_cut² that computes r_cut^(l + 2d) d^d G_nl / d(r²)^d. The
-        quantities are NumPy's long doubles or traced JAX arrays, and `u` is of the same kind."""
+        """Return a function of u = r² / r_cut² that computes r_cut^(l + 2d) d^d G_nl / d(r²)^d, in NumPy or JAX."""
 
     @abstractmethod
     def width(self, r_cut: Any, sigma: Any) -> Any:

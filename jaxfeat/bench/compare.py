@@ -173,8 +173,7 @@ def _compare_values(variant: dict[str, Any], values: dict[str, Any]) -> dict[str
 
 
 def value_differences(ours: list[list[float]], others: list[list[float]]) -> dict[str, float]:
-    """Compute the largest differences of singular values, relative to the largest of the item and, above `COMPARED` of
-    that, to the value itself. Items without other values are left out."""
+    """Compute the largest differences, relative to σ_max and, of values above `COMPARED` of that, to themselves."""
     pairs = [(np.asarray(a), np.asarray(b[: len(a)])) for a, b in zip(ours, others, strict=True) if b]
     of_largest = [np.max(np.abs(a - b)) / a[0] for a, b in pairs]
     each = [np.max(np.abs(a - b)[compared] / a[compared]) for a, b in pairs for compared in [a > COMPARED * a[0]]]

@@ -80,8 +80,7 @@ ORGANIC: dict[str, Any] = {**METHANE, "species": ("H", "C", "N", "O"), "r_cut": 
 
 
 def random_methanes(n: int, seed: int = 0) -> list[Atoms]:
-    """Draw methanes with C at the origin, and H at uniform distances of 0.8 to 1.6 Å in random directions. The draws
-    are NumPy's, not those of `jaxfeat.geometry.random`, because the processes of peers must not load JAX."""
+    """Draw methanes with H 0.8 to 1.6 Å from C, by NumPy, because processes of peers must not load JAX."""
     from ase import Atoms
 
     rng = np.random.default_rng(seed)

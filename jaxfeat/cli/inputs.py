@@ -150,8 +150,7 @@ def describe_work(
     total: int | None = None,
     chunk: int | None = None,
 ) -> str:
-    """Say how large the work is, and whether NumPy does it or programs are compiled. `batch` is all environments, or
-    the first ones of `total`, which are worked on in chunks."""
+    """Say how large the work is: `total`, or what `batch` holds; and whether NumPy does it or programs compile."""
     import jax
     import numpy as np
 

@@ -104,8 +104,7 @@ def find_unknown_species(at: Item, known: Int[Array, " s"] | np.ndarray) -> np.n
 
 
 def species_present(known: Int[np.ndarray, " k"] | None, at: Item) -> Int[np.ndarray, "*b s"]:
-    """List the `known` species that occur in each structure, or in each environment with its center, then -1. The last
-    axis is as long as the most that any of them holds."""
+    """List the `known` species in each structure, or in each environment with its center, then -1, as far as needed."""
     species, mask = np.asarray(at.species), np.asarray(at.mask)
     if isinstance(at, Environment):
         center = np.asarray(at.center_species)[..., None]

@@ -20,8 +20,7 @@ def robust_svd(matrices: np.ndarray, full_matrices: bool = False) -> tuple[np.nd
 
 
 def least_norm_solutions(matrices: np.ndarray, right: np.ndarray, cutoff: float) -> np.ndarray:
-    """Compute the shortest x `(b, n)` that minimize |A x - y|, for A `(b, m, n)` and y `(b, m)`. Singular values below
-    `cutoff` times the largest count as zero."""
+    """Compute the shortest x `(b, n)` that minimize |A x - y|; singular values below `cutoff` σ_max count as zero."""
     u, values, vt = robust_svd(matrices)
     kept = values > cutoff * values.max(-1, keepdims=True, initial=0)
     weights = np.where(kept, np.einsum("bmk,bm->bk", u, right) / np.where(kept, values, 1), 0)

@@ -44,8 +44,7 @@ class Filtration:
 
 
 def build_filtration(sites: Sites, nu: int | None, nullity: int | None = None) -> Filtration:
-    """Span the subspaces of one environment or structure, for features of order ν. `nullity`, if given, is the
-    dimension of a space that N_ν is known to lie in. If the symmetry's directions are as many, they are N_ν."""
+    """Span the subspaces of one item for features of order ν. `nullity`: dimension of a space known to hold N_ν."""
     at, each = sites.at, sites.sites
     rotations = [rotation_space(site.vectors) for site in each]
     found = [point_stabilizer(site.vectors, site.species, sites.group, sites.tolerance) for site in each]

@@ -136,8 +136,7 @@ def scan_arrays(
     classify: int | None = CLASSIFIED,
     chunk: int | None = None,
 ) -> ScanArrays:
-    """Compute the arrays behind the records of `scan`. `chunk` is the size of all batches of a stream but the last:
-    they share their programs, and a refused environment gets a status instead of raising an error."""
+    """Compute the arrays behind the records of `scan`, in batches of `chunk`. Refused environments get a status."""
     if chunk is None:
         check_compatible(f, batch)
     host = jax.tree.map(np.asarray, batch)

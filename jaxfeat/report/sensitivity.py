@@ -29,8 +29,7 @@ def sensitivity(record: Record, *, equilibrated: bool) -> Sensitivity | None:
 
 
 def median_and_least(records: Sequence[Record], *, equilibrated: bool) -> tuple[Sensitivity, Sensitivity] | None:
-    """Find the median, of an even number the lower of the middle two, and the least of all σ_min/σ_max; `None` if there
-    are none. Unknown ones have no order, so their highest floor stands for all of them."""
+    """Find the lower median and the least of σ_min/σ_max, or `None`; the highest floor stands for unknown ones."""
     found = sorted(r for record in records if (r := sensitivity(record, equilibrated=equilibrated)) is not None)
     if not found:
         return None

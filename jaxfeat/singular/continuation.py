@@ -37,8 +37,7 @@ def check_start(f: AbstractFeaturizer, start: Environment, length: float) -> Env
 
 
 class Path(NamedTuple):
-    """The s points of a path, as in `follow`, the length of the path up to each (Å), `(s,)`, and how it ended:
-    "length", "closed", or the reason why no step led on."""
+    """The s points of a path, its length up to each (Å), and how it ended: "length", "closed", or why it broke off."""
 
     points: list[Any]
     environments: Environment

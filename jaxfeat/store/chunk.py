@@ -54,8 +54,7 @@ class Chunk(NamedTuple):
 
 
 def cut_chunks(stream: Stream, position: StreamPosition, length: int) -> Iterator[Chunk]:
-    """Cut the stream into chunks of `length` environments, from a position on. The last chunk may be shorter.
-    **Raises:** the error of a stream that breaks off, after a shorter chunk with the environments before it."""
+    """Cut the stream into chunks of `length` from a position on; the last, also before an error, may be shorter."""
     error: Exception | None = None
     parts: list[Environment] = []
     held, skip = 0, position.skip

@@ -92,8 +92,7 @@ def take_first(stream: Stream) -> tuple[Environment | None, Stream]:
 
 
 def check_sweepable(at: Any) -> None:
-    """Raise `ReadError` if an input is no batches of environments, as far as its type or its items tell. Only lists and
-    tuples are looked into, because other iterables can be read once."""
+    """Raise `ReadError` unless an input is batches, as far as its type or, of lists and tuples, its items tell."""
     for item in at if isinstance(at, (list, tuple)) and not isinstance(at, Frames) else [at]:
         if isinstance(item, Structure):
             raise ReadError("a sweep goes over environments, not over structures; structure.environments() has them.")

@@ -39,8 +39,7 @@ def sweep_stream(
     command: str = "",
     cluster: Any = None,
 ) -> None:
-    """Compute the chunks that the store at `path` lacks. Arguments and errors are those of `jaxfeat.sweep`. `sample` is
-    the size and the seed of the sample that the stream is."""
+    """Compute the chunks that the store at `path` lacks, as `jaxfeat.sweep`. `sample`: size and seed of a sample."""
     if chunk is not None and chunk < 1:
         raise GeometryError(f"chunk is {chunk}; a chunk has at least one environment.")
     if cluster is not None:
@@ -194,8 +193,8 @@ class _StoreSweep:
             self.progress(n, self.stream.total)
 
     def _missing(self) -> Iterator[tuple[int, Chunk]]:
-        """Yield the number and the environments of each chunk that is not done, in order. A stream that is not seekable
-        is read from its beginning, and done chunks are compared with it."""
+        """Yield numbers and environments of the chunks not done. A stream that cannot seek is compared with those
+        done."""
         k, position = 0, StreamPosition()
         while True:
             while self.stream.seekable and k in self.done:

@@ -19,8 +19,7 @@ FIXED = {"cause": len(CAUSE_NAMES), "xyz": 3}  # lengths of the other axes
 
 
 class ZarrArrays:
-    """The arrays of `variables` in the store at `path`, in chunks of `length` environments. `widths` are the lengths of
-    a chunk along the axes of `GROWING`. They stay the same when the arrays grow."""
+    """Arrays of a store in chunks of `length` environments; `widths` are lengths of a chunk along axes of `GROWING`."""
 
     def __init__(self, path: Path, variables: Mapping[str, Variable], length: int, widths: Mapping[str, int]) -> None:
         self.path, self.variables, self.length = path, variables, length

@@ -63,8 +63,7 @@ def _among_all_pairs(
 def power_spectrum_rows_on_host(
     f: DensityFeaturizer, batch: Environment, present: np.ndarray
 ) -> Float[np.ndarray, "b k m"]:
-    """Compute the rows of `compact_power_spectrum_jacobian` (see there for the derivation) for environments `(b,)` that
-    have no padding. Here each l has its own number of columns, 2l + 1."""
+    """Compute the rows of `compact_power_spectrum_jacobian`, with 2l + 1 columns for each l, without padding."""
     density = host_density(f, batch, present)
     b, n = batch.mask.shape
     # d/dr = 2 r d/ds with s = |r|².

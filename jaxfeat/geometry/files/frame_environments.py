@@ -42,8 +42,7 @@ def cut_frames(
 
 
 def cut_clusters(atoms: np.ndarray, numbers: np.ndarray, chosen: np.ndarray, r_cut: float, first: int) -> Environment:
-    """Cut the environments of many structures `(m, n, 3)` of the same few atoms, without periodic images. This needs no
-    `ase.Atoms`: to make a million of them takes longer than to compute their spectra."""
+    """Cut environments of structures `(m, n, 3)` without cells; making a million `ase.Atoms` would take longer."""
     m, k, n = len(atoms), len(chosen), len(numbers) - 1
     others = np.stack([np.delete(np.arange(n + 1), center) for center in chosen])
     vectors = (atoms[:, others] - atoms[:, chosen, None]).reshape(m * k, n, 3)
