@@ -161,9 +161,8 @@ WORKLOADS: dict[str, Callable[[bool, Path | None], Workload]] = {
 
 WORKLOAD_NAMES = (*WORKLOADS, MILLION)
 
-WITHOUT_PEERS = {
+WITHOUT_PEERS = {  # workloads that only jaxfeat computes, with the reason
     "W5": "no peer has this Jacobian: DScribe has no bispectrum, featomic's Clebsch-Gordan products refuse gradients, "
     "quippy's mixes species",
     MILLION: "for a peer this is W1e once more",
 }
-"""The workloads that only jaxfeat computes, with the reason."""

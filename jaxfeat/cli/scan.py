@@ -106,7 +106,6 @@ def _scan(arguments: argparse.Namespace) -> None:
     if arguments.overwrite or arguments.no_positions or any(option is not None for option in of_stores):
         cure = "name one with --out"
         raise ReadError(f"--overwrite, --no-positions, --chunk, --cluster and --workers apply to a store; {cure}.")
-
     from jaxfeat.geometry.random import draw_evenly
     from jaxfeat.nulls.cure import explain_environments
     from jaxfeat.nulls.scan import CLASSIFY_BELOW, count_unclassified

@@ -32,7 +32,6 @@ def host_density(f: DensityFeaturizer, batch: Environment, present: np.ndarray) 
     values, slopes = host_radial_factors(f, (positions**2).sum(-1))
     of_neighbor = np.where(batch.species[..., None] == present[:, None], weights[:, None], 0)
     of_center = np.where(batch.center_species[:, None] == present, weights, 0)
-
     at_origin = float(f.center_weight) * f.radial_series().at_origin_on_host()
     center = (of_center[..., None] * at_origin).reshape(len(of_center), -1)
 

@@ -17,8 +17,7 @@ HOST_SECONDS: dict[Work, float] = {"call": 0.1, "chunk": 0.3, "job": 4.0}  # CPU
 GROUP_BYTES = 4_000_000  # bytes that are computed side by side, about what the caches of a core hold
 
 
-ITEMS_OF_PROGRAM = 4
-"""Environments that a program computes together if NumPy goes on with its results, and their least room."""
+ITEMS_OF_PROGRAM = 4  # environments in one call of a program whose results NumPy takes; also the least room
 
 
 def is_small(room: int, n_items: int, work: Work) -> bool:
@@ -84,10 +83,8 @@ def compute_by_program(
     program: Callable[..., tuple[Any, ...]], f: Any, batch: Environment, present: np.ndarray
 ) -> list[np.ndarray]:
     """Compute arrays for environments `(b,)` of equal sizes, a few at a time, so that few programs serve all sizes.
-
     `program` maps the featurizer, environments and species to arrays. Axis 2 of an array, if there is one, is that of
-    the neighbors; it is cut to their number.
-    """
+    the neighbors; it is cut to their number."""
     b, n = batch.mask.shape
     room = max(ITEMS_OF_PROGRAM, 2 ** (n - 1).bit_length())
     filled = np.minimum(np.arange(-(-b // ITEMS_OF_PROGRAM) * ITEMS_OF_PROGRAM), b - 1)

@@ -153,7 +153,6 @@ def cut_environments(
     starts = np.cumsum([0, *map(len, structures)])[:-1]
     centers = np.concatenate([start + index for start, index in zip(starts, chosen, strict=True)])
     structure_index = np.repeat(np.arange(len(structures), dtype=np.int32), [len(index) for index in chosen])
-
     row_of_atom = np.full(len(numbers), -1)
     row_of_atom[centers] = np.arange(len(centers))
     found = _search(structures, starts, r_cut, label)

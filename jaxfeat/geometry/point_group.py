@@ -28,7 +28,6 @@ def find_permutations(positions: np.ndarray, labels: np.ndarray, tolerance: floa
     improper = proper - 2 * normals[:, :, None] * (normals[:, None] @ proper)
     rotations = np.concatenate([proper, improper])
     signs = np.repeat([1, -1], len(proper))
-
     images = positions @ rotations.transpose(0, 2, 1)
     permutations = np.empty(images.shape[:2], int)
     for label in range(labels.max() + 1):

@@ -190,7 +190,6 @@ def point_stabilizer(positions: np.ndarray, species: np.ndarray, group: Group, t
     # A half turn moves atoms by twice their distance from the axis.
     if 2 * off_axis <= tolerance:
         return _stabilizer_of_line(positions, species, axis, 2 * float(off_axis), group, tolerance)
-
     permutations, signs = find_permutations(positions, label_shells(species, radii, tolerance), tolerance)
     if group == "SO3":
         permutations, signs = permutations[signs > 0], signs[signs > 0]

@@ -33,7 +33,7 @@ from jaxfeat.singular.lanes import map_lanes, n_lanes_for
 from jaxfeat.singular.search_space import Free, SearchResult, read_starts
 from jaxfeat.spectrum.jacobian import jacobian_and_norms
 
-INVERSE_MESSAGES = {
+INVERSE_MESSAGES = {  # meaning of each `Inverse.status`
     "recovered": "the environment has the given features, to the tolerance.",
     "stationary": "no small step brings the features nearer to the given ones: a local minimum; start elsewhere.",
     "max-iterations": "iterations ran out on the way; allow more of them.",
@@ -41,7 +41,6 @@ INVERSE_MESSAGES = {
     "coincident": "two atoms of the start are at the same point; remove one of them.",
     "empty": "the start has no neighbors, so nothing can move; give an environment with neighbors.",
 }
-"""Meaning of each `Inverse.status`."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,13 +30,12 @@ from jaxfeat.spectrum.solve import decompose
 LARGEST_STEP = 0.02  # Å
 CLOSING_DISTANCE = 1e-4  # Å, from the start, at which a path has closed. Features are constant to a few digits only.
 
-QUASI_CONSTANT_MESSAGES = {
+QUASI_CONSTANT_MESSAGES = {  # meaning of each `QuasiConstantPath.status`
     "length": "the path has the length that was asked for.",
     "closed": "the path is back at its start, up to a rotation and a permutation of like atoms.",
     "turned": "the least sensitive direction turns faster than the smallest step can follow.",
     "coincident": "two atoms meet, or no feature moves any more.",
 }
-"""Meaning of each `QuasiConstantPath.status`."""
 
 
 class QuasiConstantPath(NamedTuple):

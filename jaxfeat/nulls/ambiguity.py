@@ -117,7 +117,6 @@ def wave_gradients(edges: Edges, nu: int, pseudoscalars: bool, tolerance: float)
     values = tuple_invariants(edges.vectors, near.tuples, edges.scale, pseudoscalars)
     each = np.arange(len(values))
     slopes = [gradient_rows(edges, near.tuples[:, slot], each, len(each)) for slot in slots]
-
     rng = np.random.default_rng(0)
     missing = 2 * edges.moves.shape[1] + 32
     at_once = max(_ENTRIES // max(len(values), 1), 1)

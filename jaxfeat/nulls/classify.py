@@ -105,7 +105,6 @@ def _classify(f: FeatureMap, at: Item, decomposed: DecomposedJacobian, sites: Si
     directions, smaller = dict.fromkeys(CAUSES, np.zeros((0, 3 * n_atoms))), np.zeros((0, 3 * n_atoms))
     for cause, space in subspaces.items():
         directions[cause], smaller = complement_within(space, smaller), space
-
     jacobian_gap, jacobian_floor = decomposed.gap_and_floor()
     atoms = np.asarray(at.mask) if isinstance(at, Structure) else decomposed.reacting
     found = NullSpace(

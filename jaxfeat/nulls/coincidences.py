@@ -120,11 +120,9 @@ def cluster_tuples(tuples: np.ndarray, kinds: np.ndarray, values: np.ndarray, to
     stride = 4 * np.abs(values).max() + 4 * tolerance
     kind_lists = np.ravel_multi_index(tuple(kinds[tuples].T), (int(kinds.max()) + 1,) * tuples.shape[1])
     points = np.column_stack([values, np.unique(kind_lists, return_inverse=True)[1] * stride])
-
     close = cKDTree(points).query_pairs(tolerance, p=np.inf, output_type="ndarray")
     labels = connected_parts(close[:, 0], close[:, 1], len(points))
     keep = _one_of_each_orbit(tuples, labels)
-
     order = np.argsort(labels, kind="stable")
     first = np.searchsorted(labels[order], np.arange(labels.max() + 1))
     ranked = points[order]
@@ -132,7 +130,6 @@ def cluster_tuples(tuples: np.ndarray, kinds: np.ndarray, values: np.ndarray, to
     # The closest value may belong to the same orbit, so the tree holds all of them.
     distances = cKDTree(ranked[first]).query(ranked[first[keep]], k=2, p=np.inf)[0][:, 1]
     clearance = float(distances.min())
-
     chosen = np.flatnonzero(np.isin(labels, keep))
     return Coincidences(
         tuples=tuples[chosen],

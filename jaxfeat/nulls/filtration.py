@@ -51,7 +51,6 @@ def build_filtration(sites: Sites, nu: int | None, nullity: int | None = None) -
     unseen = [sum_of_subspaces(_broken(s), r) for s, r in zip(found, rotations, strict=True)]
     # Positions within the tolerance of symmetric ones turn the sites' subspaces by about this much.
     noise = max(_ROUNDING, 10 * sites.tolerance / min((site.edges.scale for site in each), default=1.0))
-
     locality, local_gap = _intersection(sites, rotations, _ROUNDING)
     symmetry, symmetry_gap = _intersection(sites, unseen, noise)
     symmetries: Stabilizer | tuple[Stabilizer, ...] = tuple(found)
@@ -62,7 +61,6 @@ def build_filtration(sites: Sites, nu: int | None, nullity: int | None = None) -
     if sites.summed and symmetry_known:
         symmetries = molecule = _molecule_stabilizer(sites)
         symmetry = sum_of_subspaces(sites.embed(_broken(molecule)), symmetry)
-
     kernel = None
     if nu is not None and len(symmetry) == nullity and symmetry_known:
         kernel, gap["kernel"], floor["kernel"] = symmetry, (0.0, np.inf), 0.0

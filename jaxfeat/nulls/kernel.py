@@ -134,7 +134,6 @@ def kernel_of_edges(edges: Edges, nu: int, pseudoscalars: bool, tolerance: float
     _check(edges.centers, nu, tolerance)
     size, scale = edges.moves.shape[1], edges.scale
     edges, equal = find_coincidences(edges, nu, pseudoscalars, tolerance)
-
     _, found, right = robust_svd(_triangle(_conditions(edges, equal, pseudoscalars) @ edges.moves), full_matrices=True)
     values = np.pad(found, (0, size - len(found)))
     # Rows are means of numbers of order one. Unless all of them cancel (as they do between centers of inversion in a

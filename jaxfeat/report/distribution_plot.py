@@ -14,11 +14,10 @@ from jaxfeat.report.figures import RATIO, new_figure, set_decades
 from jaxfeat.report.formats import format_percent, format_short
 from jaxfeat.report.store_summary import GROUPS, LOWEST_EXPONENT, Distribution, StoreSummary
 
-GROUP_COLORS = {
+GROUP_COLORS = {  # of groups, from the palette of Okabe and Ito, which every kind of eye tells apart
     "incompleteness": "#D55E00", "truncation": "#E69F00", "locality": "#CC79A7", "other": "#000000",
     "ambiguous": "#8C8C8C", "symmetry": "#56B4E9", "none": "#0072B2",
 }  # fmt: skip
-"""Colors of groups, from the palette of Okabe and Ito, which every kind of eye tells apart."""
 
 MOST_ROWS = 8  # rows of the picture; the rarest species share one
 PAGE_BINS_PER_DECADE = 5  # bins of a drawn histogram in a factor of ten

@@ -13,7 +13,7 @@ from jaxfeat.report.sensitivity import Record
 from jaxfeat.report.store_summary import AMBIGUOUS, Distribution, Example, StoreSummary
 from jaxfeat.report.viewer import MISSING, Viewer, embed_licence, embed_viewer
 
-MEANINGS = {
+MEANINGS = {  # meanings of the kinds of null directions, without rigid motions
     "symmetry": "A symmetry of the environment hides these directions from every smooth invariant. This is physics.",
     "incompleteness": "Correlations of this body order see these directions in no basis; a higher order does.",
     "truncation": "A larger n_max or l_max sees these directions.",
@@ -22,7 +22,6 @@ MEANINGS = {
     "ambiguous": "The environment is nearly symmetric or singular, for example because positions are rounded. The "
     "cause is not certain.",
 }
-"""Meanings of the kinds of null directions, without rigid motions."""
 
 GROUP_TITLES = {"other": "cause unknown", "none": "least sensitive"}  # titles of the groups whose names say too little
 

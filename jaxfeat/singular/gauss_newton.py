@@ -141,7 +141,6 @@ def judge(now: Iterate, step: Step, there: Linearization, shortest: Float[Array,
     gain = (now.residual**2 - reached**2) / jnp.maximum(now.residual**2 - step.predicted**2, info.tiny)
     factor = jnp.where(gain > 0.75, 0.25, jnp.where(gain < 0.25, 4.0, 1.0))
     damping = jnp.clip(now.damping * jnp.where(better, factor, 4.0), 1e-6, 1e8)
-
     evaluated = jnp.isfinite(now.residual)
     still = (step.longest < jnp.maximum(shortest, info.eps)) & evaluated
     lost = ~(better | evaluated)

@@ -12,7 +12,7 @@ from jaxfeat.nulls.causes import NullSpace
 from jaxfeat.nulls.cure import Cure, cure
 from jaxfeat.singular.search_space import SearchResult
 
-SEARCH_MESSAGES = {
+SEARCH_MESSAGES = {  # meaning of each `SingularPoints.status`
     "landed": "a singular point: σ_min/σ_max is at most 1e-12, and the next Newton step below 1e-6 Å.",
     "stalled": "iterations or digits ran out on the way to a singular point; allow more iterations or restarts.",
     "left-bounds": "no singular point was reached within the constraints; widen them, or allow more restarts.",
@@ -22,7 +22,6 @@ SEARCH_MESSAGES = {
     "out-of-bounds": "the start violates the constraints; move it, or widen them.",
     "empty": "the start has no neighbors, so nothing can move; give an environment with neighbors.",
 }
-"""Meaning of each `SingularPoints.status`."""
 
 
 class SingularKind(NamedTuple):

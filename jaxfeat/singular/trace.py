@@ -28,13 +28,12 @@ LARGEST_STEP = 0.05  # Å
 EASY_ITERATIONS, MAX_ITERATIONS = 6, 15  # Gauss-Newton steps back to the set: after an easy step, and at most
 CLOSING_DISTANCE = 1e-6  # Å, from the start, at which a path has closed
 
-SINGULAR_PATH_MESSAGES = {
+SINGULAR_PATH_MESSAGES = {  # meaning of each `SingularPath.status`
     "length": "the path has the length that was asked for.",
     "closed": "the path is back at its start, up to a rotation and a permutation of like atoms.",
     "left-bounds": "the path leads out of bounds.",
     "stalled": "even the smallest step leads to no singular point in line with the path.",
 }
-"""Meaning of each `SingularPath.status`."""
 
 
 class SingularPath(NamedTuple):

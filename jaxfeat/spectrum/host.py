@@ -192,7 +192,6 @@ def decompose_on_host(
         rotations=not (isinstance(at, Structure) and at.periodic),
     )
     matrix = rigid.project(matrix / np.repeat(scale, 3, 1)[:, None])
-
     values = np.full(matrix.shape[::2], np.nan)
     vectors = np.zeros((b, values.shape[1] if directions else 0, n, 3))
     n_values = np.minimum(3 * n - rigid.n_rigid, values.shape[1])

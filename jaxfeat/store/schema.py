@@ -40,11 +40,10 @@ SPECTRA = {
     "status": Variable((), str, "", {}),
 }
 
-ORIGINS = {
+ORIGINS = {  # where an environment was read
     "structure_index": Variable((), np.int32, -1, {"long_name": "frame"}),
     "center_index": Variable((), np.int32, -1, {"long_name": "atom of the frame"}),
 }
-"""Coordinates of the data set: where an environment was read."""
 
 CENTERS = {
     "center_species": Variable((), np.int16, 0, {"long_name": "atomic number"}),

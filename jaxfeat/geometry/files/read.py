@@ -161,8 +161,7 @@ def _make_methanes(hydrogens: np.ndarray) -> list[Atoms]:
     return [Atoms("CH4", np.pad(positions, ((1, 0), (0, 0)))) for positions in hydrogens]
 
 
-SETS: dict[str, Callable[[str], StructureSet]] = {
+SETS: dict[str, Callable[[str], StructureSet]] = {  # built-in sets; not random methanes, whose names hold numbers
     **dict.fromkeys(("g2", "s22", "dcdft"), _load_collection),
     "prl-methane": _make_prl_methanes,
 }
-"""Built-in sets by their names. The names of random methanes hold numbers, so they are not listed."""

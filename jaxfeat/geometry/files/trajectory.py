@@ -24,7 +24,7 @@ class Parser(NamedTuple):
     parse: Callable[[Any, ReadOptions], Atoms]
 
 
-PARSERS = {
+PARSERS = {  # by ASE's names; ASE reads the other formats
     "cif": Parser(cif.split, cif.parse),
     "extxyz": Parser(xyz.split, xyz.parse),
     "lammps-data": Parser(whole_text, lammps.parse_data),
@@ -34,7 +34,6 @@ PARSERS = {
     "vasp": Parser(whole_text, poscar.parse),
     "xyz": Parser(xyz.split, xyz.parse),
 }
-"""Parsers of this package, by ASE's name for the format. ASE reads the other formats."""
 
 _ENDINGS = {".cif": "cif", ".extxyz": "extxyz", ".pdb": "proteindatabank", ".sdf": "sdf", ".xyz": "extxyz"}
 """Formats by endings that mean one format."""
@@ -50,12 +49,11 @@ def _names_of_dl_poly(atoms: Atoms) -> list[str]:
     return [symbol + label * label[:1].isalpha() for symbol, label in zip(atoms.symbols, labels, strict=True)]
 
 
-_NAMES: dict[str, Callable[[Atoms], list[str]]] = {
+_NAMES: dict[str, Callable[[Atoms], list[str]]] = {  # names of atoms of which ASE takes the first letters for elements
     "dlp-history": _names_of_dl_poly,
     "dlp4": _names_of_dl_poly,
     "gromacs": lambda atoms: atoms.arrays["atomtypes"].tolist(),
 }
-"""The names that a file has for atoms, in formats in which ASE takes their first letters for elements."""
 
 
 def resolve_frames(path: Path, options: ReadOptions) -> slice:

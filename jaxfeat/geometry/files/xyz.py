@@ -17,12 +17,11 @@ from jaxfeat.geometry.species import SYMBOLS
 _VALUE = r"""\s*=\s*("[^"]*"|'[^']*'|\{[^}]*\}|\[.*?\](?=\s|$)|\S+)"""
 _KEYS = re.compile(rf"(?<!\S)(lattice|properties|pbc){_VALUE}", re.IGNORECASE)
 
-_CELL = re.compile(
+_CELL = re.compile(  # of i-PI and other programs; extended xyz does not know these keys
     r"(?<!\S)(?:cell|box|unit_?cell|(?:cell|lattice)_?(?:vectors?|parameters?))\s*=\W*(?:[-+.\de]+[\s,]+){2}[-+.\d]"
     r"|(?<!\w)cell[{(]\w+[)}]\s*:",
     re.IGNORECASE,
 )
-"""Cells as i-PI and other programs write them; extended xyz does not know these keys."""
 
 _UNITS = re.compile(r"(?<!\w)positions\{(\w+)\}", re.IGNORECASE)  # units as i-PI writes them
 _COLUMNS = re.compile(r"([^:]+(?:::[^:]+)*):([RISL]):(\d+)(?::|$)", re.IGNORECASE)
