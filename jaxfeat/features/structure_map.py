@@ -81,8 +81,10 @@ class Stacked(AbstractStructureMap):
     featurizer: AbstractFeaturizer
 
     def collect(self, rows: Float[Array, "c d *rest"], structure: Structure) -> Float[Array, "n_features *rest"]:
-        present = structure.center_mask.reshape(-1, *([1] * (rows.ndim - 1)))
-        return array_namespace(rows).where(present, rows, 0).reshape(-1, *rows.shape[2:])
+        if not isinstance(structure.center_mask, np.ndarray) or not structure.center_mask.all():
+            present = structure.center_mask.reshape(-1, *([1] * (rows.ndim - 1)))
+            rows = array_namespace(rows).where(present, rows, 0)
+        return rows.reshape(-1, *rows.shape[2:])
 
 
 class Summed(AbstractStructureMap):
