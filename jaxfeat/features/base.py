@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxfeat.errors import BasisError, GeometryError, SpeciesError
-from jaxfeat.features.host_work import compute_by_program, compute_on_host, is_small
+from jaxfeat.features.host_work import compute_on_host, is_small, jacobians_by_program, rows_by_program
 from jaxfeat.geometry.environment import RADIUS_ROUNDING, Environment
 from jaxfeat.geometry.species import SYMBOLS
 from jaxfeat.geometry.structure import Item, Structure, find_unknown_species
@@ -92,8 +92,7 @@ class AbstractFeaturizer(eqx.Module):
         """Return the same featurizer with everything computed that depends on its parameters alone.
 
         A function that compiles a program for a featurizer prepares the featurizer first. Otherwise every run of the
-        program repeats this work.
-        """
+        program repeats this work."""
         return cast_to_jax_precision(self)
 
     def jacobian(self, env: Environment) -> Float[Array, "n_features n 3"]:
@@ -107,8 +106,7 @@ class AbstractFeaturizer(eqx.Module):
         """Compute the rows of Qᵀ dF/dr that are not known to vanish, for some orthogonal Q, and count the features.
 
         The rows have the singular values and right singular vectors of dF/dr, with m = 3n columns. By default they are
-        dF/dr itself.
-        """
+        dF/dr itself."""
         jacobian = self.jacobian(env)
         return jacobian.reshape(jacobian.shape[0], 3 * env.max_neighbors), jacobian.shape[0]
 
@@ -123,31 +121,19 @@ class AbstractFeaturizer(eqx.Module):
         known = self.runs_on_host and at.positions.dtype == np.float64 and not inside_transformation()
         return known and n_items > 0 and is_small(room, n_items, "call")
 
-    def features_on_host(
-        self, batch: Environment, present: Int[np.ndarray, "b s"]
-    ) -> Float[np.ndarray, "b n_features"]:
-        """Compute features in NumPy, for environments `(b,)` in float64 that have no padding.
-
-        Row i of `present` lists the species that item i holds, as `species_present` does.
-        """
+    def features_on_host(self, batch: Environment, present: Int[np.ndarray, "b s"]) -> np.ndarray:
+        """Compute features `(b, n_features)` in NumPy, for environments `(b,)` in float64 that have no padding. Row i
+        of `present` lists the species that item i holds, as `species_present` does."""
         raise NotImplementedError
 
-    def jacobian_on_host(
-        self, batch: Environment, present: Int[np.ndarray, "b s"]
-    ) -> Float[np.ndarray, "b n_features n 3"]:
-        """Compute Jacobians as `features_on_host` computes features. By default a program does, for few at a time."""
-        (found,) = compute_by_program(_jacobians, self, batch, present)
-        return found
+    def jacobian_on_host(self, batch: Environment, present: Int[np.ndarray, "b s"]) -> np.ndarray:
+        """Compute Jacobians `(b, n_features, n, 3)` of such environments. By default a small program does."""
+        return jacobians_by_program(self, batch, present)
 
-    def rows_on_host(
-        self, batch: Environment, present: Int[np.ndarray, "b s"]
-    ) -> tuple[Float[np.ndarray, "b k m"], int]:
-        """Compute rows as `compact_jacobian` does, of the featurizer restricted to the species `present` in each item.
-
-        The count of features is that of the restricted featurizer, too. By default a program does, for few at a time.
-        """
-        rows, n_features = compute_by_program(_compact_rows, self, batch, present)
-        return rows.reshape(*rows.shape[:2], 3 * batch.max_neighbors), int(n_features[0])
+    def rows_on_host(self, batch: Environment, present: Int[np.ndarray, "b s"]) -> tuple[np.ndarray, int]:
+        """Compute rows `(b, k, 3 n)` as `compact_jacobian` does, and count features, of the featurizer restricted to
+        the species `present` in each item. By default a small program does."""
+        return rows_by_program(self, batch, present)
 
     def n_compact_rows(self, n_neighbors: int) -> int:
         """Estimate the number of rows of `compact_jacobian`, from which the size of a batch in memory follows."""
@@ -281,15 +267,12 @@ class AbstractFeaturizer(eqx.Module):
     def restricted_to_species(self, species: Int[Array, " k"] | np.ndarray) -> AbstractFeaturizer:
         """Return a featurizer whose Jacobian has the same singular values wherever only these `species` occur.
 
-        It may have fewer features. An atomic number of -1 stands for no element.
-        """
+        It may have fewer features. An atomic number of -1 stands for no element."""
         return self
 
     def closure_converted(self, env: Environment) -> AbstractFeaturizer:
-        """Return the same featurizer with the arrays that its functions close over as leaves of the pytree.
-
-        Only the shapes and dtypes of `env`, one environment, are used.
-        """
+        """Return the same featurizer with the arrays that its functions close over as leaves of the pytree. Only the
+        shapes and dtypes of one environment are used."""
         return self
 
     @property
@@ -307,21 +290,6 @@ class AbstractFeaturizer(eqx.Module):
 
 def _derivative_along(rows: Float[Array, "d m"], displacement: Float[Array, "n 3"]) -> Float[Array, " d"]:
     return jnp.matmul(rows, displacement.reshape(rows.shape[1]), precision="highest")
-
-
-@eqx.filter_jit
-def _jacobians(f: AbstractFeaturizer, env: Environment, present: Any) -> tuple[Array]:
-    return (jax.vmap(type(f).jacobian, (None, 0))(f, env),)
-
-
-@eqx.filter_jit
-def _compact_rows(f: AbstractFeaturizer, env: Environment, present: Any) -> tuple[Array, Array]:
-    def one(env: Environment, present: Array) -> tuple[Array, Array]:
-        narrow = f if f.species is None else f.restricted_to_species(present)
-        rows, n_features = narrow.compact_jacobian(env)
-        return rows.reshape(rows.shape[0], env.max_neighbors, 3), jnp.asarray(n_features)
-
-    return jax.vmap(one)(env, present)
 
 
 @eqx.filter_jit

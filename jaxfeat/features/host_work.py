@@ -4,9 +4,11 @@ from collections.abc import Callable, Iterator
 from math import prod
 from typing import Any, Literal
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Array, Int
 
 from jaxfeat.geometry.environment import Batch, Environment
 from jaxfeat.geometry.structure import species_present
@@ -79,12 +81,22 @@ def compute_on_host(
     return found.reshape(*batch.batch_shape, *shape)
 
 
-def compute_by_program(
+def jacobians_by_program(f: Any, batch: Environment, present: np.ndarray) -> np.ndarray:
+    """Compute the Jacobians of environments `(b,)` of equal sizes."""
+    return _compute_by_program(_jacobians, f, batch, present)[0]
+
+
+def rows_by_program(f: Any, batch: Environment, present: np.ndarray) -> tuple[np.ndarray, int]:
+    """Compute the compact rows of environments `(b,)` of equal sizes in the species `present`, and count features."""
+    rows, n_features = _compute_by_program(_compact_rows, f, batch, present)
+    return rows.reshape(*rows.shape[:2], 3 * batch.max_neighbors), int(n_features[0])
+
+
+def _compute_by_program(
     program: Callable[..., tuple[Any, ...]], f: Any, batch: Environment, present: np.ndarray
 ) -> list[np.ndarray]:
-    """Compute arrays for environments `(b,)` of equal sizes, a few at a time, so that few programs serve all sizes.
-    `program` maps the featurizer, environments and species to arrays. Axis 2 of an array, if there is one, is that of
-    the neighbors; it is cut to their number."""
+    """Compute arrays a few environments at a time, so that few programs serve all sizes. Axis 2 of an array, if there
+    is one, is that of the neighbors; it is cut to their number."""
     b, n = batch.mask.shape
     room = max(ITEMS_OF_PROGRAM, 2 ** (n - 1).bit_length())
     filled = np.minimum(np.arange(-(-b // ITEMS_OF_PROGRAM) * ITEMS_OF_PROGRAM), b - 1)
@@ -94,3 +106,18 @@ def compute_by_program(
         parts.append([np.asarray(found) for found in program(f, items, present[indices])])
     whole = [np.concatenate(found)[:b] for found in zip(*parts, strict=True)]
     return [found[:, :, :n] if found.ndim > 2 else found for found in whole]
+
+
+@eqx.filter_jit
+def _jacobians(f: Any, env: Environment, present: Any) -> tuple[Array]:
+    return (jax.vmap(type(f).jacobian, (None, 0))(f, env),)
+
+
+@eqx.filter_jit
+def _compact_rows(f: Any, env: Environment, present: Any) -> tuple[Array, Array]:
+    def one(env: Environment, present: Array) -> tuple[Array, Array]:
+        narrow = f if f.species is None else f.restricted_to_species(present)
+        rows, n_features = narrow.compact_jacobian(env)
+        return rows.reshape(rows.shape[0], env.max_neighbors, 3), jnp.asarray(n_features)
+
+    return jax.vmap(one)(env, present)

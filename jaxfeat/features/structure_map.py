@@ -81,9 +81,10 @@ class Stacked(AbstractStructureMap):
     featurizer: AbstractFeaturizer
 
     def collect(self, rows: Float[Array, "c d *rest"], structure: Structure) -> Float[Array, "n_features *rest"]:
-        if not isinstance(structure.center_mask, np.ndarray) or not structure.center_mask.all():
-            present = structure.center_mask.reshape(-1, *([1] * (rows.ndim - 1)))
-            rows = array_namespace(rows).where(present, rows, 0)
+        mask: Any = structure.center_mask
+        # Large Jacobians are copied in vain if no center is padding.
+        if not (isinstance(mask, np.ndarray) and mask.all()):
+            rows = array_namespace(rows).where(mask.reshape(-1, *([1] * (rows.ndim - 1))), rows, 0)
         return rows.reshape(-1, *rows.shape[2:])
 
 
