@@ -60,9 +60,9 @@ class AbstractQuadratureBasis(AbstractRadialBasis):
 
 
 class GTORascal(AbstractQuadratureBasis):
-    """r^n exp(-r²/2σ_n²) with σ_n = r_cut max(√n, 1) / n_max, orthonormalized: `Gto` in librascal and featomic. The
-    density of an atom is a Gaussian of unit L² norm, as there. G_nl is zero for an atom more than 4 σ beyond `r_cut`,
-    which no list of neighbors contains."""
+    """r^n exp(-r²/2σ_n²), σ_n = r_cut max(√n, 1) / n_max, orthonormalized: `Gto` in librascal and featomic. The density
+    of an atom has unit L² norm, as there. G_nl is zero for an atom more than 4 σ beyond `r_cut`, which no list
+    holds."""
 
     name: ClassVar[str] = "gto-rascal"
 

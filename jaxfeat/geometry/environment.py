@@ -49,9 +49,8 @@ class Batched:
         return eqx.tree_at(lambda batch: batch.positions, self, positions)
 
     def __getitem__(self: Batch, index: Any) -> Batch:
-        """Take some items, as from an array of shape `batch_shape`. A traced index that is out of bounds takes the
-        nearest item, because JAX cannot raise for it. Other indices raise `IndexError`, and a single item raises
-        `GeometryError`."""
+        """Take some items, as from an array of shape `batch_shape`. A traced index out of bounds takes the nearest
+        item, because JAX cannot raise. Other indices raise `IndexError`, and a single item raises `GeometryError`."""
         if not self.batch_shape:
             raise GeometryError(f"this is one {self.item_name}, not a batch: it has nothing to index.")
         index = _check_index(self.batch_shape, index)

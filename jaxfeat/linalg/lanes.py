@@ -126,9 +126,8 @@ class _JvpTask:
 
 @dataclass(frozen=True)
 class _TransposeTask:
-    """The transpose of a task that is linear in those arrays that are marked in `linear`. Its arrays are the other
-    arrays of the task, then the cotangents of the results. Its results are the cotangents of the linear arrays, whose
-    types in a single item are `item_types`."""
+    """The transpose of a task that is linear in the arrays marked in `linear`. It takes the other arrays, then the
+    cotangents of the results, and gives the cotangents of the linear arrays, of types `item_types` in a single item."""
 
     task: Task
     linear: tuple[bool, ...]

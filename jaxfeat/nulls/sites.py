@@ -42,9 +42,8 @@ class Site:
 
 @dataclass(frozen=True, eq=False)
 class Sites:
-    """The sites of one environment or structure, and the invariance of the features: the `group` of rotations, and
-    whether the features of all centers of one species are `summed`. Positions are symmetric, and values of invariants
-    equal, within the `tolerance` (Å)."""
+    """The sites of one environment or structure, the `group` of rotations that leaves features unchanged, and whether
+    the features of all centers of one species are `summed`. Positions and values are equal within `tolerance` (Å)."""
 
     at: Item
     sites: list[Site]

@@ -17,11 +17,7 @@ from jaxfeat.geometry.species import SYMBOLS
 _SYMBOL = re.compile(r"([A-Z][a-z]?)(?![A-Za-z]).*")
 _COORDINATES = ("_atom_site_fract_x", "_atom_site_cartn_x")
 
-_OPERATIONS = (
-    "_space_group_symop_operation_xyz",
-    "_space_group_symop.operation_xyz",
-    "_symmetry_equiv_pos_as_xyz",
-)
+_OPERATIONS = ("_space_group_symop_operation_xyz", "_space_group_symop.operation_xyz", "_symmetry_equiv_pos_as_xyz")
 _SITES = ("_atom_site_label", "_atom_site_type_symbol", "_atom_site_occupancy")
 _SETTINGS = ("_space_group_crystal_system", "_symmetry_cell_setting")
 
