@@ -19,12 +19,16 @@ from jaxfeat.geometry.environment import RADIUS_ROUNDING, Environment
 from jaxfeat.geometry.species import SYMBOLS
 from jaxfeat.geometry.structure import Item, Structure, find_unknown_species
 from jaxfeat.linalg.arrays import cast_to_jax_precision, concrete_values
+from jaxfeat.linalg.batching import map_blocks, together
 from jaxfeat.linalg.compilations import watch_compilations
 from jaxfeat.linalg.eigen import gram_matrix
 from jaxfeat.linalg.lanes import inside_transformation
 from jaxfeat.memory import check_memory
 
 Label = tuple
+
+NEIGHBORS_TOGETHER = 1024
+"""Neighbors whose environments are featurized together. Of more, the radial functions leave the cache. Measured."""
 
 
 class AbstractFeaturizer(eqx.Module):
@@ -294,7 +298,12 @@ def _derivative_along(rows: Float[Array, "d m"], displacement: Float[Array, "n 3
 
 @eqx.filter_jit
 def _features(f: AbstractFeaturizer, env: Environment) -> Float[Array, "*batch n_features"]:
-    call = type(f).features
-    for _ in env.batch_shape:
-        call = jax.vmap(call, in_axes=(None, 0))
-    return call(f, env)
+    return features_in_blocks(f, env)
+
+
+def features_in_blocks(f: AbstractFeaturizer, env: Environment) -> Float[Array, "*batch n_features"]:
+    """Compute the features of an environment or a batch, of as many environments together as the caches hold."""
+    if not env.batch_shape:
+        return f.features(env)
+    n_together = max(together(NEIGHBORS_TOGETHER) // max(env.max_neighbors, 1), 1)
+    return map_blocks(jax.vmap(f.features), env, len(env.batch_shape), n_together)

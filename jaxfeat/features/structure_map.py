@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxfeat.errors import BasisError, GeometryError, SpeciesError
-from jaxfeat.features.base import AbstractFeaturizer
+from jaxfeat.features.base import AbstractFeaturizer, features_in_blocks
 from jaxfeat.features.host_work import compute_on_host, map_items
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
@@ -46,7 +46,7 @@ class AbstractStructureMap(eqx.Module):
         f = self.prepared()
         if f.featurizer.takes_on_host(structure):
             return jax.device_put(map_items(partial(_features_on_host, f), structure))
-        return _features(f, structure, structure.environments())
+        return _features(f, structure)
 
     def prepared(self) -> AbstractStructureMap:
         """Return the same map with a prepared featurizer."""
@@ -160,12 +160,8 @@ def _features_on_host(f: Any, structure: Structure) -> np.ndarray:
 
 
 @eqx.filter_jit
-def _features(
-    f: AbstractStructureMap, structure: Structure, environments: Environment
-) -> Float[Array, "*batch n_features"]:
-    def one(structure: Structure, environments: Environment) -> Array:
-        return f.collect(jax.vmap(f.featurizer.features)(environments), structure)
-
+def _features(f: AbstractStructureMap, structure: Structure) -> Float[Array, "*batch n_features"]:
+    collect: Any = f.collect
     for _ in structure.batch_shape:
-        one = jax.vmap(one)
-    return one(structure, environments)
+        collect = jax.vmap(collect)
+    return collect(features_in_blocks(f.featurizer, structure.environments()), structure)

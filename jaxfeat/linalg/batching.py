@@ -68,13 +68,12 @@ def _map_flat_blocks(function: Callable[[Any], Any], batch: Any, block_items: in
     length = -(-total // n_blocks)
     starts = np.minimum(np.arange(n_blocks) * length, total - length)
     n_twice = n_blocks * length - total
-
-    def one(start: Array) -> Any:
-        return function(jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, start, length), batch))
+    # The items are taken out before the loop: the derivative of a slice inside would be as large as the batch.
+    blocks = jax.tree.map(lambda x: x[starts[:, None] + np.arange(length)], batch)
 
     def joined(x: Array) -> Array:
         if not n_twice:
             return x.reshape(total, *x.shape[2:])
         return jnp.concatenate([x[:-1].reshape((n_blocks - 1) * length, *x.shape[2:]), x[-1, n_twice:]])
 
-    return jax.tree.map(joined, jax.lax.map(one, starts))
+    return jax.tree.map(joined, jax.lax.map(function, blocks))
