@@ -27,8 +27,7 @@ from jaxfeat.memory import check_memory
 
 Label = tuple
 
-NEIGHBORS_TOGETHER = 1024
-"""Neighbors whose environments are featurized together. Of more, the radial functions leave the cache. Measured."""
+NEIGHBORS_TOGETHER = 1024  # in environments that are featurized together; of more, radial functions leave the cache
 
 
 class AbstractFeaturizer(eqx.Module):
@@ -67,8 +66,7 @@ class AbstractFeaturizer(eqx.Module):
     def __call__(self, env: Environment) -> Float[Array, "*batch n_features"]:
         """Compute the features of an environment, or of each environment of a batch.
 
-        Environments of one shape share one compiled program, however much of the shape is padding
-        (`Environment.padded`).
+        Environments of one shape share a compiled program, however much of it is padding (`Environment.padded`).
 
         **Arguments:**
 
@@ -123,7 +121,7 @@ class AbstractFeaturizer(eqx.Module):
         """Tell whether NumPy computes the features and Jacobians of a batch of environments or structures."""
         room, n_items = at.room_and_number()
         known = self.runs_on_host and at.positions.dtype == np.float64 and not inside_transformation()
-        return known and n_items > 0 and is_small(room, n_items, "call")
+        return known and n_items > 0 and is_small(room, n_items, "features" if isinstance(at, Environment) else "call")
 
     def features_on_host(self, batch: Environment, present: Int[np.ndarray, "b s"]) -> np.ndarray:
         """Compute features `(b, n_features)` in NumPy, for environments `(b,)` in float64 that have no padding. Row i
@@ -269,9 +267,8 @@ class AbstractFeaturizer(eqx.Module):
         return featurizer
 
     def restricted_to_species(self, species: Int[Array, " k"] | np.ndarray) -> AbstractFeaturizer:
-        """Return a featurizer whose Jacobian has the same singular values wherever only these `species` occur.
-
-        It may have fewer features. An atomic number of -1 stands for no element."""
+        """Return a featurizer, perhaps of fewer features, whose Jacobian has the same singular values wherever only these
+        `species` occur. An atomic number of -1 stands for no element."""
         return self
 
     def closure_converted(self, env: Environment) -> AbstractFeaturizer:
@@ -285,20 +282,12 @@ class AbstractFeaturizer(eqx.Module):
         return {}
 
     def with_sizes(self, **sizes: int) -> AbstractFeaturizer:
-        """Return the same featurizer in a basis of other sizes.
-
-        **Raises:** `BasisError` if the featurizer has no basis, or if the sizes define none.
-        """
+        """Return the same featurizer in a basis of other sizes. **Raises:** `BasisError` if there is no such basis."""
         raise BasisError(f"{type(self).__name__} has no basis to enlarge.")
 
 
 def _derivative_along(rows: Float[Array, "d m"], displacement: Float[Array, "n 3"]) -> Float[Array, " d"]:
     return jnp.matmul(rows, displacement.reshape(rows.shape[1]), precision="highest")
-
-
-@eqx.filter_jit
-def _features(f: AbstractFeaturizer, env: Environment) -> Float[Array, "*batch n_features"]:
-    return features_in_blocks(f, env)
 
 
 def features_in_blocks(f: AbstractFeaturizer, env: Environment) -> Float[Array, "*batch n_features"]:
@@ -307,3 +296,6 @@ def features_in_blocks(f: AbstractFeaturizer, env: Environment) -> Float[Array, 
         return f.features(env)
     n_together = max(together(NEIGHBORS_TOGETHER) // max(env.max_neighbors, 1), 1)
     return map_blocks(jax.vmap(f.features), env, len(env.batch_shape), n_together)
+
+
+_features = eqx.filter_jit(features_in_blocks)

@@ -14,8 +14,12 @@ from jaxfeat.geometry.environment import Batch, Environment
 from jaxfeat.geometry.structure import species_present
 
 HOST_SECONDS_PER_NEIGHBOR = 1e-4  # CPU seconds of NumPy, about. Measured for 4 to 52 neighbors.
-Work = Literal["call", "chunk", "job"]  # A call, which may be repeated; a chunk, which others follow; or a whole job
-HOST_SECONDS: dict[Work, float] = {"call": 0.1, "chunk": 0.3, "job": 4.0}  # CPU seconds up to which NumPy works
+Work = Literal["features", "call", "chunk", "job"]
+"""Features or Jacobians of environments, often asked for again; another call; a chunk, which others follow; a job."""
+
+HOST_SECONDS: dict[Work, float] = {"features": 0.02, "call": 0.1, "chunk": 0.3, "job": 4.0}
+"""CPU seconds up to which NumPy works. Beyond that a program is worth its compilation."""
+
 GROUP_BYTES = 4_000_000  # bytes that are computed side by side, about what the caches of a core hold
 
 

@@ -190,8 +190,7 @@ class Environment(Batched, eqx.Module):
     def padded(self, size: int) -> Environment:
         """Return the same environments with room for `size` neighbors. Padding is cut, neighbors never are.
 
-        Every function of an environment computes at the padded size. Environments of one padded size share one compiled
-        program.
+        Compiled programs compute at the padded size. Environments of one padded size share a program.
 
         **Raises:** `GeometryError` if a neighbor would be lost (outside jit).
         """
