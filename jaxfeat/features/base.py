@@ -33,10 +33,9 @@ NEIGHBORS_TOGETHER = 1024  # in environments that are featurized together; of mo
 class AbstractFeaturizer(eqx.Module):
     """A smooth map from an environment to features, invariant under a group of rotations about the center.
 
-    The center is fixed: derivatives are taken with respect to the neighbors' positions relative to it.
-
-    A subclass defines `features`, `labels` and the three attributes. It may override `jacobian` with a faster one.
-    The other methods have defaults that are right for every featurizer.
+    The center is fixed: derivatives are taken with respect to the neighbors' positions relative to it. A subclass
+    defines `features`, `labels` and the three attributes, and may override `jacobian` with a faster one. The other
+    methods have defaults that are right for every featurizer.
 
     **Attributes:**
 
@@ -267,7 +266,7 @@ class AbstractFeaturizer(eqx.Module):
         return featurizer
 
     def restricted_to_species(self, species: Int[Array, " k"] | np.ndarray) -> AbstractFeaturizer:
-        """Return a featurizer, perhaps of fewer features, whose Jacobian has the same singular values wherever only these
+        """Return a featurizer, perhaps of fewer features, whose Jacobian has the same singular values where only these
         `species` occur. An atomic number of -1 stands for no element."""
         return self
 
