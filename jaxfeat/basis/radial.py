@@ -9,7 +9,6 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
-from scipy.optimize import brentq
 from scipy.special import spherical_jn
 
 from jaxfeat.basis.base import AbstractRadialBasis, in_angstrom, known_series
@@ -139,6 +138,9 @@ class Laplacian(AbstractQuadratureBasis):
 
 def bessel_zeros(n_max: int, l_max: int) -> np.ndarray:
     """Compute the first `n_max` positive zeros of j_0 ... j_l_max: `(n_max, l_max + 1)`."""
+    # Imported here because it takes 0.1 s, and other bases do without.
+    from scipy.optimize import brentq
+
     # The zeros of j_l and j_(l+1) interlace, so each pair of neighboring zeros of j_l brackets one of j_(l+1).
     zeros = np.arange(1, n_max + l_max + 1) * pi
     table = [zeros[:n_max]]

@@ -195,8 +195,15 @@ def _parse_vectors(lines: list[str], first: int) -> np.ndarray:
     return cell
 
 
+_READ_HERE = re.compile(r"""\b(lattice|properties|pbc)=("[^"]*"|[^\s"'{}\[\]]+)""", re.IGNORECASE)
+"""Keys of a comment that hold nothing that ASE would add."""
+
+
 def _annotate(atoms: Atoms, comment: str, arrays: dict[str, np.ndarray]) -> None:
     """Add the other columns and keys as ASE does: the properties that ASE knows become results of a calculator."""
+    if not arrays and not _READ_HERE.sub("", comment).strip():
+        # Loading ASE's readers takes 0.1 s.
+        return
     from ase.io.extxyz import key_val_str_to_dict, set_calc_and_arrays
 
     try:

@@ -1,6 +1,7 @@
 """Frames are read one by one, an error names file and frame, and the format is found or has to be named."""
 
 import gzip
+from pathlib import Path
 from random import Random
 
 import ase.io
@@ -207,7 +208,7 @@ def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
     def refuse(*_, **__):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(ase.io.formats, "open_with_compression", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(ReadError, match=r"secret.xyz cannot be read: PermissionError: .*denied"):
         read(path)
 
