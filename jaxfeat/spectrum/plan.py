@@ -28,7 +28,7 @@ LOWER_SIZES = "lower n_max, l_max, ν or r_cut"
 FEWER_CENTERS = "take a smaller structure or fewer centers, or describe environments (jaxfeat.environments)"
 CHUNK_SECONDS = 10.0  # CPU seconds that the spectra of a chunk take. An interrupted sweep loses no more on each core.
 CHUNK_LENGTHS = (8, 16384)  # bounds of the number of environments of a chunk
-MAX_NEIGHBORS_COMPILED = 24  # beyond this a compiled program is no faster than NumPy: both wait for LAPACK
+MAX_NEIGHBORS_COMPILED = 32  # beyond this a compiled program is no faster than NumPy: both wait for LAPACK
 
 
 def runs_on_host(f: FeatureMap, at: Item, room: int, n_items: int, work: Work) -> bool:
