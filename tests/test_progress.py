@@ -118,7 +118,7 @@ def test_an_interruption_is_not_lost_and_says_what_was_done(number, ctrl_c):
         ):
             report(1, 3)
             with contextlib.suppress(KeyboardInterrupt):
-                # As in a callback of the garbage collector, whose exceptions Python drops.
+                # Python drops an exception in a callback of its garbage collector. This line drops it in the same way.
                 signal.raise_signal(number)
             report(2, 3)
         assert signal.getsignal(number) is signal.default_int_handler

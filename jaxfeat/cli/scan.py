@@ -163,6 +163,7 @@ def _scan_into_store(arguments: argparse.Namespace) -> None:
     frames, survey = open_frames(arguments)
     f = make_featurizer(arguments, survey.species)
     check_species(f, frames, survey.species)
+    f.check_radius(frames.r_cut)
     work, n = frames, int(survey.counts.sum())
     if arguments.sample is not None:
         work = frames.sampled(arguments.sample, arguments.seed)

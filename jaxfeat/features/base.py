@@ -131,10 +131,10 @@ class AbstractFeaturizer(eqx.Module):
         """Compute Jacobians `(b, n_features, n, 3)` of such environments. By default a small program does."""
         return jacobians_by_program(self, batch, present)
 
-    def rows_on_host(self, batch: Environment, present: Int[np.ndarray, "b s"]) -> tuple[np.ndarray, int]:
+    def rows_on_host(self, batch: Environment, present: Int[np.ndarray, "b s"], room: int) -> tuple[np.ndarray, int]:
         """Compute rows `(b, k, 3 n)` as `compact_jacobian` does, and count features, of the featurizer restricted to
-        the species `present` in each item. By default a small program does."""
-        return rows_by_program(self, batch, present)
+        the species `present` in each item. By default a program does, in room for `room` neighbors at least."""
+        return rows_by_program(self, batch, present, room)
 
     def n_compact_rows(self, n_neighbors: int) -> int:
         """Estimate the number of rows of `compact_jacobian`, from which the size of a batch in memory follows."""

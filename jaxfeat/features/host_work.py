@@ -21,14 +21,20 @@ HOST_SECONDS: dict[Work, float] = {"features": 0.02, "call": 0.1, "chunk": 0.3, 
 """CPU seconds up to which NumPy works. Beyond that a program is worth its compilation."""
 
 GROUP_BYTES = 4_000_000  # bytes that are computed side by side, about what the caches of a core hold
-
-
-ITEMS_OF_PROGRAM = 4  # environments in one call of a program whose results NumPy takes; also the least room
+ITEMS_OF_PROGRAM = 4  # environments in one call of a program whose results NumPy takes
 
 
 def is_small(room: int, n_items: int, work: Work) -> bool:
     """Tell whether NumPy is done with `n_items` of up to `room` neighbors before a program is compiled."""
     return n_items * room * HOST_SECONDS_PER_NEIGHBOR <= HOST_SECONDS[work]
+
+
+def room_for_neighbors(n_neighbors: int) -> int:
+    """Compute the padded number of neighbors. There are few, so that mixed sizes compile a handful of programs."""
+    for step in (1, 2, 4, 8, 16):
+        if n_neighbors <= 4 * step:
+            return max(-(-n_neighbors // step) * step, 1)
+    return -(-n_neighbors // 32) * 32
 
 
 def flatten_on_host(batch: Batch) -> Batch:
@@ -87,22 +93,23 @@ def compute_on_host(
 
 def jacobians_by_program(f: Any, batch: Environment, present: np.ndarray) -> np.ndarray:
     """Compute the Jacobians of environments `(b,)` of equal sizes."""
-    return _compute_by_program(_jacobians, f, batch, present)[0]
+    return _compute_by_program(_jacobians, f, batch, present, batch.max_neighbors)[0]
 
 
-def rows_by_program(f: Any, batch: Environment, present: np.ndarray) -> tuple[np.ndarray, int]:
+def rows_by_program(f: Any, batch: Environment, present: np.ndarray, room: int) -> tuple[np.ndarray, int]:
     """Compute the compact rows of environments `(b,)` of equal sizes in the species `present`, and count features."""
-    rows, n_features = _compute_by_program(_compact_rows, f, batch, present)
+    rows, n_features = _compute_by_program(_compact_rows, f, batch, present, room)
     return rows.reshape(*rows.shape[:2], 3 * batch.max_neighbors), int(n_features[0])
 
 
 def _compute_by_program(
-    program: Callable[..., tuple[Any, ...]], f: Any, batch: Environment, present: np.ndarray
+    program: Callable[..., tuple[Any, ...]], f: Any, batch: Environment, present: np.ndarray, room: int
 ) -> list[np.ndarray]:
-    """Compute arrays a few environments at a time, so that few programs serve all sizes. Axis 2 of an array, if there
+    """Compute arrays a few environments at a time, in room for at least `room` neighbors, so that few programs serve
+    all sizes. Axis 2 of an array, if there
     is one, is that of the neighbors; it is cut to their number."""
     b, n = batch.mask.shape
-    room = max(ITEMS_OF_PROGRAM, 2 ** (n - 1).bit_length())
+    room = room_for_neighbors(max(room, n))
     filled = np.minimum(np.arange(-(-b // ITEMS_OF_PROGRAM) * ITEMS_OF_PROGRAM), b - 1)
     parts = []
     for indices in np.split(filled, len(filled) // ITEMS_OF_PROGRAM):

@@ -106,7 +106,7 @@ def _decompose_on_host(f: AbstractFeaturizer, batch: Environment) -> list[Decomp
     with one_blas_thread():
         for indices in equal_sizes(batch, present, partial(row_bytes, f)):
             group, described = take_equal_sizes(batch, present, indices)
-            reduced = reduce_on_host(f, group, described)
+            reduced = reduce_on_host(f, group, described, batch.max_neighbors)
             room = (0, batch.max_neighbors - group.max_neighbors)
             weights = np.pad(np.nan_to_num(reduced.contributions), [(0, 0), room])
             found |= zip(indices.tolist(), _decompose_reduced(reduced, group, batch[indices], weights), strict=True)

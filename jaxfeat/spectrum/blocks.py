@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.features.host_work import Work
+from jaxfeat.features.host_work import Work, room_for_neighbors
 from jaxfeat.features.structure_map import FeatureMap
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Item, species_present
@@ -128,14 +128,6 @@ def restrict_species(f: FeatureMap, at: Item) -> Any:
     present = known[np.isin(known, species_present(featurizer.species, at))].astype(np.int32)
     narrow = featurizer.restricted_to_species(present if len(present) else np.asarray([-1], np.int32))
     return prepared.with_environment_featurizer(narrow)
-
-
-def room_for_neighbors(n_neighbors: int) -> int:
-    """Compute the padded number of neighbors. There are few, so that mixed sizes compile a handful of programs."""
-    for step in (1, 2, 4, 8, 16):
-        if n_neighbors <= 4 * step:
-            return max(-(-n_neighbors // step) * step, 1)
-    return -(-n_neighbors // 32) * 32
 
 
 def join_small_shapes(shapes: np.ndarray, least: int) -> dict[tuple[int, int], np.ndarray]:

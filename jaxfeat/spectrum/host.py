@@ -44,7 +44,7 @@ def spectra_on_host(
 
     def compute(indices: np.ndarray) -> None:
         group, of_group = take_equal_sizes(batch, present, indices)
-        reduced = reduce_on_host(f, group, of_group)
+        reduced = reduce_on_host(f, group, of_group, room)
         for spectrum, equilibrated in zip(found, scalings, strict=True):
             one = decompose_on_host(reduced, group, f, equilibrated=equilibrated, directions=directions)
             jax.tree.map(lambda whole, part: put_leading(whole, indices, part), spectrum, one)
@@ -115,7 +115,7 @@ class HostRows(NamedTuple):
     n_features: int
 
 
-def reduce_on_host(f: AbstractFeaturizer, batch: Environment, present: Int[np.ndarray, "b s"]) -> HostRows:
+def reduce_on_host(f: AbstractFeaturizer, batch: Environment, present: Int[np.ndarray, "b s"], room: int) -> HostRows:
     """Reduce the Jacobians of environments as `AbstractFeaturizer.rows_on_host` takes them."""
     finite: Any = np.isfinite(batch.positions).all((1, 2))
     safe: Any = batch.with_positions(np.where(finite[:, None, None], batch.positions, 1))  # type: ignore[arg-type]
@@ -123,14 +123,18 @@ def reduce_on_host(f: AbstractFeaturizer, batch: Environment, present: Int[np.nd
     with np.errstate(all="ignore"):
         rows, n_features = np.zeros((len(batch), 0, 0)), 0
         if batch.max_neighbors:
-            rows, n_features = f.rows_on_host(safe, present)
+            rows, n_features = f.rows_on_host(safe, present, room)
         finite = finite & np.isfinite(rows).all((1, 2))
         rows = np.where(finite[:, None, None], rows, 0)
         if rows.shape[1] > rows.shape[2]:
             rows = np.asarray(np.linalg.qr(rows, mode="r"))
         norms = np.sqrt((rows**2).sum(1).reshape(*batch.mask.shape, 3).sum(2))
-        contributions = norms * np.maximum(f.roundings(safe) / ROUNDINGS_IN_FLOOR, 1)
+        contributions = norms * _cancellation(f, safe)
     return HostRows(rows, np.where(finite[:, None], contributions, np.nan), n_features)
+
+
+def _cancellation(f: AbstractFeaturizer, batch: Environment) -> np.ndarray:
+    return np.maximum(f.roundings(batch) / ROUNDINGS_IN_FLOOR, 1)
 
 
 def reduce_structure_on_host(
@@ -139,19 +143,20 @@ def reduce_structure_on_host(
     """Reduce one structure's Jacobian to rows, for a batch of one, and return norms for each center's neighbors."""
     environments, featurizer = structure.environments(), f.environment_featurizer
     (c, k), n = environments.mask.shape, len(structure.positions)
-    present = species_present(featurizer.species, environments)
-    norms, counts = np.zeros((c, k)), np.zeros(c, int)
-    rows = np.zeros((c, 0 if f.adds_centers else 3 * k, 3 * k))
-    for indices in equal_sizes(environments, present, partial(row_bytes, featurizer)):
-        reduced = reduce_on_host(featurizer, *take_equal_sizes(environments, present, indices))
-        put_leading(norms, indices, reduced.contributions)
-        counts[indices] = reduced.n_features
-        if not f.adds_centers:
-            put_leading(rows, indices, reduced.matrix)
     if f.adds_centers:
         # Centers of one species share their rows, so that no center has rows of its own to reduce.
         shape = featurizer.n_features, k, 3
         rows = compute_on_host(featurizer.jacobian_on_host, environments, featurizer.species, shape)
+        known: Any = np.nan_to_num(environments.positions, posinf=0, neginf=0)
+        norms = np.sqrt((rows**2).sum((1, 3))) * _cancellation(featurizer, environments.with_positions(known))
+    else:
+        present = species_present(featurizer.species, environments)
+        norms, counts, rows = np.zeros((c, k)), np.zeros(c, int), np.zeros((c, 3 * k, 3 * k))
+        for indices in equal_sizes(environments, present, partial(row_bytes, featurizer)):
+            reduced = reduce_on_host(featurizer, *take_equal_sizes(environments, present, indices), k)
+            put_leading(norms, indices, reduced.contributions)
+            counts[indices] = reduced.n_features
+            put_leading(rows, indices, reduced.matrix)
     finite = np.isfinite(norms).all() & np.isfinite(rows).all()
     of_centers: Any = by_atoms_on_host(np.where(finite, rows, 0).reshape(c, -1, k, 3), structure)
     whole = f.collect(of_centers, structure)

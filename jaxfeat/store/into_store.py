@@ -26,8 +26,6 @@ def sweep_into_store(
     # Imported here because zarr takes time, and other sweeps do without.
     from jaxfeat.store.sweep_stream import sweep_stream
 
-    if isinstance(at, Frames):
-        f.check_radius(at.r_cut)
     stream = open_stream(at if sample is None else draw_sample(at, sample, seed))
     with show_progress(progress, "environments", stream.total, resumes=True) as report:
         sweep_stream(f, stream, path, report, sample=None if sample is None else [sample, seed], **options)

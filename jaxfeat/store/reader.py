@@ -12,7 +12,7 @@ from jaxfeat.geometry.environment import Environment
 from jaxfeat.store.schema import variables
 from jaxfeat.store.zarr_arrays import open_for_reading
 
-COLUMNS = tuple(variables(positions=False))  # Of every store. Most also hold positions and species.
+COLUMNS = tuple(variables(positions=False))  # Every store holds them. Most stores hold positions and species, too.
 SLICE_BYTES = 4e6  # bytes of the widest column of a slice of rows, approximately
 
 

@@ -65,7 +65,7 @@ def sweep(
         environments done and their total, `None` if the total is unknown.
     - `screened`: If True, take values well above their floor from JᵀJ, which is faster.
     - `classify`: As in `jaxfeat.scan`; into a store, for each chunk.
-    - `sample`, `seed`: As in `jaxfeat.scan`, for frames and batches. Frames are read once more, to be counted.
+    - `sample`, `seed`: As in `jaxfeat.scan`, for frames and batches. Frames are read twice, first to be counted.
 
     The following apply to environments that are swept into a store, and are refused otherwise:
 
@@ -105,6 +105,8 @@ def sweep(
     """
     check_sweepable(at)
     path = None if out is None else Path(out)
+    if isinstance(at, Frames):
+        f.check_radius(at.r_cut)
     if grid is not None and not isinstance(at, AbstractManifold):
         raise GeometryError("grid goes over the parameters of a manifold, and this sweep goes over environments.")
     if path is not None and path.suffix == ".zarr" and not isinstance(at, AbstractManifold):

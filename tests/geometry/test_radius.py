@@ -44,8 +44,9 @@ def test_environments_cut_short_are_refused(name):
 
 def test_frames_cut_short_are_refused_before_they_are_read(tmp_path):
     ase.io.write(tmp_path / "m.xyz", ETHANOL)
-    with pytest.raises(GeometryError, match="cut at 2 Å"):
-        jaxfeat.sweep(F, jaxfeat.frames(tmp_path / "m.xyz", 2.0), out=tmp_path / "s.zarr")
+    for out in (None, tmp_path / "s.zarr"):
+        with pytest.raises(GeometryError, match="cut at 2 Å"):
+            jaxfeat.sweep(F, jaxfeat.frames(tmp_path / "m.xyz", 2.0), out=out)
     assert not (tmp_path / "s.zarr").exists()
 
 

@@ -15,7 +15,7 @@ from jaxfeat.linalg import compilations
 
 @pytest.fixture
 def caching(tmp_path, monkeypatch):
-    """As in a process of its own, which keeps programs. Nothing is compiled meanwhile."""
+    """Let the test change the settings of the cache, and restore them. The test compiles nothing."""
     names = ("enable_compilation_cache", "compilation_cache_dir", "persistent_cache_min_compile_time_secs")
     before = {f"jax_{name}": jax.config.values[f"jax_{name}"] for name in names}
     jax.config.update("jax_enable_compilation_cache", True)
@@ -52,7 +52,7 @@ def test_a_cache_folder_of_others_is_not_used(caching, monkeypatch, capsys, how)
 
 @pytest.fixture
 def slow(monkeypatch):
-    """As in a process of its own, where every compilation takes long."""
+    """Make every compilation count as a long one, and forget that the user has been told of one."""
     monkeypatch.setattr(compilations, "SLOW_SECONDS", 1e-4)
     monkeypatch.setattr(compilations, "tell_of_compilation", cache(compilations.tell_of_compilation.__wrapped__))
 

@@ -76,9 +76,13 @@ class PowerSpectrum(DensityFeaturizer):
         return power_spectrum_on_host(self, batch, present)
 
     def jacobian_on_host(self, batch: Environment, present: np.ndarray) -> Float[np.ndarray, "b n_features n 3"]:
+        if not self.runs_on_host:
+            return super().jacobian_on_host(batch, present)
         return power_spectrum_jacobian_on_host(self, batch, present)
 
-    def rows_on_host(self, batch: Environment, present: np.ndarray) -> tuple[Float[np.ndarray, "b k m"], int]:
+    def rows_on_host(self, batch: Environment, present: np.ndarray, room: int) -> tuple[np.ndarray, int]:
+        if not self.runs_on_host:
+            return super().rows_on_host(batch, present, room)
         n_channels = present.shape[1] * self.n_max
         return power_spectrum_rows_on_host(self, batch, present), n_channels * (n_channels + 1) // 2 * (self.l_max + 1)
 

@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+from ase.build import molecule
 from cases import CASES, environments, parametrized
 
 import jaxfeat
@@ -38,7 +39,7 @@ def test_features_and_jacobians_are_those_of_the_compiled_programs(case):
 def test_rows_have_the_inner_products_of_the_jacobians_columns(case):
     for f, batch in same_sizes(case):
         present = species_present(f.species, batch)
-        rows, n_features = f.rows_on_host(batch, present)
+        rows, n_features = f.rows_on_host(batch, present, batch.max_neighbors)
         jacobian = power_spectrum_jacobian_on_host(f, batch, present)
         columns = jacobian.reshape(*jacobian.shape[:2], 3 * batch.max_neighbors)
         assert_close(rows.swapaxes(1, 2) @ rows, columns.swapaxes(1, 2) @ columns)
@@ -52,6 +53,15 @@ def test_windows_of_users_and_stacked_quantities_need_a_compiled_program():
         def __call__(self, r, r_cut):
             return 1 - r / r_cut
 
+    window = jaxfeat.PowerSpectrum(("H", "C", "O"), cutoff=Window(), n_max=2, l_max=2)
+    atoms = molecule("CH3OH")
+    for f, at in (
+        (window, jaxfeat.environments(atoms, window)),
+        (jaxfeat.summed(window), jaxfeat.structures(atoms, window)),
+    ):
+        values = jaxfeat.singular_spectrum(f, at, directions=False).values
+        compiled = jax.jit(lambda at, f=f: jaxfeat.singular_spectrum(f, at, directions=False).values)(at)
+        np.testing.assert_allclose(values, compiled, rtol=0, atol=1e-12 * np.nanmax(compiled))
     assert jaxfeat.PowerSpectrum(("H",)).runs_on_host
     assert not jaxfeat.PowerSpectrum(("H",), cutoff=Window()).runs_on_host
     assert not jaxfeat.RadialSpectrum(("H",)).runs_on_host
