@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from jaxfeat.bench.xla_flags import FAST_COMPILE_FLAGS, accepted_flags
+from jaxfeat.bench.worker import FAST_COMPILE_FLAGS, accepted_flags
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]

@@ -12,7 +12,7 @@ os.environ.setdefault("JAX_NUM_CPU_DEVICES", "1")
 import jax
 import pytest
 
-from jaxfeat.bench.xla_flags import FAST_COMPILE_FLAGS, accepted_flags
+from jaxfeat.bench.worker import FAST_COMPILE_FLAGS, accepted_flags
 
 # Nearly all of a test's time is compilation. How fast a program is is no test's matter; benchmarks see to that.
 # Modules of LLVM that are compiled in parts take longer in all.

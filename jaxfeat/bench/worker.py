@@ -14,9 +14,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from functools import partial
+from functools import cache, partial
 from math import nan
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,7 +25,6 @@ from jaxfeat.bench.peer import Stages
 from jaxfeat.bench.peers import PEERS
 from jaxfeat.bench.timing import ONE_THREAD, Lap, pin_to_core, resident_megabytes, time_call
 from jaxfeat.bench.workloads import MILLION, WORKLOADS
-from jaxfeat.bench.xla_flags import FAST_COMPILE_FLAGS, accepted_flags
 
 ENVIRONMENT = {
     **ONE_THREAD,
@@ -34,6 +33,25 @@ ENVIRONMENT = {
     # Compilation is timed, so no program may come from disk.
     "JAX_ENABLE_COMPILATION_CACHE": "false",
 }
+
+FAST_COMPILE_FLAGS = ("--xla_backend_optimization_level=0", "--xla_cpu_use_fusion_emitters=false")
+"""Flags of XLA that shorten compilation and make slower programs, for runs that spend nearly all time compiling."""
+
+
+def accepted_flags(flags: Sequence[str]) -> str:
+    """Return the flags that the installed XLA accepts, as one string. XLA ends its process at a flag that it does not
+    know, so a process of its own tries all flags at once, and one by one only if XLA refuses them together."""
+    if _accepts(*flags):
+        return " ".join(flags)
+    return " ".join(flag for flag in flags if len(flags) > 1 and _accepts(flag))
+
+
+@cache
+def _accepts(*flags: str) -> bool:
+    environment = {**os.environ, "XLA_FLAGS": " ".join(flags), "JAX_PLATFORMS": "cpu"}
+    # XLA reads its flags when JAX makes the first client.
+    words = [sys.executable, "-c", "import jax; jax.devices()"]
+    return subprocess.run(words, env=environment, capture_output=True, check=False).returncode == 0
 
 
 class WorkerProcess(AbstractContextManager["WorkerProcess"]):

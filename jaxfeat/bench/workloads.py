@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxfeat.errors import ReadError
-from jaxfeat.geometry.atoms import Atoms
+from jaxfeat.geometry.species import Atoms
 
 MILLION = "M"  # the workload of a million random methanes, which has no structures: they are drawn within the clock
 MILLION_TITLE = "random CH4 one after another, environments of C as in W1e, drawn within the clock"

@@ -6,7 +6,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import current_thread, main_thread
 
 from jaxfeat import __version__
@@ -39,10 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not {"OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"} & os.environ.keys():
         os.environ.update(dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
     try:
-        # Imported here because --help and wrong arguments need not wait for JAX.
-        from jaxfeat.cli.configure import configure_jax
-
-        configure_jax()
+        _configure_jax()
         with _interrupted_by_sigterm():
             arguments.run(arguments)
         return DONE
@@ -54,6 +51,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         message, status = str(interrupt) or "interrupted.", INTERRUPTED
     say(message)
     return status
+
+
+def _configure_jax() -> None:
+    """Configure JAX: float64, one device per core, and compiled programs kept on disk. Environment variables of JAX and
+    XLA take precedence, except that float64 is always on."""
+    # Imported here because --help and wrong arguments need not wait for JAX.
+    import jax
+
+    from jaxfeat.linalg.compilations import keep_compilations
+    from jaxfeat.spectrum.devices import n_cores
+
+    jax.config.update("jax_enable_x64", True)
+    # Each core that this process may use becomes a device of JAX, so that scans and sweeps use all of them.
+    if jax.config.values["jax_num_cpu_devices"] < 0 and "device_count" not in os.environ.get("XLA_FLAGS", ""):
+        # A process that has used JAX before keeps its devices, and JAX raises.
+        with suppress(RuntimeError):
+            jax.config.update("jax_num_cpu_devices", n_cores())
+    keep_compilations()
 
 
 @contextmanager

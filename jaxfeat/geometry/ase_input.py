@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 
 from jaxfeat.errors import GeometryError, ReadError, SpeciesError
-from jaxfeat.geometry.atoms import Atoms
 from jaxfeat.geometry.environment import RADIUS_ROUNDING
 from jaxfeat.geometry.positions import check_positions
-from jaxfeat.geometry.species import SYMBOLS, atomic_number
+from jaxfeat.geometry.species import SYMBOLS, Atoms, atomic_number
 
 MIN_INDEPENDENCE = 1e-8  # cell vectors of unit length with a smaller singular value are linearly dependent
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from jaxfeat.errors import GeometryError
 from jaxfeat.geometry.ase_input import check_structures, find_centers, resolve_r_cut
-from jaxfeat.geometry.atoms import Atoms
 from jaxfeat.geometry.bounds import BoundsError, plan_search
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.positions import COINCIDENCE_DISTANCE
+from jaxfeat.geometry.species import Atoms
 from jaxfeat.geometry.structure import Structure
 
 

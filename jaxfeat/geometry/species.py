@@ -1,10 +1,16 @@
-"""Chemical symbols and atomic numbers."""
+"""Chemical symbols and atomic numbers, and the type of `ase.Atoms` for annotations."""
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jaxfeat.errors import SpeciesError
+
+if TYPE_CHECKING:
+    from ase import Atoms as Atoms
+else:
+    Atoms = Any  # ASE takes long to load, and most work does without it.
 
 SYMBOLS = (
     "X H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr "

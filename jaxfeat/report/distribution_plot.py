@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from jaxfeat.report.figures import RATIO, new_figure, set_decades
-from jaxfeat.report.formats import format_percent, format_short
 from jaxfeat.report.store_summary import GROUPS, LOWEST_EXPONENT, Distribution, StoreSummary
+from jaxfeat.report.tables import format_percent, format_short
 
 GROUP_COLORS = {  # of groups, from the palette of Okabe and Ito, which every kind of eye tells apart
     "incompleteness": "#D55E00", "truncation": "#E69F00", "locality": "#CC79A7", "other": "#000000",

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rich.console import Console
 
-from jaxfeat.report.formats import format_causes
-from jaxfeat.report.tables import plain_table, print_cures
+from jaxfeat.report.tables import format_causes, plain_table, print_cures
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 from jaxfeat.report.advice import explain_bases, recommend_basis
 from jaxfeat.report.convergence import BASIS_HEADERS, BASIS_LEGEND, basis_rows
 from jaxfeat.report.distribution_plot import GROUP_COLORS, name_species, plot_distributions, to_svg
-from jaxfeat.report.formats import format_causes, format_percent
 from jaxfeat.report.html_elements import fill_template, format_number, make_table, mark_count, read_resource
 from jaxfeat.report.sensitivity import Record
 from jaxfeat.report.store_summary import AMBIGUOUS, Distribution, Example, StoreSummary
+from jaxfeat.report.tables import format_causes, format_percent
 from jaxfeat.report.viewer import MISSING, Viewer, embed_licence, embed_viewer
 
 MEANINGS = {  # meanings of the kinds of null directions, without rigid motions

@@ -10,8 +10,8 @@ from matplotlib.ticker import MaxNLocator, NullFormatter
 from matplotlib.transforms import blended_transform_factory
 
 from jaxfeat.report.figures import FLOOR_LINE, RATIO, new_figure, set_decades
-from jaxfeat.report.formats import format_short
 from jaxfeat.report.sensitivity import Record, Sensitivity, blindness, group_by, select_seen, sensitivity
+from jaxfeat.report.tables import format_short
 
 # The colors of Okabe and Ito, which every kind of eye tells apart. Each has its own marker.
 STYLES = [("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D"), ("#E69F00", "v"), ("#56B4E9", "P")]

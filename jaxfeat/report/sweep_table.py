@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from jaxfeat.report.formats import format_causes
-from jaxfeat.report.tables import plain_table, print_cures
+from jaxfeat.report.tables import format_causes, plain_table, print_cures
 
 
 def print_sweep(ds: Any, console: Console | None = None) -> None:

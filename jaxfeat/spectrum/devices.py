@@ -10,7 +10,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from jaxfeat.linalg.jit import tuned_jit
+from jaxfeat.linalg.compilations import tuned_jit
 
 _AXIS = "environment"
 

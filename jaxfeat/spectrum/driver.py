@@ -19,7 +19,7 @@ from jaxfeat.features.structure_map import FeatureMap, check_compatible
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Item, species_present
 from jaxfeat.linalg.batching import map_blocks, map_blocks_in_two_steps
-from jaxfeat.linalg.jit import tuned_jit
+from jaxfeat.linalg.compilations import tuned_jit
 from jaxfeat.linalg.lanes import inside_transformation
 from jaxfeat.linalg.lapack import one_blas_thread
 from jaxfeat.spectrum.blocks import (

@@ -18,7 +18,7 @@ from jaxfeat.features.structure_map import AbstractStructureMap, FeatureMap, che
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Item, Structure
 from jaxfeat.linalg.batching import map_blocks, map_large_items, together
-from jaxfeat.linalg.jit import tuned_jit
+from jaxfeat.linalg.compilations import tuned_jit
 from jaxfeat.linalg.lanes import MAX_NEIGHBORS_IN_LANES, contract_lanes, in_lanes
 from jaxfeat.spectrum.plan import check_jacobian
 

@@ -15,7 +15,7 @@ from jaxfeat.features.structure_map import FeatureMap, check_compatible
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Item, Structure
 from jaxfeat.linalg.batching import BLOCK_ITEMS, map_blocks, map_large_items, on_cpu
-from jaxfeat.linalg.jit import tuned_jit
+from jaxfeat.linalg.compilations import tuned_jit
 from jaxfeat.linalg.lanes import MAX_NEIGHBORS_IN_LANES
 from jaxfeat.spectrum.jacobian import directional_derivative, jacobian_and_norms
 from jaxfeat.spectrum.plan import make_plan

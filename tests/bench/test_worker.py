@@ -2,7 +2,9 @@ import math
 import subprocess
 import sys
 
-from jaxfeat.bench.worker import WorkerProcess
+from jaxfeat.bench.worker import WorkerProcess, accepted_flags
+
+ACCEPTED = "--xla_cpu_parallel_codegen_split_count=1"
 
 
 def test_a_package_that_fails_leaves_a_reason_and_no_times():
@@ -18,3 +20,9 @@ def test_the_process_of_a_peer_does_not_load_jax():
         "assert 'jax' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_flags_that_xla_does_not_know_are_left_out():
+    assert accepted_flags([ACCEPTED]) == ACCEPTED
+    assert accepted_flags([ACCEPTED, "--xla_no_such_flag=1"]) == ACCEPTED
+    assert accepted_flags(["--xla_no_such_flag=1"]) == ""

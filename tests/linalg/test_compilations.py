@@ -86,3 +86,12 @@ def test_programs_of_others_of_commands_and_quick_ones_are_not_told(slow, monkey
     for timer in timers:
         timer.join(5)
         assert not timer.is_alive()
+
+
+def test_tuned_functions_work_inside_every_transformation():
+    square = compilations.tuned_jit(lambda x: x**2)
+    x = np.arange(3.0)
+    np.testing.assert_array_equal(square(x), x**2)
+    np.testing.assert_array_equal(jax.jit(lambda y: y * square(x))(2.0), 2 * x**2)
+    np.testing.assert_array_equal(jax.jit(jax.vmap(square))(x), x**2)
+    np.testing.assert_array_equal(jax.vmap(jax.grad(square))(x), 2 * x)

@@ -9,10 +9,9 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from jaxfeat.geometry.atoms import Atoms
 from jaxfeat.geometry.files.options import ReadOptions
 from jaxfeat.geometry.files.parsing import ParseError, parse_elements
-from jaxfeat.geometry.species import SYMBOLS
+from jaxfeat.geometry.species import SYMBOLS, Atoms
 
 _SYMBOL = re.compile(r"([A-Z][a-z]?)(?![A-Za-z]).*")
 _COORDINATES = ("_atom_site_fract_x", "_atom_site_cartn_x")

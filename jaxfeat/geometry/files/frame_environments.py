@@ -7,11 +7,11 @@ import equinox as eqx
 import numpy as np
 
 from jaxfeat.geometry.ase_input import find_cell_fault, parse_centers, select_centers
-from jaxfeat.geometry.atoms import Atoms
 from jaxfeat.geometry.bounds import BoundsError
 from jaxfeat.geometry.environment import Environment, concatenate_on_host
 from jaxfeat.geometry.neighbors import ImagesError, cut_environments
 from jaxfeat.geometry.positions import find_coincident_atoms
+from jaxfeat.geometry.species import Atoms
 
 
 def cut_frames(

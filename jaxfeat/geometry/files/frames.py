@@ -12,14 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxfeat.geometry.ase_input import find_centers, parse_centers, resolve_r_cut, select_centers
-from jaxfeat.geometry.atoms import Atoms
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.files.frame_environments import cut_clusters, cut_frames
 from jaxfeat.geometry.files.options import parse_read_options
 from jaxfeat.geometry.files.read import SETS, label_frame, locate_source, make_set, parse_random_methane
 from jaxfeat.geometry.files.trajectory import iterate_frames
 from jaxfeat.geometry.random import METHANES_PER_STREAM, draw_evenly, draw_methanes
-from jaxfeat.geometry.species import SYMBOLS
+from jaxfeat.geometry.species import SYMBOLS, Atoms
 from jaxfeat.progress import Progress, show_progress
 
 FRAMES_PER_SEARCH = 32  # frames whose neighbors are searched for together

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
-from jaxfeat.geometry.atoms import Atoms
 from jaxfeat.geometry.files.options import ReadOptions
 from jaxfeat.geometry.files.parsing import (
     Lines,
@@ -15,7 +14,7 @@ from jaxfeat.geometry.files.parsing import (
     parse_elements,
     read_with_ase,
 )
-from jaxfeat.geometry.species import NUMBERS, SYMBOLS
+from jaxfeat.geometry.species import NUMBERS, SYMBOLS, Atoms
 
 _DATA = re.compile(rb"^\s*\d+\s+atoms\b.*^.*\bxlo\s+xhi", re.MULTILINE | re.DOTALL)
 _BOX = re.compile(r"\bavec\b|(?=.*\bxlo\s+xhi)(?=.*\bylo\s+yhi)(?=.*\bzlo\s+zhi)", re.DOTALL)

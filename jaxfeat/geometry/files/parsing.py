@@ -7,9 +7,8 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from jaxfeat.geometry.atoms import Atoms
 from jaxfeat.geometry.files.options import ReadOptions
-from jaxfeat.geometry.species import NUMBERS, SYMBOLS
+from jaxfeat.geometry.species import NUMBERS, SYMBOLS, Atoms
 
 _GHOST = re.compile(r"x\d*|xx|du|gh\d*|gh\(.*\)|bq.*|@.+|.+-bq|.+:", re.IGNORECASE)
 """Ghosts and dummy atoms, as NWChem, Gaussian, Q-Chem, Psi4, ORCA and ASE write them."""

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
-from jaxfeat.geometry.atoms import Atoms
 from jaxfeat.geometry.files.options import ReadOptions
 from jaxfeat.geometry.files.parsing import MOST_NAMED, ParseError, is_number, option_for, parse_elements, read_with_ase
-from jaxfeat.geometry.species import SYMBOLS
+from jaxfeat.geometry.species import SYMBOLS, Atoms
 
 _ORGANIC = "HCNOSPF"  # elements of one letter that may stand in column 14, at the beginning of a name
 

@@ -1,9 +1,8 @@
 """POSCAR files of VASP. In the format of VASP 4 they name no elements, and ASE looks for some in the title."""
 
-from jaxfeat.geometry.atoms import Atoms
 from jaxfeat.geometry.files.options import ReadOptions
 from jaxfeat.geometry.files.parsing import ParseError, is_number, option_for, parse_elements, read_with_ase
-from jaxfeat.geometry.species import SYMBOLS
+from jaxfeat.geometry.species import SYMBOLS, Atoms
 
 NAMES = 5  # The line of the elements, counted from 0. In VASP 4 it holds the numbers of atoms.
 

@@ -11,11 +11,11 @@ import numpy as np
 
 from jaxfeat.errors import ReadError
 from jaxfeat.geometry.ase_input import formula
-from jaxfeat.geometry.atoms import Atoms
 from jaxfeat.geometry.files.options import ReadOptions, parse_read_options, split_frame_index
 from jaxfeat.geometry.files.trajectory import iterate_frames, resolve_frames
 from jaxfeat.geometry.prl_methanes import BOND_LENGTH, place_hydrogens, published_angles
 from jaxfeat.geometry.random import draw_methanes
+from jaxfeat.geometry.species import Atoms
 from jaxfeat.progress import Progress, show_progress
 
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Iterator
 
-from jaxfeat.geometry.atoms import Atoms
 from jaxfeat.geometry.files.options import ReadOptions
 from jaxfeat.geometry.files.parsing import Lines, ParseError, is_number, parse_elements
+from jaxfeat.geometry.species import Atoms
 
 
 def split(file: Iterable[str]) -> Iterator[Lines]:

@@ -9,10 +9,10 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from jaxfeat.errors import ReadError
-from jaxfeat.geometry.atoms import Atoms
 from jaxfeat.geometry.files import cif, lammps, pdb, poscar, sdf, xyz
 from jaxfeat.geometry.files.options import ReadOptions
 from jaxfeat.geometry.files.parsing import ParseError, explain_ghost, parse_elements, whole_text
+from jaxfeat.geometry.species import Atoms
 
 PEEK = 50_000  # bytes at the beginning of a file that show its format; ASE looks at as many
 
