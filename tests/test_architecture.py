@@ -64,6 +64,7 @@ HEAVY = {
     "featomic",
     "metatensor",
     "quippy",
+    "spglib",
 }
 ALLOWED_IN = {
     "ase": {
@@ -92,6 +93,7 @@ ALLOWED_IN = {
     "featomic": {"bench/peers.py"},
     "metatensor": {"bench/peers.py"},
     "quippy": {"bench/peers.py"},
+    "spglib": {"geometry/crystal_symmetry.py"},
     "vesin": {"geometry/neighbors.py"},
     "matplotlib": {
         "report/benchmark.py",
@@ -231,7 +233,7 @@ import jaxfeat
 for name in jaxfeat.__all__:
     getattr(jaxfeat, name)
 assert {name: getattr(jax.config, name) for name in before} == before
-heavy = {"ase", "vesin", "matplotlib", "rich", "zarr", "dask", "distributed"} & set(sys.modules)
+heavy = {"ase", "vesin", "spglib", "matplotlib", "rich", "zarr", "dask", "distributed"} & set(sys.modules)
 assert not heavy, heavy
 from jax._src import xla_bridge  # there is no public way to ask
 assert not xla_bridge.backends_are_initialized()

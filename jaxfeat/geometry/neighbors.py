@@ -192,27 +192,35 @@ class _NeighborList(NamedTuple):
 
 
 def _search(structures: list[Atoms], starts: np.ndarray, r_cut: float, label: Callable[[int], str]) -> _NeighborList:
-    from vesin import NeighborList
-
     found = []
     for k, (structure, start) in enumerate(zip(structures, starts, strict=True)):
-        points, cell = np.asarray(structure.positions, float), structure.cell.copy()
+        cell = structure.cell.copy()
         # Cell vectors of directions that do not repeat may hold anything. ASE completes the others to a cell.
         cell[~structure.pbc] = 0.0
         cell = cell.complete().array if structure.pbc.any() else cell.array
         try:
-            radius, box, periodic = plan_search(points, cell, structure.pbc, r_cut)
+            pairs = search_neighbors(np.asarray(structure.positions, float), cell, structure.pbc, r_cut)
         except BoundsError as error:
             raise BoundsError(f"{label(k)}: {error}") from error
-        search = NeighborList(cutoff=radius, full_list=True)
-        pairs = search.compute(points=points, box=box, periodic=periodic, quantities="ijdDS")
-        if radius > r_cut:
-            pairs = [part[pairs[2] < r_cut] for part in pairs]
         i, j, distance, vector, shift = pairs
-        i, j = i.astype(int), j.astype(int)
         if distance.size and distance.min() < COINCIDENCE_DISTANCE:
             first, second = sorted((int(i[distance.argmin()]), int(j[distance.argmin()])))
             message = f"atoms {first} and {second} are periodic images of each other; remove one of them."
             raise ImagesError(f"{label(k)}: {message}", (first, second))
         found.append(_NeighborList(i + start, j + start, vector, distance, shift))
     return _NeighborList(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+
+
+def search_neighbors(points: np.ndarray, cell: np.ndarray, pbc: np.ndarray, r_cut: float) -> tuple[np.ndarray, ...]:
+    """Find all pairs of points `(n, 3)` (Å) nearer than `r_cut`, in both orders: indices of the center and of the
+    neighbor, distances, vectors, and shifts in cells. Rows of `cell` that do not repeat are unit vectors orthogonal to
+    the others; if none repeats, all are zero."""
+    from vesin import NeighborList
+
+    radius, box, periodic = plan_search(points, cell, pbc, r_cut)
+    search = NeighborList(cutoff=radius, full_list=True)
+    pairs = search.compute(points=points, box=box, periodic=periodic, quantities="ijdDS")
+    if radius > r_cut:
+        pairs = [part[pairs[2] < r_cut] for part in pairs]
+    i, j, *rest = pairs
+    return i.astype(int), j.astype(int), *rest

@@ -16,7 +16,7 @@ from jaxfeat.geometry.positions import check_positions
 from jaxfeat.geometry.structure import Item, Structure
 
 Group = Literal["O3", "SO3"]
-EnvironmentOrMolecule = TypeVar("EnvironmentOrMolecule", Environment, Structure)
+EnvironmentOrStructure = TypeVar("EnvironmentOrStructure", Environment, Structure)
 
 SYMMETRY_TOLERANCE = 1e-3
 """Å. Files round coordinates to 1e-6 ... 1e-4 Å, and mismatches are up to twice as large. Zero-point motion is 0.03 ...
@@ -114,12 +114,13 @@ def rotation_center(at: Item, positions: np.ndarray) -> np.ndarray:
     return positions.mean(0) if isinstance(at, Structure) and len(positions) else np.zeros(3)
 
 
-def _check_single(at: Item, name: str) -> None:
+def _check_single(at: Item, name: str, crystals: bool = False) -> None:
     if at.batch_shape:
         given = f"a batch of shape {at.batch_shape}"
         raise GeometryError(f"{name} takes one environment or molecule, got {given}; index it first.")
-    if isinstance(at, Structure) and at.periodic:
-        raise GeometryError(f"{name} takes one environment or molecule, and this is a crystal; cut environments out.")
+    if isinstance(at, Structure) and at.periodic and not crystals:
+        cure = "give a tolerance in Å" if name == "symmetrized" else "cut environments out"
+        raise GeometryError(f"{name} takes a stabilizer of one environment or molecule, and this is a crystal; {cure}.")
 
 
 class HasStabilizer(Protocol):
@@ -133,23 +134,38 @@ class HasStabilizer(Protocol):
     def reason(self) -> str: ...
 
 
-def symmetrized(at: EnvironmentOrMolecule, found: Stabilizer | HasStabilizer) -> EnvironmentOrMolecule:
-    """Move atoms to the nearest positions that have the stabilizer `found` exactly, to rounding.
+def symmetrized(
+    at: EnvironmentOrStructure, found: float | Stabilizer | HasStabilizer = SYMMETRY_TOLERANCE
+) -> EnvironmentOrStructure:
+    """Move atoms to the nearest positions that have the symmetry `found` exactly, to rounding.
 
-    Atoms move by at most the stabilizer's `residual`. This repairs coordinates that a file rounded: null directions of
-    symmetry become exact.
+    This repairs coordinates that a file rounded: null directions of symmetry become exact. Atoms of environments and
+    molecules move by at most the stabilizer's `residual`.
+
+    A crystal gets the space group that spglib finds within a tolerance. Its cell is strained as far as the group asks.
+    Its orientation, its choice of cell vectors, the order of its atoms and their mean position stay. Centers keep their
+    neighbors. They gain symmetric images that lay just outside the radius, and atoms that come within it.
 
     **Arguments:**
 
-    - `at`: One environment or molecule.
-    - `found`: The `NullSpace` of `at`, or its stabilizer, from `stabilizer`. Neighbors to which the features of the
-        null space do not react stay at their positions.
+    - `at`: One environment, molecule, or crystal. A crystal may be a layer, which repeats in two directions.
+    - `found`: The symmetry: a tolerance in Å, within which it is looked for. For environments and molecules also the
+        `NullSpace` of `at`, or its stabilizer, from `stabilizer`. Neighbors to which the features of the null space do
+        not react stay at their positions.
 
     **Returns:** The same atoms at symmetric positions (Å), as an object of the same type.
 
-    **Raises:** `GeometryError` for a batch or a crystal, for a stabilizer of other atoms, and for a null space without
-    one stabilizer of all its atoms.
+    **Raises:** `GeometryError` for a batch; for a stabilizer of other atoms; for a null space without one stabilizer of
+    all its atoms; for a crystal without a tolerance, or that repeats in one direction only; if spglib finds no space
+    group; and for a tolerance that is not positive or cannot tell atoms apart.
     """
+    if isinstance(found, (int, float, np.number)):
+        _check_single(at, "symmetrized", crystals=True)
+        if isinstance(at, Structure) and at.periodic:
+            from jaxfeat.geometry.crystal_symmetry import symmetrize_crystal
+
+            return symmetrize_crystal(at, float(found)).structure
+        found = stabilizer(at, float(found))
     _check_single(at, "symmetrized")
     mask = np.asarray(at.mask)
     if not isinstance(found, Stabilizer):
