@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import Event, Thread, current_thread, main_thread
 from types import FrameType
-from typing import Any, Protocol, TextIO
+from typing import Any, TextIO
 
 Progress = Callable[[int, Any], None]  # called with the numbers of finished and all items, perhaps `None`
 LINE_SECONDS = 30.0  # seconds between two lines without a terminal or notebook, as in the log of a job
@@ -92,16 +92,6 @@ def _describe_time(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-class _View(Protocol):
-    """A view of a count, which `show` brings up to date every `seconds`."""
-
-    seconds: float
-
-    def show(self) -> None: ...
-
-    def close(self) -> None: ...
-
-
 class _Lines:
     """A new line for each change, or one line that is written again. If the work is soon over, there is none."""
 
@@ -163,9 +153,9 @@ def _make_bar(count: Count, stream: TextIO) -> Any:
 
 @contextmanager
 def _shown(count: Count, stream: TextIO) -> Iterator[None]:
-    """Bring a view of a count up to date in a thread, because the work may do without a call for long."""
+    """Bring a view of a count up to date every few seconds in a thread, because the work may make no call for long."""
     notebook = type(stream).__module__.startswith("ipykernel")
-    view: _View = _Bar(count, stream) if stream.isatty() else _Lines(count, stream, notebook)
+    view = _Bar(count, stream) if stream.isatty() else _Lines(count, stream, notebook)
     over = Event()
 
     def keep_showing() -> None:

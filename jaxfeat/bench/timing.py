@@ -4,6 +4,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -49,7 +50,9 @@ class Lap(NamedTuple):
 def time_call(call: Callable[[], Any], reset_peak: bool) -> Lap:
     """Time a call that returns when its work is done. `reset_peak` starts a new count of the most memory."""
     if reset_peak:
-        _reset_peak()
+        # If the kernel refuses, the count goes on from the start of the process.
+        with suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")
     busy, start = time.process_time(), time.perf_counter()
     call()
     seconds = time.perf_counter() - start
@@ -99,14 +102,6 @@ def _summarize(first: Lap | None, laps: list[Lap]) -> dict[str, Any]:
         "memory": laps[-1].megabytes,
         "share": sum(lap.busy for lap in kept) / sum(lap.seconds for lap in kept),
     }
-
-
-def _reset_peak() -> None:
-    """Have the kernel count the most memory anew. If it refuses, the count goes on from the start of the process."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        pass
 
 
 def _megabytes(field: str) -> float:

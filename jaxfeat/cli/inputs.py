@@ -57,8 +57,15 @@ def choose_r_cut(arguments: argparse.Namespace) -> float:
 
 def make_featurizer(arguments: argparse.Namespace, species: Sequence[str], **sizes: int) -> jaxfeat.AbstractFeaturizer:
     """Make the descriptor from the spec, or from the options, `sizes` in their place, with channels for `species`."""
-    options = argparse.Namespace(**{**vars(arguments), "species": arguments.species or species, **sizes})
-    return _read_spec(arguments) or _make_from_options(options)
+    if (f := _read_spec(arguments)) is not None:
+        return f
+    given = {**vars(arguments), **sizes}
+    options: dict[str, Any] = {name: given[name] for name in ("r_cut", "n_max", "l_max", "sigma", "radial")}
+    options |= {"species": tuple(arguments.species or species), "include_center": not arguments.no_center}
+    dedicated = {1: jaxfeat.RadialSpectrum, 2: jaxfeat.PowerSpectrum, 3: jaxfeat.Bispectrum}
+    if given["nu"] in dedicated:
+        return dedicated[given["nu"]](**options)
+    return jaxfeat.Correlations(nu=given["nu"], **options)
 
 
 def list_species(batch: jaxfeat.Environment) -> list[str]:
@@ -130,17 +137,6 @@ def make_from_spec(spec: Any, arguments: argparse.Namespace) -> Any:
             # At the end, so that no file here hides an installed module.
             sys.path.append(folder)
     return jaxfeat.from_spec(spec, arguments.trust)
-
-
-def _make_from_options(arguments: argparse.Namespace) -> jaxfeat.AbstractFeaturizer:
-    options: dict[str, Any] = {
-        name: getattr(arguments, name) for name in ("r_cut", "n_max", "l_max", "sigma", "radial")
-    }
-    options |= {"species": tuple(arguments.species), "include_center": not arguments.no_center}
-    dedicated = {1: jaxfeat.RadialSpectrum, 2: jaxfeat.PowerSpectrum, 3: jaxfeat.Bispectrum}
-    if arguments.nu in dedicated:
-        return dedicated[arguments.nu](**options)
-    return jaxfeat.Correlations(nu=arguments.nu, **options)
 
 
 def describe_work(

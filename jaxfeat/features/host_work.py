@@ -77,11 +77,8 @@ def compute_on_host(
     known: Int[np.ndarray, " k"] | None,
     shape: tuple[int, ...],
 ) -> np.ndarray:
-    """Compute an array for each environment of a batch of any shape.
-
-    - `compute`: Maps environments `(b,)` of equal sizes, and the `known` species that each holds, to arrays.
-    - `shape`: The shape of one result. Results for fewer neighbors fill its leading entries.
-    """
+    """Compute an array of this shape for each environment of a batch of any shape. `compute` maps environments `(b,)`
+    of equal sizes, and the `known` species that each holds, to arrays. Smaller ones fill the leading entries."""
     flat = flatten_on_host(batch)
     present, found = species_present(known, flat), np.zeros((flat.batch_shape[0], *shape))
     # Features of atoms that are very far away may overflow.
@@ -106,8 +103,7 @@ def _compute_by_program(
     program: Callable[..., tuple[Any, ...]], f: Any, batch: Environment, present: np.ndarray, room: int
 ) -> list[np.ndarray]:
     """Compute arrays a few environments at a time, in room for at least `room` neighbors, so that few programs serve
-    all sizes. Axis 2 of an array, if there
-    is one, is that of the neighbors; it is cut to their number."""
+    all sizes. Axis 2 of an array, if there is one, is that of the neighbors; it is cut to their number."""
     b, n = batch.mask.shape
     room = room_for_neighbors(max(room, n))
     filled = np.minimum(np.arange(-(-b // ITEMS_OF_PROGRAM) * ITEMS_OF_PROGRAM), b - 1)

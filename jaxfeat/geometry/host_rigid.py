@@ -10,10 +10,7 @@ EPS = float(np.finfo(float).eps)
 
 
 class HostRigidMotions(NamedTuple):
-    """The rigid motions of b items of n atoms as k Householder reflectors each.
-
-    **Attributes:** As of `RigidMotions`, with an axis b.
-    """
+    """The rigid motions of b items of n atoms as k Householder reflectors each, with the fields of `RigidMotions`."""
 
     reflectors: Float[np.ndarray, "k b m"]
     n_rigid: Int[np.ndarray, " b"]

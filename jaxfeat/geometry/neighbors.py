@@ -1,7 +1,5 @@
 """Environments and structures from `ase.Atoms`. The rest of the package runs without ASE and vesin."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 

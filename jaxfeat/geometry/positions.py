@@ -3,8 +3,10 @@
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool, Float
 
 from jaxfeat.errors import GeometryError, PrecisionError
+from jaxfeat.linalg.arrays import array_namespace
 
 COINCIDENCE_DISTANCE = 1e-6  # Å; two atoms nearer to each other than this are one atom that was given twice
 
@@ -36,6 +38,15 @@ def find_coincident_atoms(positions: np.ndarray) -> tuple[int, int] | None:
             low, high = sorted((int(order[np.argmax(hit)]), int(order[np.argmax(hit) + gap])))
             return low, high
     return None
+
+
+def any_coincide(positions: Float[Any, "*b n 3"], mask: Bool[Any, "*b n"]) -> Bool[Any, "*b"]:
+    """Tell in which environments two atoms are one point, or an atom is on the center; in NumPy or JAX."""
+    xp, (*b, _, _) = array_namespace(positions), positions.shape
+    points = xp.concatenate([xp.zeros_like(positions, shape=(*b, 1, 3)), positions], -2)
+    present = xp.concatenate([xp.ones_like(mask, shape=(*b, 1)), mask], -1)
+    near = xp.abs(points[..., None, :] - points[..., None, :, :]).max(-1) < COINCIDENCE_DISTANCE
+    return (near & present[..., None] & present[..., None, :]).sum((-2, -1)) > present.sum(-1)
 
 
 def check_float64(array: Any, name: str, purpose: str) -> None:

@@ -87,20 +87,16 @@ def find_unknown_species(at: Item, known: Int[Array, " s"] | np.ndarray) -> np.n
     species = concrete_values(at.species)
     if species is None:
         return None
-    known = np.asarray(known)
-    others = species[~np.isin(species, known) & np.asarray(at.mask)]
     if isinstance(at, Environment):
         centers = np.asarray(at.center_species)
-        return np.concatenate([others, centers[~np.isin(centers, known) & (centers > 0)]])
-    if not others.size:
-        # The usual case needs no look at the environments.
-        return others
-    centers, held = np.asarray(at.center), np.asarray(at.center_mask)
-    neighbors, present = np.asarray(at.neighbor), np.asarray(at.neighbor_mask) & held[..., None]
-    flat = neighbors.reshape(*neighbors.shape[:-2], -1)
-    around = np.take_along_axis(species, flat, -1)[present.reshape(flat.shape)]
-    seen = np.concatenate([around, np.take_along_axis(species, centers, -1)[held]])
-    return seen[~np.isin(seen, known)]
+        seen = np.concatenate([species[np.asarray(at.mask)], centers[centers > 0]])
+    else:
+        centers, held = np.asarray(at.center), np.asarray(at.center_mask)
+        neighbors, present = np.asarray(at.neighbor), np.asarray(at.neighbor_mask) & held[..., None]
+        flat = neighbors.reshape(*neighbors.shape[:-2], -1)
+        around = np.take_along_axis(species, flat, -1)[present.reshape(flat.shape)]
+        seen = np.concatenate([around, np.take_along_axis(species, centers, -1)[held]])
+    return seen[~np.isin(seen, np.asarray(known))]
 
 
 def species_present(known: Int[np.ndarray, " k"] | None, at: Item) -> Int[np.ndarray, "*b s"]:

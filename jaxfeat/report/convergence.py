@@ -11,7 +11,7 @@ from rich.table import Table
 
 from jaxfeat.report.advice import explain_bases, plateau_basis, quantile, recommend_basis, untruncated_basis
 from jaxfeat.report.sensitivity import Record, group_by
-from jaxfeat.report.tables import highlight_count, plain_table
+from jaxfeat.report.tables import format_percent, highlight_count, plain_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -123,15 +123,9 @@ class _Cell(NamedTuple):
 
 
 def _make_share_cell(record: Record) -> _Cell:
-    truncated, unclear = (100 * record[name] / max(record["environments"], 1) for name in ("truncated", "ambiguous"))
-    return _Cell(truncated + unclear, _percent(truncated), f"+{_percent(unclear)}" if unclear else "")
-
-
-def _percent(share: float) -> str:
-    """Write a percentage that is 0 only for none and 100 only for all, in at most five characters of a narrow cell."""
-    if share in (0, 100):
-        return f"{share:.0f}"
-    return f"{min(share, 99.9):.1f}" if share >= 0.1 else f"{share:.1g}"
+    total, truncated, unclear = record["environments"], record["truncated"], record["ambiguous"]
+    small = f"+{format_percent(unclear, total)}" if unclear else ""
+    return _Cell(100 * (truncated + unclear) / max(total, 1), format_percent(truncated, total), small)
 
 
 def _make_ratio_cell(record: Record) -> _Cell:

@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxfeat.linalg.arrays import array_namespace
 from jaxfeat.linalg.lapack import qr_triangle, solve_upper
 
 RUNNING, SOLVED, STATIONARY = 0, 1, 2  # not finished; at the floor or at rounding; no step reduces the residual
@@ -71,16 +72,17 @@ class Step(NamedTuple):
     predicted: Float[Array, ""]
 
 
-def begin(unknowns: Float[Array, " n"], aux: Any = ()) -> Iterate:
-    """Make an iterate that has not been evaluated, with `aux` of the right shapes. Its first step has length zero."""
-    size = unknowns.shape[0] + 1
+def begin(unknowns: Any, aux: Any = ()) -> Any:
+    """Make iterates of unknowns `(*b, n)`, NumPy's or JAX's, that have not been evaluated, with `aux` of the right
+    shapes. Their first step has length zero."""
+    xp, dtype, (*b, n) = array_namespace(unknowns), unknowns.dtype, unknowns.shape
     return Iterate(
         unknowns=unknowns,
-        residual=jnp.full((), jnp.inf, unknowns.dtype),
-        triangle=jnp.zeros((size, size), unknowns.dtype),
-        damping=jnp.ones((), unknowns.dtype),
-        iterations=jnp.full((), -1),
-        code=jnp.full((), RUNNING),
+        residual=xp.full(b, xp.inf, dtype),
+        triangle=xp.zeros((*b, n + 1, n + 1), dtype),
+        damping=xp.ones(b, dtype),
+        iterations=xp.full(b, -1),
+        code=xp.full(b, RUNNING),
         aux=aux,
     )
 

@@ -18,8 +18,8 @@ import jax
 import numpy as np
 
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.singular.gauss_newton import Iterate, Linearization, judge, proceed, propose
-from jaxfeat.singular.lanes import begin_all, solve_all
+from jaxfeat.singular.gauss_newton import Iterate, Linearization, begin, judge, proceed, propose
+from jaxfeat.singular.lanes import solve_all
 from jaxfeat.singular.singular_equations import SingularEquations
 
 MAX_JOINT_ITERATIONS = 8  # steps in each metric with several directions
@@ -54,7 +54,7 @@ def land(
     def advance(iterates: Iterate, rows: np.ndarray, steps: np.ndarray) -> Iterate:
         return _advanced(equations, iterates, host[rows], steps, floor_array)
 
-    state = begin_all(np.concatenate([points, directions], 1))
+    state = begin(np.concatenate([points, directions], 1))
     solve_all(advance, state, max_iterations, lanes=lanes)
     k = points.shape[1]
     return Landing(state.unknowns[:, :k], state.unknowns[:, k:], state.triangle, state.iterations, state.code)
@@ -87,7 +87,7 @@ def land_jointly(
             there = _stacked(equations, np.asarray(step.unknowns)[:m], k, q, starts[rows[:m]], lanes)
             return _judge(iterates, step, jax.tree.map(lambda leaf: leaf[np.arange(len(rows)) % m], there))
 
-        state = begin_all(unknowns)
+        state = begin(unknowns)
         joint_lanes = min(lanes, MAX_JOINT_LANES)
         solve_all(advance, state, MAX_JOINT_ITERATIONS, lanes=joint_lanes, steps_per_round=1, stagnation=np.inf)
         return state.unknowns

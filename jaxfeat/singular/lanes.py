@@ -41,15 +41,6 @@ def map_lanes(call: Callable[..., Any], *trees: Any, lanes: int) -> Any:
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
 
 
-def begin_all(unknowns: np.ndarray, aux: Any = ()) -> Any:
-    """Make an unevaluated `Iterate` of unknowns `(b, n)`, of NumPy arrays. `aux` has the same leading axis."""
-    b, n = unknowns.shape
-    residual, damping = np.full(b, np.inf, unknowns.dtype), np.ones(b, unknowns.dtype)
-    triangle = np.zeros((b, n + 1, n + 1), unknowns.dtype)
-    fields: Any = (unknowns.copy(), residual, triangle, damping, np.full(b, -1), np.full(b, RUNNING), aux)
-    return Iterate(*fields)
-
-
 def solve_all(
     advance: Callable[[Iterate, np.ndarray, np.ndarray], Any],
     state: Any,

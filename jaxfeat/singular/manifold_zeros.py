@@ -16,8 +16,8 @@ from scipy.sparse.csgraph import connected_components
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.manifolds.manifold import AbstractManifold
-from jaxfeat.singular.gauss_newton import LONGEST_STEP, STATIONARY, Bounds, Iterate, Linearization, proceed
-from jaxfeat.singular.lanes import begin_all, solve_all
+from jaxfeat.singular.gauss_newton import LONGEST_STEP, STATIONARY, Bounds, Iterate, Linearization, begin, proceed
+from jaxfeat.singular.lanes import solve_all
 from jaxfeat.spectrum.jacobian import directional_derivative, jacobian_and_norms
 from jaxfeat.spectrum.reduce import keep_all_rows
 from jaxfeat.spectrum.solve import decompose
@@ -227,7 +227,7 @@ class ZeroSearch(NamedTuple):
             # The depth is an array, so that all depths share one program.
             return _advanced(self.f, self.on, np.asarray(self.depth), unit, iterates, limits, steps)
 
-        state = begin_all(starts / unit, (np.zeros(m), np.zeros(m, int)))
+        state = begin(starts / unit, (np.zeros(m), np.zeros(m, int)))
         solve_all(advance, state, 0, lanes=ZERO_LANES)
         # A column of the triangle is as long as the derivative by its unknown.
         steepest = np.where(low < high, np.linalg.norm(state.triangle[:, :, :p], axis=1), 0).max(1)

@@ -18,7 +18,7 @@ from jaxfeat.errors import GeometryError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.structure_map import check_compatible
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.geometry.positions import COINCIDENCE_DISTANCE, check_float64
+from jaxfeat.geometry.positions import any_coincide, check_float64
 from jaxfeat.manifolds.manifold import AbstractManifold
 
 DEFAULT_MIN_DISTANCE = 0.5  # Å, between two neighbors. Features are trivially blind where atoms meet.
@@ -197,12 +197,8 @@ def read_starts(
     check_compatible(f, environments)
     host = jax.tree.map(np.asarray, environments)
     finite = np.isfinite(points).all(1) & np.isfinite(host.positions).all((1, 2))
-    # The first atom is the center.
-    mask = np.concatenate([np.ones((len(points), 1), bool), host.mask], 1)
-    atoms = np.concatenate([np.zeros((len(points), 1, 3)), np.where(finite[:, None, None], host.positions, 0)], 1)
-    near = np.abs(atoms[:, :, None] - atoms[:, None]).max(-1) < COINCIDENCE_DISTANCE
-    near &= mask[:, :, None] & mask[:, None] & ~np.eye(mask.shape[1], dtype=bool)
-    wrong = {"non-finite": ~finite, "empty": ~host.mask.any(1), "coincident": near.any((1, 2))}
+    coincident = any_coincide(np.where(finite[:, None, None], host.positions, 0), host.mask)
+    wrong = {"non-finite": ~finite, "empty": ~host.mask.any(1), "coincident": coincident}
     return points, host, np.select(list(wrong.values()), list(wrong), "").astype("<U16")
 
 

@@ -38,7 +38,7 @@ def blocks_by_shape(
     f: AbstractFeaturizer,
     batch: Environment,
     *,
-    least_of_shape: int | None = None,
+    least_of_shape: int = LEAST_OF_SHAPE,
     cache_fills: int = 1,
     chunk_length: int | None = None,
     n_devices: int = 1,
@@ -55,10 +55,9 @@ def blocks_by_shape(
     """
     host = jax.tree.map(np.asarray, batch)
     present = species_present(f.species, host)
-    least = LEAST_OF_SHAPE if least_of_shape is None else least_of_shape
     planned = []
     # All shapes are checked before any of them is computed.
-    for (n_species, room), members in _group_by_shape(f, host, present, least).items():
+    for (n_species, room), members in _group_by_shape(f, host, present, least_of_shape).items():
         narrow = f.restricted_to_species(np.arange(1, n_species + 1, dtype=np.int32))
         one = host[members[:1]].padded(room)
         plan = make_plan(narrow, one, RAW_AND_EQUILIBRATED, screened=screened and not by_rows, refine=not by_rows)
@@ -132,18 +131,15 @@ def restrict_species(f: FeatureMap, at: Item) -> Any:
 
 def join_small_shapes(shapes: np.ndarray, least: int) -> dict[tuple[int, int], np.ndarray]:
     """Group environments by shape `(b, 2)`; shapes of fewer than `least` members join the next larger one."""
-    base = int(shapes[:, 1].max(initial=0)) + 1
-    found, which, size = np.unique(shapes @ (base, 1), return_inverse=True, return_counts=True)
-    kinds, target = np.stack(np.divmod(found, base), -1), np.arange(len(found))
-    cost = kinds[:, 0] ** 2 * kinds[:, 1]
-    for small in np.argsort(cost, kind="stable"):
-        larger = np.flatnonzero((kinds >= kinds[small]).all(1) & (size > 0) & (target != target[small]))
-        if size[small] < least and len(larger):
-            host = larger[cost[larger].argmin()]
-            size[host] += size[small]
-            size[small] = 0
-            target[target == small] = host
-    return {tuple(kinds[k].tolist()): np.flatnonzero(target[which] == k) for k in np.flatnonzero(size)}
+    found, which = np.unique(shapes, axis=0, return_inverse=True)
+    groups = {(s, n): np.flatnonzero(which.ravel() == k) for k, (s, n) in enumerate(found.tolist())}
+    cost = {(s, n): s**2 * n for s, n in groups}
+    for small in sorted(groups, key=cost.__getitem__):
+        larger = [shape for shape in groups if shape != small and shape[0] >= small[0] and shape[1] >= small[1]]
+        if len(groups[small]) < least and larger:
+            joined = min(larger, key=cost.__getitem__)
+            groups[joined] = np.union1d(groups[joined], groups.pop(small))
+    return groups
 
 
 def _n_in_cache(n_features: int, room: int) -> int:

@@ -1,10 +1,8 @@
 """Singular spectra of one batch, or of batches of mixed sizes in blocks. Both plan, compute a block with one compiled
 function, and certify what JᵀJ tells too little of in the same way."""
 
-import dataclasses
 from collections.abc import Iterator, Sequence
 from functools import partial
-from math import prod
 from typing import Any
 
 import equinox as eqx
@@ -129,8 +127,7 @@ def _on_host(f: Any, at: Item, equilibrated: bool, directions: bool) -> Spectrum
         (found,) = spectra_on_host(f, flat, species_present(f.species, flat), (equilibrated,), directions)
     else:
         (found,) = structure_spectra_on_host(f, flat, (equilibrated,), directions)
-    most = int(found.n_values.max(initial=0))
-    found = dataclasses.replace(found, values=found.values[:, :most], directions=found.directions[:, :most])
+    found = _cut(found, int(found.n_values.max(initial=0)))
     return jax.device_put(jax.tree.map(lambda leaf: leaf.reshape((*at.batch_shape, *leaf.shape[1:])), found))
 
 
@@ -193,17 +190,13 @@ def _certify(found: Spectrum, f: FeatureMap, at: Item, plan: Plan) -> Spectrum:
     indices = np.flatnonzero(_needs_rows([host], plan.screened))
     if not indices.size:
         return found
-
-    def flat(leaf: Any) -> np.ndarray:
-        return np.asarray(leaf).reshape(prod(at.batch_shape), *leaf.shape[len(at.batch_shape) :])
-
-    items = jax.tree.map(flat, at)
+    items = flatten_on_host(at)
     block = block_of(items, indices, make_plan(f, items, plan.scalings, refine=False))
     (exact,) = _run(f, block, devices()[:1])
 
     def put(leaf: np.ndarray, of_exact: np.ndarray) -> jax.Array:
         new = leaf.copy()
-        flat(new)[indices] = of_exact
+        new.reshape(len(items), *of_exact.shape[1:])[indices] = of_exact
         return jnp.asarray(new)
 
     return jax.tree.map(put, host, exact)
@@ -211,10 +204,12 @@ def _certify(found: Spectrum, f: FeatureMap, at: Item, plan: Plan) -> Spectrum:
 
 def _trim(spectrum: Spectrum) -> Spectrum:
     most = int(np.asarray(spectrum.n_values).max(initial=0))
-    return spectrum if most == spectrum.values.shape[-1] else _trim_on_device(spectrum, most)
+    return spectrum if most == spectrum.values.shape[-1] else _cut_on_device(spectrum, most)
 
 
-@partial(jax.jit, static_argnames="most")
-def _trim_on_device(spectrum: Spectrum, most: int) -> Spectrum:
+def _cut(spectrum: Spectrum, most: int) -> Spectrum:
     kept = spectrum.values[..., :most], spectrum.directions[..., :most, :, :]
     return eqx.tree_at(lambda s: (s.values, s.directions), spectrum, kept)
+
+
+_cut_on_device = jax.jit(_cut, static_argnames="most")

@@ -122,7 +122,7 @@ def jacobian_and_norms(f: FeatureMap, at: Item) -> tuple[Float[Array, "d n 3"], 
         return whole, jnp.sqrt(jnp.sum(whole**2, (0, 2))) * cancellation(f, at)
     assert isinstance(at, Structure)
     if at.neighbor.shape[1] <= MAX_NEIGHBORS_IN_LANES:
-        return assemble_jacobian(f, at, *center_jacobians(f, at))
+        return assemble_jacobian(f, at, *jax.vmap(partial(_center_jacobian, f.featurizer))(at.environments()))
 
     def of_center(item: tuple[Environment, Array, Array]) -> tuple[Array, Array]:
         env, neighbor, center = item
@@ -143,13 +143,6 @@ def directional_derivative(f: FeatureMap, at: Item, displacement: Float[Array, "
     """Compute J v of one item, the derivative of its features along a displacement, by one tangent."""
     features: Callable[[Any], Array] = f.features if isinstance(f, AbstractFeaturizer) else f
     return jax.jvp(lambda x: features(at.with_positions(x)), (at.positions,), (displacement,))[1]
-
-
-def center_jacobians(
-    f: AbstractStructureMap, structure: Structure
-) -> tuple[Float[Array, "c d k 3"], Float[Array, "c k"]]:
-    """Compute the Jacobians of the centers' environments, and the joint norms of each neighbor's columns."""
-    return jax.vmap(_center_jacobian, in_axes=(None, 0))(f.featurizer, structure.environments())
 
 
 def _center_jacobian(f: AbstractFeaturizer, env: Environment) -> tuple[Float[Array, "d k 3"], Float[Array, " k"]]:

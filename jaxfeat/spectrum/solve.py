@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxfeat.features.structure_map import FeatureMap
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.geometry.positions import COINCIDENCE_DISTANCE
+from jaxfeat.geometry.positions import any_coincide
 from jaxfeat.geometry.rigid import RigidMotions, rigid_motions
 from jaxfeat.geometry.structure import Item, Structure
 from jaxfeat.linalg.eigen import psd_eigenvalues
@@ -142,15 +142,14 @@ def _status(
     known = reaches = lambda _: jnp.asarray(True)
     if f is not None:
         known, reaches = f.environment_featurizer.accepts_species, f.environment_featurizer.accepts_radius
-    coincident = _coincident
     if not isinstance(at, Environment):
-        known, reaches, coincident = (jax.vmap(of_one) for of_one in (known, reaches, coincident))
+        known, reaches = jax.vmap(known), jax.vmap(reaches)
     wrong = {
         "unsearchable": (at.r_cut == 0).any(),
         "wrong-radius": ~reaches(environments).all(),
         "empty": ~environments.mask.any(),
         "non-finite": ~part.finite,
-        "coincident": coincident(environments).any(),
+        "coincident": any_coincide(environments.positions, environments.mask).any(),
         "unknown-species": ~known(environments).all(),
         "no-signal": ~(values.max(initial=0) > floor) & (part.n_values > 0),
         "float32-floor": (listed.min(initial=jnp.inf) <= floor) & (jnp.finfo(values.dtype).bits < 64),
@@ -159,13 +158,3 @@ def _status(
     for name, holds in reversed(wrong.items()):
         code = jnp.where(holds, STATUS_NAMES.index(name), code)
     return Status(code)
-
-
-def _coincident(env: Environment) -> Array:
-    n = env.max_neighbors
-    if n == 0:
-        return jnp.asarray(False)
-    points = jnp.concatenate([jnp.zeros((1, 3), env.positions.dtype), env.positions])
-    present = jnp.concatenate([jnp.ones(1, bool), env.mask])
-    near = (jnp.abs(points[:, None] - points[None]).max(-1) < COINCIDENCE_DISTANCE) & present[:, None] & present[None]
-    return near.sum() > present.sum()

@@ -69,7 +69,9 @@ def sweep_stream(
         kept = attributes if first is None else first["attributes"]
         if settings["chunk"] is None:
             beginning, stream = take_first(stream)
-            settings["chunk"] = _choose_chunk_length(f, beginning)
+            settings["chunk"] = CHUNK_LENGTHS[1]
+            if beginning is not None:
+                settings["chunk"] = choose_chunk_length(restrict_species(f, beginning), beginning)
         sweep = _StoreSweep(stream, journal, settings, {**kept, "complete": 0}, progress)
         if first is None:
             journal.empty_store()
@@ -93,10 +95,6 @@ def _settings_of_first_sweep(journal: Journal, settings: dict[str, Any]) -> Entr
         settings["chunk"] = first["compared"]["chunk"]
     check_same(journal.store, NOT_IN_FORMER_STORES | first["compared"], NOT_IN_FORMER_STORES | settings)
     return first
-
-
-def _choose_chunk_length(f: AbstractFeaturizer, beginning: Environment | None) -> int:
-    return CHUNK_LENGTHS[1] if beginning is None else choose_chunk_length(restrict_species(f, beginning), beginning)
 
 
 @contextmanager

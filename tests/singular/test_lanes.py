@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from jaxfeat.singular.gauss_newton import RUNNING, SOLVED, STATIONARY
-from jaxfeat.singular.lanes import begin_all, map_lanes, n_lanes_for, solve_all, vmapped
+from jaxfeat.singular.gauss_newton import RUNNING, SOLVED, STATIONARY, begin
+from jaxfeat.singular.lanes import map_lanes, n_lanes_for, solve_all, vmapped
 
 
 @pytest.mark.parametrize(("n", "lanes"), [(0, 1), (1, 1), (3, 4), (32, 32), (1000, 32)])
@@ -44,7 +44,7 @@ def test_items_finish_at_their_own_time():
             iterations=iterations, residual=residual, code=np.where(iterations >= rows, SOLVED, RUNNING)
         )
 
-    state = begin_all(np.zeros((5, 2)))
+    state = begin(np.zeros((5, 2)))
     solve_all(advance, state, 20, lanes=2, steps_per_round=1)
     assert state.code.tolist() == [SOLVED] * 4 + [STATIONARY]
     assert state.iterations[:4].tolist() == [0, 1, 2, 3]
@@ -56,5 +56,5 @@ def test_without_steps_items_are_only_evaluated():
         assert steps == 1
         return iterates._replace(iterations=iterates.iterations + 1, residual=rows + 1.0)
 
-    state = solve_all(advance, begin_all(np.zeros((3, 2)), np.zeros(3)), 0, lanes=2)
+    state = solve_all(advance, begin(np.zeros((3, 2)), np.zeros(3)), 0, lanes=2)
     assert state.iterations.tolist() == [0, 0, 0] and state.residual.tolist() == [1, 2, 3]

@@ -61,13 +61,8 @@ class PowerSpectrumDifferential(eqx.Module):
 
     With C_l = G_l S_lᵀ, a displacement changes C_l by D = dG_l S_lᵀ + G_l dS_lᵀ, and F_l by D C_lᵀ + C_l Dᵀ: two
     products for each l. Up to about 8 displacements of 20 neighbors take less time than the rows of `compact`.
-
-    **Attributes:**
-
-    - `coefficients`: `(l, q, m)`, C_l.
-    - `factors`: `(l, q, 2n)`, the radial functions of the neighbors, then their derivatives by squared distance.
-    - `harmonics`: `(l, n, m)`. `gradients`: `(l, n, 3, m)`.
-    - `positions`: `(n, 3)`, Å.
+    `coefficients` are C_l. `factors` are the radial functions, then their derivatives by squared distance. `positions`
+    are in Å.
     """
 
     coefficients: Float[Array, "l q m"]

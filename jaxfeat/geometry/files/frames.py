@@ -1,7 +1,5 @@
 """Streams of environments from files and sets of any size."""
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import json
@@ -26,11 +24,7 @@ ATOMS_PER_SEARCH = 4096  # atoms that are enough for one search, however few the
 
 
 class FramesSurvey(NamedTuple):
-    """The sizes of all frames.
-
-    - `species`: The chemical symbols of their atoms, by atomic number.
-    - `counts`: The number of environments of each frame, `(k,)`.
-    """
+    """The chemical symbols of the atoms of all frames, by atomic number, and the numbers of environments, `(k,)`."""
 
     species: list[str]
     counts: np.ndarray

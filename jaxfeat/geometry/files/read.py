@@ -1,7 +1,5 @@
 """Structures of files and of built-in sets."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
