@@ -29,11 +29,6 @@ def pin_to_core() -> int | None:
     return core
 
 
-def resident_megabytes() -> float:
-    """Return the memory of this process in MB, or NaN without Linux's /proc."""
-    return _megabytes("VmRSS")
-
-
 class Lap(NamedTuple):
     """One timed call: its seconds by the clock, its CPU seconds, and the most MB that the process has held."""
 
@@ -56,7 +51,7 @@ def time_call(call: Callable[[], Any], reset_peak: bool) -> Lap:
     busy, start = time.process_time(), time.perf_counter()
     call()
     seconds = time.perf_counter() - start
-    return Lap(seconds, time.process_time() - busy, _megabytes("VmHWM"))
+    return Lap(seconds, time.process_time() - busy, process_megabytes("VmHWM"))
 
 
 def time_in_turns(
@@ -104,7 +99,8 @@ def _summarize(first: Lap | None, laps: list[Lap]) -> dict[str, Any]:
     }
 
 
-def _megabytes(field: str) -> float:
+def process_megabytes(field: str) -> float:
+    """Return the memory of this process in MB, now ("VmRSS") or at most ("VmHWM"), or NaN without Linux's /proc."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:

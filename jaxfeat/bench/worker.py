@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 from jaxfeat.bench.peer import Stages
 from jaxfeat.bench.peers import PEERS
-from jaxfeat.bench.timing import ONE_THREAD, Lap, pin_to_core, resident_megabytes, time_call
+from jaxfeat.bench.timing import ONE_THREAD, Lap, pin_to_core, process_megabytes, time_call
 from jaxfeat.bench.workloads import MILLION, WORKLOADS
 
 ENVIRONMENT = {
@@ -116,7 +116,7 @@ def main(words: list[str]) -> int:
         answer: Any
         if "open" in question:
             opened = _open(question["open"], **job)
-            held = resident_megabytes()
+            held = process_megabytes("VmRSS")
             answer = {"stages": list(opened.stages), "core": core, "lists": opened.lists}
         elif "stage" in question:
             lap = time_call(opened.stages[question["stage"]], question["reset_peak"])

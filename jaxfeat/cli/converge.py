@@ -83,10 +83,7 @@ def converge_sample(
     total: int,
     seed: int,
 ) -> tuple[list[dict[str, Any]], str]:
-    """Evaluate every basis of a grid, and show progress.
-
-    **Returns:** The records, and words on the sample: `batch` was drawn from `total` environments.
-    """
+    """Evaluate every basis of a grid, and show progress. Return the records, and words on how `batch` was drawn."""
     from jaxfeat.choose.converge import make_grids
 
     n_bases = sum(map(len, make_grids(featurizers, batch, n_max, l_max)))

@@ -234,12 +234,8 @@ class AbstractFeaturizer(eqx.Module):
 
     @property
     def n_features_if_known(self) -> int | None:
-        """The number of features, or `None` if only a call tells it.
-
-        Only a call tells it for a function without labels, and inside jit, where the species of the labels are traced.
-
-        **Raises:** `SizeError` if the tables of the features do not fit into memory.
-        """
+        """The number of features. `None` if only a call tells it: for a function without labels, and inside jit, where
+        the species of the labels are traced. **Raises:** `SizeError` if the features' tables do not fit into memory."""
         self.check_table_memory()
         if self.species is not None and concrete_values(self.species) is None:
             return None

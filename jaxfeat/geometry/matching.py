@@ -9,9 +9,10 @@ from scipy.spatial import cKDTree
 
 from jaxfeat.errors import GeometryError
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.geometry.rotations import COLLINEAR_AREA, kabsch, orthonormal_axes, rotation_between
+from jaxfeat.geometry.point_group import kabsch, orthonormal_axes
 
 CONGRUENCE_TOLERANCE = 1e-5  # Å, the largest distance between an atom and its counterpart in a congruent environment
+COLLINEAR_AREA = 1e-8  # Å²; two vectors that span a smaller area are in line
 N_REFINED = 12  # the number of the best trial rotations, which are refined
 MAX_ROUNDS = 50  # rounds of matching and rotating in one refinement
 
@@ -122,11 +123,11 @@ def _trial_rotations(moving: np.ndarray, kinds: np.ndarray, fixed: np.ndarray, t
     """List rotations of two neighbors to the directions of those two of `fixed` that span the largest area."""
     n = len(fixed)
     if n < 2:
-        return [] if n == 0 else [rotation_between(moving[0], fixed[0])]
+        return [] if n == 0 else [_rotation_between(moving[0], fixed[0])]
     spread = np.linalg.norm(np.cross(fixed[:, None], fixed[None]), axis=-1)
     first, second = np.unravel_index(int(spread.argmax()), spread.shape)
     if spread.max() < COLLINEAR_AREA:
-        return [rotation_between(point, fixed[0]) for point in moving[kinds == target[0]]]
+        return [_rotation_between(point, fixed[0]) for point in moving[kinds == target[0]]]
     goal = orthonormal_axes(fixed[first], fixed[second])
     return [
         goal @ orthonormal_axes(moving[i], moving[j]).T
@@ -134,6 +135,13 @@ def _trial_rotations(moving: np.ndarray, kinds: np.ndarray, fixed: np.ndarray, t
         for j in np.flatnonzero(kinds == target[second])
         if i != j and np.linalg.norm(np.cross(moving[i], moving[j])) > COLLINEAR_AREA
     ]
+
+
+def _rotation_between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Find a rotation that takes the direction of `a` to the direction of `b`."""
+    other = np.eye(3)[int(np.abs(np.cross(np.eye(3), a)).sum(-1).argmax())]
+    across = np.cross(a, b) if np.linalg.norm(np.cross(a, b)) > COLLINEAR_AREA else np.cross(a, other)
+    return orthonormal_axes(b, np.cross(across, b)) @ orthonormal_axes(a, np.cross(across, a)).T
 
 
 def _match(moved: np.ndarray, fixed: np.ndarray, forbidden: np.ndarray) -> tuple[np.ndarray, float]:

@@ -4,9 +4,27 @@ that are not in line with the origin fix it, so the possible images of one pair 
 
 import numpy as np
 
-from jaxfeat.geometry.rotations import kabsch, orthonormal_axes
-
 TURN_ROUNDING = 1e-3  # rad; smaller turns are the identity's. Traces of mirrors and the inversion may differ as much.
+
+
+def kabsch(positions: np.ndarray, targets: np.ndarray, signs: np.ndarray | float = 1.0) -> np.ndarray:
+    """Fit orthogonal matrices `(..., 3, 3)` that map positions `(..., n, 3)` onto targets of the same shape.
+
+    `signs` are the determinants of the matrices. With the determinant given, planar atoms have one solution as well.
+
+    **Source:** Kabsch, Acta Cryst. A 32, 922 (1976).
+    """
+    u, _, vt = np.linalg.svd(targets.swapaxes(-1, -2) @ positions)
+    u[..., 2] *= np.asarray(signs * np.sign(np.linalg.det(u @ vt)))[..., None]
+    return u @ vt
+
+
+def orthonormal_axes(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Build right-handed axes `(..., 3, 3)`, in columns: along `first`, in the plane of both vectors, normal to it."""
+    x = first / np.linalg.norm(first, axis=-1, keepdims=True)
+    z = np.cross(x, second)
+    z /= np.linalg.norm(z, axis=-1, keepdims=True)
+    return np.stack([x, np.cross(z, x), z], axis=-1)
 
 
 def label_shells(species: np.ndarray, radii: np.ndarray, tolerance: float) -> np.ndarray:

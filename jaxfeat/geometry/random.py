@@ -99,12 +99,8 @@ def _are_apart(hydrogens: Float[Array, "n 4 3"]) -> Bool[Array, " n"]:
 
 
 def draw_evenly(total: int, size: int, seed: int) -> np.ndarray:
-    """Draw a sample that covers a sequence evenly: one index at random from each of `size` parts of equal length.
-
-    **Returns:** Ascending indices, of shape `(size,)`. If `size` is not less than `total`, they are all indices.
-
-    **Raises:** `GeometryError` if `size` is less than 1, or if the seed is negative.
-    """
+    """Draw a sample that covers a sequence evenly: one index at random from each of `size` parts of equal length, or
+    all indices if there are no more, ascending. **Raises:** `GeometryError` for a `size` below 1 or a negative seed."""
     if size < 1:
         raise GeometryError(f"a sample of {size} cannot be drawn; draw at least one environment.")
     if seed < 0:

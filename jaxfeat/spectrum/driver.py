@@ -92,7 +92,8 @@ def singular_spectrum(
     (found,) = compute_spectra(f, present, at, plan)
     if plan.route != "rows":
         found = _certify(found, f, at, plan)
-    return _trim(found)
+    most = int(np.asarray(found.n_values).max(initial=0))
+    return found if most == found.values.shape[-1] else _cut_on_device(found, most)
 
 
 @tuned_jit
@@ -200,11 +201,6 @@ def _certify(found: Spectrum, f: FeatureMap, at: Item, plan: Plan) -> Spectrum:
         return jnp.asarray(new)
 
     return jax.tree.map(put, host, exact)
-
-
-def _trim(spectrum: Spectrum) -> Spectrum:
-    most = int(np.asarray(spectrum.n_values).max(initial=0))
-    return spectrum if most == spectrum.values.shape[-1] else _cut_on_device(spectrum, most)
 
 
 def _cut(spectrum: Spectrum, most: int) -> Spectrum:

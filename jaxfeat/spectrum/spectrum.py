@@ -170,7 +170,7 @@ class Spectrum(eqx.Module):
     @property
     def n_null(self) -> Int[Array, "*batch"]:
         """The number of non-rigid null directions, of shape `batch`: values at or below the floor."""
-        return _on_host_if_known(_n_null, self.values, self.floor)
+        return _on_host_if_known(lambda values, floor: (values <= floor[..., None]).sum(-1), self.values, self.floor)
 
     def __repr__(self) -> str:
         return _described(jax.tree.map(np.asarray, self)) if _are_known(self) else super().__repr__()
@@ -192,10 +192,6 @@ def _ratio(values: Any, n_values: Any) -> Any:
     # An item without signal has 0/0, which is the NaN that is promised.
     with np.errstate(invalid="ignore"):
         return xp.take_along_axis(values, last, -1)[..., 0] / values[..., 0]
-
-
-def _n_null(values: Any, floor: Any) -> Any:
-    return (values <= floor[..., None]).sum(-1)
 
 
 def _described(spectrum: Spectrum) -> str:

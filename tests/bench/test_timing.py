@@ -4,7 +4,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from jaxfeat.bench.timing import Lap, resident_megabytes, time_call, time_in_turns
+from jaxfeat.bench.timing import Lap, process_megabytes, time_call, time_in_turns
 
 
 def test_a_stage_is_its_first_call_and_the_median_of_the_others():
@@ -53,7 +53,7 @@ def test_calls_take_turns_until_each_has_had_its_time():
 
 
 def test_a_lap_knows_what_its_process_held():
-    before = resident_megabytes()
+    before = process_megabytes("VmRSS")
     found = time_call(lambda: np.ones(40 * 2**17), reset_peak=True)
     # Other threads of the process may give pages back while this one takes 40 MB.
     assert 30 < found.megabytes - before < 60 or math.isnan(found.megabytes)
