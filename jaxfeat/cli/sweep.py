@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jaxfeat
@@ -13,6 +13,7 @@ from jaxfeat.cli.output import check_targets, save_figure, say_written
 from jaxfeat.errors import GeometryError, ReadError, SpeciesError
 
 if TYPE_CHECKING:
+    from jaxfeat.geometry.species import Atoms
     from jaxfeat.manifolds.manifold import AbstractManifold
 
 FAMILIES = {
@@ -21,12 +22,14 @@ FAMILIES = {
     "ring": "seven neighbors, degenerate for ν = 3: r, z1, z2 (Å), phi1, phi2, phi3, psi (π)",
     "planar": "neighbors in a plane: r1 ... (Å), phi2 ... (π), z (Å)",
     "equal-radii": "neighbors on a sphere: r (Å), theta2 ..., phi3 ... (π), dr (Å)",
-    "interpolation": "from the first to the last structure of FILE (or of two files): t",
-    "trajectory": "along the structures of FILE: frame",
-    "displacement": "the first structure of FILE along its array --along: q (Å)",
+    "interpolation": "from the first to the last structure of FILE (or of two files), molecules or crystals: t, 0 to 1",
+    "trajectory": "through the structures of FILE, such as frames or the images of a reaction path: frame, from 0",
+    "displacement": "the first structure of FILE along its array --along, such as a phonon: q (Å, the path of all "
+    "neighbors together)",
 }
 FROM_FILES = ("interpolation", "trajectory", "displacement")
 OF_ANY_SIZE = ("planar", "equal-radii")
+DISPLACEMENT_REACH = 1.0  # Å, the bound of q on both sides
 
 
 def add_sweep(commands: Any) -> None:
@@ -68,8 +71,7 @@ def _sweep(arguments: argparse.Namespace) -> None:
     check_targets(None, arguments.plot)
     manifold = _make_manifold(arguments)
     grid = _parse_grid(arguments, manifold)
-    generic = manifold(*manifold.values())
-    f = make_featurizer(arguments, list_species(jaxfeat.Environment.stack([generic])))
+    f = make_featurizer(arguments, list_species(jaxfeat.Environment.stack([manifold.all_neighbors()])))
     ds = jaxfeat.sweep(f, manifold, grid, out=arguments.out, progress=True)
     print_sweep(ds)
     if arguments.plot is not None:
@@ -95,32 +97,58 @@ def _make_manifold(arguments: argparse.Namespace) -> AbstractManifold:
 
 
 def _make_from_files(arguments: argparse.Namespace) -> AbstractManifold:
-    from jaxfeat.geometry.files.trajectory import per_atom_arrays
-    from jaxfeat.geometry.neighbors import follow_center
+    from jaxfeat.geometry.following import follow_center
 
     if not arguments.files:
         raise ReadError(f"{arguments.family} needs structures; name a file.")
     frames = [atoms for file in arguments.files for atoms in jaxfeat.read(file, **read_options(arguments)).atoms]
-    if arguments.family == "trajectory":
-        return jaxfeat.manifolds.trajectory(
-            follow_center(frames, choose_r_cut(arguments), arguments.center).environments
-        )
+    if arguments.family == "displacement":
+        return _make_displacement(arguments, frames[0])
     if arguments.family == "interpolation":
         if len(frames) < 2:
             raise ReadError(f"{arguments.files[0]} holds one structure, and interpolation needs two.")
-        # All atoms of both ends, because an atom may come within the cutoff on the way.
-        ends = [follow_center([frame], float("inf"), arguments.center) for frame in (frames[0], frames[-1])]
-        return jaxfeat.manifolds.interpolation(*(end.environments[0] for end in ends))
-    arrays = per_atom_arrays(frames[0])
+        frames = [frames[0], frames[-1]]
+        if not any(atoms.pbc.any() for atoms in frames):
+            return _interpolate_molecules(arguments, frames)
+    environments = follow_center(frames, choose_r_cut(arguments), arguments.center).environments
+    if arguments.family == "interpolation":
+        return jaxfeat.manifolds.interpolation(environments[0], environments[1], align=False)
+    return jaxfeat.manifolds.trajectory(environments)
+
+
+def _interpolate_molecules(arguments: argparse.Namespace, ends: Sequence[Atoms]) -> AbstractManifold:
+    """Interpolate between molecules that are turned onto each other. Any atom may come within the cutoff on the way."""
+    from dataclasses import replace
+
+    import numpy as np
+
+    from jaxfeat.geometry.following import follow_center
+
+    first, last = (follow_center([atoms], float("inf"), arguments.center).environments[0] for atoms in ends)
+    radius: Any = np.asarray(choose_r_cut(arguments))
+    return jaxfeat.manifolds.interpolation(replace(first, r_cut=radius), last)
+
+
+def _make_displacement(arguments: argparse.Namespace, atoms: Atoms) -> AbstractManifold:
+    import numpy as np
+
+    from jaxfeat.geometry.files.trajectory import per_atom_arrays
+    from jaxfeat.geometry.following import follow_displacement
+
+    arrays = per_atom_arrays(atoms)
     if arguments.along is None or arguments.along not in arrays:
-        present = ", ".join(name for name, array in arrays.items() if array.shape == (len(frames[0]), 3))
+        present = ", ".join(name for name, array in arrays.items() if array.shape == (len(atoms), 3))
         raise ReadError(f"name an array of {arguments.files[0]} with --along; it holds {present}.")
-    vectors = arrays[arguments.along]
-    if vectors.shape != (len(frames[0]), 3):
-        raise ReadError(f"{arguments.along} has shape {vectors.shape}; give an array with three numbers for each atom.")
-    found = follow_center(frames[:1], choose_r_cut(arguments), arguments.center)
-    moved = vectors[found.neighbors] - vectors[arguments.center]
-    return jaxfeat.manifolds.displacement(found.environments[0], {"q": moved})
+    moves = np.asarray(arrays[arguments.along], float)
+    if moves.shape != (len(atoms), 3):
+        raise ReadError(f"{arguments.along} has shape {moves.shape}; give an array with three numbers for each atom.")
+    found = follow_displacement(atoms, moves, choose_r_cut(arguments), arguments.center, DISPLACEMENT_REACH)
+    relative = moves[found.neighbors] - moves[arguments.center]
+    manifold = jaxfeat.manifolds.displacement(found.environments[0], {"q": relative}, DISPLACEMENT_REACH)
+    scale = np.linalg.norm(manifold.directions[0]) / np.linalg.norm(relative)
+    farthest = scale * np.linalg.norm(moves, axis=1).max()
+    print(f"q is the path of all neighbors together; at q = 1 Å the atoms have moved by up to {farthest:.3g} Å.")
+    return manifold
 
 
 def _parse_grid(arguments: argparse.Namespace, manifold: AbstractManifold) -> dict[str, Any]:

@@ -1,5 +1,8 @@
 """Named families of environments, as differentiable maps from parameters to an `Environment`."""
 
+from jaxfeat.geometry.following import FollowedCenter as FollowedCenter
+from jaxfeat.geometry.following import follow_center as follow_center
+from jaxfeat.geometry.following import follow_displacement as follow_displacement
 from jaxfeat.geometry.matching import aligned as aligned
 from jaxfeat.geometry.random import random_environments as random_environments
 from jaxfeat.geometry.random import random_methane as random_methane

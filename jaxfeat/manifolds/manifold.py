@@ -36,7 +36,7 @@ class Parameter(NamedTuple):
 
 
 class AbstractManifold(eqx.Module):
-    """A smooth map from parameters to one environment, which holds the same atoms everywhere.
+    """A smooth map from parameters to one environment, which has room for the same atoms everywhere.
 
     **Attributes:** `parameters`: one `Parameter` for each argument, in order.
     """
@@ -54,6 +54,10 @@ class AbstractManifold(eqx.Module):
             for (name, low, high, *_), (divisor, suffix) in zip(self.parameters, units, strict=True)
         ]
         return f"{type(self).__name__}({', '.join(bounds)})"
+
+    def all_neighbors(self) -> Environment:
+        """Build an environment with every neighbor that some point has. By default all points have the same."""
+        return self(*self.values())
 
     @property
     def names(self) -> tuple[str, ...]:

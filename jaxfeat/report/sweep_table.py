@@ -14,7 +14,7 @@ def print_sweep(ds: Any, console: Console | None = None) -> None:
     console = console or Console(highlight=False)
     names = [str(name) for name in ds["parameter"].values]
     statuses = Counter(ds["status"].values.ravel().tolist())
-    console.print(f"{statuses.total()} environments over {' and '.join(names)}")
+    console.print(f"{statuses.total()} environments over {' and '.join(label_parameter(ds, name) for name in names)}")
     for status, n in sorted(statuses.items()):
         if status != "ok":
             console.print(f"  {status}: {n}")

@@ -70,7 +70,7 @@ def find_manifold_zeros(
     """
     cells = np.asarray([np.diff(axis).max() for axis in axes])
     bounds = np.asarray([[axis[0], axis[-1]] for axis in axes])
-    found: list[ManifoldZero] = []
+    found: list[tuple[ZeroSearch, ManifoldZero]] = []
     for depth in range(n_generic, sigma.shape[-1]):
         search = ZeroSearch(f, on, bounds, depth)
         landed = search.find(_starts(axes, _smallest(sigma, depth)), cells)
@@ -79,8 +79,19 @@ def find_manifold_zeros(
         # Zeros at which more values vanish are found at their own depth, where they are more exact.
         deeper = list(_gathered(search, landed.at(landed.n_null == depth + 1)))
         points = np.asarray([zero.at for zero in deeper if not zero.dimension]).reshape(-1, len(axes))
-        found = [z for z in found if z.dimension or (np.abs(points - z.at).max(1) >= SAME_DISTANCE).all()] + deeper
-    return sorted(found, key=lambda zero: (zero.dimension, *zero.at))
+        found = [(own, zero) for own, zero in found if zero.dimension or not _is_rim(own, zero.at, points, cells)]
+        found += [(search, zero) for zero in deeper]
+    return sorted((zero for _, zero in found), key=lambda zero: (zero.dimension, *zero.at))
+
+
+def _is_rim(search: ZeroSearch, point: np.ndarray, deeper: np.ndarray, cells: np.ndarray) -> bool:
+    """Tell whether a zero belongs to one of the `deeper` ones, `(m, p)`: half way between them, the value is below its
+    floor too. Values that grow with a high power of the distance are below their floor far away from their zero."""
+    near = deeper[(np.abs(deeper - point) < 2 * OWN_DISTANCE * cells).all(1)]
+    if (np.abs(near - point).max(1) < SAME_DISTANCE).any():
+        return True
+    half = (near + point) / 2
+    return len(near) > 0 and len(search.find(half, cells, np.zeros(half.shape, bool)).theta) > 0
 
 
 def _smallest(sigma: np.ndarray, depth: int) -> np.ndarray:

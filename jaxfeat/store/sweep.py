@@ -165,7 +165,7 @@ def _sweep_manifold(
     n_generic = ds.attrs["n_generic"] = int(n_null.min()) if known.any() else 0
     zeros: list[ManifoldZero] = []
     if known.any():
-        restricted = restrict_species(f, environments[0])
+        restricted = restrict_species(f, environments)
         sigma = ds["sigma_equilibrated"].values
         zeros = find_manifold_zeros(restricted, section, list(axes.values()), sigma, n_generic)
     return add_zeros(ds, list(axes), zeros, [_explain(f, section, zero) for zero in zeros])

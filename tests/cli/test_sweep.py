@@ -3,7 +3,8 @@
 import ase.io
 import numpy as np
 import pytest
-from ase.build import molecule
+import xarray
+from ase.build import bulk, molecule
 
 from jaxfeat.cli import main
 from jaxfeat.store import sweep as sweeping
@@ -48,7 +49,8 @@ def test_files_make_manifolds(tmp_path, monkeypatch, capsys):
     ase.io.write(path, water)
     words = ["sweep", "displacement", str(path), "--along", "mode", "--grid", "q=0.1:0.3:2", *SMALL, "--nu", "1"]
     assert main([*words, "--out", str(tmp_path / "s.nc")]) == 0
-    assert "2 environments over q" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "2 environments over q (Å)" in printed and "at q = 1 Å the atoms have moved by up to 0.707 Å" in printed
     for words, message in (
         (["displacement", str(path)], "--along; it holds positions, mode"),
         (["interpolation", str(path)], "holds one structure, and interpolation needs two"),
@@ -57,3 +59,27 @@ def test_files_make_manifolds(tmp_path, monkeypatch, capsys):
     ):
         assert main(["sweep", *words]) == 2
         assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_paths_lead_through_crystals(tmp_path, monkeypatch, capsys):
+    """Neighbors enter and leave the radius, so the spectra have different numbers of values."""
+    monkeypatch.setattr(sweeping, "find_manifold_zeros", lambda *_: [])
+    rng = np.random.default_rng(4)
+    frames = [bulk("Si", cubic=True) for _ in range(3)]
+    for atoms in frames:
+        atoms.positions += 0.15 * rng.normal(size=(8, 3))
+        atoms.wrap()
+    ase.io.write(tmp_path / "XDATCAR", frames, format="vasp-xdatcar")
+    frames[0].new_array("mode", rng.normal(size=(8, 3)))
+    ase.io.write(tmp_path / "mode.xyz", frames[0])
+    for words, axis in (
+        (["trajectory", "XDATCAR", "--grid", "frame=0:2:5"], "frame"),
+        (["interpolation", "XDATCAR", "--grid", "t=0:1:5"], "t"),
+        (["displacement", "mode.xyz", "--along", "mode", "--grid", "q=-0.8:0.8:5"], "q"),
+    ):
+        words[1], out = str(tmp_path / words[1]), tmp_path / f"{axis}.nc"
+        assert main(["sweep", *words, *SMALL, "--nu", "1", "--r-cut", "3.9", "--out", str(out)]) == 0
+        assert f"5 environments over {axis}" in capsys.readouterr().out
+        with xarray.open_dataset(out) as ds:
+            assert set(ds.status.values) == {"ok"} and len(set(ds.n_values.values.tolist())) > 1
+            assert ds[axis].attrs["units"] == ("Å" if axis == "q" else "")

@@ -8,7 +8,7 @@ from cases import wobbling_methanols
 
 from jaxfeat import Environment, manifolds
 from jaxfeat.errors import GeometryError
-from jaxfeat.geometry.neighbors import follow_center
+from jaxfeat.geometry.following import follow_center
 
 WATER = np.asarray([[0.0, 0.76, 0.59], [0.0, -0.76, 0.59]])
 

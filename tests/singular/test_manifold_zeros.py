@@ -49,3 +49,22 @@ def test_a_point_with_a_slow_direction_is_no_curve():
     (zero,) = find_manifold_zeros(f, section, axes, sigma, 0)
     assert zero.dimension == 0
     np.testing.assert_allclose(zero.at, (1.1, 0.9), atol=1e-6)
+
+
+def blind_by_powers(positions, species, mask):
+    """Compute the distances and the angles of three neighbors; two angles are hidden at r1 = 1.1 Å, one by a power."""
+    squares = jnp.sum(positions**2, -1)
+    cosines = jnp.stack([positions[k] @ positions[(k + 1) % 3] for k in range(3)])
+    off = squares[0] - 1.21
+    return jnp.concatenate([squares, cosines * jnp.stack([off, off**4, jnp.ones_like(off)])])
+
+
+def test_a_value_below_its_floor_around_a_zero_makes_one_zero():
+    f = jaxfeat.function(blind_by_powers)
+    planar = manifolds.planar(3)
+    section = ManifoldSlice(planar, np.asarray(planar.values(z=0.4), float), (planar.names.index("r1"),))
+    axis = np.linspace(0.95, 1.2, 8)
+    batch = jaxfeat.Environment.stack([section(jnp.asarray([r])) for r in axis])
+    sigma = np.asarray(jaxfeat.singular_spectrum(f, batch, equilibrated=True).values)
+    (zero,) = find_manifold_zeros(f, section, [axis], sigma, 0)
+    np.testing.assert_allclose(zero.at, 1.1, atol=1e-12)
