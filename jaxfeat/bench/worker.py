@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from functools import cache, partial
 from math import nan
 from pathlib import Path
@@ -79,11 +79,9 @@ class WorkerProcess(AbstractContextManager["WorkerProcess"]):
         """Return the answer to a question, or `None` and a reason in `failed`."""
         assert self._process.stdin is not None and self._process.stdout is not None
         answer = ""
-        try:
+        with suppress(BrokenPipeError):
             print(json.dumps(question), file=self._process.stdin, flush=True)
             answer = self._process.stdout.readline()
-        except BrokenPipeError:
-            pass
         if answer:
             return json.loads(answer)
         if not self.failed:

@@ -259,9 +259,11 @@ def _take_on_device(batch: Batch, index: Any) -> Batch:
     return jax.tree.map(lambda leaf: leaf[index], batch)
 
 
-def concatenate_on_host(batches: Sequence[Batch]) -> Batch:
-    """Concatenate batches of one padded size, whose arrays are NumPy's."""
-    return batches[0] if len(batches) == 1 else jax.tree.map(lambda *leaves: np.concatenate(leaves), *batches)
+def concatenate_on_host(batches: Sequence[Environment]) -> Environment:
+    """Concatenate batches whose arrays are NumPy's, padded to the largest number of neighbors."""
+    size = max(batch.max_neighbors for batch in batches)
+    padded = [batch.padded(size) for batch in batches]
+    return padded[0] if len(padded) == 1 else jax.tree.map(lambda *leaves: np.concatenate(leaves), *padded)
 
 
 def on_host(tree: Any) -> bool:

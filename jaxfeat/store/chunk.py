@@ -70,20 +70,15 @@ def cut_chunks(stream: Stream, position: StreamPosition, length: int) -> Iterato
                 parts.append(batch[start:stop])
                 held, start = held + stop - start, stop
                 if held == length:
-                    yield Chunk(_join(parts), positions[stop])
+                    yield Chunk(concatenate_on_host(parts).trimmed(), positions[stop])
                     parts, held = [], 0
             position = positions[-1] if positions else position
     except (GeometryError, ReadError) as caught:
         error = caught
     if held:
-        yield Chunk(_join(parts), position)
+        yield Chunk(concatenate_on_host(parts).trimmed(), position)
     if error is not None:
         raise error
-
-
-def _join(parts: list[Environment]) -> Environment:
-    size = max(part.max_neighbors for part in parts)
-    return concatenate_on_host([part.padded(size) for part in parts]).trimmed()
 
 
 def compute_chunk(

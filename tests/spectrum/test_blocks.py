@@ -33,7 +33,7 @@ def test_blocks_of_a_stream_repeat_few_environments(monkeypatch):
     monkeypatch.setattr(blocks, "_n_in_cache", lambda *_: 8)
     few, some, many = hydrogens(0, 5, 2), hydrogens(3, 90, 3), hydrogens(1, 110, 4)
     most = jaxfeat.manifolds.random_environments(jax.random.key(2), 397, ["C"] * 6, min_distance=0.0)
-    batch = concatenate_on_host([part.padded(6) for part in (few, some, many, most)])
+    batch = concatenate_on_host([few, some, many, most])
     cut = list(blocks.blocks_by_shape(f, batch, least_of_shape=1, cache_fills=16, chunk_length=512))
     of_some = [(8, 8)] * 11 + [(2, 8)]
     expected = [(128, 128)] * 3 + [(13, 128), (5, 8), *of_some] + [(32, 32)] * 3 + [(14, 32)]
@@ -43,7 +43,7 @@ def test_blocks_of_a_stream_repeat_few_environments(monkeypatch):
 
 def test_a_block_holds_its_items_and_repeats_the_first():
     f = jaxfeat.PowerSpectrum(("C", "H"), 4.0, n_max=2, l_max=1)
-    batch = concatenate_on_host([hydrogens(0, 5, 2).padded(4), hydrogens(1, 60, 4)])
+    batch = concatenate_on_host([hydrogens(0, 5, 2), hydrogens(1, 60, 4)])
     for block in blocks.blocks_by_shape(f, batch, least_of_shape=1, chunk_length=16):
         room, m = block.items.max_neighbors, len(block.indices)
         expected = np.asarray(batch.positions)[block.indices, :room]

@@ -35,8 +35,7 @@ def cut_frames(
     parts += _cut_sound(structures, sound, r_cut, label)
     if not sum(map(len, parts)):
         return None
-    size = max(part.max_neighbors for part in parts)
-    batch = concatenate_on_host([part.padded(size) for part in parts])
+    batch = concatenate_on_host(parts)
     batch = batch[np.argsort(batch.structure_index, kind="stable")]
     return _with_index(batch, batch.structure_index + np.int32(first))
 

@@ -149,25 +149,19 @@ def _parse_numbers(text: str, key: str, n: int, line: int) -> np.ndarray:
 
 def _parse_column(column: _Column, rows: list[list[str]], first: int) -> np.ndarray:
     convert, dtype, expected = _KINDS[column.kind]
-    words = [row[column.words] for row in rows]
+    words, width = [word for row in rows for word in row[column.words]], column.words.stop - column.words.start
+    values: list[Any] = []
     try:
-        values = [[convert(word) for word in row] for row in words]
+        values.extend(map(convert, words))
     except (ValueError, KeyError):
-        line, word = next((first + k, word) for k, row in enumerate(words) for word in row if _fails(convert, word))
+        # The words before the one at fault are converted.
+        word = words[len(values)]
         number = re.sub(r"\*\^|[dD]", "e", word)
         cure = f"write {number}" if re.fullmatch(r"[-+.\d]+e[-+]?\d+", number) else "fix it"
         reason = f"{_shorten(word)} in the column {column.name} is not {expected}; {cure}."
-        raise ParseError(reason, line) from None
-    array = np.asarray(values, dtype).reshape(len(rows), column.words.stop - column.words.start)
-    return array[:, 0] if array.shape[1] == 1 else array
-
-
-def _fails(convert: Callable[[str], Any], word: str) -> bool:
-    try:
-        convert(word)
-    except (ValueError, KeyError):
-        return True
-    return False
+        raise ParseError(reason, first + len(values) // width) from None
+    array = np.asarray(values, dtype).reshape(len(rows), width)
+    return array[:, 0] if width == 1 else array
 
 
 def _parse_species(arrays: dict[str, np.ndarray], lines: range, options: ReadOptions) -> np.ndarray:
