@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import jax
-import psutil
 
 from jaxfeat.errors import SizeError
 
@@ -34,6 +33,8 @@ def free_bytes() -> float:
     on_device = jax.local_devices()[0].memory_stats()
     if on_device and "bytes_limit" in on_device:
         return float(on_device["bytes_limit"] - on_device["bytes_in_use"])
+    import psutil  # which small work need not wait for
+
     return min(float(psutil.virtual_memory().available), *_free_in_cgroups())
 
 

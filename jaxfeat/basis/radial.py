@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
+import scipy  # which loads its parts when they are used
 from jaxtyping import Float
-from scipy.special import spherical_jn
 
 from jaxfeat.basis.base import AbstractRadialBasis, in_angstrom, known_series
 from jaxfeat.basis.bessel import bessel_j, smeared_shell
@@ -127,26 +127,23 @@ class Laplacian(AbstractQuadratureBasis):
     def shells(self, sharpness: float, outer: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         zeros, norms = self._zeros_and_norms()
         nodes, weights = gauss_panels(1.0, sqrt(sharpness**2 + zeros.max() ** 2))
-        waves = spherical_jn(np.arange(self.l_max + 1), nodes.astype(float)[:, None, None] * zeros)
+        waves = scipy.special.spherical_jn(np.arange(self.l_max + 1), nodes.astype(float)[:, None, None] * zeros)
         return nodes, weights, norms * waves
 
     def _zeros_and_norms(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the zeros of j_l, and the factors that normalize the functions in the unit sphere."""
         zeros = bessel_zeros(self.n_max, self.l_max)
-        return zeros, sqrt(2) / np.abs(spherical_jn(np.arange(self.l_max + 1) + 1, zeros))
+        return zeros, sqrt(2) / np.abs(scipy.special.spherical_jn(np.arange(self.l_max + 1) + 1, zeros))
 
 
 def bessel_zeros(n_max: int, l_max: int) -> np.ndarray:
     """Compute the first `n_max` positive zeros of j_0 ... j_l_max: `(n_max, l_max + 1)`."""
-    # Imported here because it takes 0.1 s, and other bases do without.
-    from scipy.optimize import brentq
-
     # The zeros of j_l and j_(l+1) interlace, so each pair of neighboring zeros of j_l brackets one of j_(l+1).
     zeros = np.arange(1, n_max + l_max + 1) * pi
     table = [zeros[:n_max]]
     for l in range(1, l_max + 1):
-        function = lambda x, l=l: spherical_jn(l, x)  # noqa: E731
-        zeros = np.asarray([brentq(function, a, b, xtol=1e-15, rtol=1e-15) for a, b in pairwise(zeros)])
+        function = lambda x, l=l: scipy.special.spherical_jn(l, x)  # noqa: E731
+        zeros = np.asarray([scipy.optimize.brentq(function, a, b, xtol=1e-15, rtol=1e-15) for a, b in pairwise(zeros)])
         table.append(zeros[:n_max])
     return np.stack(table, -1)
 

@@ -137,7 +137,7 @@ class BasisResults(NamedTuple):
 def evaluate_bases(f: AbstractFeaturizer, grid: Grid, block: Block) -> list[BasisResults]:
     """Evaluate all bases for the environments of a block that have a spectrum."""
     triangles, spectra = [], []
-    with one_blas_thread():
+    with one_blas_thread(of_xla=True):
         for n_max in grid.n_max:
             shells = grid.shells(n_max, block.present.shape[1])
             reduced = _reduce_each_l_max(grid.of(n_max).prepared(), shells.added, block.present, block.items)

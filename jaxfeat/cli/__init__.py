@@ -1,6 +1,7 @@
 """The command line: arguments in, tables and files and an exit status out."""
 
 import argparse
+import gc
 import os
 import shlex
 import signal
@@ -56,12 +57,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _configure_jax() -> None:
     """Configure JAX: float64, one device per core, and compiled programs kept on disk. Environment variables of JAX and
     XLA take precedence, except that float64 is always on."""
+    # The modules of JAX hold many objects, none of them garbage: looking through them takes a fifth of a short command.
+    first = "jax" not in sys.modules and gc.isenabled()
+    if first:
+        gc.disable()
     # Imported here because --help and wrong arguments need not wait for JAX.
     import jax
 
     from jaxfeat.linalg.compilations import keep_compilations
     from jaxfeat.spectrum.devices import n_cores
 
+    if first:
+        gc.freeze()
+        gc.enable()
     jax.config.update("jax_enable_x64", True)
     # Each core that this process may use becomes a device of JAX, so that scans and sweeps use all of them.
     if jax.config.values["jax_num_cpu_devices"] < 0 and "device_count" not in os.environ.get("XLA_FLAGS", ""):

@@ -3,6 +3,7 @@ to the threads of XLA, and the calling thread, which is one of them, waits for t
 all threads wait, that is, with as many independent calls as there are threads: on two cores, or with several devices,
 this happens. A loop over the matrices is as fast on one core."""
 
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import cache, wraps
@@ -109,15 +110,15 @@ def solve_upper_transposed(triangle: Float[Array, "c c"], right: Float[Array, "c
     return jax.scipy.linalg.solve_triangular(triangle, right, trans=1)
 
 
-def one_blas_thread() -> AbstractContextManager[Any]:
-    """Limit BLAS to one thread in a `with` block. On small matrices others only wait: tenfold slower if busy."""
-    return _libraries().limit(limits=1, user_api="blas")
+def one_blas_thread(of_xla: bool = False) -> AbstractContextManager[Any]:
+    """Limit BLAS to one thread in a `with` block. On small matrices others only wait: tenfold slower if busy. A block
+    that runs compiled programs says so with `of_xla`: they call the LAPACK of SciPy, which takes time to load."""
+    if of_xla:
+        import scipy.linalg  # noqa: F401
+    return _find_libraries("scipy.linalg" in sys.modules).limit(limits=1, user_api="blas")
 
 
 @cache
-def _libraries() -> ThreadpoolController:
-    # The search goes through all libraries of the process, so it is done once. XLA calls the LAPACK of SciPy, which
-    # must be loaded before the search.
-    import scipy.linalg  # noqa: F401
-
+def _find_libraries(with_scipy: bool) -> ThreadpoolController:
+    # The search goes through all libraries of the process, so it is done once, and again if SciPy has been loaded.
     return ThreadpoolController()

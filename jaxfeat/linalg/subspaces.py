@@ -1,7 +1,7 @@
 """Subspaces of displacements, given by orthonormal rows. All functions run on the host in float64."""
 
 import numpy as np
-import scipy.linalg
+import scipy  # which loads its parts when they are used
 
 Gap = tuple[float, float]  # the largest value taken for zero and the smallest other one, over the largest of all
 

@@ -15,21 +15,22 @@ from itertools import combinations, combinations_with_replacement
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.sparse import coo_array, csr_array
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
+import scipy  # which loads its parts when they are used
 
 from jaxfeat.geometry.point_group import label_shells
+
+MAX_DENSE = 50_000  # entries of gradients that are no sparse array; SciPy's take 0.02 s to load, and pay for more
+MAX_COMPARED = 256  # values that are compared in pairs; SciPy's tree takes more, and 0.05 s to load
 
 
 class Edges(NamedTuple):
     """Vectors from centers to neighbors, `(e, 3)` Å, with equal `kinds`, `(e,)`, for the same species. `moves`,
-    `(3 e, 3 n)`, maps displacements of n atoms to displacements of the vectors."""
+    `(3 e, 3 n)`, maps displacements of n atoms to displacements of the vectors: a NumPy or a sparse array."""
 
     vectors: np.ndarray
     centers: np.ndarray
     kinds: np.ndarray
-    moves: csr_array
+    moves: Any
 
     @property
     def scale(self) -> float:
@@ -101,35 +102,37 @@ def invariant_gradients(vectors: np.ndarray, products: np.ndarray, scale: float)
     return np.stack([np.cross(b, c), np.cross(c, a), np.cross(a, b)], axis=1) / scale**2
 
 
-def gradient_rows(edges: Edges, products: np.ndarray, rows: np.ndarray, n_rows: int, weights: Any = 1.0) -> csr_array:
-    """Write gradients of the invariants of edges `(t, m)` into a sparse matrix `(n_rows, 3 e)`. `rows` and `weights`,
-    `(t,)`, are the row and the factor of each gradient. Gradients of one row are added up."""
+def gradient_rows(edges: Edges, products: np.ndarray, rows: np.ndarray, n_rows: int, weights: Any = 1.0) -> Any:
+    """Write gradients of the invariants of edges `(t, m)` into a matrix `(n_rows, 3 e)`, sparse if it is large.
+    `rows` and `weights`, `(t,)`, are the row and the factor of each gradient. Gradients of one row are added up."""
     gradients = np.reshape(weights, (-1, 1, 1)) * invariant_gradients(edges.vectors, products, edges.scale)
     columns = 3 * products[..., None] + np.arange(3)
-    rows = np.broadcast_to(rows[:, None, None], columns.shape)
     shape = n_rows, 3 * len(edges.vectors)
-    return coo_array((gradients.ravel(), (rows.ravel(), columns.ravel())), shape=shape).tocsr()
+    if n_rows * shape[1] <= MAX_DENSE:
+        places = rows[:, None, None] * shape[1] + columns
+        return np.bincount(places.ravel(), gradients.ravel(), n_rows * shape[1]).reshape(shape)
+    rows = np.broadcast_to(rows[:, None, None], columns.shape)
+    return scipy.sparse.coo_array((gradients.ravel(), (rows.ravel(), columns.ravel())), shape=shape).tocsr()
 
 
 def cluster_tuples(tuples: np.ndarray, kinds: np.ndarray, values: np.ndarray, tolerance: float) -> Coincidences:
     """Cluster tuples `(t, nu)` of edges of the same kinds whose values `(t, k)` agree entry by entry, in chains of
-    steps within the tolerance. A tree finds them, because a grid or sorting would separate equal values."""
+    steps within the tolerance."""
     if not len(tuples):
         return Coincidences(tuples, np.zeros(0, int), n_clusters=0, spread=0.0, clearance=np.inf)
     # An extra coordinate separates tuples of different kinds, by more than values ever differ.
     stride = 4 * np.abs(values).max() + 4 * tolerance
     kind_lists = np.ravel_multi_index(tuple(kinds[tuples].T), (int(kinds.max()) + 1,) * tuples.shape[1])
     points = np.column_stack([values, np.unique(kind_lists, return_inverse=True)[1] * stride])
-    close = cKDTree(points).query_pairs(tolerance, p=np.inf, output_type="ndarray")
-    labels = connected_parts(close[:, 0], close[:, 1], len(points))
+    first, second = _close_pairs(points, tolerance)
+    labels = connected_parts(first, second, len(points))
     keep = _one_of_each_orbit(tuples, labels)
     order = np.argsort(labels, kind="stable")
-    first = np.searchsorted(labels[order], np.arange(labels.max() + 1))
+    starts = np.searchsorted(labels[order], np.arange(labels.max() + 1))
     ranked = points[order]
-    spread = np.maximum.reduceat(ranked, first) - np.minimum.reduceat(ranked, first)
-    # The closest value may belong to the same orbit, so the tree holds all of them.
-    distances = cKDTree(ranked[first]).query(ranked[first[keep]], k=2, p=np.inf)[0][:, 1]
-    clearance = float(distances.min())
+    spread = np.maximum.reduceat(ranked, starts) - np.minimum.reduceat(ranked, starts)
+    # The closest value may belong to the same orbit, so each is compared with all of them.
+    clearance = _least_distance(ranked[starts], keep)
     chosen = np.flatnonzero(np.isin(labels, keep))
     return Coincidences(
         tuples=tuples[chosen],
@@ -138,6 +141,29 @@ def cluster_tuples(tuples: np.ndarray, kinds: np.ndarray, values: np.ndarray, to
         spread=float(spread.max()),
         clearance=clearance if clearance < stride / 2 else np.inf,
     )
+
+
+def _close_pairs(points: np.ndarray, tolerance: float) -> Any:
+    """List the pairs of points that differ by the tolerance at most in every entry. A grid or sorting would separate
+    equal values."""
+    if len(points) <= MAX_COMPARED:
+        return np.nonzero(np.triu(np.abs(points[:, None] - points).max(-1) <= tolerance, 1))
+    tree = scipy.spatial.cKDTree(points)
+    return tuple(tree.query_pairs(tolerance, p=np.inf, output_type="ndarray").T)
+
+
+def _least_distance(points: np.ndarray, chosen: np.ndarray) -> float:
+    """Find the least distance, the largest difference of an entry, of `chosen` points from others; infinity if none."""
+    if len(points) <= MAX_COMPARED:
+        distances = np.abs(points[chosen, None] - points).max(-1)
+        distances[np.arange(len(chosen)), chosen] = np.inf
+        return float(distances.min())
+    tree, least = scipy.spatial.cKDTree(points), np.inf
+    # The least distance of the first points bounds the search about the others, which is then fast.
+    for some in np.split(chosen, [32]):
+        found = tree.query(points[some], k=2, p=np.inf, distance_upper_bound=least)[0][:, 1]
+        least = min(least, float(found.min(initial=np.inf)))
+    return least
 
 
 def _one_of_each_orbit(tuples: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -151,5 +177,12 @@ def _one_of_each_orbit(tuples: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 def connected_parts(first: np.ndarray, second: np.ndarray, n: int) -> np.ndarray:
     """Label the connected components, `(n,)`, of a graph of n nodes, given the two nodes of each link."""
-    graph = coo_array((np.ones(len(first), np.int8), (first, second)), shape=(n, n))
-    return connected_components(graph, directed=False)[1]
+    labels = np.arange(n)
+    while len(first):
+        # Each part joins the part with the lowest label that a link leads to, and then all take the label of the root.
+        np.minimum.at(labels, np.maximum(first, second), np.minimum(first, second))
+        while (labels[labels] != labels).any():
+            labels = labels[labels]
+        first, second = labels[first], labels[second]
+        first, second = first[first != second], second[first != second]
+    return np.unique(labels, return_inverse=True)[1]

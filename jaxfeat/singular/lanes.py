@@ -33,7 +33,7 @@ def map_lanes(call: Callable[..., Any], *trees: Any, lanes: int) -> Any:
     """Call a function on blocks of batched trees, all of one shape, and join the results as NumPy arrays."""
     n = len(jax.tree.leaves(trees)[0])
     parts = []
-    with one_blas_thread():
+    with one_blas_thread(of_xla=True):
         for start in range(0, n, lanes):
             rows = np.arange(start, start + lanes) % n
             part = call(*jax.tree.map(lambda leaf, rows=rows: np.asarray(leaf)[rows], trees))
@@ -53,7 +53,7 @@ def solve_all(
     """Iterate all items of a batch, in place, until each has finished or has taken `max_iterations` steps; 0 steps only
     evaluate. `advance` takes the iterates of `lanes` items, their indices, and a number of steps, and returns the
     iterates after these steps. If there are fewer items, they are repeated in order."""
-    with one_blas_thread():
+    with one_blas_thread(of_xla=True):
         while True:
             active = np.flatnonzero((state.code == RUNNING) & (state.iterations < max_iterations))[:lanes]
             if not len(active):

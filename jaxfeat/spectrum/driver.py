@@ -176,7 +176,7 @@ def spectra_in_blocks(
 
 def _run(f: FeatureMap, block: Block, over: Sequence[jax.Device]) -> tuple[Spectrum, ...]:
     """Compute the spectra of a block on some devices, as NumPy arrays without the repeated items at its end."""
-    with one_blas_thread():
+    with one_blas_thread(of_xla=True):
         found = share_among_devices(compute_spectra, over, f, (block.present, block.items), block.plan)
         return jax.tree.map(lambda leaf: np.asarray(leaf)[: len(block.indices)], found)
 
