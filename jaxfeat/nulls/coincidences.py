@@ -20,7 +20,7 @@ import scipy  # which loads its parts when they are used
 from jaxfeat.geometry.point_group import label_shells
 
 MAX_DENSE = 50_000  # entries of gradients that are no sparse array; SciPy's take 0.02 s to load, and pay for more
-MAX_COMPARED = 256  # values that are compared in pairs; SciPy's tree takes more, and 0.05 s to load
+MAX_COMPARED = 128  # comparisons for each value. SciPy's tree needs fewer for many values, and takes 0.05 s to load.
 
 
 class Edges(NamedTuple):
@@ -144,17 +144,23 @@ def cluster_tuples(tuples: np.ndarray, kinds: np.ndarray, values: np.ndarray, to
 
 
 def _close_pairs(points: np.ndarray, tolerance: float) -> Any:
-    """List the pairs of points that differ by the tolerance at most in every entry. A grid or sorting would separate
-    equal values."""
-    if len(points) <= MAX_COMPARED:
-        return np.nonzero(np.triu(np.abs(points[:, None] - points).max(-1) <= tolerance, 1))
-    tree = scipy.spatial.cKDTree(points)
-    return tuple(tree.query_pairs(tolerance, p=np.inf, output_type="ndarray").T)
+    """List the pairs of points `(t, k)` that differ by the tolerance at most in every entry."""
+    # Points are compared if they are close along a line, in whose direction hardly any two points agree by symmetry.
+    direction = np.random.default_rng(0).normal(size=points.shape[1])
+    line = points @ direction
+    order, reach = np.argsort(line), tolerance * np.abs(direction).sum() + 1e-12 * np.abs(line).max()
+    counts = np.searchsorted(line[order], line[order] + reach, side="right") - np.arange(1, len(line) + 1)
+    if counts.sum() > MAX_COMPARED * len(points):
+        return scipy.spatial.cKDTree(points).query_pairs(tolerance, p=np.inf, output_type="ndarray").T
+    first = np.repeat(np.arange(len(line)), counts)
+    second = first + np.arange(1, len(first) + 1) - np.repeat(np.cumsum(counts) - counts, counts)
+    close = np.abs(points[order[first]] - points[order[second]]).max(1, initial=0) <= tolerance
+    return order[first[close]], order[second[close]]
 
 
 def _least_distance(points: np.ndarray, chosen: np.ndarray) -> float:
     """Find the least distance, the largest difference of an entry, of `chosen` points from others; infinity if none."""
-    if len(points) <= MAX_COMPARED:
+    if len(points) <= 2 * MAX_COMPARED:
         distances = np.abs(points[chosen, None] - points).max(-1)
         distances[np.arange(len(chosen)), chosen] = np.inf
         return float(distances.min())
