@@ -16,21 +16,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import scipy  # which loads its parts when they are used
+from scipy.sparse import coo_array, csr_array
+from scipy.sparse.csgraph import connected_components
 
 from jaxfeat.geometry.point_group import label_shells
 
-MAX_DENSE = 50_000  # entries of gradients that are no sparse array; SciPy's take 0.02 s to load, and pay for more
 MAX_COMPARED = 128  # comparisons for each value. SciPy's tree needs fewer for many values, and takes 0.05 s to load.
 
 
 class Edges(NamedTuple):
     """Vectors from centers to neighbors, `(e, 3)` Å, with equal `kinds`, `(e,)`, for the same species. `moves`,
-    `(3 e, 3 n)`, maps displacements of n atoms to displacements of the vectors: a NumPy or a sparse array."""
+    `(3 e, 3 n)`, maps displacements of n atoms to displacements of the vectors."""
 
     vectors: np.ndarray
     centers: np.ndarray
     kinds: np.ndarray
-    moves: Any
+    moves: csr_array
 
     @property
     def scale(self) -> float:
@@ -102,17 +103,14 @@ def invariant_gradients(vectors: np.ndarray, products: np.ndarray, scale: float)
     return np.stack([np.cross(b, c), np.cross(c, a), np.cross(a, b)], axis=1) / scale**2
 
 
-def gradient_rows(edges: Edges, products: np.ndarray, rows: np.ndarray, n_rows: int, weights: Any = 1.0) -> Any:
-    """Write gradients of the invariants of edges `(t, m)` into a matrix `(n_rows, 3 e)`, sparse if it is large.
-    `rows` and `weights`, `(t,)`, are the row and the factor of each gradient. Gradients of one row are added up."""
+def gradient_rows(edges: Edges, products: np.ndarray, rows: np.ndarray, n_rows: int, weights: Any = 1.0) -> csr_array:
+    """Write gradients of the invariants of edges `(t, m)` into a sparse matrix `(n_rows, 3 e)`. `rows` and `weights`,
+    `(t,)`, are the row and the factor of each gradient. Gradients of one row are added up."""
     gradients = np.reshape(weights, (-1, 1, 1)) * invariant_gradients(edges.vectors, products, edges.scale)
     columns = 3 * products[..., None] + np.arange(3)
-    shape = n_rows, 3 * len(edges.vectors)
-    if n_rows * shape[1] <= MAX_DENSE:
-        places = rows[:, None, None] * shape[1] + columns
-        return np.bincount(places.ravel(), gradients.ravel(), n_rows * shape[1]).reshape(shape)
     rows = np.broadcast_to(rows[:, None, None], columns.shape)
-    return scipy.sparse.coo_array((gradients.ravel(), (rows.ravel(), columns.ravel())), shape=shape).tocsr()
+    shape = n_rows, 3 * len(edges.vectors)
+    return coo_array((gradients.ravel(), (rows.ravel(), columns.ravel())), shape=shape).tocsr()
 
 
 def cluster_tuples(tuples: np.ndarray, kinds: np.ndarray, values: np.ndarray, tolerance: float) -> Coincidences:
@@ -124,15 +122,14 @@ def cluster_tuples(tuples: np.ndarray, kinds: np.ndarray, values: np.ndarray, to
     stride = 4 * np.abs(values).max() + 4 * tolerance
     kind_lists = np.ravel_multi_index(tuple(kinds[tuples].T), (int(kinds.max()) + 1,) * tuples.shape[1])
     points = np.column_stack([values, np.unique(kind_lists, return_inverse=True)[1] * stride])
-    first, second = _close_pairs(points, tolerance)
-    labels = connected_parts(first, second, len(points))
+    labels = connected_parts(*_close_pairs(points, tolerance), len(points))
     keep = _one_of_each_orbit(tuples, labels)
     order = np.argsort(labels, kind="stable")
-    starts = np.searchsorted(labels[order], np.arange(labels.max() + 1))
+    first = np.searchsorted(labels[order], np.arange(labels.max() + 1))
     ranked = points[order]
-    spread = np.maximum.reduceat(ranked, starts) - np.minimum.reduceat(ranked, starts)
+    spread = np.maximum.reduceat(ranked, first) - np.minimum.reduceat(ranked, first)
     # The closest value may belong to the same orbit, so each is compared with all of them.
-    clearance = _least_distance(ranked[starts], keep)
+    clearance = _least_distance(ranked[first], keep)
     chosen = np.flatnonzero(np.isin(labels, keep))
     return Coincidences(
         tuples=tuples[chosen],
@@ -143,7 +140,7 @@ def cluster_tuples(tuples: np.ndarray, kinds: np.ndarray, values: np.ndarray, to
     )
 
 
-def _close_pairs(points: np.ndarray, tolerance: float) -> Any:
+def _close_pairs(points: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
     """List the pairs of points `(t, k)` that differ by the tolerance at most in every entry."""
     # Points are compared if they are close along a line, in whose direction hardly any two points agree by symmetry.
     direction = np.random.default_rng(0).normal(size=points.shape[1])
@@ -151,7 +148,8 @@ def _close_pairs(points: np.ndarray, tolerance: float) -> Any:
     order, reach = np.argsort(line), tolerance * np.abs(direction).sum() + 1e-12 * np.abs(line).max()
     counts = np.searchsorted(line[order], line[order] + reach, side="right") - np.arange(1, len(line) + 1)
     if counts.sum() > MAX_COMPARED * len(points):
-        return scipy.spatial.cKDTree(points).query_pairs(tolerance, p=np.inf, output_type="ndarray").T
+        first, second = scipy.spatial.cKDTree(points).query_pairs(tolerance, p=np.inf, output_type="ndarray").T
+        return first, second
     first = np.repeat(np.arange(len(line)), counts)
     second = first + np.arange(1, len(first) + 1) - np.repeat(np.cumsum(counts) - counts, counts)
     close = np.abs(points[order[first]] - points[order[second]]).max(1, initial=0) <= tolerance
@@ -183,12 +181,5 @@ def _one_of_each_orbit(tuples: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 def connected_parts(first: np.ndarray, second: np.ndarray, n: int) -> np.ndarray:
     """Label the connected components, `(n,)`, of a graph of n nodes, given the two nodes of each link."""
-    labels = np.arange(n)
-    while len(first):
-        # Each part joins the part with the lowest label that a link leads to, and then all take the label of the root.
-        np.minimum.at(labels, np.maximum(first, second), np.minimum(first, second))
-        while (labels[labels] != labels).any():
-            labels = labels[labels]
-        first, second = labels[first], labels[second]
-        first, second = first[first != second], second[first != second]
-    return np.unique(labels, return_inverse=True)[1]
+    graph = coo_array((np.ones(len(first), np.int8), (first, second)), shape=(n, n))
+    return connected_components(graph, directed=False)[1]

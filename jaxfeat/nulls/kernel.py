@@ -10,11 +10,10 @@ the host, in float64.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import scipy  # which loads its parts when they are used
 from numpy.typing import ArrayLike
+from scipy.sparse import coo_array, csr_array, eye_array, vstack
 
 from jaxfeat.errors import BasisError, GeometryError, SizeError
 from jaxfeat.geometry.environment import Environment
@@ -115,7 +114,7 @@ def complete_kernel(
 def site_edges(vectors: np.ndarray, species: np.ndarray) -> Edges:
     """Make the edges of neighbors `(n, 3)` about a fixed center; each neighbor is displaced by itself."""
     n = len(vectors)
-    return Edges(vectors, np.zeros(n, int), species.astype(np.int64), np.eye(3 * n))
+    return Edges(vectors, np.zeros(n, int), species.astype(np.int64), eye_array(3 * n, format="csr"))
 
 
 def summed_edges(vectors: np.ndarray, tails: np.ndarray, heads: np.ndarray, species: np.ndarray) -> Edges:
@@ -126,9 +125,7 @@ def summed_edges(vectors: np.ndarray, tails: np.ndarray, heads: np.ndarray, spec
     rows = np.arange(3 * len(vectors))
     ends = [(3 * atoms[:, None] + np.arange(3)).ravel() for atoms in (heads, tails)]
     signs = np.repeat([1.0, -1.0], len(rows))  # a displaced atom moves the edges to it forwards, those from it back
-    moves = scipy.sparse.coo_array(
-        (signs, (np.tile(rows, 2), np.concatenate(ends))), shape=(len(rows), 3 * len(species))
-    )
+    moves = coo_array((signs, (np.tile(rows, 2), np.concatenate(ends))), shape=(len(rows), 3 * len(species)))
     return Edges(vectors, tails, kinds, moves.tocsr())
 
 
@@ -137,11 +134,7 @@ def kernel_of_edges(edges: Edges, nu: int, pseudoscalars: bool, tolerance: float
     _check(edges.centers, nu, tolerance)
     size, scale = edges.moves.shape[1], edges.scale
     edges, equal = find_coincidences(edges, nu, pseudoscalars, tolerance)
-    conditions = _conditions(edges, equal, pseudoscalars)
-    # Edges of a fixed center are only reordered, and fewer rows are reordered faster. Others may be more than atoms.
-    at_once = isinstance(edges.moves, np.ndarray)
-    reduced = _triangle(conditions) @ edges.moves if at_once else _triangle(conditions @ edges.moves)
-    _, found, right = robust_svd(reduced, full_matrices=True)
+    _, found, right = robust_svd(_triangle(_conditions(edges, equal, pseudoscalars) @ edges.moves), full_matrices=True)
     values = np.pad(found, (0, size - len(found)))
     # Rows are means of numbers of order one. Unless all of them cancel (as they do between centers of inversion in a
     # crystal), the largest singular value is at least about 1 / sqrt(size). Less than that is rounding.
@@ -190,36 +183,33 @@ def _check(centers: np.ndarray, nu: int, tolerance: float) -> None:
         )
 
 
-def _conditions(edges: Edges, equal: Coincidences, pseudoscalars: bool) -> Any:
+def _conditions(edges: Edges, equal: Coincidences, pseudoscalars: bool) -> csr_array:
     """Make the rows `(r, 3 e)` that vanish on a displacement of the edges exactly if it keeps every distinct value:
     each generator of a tuple alone in its cluster, written once, and the means of those of several tuples."""
     alone = np.bincount(equal.clusters, minlength=1)[equal.clusters] == 1
     singles, shared = equal.tuples[alone], equal.tuples[~alone]
     clusters, row, counts = np.unique(equal.clusters[~alone], return_inverse=True, return_counts=True)
-    blocks: list[Any] = []
+    blocks = []
     for n_factors in (2, 3):
         slots = [s for s in invariant_slots(equal.tuples.shape[1], pseudoscalars) if len(s) == n_factors]
         if not slots:
             continue
-        products, n_edges = np.sort(np.concatenate([singles[:, s] for s in slots]), axis=1), len(edges.vectors)
-        # Rows are sorted as numbers, which is ten times as fast.
-        numbers = np.unique(np.ravel_multi_index(tuple(products.T), (max(n_edges, 1),) * n_factors))
-        products = np.column_stack(np.unravel_index(numbers, (max(n_edges, 1),) * n_factors))
+        products, shape = np.sort(np.concatenate([singles[:, s] for s in slots])), (len(edges.vectors),) * n_factors
+        # Numbers are sorted ten times as fast as rows.
+        numbers = np.unique(np.ravel_multi_index(tuple(products.T), shape)) if len(products) else np.zeros(0, int)
+        products = np.column_stack(np.unravel_index(numbers, shape))
         blocks.append(gradient_rows(edges, products, np.arange(len(products)), len(products)))
         for slot in slots if len(shared) else []:
             blocks.append(gradient_rows(edges, shared[:, slot], row, len(clusters), 1 / counts[row]))
-    if all(isinstance(block, np.ndarray) for block in blocks):
-        return np.concatenate(blocks)
-    return scipy.sparse.vstack(blocks, format="csr")
+    return vstack(blocks, format="csr")
 
 
-def _triangle(rows: Any) -> np.ndarray:
-    """Reduce a tall matrix, sparse or not, to a small one with the same singular values and right singular vectors.
-    Blocks are reduced by QR, because a Gram matrix would lose half the digits of small singular values."""
+def _triangle(rows: csr_array) -> np.ndarray:
+    """Reduce a tall sparse matrix to a small one with the same singular values and right singular vectors. Blocks are
+    reduced by QR, because a Gram matrix would lose half the digits of small singular values."""
     height = max(_BLOCK_ENTRIES // max(rows.shape[1], 1), rows.shape[1], 1)
     reduced = np.zeros((0, rows.shape[1]))
     for start in range(0, rows.shape[0], height):
-        block = rows[start : start + height]
-        block = np.concatenate([reduced, block if isinstance(block, np.ndarray) else block.toarray()])
+        block = np.concatenate([reduced, rows[start : start + height].toarray()])
         reduced = np.asarray(np.linalg.qr(block, mode="r")) if len(block) > rows.shape[1] else block
     return reduced
