@@ -71,12 +71,7 @@ def nearby_crystals(structure: Structure, largest: float = 0.1) -> list[NearbyCr
     """
     crystal = _Crystal.of(structure)
     chain: list[NearbyCrystal] = []
-    asked = None
-    for tolerance in TOLERANCES[TOLERANCES <= largest * (1 + LENGTH_ROUNDING)]:
-        found = _reduce(crystal, float(tolerance))
-        if found is None or (key := (found[1].hall, len(found[0].fractional))) == asked:
-            continue
-        asked = key
+    for found in _list_groups(crystal, TOLERANCES[TOLERANCES <= max(largest, TOLERANCES[0]) * (1 + LENGTH_ROUNDING)]):
         try:
             exact = _make_exact(structure, crystal, *found)
         except GeometryError:
@@ -155,6 +150,28 @@ def _ask_spglib(crystal: _Crystal, tolerance: float) -> Any:
             return spglib.get_symmetry_dataset(cell, symprec=tolerance)
         except Exception:  # Versions before 2.7 have no class for their errors.
             return None
+
+
+def _list_groups(crystal: _Crystal, tolerances: np.ndarray) -> list[tuple[_Primitive, _Operations]]:
+    """List the groups at ascending tolerances, each once. Groups grow with the tolerance, so those between two that are
+    equal need not be asked for: spglib takes up to 15 ms."""
+    asked: dict[int, Any] = {}
+
+    def key(k: int) -> Any:
+        if k not in asked:
+            asked[k] = _reduce(crystal, float(tolerances[k]))
+        return None if asked[k] is None else (asked[k][1].hall, len(asked[k][0].fractional))
+
+    intervals = [(0, len(tolerances) - 1)]
+    while intervals:
+        low, high = intervals.pop()
+        if key(low) != key(high) and high - low > 1:
+            intervals += [(low, (low + high) // 2), ((low + high) // 2, high)]
+    groups: dict[Any, tuple[_Primitive, _Operations]] = {}
+    for k in sorted(asked):
+        if asked[k] is not None:
+            groups.setdefault(key(k), asked[k])
+    return list(groups.values())
 
 
 def _reduce(crystal: _Crystal, tolerance: float) -> tuple[_Primitive, _Operations] | None:
