@@ -24,8 +24,8 @@ def show_progress(
     resumes: bool = False,
     stream: TextIO | None = None,
     clock: Callable[[], float] = time.monotonic,
-) -> Iterator[Progress | None]:
-    """Show the progress of the work in a `with` block. Yield a function that the work calls, or `None`.
+) -> Iterator[Progress]:
+    """Show the progress of the work in a `with` block. Yield a function that the work calls.
 
     - `progress`: True to show a bar or lines; a function to call instead; or `None` to show nothing.
     - `items`: The items of the work, in the plural. `total` is their number.
@@ -35,7 +35,7 @@ def show_progress(
     **Raises:** `KeyboardInterrupt` with the number of finished items, at the next call if its first exception got lost.
     """
     if not isinstance(progress, bool) or not progress:
-        yield progress or None
+        yield progress or (lambda done, total: None)
         return
     count = Count(items, total, resumes, clock)
     with _interruptible() as raise_if_interrupted, _shown(count, sys.stderr if stream is None else stream):

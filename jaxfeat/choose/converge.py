@@ -69,8 +69,7 @@ def converge(
             for block in blocks_by_shape(grid.of(grid.n_max[-1]), host, least_of_shape=MIN_PER_PROGRAM):
                 found += evaluate_bases(one, grid, block)
                 done += len(block.indices)
-                if report is not None:
-                    report(done, len(batch) * len(grids))
+                report(done, len(batch) * len(grids))
             n_species = 0 if one.species is None else len(one.species)
             for k, sizes in enumerate(grid):
                 size = {**sizes._asdict(), "n_features": grid.n_features(sizes, n_species)}

@@ -55,8 +55,7 @@ def _report(arguments: argparse.Namespace) -> None:
     with show_progress(True, "environments", store.n_rows) as progress:
         for columns in store.row_slices():
             summary.add(columns)
-            if progress is not None:
-                progress(summary.total, store.n_rows)
+            progress(summary.total, store.n_rows)
     if not summary.done:
         raise ReadError(f"{store.path} holds no finished environment yet; report it later in the sweep.")
     examples = summary.examples()

@@ -95,8 +95,7 @@ def find_singular_points(
                 found.update(todo, outcome)
                 n_restarts[todo] = count
                 todo = todo[outcome.status != "landed"]
-                if report is not None:
-                    report(len(points) - len(todo), len(points))
+                report(len(points) - len(todo), len(points))
                 if not len(todo):
                     break
         positions[attempted] = environments_at(space, found.points[attempted], host[attempted], lanes).positions

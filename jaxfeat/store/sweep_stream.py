@@ -28,7 +28,7 @@ def sweep_stream(
     f: AbstractFeaturizer,
     stream: Stream,
     path: Path,
-    progress: Progress | None,
+    progress: Progress,
     *,
     screened: bool = False,
     classify: int | None = CLASSIFIED,
@@ -122,7 +122,7 @@ class _StoreSweep:
     journal: Journal
     settings: dict[str, Any]
     attributes: dict[str, Any]
-    progress: Progress | None
+    progress: Progress
     opened: tuple[Plan, ZarrArrays] | None = None
     done: dict[int, Entry] = field(default_factory=dict)
     end: Entry | None = None
@@ -187,8 +187,7 @@ class _StoreSweep:
         executor.finish()
 
     def _show(self, n: int) -> None:
-        if self.progress is not None:
-            self.progress(n, self.stream.total)
+        self.progress(n, self.stream.total)
 
     def _missing(self) -> Iterator[tuple[int, Chunk]]:
         """Yield numbers and environments of the chunks not done. A stream that cannot seek is compared with those

@@ -168,8 +168,7 @@ def _stream_atoms(
                 numbers |= set(structure.numbers.tolist())
                 chosen = select_centers(structure.numbers, wanted, k, lambda k: f"{name}: {label(k)}")
                 counts.append(len(chosen))
-                if report is not None:
-                    report(k + 1, None)
+                report(k + 1, None)
         species = [SYMBOLS[number] for number in sorted(numbers) if 0 < number < len(SYMBOLS)]
         return FramesSurvey(species, np.asarray(counts, int))
 

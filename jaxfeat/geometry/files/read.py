@@ -85,8 +85,7 @@ def read(
     with show_progress(progress, "structures read") as report:
         for structure in iterate_frames(place, options):
             atoms.append(structure)
-            if report is not None:
-                report(len(atoms), None)
+            report(len(atoms), None)
     names = [formula(structure) for structure in atoms]
     if len(atoms) > 1 or options.frames.start:
         names = [f"{label_frame(k, options)}, {name}" for k, name in enumerate(names)]
