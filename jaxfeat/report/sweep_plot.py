@@ -61,8 +61,12 @@ def _draw_line(axes: Axes, ds: Any, name: str, colors: Sequence[str]) -> None:
     axes.set_yscale("log")
     axes.set_ylabel(f"{RATIO}{note_omitted(ds)}", fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
-    for at, color in zip(zeros, colors, strict=True):
-        axes.axvline(at, color=color, lw=0.9, zorder=0)
+    ends = [in_unit(ds, name, ds[f"zero_{end}"].values[:, 0]) for end in ("low", "high")]
+    for at, low, high, color in zip(zeros, *ends, colors, strict=True):
+        if high > low:
+            axes.axvspan(low, high, color=color, alpha=0.25, lw=0, zorder=0)
+        else:
+            axes.axvline(at, color=color, lw=0.9, zorder=0)
         axes.scatter([at], [np.nanmedian(floor)], 26, color=color, zorder=3, **ZERO)
 
 

@@ -1,51 +1,31 @@
-"""Zeros of σ_min over one or two parameters of a manifold: points and curves, exact in the parameters."""
+"""Zeros of σ_min over one or two parameters of a manifold: points, intervals and curves, exact in the parameters."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from functools import partial
+from typing import NamedTuple
 
-import equinox as eqx
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.geometry.environment import Environment
-from jaxfeat.manifolds.manifold import AbstractManifold
-from jaxfeat.singular.gauss_newton import LONGEST_STEP, STATIONARY, Bounds, Iterate, Linearization, begin, proceed
-from jaxfeat.singular.lanes import solve_all
-from jaxfeat.spectrum.jacobian import directional_derivative, jacobian_and_norms
-from jaxfeat.spectrum.reduce import keep_all_rows
-from jaxfeat.spectrum.solve import decompose
+from jaxfeat.singular.zero_search import OWN_DISTANCE, FoundZeros, ManifoldSlice, ZeroSearch
 
 TRANSVERSAL_SLOPE = 1e-5  # slope of σ/σ_max (per Å or rad) below which σ does not change
 SAME_DISTANCE = 1e-6  # distance (Å or rad) below which two zeros are one
 RATIO_ROUNDING = 4 * float(np.finfo(float).eps)  # rounding error of σ/σ_max
 N_STRIDES = 64  # number of steps along a curve across the whole grid, independent of the grid
 LEAST_ADVANCE = 0.1  # least length of a step along a curve, relative to the step that was aimed at
-MAX_ITERATIONS, ZERO_LANES = 40, 8  # steps of each search for a zero, and searches side by side in one program
-PURSUED_DISTANCE = 2.0  # largest distance (cells) of a zero, down the steepest slope, at which a start is pursued
-OWN_DISTANCE = 4.0  # Largest distance (cells) of a zero from its start. A zero farther off belongs to another start.
-
-
-class ManifoldSlice(eqx.Module):
-    """Manifold with some of its parameters free and the others fixed."""
-
-    manifold: AbstractManifold
-    fixed: Float[Array, " q"] | np.ndarray
-    free: tuple[int, ...] = eqx.field(static=True)
-
-    def __call__(self, free: Float[Array, " p"]) -> Environment:
-        return self.manifold(*jnp.asarray(self.fixed).at[np.asarray(self.free)].set(free))
+LEAST_EXTENT = 1e-3  # extent of an interval, relative to the grid; values below the floor on less vanish at a point
+BISECTIONS = 20  # halvings of a cell in which an interval ends
 
 
 class ManifoldZero(NamedTuple):
-    """Connected set of parameters, a point or a curve, at which one more singular value vanishes than around it: its
-    extent, `points`, and a point `at` its middle with the largest `error` (Å or rad) and σ_min/σ_max."""
+    """Connected set of parameters at which one more singular value vanishes than around it. An interval of one
+    parameter counts as a curve. It has an extent, `points`, and a point `at` its middle with the largest `error` (Å or
+    rad) and σ_min/σ_max."""
 
     low: np.ndarray
     high: np.ndarray
@@ -77,21 +57,22 @@ def find_manifold_zeros(
         if not len(landed.theta):
             break
         # Zeros at which more values vanish are found at their own depth, where they are more exact.
-        deeper = list(_gathered(search, landed.at(landed.n_null == depth + 1)))
-        points = np.asarray([zero.at for zero in deeper if not zero.dimension]).reshape(-1, len(axes))
-        found = [(own, zero) for own, zero in found if zero.dimension or not _is_rim(own, zero.at, points, cells)]
+        deeper = list(_gathered(search, landed.at(landed.n_null == depth + 1), cells))
+        found = [(own, zero) for own, zero in found if not _is_rim(own, zero, deeper, cells)]
         found += [(search, zero) for zero in deeper]
     return sorted((zero for _, zero in found), key=lambda zero: (zero.dimension, *zero.at))
 
 
-def _is_rim(search: ZeroSearch, point: np.ndarray, deeper: np.ndarray, cells: np.ndarray) -> bool:
-    """Tell whether a zero belongs to one of the `deeper` ones, `(m, p)`: half way between them, the value is below its
-    floor too. Values that grow with a high power of the distance are below their floor far away from their zero."""
-    near = deeper[(np.abs(deeper - point) < 2 * OWN_DISTANCE * cells).all(1)]
-    if (np.abs(near - point).max(1) < SAME_DISTANCE).any():
+def _is_rim(search: ZeroSearch, zero: ManifoldZero, deeper: list[ManifoldZero], cells: np.ndarray) -> bool:
+    """Tell whether a zero belongs to one of the `deeper` ones: half way between them, the value is below its floor too.
+    Values that grow with a high power of the distance are below their floor far away from their zero."""
+    rim = 2 * OWN_DISTANCE * cells
+    near = [d for d in deeper if len(cells) == 1 or not (zero.dimension or d.dimension)]
+    near = [d for d in near if (zero.low > d.low - rim).all() and (zero.high < d.high + rim).all()]
+    nearest = [np.clip(zero.at, d.low, d.high) for d in near]
+    if any(np.abs(point - zero.at).max() < SAME_DISTANCE for point in nearest):
         return True
-    half = (near + point) / 2
-    return len(near) > 0 and len(search.find(half, cells, np.zeros(half.shape, bool)).theta) > 0
+    return any(search.is_null((point + zero.at) / 2, cells) for point in nearest)
 
 
 def _smallest(sigma: np.ndarray, depth: int) -> np.ndarray:
@@ -115,9 +96,14 @@ def _starts(axes: list[np.ndarray], ratio: np.ndarray) -> np.ndarray:
     return np.stack([axis[index] for axis, index in zip(axes, minima, strict=True)], -1)
 
 
-def _gathered(search: ZeroSearch, landed: FoundZeros) -> Iterator[ManifoldZero]:
+def _gathered(search: ZeroSearch, landed: FoundZeros, cells: np.ndarray) -> Iterator[ManifoldZero]:
     """Follow the curves, and group the points that are on none of them."""
     reach = np.ptp(search.bounds, axis=1)
+    if len(reach) == 1:
+        intervals = list(_intervals(search, landed, float(cells[0]), float(reach[0])))
+        yield from intervals
+        inside = [(landed.theta >= one.low) & (landed.theta <= one.high) for one in intervals]
+        landed = landed.at(~np.any([np.zeros(landed.theta.shape, bool), *inside], 0)[:, 0])
     curves: list[np.ndarray] = []
     for seed in np.flatnonzero(landed.slopes[:, -1] <= TRANSVERSAL_SLOPE) if len(reach) > 1 else ():
         if not any(_beside(landed.theta[seed], curve, reach) for curve in curves):
@@ -132,6 +118,38 @@ def _gathered(search: ZeroSearch, landed: FoundZeros) -> Iterator[ManifoldZero]:
     for k in range(count):
         members = rest.at(label == k)
         yield _zero(members, members.at(np.asarray([np.argmin(members.ratio)])), 0)
+
+
+def _intervals(search: ZeroSearch, landed: FoundZeros, cell: float, reach: float) -> Iterator[ManifoldZero]:
+    """Find the intervals of one parameter on which the value stays below its floor: curves in one dimension."""
+    last = -np.inf
+    for k in np.argsort(landed.theta[:, 0]):
+        point = float(landed.theta[k, 0])
+        if landed.slopes[k, -1] > TRANSVERSAL_SLOPE or point <= last:
+            continue
+        low, last = (_interval_end(search, point, way * cell) for way in (-1, 1))
+        if last - low > LEAST_EXTENT * reach:
+            ends = np.asarray([[low], [last]])
+            middle = ends.mean(0)
+            error = cell * 2.0**-BISECTIONS
+            yield ManifoldZero(ends[0], ends[1], middle, error, 1, float(landed.ratio[k]), ends)
+
+
+def _interval_end(search: ZeroSearch, inside: float, step: float) -> float:
+    """Find where a value that is below its floor `inside` rises above the floor, or the bound, in steps of one cell."""
+    low, high = search.bounds[0]
+    is_null = partial(search.is_null, cells=np.asarray([abs(step)]))
+    while True:
+        outside = float(np.clip(inside + step, low, high))
+        if not is_null(np.asarray([outside])):
+            break
+        inside = outside
+        if outside in (low, high):
+            return outside
+    for _ in range(BISECTIONS):
+        half = (inside + outside) / 2
+        inside, outside = (half, outside) if is_null(np.asarray([half])) else (inside, half)
+    return inside
 
 
 def _traced(search: ZeroSearch, seed: FoundZeros, reach: np.ndarray) -> FoundZeros:
@@ -191,94 +209,3 @@ def _zero(landed: FoundZeros, best: FoundZeros, dimension: int) -> ManifoldZero:
     error = max(ratio, RATIO_ROUNDING) / slope if slope > TRANSVERSAL_SLOPE else float(np.sqrt(best.floor[0]))
     low, high = (landed.theta.min(0), landed.theta.max(0)) if dimension else (at, at)
     return ManifoldZero(low, high, at, error, dimension, ratio, landed.theta)
-
-
-class FoundZeros(NamedTuple):
-    """Zeros `theta`, `(m, p)`, that m searches ended at: σ/σ_max of the value that vanishes, its floor, the number of
-    values up to that, and AᵀA, `(m, p, p)`, with A the derivative of J v / σ_max by the parameters."""
-
-    theta: np.ndarray
-    ratio: np.ndarray
-    floor: np.ndarray
-    n_null: np.ndarray
-    normal: np.ndarray
-
-    def at(self, which: np.ndarray) -> FoundZeros:
-        return FoundZeros(*(leaf[which] for leaf in self))
-
-    @property
-    def slopes(self) -> np.ndarray:
-        """Slopes of σ/σ_max along the principal axes, `(m, p)`, descending."""
-        return np.sqrt(np.maximum(np.linalg.eigvalsh(self.normal)[:, ::-1], 0))
-
-    def tangent(self, scale: np.ndarray) -> np.ndarray:
-        """Unit vectors of least slope, `(m, p)`, in units of `scale`."""
-        return np.linalg.eigh(self.normal * scale[:, None] * scale)[1][:, :, 0]
-
-
-class ZeroSearch(NamedTuple):
-    """Search for zeros of the value after `depth` smaller ones, between `bounds` of the parameters, `(p, 2)`."""
-
-    f: Any
-    on: ManifoldSlice
-    bounds: np.ndarray
-    depth: int
-
-    def find(self, starts: np.ndarray, cells: np.ndarray, free: np.ndarray | None = None) -> FoundZeros:
-        """Find the zeros that starts `(m, p)` lead to. Where `free`, `(m, p)`, is False, the parameter is held."""
-        m, p = starts.shape
-        # Unknowns are the parameters in units in which the longest step is one cell.
-        unit = cells / LONGEST_STEP
-        low, high = (np.clip(starts + sign * OWN_DISTANCE * cells, *self.bounds.T) / unit for sign in (-1, 1))
-        if free is not None:
-            low, high = (np.where(free, bound, starts / unit) for bound in (low, high))
-
-        def advance(iterates: Iterate, rows: np.ndarray, steps: np.ndarray) -> Iterate:
-            limits = Bounds(jnp.asarray(low[rows]), jnp.asarray(high[rows]))
-            # The depth is an array, so that all depths share one program.
-            return _advanced(self.f, self.on, np.asarray(self.depth), unit, iterates, limits, steps)
-
-        state = begin(starts / unit, (np.zeros(m), np.zeros(m, int)))
-        solve_all(advance, state, 0, lanes=ZERO_LANES)
-        # A column of the triangle is as long as the derivative by its unknown.
-        steepest = np.where(low < high, np.linalg.norm(state.triangle[:, :, :p], axis=1), 0).max(1)
-        state.code[state.residual > PURSUED_DISTANCE * LONGEST_STEP * steepest] = STATIONARY
-        solve_all(advance, state, MAX_ITERATIONS, lanes=ZERO_LANES)
-        floor, n_null = state.aux
-        slopes = state.triangle[:, :, :p] / unit
-        normal = np.einsum("mri,mrj->mij", slopes, slopes)
-        return FoundZeros(state.unknowns * unit, state.residual, floor, n_null, normal).at(state.residual <= floor)
-
-
-@eqx.filter_jit
-def _advanced(
-    f: AbstractFeaturizer, on: ManifoldSlice, depth: Any, unit: Any, iterates: Iterate, bounds: Bounds, steps: Any
-) -> Iterate:
-    def linearize(unknowns: Float[Array, " p"]) -> Linearization:
-        there = _linearized(f, on, unknowns * unit, depth)
-        return there._replace(slopes=there.slopes * unit[:, None])
-
-    return jax.vmap(lambda now, bounds: proceed(linearize, now, steps, bounds))(iterates, bounds)
-
-
-def _linearized(f: AbstractFeaturizer, on: ManifoldSlice, theta: Float[Array, " p"], depth: Array) -> Linearization:
-    """Linearize J(θ) v / σ_max, whose norm is σ/σ_max, with v the right singular vector of the value at `depth`. The
-    derivative holds v fixed. Changes of J v in the range of J on the larger singular vectors are projected out, because
-    other displacements compensate for them. `aux` holds the floor and the number of null directions."""
-    env = on(theta)
-    jacobian, added = jacobian_and_norms(f, env)
-    spectrum = decompose(keep_all_rows(jacobian, added), env, f, equilibrated=True)
-    which = jnp.maximum(spectrum.n_values - 1 - depth, 0)
-    largest = spectrum.values[0]
-    axes = spectrum.directions.reshape(len(spectrum.values), -1)
-    seen = (jacobian / spectrum.scale[None, :, None]).reshape(len(jacobian), -1) @ axes.T
-    above = jnp.arange(len(spectrum.values)) < which
-    left = jnp.where(above[None], seen / jnp.where(above, spectrum.values, 1)[None], 0)
-    displacement = spectrum.directions[which] / spectrum.scale[:, None]
-    derivative = jax.jacfwd(lambda theta: directional_derivative(f, on(theta), displacement) / largest)(theta)
-    # Twice, because the first projection leaves rounding errors in the range.
-    for _ in range(2):
-        derivative = derivative - left @ (left.T @ derivative)
-    value = jnp.where(spectrum.status == "ok", seen[:, which] / largest, jnp.inf)
-    floor = spectrum.floor / largest
-    return Linearization(value, derivative.T, floor, (floor, jnp.sum(spectrum.values <= spectrum.floor)))

@@ -18,7 +18,8 @@ from jaxfeat.nulls.classify import item_null_space
 from jaxfeat.nulls.cure import cure, describe_cures
 from jaxfeat.nulls.scan import CLASSIFIED, scan_arrays
 from jaxfeat.progress import Progress, show_progress
-from jaxfeat.singular.manifold_zeros import ManifoldSlice, ManifoldZero, find_manifold_zeros
+from jaxfeat.singular.manifold_zeros import ManifoldZero, find_manifold_zeros
+from jaxfeat.singular.zero_search import ManifoldSlice
 from jaxfeat.spectrum.blocks import restrict_species
 from jaxfeat.store.dataset import Dataset, add_zeros, build_dataset, check_target, open_store, write_dataset
 from jaxfeat.store.into_store import draw_sample, sweep_into_store
@@ -89,8 +90,8 @@ def sweep(
         `positions` (Å, relative to the center) and `species`. In a store, atoms that the featurizer does not know give
         the status "unknown-species", and environments cut at another radius than it needs give "wrong-radius".
     - Of a manifold: `zero_at`, `zero_error` and further variables with the points and curves where σ_min vanishes,
-        refined in the parameters, with the null directions there by cause and a sentence on what lifts them. Null
-        directions that all points have are not counted as zeros.
+        refined in the parameters, with the null directions there by cause and a sentence on what lifts them. An
+        interval of a single parameter counts as a curve. Null directions that all points have are not counted as zeros.
 
     **Raises:**
 

@@ -5,7 +5,8 @@ import numpy as np
 
 import jaxfeat
 from jaxfeat import manifolds
-from jaxfeat.singular.manifold_zeros import ManifoldSlice, find_manifold_zeros
+from jaxfeat.singular.manifold_zeros import find_manifold_zeros
+from jaxfeat.singular.zero_search import ManifoldSlice
 
 
 def blind_at_a_radius(positions, species, mask):
@@ -68,3 +69,22 @@ def test_a_value_below_its_floor_around_a_zero_makes_one_zero():
     sigma = np.asarray(jaxfeat.singular_spectrum(f, batch, equilibrated=True).values)
     (zero,) = find_manifold_zeros(f, section, [axis], sigma, 0)
     np.testing.assert_allclose(zero.at, 1.1, atol=1e-12)
+
+
+def blind_below_a_radius(positions, species, mask):
+    """Compute squared distances of two neighbors, and a feature that depends on their angle if r1 > 1.1 Å."""
+    squares = jnp.sum(positions**2, -1)
+    return jnp.stack([squares[0], squares[1], jnp.maximum(squares[0] - 1.21, 0.0) ** 2 * (positions[0] @ positions[1])])
+
+
+def test_an_interval_is_one_zero_with_ends_that_no_grid_sets():
+    f = jaxfeat.function(blind_below_a_radius)
+    planar = manifolds.planar(2)
+    section = ManifoldSlice(planar, np.asarray(planar.values(phi2=1.0), float), (planar.names.index("r1"),))
+    for n in (8, 21):
+        axis = np.linspace(0.95, 1.2, n)
+        batch = jaxfeat.Environment.stack([section(jnp.asarray([r])) for r in axis])
+        sigma = np.asarray(jaxfeat.singular_spectrum(f, batch, equilibrated=True).values)
+        (zero,) = find_manifold_zeros(f, section, [axis], sigma, 0)
+        assert zero.dimension == 1 and zero.low == 0.95 and zero.low < zero.at < zero.high
+        np.testing.assert_allclose(zero.high, 1.1, atol=1e-6)
