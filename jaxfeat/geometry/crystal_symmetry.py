@@ -68,6 +68,8 @@ def nearby_crystals(structure: Structure, largest: float = 0.1) -> list[NearbyCr
     spglib is asked at tolerances from 1e-10 Å to the `largest` (Å), two in a decade. The first crystal has the space
     group of the given one within rounding, which may be P1. A group counts as noise of the next larger one, and is left
     out, if it is hardly nearer: by less than a factor of 10.
+
+    **Raises:** `GeometryError` for a batch, a molecule, and atoms that repeat in one direction only.
     """
     crystal = _Crystal.of(structure)
     chain: list[NearbyCrystal] = []
@@ -94,8 +96,9 @@ class _Crystal(NamedTuple):
 
     @staticmethod
     def of(structure: Structure) -> _Crystal:
-        if structure.batch_shape:
-            raise GeometryError(f"this is a batch of {structure.batch_shape} crystals; index it first.")
+        if structure.batch_shape or not structure.periodic:
+            given = f"a batch of {structure.batch_shape} crystals" if structure.batch_shape else "a molecule"
+            raise GeometryError(f"space groups are found of one crystal, and this is {given}.")
         mask = np.asarray(structure.mask)
         positions, cell = np.asarray(structure.positions, float)[mask], np.asarray(structure.cell, float)
         check_positions(positions, "atom")

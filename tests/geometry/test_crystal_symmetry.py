@@ -170,8 +170,9 @@ def test_refusals():
     ]:
         with pytest.raises(GeometryError, match=message):
             symmetrized(at, found)
-    with pytest.raises(GeometryError, match="batch of"):
-        nearby_crystals(jaxfeat.structures([bulk("Si")] * 2, 3.0))
+    for at, message in (([bulk("Si")] * 2, "this is a batch of"), (molecule("CH4"), "this is a molecule")):
+        with pytest.raises(GeometryError, match=message):
+            nearby_crystals(jaxfeat.structures(at, 3.0))
 
 
 def test_environments_and_molecules_take_a_tolerance():
