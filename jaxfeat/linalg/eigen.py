@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from jaxfeat.linalg.lanes import in_lanes
-from jaxfeat.linalg.lapack import eigh, refuse_derivatives
+from jaxfeat.linalg.lapack import eigh, eigh_if, refuse_derivatives
 from jaxfeat.linalg.svd import right_svd
 from jaxfeat.linalg.triangular import MAX_COLUMNS_IN_LANES, reflector
 
@@ -24,14 +24,18 @@ def _gram_in_lanes(shared: tuple[()], matrix: Float[Array, "m c b"]) -> Float[Ar
     return jax.lax.map(lambda column: jnp.sum(columns * column[None], 1), columns)
 
 
-def psd_eigh(matrix: Float[Array, "c c"], valid: Bool[Array, " c"]) -> tuple[Float[Array, " c"], Float[Array, "c c"]]:
+def psd_eigh(
+    matrix: Float[Array, "c c"], valid: Bool[Array, " c"], wanted: Bool[Array, ""] | None = None
+) -> tuple[Float[Array, " c"], Float[Array, "c c"]]:
     """Compute the eigenvalues of the `valid` rows and columns of a positive semidefinite matrix, descending, and the
-    eigenvectors as columns. Values are zero for columns left out, and in place of rounding errors below zero."""
+    eigenvectors as columns. Values are zero for columns left out, and in place of rounding errors below zero. CPUs skip
+    matrices that are not `wanted`, whose values and vectors are zero."""
     c = matrix.shape[1]
     matrix = jnp.where(valid[:, None] & valid[None], matrix, 0)
     # The columns left out get eigenvalues below all others, because as zeros they would mix with the null directions.
     below = -1 - jnp.abs(matrix).sum(1).max(initial=0)
-    values, vectors = eigh(matrix + jnp.diag(jnp.where(valid, 0, below)))
+    matrix = matrix + jnp.diag(jnp.where(valid, 0, below))
+    values, vectors = eigh(matrix) if wanted is None else eigh_if(wanted, matrix)
     kept = jnp.arange(c) < jnp.sum(valid)
     return jnp.where(kept, jnp.maximum(values[::-1], 0), 0), jnp.where(kept[None], vectors[:, ::-1], 0)
 

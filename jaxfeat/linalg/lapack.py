@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax.custom_batching import custom_vmap
 from jax.lax import linalg
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 from threadpoolctl import ThreadpoolController
 
 from jaxfeat.errors import DerivativeError
@@ -83,6 +83,14 @@ def eigh(matrix: Float[Array, "c c"]) -> tuple[Float[Array, " c"], Float[Array, 
     """Compute the eigenvalues of a symmetric matrix, ascending, and its eigenvectors as columns."""
     values, vectors = jnp.linalg.eigh(matrix)
     return values, vectors
+
+
+@one_by_one
+def eigh_if(wanted: Bool[Array, ""], matrix: Float[Array, "c c"]) -> tuple[Float[Array, " c"], Float[Array, "c c"]]:
+    """Compute the same if it is wanted, and zeros otherwise, which take CPUs no time."""
+    return jax.lax.cond(
+        wanted, lambda: tuple(jnp.linalg.eigh(matrix)), lambda: jax.tree.map(jnp.zeros_like, (matrix[0], matrix))
+    )
 
 
 @one_by_one

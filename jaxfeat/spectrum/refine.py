@@ -16,7 +16,7 @@ from jaxfeat.features.structure_map import FeatureMap
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Item
 from jaxfeat.linalg.batching import map_large_items, on_cpu
-from jaxfeat.linalg.eigen import psd_eigh
+from jaxfeat.linalg.eigen import psd_eigenvalues, psd_eigh
 from jaxfeat.linalg.lapack import eigh, singular_values
 from jaxfeat.spectrum.plan import Plan
 from jaxfeat.spectrum.reduce import ReducedJacobian, reduce_to_gram
@@ -62,7 +62,12 @@ def spectra_from_gram(
 
 def _decompose_gram(reduced: ReducedJacobian, at: Item, *, equilibrated: bool, screened: bool) -> GramValues:
     part = project_out_rigid(reduced, at, equilibrated=equilibrated)
-    squares, vectors = psd_eigh(part.matrix, part.rigid.valid)
+    # Screening needs the vectors of few environments, and CPUs leave out the others. Structures need theirs more often.
+    by_need = screened and on_cpu() and isinstance(at, Environment)
+    if by_need:
+        squares = psd_eigenvalues(part.matrix, part.rigid.valid)
+    else:
+        squares, vectors = psd_eigh(part.matrix, part.rigid.valid)
     values = jnp.sqrt(squares)
     listed = jnp.arange(values.shape[0]) < part.n_values
     share = jnp.maximum(MARGIN * jnp.finfo(values.dtype).eps / part.rounding, SMALLEST_SHARE)
@@ -70,6 +75,9 @@ def _decompose_gram(reduced: ReducedJacobian, at: Item, *, equilibrated: bool, s
     wanted = (listed & (values <= part.floor_of_gram(values))).any() if screened else jnp.asarray(True)
     certified = wanted & part.norms_known & (n_small <= MOST_SMALL)
     n_small = jnp.where(certified, n_small, 0)
+    if by_need:
+        squares, vectors = psd_eigh(part.matrix, part.rigid.valid, certified)
+        values = jnp.where(certified, jnp.sqrt(squares), values)
     last = part.n_values - 1 - np.arange(MOST_SMALL)
     small = jnp.where(np.arange(MOST_SMALL)[None] < n_small, vectors[:, jnp.maximum(last, 0)], 0)
     displacements = part.rigid.lift(small).T.reshape(MOST_SMALL, *at.positions.shape) / part.scale[None, :, None]

@@ -42,6 +42,14 @@ def test_eigenvectors_lie_in_the_valid_columns():
         assert not v[:, n:].any()
 
 
+def test_only_the_wanted_matrices_are_decomposed():
+    matrices, valid, _ = masked(6, np.float64)
+    wanted = np.arange(len(matrices)) % 2 == 0
+    every = jax.jit(jax.vmap(psd_eigh))(matrices, valid)
+    for found, one in zip(jax.jit(jax.vmap(psd_eigh))(matrices, valid, wanted), every, strict=True):
+        np.testing.assert_array_equal(found, np.where(wanted.reshape(-1, *[1] * (one.ndim - 1)), one, 0))
+
+
 @pytest.mark.parametrize("shape", [(3, 30, 5), (3, 30, 20), (3, 4, 0)])
 def test_gram_matrices_are_those_of_numpy_and_symmetric(shape):
     matrices = np.random.default_rng(1).normal(size=shape)
