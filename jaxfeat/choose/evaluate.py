@@ -20,11 +20,11 @@ from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.linalg.lapack import one_blas_thread, qr_triangle
 from jaxfeat.linalg.subspaces import orthogonal_complement
-from jaxfeat.nulls.ambiguity import CLEAR_RATIO, least_visibility, visibility_rows
 from jaxfeat.nulls.classify import POSITION_TOLERANCE
 from jaxfeat.nulls.filtration import build_filtration
 from jaxfeat.nulls.scan import CLASSIFY_BELOW
 from jaxfeat.nulls.sites import Sites, list_sites
+from jaxfeat.nulls.visibility import CLEAR_RATIO, least_visibility, visibility_rows
 from jaxfeat.spectrum.blocks import Block
 from jaxfeat.spectrum.jacobian import item_jacobian
 from jaxfeat.spectrum.reduce import ReducedJacobian

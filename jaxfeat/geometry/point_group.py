@@ -2,6 +2,8 @@
 An operation is a rotation, proper or not, with the permutation of like points that it causes. The images of two points
 that are not in line with the origin fix it, so the possible images of one pair of points are tried."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 TURN_ROUNDING = 1e-3  # rad; smaller turns are the identity's. Traces of mirrors and the inversion may differ as much.
@@ -89,8 +91,16 @@ def _list_images_of_rarest_pair(
 def find_largest_group(
     positions: np.ndarray, permutations: np.ndarray, signs: np.ndarray, tolerance: float
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Find the rotations, permutations and residual (Å) of the largest group within the tolerance. Products of
-    operations may be outside, so operations are taken in the order of their mismatch, as many as form a group."""
+    """Find the rotations, permutations and residual (Å) of the largest group within the tolerance."""
+    return next(find_groups(positions, permutations, signs, tolerance))
+
+
+def find_groups(
+    positions: np.ndarray, permutations: np.ndarray, signs: np.ndarray, tolerance: float
+) -> Iterator[tuple[np.ndarray, np.ndarray, float]]:
+    """Find the rotations, permutations and residual (Å) of all groups within the tolerance, from the largest to the
+    identity alone. Products of operations may be outside, so operations are taken in the order of their mismatch, and
+    each number of them that forms a group is one."""
     mismatch = _mismatches(positions, permutations, _fit_rotations(positions, permutations, signs))
     rank = np.argsort(mismatch, kind="stable")[: np.count_nonzero(mismatch <= tolerance)]
     table = _multiplication_table(permutations[rank], signs[rank])
@@ -100,8 +110,7 @@ def find_largest_group(
             elements = np.sort(rank[:size])
             rotations, residual = _exact_rotations(positions, permutations[elements], signs[elements])
             if residual <= tolerance or size == 1:
-                return rotations, permutations[elements], residual
-    raise AssertionError("the identity is always among the candidates and is a group.")
+                yield rotations, permutations[elements], residual
 
 
 def _fit_rotations(positions: np.ndarray, permutations: np.ndarray, signs: np.ndarray) -> np.ndarray:

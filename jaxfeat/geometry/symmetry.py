@@ -3,6 +3,7 @@ invariant map cannot see a displacement without a totally symmetric part (theory
 tells which null directions are physics. It is found on the host and in float64."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from jaxfeat.errors import GeometryError
 from jaxfeat.geometry.environment import Environment, count_of
-from jaxfeat.geometry.point_group import find_largest_group, find_permutations, label_shells, schoenflies_symbol
+from jaxfeat.geometry.point_group import find_groups, find_permutations, label_shells, schoenflies_symbol
 from jaxfeat.geometry.positions import check_positions
 from jaxfeat.geometry.structure import Item, Structure
 
@@ -21,6 +22,8 @@ EnvironmentOrStructure = TypeVar("EnvironmentOrStructure", Environment, Structur
 SYMMETRY_TOLERANCE = 1e-3
 """Å. Files round coordinates to 1e-6 ... 1e-4 Å, and mismatches are up to twice as large. Zero-point motion is 0.03 ...
 0.1 Å. So molecules from files keep their point group, and snapshots of molecular dynamics get none."""
+
+LINE_ROUNDING = 1e-8  # atoms closer to a line, relative to the farthest atom, have only two rotations, as in `rigid`
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -192,25 +195,53 @@ def point_stabilizer(positions: np.ndarray, species: np.ndarray, group: Group, t
         raise GeometryError(f'group is {group!r}; give "O3" or "SO3".')
     if not tolerance > 0:
         raise GeometryError(f"the symmetry tolerance is {tolerance}; give a positive length in Å.")
-    distances = np.linalg.norm(positions[:, None] - positions, axis=-1)
-    distances[(species[:, None] != species) | np.eye(len(species), dtype=bool)] = np.inf
+    distances = _like_distances(positions, species)
     if distances.size and distances.min() <= 2 * tolerance:
         i, j = sorted(np.unravel_index(distances.argmin(), distances.shape))
         fault = f"like atoms {i} and {j} are {distances.min():.2g} Å apart, which a symmetry tolerance of"
         raise GeometryError(f"{fault} {tolerance:g} Å cannot tell apart; choose it below half of that.")
+    return next(_find_stabilizers(positions, species, group, tolerance))
+
+
+def nearby_stabilizers(positions: np.ndarray, species: np.ndarray, group: Group, largest: float) -> list[Stabilizer]:
+    """Find the stabilizers of positions `(n, 3)` about the origin within all tolerances up to the `largest` (Å) that
+    tells like atoms apart, from the identity alone to the largest group. Each has its residual for a tolerance."""
+    tolerance = min(largest, 0.45 * float(_like_distances(positions, species).min(initial=np.inf)))
+    return list(_find_stabilizers(positions, species, group, tolerance))[::-1]
+
+
+def trivial_stabilizer(n: int, group: Group) -> Stabilizer:
+    """Return the stabilizer of n atoms without symmetry."""
+    return Stabilizer(np.eye(3)[None], np.arange(n)[None], group, 0.0, 0.0, "C1", None)
+
+
+def _like_distances(positions: np.ndarray, species: np.ndarray) -> np.ndarray:
+    """Compute the distances of like atoms, `(n, n)` Å; infinity for other pairs."""
+    distances = np.linalg.norm(positions[:, None] - positions, axis=-1)
+    distances[(species[:, None] != species) | np.eye(len(species), dtype=bool)] = np.inf
+    return distances
+
+
+def _find_stabilizers(
+    positions: np.ndarray, species: np.ndarray, group: Group, tolerance: float
+) -> Iterator[Stabilizer]:
+    """Find the stabilizers within the tolerance, from the largest group to the smallest."""
     radii = np.linalg.norm(positions, axis=1)
     if not (2 * radii > tolerance).any():
-        return _stabilizer_of_point(radii, group, tolerance)
+        yield _stabilizer_of_point(radii, group, tolerance)
+        return
     axis = np.linalg.svd(positions, full_matrices=False)[2][0]
     off_axis = np.linalg.norm(positions - np.outer(positions @ axis, axis), axis=1).max()
     # A half turn moves atoms by twice their distance from the axis.
     if 2 * off_axis <= tolerance:
-        return _stabilizer_of_line(positions, species, axis, 2 * float(off_axis), group, tolerance)
+        yield from _stabilizers_of_line(positions, species, axis, 2 * float(off_axis), group, tolerance)
+        if off_axis <= LINE_ROUNDING * radii.max():
+            return
     permutations, signs = find_permutations(positions, label_shells(species, radii, tolerance), tolerance)
     if group == "SO3":
         permutations, signs = permutations[signs > 0], signs[signs > 0]
-    rotations, permutations, residual = find_largest_group(positions, permutations, signs, tolerance)
-    return Stabilizer(rotations, permutations, group, tolerance, residual, schoenflies_symbol(rotations), None)
+    for rotations, chosen, residual in find_groups(positions, permutations, signs, tolerance):
+        yield Stabilizer(rotations, chosen, group, tolerance, residual, schoenflies_symbol(rotations), None)
 
 
 def _stabilizer_of_point(radii: np.ndarray, group: Group, tolerance: float) -> Stabilizer:
@@ -220,9 +251,9 @@ def _stabilizer_of_point(radii: np.ndarray, group: Group, tolerance: float) -> S
     return Stabilizer(signs[:, None, None] * np.eye(3), permutations, group, tolerance, residual, symbol, None)
 
 
-def _stabilizer_of_line(
+def _stabilizers_of_line(
     positions: np.ndarray, species: np.ndarray, axis: np.ndarray, across_axis: float, group: Group, tolerance: float
-) -> Stabilizer:
+) -> Iterator[Stabilizer]:
     n, along = len(positions), positions @ axis
     normal = np.linalg.svd(axis[None])[2][1]
     mirror = np.eye(3) - 2 * np.outer(normal, normal)
@@ -231,8 +262,9 @@ def _stabilizer_of_line(
     distances = np.where(species[:, None] == species, np.abs(along[:, None] + along), np.inf)
     image, mismatch = distances.argmin(1), float(distances.min(1).max())
     ends_alike = mismatch <= tolerance and len(np.unique(image)) == n
-    rotations = keep_ends + swap_ends * ends_alike
-    permutations = [np.arange(n)] * len(keep_ends) + [image] * (len(rotations) - len(keep_ends))
-    symbol = ("D*" if ends_alike else "C*") + ("" if group == "SO3" else "h" if ends_alike else "v")
-    residual = max(across_axis, mismatch if ends_alike else 0.0)
-    return Stabilizer(np.stack(rotations), np.stack(permutations), group, tolerance, residual, symbol, axis)
+    for swap in [True, False][not ends_alike :]:
+        rotations = keep_ends + swap_ends * swap
+        permutations = [np.arange(n)] * len(keep_ends) + [image] * (len(rotations) - len(keep_ends))
+        symbol = ("D*" if swap else "C*") + ("" if group == "SO3" else "h" if swap else "v")
+        residual = max(across_axis, mismatch if swap else 0.0)
+        yield Stabilizer(np.stack(rotations), np.stack(permutations), group, tolerance, residual, symbol, axis)

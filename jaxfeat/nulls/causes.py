@@ -1,12 +1,18 @@
 """The causes of null directions, and the null space of one Jacobian split by cause."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from jaxfeat.geometry.symmetry import Stabilizer
 from jaxfeat.linalg.subspaces import Gap
 from jaxfeat.spectrum.spectrum import StatusName
+
+if TYPE_CHECKING:
+    from jaxfeat.nulls.near import NearGroup
 
 CAUSES = ("rigid", "symmetry", "incompleteness", "truncation", "locality", "other")  # in the order of stored results
 
@@ -28,8 +34,9 @@ class NullSpace:
     - `directions`: For each cause, displacements of shape `(k, n, 3)`. All of them together are orthonormal, and they
         are zero on padding.
     - `nullity`: The dimension of the null space of J. If `status` is "ok", the counts add up to it.
-    - `stabilizer`: The `Stabilizer` behind the count `symmetry`, or a tuple with one for each center (for stacked
-        features, and for features summed over crystals). `None` if there is no spectrum.
+    - `stabilizer`: The `Stabilizer` of the positions within 1e-5 Å, or a tuple with one for each center (for stacked
+        features, and for features summed over crystals). `None` if there is no spectrum. Coordinates in files are
+        rounded, so J may still see some of the directions that break its symmetry: `near` lists them.
     - `gap`: By the name of a quantity, the largest value taken for zero and the smallest other value, relative to the
         largest. The quantities are "jacobian" (equilibrated singular values), "kernel" (of N_ν) and "weights" (norms
         of a neighbor's columns of J). For structures, "locality", "symmetry" and "intersection" are those of the
@@ -38,6 +45,8 @@ class NullSpace:
     - `sensitivity`: The smallest non-null singular value over the largest, raw and equilibrated. NaN if there is none.
     - `status`: "ok", "ambiguous", or the status of a `Spectrum` that has no null space.
     - `reason`: A sentence that explains `status`.
+    - `near`: A tuple with a `NearGroup` for each cause of nearly null directions at each exact point nearby, the
+        nearest point first. Computed when first asked for. The counts do not depend on it.
     - `atoms`: Boolean, shape `(n,)`: the displaced atoms that `stabilizer` permutes. For an environment these are the
         neighbors that J reacts to. `None` if there is no stabilizer, or one for each center.
     """
@@ -51,6 +60,12 @@ class NullSpace:
     status: StatusName
     reason: str
     atoms: np.ndarray | None = None
+    find_near: Callable[[], "tuple[NearGroup, ...]"] = field(default=tuple, repr=False)
+
+    @cached_property
+    def near(self) -> "tuple[NearGroup, ...]":
+        """Groups of directions that are nearly null, because an exact symmetric or singular point is near."""
+        return self.find_near()
 
     @property
     def counts(self) -> dict[str, int]:

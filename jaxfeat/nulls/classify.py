@@ -2,36 +2,43 @@
 
     rigid  ⊆  locality  ⊆  symmetry  ⊆  N_ν  ⊆  null(J)
 
-All but the last subspace follow from the positions alone. The last one is read off the equilibrated spectrum of J, down
-to rounding. If the two do not fit together, or if one of them has no clear gap, the status is "ambiguous".
+J decides how many directions are null, down to rounding. The other subspaces give the causes. They follow from the
+positions, here or at the exact symmetric point nearby: at 1e-5 Å from an octahedron, J sees one direction by 1e-15 of
+the most visible. Only directions that a complete basis clearly sees are called truncated. If neither J nor the geometry
+decides, the status is "ambiguous".
 """
 
-from dataclasses import replace
+from collections.abc import Sequence
+from functools import partial
 
 import jax
 import numpy as np
 
 from jaxfeat.errors import GeometryError, SizeError
 from jaxfeat.features.structure_map import FeatureMap, check_compatible
+from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.positions import check_float64
 from jaxfeat.geometry.structure import Item, Structure
+from jaxfeat.geometry.symmetry import Stabilizer, nearby_stabilizers, trivial_stabilizer
 from jaxfeat.linalg.lapack import one_blas_thread
-from jaxfeat.linalg.subspaces import complement_within
-from jaxfeat.nulls.ambiguity import CLEAR_RATIO, find_ambiguity, find_truncation_ambiguity, visibility_rows
+from jaxfeat.linalg.subspaces import Gap, complement_within
 from jaxfeat.nulls.causes import CAUSES, NullSpace
-from jaxfeat.nulls.filtration import build_filtration
+from jaxfeat.nulls.exact_point import EXACT_TOLERANCE, examine_point, split_contained
 from jaxfeat.nulls.jacobian_nulls import DecomposedJacobian, decompose_jacobian, decompose_jacobians
-from jaxfeat.nulls.sites import Sites, list_sites, rotation_ratio
+from jaxfeat.nulls.kernel import MAX_NU
+from jaxfeat.nulls.near import NEAR_DISTANCE, NearPoints
+from jaxfeat.nulls.sites import Sites, list_sites, rigid_space
+from jaxfeat.nulls.symmetric_points import SymmetricPoint, find_symmetric_points
+from jaxfeat.nulls.visibility import CLEAR_RATIO
 from jaxfeat.spectrum.spectrum import StatusName
 
 POSITION_TOLERANCE = 1e-5
-"""Å, for stabilizers and kernels. Coordinates with six digits keep their point groups: none of the 846 environments of
-ASE's g2 gains another one up to 1e-3 Å. The complete kernel merges hardly any values by chance."""
+"""Å, for the stabilizer that is reported. Coordinates with six digits keep their point groups: none of the 846
+environments of ASE's g2 gains another one up to 1e-3 Å. Null directions of J that a symmetric point within this
+distance hides are due to it, because features see some of them by the square of the distance or less."""
 
-VISIBLE_PER_TOLERANCE = 100.0  # 1/Å. Times the tolerance, this bounds equilibrated values that vanish within it.
 
-
-def null_space(f: FeatureMap, at: Item, tolerance: float = POSITION_TOLERANCE) -> NullSpace | list[NullSpace]:
+def null_space(f: FeatureMap, at: Item, tolerance: float = NEAR_DISTANCE) -> NullSpace | list[NullSpace]:
     """Find the null directions of the Jacobian dF/dr, each under one cause.
 
     **Arguments:**
@@ -39,9 +46,8 @@ def null_space(f: FeatureMap, at: Item, tolerance: float = POSITION_TOLERANCE) -
     - `f`: A featurizer, or a structure map.
     - `at`: The environment (for a featurizer) or structure (for a structure map), in float64; one item, or a batch with
         one leading axis.
-    - `tolerance`: Å. Positions are symmetric, and values of invariants equal, within this distance. The Jacobian knows
-        no tolerance: near a symmetric or singular point, but not at it, it has fewer null directions, and the status is
-        "ambiguous". `jaxfeat.symmetrized` takes rounded coordinates to the symmetric ones nearby.
+    - `tolerance`: Å. Exact symmetric and singular points within this distance are near. They never change the counts:
+        `NullSpace.near` lists the directions that they hide, and J still sees.
 
     **Returns:** a `NullSpace` with a count and directions of shape `(k, n, 3)` for each cause. For a batch, a list with
     one for each item, because the numbers of directions differ.
@@ -68,14 +74,14 @@ def null_space(f: FeatureMap, at: Item, tolerance: float = POSITION_TOLERANCE) -
     return found
 
 
-def item_null_space(f: FeatureMap, at: Item, tolerance: float = POSITION_TOLERANCE) -> NullSpace:
+def item_null_space(f: FeatureMap, at: Item, tolerance: float = NEAR_DISTANCE) -> NullSpace:
     """Find the null directions of one item that `f` can describe. Arguments and errors are those of `null_space`."""
     check_float64(at.positions, "positions", "a null space")
     return classify_item(f, jax.tree.map(np.asarray, at), decompose_jacobian(f, at), tolerance)
 
 
 def classify_item(
-    f: FeatureMap, at: Item, decomposed: DecomposedJacobian, tolerance: float = POSITION_TOLERANCE
+    f: FeatureMap, at: Item, decomposed: DecomposedJacobian, tolerance: float = NEAR_DISTANCE
 ) -> NullSpace:
     """Split the null space of one item, of NumPy arrays, by cause. Errors are those of `null_space`."""
     status = StatusName(str(decomposed.spectrum.status))
@@ -84,48 +90,126 @@ def classify_item(
         nothing = {cause: np.zeros((0, at.positions.shape[-2], 3)) for cause in CAUSES}
         return NullSpace(nothing, 0, None, {}, {}, (np.nan, np.nan), status, status.message)
     with one_blas_thread():
-        return _classify(f, at, decomposed, list_sites(f, at, decomposed.reacting, tolerance), status)
+        return _classify(f, at, decomposed, tolerance, status)
 
 
-def _classify(f: FeatureMap, at: Item, decomposed: DecomposedJacobian, sites: Sites, status: StatusName) -> NullSpace:
-    nu, n_atoms = f.environment_featurizer.nu, at.positions.shape[-2]
-    (_, smallest), _ = decomposed.gap_and_floor()
-    # Directions of N_ν within the tolerance of null ones would be among the hardly visible ones. If there are none, N_ν
-    # lies between the symmetry's directions and the null space, and needs no computation if these are equally many.
-    clear = smallest > VISIBLE_PER_TOLERANCE * sites.tolerance
-    nullity = int(decomposed.spectrum.n_rigid) + int(decomposed.null.sum()) if clear else None
-    filtration = build_filtration(sites, nu, nullity)
-    null = decomposed.null_space(filtration.rigid)
-
-    # rigid ⊆ locality ⊆ symmetry ⊆ N_ν ⊆ null(J)
-    subspaces = {"rigid": filtration.rigid, "locality": filtration.locality, "symmetry": filtration.symmetry}
-    if filtration.kernel is not None:
-        subspaces["incompleteness" if filtration.symmetry_known else "other"] = filtration.kernel
-    subspaces["other" if filtration.kernel is None else "truncation"] = null
-    directions, smaller = dict.fromkeys(CAUSES, np.zeros((0, 3 * n_atoms))), np.zeros((0, 3 * n_atoms))
-    for cause, space in subspaces.items():
-        directions[cause], smaller = complement_within(space, smaller), space
-    jacobian_gap, jacobian_floor = decomposed.gap_and_floor()
+def _classify(
+    f: FeatureMap, at: Item, decomposed: DecomposedJacobian, tolerance: float, status: StatusName
+) -> NullSpace:
+    sites = list_sites(f, at, decomposed.reacting, EXACT_TOLERANCE)
     atoms = np.asarray(at.mask) if isinstance(at, Structure) else decomposed.reacting
-    found = NullSpace(
-        directions={cause: rows.reshape(-1, n_atoms, 3) for cause, rows in directions.items()},
+    symmetric = find_symmetric_points(at, atoms, sites.group, tolerance)
+    points = NearPoints(f, at, decomposed, symmetric, tolerance)
+    rigid = rigid_space(at)
+    null = decomposed.null_space(rigid)
+    beyond = complement_within(null, rigid)
+    directions = {cause: rigid if cause == "rigid" else rigid[:0] for cause in CAUSES}
+    jacobian_gap, jacobian_floor = decomposed.gap_and_floor()
+    gap = {"jacobian": jacobian_gap, "weights": decomposed.weights_gap}
+    floor = {"jacobian": jacobian_floor, "weights": decomposed.rounding}
+    reason = _doubt_weights(gap["weights"], decomposed.rounding)
+    rest = beyond
+    if len(rest):
+        here = examine_point(f, at, decomposed)
+        gap, floor = gap | here.filtration.gap, floor | here.filtration.floor
+        reason = reason or _doubt_subspaces(gap)
+        rest = _assign(rest, here.symmetric(), directions)
+    for point in points.symmetric if len(rest) else ():
+        if point.distance <= POSITION_TOLERANCE:
+            rest = _assign(rest, point.nested(), directions)
+    if len(rest) and here.filtration.kernel is not None:
+        # Beside a symmetric point N_ν seems to hold what features see by a high power of the distance. Higher orders
+        # see that no better, but they see what is incomplete.
+        powers, rest = _split_by_points(rest, points)
+        seen, powers = here.split_seen(powers, MAX_NU)
+        rest = _assign(np.concatenate([rest, seen]), {here.kernel_cause: here.filtration.kernel}, directions)
+        rest = np.concatenate([rest, powers])
+    if len(rest):
+        seen, rest = here.split_seen(rest, here.nu)
+        cause = "other" if here.filtration.kernel is None else "truncation"
+        directions[cause] = np.concatenate([directions[cause], seen])
+    for point in points.symmetric if len(rest) else ():
+        rest = _assign(rest, point.nested(), directions)
+    if len(rest):
+        reason = reason or (
+            f"of {len(beyond)} directions that J does not see, a complete basis sees {len(rest)} by rounding only, so "
+            f"more singular positions are nearby, and none was found within {tolerance:g} Å."
+        )
+        directions["other"] = np.concatenate([directions["other"], rest])
+    if not reason and not _explained(decomposed.doubtful(CLEAR_RATIO), points):
+        reason = (
+            f"the smallest non-null singular value of J is {jacobian_gap[1]:.1e}, too close to the floor "
+            f"{jacobian_floor:.1e}, and no exact point was found within {tolerance:g} Å."
+        )
+    summed = sites.summed and not at.periodic  # type: ignore[union-attr]
+    return NullSpace(
+        directions={cause: rows.reshape(len(rows), at.positions.shape[-2], 3) for cause, rows in directions.items()},
         nullity=len(null),
-        stabilizer=filtration.stabilizer,
-        gap={"jacobian": jacobian_gap, "weights": decomposed.weights_gap, **filtration.gap},
-        floor={"jacobian": jacobian_floor, "weights": decomposed.rounding, **filtration.floor},
+        stabilizer=_reported_stabilizer(sites, symmetric),
+        gap=gap,
+        floor=floor,
         sensitivity=decomposed.sensitivity(),
-        status=status,
-        reason=status.message,
-        atoms=None if isinstance(filtration.stabilizer, tuple) else atoms,
+        status=StatusName.AMBIGUOUS if reason and status == "ok" else status,
+        reason=reason or status.message,
+        atoms=atoms if isinstance(at, Environment) or summed else None,
+        find_near=partial(points.groups, beyond),
     )
-    # Next to a line the floor is raised, because a short rotation is known to few digits. N_ν is known to more.
-    shortest = rotation_ratio(at)
-    in_line = filtration.kernel is not None and shortest < 1 / CLEAR_RATIO
-    rounding = jacobian_floor * (shortest if in_line else 1)
-    unit = decomposed.matrix / max(decomposed.raw_values.max(initial=0.0), 1e-300)
-    reason = find_ambiguity(found, subspaces, filtration, unit, rounding, sites.tolerance)
-    if not reason and nu is not None and found.truncation:
-        reason = find_truncation_ambiguity(directions["truncation"], visibility_rows(sites, nu), jacobian_floor)
-    if not reason:
-        return found
-    return replace(found, status=StatusName.AMBIGUOUS if status == "ok" else status, reason=reason)
+
+
+def _assign(rest: np.ndarray, spaces: dict[str, np.ndarray], directions: dict[str, np.ndarray]) -> np.ndarray:
+    """Add the parts of null directions, `(k, 3 n)`, that lie in subspaces to those of their causes; return the rest."""
+    for cause, space in spaces.items():
+        inside, rest = split_contained(rest, space)
+        directions[cause] = np.concatenate([directions[cause], inside])
+    return rest
+
+
+def _split_by_points(rest: np.ndarray, points: NearPoints) -> tuple[np.ndarray, np.ndarray]:
+    """Split null directions, `(k, 3 n)`, into those that the symmetry of points nearby hides, and others."""
+    hidden = rest[:0]
+    for point in points.symmetric:
+        inside, rest = split_contained(rest, point.filtration.symmetry)
+        hidden = np.concatenate([hidden, inside])
+    return hidden, rest
+
+
+def _explained(doubtful: np.ndarray, points: NearPoints) -> bool:
+    """Tell whether exact points nearby hide directions, `(k, 3 n)`, whose singular values may or may not be null."""
+    for point in points.symmetric:
+        doubtful = split_contained(doubtful, point.hidden())[1]
+    while len(doubtful):
+        landed = points.land(doubtful[0])
+        rest = doubtful if landed is None else split_contained(doubtful, landed.hidden())[1]
+        if len(rest) == len(doubtful):
+            return False
+        doubtful = rest
+    return True
+
+
+def _doubt_weights(gap: Gap, rounding: float) -> str:
+    """Say in a sentence why it is not certain which neighbors J reacts to; empty if it is."""
+    if gap[1] > CLEAR_RATIO * max(rounding, gap[0]):
+        return ""
+    return f"the smallest non-null weight of a neighbor is {gap[1]:.1e}, too close to the floor {rounding:.1e}."
+
+
+def _doubt_subspaces(gap: dict[str, Gap]) -> str:
+    """Say in a sentence which of the subspaces that follow from the positions is not certain; empty if all are."""
+    for name in ("kernel", "locality", "symmetry", "intersection"):
+        low, high = gap.get(name, (0.0, np.inf))
+        if high < CLEAR_RATIO * low:
+            return (
+                f"the values of the {name} that are taken for zero reach {low:.1e}, and the others begin at "
+                f"{high:.1e}, too narrow a gap."
+            )
+    return ""
+
+
+def _reported_stabilizer(sites: Sites, symmetric: Sequence[SymmetricPoint]) -> Stabilizer | tuple[Stabilizer, ...]:
+    at = sites.at
+    if isinstance(at, Structure) and (at.periodic or not sites.summed):
+        each = (nearby_stabilizers(s.vectors, s.species, sites.group, POSITION_TOLERANCE) for s in sites.sites)
+        return tuple(found[-1] for found in each)
+    close = [one.stabilizer for one in symmetric if one.distance <= POSITION_TOLERANCE and one.stabilizer is not None]
+    n = int(at.mask.sum()) if isinstance(at, Structure) else len(sites.sites[0].neighbors)
+    return close[-1] if close else trivial_stabilizer(n, sites.group)

@@ -68,12 +68,27 @@ class DecomposedJacobian:
 
     def null_space(self, rigid: np.ndarray) -> np.ndarray:
         """Span the null space of J with the rigid motions, `(k, 3 n)`."""
-        null = self.null
-        scaled = self.spectrum.directions[: len(null)][null] / self.spectrum.scale[:, None]
-        rows = np.asarray(scaled).reshape(int(null.sum()), rigid.shape[1])
-        rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.finfo(float).tiny)
-        both = np.concatenate([rigid, rows])
+        both = np.concatenate([rigid, self._displacements(self.null)])
         return leading_directions(both, len(both))
+
+    def doubtful(self, ratio: float) -> np.ndarray:
+        """Span the displacements, `(k, 3 n)`, of singular values from the floor up to a multiple of it."""
+        rows = self._displacements(~self.null & (self.values <= ratio * float(self.spectrum.floor)))
+        return leading_directions(rows, len(rows))
+
+    def least_seen_beyond(self, space: np.ndarray, ratio: float) -> np.ndarray | None:
+        """Return the displacement `(3 n,)` of the smallest singular value that is not null and not in a space,
+        `(k, 3 n)`, by more than half; `None` if there is none below `ratio` times the largest value."""
+        small = ~self.null & (self.values <= ratio * self.values.max(initial=0.0))
+        for row in self._displacements(small)[::-1]:
+            if np.linalg.norm(space @ row) < 0.5**0.5:
+                return row
+        return None
+
+    def _displacements(self, chosen: np.ndarray) -> np.ndarray:
+        scaled = self.spectrum.directions[: len(chosen)][chosen] / self.spectrum.scale[:, None]
+        rows = np.asarray(scaled).reshape(int(chosen.sum()), 3 * scaled.shape[-2])
+        return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.finfo(float).tiny)
 
     def sensitivity(self) -> tuple[float, float]:
         """Divide the smallest non-null singular value by the largest: of `raw_values`, and equilibrated."""

@@ -51,11 +51,12 @@ def jacobian(f: FeatureMap, at: Item) -> Float[Array, "*batch d n 3"]:
     check_jacobian(f, at)
     f = f.prepared()
     if f.environment_featurizer.takes_on_host(at):
-        return jax.device_put(_jacobians_on_host(f, at))
+        return jax.device_put(jacobians_on_host(f, at))
     return _jacobians(f, at)
 
 
-def _jacobians_on_host(f: Any, at: Item) -> np.ndarray:
+def jacobians_on_host(f: Any, at: Item) -> np.ndarray:
+    """Compute the Jacobians of items of any batch shape, `(*batch, d, n, 3)`, in NumPy. `f` is prepared."""
     featurizer = f.environment_featurizer
 
     def of_environments(batch: Environment) -> np.ndarray:

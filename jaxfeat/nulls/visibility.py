@@ -1,4 +1,4 @@
-"""Why the counts of null directions cannot be relied on, if they cannot.
+"""How clearly a complete basis of one order sees displacements.
 
 The complete-basis kernel only tells null from not null. At a distance d from a symmetric or singular point, complete
 features see some displacements by a power of d: at 1e-5 Å from an octahedron, the least visible one by 1e-15 of the
@@ -9,15 +9,12 @@ because a smooth function tells them apart only by its slope; clearly different 
 
 import numpy as np
 
-from jaxfeat.linalg.subspaces import largest_sine, robust_svd
-from jaxfeat.nulls.causes import NullSpace
+from jaxfeat.linalg.subspaces import robust_svd
 from jaxfeat.nulls.coincidences import Edges, find_coincidences, gradient_rows, invariant_slots, tuple_invariants
-from jaxfeat.nulls.filtration import Filtration
 from jaxfeat.nulls.kernel import highest_order
 from jaxfeat.nulls.sites import Sites
 
 CLEAR_RATIO = 100.0  # two values are clearly apart if one is this many times the other
-_INCLUDED = 1e-3  # the largest sine of an angle at which one subspace still holds another
 
 SMOOTHING_LENGTH = 3e-2
 """Å. Values closer than this are nearly equal. Eight radii that differ by 1e-2 Å are then one cluster, because no basis
@@ -29,70 +26,6 @@ WAVE_NUMBER = 2.0
 are then seen as by power spectra of n_max 8, l_max 9 and σ 0.3 Å, within a factor of about 5."""
 
 _ENTRIES = 2_000_000  # entries of the largest array of waves: 16 MB
-
-
-def find_ambiguity(
-    found: NullSpace,
-    subspaces: dict[str, np.ndarray],
-    filtration: Filtration,
-    jacobian: np.ndarray,
-    rounding: float,
-    tolerance: float,
-) -> str:
-    """Say in a sentence without a semicolon why the counts cannot be relied on; return an empty string if they can.
-    `subspaces`, by cause, `(k, 3 n)` each, are nested, and the null space of J is the last. `jacobian`, `(d, n, 3)`,
-    has the norm 1; `rounding` is the error of its product with an exact direction."""
-    gap, floor = found.gap, found.floor
-    if not filtration.lines_agree:
-        return (
-            "neighbors lie on a line with their center within the tolerance but not to rounding, or the other way "
-            "round, so the number of rigid rotations is open: take exact positions from jaxfeat.symmetrized, or "
-            "another tolerance."
-        )
-    for name, value in (("jacobian", "singular value of J"), ("weights", "weight of a neighbor")):
-        if gap[name][1] <= CLEAR_RATIO * max(floor[name], gap[name][0]):
-            return f"the smallest non-null {value} is {gap[name][1]:.1e}, too close to the floor {floor[name]:.1e}."
-    for name in ("kernel", "locality", "symmetry", "intersection"):
-        low, high = gap.get(name, (0.0, np.inf))
-        if high < CLEAR_RATIO * low:
-            return (
-                f"the values of the {name} that are taken for zero reach {low:.1e}, and the others begin at "
-                f"{high:.1e}, too narrow a gap."
-            )
-    *lower, null = subspaces.values()
-    for small, large, name in zip(lower, lower[1:], list(subspaces)[1:], strict=False):
-        if len(small) > len(large) or largest_sine(small, large) > _INCLUDED:
-            return f"the directions of {name} do not hold all of the causes before it: choose another tolerance."
-    below = lower[-1]
-    moved = np.linalg.norm(jacobian.reshape(len(jacobian), -1) @ below.T, 2) if len(below) else 0.0
-    # Directions of the kernel are as exact as rounding over its smallest non-null value.
-    known = max(rounding, 1e-15 / min(gap.get("kernel", (0.0, 1.0))[1], 1.0))
-    if len(null) >= len(below) and moved <= CLEAR_RATIO * known:
-        return ""
-    symmetric = len(subspaces["symmetry"]) == len(below)
-    hidden, visible = len(below) - found.rigid, len(below) - len(null)
-    where, cure = "close to those of a singular point", "Give a smaller tolerance."
-    if symmetric:
-        where = f"within {tolerance:g} Å of a {found.symbol or 'more symmetric'} geometry"
-        cure = "Take exact positions from jaxfeat.symmetrized."
-    return (
-        f"the positions are {where}, where {hidden} direction{'s are' if hidden > 1 else ' is'} null. "
-        f"At these coordinates J still sees {visible if visible > 0 else 'some'} of them, with σ/σ_max up to "
-        f"{moved:.0e}. {cure}"
-    )
-
-
-def find_truncation_ambiguity(directions: np.ndarray, rows: np.ndarray, floor: float) -> str:
-    """Say in a sentence why null directions `(k, 3 n)` of J outside N_ν may not be due to truncation: no larger basis
-    lifts a direction that a complete basis sees no better than rounding. `rows` are those of `visibility_rows`, and
-    `floor` is that of the spectrum of J, relative to the largest value."""
-    seen, known = least_visibility(rows, directions)
-    if seen > CLEAR_RATIO * max(floor, known):
-        return ""
-    return (
-        f"of {len(directions)} directions that J does not see, a complete basis sees one by {max(seen, known):.0e} at "
-        f"most, too close to the floor {floor:.1e}: more symmetric or more singular positions are nearby."
-    )
 
 
 def visibility_rows(sites: Sites, nu: int) -> np.ndarray:

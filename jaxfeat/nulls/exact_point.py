@@ -1,0 +1,107 @@
+"""The null directions of one item whose positions are taken as exact, as nested subspaces (docs/theory, "One cause for
+each"):
+
+    rigid  ⊆  locality  ⊆  symmetry  ⊆  N_ν  ⊆  null(J)
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from jaxfeat.features.structure_map import FeatureMap
+from jaxfeat.geometry.structure import Item
+from jaxfeat.linalg.subspaces import complement_within, robust_svd
+from jaxfeat.nulls.filtration import Filtration, build_filtration
+from jaxfeat.nulls.jacobian_nulls import DecomposedJacobian
+from jaxfeat.nulls.sites import Sites, list_sites
+from jaxfeat.nulls.visibility import CLEAR_RATIO, visibility_rows
+
+EXACT_TOLERANCE = 1e-9  # Å. Positions of exact points that were computed differ by less, and values rarely by chance.
+CONTAINED_SINE = 0.1  # a direction lies in a nearby point's subspace if the sine of their angle is below this
+
+
+@dataclass(frozen=True, eq=False)
+class ExactPoint:
+    """One item with its decomposed Jacobian, and the subspaces that follow from its positions.
+
+    - `distance`: Å from the item that is classified, the largest displacement of an atom.
+    - `symbol`: the point group or space group that the point was found by; empty if it was found by its Jacobian.
+    """
+
+    f: FeatureMap
+    at: Item
+    decomposed: DecomposedJacobian
+    sites: Sites
+    filtration: Filtration
+    distance: float = 0.0
+    symbol: str = ""
+
+    @property
+    def nu(self) -> int | None:
+        """The order of the features, if they declare it."""
+        return self.f.environment_featurizer.nu
+
+    @property
+    def kernel_cause(self) -> str:
+        """The cause of directions of N_ν beyond symmetry."""
+        return "incompleteness" if self.filtration.symmetry_known else "other"
+
+    def symmetric(self) -> dict[str, np.ndarray]:
+        """Return the subspaces of locality and symmetry, each with the smaller ones."""
+        return {"locality": self.filtration.locality, "symmetry": self.filtration.symmetry}
+
+    def nested(self) -> dict[str, np.ndarray]:
+        """Return the subspaces beyond the rigid motions that need no Jacobian, each with the smaller ones."""
+        kernel = self.filtration.kernel
+        return self.symmetric() | ({} if kernel is None else {self.kernel_cause: kernel})
+
+    def hidden(self) -> np.ndarray:
+        """Span the null space of J with the rigid motions, `(k, 3 n)`."""
+        return self.decomposed.null_space(self.filtration.rigid)
+
+    def causes(self) -> dict[str, np.ndarray]:
+        """Span the null directions of each cause but rigid motions, `(k, 3 n)`. Directions that J does not see, and a
+        complete basis hardly, are left out, because more symmetric or more singular positions are nearby."""
+        smaller, found = self.filtration.rigid, {}
+        for cause, space in self.nested().items():
+            found[cause], smaller = complement_within(space, smaller), space
+        beyond = complement_within(self.hidden(), smaller)
+        cause, clear = (
+            ("other", beyond) if self.filtration.kernel is None else ("truncation", self.split_seen(beyond, self.nu)[0])
+        )
+        found[cause] = clear if cause not in found else np.concatenate([found[cause], clear])
+        return found
+
+    def split_seen(self, directions: np.ndarray, nu: int | None) -> tuple[np.ndarray, np.ndarray]:
+        """Split null directions of J, `(k, 3 n)`, into those that a complete basis of order ν sees, and others. All
+        count as seen if there is no order."""
+        if not len(directions) or nu is None:
+            return directions, directions[:0]
+        rows = visibility_rows(self.sites, nu)
+        largest = max(robust_svd(rows)[1].max(initial=0.0), np.finfo(float).tiny)
+        _, values, turned = robust_svd(rows @ directions.T, full_matrices=True)
+        values = np.pad(values, (0, len(directions) - len(values))) / largest
+        known = max(self.decomposed.gap_and_floor()[1], max(rows.shape) * float(np.finfo(float).eps))
+        seen = values > CLEAR_RATIO * known
+        return turned[seen] @ directions, turned[~seen] @ directions
+
+
+def examine_point(
+    f: FeatureMap, at: Item, decomposed: DecomposedJacobian, distance: float = 0.0, symbol: str = ""
+) -> ExactPoint:
+    """Span the subspaces of one item of NumPy arrays."""
+    sites = list_sites(f, at, decomposed.reacting, EXACT_TOLERANCE)
+    # N_ν lies between the symmetry's directions and the null space, and needs no computation if these are equally many.
+    nullity = int(decomposed.spectrum.n_rigid) + int(decomposed.null.sum())
+    filtration = build_filtration(sites, f.environment_featurizer.nu, nullity)
+    return ExactPoint(f, at, decomposed, sites, filtration, distance, symbol)
+
+
+def split_contained(directions: np.ndarray, space: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Split a space of orthonormal directions, `(k, 3 n)`, into its part in another space, and the rest."""
+    if not len(directions) or not len(space):
+        return directions[:0], directions
+    turned, cosines, _ = robust_svd(directions @ space.T, full_matrices=True)
+    cosines = np.pad(cosines, (0, len(directions) - len(cosines)))
+    inside = cosines**2 > 1 - CONTAINED_SINE**2
+    return turned.T[inside] @ directions, turned.T[~inside] @ directions

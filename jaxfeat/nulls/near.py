@@ -1,0 +1,159 @@
+"""Directions that are nearly null, because an exact symmetric or singular point is near (docs/theory, "Small, but not
+null"). At a distance d from a point where J vanishes on a direction, J sees it by the order of d at most."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import jax
+import numpy as np
+
+from jaxfeat.features.structure_map import FeatureMap
+from jaxfeat.geometry.structure import Item
+from jaxfeat.linalg.subspaces import project_out, robust_svd
+from jaxfeat.nulls.exact_point import ExactPoint, examine_point
+from jaxfeat.nulls.jacobian_nulls import DecomposedJacobian, decompose_jacobian, decompose_jacobians
+from jaxfeat.nulls.landing import land
+from jaxfeat.nulls.lift import find_lift
+from jaxfeat.nulls.symmetric_points import SAME_POINT, SymmetricPoint
+
+NEAR_DISTANCE = 0.1
+"""Å, the distance up to which exact points are near. Zero-point motion moves atoms by 0.03 to 0.1 Å."""
+
+LAND_BELOW = 1e-3  # An equilibrated σ/σ_max below this may vanish within the distance, so a singular point is sought.
+MAX_LANDINGS = 3  # singular points that are sought for one item
+
+
+@dataclass(frozen=True, eq=False)
+class NearGroup:
+    """Directions that one exact point nearby hides, beyond those that are null, or belong to nearer points.
+
+    The counts of null directions by cause, and those of the groups up to a point, add up to the counts at that point.
+    Only where the point has fewer rigid rotations, because its atoms lie on a line, the lost rotation counts as hidden
+    by its symmetry.
+
+    **Attributes:**
+
+    - `cause`: "symmetry", "incompleteness", "truncation", "locality" or "other", as in a `NullSpace`.
+    - `symbol`: The Schoenflies symbol of the point group there ("D_6h"), or the space group of a crystal. Empty if
+        the point is not symmetric.
+    - `order`: The order ν that does not see the directions there, for "incompleteness"; otherwise `None`.
+    - `distance`: Å, the largest displacement of an atom from here to the exact point.
+    - `directions`: `(k, n, 3)`, orthonormal displacements.
+    - `sigma`: `(k,)`, descending: the singular values of J, here, on these directions, in features per Å.
+    - `geometry`: The environment or structure at the exact point.
+    """
+
+    cause: str
+    symbol: str
+    order: int | None
+    distance: float
+    directions: np.ndarray
+    sigma: np.ndarray
+    geometry: Item
+    _point: ExactPoint
+    _at_point: np.ndarray
+
+    @cached_property
+    def lifted_by(self) -> str:
+        """The change of the featurizer that sees the directions at the exact point too: "ν = 3", "l_max >= 7", or
+        "a larger r_cut". Empty if nothing does, as for symmetry, or if no change that was tried does. Computed when
+        first asked for."""
+        return find_lift(self._point, self.cause, self._at_point)
+
+    def __repr__(self) -> str:
+        where = f"{self.symbol} " if self.symbol else ""
+        return f"NearGroup({len(self.directions)} {self.cause}, {where}within {self.distance:.1e} Å)"
+
+
+class NearPoints:
+    """The exact points near one item of NumPy arrays, found when first asked for.
+
+    - `decomposed`: The Jacobian of the item.
+    - `found`: The symmetric geometries near it. The first may be the item itself.
+    - `largest`: Å, the distance up to which points are near.
+    """
+
+    def __init__(
+        self, f: FeatureMap, at: Item, decomposed: DecomposedJacobian, found: Sequence[SymmetricPoint], largest: float
+    ) -> None:
+        self.f, self.at, self.decomposed, self.largest = f, at, decomposed, largest
+        self._found = [one for one in found if one.distance > SAME_POINT]
+
+    @cached_property
+    def symmetric(self) -> list[ExactPoint]:
+        """The symmetric points that are not the item itself, the nearest first."""
+        if not self._found:
+            return []
+        batch = jax.tree.map(lambda *leaves: np.stack(leaves), *(one.at for one in self._found))
+        return [
+            examine_point(self.f, one.at, decomposed, one.distance, one.symbol)
+            for one, decomposed in zip(self._found, decompose_jacobians(self.f, batch), strict=True)
+        ]
+
+    def land(self, direction: np.ndarray) -> ExactPoint | None:
+        """Find the exact point next to the item where J vanishes near a direction, `(3 n,)`."""
+        scale = np.asarray(self.decomposed.spectrum.scale)
+        landed = land(self.f, self.at, direction.reshape(-1, 3), scale, self.largest)
+        if landed is None:
+            return None
+        distance = float(np.linalg.norm(landed.positions - self.at.positions, axis=1).max(initial=0.0))
+        return examine_point(self.f, landed, decompose_jacobian(self.f, landed), distance)
+
+    def groups(self, null: np.ndarray) -> tuple[NearGroup, ...]:
+        """List the groups of directions that points hide, the nearest first. `null`, `(k, 3 n)`, are the null
+        directions here, without rigid motions."""
+        points, jacobian = list(self.symmetric), self.decomposed.matrix.reshape(len(self.decomposed.matrix), -1)
+        groups = group_near(points, jacobian, null)
+        for _ in range(MAX_LANDINGS):
+            taken = np.concatenate([null, *(group.directions.reshape(-1, null.shape[1]) for group in groups)])
+            least = self.decomposed.least_seen_beyond(taken, LAND_BELOW)
+            landed = None if least is None else self.land(least)
+            if landed is None:
+                break
+            points.append(landed)
+            more = group_near(sorted(points, key=lambda point: point.distance), jacobian, null)
+            if sum(len(one.directions) for one in more) <= sum(len(one.directions) for one in groups):
+                break
+            groups = more
+        return tuple(groups)
+
+
+def group_near(points: Sequence[ExactPoint], jacobian: np.ndarray, taken: np.ndarray) -> list[NearGroup]:
+    """List the groups of directions that exact points hide, the nearest first.
+
+    - `jacobian`: `(d, 3 n)`, here.
+    - `taken`: `(k, 3 n)`, the null directions here, without rigid motions.
+    """
+    groups = []
+    for point in points:
+        for cause, directions in point.causes().items():
+            new = _beyond(directions, taken)
+            if not len(new):
+                continue
+            _, sigma, turned = robust_svd(jacobian @ new.T, full_matrices=True)
+            sigma = np.pad(sigma, (0, len(new) - len(sigma)))
+            groups.append(
+                NearGroup(
+                    cause=cause,
+                    symbol=point.symbol,
+                    order=point.f.environment_featurizer.nu if cause == "incompleteness" else None,
+                    distance=point.distance,
+                    directions=(turned @ new).reshape(len(new), -1, 3),
+                    sigma=sigma,
+                    geometry=point.at,
+                    _point=point,
+                    _at_point=directions,
+                )
+            )
+            taken = np.concatenate([taken, new])
+    return groups
+
+
+def _beyond(directions: np.ndarray, taken: np.ndarray) -> np.ndarray:
+    """Span the part of orthonormal directions, `(k, 3 n)`, that is not in another space, up to half."""
+    if not len(directions) or not len(taken):
+        return directions
+    rest = project_out(directions, taken)
+    _, sines, right = robust_svd(rest)
+    return right[sines > 0.5**0.5]

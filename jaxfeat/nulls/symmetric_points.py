@@ -1,0 +1,64 @@
+"""The symmetric geometries near an environment, a molecule or a crystal, from the nearest to the most symmetric."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from jaxfeat.geometry.environment import Environment
+from jaxfeat.geometry.structure import Item, Structure
+from jaxfeat.geometry.symmetry import Group, Stabilizer, nearby_stabilizers, rotation_center
+
+SAME_POINT = 1e-13  # Å. Positions this close differ by rounding. A few sums of coordinates of 10 Å err by as much.
+MERGED_RATIO = 10.0
+"""Noise makes the operations of one group fit unequally well, and some of its subgroups fit better. Of two groups whose
+distances differ by less than this factor, the smaller one is left out."""
+
+
+@dataclass(frozen=True, eq=False)
+class SymmetricPoint:
+    """The nearest geometry with a symmetry: the item `at`, its `distance` (Å, the largest displacement of an atom), and
+    the `symbol` of its point group or space group. `stabilizer` is `None` for a crystal."""
+
+    at: Item
+    distance: float
+    symbol: str
+    stabilizer: Stabilizer | None
+
+
+def find_symmetric_points(at: Item, atoms: np.ndarray, group: Group, largest: float) -> list[SymmetricPoint]:
+    """Find the symmetric geometries within a distance (Å) of one item of NumPy arrays, of which `atoms`, `(n,)`, take
+    part. They ascend in distance and symmetry. If the positions are symmetric to rounding, the first is `at` itself."""
+    if isinstance(at, Structure) and at.periodic:
+        return []
+    positions = np.asarray(at.positions, np.float64)
+    origin = rotation_center(at, positions[atoms])
+    points = positions[atoms] - origin
+    found: list[SymmetricPoint] = []
+    for one in reversed(nearby_stabilizers(points, label_kinds(at)[atoms], group, largest)):
+        if one.order == 1:
+            continue
+        symmetric = (one.fixed_projector() @ points.ravel()).reshape(-1, 3)
+        distance = float(np.linalg.norm(symmetric - points, axis=1).max(initial=0.0))
+        if distance > largest or (found and max(distance, SAME_POINT) * MERGED_RATIO > found[-1].distance):
+            continue
+        moved = positions.copy()
+        moved[atoms] = origin + symmetric
+        exact = at if distance <= SAME_POINT else at.with_positions(moved)  # type: ignore[arg-type]
+        found.append(SymmetricPoint(exact, distance, write_symbol(one), one))
+    return found[::-1]
+
+
+def label_kinds(at: Item) -> np.ndarray:
+    """Label atoms, `(n,)`, that a symmetry may exchange: no symmetry maps an atom with a center onto one without."""
+    kinds = np.asarray(at.species).astype(np.int64)
+    if isinstance(at, Environment):
+        return kinds
+    kinds = 2 * kinds
+    kinds[np.asarray(at.center)[np.asarray(at.center_mask)]] += 1
+    return kinds
+
+
+def write_symbol(stabilizer: Stabilizer) -> str:
+    """Write the Schoenflies symbol with an index: "T_d", or "D_∞h"."""
+    symbol = stabilizer.symbol
+    return f"{symbol[0]}_{symbol[1:]}".rstrip("_").replace("*", "∞")
