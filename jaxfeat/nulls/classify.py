@@ -26,7 +26,7 @@ from jaxfeat.nulls.causes import CAUSES, NullSpace
 from jaxfeat.nulls.exact_point import EXACT_TOLERANCE, examine_point, split_contained
 from jaxfeat.nulls.jacobian_nulls import DecomposedJacobian, decompose_jacobian, decompose_jacobians
 from jaxfeat.nulls.kernel import MAX_NU
-from jaxfeat.nulls.near import NEAR_DISTANCE, NearPoints
+from jaxfeat.nulls.near import NEAR_DISTANCE, NearPoints, split_by_points
 from jaxfeat.nulls.sites import Sites, list_sites, rigid_space
 from jaxfeat.nulls.symmetric_points import SymmetricPoint, find_symmetric_points
 from jaxfeat.nulls.visibility import CLEAR_RATIO
@@ -116,11 +116,11 @@ def _classify(
         rest = _assign(rest, here.symmetric(), directions)
     for point in points.symmetric if len(rest) else ():
         if point.distance <= POSITION_TOLERANCE:
-            rest = _assign(rest, point.nested(), directions)
+            rest = _assign(rest, point.symmetric(), directions)
     if len(rest) and here.filtration.kernel is not None:
         # Beside a symmetric point N_ν seems to hold what features see by a high power of the distance. Higher orders
         # see that no better, but they see what is incomplete.
-        powers, rest = _split_by_points(rest, points)
+        powers, rest = split_by_points(rest, points.symmetric)
         seen, powers = here.split_seen(powers, MAX_NU)
         rest = _assign(np.concatenate([rest, seen]), {here.kernel_cause: here.filtration.kernel}, directions)
         rest = np.concatenate([rest, powers])
@@ -162,15 +162,6 @@ def _assign(rest: np.ndarray, spaces: dict[str, np.ndarray], directions: dict[st
         inside, rest = split_contained(rest, space)
         directions[cause] = np.concatenate([directions[cause], inside])
     return rest
-
-
-def _split_by_points(rest: np.ndarray, points: NearPoints) -> tuple[np.ndarray, np.ndarray]:
-    """Split null directions, `(k, 3 n)`, into those that the symmetry of points nearby hides, and others."""
-    hidden = rest[:0]
-    for point in points.symmetric:
-        inside, rest = split_contained(rest, point.filtration.symmetry)
-        hidden = np.concatenate([hidden, inside])
-    return hidden, rest
 
 
 def _explained(doubtful: np.ndarray, points: NearPoints) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxfeat.features.structure_map import FeatureMap
 from jaxfeat.geometry.structure import Item
+from jaxfeat.geometry.symmetry import Stabilizer
 from jaxfeat.linalg.subspaces import complement_within, robust_svd
 from jaxfeat.nulls.filtration import Filtration, build_filtration
 from jaxfeat.nulls.jacobian_nulls import DecomposedJacobian
@@ -17,7 +18,9 @@ from jaxfeat.nulls.sites import Sites, list_sites
 from jaxfeat.nulls.visibility import CLEAR_RATIO, visibility_rows
 
 EXACT_TOLERANCE = 1e-9  # Å. Positions of exact points that were computed differ by less, and values rarely by chance.
-CONTAINED_SINE = 0.1  # a direction lies in a nearby point's subspace if the sine of their angle is below this
+CONTAINED_SINE = 0.5
+"""A direction lies in a subspace if the sine of their angle is below this. Angles are near 0° or 90°, but beside a line
+the shortest rotation is known to few digits, and at 1e-7 Å directions orthogonal to it are off by as much as 10°."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +67,9 @@ class ExactPoint:
         complete basis hardly, are left out, because more symmetric or more singular positions are nearby."""
         smaller, found = self.filtration.rigid, {}
         for cause, space in self.nested().items():
-            found[cause], smaller = complement_within(space, smaller), space
+            # Values of tuples that nearly coincide count as equal, so N_ν may hold directions that J sees.
+            found[cause], _ = split_contained(complement_within(space, smaller), self.hidden())
+            smaller = np.concatenate([smaller, found[cause]])
         beyond = complement_within(self.hidden(), smaller)
         cause, clear = (
             ("other", beyond) if self.filtration.kernel is None else ("truncation", self.split_seen(beyond, self.nu)[0])
@@ -87,13 +92,18 @@ class ExactPoint:
 
 
 def examine_point(
-    f: FeatureMap, at: Item, decomposed: DecomposedJacobian, distance: float = 0.0, symbol: str = ""
+    f: FeatureMap,
+    at: Item,
+    decomposed: DecomposedJacobian,
+    distance: float = 0.0,
+    symbol: str = "",
+    known: Stabilizer | None = None,
 ) -> ExactPoint:
-    """Span the subspaces of one item of NumPy arrays."""
+    """Span the subspaces of one item of NumPy arrays, whose stabilizer may be `known`."""
     sites = list_sites(f, at, decomposed.reacting, EXACT_TOLERANCE)
     # N_ν lies between the symmetry's directions and the null space, and needs no computation if these are equally many.
     nullity = int(decomposed.spectrum.n_rigid) + int(decomposed.null.sum())
-    filtration = build_filtration(sites, f.environment_featurizer.nu, nullity)
+    filtration = build_filtration(sites, f.environment_featurizer.nu, nullity, known)
     return ExactPoint(f, at, decomposed, sites, filtration, distance, symbol)
 
 

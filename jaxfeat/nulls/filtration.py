@@ -43,11 +43,17 @@ class Filtration:
     floor: dict[str, float]
 
 
-def build_filtration(sites: Sites, nu: int | None, nullity: int | None = None) -> Filtration:
-    """Span the subspaces of one item for features of order ν. `nullity`: dimension of a space known to hold N_ν."""
+def build_filtration(
+    sites: Sites, nu: int | None, nullity: int | None = None, known: Stabilizer | None = None
+) -> Filtration:
+    """Span the subspaces of one item for features of order ν. `nullity`: the dimension of a space that holds N_ν;
+    `known`: the stabilizer of the environment or molecule. By default they are found."""
     at, each = sites.at, sites.sites
     rotations = [rotation_space(site.vectors) for site in each]
-    found = [point_stabilizer(site.vectors, site.species, sites.group, sites.tolerance) for site in each]
+    if known is not None and isinstance(at, Environment):
+        found = [known]
+    else:
+        found = [point_stabilizer(site.vectors, site.species, sites.group, sites.tolerance) for site in each]
     unseen = [sum_of_subspaces(_broken(s), r) for s, r in zip(found, rotations, strict=True)]
     # Positions within the tolerance of symmetric ones turn the sites' subspaces by about this much.
     noise = max(_ROUNDING, 10 * sites.tolerance / min((site.edges.scale for site in each), default=1.0))
@@ -59,7 +65,7 @@ def build_filtration(sites: Sites, nu: int | None, nullity: int | None = None) -
         symmetries, gap, floor = found[0], {}, {}
     symmetry_known = not sites.summed or (isinstance(at, Structure) and not at.periodic and sites.connected())
     if sites.summed and symmetry_known:
-        symmetries = molecule = _molecule_stabilizer(sites)
+        symmetries = molecule = known or _molecule_stabilizer(sites)
         symmetry = sum_of_subspaces(sites.embed(_broken(molecule)), symmetry)
     kernel = None
     if nu is not None and len(symmetry) == nullity and symmetry_known:

@@ -11,8 +11,9 @@ import numpy as np
 from jaxfeat.features.structure_map import FeatureMap
 from jaxfeat.geometry.structure import Item
 from jaxfeat.linalg.subspaces import project_out, robust_svd
-from jaxfeat.nulls.exact_point import ExactPoint, examine_point
+from jaxfeat.nulls.exact_point import ExactPoint, examine_point, split_contained
 from jaxfeat.nulls.jacobian_nulls import DecomposedJacobian, decompose_jacobian, decompose_jacobians
+from jaxfeat.nulls.kernel import MAX_NU
 from jaxfeat.nulls.landing import land
 from jaxfeat.nulls.lift import find_lift
 from jaxfeat.nulls.symmetric_points import SAME_POINT, SymmetricPoint
@@ -87,7 +88,7 @@ class NearPoints:
             return []
         batch = jax.tree.map(lambda *leaves: np.stack(leaves), *(one.at for one in self._found))
         return [
-            examine_point(self.f, one.at, decomposed, one.distance, one.symbol)
+            examine_point(self.f, one.at, decomposed, one.distance, one.symbol, one.stabilizer)
             for one, decomposed in zip(self._found, decompose_jacobians(self.f, batch), strict=True)
         ]
 
@@ -126,8 +127,12 @@ def group_near(points: Sequence[ExactPoint], jacobian: np.ndarray, taken: np.nda
     - `taken`: `(k, 3 n)`, the null directions here, without rigid motions.
     """
     groups = []
-    for point in points:
+    for i, point in enumerate(points):
         for cause, directions in point.causes().items():
+            if cause not in ("locality", "symmetry"):
+                # Next to a more symmetric point, features see directions of its symmetry by a power of the distance.
+                powers, directions = split_by_points(directions, points[i + 1 :])
+                directions = np.concatenate([directions, point.split_seen(powers, MAX_NU)[0]])
             new = _beyond(directions, taken)
             if not len(new):
                 continue
@@ -148,6 +153,15 @@ def group_near(points: Sequence[ExactPoint], jacobian: np.ndarray, taken: np.nda
             )
             taken = np.concatenate([taken, new])
     return groups
+
+
+def split_by_points(directions: np.ndarray, points: Sequence[ExactPoint]) -> tuple[np.ndarray, np.ndarray]:
+    """Split directions, `(k, 3 n)`, into those that the symmetry of some points hides, and others."""
+    hidden = directions[:0]
+    for point in points:
+        inside, directions = split_contained(directions, point.filtration.symmetry)
+        hidden = np.concatenate([hidden, inside])
+    return hidden, directions
 
 
 def _beyond(directions: np.ndarray, taken: np.ndarray) -> np.ndarray:
