@@ -112,7 +112,7 @@ def _classify(
     if len(rest):
         here = examine_point(f, at, decomposed)
         gap, floor = gap | here.filtration.gap, floor | here.filtration.floor
-        reason = reason or _doubt_subspaces(gap)
+        reason = reason or _doubt_subspaces(gap, ("locality", "symmetry"))
         rest = _assign(rest, here.symmetric(), directions)
     for point in points.symmetric if len(rest) else ():
         if point.distance <= POSITION_TOLERANCE:
@@ -122,6 +122,7 @@ def _classify(
         # see that no better, but they see what is incomplete.
         powers, rest = split_by_points(rest, points.symmetric)
         seen, powers = here.split_seen(powers, MAX_NU)
+        reason = reason or _doubt_subspaces(gap, ("kernel", "intersection"))
         rest = _assign(np.concatenate([rest, seen]), {here.kernel_cause: here.filtration.kernel}, directions)
         rest = np.concatenate([rest, powers])
     if len(rest):
@@ -136,7 +137,7 @@ def _classify(
             f"more singular positions are nearby, and none was found within {tolerance:g} Å."
         )
         directions["other"] = np.concatenate([directions["other"], rest])
-    if not reason and not _explained(decomposed.doubtful(CLEAR_RATIO), points):
+    if not reason and not _explained(decomposed.doubtful(CLEAR_RATIO), beyond, points):
         reason = (
             f"the smallest non-null singular value of J is {jacobian_gap[1]:.1e}, too close to the floor "
             f"{jacobian_floor:.1e}, and no exact point was found within {tolerance:g} Å."
@@ -164,17 +165,13 @@ def _assign(rest: np.ndarray, spaces: dict[str, np.ndarray], directions: dict[st
     return rest
 
 
-def _explained(doubtful: np.ndarray, points: NearPoints) -> bool:
+def _explained(doubtful: np.ndarray, null: np.ndarray, points: NearPoints) -> bool:
     """Tell whether exact points nearby hide directions, `(k, 3 n)`, whose singular values may or may not be null."""
     for point in points.symmetric:
         doubtful = split_contained(doubtful, point.hidden())[1]
-    while len(doubtful):
-        landed = points.land(doubtful[0])
-        rest = doubtful if landed is None else split_contained(doubtful, landed.hidden())[1]
-        if len(rest) == len(doubtful):
-            return False
-        doubtful = rest
-    return True
+    for group in points.groups(null) if len(doubtful) else ():
+        doubtful = split_contained(doubtful, group.directions.reshape(len(group.directions), -1))[1]
+    return not len(doubtful)
 
 
 def _doubt_weights(gap: Gap, rounding: float) -> str:
@@ -184,9 +181,9 @@ def _doubt_weights(gap: Gap, rounding: float) -> str:
     return f"the smallest non-null weight of a neighbor is {gap[1]:.1e}, too close to the floor {rounding:.1e}."
 
 
-def _doubt_subspaces(gap: dict[str, Gap]) -> str:
+def _doubt_subspaces(gap: dict[str, Gap], names: Sequence[str]) -> str:
     """Say in a sentence which of the subspaces that follow from the positions is not certain; empty if all are."""
-    for name in ("kernel", "locality", "symmetry", "intersection"):
+    for name in names:
         low, high = gap.get(name, (0.0, np.inf))
         if high < CLEAR_RATIO * low:
             return (

@@ -76,14 +76,18 @@ class DecomposedJacobian:
         rows = self._displacements(~self.null & (self.values <= ratio * float(self.spectrum.floor)))
         return leading_directions(rows, len(rows))
 
-    def least_seen_beyond(self, space: np.ndarray, ratio: float) -> np.ndarray | None:
-        """Return the displacement `(3 n,)` of the smallest singular value that is not null and not in a space,
-        `(k, 3 n)`, by more than half; `None` if there is none below `ratio` times the largest value."""
-        small = ~self.null & (self.values <= ratio * self.values.max(initial=0.0))
-        for row in self._displacements(small)[::-1]:
-            if np.linalg.norm(space @ row) < 0.5**0.5:
-                return row
-        return None
+    def least_seen_beyond(self, space: np.ndarray, ratio: float) -> list[np.ndarray]:
+        """List candidates for directions that vanish together at a singular point nearby, `(k, 3 n)` each: those of the
+        smallest singular values that are not null, up to each gap below `ratio` times the largest value, the widest gap
+        first. Directions that lie in a space, `(k, 3 n)`, by more than half are left out."""
+        order = np.flatnonzero(~self.null & (self.values <= ratio * self.values.max(initial=0.0)))[::-1]
+        rows = self._displacements(np.isin(np.arange(len(self.values)), order))[::-1]
+        outside = np.linalg.norm(rows @ space.T, axis=1) < 0.5**0.5 if len(space) else np.ones(len(rows), bool)
+        rows, order = rows[outside], order[outside]
+        # The value that follows the last small one is the next larger one of all.
+        larger = np.append(self.values[order[1:]], self.values[order[-1:] - 1] if len(order) and order[-1] else [])
+        gaps = larger / self.values[order][: len(larger)]
+        return [rows[: k + 1] for k in np.argsort(-gaps, kind="stable")]
 
     def _displacements(self, chosen: np.ndarray) -> np.ndarray:
         scaled = self.spectrum.directions[: len(chosen)][chosen] / self.spectrum.scale[:, None]

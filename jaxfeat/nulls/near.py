@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxfeat.features.structure_map import FeatureMap
 from jaxfeat.geometry.structure import Item
+from jaxfeat.linalg.lapack import one_blas_thread
 from jaxfeat.linalg.subspaces import project_out, robust_svd
 from jaxfeat.nulls.exact_point import ExactPoint, examine_point, split_contained
 from jaxfeat.nulls.jacobian_nulls import DecomposedJacobian, decompose_jacobian, decompose_jacobians
@@ -21,8 +22,8 @@ from jaxfeat.nulls.symmetric_points import SAME_POINT, SymmetricPoint
 NEAR_DISTANCE = 0.1
 """Å, the distance up to which exact points are near. Zero-point motion moves atoms by 0.03 to 0.1 Å."""
 
-LAND_BELOW = 1e-3  # An equilibrated σ/σ_max below this may vanish within the distance, so a singular point is sought.
-MAX_LANDINGS = 3  # singular points that are sought for one item
+LAND_BELOW = 1e-2  # An equilibrated σ/σ_max below this may vanish within the distance, so a singular point is sought.
+MAX_LANDINGS = 3  # sets of directions for which a singular point is sought, of one item
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,10 +93,9 @@ class NearPoints:
             for one, decomposed in zip(self._found, decompose_jacobians(self.f, batch), strict=True)
         ]
 
-    def land(self, direction: np.ndarray) -> ExactPoint | None:
-        """Find the exact point next to the item where J vanishes near a direction, `(3 n,)`."""
-        scale = np.asarray(self.decomposed.spectrum.scale)
-        landed = land(self.f, self.at, direction.reshape(-1, 3), scale, self.largest)
+    def land(self, directions: np.ndarray) -> ExactPoint | None:
+        """Find the exact point next to the item where J vanishes near some directions, `(k, 3 n)`."""
+        landed = land(self.f, self.at, directions, np.asarray(self.decomposed.spectrum.scale), self.largest)
         if landed is None:
             return None
         distance = float(np.linalg.norm(landed.positions - self.at.positions, axis=1).max(initial=0.0))
@@ -104,19 +104,17 @@ class NearPoints:
     def groups(self, null: np.ndarray) -> tuple[NearGroup, ...]:
         """List the groups of directions that points hide, the nearest first. `null`, `(k, 3 n)`, are the null
         directions here, without rigid motions."""
-        points, jacobian = list(self.symmetric), self.decomposed.matrix.reshape(len(self.decomposed.matrix), -1)
-        groups = group_near(points, jacobian, null)
-        for _ in range(MAX_LANDINGS):
+        with one_blas_thread():
+            points, jacobian = list(self.symmetric), self.decomposed.matrix.reshape(len(self.decomposed.matrix), -1)
+            groups = group_near(points, jacobian, null)
             taken = np.concatenate([null, *(group.directions.reshape(-1, null.shape[1]) for group in groups)])
-            least = self.decomposed.least_seen_beyond(taken, LAND_BELOW)
-            landed = None if least is None else self.land(least)
-            if landed is None:
-                break
-            points.append(landed)
-            more = group_near(sorted(points, key=lambda point: point.distance), jacobian, null)
-            if sum(len(one.directions) for one in more) <= sum(len(one.directions) for one in groups):
-                break
-            groups = more
+            for directions in self.decomposed.least_seen_beyond(taken, LAND_BELOW)[:MAX_LANDINGS]:
+                landed = self.land(directions)
+                if landed is None:
+                    continue
+                more = group_near(sorted([*points, landed], key=lambda point: point.distance), jacobian, null)
+                if sum(len(one.directions) for one in more) >= len(taken) - len(null) + len(directions):
+                    return tuple(more)
         return tuple(groups)
 
 
