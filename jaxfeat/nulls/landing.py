@@ -13,12 +13,14 @@ from jaxfeat.nulls.sites import rigid_space
 from jaxfeat.spectrum.blocks import restrict_species
 from jaxfeat.spectrum.jacobian import jacobians_on_host
 
-MAX_STEPS = 12
+MAX_STEPS = 10
 STEP = 1e-4  # Å, of the differences that tell how J changes along a direction
 LANDED_STEP = 1e-12  # Å. The steps converge quadratically, so the next one is below rounding.
 STALLED_STEP = 1e-9  # Å. Where steps shorter than this shrink no more, they are rounding errors.
 MAX_ENTRIES = 20_000_000  # of the Jacobians of one step: 160 MB
-_CUTOFF = 1e-7  # relative singular values of the equations that count as zero
+_CUTOFF = 1e-2
+"""Relative singular values of the equations of the displacement that count as zero. Off the singular point rounding
+and higher orders leave small ones, which would lead far away: with 1e-4, landings 1e-3 Å beside rings end at 0.01 Å."""
 
 
 def land(f: FeatureMap, at: Item, directions: np.ndarray, scale: np.ndarray, largest: float) -> Item | None:
@@ -56,7 +58,7 @@ def land(f: FeatureMap, at: Item, directions: np.ndarray, scale: np.ndarray, lar
         right = values - (values @ seen) @ seen.T
         size = len(weights)
         displacement = scipy.linalg.lstsq(equations.reshape(-1, size), -right.ravel(), cond=_CUTOFF)[0]
-        turn = scipy.linalg.lstsq(triangle, -seen.T @ (values + changes @ displacement).T, cond=_CUTOFF)[0]
+        turn = scipy.linalg.lstsq(triangle, -seen.T @ (values + changes @ displacement).T)[0]
         positions = positions + _on_all(displacement, present).reshape(start.shape)
         unseen = _orthonormal(unseen + turn.T @ others)
         length = np.abs(displacement).max()

@@ -23,7 +23,8 @@ NEAR_DISTANCE = 0.1
 """Å, the distance up to which exact points are near. Zero-point motion moves atoms by 0.03 to 0.1 Å."""
 
 LAND_BELOW = 1e-2  # An equilibrated σ/σ_max below this may vanish within the distance, so a singular point is sought.
-MAX_LANDINGS = 3  # sets of directions for which a singular point is sought, of one item
+CLEARLY_NEAR = 1e-2  # Å. No nearer singular point is sought than one within this distance.
+MAX_LANDINGS = 5  # sets of directions for which a singular point is sought, of one item
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,16 +107,15 @@ class NearPoints:
         directions here, without rigid motions."""
         with one_blas_thread():
             points, jacobian = list(self.symmetric), self.decomposed.matrix.reshape(len(self.decomposed.matrix), -1)
-            groups = group_near(points, jacobian, null)
-            taken = np.concatenate([null, *(group.directions.reshape(-1, null.shape[1]) for group in groups)])
+            found = (group.directions.reshape(-1, null.shape[1]) for group in group_near(points, jacobian, null))
+            taken = np.concatenate([null, *found])
             for directions in self.decomposed.least_seen_beyond(taken, LAND_BELOW)[:MAX_LANDINGS]:
                 landed = self.land(directions)
-                if landed is None:
-                    continue
-                more = group_near(sorted([*points, landed], key=lambda point: point.distance), jacobian, null)
-                if sum(len(one.directions) for one in more) >= len(taken) - len(null) + len(directions):
-                    return tuple(more)
-        return tuple(groups)
+                if landed is not None:
+                    points.append(landed)
+                    if landed.distance < CLEARLY_NEAR:
+                        break
+            return tuple(group_near(sorted(points, key=lambda point: point.distance), jacobian, null))
 
 
 def group_near(points: Sequence[ExactPoint], jacobian: np.ndarray, taken: np.ndarray) -> list[NearGroup]:
