@@ -26,7 +26,7 @@ from jaxfeat.nulls.causes import CAUSES, NullSpace
 from jaxfeat.nulls.exact_point import EXACT_TOLERANCE, examine_point, split_contained
 from jaxfeat.nulls.jacobian_nulls import DecomposedJacobian, decompose_jacobian, decompose_jacobians
 from jaxfeat.nulls.kernel import MAX_NU
-from jaxfeat.nulls.near import NEAR_DISTANCE, NearPoints, split_by_points
+from jaxfeat.nulls.near import NEAR_DISTANCE, NearPoints, distances_to_edge, split_by_points
 from jaxfeat.nulls.sites import Sites, list_sites, rigid_space
 from jaxfeat.nulls.symmetric_points import SymmetricPoint, find_symmetric_points
 from jaxfeat.nulls.visibility import CLEAR_RATIO
@@ -107,7 +107,9 @@ def _classify(
     jacobian_gap, jacobian_floor = decomposed.gap_and_floor()
     gap = {"jacobian": jacobian_gap, "weights": decomposed.weights_gap}
     floor = {"jacobian": jacobian_floor, "weights": decomposed.rounding}
-    reason = _doubt_weights(gap["weights"], decomposed.rounding)
+    # A neighbor of hardly any weight at the cutoff's edge is hardly within reach, whichever way it is counted.
+    at_edge = distances_to_edge(f, at).min(initial=np.inf) < tolerance
+    reason = "" if at_edge else _doubt_weights(gap["weights"], decomposed.rounding)
     rest = beyond
     if len(rest):
         here = examine_point(f, at, decomposed)
@@ -137,7 +139,7 @@ def _classify(
             f"more singular positions are nearby, and none was found within {tolerance:g} Å."
         )
         directions["other"] = np.concatenate([directions["other"], rest])
-    if not reason and not _explained(decomposed.doubtful(CLEAR_RATIO), beyond, points):
+    if not reason and not _explained(decomposed, beyond, points):
         reason = (
             f"the smallest non-null singular value of J is {jacobian_gap[1]:.1e}, too close to the floor "
             f"{jacobian_floor:.1e}, and no exact point was found within {tolerance:g} Å."
@@ -165,12 +167,14 @@ def _assign(rest: np.ndarray, spaces: dict[str, np.ndarray], directions: dict[st
     return rest
 
 
-def _explained(doubtful: np.ndarray, null: np.ndarray, points: NearPoints) -> bool:
-    """Tell whether exact points nearby hide directions, `(k, 3 n)`, whose singular values may or may not be null."""
-    for point in points.symmetric:
-        doubtful = split_contained(doubtful, point.hidden())[1]
+def _explained(decomposed: DecomposedJacobian, null: np.ndarray, points: NearPoints) -> bool:
+    """Tell whether exact points nearby hide the directions whose singular values may or may not be null."""
+    doubtful = decomposed.doubtful(CLEAR_RATIO)
+    for point in [*points.symmetric, *points.edge] if len(doubtful) else ():
+        doubtful = split_contained(doubtful, decomposed.scaled(point.hidden()))[1]
     for group in points.groups(null) if len(doubtful) else ():
-        doubtful = split_contained(doubtful, group.directions.reshape(len(group.directions), -1))[1]
+        hidden = decomposed.scaled(group.directions.reshape(len(group.directions), -1))
+        doubtful = split_contained(doubtful, hidden)[1]
     return not len(doubtful)
 
 

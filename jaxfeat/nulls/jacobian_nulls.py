@@ -28,6 +28,7 @@ from jaxfeat.spectrum.host import (
 from jaxfeat.spectrum.plan import check_null_space
 from jaxfeat.spectrum.spectrum import Spectrum
 
+LEAST_GAP = 2.0  # The smallest ratio of neighboring singular values that may part directions that vanish from others
 ITEMS_TOGETHER = 256  # environments whose decomposed Jacobians are in memory together
 
 
@@ -72,26 +73,33 @@ class DecomposedJacobian:
         return leading_directions(both, len(both))
 
     def doubtful(self, ratio: float) -> np.ndarray:
-        """Span the displacements, `(k, 3 n)`, of singular values from the floor up to a multiple of it."""
-        rows = self._displacements(~self.null & (self.values <= ratio * float(self.spectrum.floor)))
-        return leading_directions(rows, len(rows))
+        """Return the scaled directions, `(k, 3 n)`, of singular values from the floor up to a multiple of it."""
+        return self._scaled_directions(~self.null & (self.values <= ratio * float(self.spectrum.floor)))
+
+    def scaled(self, space: np.ndarray) -> np.ndarray:
+        """Span displacements, `(k, 3 n)`, in the coordinates of the equilibrated spectrum. In a neighbor's own
+        coordinates, displacements of hardly any weight would be nearly parallel to all others."""
+        return leading_directions(space * np.repeat(self.spectrum.scale, 3), len(space))
 
     def least_seen_beyond(self, space: np.ndarray, ratio: float) -> list[np.ndarray]:
-        """List candidates for directions that vanish together at a singular point nearby, `(k, 3 n)` each: those of the
-        smallest singular values that are not null, up to each gap below `ratio` times the largest value, the widest gap
-        first. Directions that lie in a space, `(k, 3 n)`, by more than half are left out."""
+        """List candidates for scaled directions that vanish together at a singular point nearby, `(k, 3 n)` each: those
+        of the smallest singular values that are not null, up to each gap below `ratio` times the largest value, the
+        widest gap first. Directions that lie in a space of displacements by more than half are left out."""
         order = np.flatnonzero(~self.null & (self.values <= ratio * self.values.max(initial=0.0)))[::-1]
-        rows = self._displacements(np.isin(np.arange(len(self.values)), order))[::-1]
-        outside = np.linalg.norm(rows @ space.T, axis=1) < 0.5**0.5 if len(space) else np.ones(len(rows), bool)
+        rows = self._scaled_directions(order)
+        outside = np.linalg.norm(rows @ self.scaled(space).T, axis=1) < 0.5**0.5
         rows, order = rows[outside], order[outside]
         # The value that follows the last small one is the next larger one of all.
         larger = np.append(self.values[order[1:]], self.values[order[-1:] - 1] if len(order) and order[-1] else [])
         gaps = larger / self.values[order][: len(larger)]
-        return [rows[: k + 1] for k in np.argsort(-gaps, kind="stable")]
+        return [rows[: k + 1] for k in np.argsort(-gaps, kind="stable") if gaps[k] > LEAST_GAP]
+
+    def _scaled_directions(self, chosen: np.ndarray) -> np.ndarray:
+        rows = np.asarray(self.spectrum.directions[: len(self.values)])[chosen]
+        return rows.reshape(len(rows), -1) if len(rows) else np.zeros((0, 3 * rows.shape[1]))
 
     def _displacements(self, chosen: np.ndarray) -> np.ndarray:
-        scaled = self.spectrum.directions[: len(chosen)][chosen] / self.spectrum.scale[:, None]
-        rows = np.asarray(scaled).reshape(int(chosen.sum()), 3 * scaled.shape[-2])
+        rows = self._scaled_directions(chosen) / np.repeat(self.spectrum.scale, 3)
         return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.finfo(float).tiny)
 
     def sensitivity(self) -> tuple[float, float]:

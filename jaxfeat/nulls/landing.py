@@ -24,13 +24,14 @@ and higher orders leave small ones, which would lead far away: with 1e-4, landin
 
 
 def land(f: FeatureMap, at: Item, directions: np.ndarray, scale: np.ndarray, largest: float) -> Item | None:
-    """Move one item of NumPy arrays to the nearest point where J vanishes on directions near some, `(k, 3 n)`.
+    """Move one item of NumPy arrays to the nearest point where J vanishes on directions near some, `(k, 3 n)`. These
+    are in the coordinates of the equilibrated spectrum with `scale`, `(n,)`: displacements times the scale.
 
     The steps are those of Gauss and Newton for J(r) u = 0 with all u orthonormal, r and u unknown. The change of J u
     along a displacement of r is a second derivative of features. So it is the change of J along u times the
     displacement, and two Jacobians beside the item give all of it. Of the solutions of a step that with the shortest
-    displacement of r is taken. Lengths of u are measured with the `scale`, `(n,)`, of the equilibrated spectrum, so
-    that atoms in the cutoff's tail do not attract.
+    displacement of r is taken. Lengths of u are measured in scaled coordinates, so that atoms in the cutoff's tail do
+    not attract.
 
     **Returns:** the item at the singular point; `None` if the steps do not converge within the `largest` displacement
     (Å) of an atom, or are too large.
@@ -38,7 +39,7 @@ def land(f: FeatureMap, at: Item, directions: np.ndarray, scale: np.ndarray, lar
     f = restrict_species(f, at).prepared()
     start, present = np.asarray(at.positions, np.float64), np.repeat(np.asarray(at.mask), 3)
     weights: Any = np.repeat(scale, 3)[present]
-    positions, unseen, before = start, _orthonormal(directions[:, present] * weights), np.inf
+    positions, unseen, before = start, directions[:, present], np.inf
     for _ in range(MAX_STEPS):
         along = np.stack([_on_all(one / weights, present).reshape(start.shape) for one in unseen])
         steps = STEP / np.linalg.norm(along, axis=2).max(1)

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from jaxfeat.features.structure_map import FeatureMap
+from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Item
 from jaxfeat.linalg.lapack import one_blas_thread
 from jaxfeat.linalg.subspaces import project_out, robust_svd
@@ -24,7 +25,7 @@ NEAR_DISTANCE = 0.1
 
 LAND_BELOW = 1e-2  # An equilibrated σ/σ_max below this may vanish within the distance, so a singular point is sought.
 CLEARLY_NEAR = 1e-2  # Å. No nearer singular point is sought than one within this distance.
-MAX_LANDINGS = 5  # sets of directions for which a singular point is sought, of one item
+MAX_LANDINGS = 5  # Number of sets of directions for which a singular point is sought, of one item
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,28 +95,52 @@ class NearPoints:
             for one, decomposed in zip(self._found, decompose_jacobians(self.f, batch), strict=True)
         ]
 
+    @cached_property
+    def edge(self) -> list[ExactPoint]:
+        """The points where neighbors of one environment within the distance of the cutoff are out of reach: the
+        farthest one, the two farthest ones, and so on."""
+        gaps = distances_to_edge(self.f, self.at)
+        near = np.argsort(gaps)[: np.count_nonzero(gaps < self.largest)]
+        if not len(near):
+            return []
+        positions = np.asarray(self.at.positions, np.float64)
+        moved, outwards = [], 1 + gaps / np.maximum(np.linalg.norm(positions, axis=1), 1e-300) + 1e-12
+        for i in near:
+            positions = positions.copy()
+            positions[i] *= outwards[i]
+            moved.append(self.at.with_positions(positions))  # type: ignore[arg-type]
+        batch = jax.tree.map(lambda *leaves: np.stack(leaves), *moved)
+        return [
+            examine_point(self.f, at, decomposed, float(gaps[i]))
+            for i, at, decomposed in zip(near, moved, decompose_jacobians(self.f, batch), strict=True)
+        ]
+
     def land(self, directions: np.ndarray) -> ExactPoint | None:
-        """Find the exact point next to the item where J vanishes near some directions, `(k, 3 n)`."""
+        """Find the exact point next to the item where J vanishes near some scaled directions, `(k, 3 n)`."""
         landed = land(self.f, self.at, directions, np.asarray(self.decomposed.spectrum.scale), self.largest)
         if landed is None:
             return None
         distance = float(np.linalg.norm(landed.positions - self.at.positions, axis=1).max(initial=0.0))
         return examine_point(self.f, landed, decompose_jacobian(self.f, landed), distance)
 
-    def groups(self, null: np.ndarray) -> tuple[NearGroup, ...]:
-        """List the groups of directions that points hide, the nearest first. `null`, `(k, 3 n)`, are the null
-        directions here, without rigid motions."""
+    def groups(self, null: np.ndarray, landings: int = MAX_LANDINGS) -> tuple[NearGroup, ...]:
+        """List the groups of directions that points hide, the nearest first.
+
+        - `null`: `(k, 3 n)`, the null directions here, without rigid motions.
+        - `landings`: the number of sets of directions for which a singular point is sought.
+        """
         with one_blas_thread():
-            points, jacobian = list(self.symmetric), self.decomposed.matrix.reshape(len(self.decomposed.matrix), -1)
+            points = sorted([*self.symmetric, *self.edge], key=_distance)
+            jacobian = self.decomposed.matrix.reshape(len(self.decomposed.matrix), -1)
             found = (group.directions.reshape(-1, null.shape[1]) for group in group_near(points, jacobian, null))
             taken = np.concatenate([null, *found])
-            for directions in self.decomposed.least_seen_beyond(taken, LAND_BELOW)[:MAX_LANDINGS]:
+            for directions in self.decomposed.least_seen_beyond(taken, LAND_BELOW)[:landings]:
                 landed = self.land(directions)
                 if landed is not None:
                     points.append(landed)
                     if landed.distance < CLEARLY_NEAR:
                         break
-            return tuple(group_near(sorted(points, key=lambda point: point.distance), jacobian, null))
+            return tuple(group_near(sorted(points, key=_distance), jacobian, null))
 
 
 def group_near(points: Sequence[ExactPoint], jacobian: np.ndarray, taken: np.ndarray) -> list[NearGroup]:
@@ -151,6 +176,20 @@ def group_near(points: Sequence[ExactPoint], jacobian: np.ndarray, taken: np.nda
             )
             taken = np.concatenate([taken, new])
     return groups
+
+
+def _distance(point: ExactPoint) -> float:
+    return point.distance
+
+
+def distances_to_edge(f: FeatureMap, at: Item) -> np.ndarray:
+    """Compute how far within the cutoff the neighbors of one environment are, `(n,)` Å; infinity for all of a
+    structure, for neighbors out of reach, and if the featurizer has no `r_cut`."""
+    r_cut, mask = getattr(f, "r_cut", None), np.asarray(at.mask)
+    if not isinstance(at, Environment) or r_cut is None:
+        return np.full(len(mask), np.inf)
+    gaps = float(r_cut) - np.linalg.norm(at.positions, axis=1)
+    return np.where(mask & (gaps > 0), gaps, np.inf)
 
 
 def split_by_points(directions: np.ndarray, points: Sequence[ExactPoint]) -> tuple[np.ndarray, np.ndarray]:
