@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,10 @@ CAUSES = ("rigid", "symmetry", "incompleteness", "truncation", "locality", "othe
 
 def _count(cause: str, meaning: str) -> property:
     return property(lambda null: len(null.directions[cause]), doc=f"The number of {meaning}")
+
+
+def _no_groups(*_: Any) -> "tuple[NearGroup, ...]":
+    return ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +64,7 @@ class NullSpace:
     status: StatusName
     reason: str
     atoms: np.ndarray | None = None
-    find_near: Callable[[], "tuple[NearGroup, ...]"] = field(default=tuple, repr=False)
+    find_near: Callable[..., "tuple[NearGroup, ...]"] = field(default=_no_groups, repr=False)
 
     @cached_property
     def near(self) -> "tuple[NearGroup, ...]":

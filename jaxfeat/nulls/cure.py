@@ -1,8 +1,10 @@
 """Cures of null directions, each of which has been tried, and sentences about them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
+import equinox as eqx
 import jax
 import numpy as np
 
@@ -16,11 +18,14 @@ from jaxfeat.nulls.classify import classify_item, item_null_space
 from jaxfeat.nulls.exact_point import EXACT_TOLERANCE
 from jaxfeat.nulls.jacobian_nulls import decompose_jacobian, decompose_jacobians
 from jaxfeat.nulls.lift import find_order, find_sizes, write_sizes
-from jaxfeat.nulls.near import NEAR_DISTANCE
+from jaxfeat.nulls.near import NEAR_DISTANCE, QUICK, NearGroup, distances_to_edge
 from jaxfeat.nulls.sites import list_sites
 
-# A raw σ_min/σ_max below the first is small. The cutoff makes it small if the equilibrated one is so many times it.
+# A σ_min/σ_max below the first is small. The cutoff makes it small if the equilibrated one is so many times it.
 SMALL_SENSITIVITY, CUTOFF_RATIO = 1e-5, 100.0
+CHANGED_RADIUS, CHANGED_SIGMA, CHANGED_SIZE = 0.8, 0.75, 2  # factors, and a number, that are tried for the resolution
+OWN_SENSITIVITY = "its own: a generic environment of this descriptor"
+LEAST_GAIN = 3.0  # of σ_min/σ_max, for a change that is worth naming
 
 
 @dataclass(frozen=True)
@@ -29,14 +34,17 @@ class Cure:
 
     **Attributes:**
 
-    - `cause`: "locality", "symmetry", "incompleteness" or "truncation"; "cutoff" if nothing is null, but the cutoff
-        makes σ_min/σ_max small; "ambiguous" if nothing can be told.
-    - `directions`: The number of null directions of this cause. 0 for "cutoff" and "ambiguous".
+    - `cause`: "locality", "symmetry", "incompleteness" or "truncation"; "cutoff" if neighbors next to the cutoff make
+        σ_min/σ_max small; "resolution" if it is small with all neighbors weighted alike, and no exact point is near;
+        "ambiguous" if nothing can be told.
+    - `directions`: The number of null directions of this cause. 0 for the last three.
     - `symbol`: The Schoenflies symbols of the symmetries ("T_d"), for "symmetry". Nothing lifts these directions.
     - `order`: The smallest order ν at which none of the directions is left, for "incompleteness". `None` if no order up
         to 4 is known to lift them.
     - `sizes`: The smallest basis sizes at which none is left, for "truncation": `{"l_max": 7}`, or `{"n_max": 9}` if no
         larger l_max lifts them, or both. `None` if no basis that was tried lifts them.
+    - `gains`: For "resolution", the factors by which single changes of the featurizer raise the equilibrated
+        σ_min/σ_max, the largest first: `{"r_cut = 4 Å": 1e4}`. Changes that gain less than 3 are left out.
     - `reason`: Other findings in words: the directions that lower orders leave, the reason why nothing can be told, or
         the sensitivities.
     """
@@ -46,12 +54,15 @@ class Cure:
     symbol: str = ""
     order: int | None = None
     sizes: dict[str, int] | None = None
+    gains: dict[str, float] | None = None
     reason: str = ""
 
     @property
     def _lifted_by(self) -> str:
         if self.order is not None:
             return f"ν = {self.order}"
+        if self.gains:
+            return ", ".join(f"{change} ({gain:.0e}x)" for change, gain in self.gains.items())
         return write_sizes(self.sizes or {})
 
     def __repr__(self) -> str:
@@ -73,7 +84,7 @@ def cure(f: FeatureMap, at: Item, null: NullSpace | None = None, tolerance: floa
     - `tolerance`: Å, as for `jaxfeat.null_space`.
 
     **Returns:** a `Cure` for each cause of null directions other than rigid motions. The dictionary is empty if nothing
-    is null and the cutoff does not make σ_min/σ_max small.
+    is null and σ_min/σ_max is not small.
 
     **Raises:** `GeometryError` for a batch; otherwise the errors of `jaxfeat.null_space`.
     """
@@ -93,19 +104,56 @@ def cure(f: FeatureMap, at: Item, null: NullSpace | None = None, tolerance: floa
     if null.truncation:
         cures.append(_cure_truncation(f, at, null))
     raw, equilibrated = null.sensitivity
-    if raw < SMALL_SENSITIVITY and equilibrated > CUTOFF_RATIO * raw:
-        reason = f"σ_min/σ_max is {raw:.0e}, and {equilibrated:.0e} if all neighbors weigh the same"
-        cures.append(Cure("cutoff", reason=reason))
+    explained = any(group.cause != "locality" for group in null.find_near(QUICK))
+    if not explained and raw < SMALL_SENSITIVITY and equilibrated > CUTOFF_RATIO * raw:
+        cures.append(Cure("cutoff", reason=_describe_cutoff(f, at, raw, equilibrated)))
+    if not explained and equilibrated < SMALL_SENSITIVITY and not null.truncation:
+        gains = _gains_of_changes(f, at, equilibrated)
+        reason = f"{int(at.mask.sum())} neighbors are many for this basis: σ_min/σ_max is {equilibrated:.0e}"
+        cures.append(Cure("resolution", gains=gains, reason=reason))
     return {one.cause: one for one in cures}
+
+
+def _describe_cutoff(f: FeatureMap, at: Item, raw: float, equilibrated: float) -> str:
+    reason = f"σ_min/σ_max is {raw:.0e}, and {equilibrated:.0e} if all neighbors weigh the same"
+    gaps = distances_to_edge(f, at)
+    if not (gaps < NEAR_DISTANCE).any():
+        return reason
+    n = int((gaps < NEAR_DISTANCE).sum())
+    neighbors = f"{n} neighbors are" if n > 1 else "a neighbor is"
+    return f"{neighbors} within {NEAR_DISTANCE:g} Å of r_cut, the farthest within {gaps.min():.0e} Å; {reason}"
+
+
+def _gains_of_changes(f: FeatureMap, at: Item, ratio: float) -> dict[str, float]:
+    """Compute the factors by which single changes of the featurizer raise the equilibrated σ_min/σ_max."""
+    gains = {}
+    for change, changed in _changes(f):
+        found = decompose_jacobian(changed, at).sensitivity()[1] / ratio
+        if found >= LEAST_GAIN:
+            gains[change] = found
+    return dict(sorted(gains.items(), key=lambda item: -item[1]))
+
+
+def _changes(f: FeatureMap) -> Iterator[tuple[str, FeatureMap]]:
+    featurizer = f.environment_featurizer
+    for name, factor in (("r_cut", CHANGED_RADIUS), ("sigma", CHANGED_SIGMA)):
+        if (value := getattr(featurizer, name, None)) is not None:
+            smaller = factor * np.asarray(value)
+            changed = eqx.tree_at(attrgetter(name), featurizer, smaller)
+            yield f"{name} = {float(smaller):g} Å", f.with_environment_featurizer(changed)
+    for name, size in featurizer.sizes.items():
+        try:
+            changed = featurizer.with_sizes(**{name: size + CHANGED_SIZE})
+        except BasisError:
+            continue
+        yield f"{name} = {size + CHANGED_SIZE}", f.with_environment_featurizer(changed)
 
 
 def _cure_incompleteness(f: FeatureMap, at: Item, null: NullSpace) -> Cure:
     count = null.incompleteness
     sites = list_sites(f, at, decompose_jacobian(f, at).reacting, EXACT_TOLERANCE)
-    directions, n_complete = (
-        null.directions["incompleteness"].reshape(count, -1),
-        null.rigid + null.locality + null.symmetry,
-    )
+    directions = null.directions["incompleteness"].reshape(count, -1)
+    n_complete = null.rigid + null.locality + null.symmetry
     nu = int(f.environment_featurizer.nu or 0)
     order, reason = find_order(sites, nu, directions, n_complete, null.floor["jacobian"])
     return Cure("incompleteness", count, order=order, reason=reason)
@@ -122,6 +170,8 @@ def describe_cure(found: Cure) -> str:
         return "locality: a larger r_cut lifts it"
     if found.cause == "symmetry":
         return f"symmetry ({found.symbol}): physics"
+    if found.cause == "resolution":
+        return f"resolution: {found.reason}; {found._lifted_by or 'no single change that was tried'} lifts it"
     if found._lifted_by:
         return f"{found.cause}: {found._lifted_by} lifts it" + (f" ({found.reason})" if found.reason else "")
     return f"{found.cause}: {found.reason}"
@@ -132,17 +182,37 @@ def describe_cures(found: dict[str, Cure]) -> str:
     return "; ".join(map(describe_cure, found.values()))
 
 
-def explain_null_space(f: AbstractFeaturizer, env: Environment, null: NullSpace | None = None) -> str:
+def describe_near(group: NearGroup) -> str:
+    """Describe one group of nearly null directions, as in "nearly D_6h, within 5e-05 Å: physics"."""
+    where = f"within {group.distance:.0e} Å"
+    if group.cause == "symmetry":
+        return f"nearly {group.symbol}, {where}: physics"
+    what = {"incompleteness": f"incomplete at ν = {group.order}", "truncation": "truncated"}.get(
+        group.cause, group.cause
+    )
+    lifted = f"{group.lifted_by} lifts it" if group.lifted_by else "nothing that was tried lifts it"
+    return f"nearly {what}, {where}: {lifted}"
+
+
+def explain_null_space(
+    f: AbstractFeaturizer, env: Environment, null: NullSpace | None = None, tolerance: float = NEAR_DISTANCE
+) -> str:
     """Explain why one environment has null directions or little sensitivity, and what lifts that, as `cure` does."""
     try:
-        return describe_cures(cure(f, env, null))
+        null = null or item_null_space(f, env, tolerance)
+        sentences = [describe_cure(one) for one in cure(f, env, null, tolerance).values()]
+        # Neighbors next to the cutoff are worth a word only if they make the environment insensitive.
+        near = [describe_near(group) for group in null.find_near(QUICK) if group.cause != "locality"]
+        return "; ".join([*sentences, *near]) or OWN_SENSITIVITY
     except (BasisError, SizeError) as error:
         return f"unclassified: {error}"
     except GeometryError as error:
         return f"ambiguous: {error}"
 
 
-def explain_environments(f: AbstractFeaturizer, batch: Environment, indices: Sequence[int]) -> list[str]:
+def explain_environments(
+    f: AbstractFeaturizer, batch: Environment, indices: Sequence[int], tolerance: float = NEAR_DISTANCE
+) -> list[str]:
     """Explain the null spaces of some environments of a batch."""
     if not len(indices):
         return []
@@ -150,8 +220,8 @@ def explain_environments(f: AbstractFeaturizer, batch: Environment, indices: Seq
     found = []
     for env, decomposed in zip(chosen, decompose_jacobians(f, chosen), strict=True):
         try:
-            null = classify_item(f, env, decomposed)
+            null = classify_item(f, env, decomposed, tolerance)
         except (BasisError, GeometryError, SizeError):
             null = None  # explained below
-        found.append(explain_null_space(f, env, null))
+        found.append(explain_null_space(f, env, null, tolerance))
     return found

@@ -98,12 +98,14 @@ def examine_point(
     distance: float = 0.0,
     symbol: str = "",
     known: Stabilizer | None = None,
+    with_kernel: bool = True,
 ) -> ExactPoint:
-    """Span the subspaces of one item of NumPy arrays, whose stabilizer may be `known`."""
+    """Span the subspaces of one item of NumPy arrays, whose stabilizer may be `known`, with N_ν or without."""
     sites = list_sites(f, at, decomposed.reacting, EXACT_TOLERANCE)
     # N_ν lies between the symmetry's directions and the null space, and needs no computation if these are equally many.
     nullity = int(decomposed.spectrum.n_rigid) + int(decomposed.null.sum())
-    filtration = build_filtration(sites, f.environment_featurizer.nu, nullity, known)
+    nu = f.environment_featurizer.nu if with_kernel else None
+    filtration = build_filtration(sites, nu, nullity, known)
     return ExactPoint(f, at, decomposed, sites, filtration, distance, symbol)
 
 

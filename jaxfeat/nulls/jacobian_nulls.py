@@ -28,7 +28,6 @@ from jaxfeat.spectrum.host import (
 from jaxfeat.spectrum.plan import check_null_space
 from jaxfeat.spectrum.spectrum import Spectrum
 
-LEAST_GAP = 2.0  # The smallest ratio of neighboring singular values that may part directions that vanish from others
 ITEMS_TOGETHER = 256  # environments whose decomposed Jacobians are in memory together
 
 
@@ -81,10 +80,11 @@ class DecomposedJacobian:
         coordinates, displacements of hardly any weight would be nearly parallel to all others."""
         return leading_directions(space * np.repeat(self.spectrum.scale, 3), len(space))
 
-    def least_seen_beyond(self, space: np.ndarray, ratio: float) -> list[np.ndarray]:
+    def least_seen_beyond(self, space: np.ndarray, ratio: float, gap: float) -> list[np.ndarray]:
         """List candidates for scaled directions that vanish together at a singular point nearby, `(k, 3 n)` each: those
         of the smallest singular values that are not null, up to each gap below `ratio` times the largest value, the
-        widest gap first. Directions that lie in a space of displacements by more than half are left out."""
+        widest first. A gap is a ratio of neighboring values above `gap`. Directions that lie in a space of
+        displacements by more than half are left out."""
         order = np.flatnonzero(~self.null & (self.values <= ratio * self.values.max(initial=0.0)))[::-1]
         rows = self._scaled_directions(order)
         outside = np.linalg.norm(rows @ self.scaled(space).T, axis=1) < 0.5**0.5
@@ -92,7 +92,7 @@ class DecomposedJacobian:
         # The value that follows the last small one is the next larger one of all.
         larger = np.append(self.values[order[1:]], self.values[order[-1:] - 1] if len(order) and order[-1] else [])
         gaps = larger / self.values[order][: len(larger)]
-        return [rows[: k + 1] for k in np.argsort(-gaps, kind="stable") if gaps[k] > LEAST_GAP]
+        return [rows[: k + 1] for k in np.argsort(-gaps, kind="stable") if gaps[k] > gap]
 
     def _scaled_directions(self, chosen: np.ndarray) -> np.ndarray:
         rows = np.asarray(self.spectrum.directions[: len(self.values)])[chosen]

@@ -4,13 +4,16 @@ null"). At a distance d from a point where J vanishes on a direction, J sees it 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
+from jaxfeat.errors import SizeError
 from jaxfeat.features.structure_map import FeatureMap
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Item
+from jaxfeat.geometry.symmetry import Stabilizer
 from jaxfeat.linalg.lapack import one_blas_thread
 from jaxfeat.linalg.subspaces import project_out, robust_svd
 from jaxfeat.nulls.exact_point import ExactPoint, examine_point, split_contained
@@ -23,9 +26,27 @@ from jaxfeat.nulls.symmetric_points import SAME_POINT, SymmetricPoint
 NEAR_DISTANCE = 0.1
 """Å, the distance up to which exact points are near. Zero-point motion moves atoms by 0.03 to 0.1 Å."""
 
-LAND_BELOW = 1e-2  # An equilibrated σ/σ_max below this may vanish within the distance, so a singular point is sought.
 CLEARLY_NEAR = 1e-2  # Å. No nearer singular point is sought than one within this distance.
-MAX_LANDINGS = 5  # Number of sets of directions for which a singular point is sought, of one item
+
+MUCH_NEARER = 100.0  # the ratio of distances from which on a symmetric point does not explain what another one hides
+
+
+class LandingRule(NamedTuple):
+    """How thoroughly singular points are sought that no symmetry gives away.
+
+    - `below`: The equilibrated σ/σ_max of the directions that may vanish at such a point.
+    - `gap`: The least ratio of the next larger singular value to theirs.
+    - `most`: The number of sets of directions that are tried.
+    """
+
+    below: float
+    gap: float
+    most: int
+
+
+THOROUGH = LandingRule(below=1e-2, gap=2.0, most=5)
+QUICK = LandingRule(below=1e-2, gap=30.0, most=2)
+"""For the many environments of a scan. In liquids singular values have no gap, and nothing is tried."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +112,7 @@ class NearPoints:
             return []
         batch = jax.tree.map(lambda *leaves: np.stack(leaves), *(one.at for one in self._found))
         return [
-            examine_point(self.f, one.at, decomposed, one.distance, one.symbol, one.stabilizer)
+            _examine(self.f, one.at, decomposed, one.distance, one.symbol, one.stabilizer)
             for one, decomposed in zip(self._found, decompose_jacobians(self.f, batch), strict=True)
         ]
 
@@ -111,7 +132,7 @@ class NearPoints:
             moved.append(self.at.with_positions(positions))  # type: ignore[arg-type]
         batch = jax.tree.map(lambda *leaves: np.stack(leaves), *moved)
         return [
-            examine_point(self.f, at, decomposed, float(gaps[i]))
+            _examine(self.f, at, decomposed, float(gaps[i]))
             for i, at, decomposed in zip(near, moved, decompose_jacobians(self.f, batch), strict=True)
         ]
 
@@ -121,35 +142,48 @@ class NearPoints:
         if landed is None:
             return None
         distance = float(np.linalg.norm(landed.positions - self.at.positions, axis=1).max(initial=0.0))
-        return examine_point(self.f, landed, decompose_jacobian(self.f, landed), distance)
+        return _examine(self.f, landed, decompose_jacobian(self.f, landed), distance)
 
-    def groups(self, null: np.ndarray, landings: int = MAX_LANDINGS) -> tuple[NearGroup, ...]:
-        """List the groups of directions that points hide, the nearest first.
-
-        - `null`: `(k, 3 n)`, the null directions here, without rigid motions.
-        - `landings`: the number of sets of directions for which a singular point is sought.
-        """
+    def groups(self, null: np.ndarray, rule: LandingRule = THOROUGH) -> tuple[NearGroup, ...]:
+        """List the groups of directions that points hide, the nearest first. `null`, `(k, 3 n)`, are the null
+        directions here, without rigid motions."""
+        jacobian = self.decomposed.matrix.reshape(len(self.decomposed.matrix), -1)
         with one_blas_thread():
-            points = sorted([*self.symmetric, *self.edge], key=_distance)
-            jacobian = self.decomposed.matrix.reshape(len(self.decomposed.matrix), -1)
+            points = [*self.symmetric, *self.edge]
             found = (group.directions.reshape(-1, null.shape[1]) for group in group_near(points, jacobian, null))
             taken = np.concatenate([null, *found])
-            for directions in self.decomposed.least_seen_beyond(taken, LAND_BELOW)[:landings]:
+            for directions in self.decomposed.least_seen_beyond(taken, rule.below, rule.gap)[: rule.most]:
                 landed = self.land(directions)
                 if landed is not None:
                     points.append(landed)
                     if landed.distance < CLEARLY_NEAR:
                         break
-            return tuple(group_near(sorted(points, key=_distance), jacobian, null))
+            return tuple(group_near(points, jacobian, null))
+
+
+def _examine(
+    f: FeatureMap,
+    at: Item,
+    decomposed: DecomposedJacobian,
+    distance: float,
+    symbol: str = "",
+    known: Stabilizer | None = None,
+) -> ExactPoint:
+    try:
+        return examine_point(f, at, decomposed, distance, symbol, known)
+    except SizeError:  # N_ν has too many tuples, so that what it holds is of unknown cause.
+        return examine_point(f, at, decomposed, distance, symbol, known, with_kernel=False)
 
 
 def group_near(points: Sequence[ExactPoint], jacobian: np.ndarray, taken: np.ndarray) -> list[NearGroup]:
-    """List the groups of directions that exact points hide, the nearest first.
+    """List the groups of directions that exact points hide, the nearest first. A direction that several points hide
+    belongs to the nearest one. Symmetry comes before other points unless these are much nearer.
 
     - `jacobian`: `(d, 3 n)`, here.
     - `taken`: `(k, 3 n)`, the null directions here, without rigid motions.
     """
     groups = []
+    points = sorted(points, key=lambda point: point.distance * (1 if point.symbol else MUCH_NEARER))
     for i, point in enumerate(points):
         for cause, directions in point.causes().items():
             if cause not in ("locality", "symmetry"):
@@ -175,11 +209,7 @@ def group_near(points: Sequence[ExactPoint], jacobian: np.ndarray, taken: np.nda
                 )
             )
             taken = np.concatenate([taken, new])
-    return groups
-
-
-def _distance(point: ExactPoint) -> float:
-    return point.distance
+    return sorted(groups, key=lambda group: group.distance)
 
 
 def distances_to_edge(f: FeatureMap, at: Item) -> np.ndarray:

@@ -12,9 +12,10 @@ from jaxfeat.features.structure_map import check_compatible
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.random import draw_evenly
 from jaxfeat.geometry.species import SYMBOLS
-from jaxfeat.nulls.causes import CAUSES
+from jaxfeat.nulls.causes import CAUSES, NullSpace
 from jaxfeat.nulls.classify import classify_item
 from jaxfeat.nulls.jacobian_nulls import DecomposedJacobian, decompose_jacobians
+from jaxfeat.nulls.near import NEAR_DISTANCE, QUICK, NearGroup
 from jaxfeat.progress import Progress, show_progress
 from jaxfeat.spectrum.driver import spectra_in_blocks
 
@@ -26,7 +27,9 @@ coordinates make less of an exact null direction, so nearly symmetric environmen
 
 CLASSIFIED = 64
 """Environments without null directions that are classified by default. In a liquid nearly all are below
-`CLASSIFY_BELOW`, and classifying one takes as long as ten spectra."""
+`CLASSIFY_BELOW`."""
+
+LEAST_SENSITIVE = 12  # environments that are classified in any case, because tables list so many
 
 
 def scan(
@@ -37,6 +40,7 @@ def scan(
     classify: int | None = CLASSIFIED,
     sample: int | None = None,
     seed: int = 0,
+    tolerance: float = NEAR_DISTANCE,
 ) -> list[dict[str, Any]]:
     """Compute singular spectra and null directions by cause of every environment of a batch.
 
@@ -50,8 +54,9 @@ def scan(
         with numbers of environments.
     - `screened`: If True, take values well above their floor from JᵀJ, which is faster (`jaxfeat.singular_spectrum`).
     - `classify`: All environments with null directions are classified. Of the others with an equilibrated
-        σ_min/σ_max below 1e-5, so many of the least sensitive are looked at for more symmetric or more singular
-        positions nearby, which make their status "ambiguous"; `None` for all of them.
+        σ_min/σ_max below 1e-5, so many of the least sensitive are looked at for symmetric or singular points nearby;
+        `None` for all of them. The 12 least sensitive environments are classified in any case.
+    - `tolerance`: Å, the distance up to which exact symmetric and singular points are near.
     - `sample`: Compute only so many environments: the batch is cut into as many parts of equal length, and one
         environment is drawn at random from each. A trajectory is so covered evenly. `None` for all environments.
     - `seed`: The seed of the draw.
@@ -68,8 +73,11 @@ def scan(
     - `null`: The number of null directions by cause: `rigid`, `symmetry`, `incompleteness` and `truncation`, and, if
         there are any, `locality` and `other`. The counts add up to the number of null directions. If the status is not
         "ok", their causes are not certain and all but the rigid ones are under `other`.
-    - `status`: The status of the spectrum; "ambiguous" as in `jaxfeat.null_space`, or if like neighbors are too close
-        for its tolerance; "unclassified" if there are too many neighbors for it.
+    - `near`: A list of the groups of directions that exact points nearby hide, as in `NullSpace.near`: dictionaries
+        with `cause`, `symbol`, `distance` (Å), `directions` (their number) and `sigma` (the least and the largest
+        value, features per Å). Empty for environments that are not classified.
+    - `status`: The status of the spectrum; "ambiguous" as in `jaxfeat.null_space`; "unclassified" if there are too many
+        neighbors for it.
 
     **Raises:** `SpeciesError` if the batch holds an element that `f` does not know. `GeometryError` if it was cut at
     another radius, or is no batch of environments, and for a sample of none.
@@ -77,7 +85,7 @@ def scan(
     if sample is not None:
         batch = batch[draw_evenly(len(batch), sample, seed)]
     with show_progress(progress, "environments", len(batch)) as report:
-        found = scan_arrays(f, batch, report, screened, classify)
+        found = scan_arrays(f, batch, report, screened, classify, tolerance=tolerance)
     host = jax.tree.map(np.asarray, batch)
     origin = host.structure_index, host.center_index, host.center_species, host.n_neighbors
     structures, centers, species, n_neighbors = (x.tolist() for x in origin)
@@ -98,6 +106,7 @@ def scan(
                 "floor_equilibrated": float(found.floor_equilibrated[i]) if known else None,
                 **({"certified": bool(found.certified[i])} if screened else {}),
                 "null": {cause: n for cause, n in null if n or cause not in RARE_CAUSES},
+                "near": found.near[i],
                 "status": status,
             }
         )
@@ -115,7 +124,8 @@ def count_unclassified(records: Sequence[Mapping[str, Any]], classify: int | Non
 
 class ScanArrays(NamedTuple):
     """Spectra and null directions of b environments, as arrays: values `(b, k)`, NaN from `n_values` on; floors, NaN
-    unless the status of the spectrum is "ok"; `null`, `(b, 6)`, the number of null directions for each of `CAUSES`."""
+    unless the status of the spectrum is "ok"; `null`, `(b, 6)`, the number of null directions for each of `CAUSES`;
+    `near`, the records of the groups of nearly null directions."""
 
     sigma: np.ndarray
     sigma_equilibrated: np.ndarray
@@ -126,6 +136,7 @@ class ScanArrays(NamedTuple):
     certified: np.ndarray
     null: np.ndarray
     status: np.ndarray
+    near: list[list[dict[str, Any]]]
 
 
 def scan_arrays(
@@ -135,6 +146,7 @@ def scan_arrays(
     screened: bool = False,
     classify: int | None = CLASSIFIED,
     chunk: int | None = None,
+    tolerance: float = NEAR_DISTANCE,
 ) -> ScanArrays:
     """Compute the arrays behind the records of `scan`, in batches of `chunk`. Refused environments get a status."""
     if chunk is None:
@@ -152,8 +164,9 @@ def scan_arrays(
         certified=np.zeros(n, bool),
         null=np.zeros((n, len(CAUSES)), int),
         status=np.full(n, "", dtype=object),
+        near=[[] for _ in range(n)],
     )
-    # The equilibrated σ_min/σ_max of all that may be classified, and infinity for the others.
+    # The equilibrated σ_min/σ_max of all that have a spectrum, and infinity for the others.
     ratios, n_null = np.full(n, np.inf), np.zeros(n, int)
     computed = 0
     for indices, (raw, equilibrated) in spectra_in_blocks(f, host, screened, chunk):
@@ -168,39 +181,52 @@ def scan_arrays(
         found.certified[indices], found.status[indices] = raw.certified, raw.status.names
         found.null[indices, CAUSES.index("rigid")] = raw.n_rigid
         n_null[indices] = np.where(known, equilibrated.n_null, 0)
-        ratios[indices] = np.where(known & (equilibrated.ratio < CLASSIFY_BELOW), equilibrated.ratio, np.inf)
+        ratios[indices] = np.where(known, equilibrated.ratio, np.inf)
         computed += len(indices)
         if progress is not None:
-            low = int((np.isfinite(ratios) & (n_null == 0)).sum())
-            to_classify = int((n_null > 0).sum()) + (low if classify is None else min(low, classify))
-            progress(computed - to_classify, n)
-    null = np.flatnonzero(n_null)
-    least = np.argsort(np.where(n_null > 0, np.inf, ratios), kind="stable")[: np.isfinite(ratios[n_null == 0]).sum()]
-    chosen = np.sort(np.concatenate([null, least[:classify]]))
-    done = n - len(chosen)
+            progress(computed - len(_choose_classified(n_null, ratios, classify)), n)
+    chosen = _choose_classified(n_null, ratios, classify)
+    done, is_rigid, is_other = n - len(chosen), *(np.asarray(CAUSES) == cause for cause in ("rigid", "other"))
     for i, decomposed in zip(chosen, decompose_jacobians(f, host[chosen]) if len(chosen) else (), strict=True):
-        found.null[i], found.status[i] = _classified(f, host[i], decomposed, found.null[i], int(n_null[i]))
+        null, found.status[i] = _classify(f, host[i], decomposed, int(n_null[i]), tolerance)
+        if null is not None:
+            found.null[i], found.near[i] = list(null.counts.values()), list(map(_record, null.find_near(QUICK)))
+        if found.status[i] != "ok":
+            found.null[i] = found.n_rigid[i] * is_rigid + n_null[i] * is_other
         done += 1
         if progress is not None:
             progress(done, n)
     return found
 
 
-def _classified(
-    f: AbstractFeaturizer, env: Environment, decomposed: DecomposedJacobian, rigid: np.ndarray, n_null: int
-) -> tuple[np.ndarray, str]:
-    """Count null directions by cause, `(6,)`, which add up to `n_null` and the rigid ones, and return a status."""
-    unknown = rigid + n_null * (np.asarray(CAUSES) == "other")
+def _choose_classified(n_null: np.ndarray, ratios: np.ndarray, classify: int | None) -> np.ndarray:
+    """Choose the indices of the environments that are classified, ascending."""
+    least = np.argsort(np.where(n_null > 0, np.inf, ratios), kind="stable")
+    low = least[: np.count_nonzero(ratios[n_null == 0] < CLASSIFY_BELOW)]
+    known = least[: min(LEAST_SENSITIVE, np.isfinite(ratios[n_null == 0]).sum())]
+    return np.unique(np.concatenate([np.flatnonzero(n_null), low[:classify], known]))
+
+
+def _classify(
+    f: AbstractFeaturizer, env: Environment, decomposed: DecomposedJacobian, n_null: int, tolerance: float
+) -> tuple[NullSpace | None, str]:
+    """Classify one environment, and return a status."""
     try:
-        null = classify_item(f, env, decomposed)
+        null = classify_item(f, env, decomposed, tolerance)
     except (BasisError, SizeError):
         # The complete kernel has a limit on the number of neighbors and the order.
-        return unknown, "unclassified" if n_null else "ok"
+        return None, "unclassified" if n_null else "ok"
     except GeometryError:
         # Like neighbors are too close for symmetry to tell them apart.
-        return unknown, "ambiguous"
-    counts = np.asarray(list(null.counts.values()))
-    if null.status == "ok" and counts.sum() - null.rigid == n_null:
-        return counts, "ok"
-    # Positions that are nearly symmetric have more directions with a cause than J has null ones.
-    return unknown, "ambiguous" if null.status == "ok" else str(null.status)
+        return None, "ambiguous"
+    return null, str(null.status)
+
+
+def _record(group: NearGroup) -> dict[str, Any]:
+    return {
+        "cause": group.cause,
+        "symbol": group.symbol,
+        "distance": group.distance,
+        "directions": len(group.directions),
+        "sigma": [float(group.sigma[-1]), float(group.sigma[0])],
+    }
