@@ -19,6 +19,7 @@ from jaxfeat.report.sensitivity import (
 )
 from jaxfeat.report.store_summary import Example, StoreSummary
 from jaxfeat.report.tables import highlight_count, plain_table
+from jaxfeat.report.verdict import group_equivalent, judge_records, judge_summary, name_record
 
 MOST_STRUCTURES = 200  # structures that a table lists; of more, it lists the most blind
 MOST_BLIND_STRUCTURES = 30
@@ -34,13 +35,15 @@ the number of null directions by cause."""
 
 
 def print_scan(records: Sequence[Record], causes: Mapping[int, str], console: Console | None = None) -> None:
-    """Print a scan by structure, by species, and its `most_blind_environments`, with cause and cure where known."""
+    """Print a scan by structure, by species, and its `most_blind_environments`, with cause and cure where known, and
+    end with the verdict."""
     console = console or Console(highlight=False)
     console.print(structure_table(records))
     console.print(species_table(records))
     console.print(blind_table(records, causes))
     doubtful = Counter(record["status"] for record in records if record["sigma"] and record["status"] != "ok")
     _print_statuses(doubtful, Counter(record["status"] for record in records if not record["sigma"]), console)
+    console.print(str(judge_records(records)), style="bold")
 
 
 def print_store(
@@ -67,6 +70,7 @@ def print_store(
     console.print(table)
     without = summary.statuses - summary.doubtful - Counter(ok=summary.statuses["ok"])
     _print_statuses(summary.doubtful, without, console)
+    console.print(str(judge_summary(summary, symbols)), style="bold")
 
 
 def _print_statuses(doubtful: Counter[str], left_out: Counter[str], console: Console) -> None:
@@ -94,9 +98,8 @@ def structure_table(records: Sequence[Record]) -> Table:
 
 
 def most_blind_environments(records: Sequence[Record]) -> list[int]:
-    """Find the indices of the most blind environments, worst first."""
-    seen = [k for k, record in enumerate(records) if select_seen([record])]
-    return sorted(seen, key=lambda k: blindness(records[k]))[:MOST_BLIND_ENVIRONMENTS]
+    """Find the indices of the most blind environments, one of each kind: curable causes first, symmetry last."""
+    return [members[0] for members in group_equivalent(records)[:MOST_BLIND_ENVIRONMENTS]]
 
 
 def most_blind_examples(summary: StoreSummary) -> list[Example]:
@@ -105,14 +108,16 @@ def most_blind_examples(summary: StoreSummary) -> list[Example]:
 
 
 def blind_table(records: Sequence[Record], causes: Mapping[int, str]) -> Table:
-    """Make a table of the most blind environments, worst first, with cause and cure."""
-    blind = most_blind_environments(records)
-    table = _blind_table(f"The {len(blind)} most blind of {len(select_seen(records))} environments")
-    for k in blind:
-        record = records[k]
+    """Make a table of the most blind environments with cause and cure: curable causes first, symmetry last. Equivalent
+    atoms, and repeated structures, share a row."""
+    groups = group_equivalent(records)[:MOST_BLIND_ENVIRONMENTS]
+    table = _blind_table(f"The {len(groups)} most blind kinds of {len(select_seen(records))} environments")
+    for members in groups:
+        record = records[members[0]]
         equilibrated, raw = (sensitivity(record, equilibrated=equilibrated) for equilibrated in (True, False))
-        name = f"{record['species']}{record['center']} of {record['name']}"
-        _add_blind(table, name, record["n_neighbors"], equilibrated, raw, count_null(record), causes.get(k, ""))
+        name = name_record(record) + (f", {len(members)} equal" if len(members) > 1 else "")
+        cause = causes.get(members[0], "")
+        _add_blind(table, name, record["n_neighbors"], equilibrated, raw, count_null(record), cause)
     return table
 
 

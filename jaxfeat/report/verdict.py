@@ -1,0 +1,120 @@
+"""One line that says what a descriptor does not see in some environments, and which of them to look at first."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from jaxfeat.report.sensitivity import Record, Sensitivity, blindness, select_seen, sensitivity
+from jaxfeat.report.store_summary import AMBIGUOUS, Example, StoreSummary
+
+ROUNDED = 1e-3
+"""Å. Exact points within this distance are those that coordinates were rounded from, so they count like exact ones."""
+
+CURABLE = ("incompleteness", "truncation", "locality", "other")
+
+
+class Verdict(NamedTuple):
+    """What a scan found: numbers of environments, and the least sensitive direction that is seen. `least` is its
+    equilibrated σ/σ_max, `where` names the environment, and `why` says why it is small, if that is known."""
+
+    total: int
+    symmetric: int
+    incomplete: int
+    truncated: int
+    uncertain: int
+    least: float | None = None
+    where: str = ""
+    why: str = ""
+
+    def __str__(self) -> str:
+        hidden = [
+            f"{self.symmetric:,} hide{'s' if self.symmetric == 1 else ''} something by symmetry (nothing to cure)",
+            f"{self.incomplete:,} incomplete",
+            f"{self.truncated:,} truncated",
+        ]
+        if self.uncertain:
+            hidden.append(f"{self.uncertain:,} of other or uncertain cause")
+        text = f"{self.total:,} environment{'s' if self.total != 1 else ''}: {', '.join(hidden)}"
+        if self.least is None:
+            return f"{text}."
+        reason = f", {self.why}" if self.why else ""
+        return f"{text}; the least sensitive seen direction is {self.least:.0e} of the largest ({self.where}{reason})."
+
+
+def judge_records(records: Sequence[Record]) -> Verdict:
+    """Judge the records of a scan."""
+    seen = select_seen(records)
+    kinds = [find_causes(record) for record in seen]
+    uncertain = [bool(kind & {"locality", "other"}) or r["status"] != "ok" for kind, r in zip(kinds, seen, strict=True)]
+    hidden = [sum(cause in kind for kind in kinds) for cause in ("symmetry", "incompleteness", "truncation")]
+    found = Verdict(len(records), hidden[0], hidden[1], hidden[2], sum(uncertain))
+    ratios = [ratio for record in seen if (ratio := _least_seen(record)) is not None]
+    if not ratios:
+        return found
+    least = min(ratios)
+    record = next(record for record in seen if _least_seen(record) == least)
+    return found._replace(least=least, where=name_record(record), why=_explain_least(record))
+
+
+def judge_summary(summary: StoreSummary, symbols: Sequence[str]) -> Verdict:
+    """Judge a store. An environment with several causes counts once, for the worst."""
+    blind = {group: sum(summary.blind[n, group] for n in summary.environments) for group in (*CURABLE, "symmetry")}
+    uncertain = blind["locality"] + blind["other"] + summary.statuses[AMBIGUOUS]
+    found = Verdict(summary.done, blind["symmetry"], blind["incompleteness"], blind["truncation"], uncertain)
+    known = [example for example in summary.examples() if example.equilibrated.known]
+    if not known:
+        return found
+    least: Example = min(known, key=lambda example: example.equilibrated)
+    where = f"{symbols[least.species]}{least.center} of structure {least.structure}"
+    return found._replace(least=least.equilibrated.value, where=where)
+
+
+def find_causes(record: Mapping[str, Any]) -> set[str]:
+    """Find the causes of the null directions of a record, here or at the geometry that was rounded."""
+    exact = {cause for cause, n in record["null"].items() if n and cause != "rigid"}
+    return exact | {group["cause"] for group in record.get("near", ()) if group["distance"] < ROUNDED}
+
+
+def name_record(record: Record) -> str:
+    """Name an environment, as in "H7 of C6H6"."""
+    return f"{record['species']}{record['center']} of {record['name']}"
+
+
+def rank(record: Record) -> tuple[int, tuple[Sensitivity, int, Sensitivity]]:
+    """Make the key that sorts records: curable or uncertain causes first, then small sensitivity, symmetry last."""
+    causes = find_causes(record)
+    if record["status"] != "ok" or causes & set(CURABLE):
+        first = 0
+    else:
+        first = 2 if "symmetry" in causes else 1
+    return first, blindness(record)
+
+
+def group_equivalent(records: Sequence[Record]) -> list[list[int]]:
+    """Group the indices of records that have both sensitivities and agree in name, species, causes and numbers, as
+    equivalent atoms and repeated structures do. The groups are sorted by `rank`."""
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for k, record in enumerate(records):
+        if select_seen([record]):
+            ratios = (str(sensitivity(record, equilibrated=equilibrated)) for equilibrated in (True, False))
+            near = tuple((group["cause"], group["symbol"], group["directions"]) for group in record.get("near", ()))
+            null = tuple(record["null"].items())
+            key = (record["name"], record["species"], record["n_neighbors"], null, near, record["status"], *ratios)
+            groups.setdefault(key, []).append(k)
+    return sorted(groups.values(), key=lambda members: rank(records[members[0]]))
+
+
+def _least_seen(record: Record) -> float | None:
+    sigma, floor = record["sigma_equilibrated"], record["floor_equilibrated"]
+    seen = [value for value in sigma if value > floor]
+    return seen[-1] / sigma[0] if seen else None
+
+
+def _explain_least(record: Record) -> str:
+    """Name the nearest exact point that may explain why a direction of a record is hardly seen."""
+    groups = [group for group in record.get("near", ()) if group["cause"] != "locality"]
+    if not groups:
+        return ""
+    # The direction that is seen least belongs to the group of the smallest singular value.
+    group = min(groups, key=lambda group: group["sigma"][0])
+    what = {"incompleteness": "incomplete", "truncation": "truncated"}.get(group["cause"], group["cause"])
+    return f"nearly {group['symbol'] or what} within {group['distance']:.0e} Å"
