@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+SAME_FIT = 1e-13  # Å. Mismatches below this are rounding.
+CLEARLY_BETTER = 5.0  # ratio of mismatches
 TURN_ROUNDING = 1e-3  # rad; smaller turns are the identity's. Traces of mirrors and the inversion may differ as much.
 
 
@@ -98,18 +100,22 @@ def find_largest_group(
 def find_groups(
     positions: np.ndarray, permutations: np.ndarray, signs: np.ndarray, tolerance: float
 ) -> Iterator[tuple[np.ndarray, np.ndarray, float]]:
-    """Find the rotations, permutations and residual (Å) of all groups within the tolerance, from the largest to the
+    """Find the rotations, permutations and residual (Å) of the groups within the tolerance, from the largest one to the
     identity alone. Products of operations may be outside, so operations are taken in the order of their mismatch, and
-    each number of them that forms a group is one."""
+    each number of them that forms a group is one. Noise makes the operations of a group fit unequally well. So a
+    smaller group counts only if it fits better than the next larger one by `CLEARLY_BETTER`."""
     mismatch = _mismatches(positions, permutations, _fit_rotations(positions, permutations, signs))
     rank = np.argsort(mismatch, kind="stable")[: np.count_nonzero(mismatch <= tolerance)]
-    table = _multiplication_table(permutations[rank], signs[rank])
+    table, last = _multiplication_table(permutations[rank], signs[rank]), np.inf
     for size in range(len(rank), 0, -1):
-        products = table[:size, :size]
+        products, worst = table[:size, :size], max(float(mismatch[rank[size - 1]]), SAME_FIT)
+        if size > 1 and worst * CLEARLY_BETTER > last:
+            continue
         if products.min() >= 0 and products.max() < size:
             elements = np.sort(rank[:size])
             rotations, residual = _exact_rotations(positions, permutations[elements], signs[elements])
             if residual <= tolerance or size == 1:
+                last = worst
                 yield rotations, permutations[elements], residual
 
 

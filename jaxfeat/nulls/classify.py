@@ -28,7 +28,7 @@ from jaxfeat.nulls.jacobian_nulls import DecomposedJacobian, decompose_jacobian,
 from jaxfeat.nulls.kernel import MAX_NU
 from jaxfeat.nulls.near import NEAR_DISTANCE, NearPoints, distances_to_edge, split_by_points
 from jaxfeat.nulls.sites import Sites, list_sites, rigid_space
-from jaxfeat.nulls.symmetric_points import SymmetricPoint, find_symmetric_points
+from jaxfeat.nulls.symmetric_points import SAME_POINT, SymmetricPoint, find_symmetric_points
 from jaxfeat.nulls.visibility import CLEAR_RATIO
 from jaxfeat.spectrum.spectrum import StatusName
 
@@ -112,7 +112,8 @@ def _classify(
     reason = "" if at_edge else _doubt_weights(gap["weights"], decomposed.rounding)
     rest = beyond
     if len(rest):
-        here = examine_point(f, at, decomposed)
+        itself = [one.stabilizer for one in symmetric if one.distance <= SAME_POINT]
+        here = examine_point(f, at, decomposed, known=itself[0] if itself else None)
         gap, floor = gap | here.filtration.gap, floor | here.filtration.floor
         reason = reason or _doubt_subspaces(gap, ("locality", "symmetry"))
         rest = _assign(rest, here.symmetric(), directions)

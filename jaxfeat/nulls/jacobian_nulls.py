@@ -80,14 +80,18 @@ class DecomposedJacobian:
         coordinates, displacements of hardly any weight would be nearly parallel to all others."""
         return leading_directions(space * np.repeat(self.spectrum.scale, 3), len(space))
 
-    def least_seen_beyond(self, space: np.ndarray, ratio: float, gap: float) -> list[np.ndarray]:
+    def least_seen_beyond(self, space: np.ndarray, local: np.ndarray, ratio: float, gap: float) -> list[np.ndarray]:
         """List candidates for scaled directions that vanish together at a singular point nearby, `(k, 3 n)` each: those
         of the smallest singular values that are not null, up to each gap below `ratio` times the largest value, the
-        widest first. A gap is a ratio of neighboring values above `gap`. Directions that lie in a space of
-        displacements by more than half are left out."""
+        widest first. A gap is a ratio of neighboring values above `gap`. Left out are directions that lie by more than
+        half in a space of displacements, or in one with those that move neighbors out of reach."""
         order = np.flatnonzero(~self.null & (self.values <= ratio * self.values.max(initial=0.0)))[::-1]
         rows = self._scaled_directions(order)
-        outside = np.linalg.norm(rows @ self.scaled(space).T, axis=1) < 0.5**0.5
+        both = self.scaled(np.concatenate([space, local]))
+        # Scaled, displacements of neighbors of hardly any weight are known to few digits, and local ones hold the most
+        # of any displacement that is not scaled.
+        in_space = np.linalg.norm(self._displacements(order) @ space.T, axis=1)
+        outside = np.maximum(np.linalg.norm(rows @ both.T, axis=1), in_space) < 0.5**0.5
         rows, order = rows[outside], order[outside]
         # The value that follows the last small one is the next larger one of all.
         larger = np.append(self.values[order[1:]], self.values[order[-1:] - 1] if len(order) and order[-1] else [])

@@ -17,6 +17,7 @@ MAX_STEPS = 10
 STEP = 1e-4  # Å, of the differences that tell how J changes along a direction
 LANDED_STEP = 1e-12  # Å. The steps converge quadratically, so the next one is below rounding.
 STALLED_STEP = 1e-9  # Å. Where steps shorter than this shrink no more, they are rounding errors.
+LEAST_PROGRESS, UNSEEN = 2.0, 1e-11  # Each step halves |J u|, until it is rounding, relative to the largest value.
 MAX_ENTRIES = 20_000_000  # of the Jacobians of one step: 160 MB
 _CUTOFF = 1e-2
 """Relative singular values of the equations of the displacement that count as zero. Off the singular point rounding
@@ -40,6 +41,7 @@ def land(f: FeatureMap, at: Item, directions: np.ndarray, scale: np.ndarray, lar
     start, present = np.asarray(at.positions, np.float64), np.repeat(np.asarray(at.mask), 3)
     weights: Any = np.repeat(scale, 3)[present]
     positions, unseen, before = start, directions[:, present], np.inf
+    seen_before: Any = np.inf
     for _ in range(MAX_STEPS):
         along = np.stack([_on_all(one / weights, present).reshape(start.shape) for one in unseen])
         steps = STEP / np.linalg.norm(along, axis=2).max(1)
@@ -55,6 +57,10 @@ def land(f: FeatureMap, at: Item, directions: np.ndarray, scale: np.ndarray, lar
         seen, triangle = np.linalg.qr(visible @ others.T)
         changes = (forward - backward) / (2 * steps[:, None, None])
         values = (visible @ unseen.T).T
+        # The steps end elsewhere, or at a point where the directions are seen least, if they do not make them unseen.
+        if np.linalg.norm(values) > seen_before / LEAST_PROGRESS:
+            return None
+        seen_before = max(np.linalg.norm(values), UNSEEN * np.linalg.norm(visible, 2))
         equations = changes - seen @ (seen.T @ changes)
         right = values - (values @ seen) @ seen.T
         size = len(weights)

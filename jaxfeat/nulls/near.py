@@ -37,15 +37,17 @@ class LandingRule(NamedTuple):
     - `below`: The equilibrated σ/σ_max of the directions that may vanish at such a point.
     - `gap`: The least ratio of the next larger singular value to theirs.
     - `most`: The number of sets of directions that are tried.
+    - `edge`: True if points where neighbors next to the cutoff are out of reach count.
     """
 
     below: float
     gap: float
     most: int
+    edge: bool
 
 
-THOROUGH = LandingRule(below=1e-2, gap=2.0, most=5)
-QUICK = LandingRule(below=1e-2, gap=30.0, most=2)
+THOROUGH = LandingRule(below=1e-2, gap=2.0, most=5, edge=True)
+QUICK = LandingRule(below=1e-3, gap=30.0, most=2, edge=False)
 """For the many environments of a scan. In liquids singular values have no gap, and nothing is tried."""
 
 
@@ -149,10 +151,13 @@ class NearPoints:
         directions here, without rigid motions."""
         jacobian = self.decomposed.matrix.reshape(len(self.decomposed.matrix), -1)
         with one_blas_thread():
-            points = [*self.symmetric, *self.edge]
-            found = (group.directions.reshape(-1, null.shape[1]) for group in group_near(points, jacobian, null))
-            taken = np.concatenate([null, *found])
-            for directions in self.decomposed.least_seen_beyond(taken, rule.below, rule.gap)[: rule.most]:
+            points = [*self.symmetric, *(self.edge if rule.edge else ())]
+            groups = group_near(points, jacobian, null)
+            taken, local = (
+                np.concatenate([null, *(one.directions.reshape(-1, null.shape[1]) for one in groups if keep(one))])
+                for keep in (lambda one: one.cause != "locality", lambda one: one.cause == "locality")
+            )
+            for directions in self.decomposed.least_seen_beyond(taken, local, rule.below, rule.gap)[: rule.most]:
                 landed = self.land(directions)
                 if landed is not None:
                     points.append(landed)
