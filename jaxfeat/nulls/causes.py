@@ -1,9 +1,8 @@
 """The causes of null directions, and the null space of one Jacobian split by cause."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,17 +11,13 @@ from jaxfeat.linalg.subspaces import Gap
 from jaxfeat.spectrum.spectrum import StatusName
 
 if TYPE_CHECKING:
-    from jaxfeat.nulls.near import NearGroup
+    from jaxfeat.nulls.near import LandingRule, NearGroup, NearPoints
 
 CAUSES = ("rigid", "symmetry", "incompleteness", "truncation", "locality", "other")  # in the order of stored results
 
 
 def _count(cause: str, meaning: str) -> property:
     return property(lambda null: len(null.directions[cause]), doc=f"The number of {meaning}")
-
-
-def _no_groups(*_: Any) -> "tuple[NearGroup, ...]":
-    return ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +46,7 @@ class NullSpace:
     - `reason`: A sentence that explains `status`.
     - `near`: A tuple with a `NearGroup` for each cause of nearly null directions at each exact point nearby, the
         nearest point first. Computed when first asked for. The counts do not depend on it.
+    - `nearby`: The exact points nearby, which `near` is made of. `None` if there is no spectrum.
     - `atoms`: Boolean, shape `(n,)`: the displaced atoms that `stabilizer` permutes. For an environment these are the
         neighbors that J reacts to. `None` if there is no stabilizer, or one for each center.
     """
@@ -64,12 +60,19 @@ class NullSpace:
     status: StatusName
     reason: str
     atoms: np.ndarray | None = None
-    find_near: Callable[..., "tuple[NearGroup, ...]"] = field(default=_no_groups, repr=False)
+    nearby: "NearPoints | None" = field(default=None, repr=False)
 
     @cached_property
     def near(self) -> "tuple[NearGroup, ...]":
         """Groups of directions that are nearly null, because an exact symmetric or singular point is near."""
         return self.find_near()
+
+    def find_near(self, *rule: "LandingRule") -> "tuple[NearGroup, ...]":
+        """Find the groups of `near`, by a quicker rule if one is given."""
+        if self.nearby is None:
+            return ()
+        null = np.concatenate([rows for cause, rows in self.directions.items() if cause != "rigid"])
+        return self.nearby.groups(null.reshape(len(null), 3 * null.shape[1]), *rule)
 
     @property
     def counts(self) -> dict[str, int]:

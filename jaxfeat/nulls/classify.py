@@ -9,7 +9,6 @@ decides, the status is "ambiguous".
 """
 
 from collections.abc import Sequence
-from functools import partial
 
 import jax
 import numpy as np
@@ -156,7 +155,7 @@ def _classify(
         status=StatusName.AMBIGUOUS if reason and status == "ok" else status,
         reason=reason or status.message,
         atoms=atoms if isinstance(at, Environment) or summed else None,
-        find_near=partial(points.groups, beyond),
+        nearby=points,
     )
 
 

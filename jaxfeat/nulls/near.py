@@ -1,9 +1,10 @@
 """Directions that are nearly null, because an exact symmetric or singular point is near (docs/theory, "Small, but not
 null"). At a distance d from a point where J vanishes on a direction, J sees it by the order of d at most."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain, islice
 from typing import NamedTuple
 
 import jax
@@ -105,17 +106,18 @@ class NearPoints:
         self, f: FeatureMap, at: Item, decomposed: DecomposedJacobian, found: Sequence[SymmetricPoint], largest: float
     ) -> None:
         self.f, self.at, self.decomposed, self.largest = f, at, decomposed, largest
-        self._found = [one for one in found if one.distance > SAME_POINT]
+        self.found = [one for one in found if one.distance > SAME_POINT]
 
     @cached_property
     def symmetric(self) -> list[ExactPoint]:
         """The symmetric points that are not the item itself, the nearest first."""
-        if not self._found:
-            return []
-        batch = jax.tree.map(lambda *leaves: np.stack(leaves), *(one.at for one in self._found))
+        return self.examine(_decompose(self.f, self.found))
+
+    def examine(self, decomposed: Iterable[DecomposedJacobian]) -> list[ExactPoint]:
+        """Span the subspaces of the symmetric points, whose Jacobians are `decomposed`."""
         return [
-            _examine(self.f, one.at, decomposed, one.distance, one.symbol, one.stabilizer)
-            for one, decomposed in zip(self._found, decompose_jacobians(self.f, batch), strict=True)
+            _examine(self.f, one.at, jacobian, one.distance, one.symbol, one.stabilizer)
+            for one, jacobian in zip(self.found, decomposed, strict=True)
         ]
 
     @cached_property
@@ -149,7 +151,7 @@ class NearPoints:
     def groups(self, null: np.ndarray, rule: LandingRule = THOROUGH) -> tuple[NearGroup, ...]:
         """List the groups of directions that points hide, the nearest first. `null`, `(k, 3 n)`, are the null
         directions here, without rigid motions."""
-        jacobian = self.decomposed.matrix.reshape(len(self.decomposed.matrix), -1)
+        jacobian = self.decomposed.matrix.reshape(len(self.decomposed.matrix), null.shape[1])
         with one_blas_thread():
             points = [*self.symmetric, *(self.edge if rule.edge else ())]
             groups = group_near(points, jacobian, null)
@@ -164,6 +166,22 @@ class NearPoints:
                     if landed.distance < CLEARLY_NEAR:
                         break
             return tuple(group_near(points, jacobian, null))
+
+
+def examine_together(several: Sequence[NearPoints]) -> None:
+    """Examine the symmetric points near several items, which takes less time than one by one."""
+    waiting = [one for one in several if "symmetric" not in vars(one)]
+    if not waiting:
+        return
+    decomposed = iter(_decompose(waiting[0].f, list(chain.from_iterable(one.found for one in waiting))))
+    for one in waiting:
+        vars(one)["symmetric"] = one.examine(list(islice(decomposed, len(one.found))))
+
+
+def _decompose(f: FeatureMap, found: Sequence[SymmetricPoint]) -> Iterable[DecomposedJacobian]:
+    if not found:
+        return []
+    return decompose_jacobians(f, jax.tree.map(lambda *leaves: np.stack(leaves), *(one.at for one in found)))
 
 
 def _examine(

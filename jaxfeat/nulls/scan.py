@@ -12,10 +12,10 @@ from jaxfeat.features.structure_map import check_compatible
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.random import draw_evenly
 from jaxfeat.geometry.species import SYMBOLS
-from jaxfeat.nulls.causes import CAUSES, NullSpace
+from jaxfeat.nulls.causes import CAUSES
 from jaxfeat.nulls.classify import classify_item
-from jaxfeat.nulls.jacobian_nulls import DecomposedJacobian, decompose_jacobians
-from jaxfeat.nulls.near import NEAR_DISTANCE, QUICK, NearGroup
+from jaxfeat.nulls.jacobian_nulls import ITEMS_TOGETHER, decompose_jacobians
+from jaxfeat.nulls.near import NEAR_DISTANCE, QUICK, NearGroup, examine_together
 from jaxfeat.progress import Progress, show_progress
 from jaxfeat.spectrum.driver import spectra_in_blocks
 
@@ -186,16 +186,10 @@ def scan_arrays(
         if progress is not None:
             progress(computed - len(_choose_classified(n_null, ratios, classify)), n)
     chosen = _choose_classified(n_null, ratios, classify)
-    done, is_rigid, is_other = n - len(chosen), *(np.asarray(CAUSES) == cause for cause in ("rigid", "other"))
-    for i, decomposed in zip(chosen, decompose_jacobians(f, host[chosen]) if len(chosen) else (), strict=True):
-        null, found.status[i] = _classify(f, host[i], decomposed, int(n_null[i]), tolerance)
-        if null is not None:
-            found.null[i], found.near[i] = list(null.counts.values()), list(map(_record, null.find_near(QUICK)))
-        if found.status[i] != "ok":
-            found.null[i] = found.n_rigid[i] * is_rigid + n_null[i] * is_other
-        done += 1
+    for start in range(0, len(chosen), ITEMS_TOGETHER):
+        _classify_together(f, host, chosen[start : start + ITEMS_TOGETHER], found, n_null, tolerance)
         if progress is not None:
-            progress(done, n)
+            progress(n - len(chosen) + min(start + ITEMS_TOGETHER, len(chosen)), n)
     return found
 
 
@@ -207,19 +201,33 @@ def _choose_classified(n_null: np.ndarray, ratios: np.ndarray, classify: int | N
     return np.unique(np.concatenate([np.flatnonzero(n_null), low[:classify], known]))
 
 
-def _classify(
-    f: AbstractFeaturizer, env: Environment, decomposed: DecomposedJacobian, n_null: int, tolerance: float
-) -> tuple[NullSpace | None, str]:
-    """Classify one environment, and return a status."""
-    try:
-        null = classify_item(f, env, decomposed, tolerance)
-    except (BasisError, SizeError):
-        # The complete kernel has a limit on the number of neighbors and the order.
-        return None, "unclassified" if n_null else "ok"
-    except GeometryError:
-        # Like neighbors are too close for symmetry to tell them apart.
-        return None, "ambiguous"
-    return null, str(null.status)
+def _classify_together(
+    f: AbstractFeaturizer,
+    batch: Environment,
+    chosen: np.ndarray,
+    found: ScanArrays,
+    n_null: np.ndarray,
+    tolerance: float,
+) -> None:
+    """Classify the `chosen` environments of a batch, and write counts, statuses and near causes to `found`."""
+    spaces = {}
+    for i, decomposed in zip(chosen.tolist(), decompose_jacobians(f, batch[chosen]), strict=True):
+        try:
+            spaces[i] = classify_item(f, batch[i], decomposed, tolerance)
+            found.status[i] = str(spaces[i].status)
+        except (BasisError, SizeError):
+            # The complete kernel has a limit on the number of neighbors and the order.
+            found.status[i] = "unclassified" if n_null[i] else "ok"
+        except GeometryError:
+            # Like neighbors are too close for symmetry to tell them apart.
+            found.status[i] = "ambiguous"
+        if found.status[i] != "ok":
+            found.null[i, CAUSES.index("other")] = n_null[i]
+    examine_together([null.nearby for null in spaces.values() if null.nearby is not None])
+    for i, null in spaces.items():
+        found.near[i] = list(map(_record, null.find_near(QUICK)))
+        if found.status[i] == "ok":
+            found.null[i] = list(null.counts.values())
 
 
 def _record(group: NearGroup) -> dict[str, Any]:

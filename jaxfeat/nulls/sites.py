@@ -124,7 +124,10 @@ def rotation_ratio(at: Item) -> float:
 
 def _rotations(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the tangents of rotations about the three axes, and their singular values above rounding, descending."""
-    tangents = np.stack([np.cross(axis, points).ravel() for axis in np.eye(3)])
+    x, y, z = points.T
+    zero = np.zeros_like(x)
+    # The products of the three axes with the points; `np.cross` takes ten times as long.
+    tangents = np.stack([(zero, -z, y), (z, zero, -x), (-y, x, zero)]).swapaxes(1, 2).reshape(3, -1)
     lengths = np.linalg.svd(tangents, compute_uv=False)
     return tangents, lengths[lengths > np.sqrt(np.finfo(float).eps) * lengths.max(initial=0.0)]
 
