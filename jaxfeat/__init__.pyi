@@ -36,6 +36,7 @@ from .nulls.cure import Cure as Cure
 from .nulls.cure import cure as cure
 from .nulls.kernel import Kernel as Kernel
 from .nulls.kernel import complete_kernel as complete_kernel
+from .nulls.near import NearGroup as NearGroup
 from .nulls.scan import scan as scan
 from .singular.find import find_singular_points as find_singular_points
 from .singular.search_space import Free as Free

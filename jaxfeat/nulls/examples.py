@@ -9,8 +9,9 @@ from jaxfeat.errors import BasisError, GeometryError, SizeError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.structure_map import check_compatible
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.nulls.classify import POSITION_TOLERANCE, item_null_space
+from jaxfeat.nulls.classify import item_null_space
 from jaxfeat.nulls.cure import explain_null_space
+from jaxfeat.nulls.near import QUICK
 from jaxfeat.progress import Progress
 from jaxfeat.spectrum.driver import singular_spectrum
 
@@ -19,8 +20,8 @@ MAX_PER_CAUSE = 3  # directions of one cause that are listed
 
 class ExampleDirection(NamedTuple):
     """A displacement `(n, 3)`, of norm 1, that a featurizer does not see, or sees least: `number`, from 1, `of` all of
-    one `cause`. This is one of `CAUSES`, or "least". It ends in "within 1e-05 Å" if only exact positions nearby hide
-    the displacement, and the featurizer sees a little of it here."""
+    one `cause`. This is one of `CAUSES`, or "least". It ends in a distance ("within 5e-05 Å") if only an exact point
+    nearby hides the displacement, and the featurizer sees a little of it here."""
 
     cause: str
     number: int
@@ -51,11 +52,12 @@ def make_examples(f: AbstractFeaturizer, batch: Environment, progress: Progress 
             null = item_null_space(f, env)
         except (BasisError, GeometryError, SizeError):
             null = None  # explained below
-        nearby = f" within {POSITION_TOLERANCE:g} Å" if null is not None and null.status == "ambiguous" else ""
+        groups = {} if null is None else {cause: rows for cause, rows in null.directions.items() if cause != "rigid"}
+        for group in () if null is None else null.find_near(QUICK):
+            groups[f"{group.cause} within {group.distance:.0e} Å"] = group.directions
         directions = [
-            ExampleDirection(cause + nearby, k + 1, len(members), direction)
-            for cause, members in (null.directions.items() if null is not None else ())
-            if cause != "rigid"
+            ExampleDirection(cause, k + 1, len(members), direction)
+            for cause, members in groups.items()
             for k, direction in enumerate(members[:MAX_PER_CAUSE])
         ]
         directions = directions or _least_seen(f, env)

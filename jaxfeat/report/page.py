@@ -11,6 +11,7 @@ from jaxfeat.report.html_elements import fill_template, format_number, make_tabl
 from jaxfeat.report.sensitivity import Record
 from jaxfeat.report.store_summary import AMBIGUOUS, Distribution, Example, StoreSummary
 from jaxfeat.report.tables import format_causes, format_percent
+from jaxfeat.report.verdict import judge_summary
 from jaxfeat.report.viewer import MISSING, Viewer, embed_licence, embed_viewer
 
 MEANINGS = {  # meanings of the kinds of null directions, without rigid motions
@@ -19,8 +20,7 @@ MEANINGS = {  # meanings of the kinds of null directions, without rigid motions
     "truncation": "A larger n_max or l_max sees these directions.",
     "locality": "These directions move neighbors beyond the cutoff; a larger r_cut sees them.",
     "other": "The cause is unknown.",
-    "ambiguous": "The environment is nearly symmetric or singular, for example because positions are rounded. The "
-    "cause is not certain.",
+    "ambiguous": "Neither the Jacobian nor an exact geometry nearby tells the cause.",
 }
 
 GROUP_TITLES = {"other": "cause unknown", "none": "least sensitive"}  # titles of the groups whose names say too little
@@ -71,6 +71,7 @@ def render_page(
         "page.html",
         title=escape(title),
         css=read_resource("page.css"),
+        verdict=escape(str(judge_summary(summary, symbols))),
         descriptor=escape(_describe(descriptor)),
         incomplete="" if complete else incomplete,
         summary=_write_summary(summary, symbols),
@@ -126,8 +127,8 @@ def _write_summary(summary: StoreSummary, symbols: Sequence[str]) -> str:
     note = ""
     if ambiguous := summary.statuses[AMBIGUOUS]:
         note = (
-            f'<p class="note">{format_number(ambiguous)} environments are ambiguous: they are nearly, but not exactly, '
-            f"symmetric or singular. {format_number(blind[AMBIGUOUS])} of them have null directions.</p>"
+            f'<p class="note">{format_number(ambiguous)} environments are ambiguous: neither the Jacobian nor an exact '
+            f"geometry nearby tells the cause. {format_number(blind[AMBIGUOUS])} of them have null directions.</p>"
         )
     return make_table((), rows) + by_cause + note
 
