@@ -24,6 +24,7 @@ from jaxfeat.nulls.sites import list_sites
 # A σ_min/σ_max below the first is small. The cutoff makes it small if the equilibrated one is so many times it.
 SMALL_SENSITIVITY, CUTOFF_RATIO = 1e-5, 100.0
 CHANGED_RADIUS, CHANGED_SIGMA, CHANGED_SIZE = 0.8, 0.75, 2  # factors, and a number, that are tried for the resolution
+WORTH_EXPLAINING = 1e-2  # The equilibrated σ_min/σ_max below which an environment gets a sentence in any case
 OWN_SENSITIVITY = "its own: a generic environment of this descriptor"
 LEAST_GAIN = 3.0  # of σ_min/σ_max, for a change that is worth naming
 
@@ -203,7 +204,8 @@ def explain_null_space(
         sentences = [describe_cure(one) for one in cure(f, env, null, tolerance).values()]
         # Neighbors next to the cutoff are worth a word only if they make the environment insensitive.
         near = [describe_near(group) for group in null.find_near(QUICK) if group.cause != "locality"]
-        return "; ".join([*sentences, *near]) or OWN_SENSITIVITY
+        small = null.sensitivity[1] < WORTH_EXPLAINING
+        return "; ".join([*sentences, *near]) or (OWN_SENSITIVITY if small else "")
     except (BasisError, SizeError) as error:
         return f"unclassified: {error}"
     except GeometryError as error:

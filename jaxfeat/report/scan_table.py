@@ -111,11 +111,11 @@ def blind_table(records: Sequence[Record], causes: Mapping[int, str]) -> Table:
     """Make a table of the most blind environments with cause and cure: curable causes first, symmetry last. Equivalent
     atoms, and repeated structures, share a row."""
     groups = group_equivalent(records)[:MOST_BLIND_ENVIRONMENTS]
-    table = _blind_table(f"The {len(groups)} most blind kinds of {len(select_seen(records))} environments")
+    table = _blind_table(f"The {len(groups)} most blind of {len(select_seen(records))} environments")
     for members in groups:
         record = records[members[0]]
         equilibrated, raw = (sensitivity(record, equilibrated=equilibrated) for equilibrated in (True, False))
-        name = name_record(record) + (f", {len(members)} equal" if len(members) > 1 else "")
+        name = name_record(record) + (f" ×{len(members)}" if len(members) > 1 else "")
         cause = causes.get(members[0], "")
         _add_blind(table, name, record["n_neighbors"], equilibrated, raw, count_null(record), cause)
     return table
@@ -126,7 +126,10 @@ def _blind_table(title: str) -> Table:
     table = plain_table(f"{title}: σ_min/σ_max", "Environment", heads, ("cause and cure",))
     for column in table.columns:
         column.vertical = "top"  # a cause may take several lines; the environment is named beside the first
-    table.caption = "Atoms count from 0. Null directions include those that symmetry hides, and no rigid motions."
+    table.caption = (
+        "Atoms count from 0, and ×2 stands for two equal environments. Null directions include those that symmetry "
+        "hides, and no rigid motions."
+    )
     return table
 
 

@@ -13,7 +13,7 @@ CURABLE = ("incompleteness", "truncation", "locality", "other")
 
 
 class Verdict(NamedTuple):
-    """What a scan found: numbers of environments, and the least sensitive direction that is seen. `least` is its
+    """The result of a scan: numbers of environments, and the least sensitive direction that is seen. `least` is its
     equilibrated σ/σ_max, `where` names the environment, and `why` says why it is small, if that is known."""
 
     total: int

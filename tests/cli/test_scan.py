@@ -17,7 +17,7 @@ from jaxfeat.store import chunk
 
 SMALL = ["--n-max", "2", "--l-max", "2"]
 KEYS = ["structure", "center", "name", "species", "n_neighbors", "sigma", "sigma_equilibrated", "floor",
-        "floor_equilibrated", "null", "status"]  # fmt: skip
+        "floor_equilibrated", "null", "near", "status"]  # fmt: skip
 
 
 def scan(*words):
@@ -109,7 +109,7 @@ def test_a_sample_is_drawn_and_its_seed_is_said(tmp_path, scanned, capsys):
 
 
 def test_an_interrupted_scan_says_what_was_done(monkeypatch, capsys, ctrl_c):
-    def stop(f, batch, report, *_):
+    def stop(f, batch, report, *_, **__):
         report(3, 6)
         signal.raise_signal(signal.SIGINT)
 
