@@ -36,7 +36,8 @@ def batch():
     angles = 2 * np.pi * np.arange(3) / 3
     exact = Atoms("PH3", [[0, 0, 0], *np.stack([np.cos(angles), np.sin(angles), np.full(3, 0.5)], -1)])
     flat = Atoms("CH3", [[0, 0, 0], [1.0, 0.1, 0], [-0.6, 0.9, 0], [-0.7, -0.8, 0]])
-    bent = Atoms("CH3", flat.positions + [[0, 0, 0.4], [0, 0, 0.1], [0, 0, 0], [0, 0, 0]])
+    bent = flat.copy()
+    bent.positions[:2, 2] = 0.4, 0.1
     return jaxfeat.environments([rounded, generic, exact, flat, bent], 4.0)
 
 

@@ -24,6 +24,7 @@ from jaxfeat.nulls.sites import list_sites
 # A σ_min/σ_max below the first is small. The cutoff makes it small if the equilibrated one is so many times it.
 SMALL_SENSITIVITY, CUTOFF_RATIO = 1e-5, 100.0
 CHANGED_RADIUS, CHANGED_SIGMA, CHANGED_SIZE = 0.8, 0.75, 2  # factors, and a number, that are tried for the resolution
+DENSE = "a neighbor is at the edge of r_cut; with a larger r_cut others are, because the structure is periodic"
 WORTH_EXPLAINING = 1e-2  # The equilibrated σ_min/σ_max below which an environment gets a sentence in any case
 OWN_SENSITIVITY = "its own: a generic environment of this descriptor"
 LEAST_GAIN = 3.0  # of σ_min/σ_max, for a change that is worth naming
@@ -97,7 +98,8 @@ def cure(f: FeatureMap, at: Item, null: NullSpace | None = None, tolerance: floa
         return {"ambiguous": Cure("ambiguous", reason=null.reason)}
     cures = []
     if null.locality:
-        cures.append(Cure("locality", null.locality))
+        dense = isinstance(at, Environment) and np.any(at.neighbor_shift)
+        cures.append(Cure("locality", null.locality, reason=DENSE if dense else ""))
     if null.symmetry:
         cures.append(Cure("symmetry", null.symmetry, symbol=null.symbol))
     if null.incompleteness:
@@ -168,7 +170,7 @@ def _cure_truncation(f: FeatureMap, at: Item, null: NullSpace) -> Cure:
 def describe_cure(found: Cure) -> str:
     """Describe one cure, as in "truncation: l_max >= 7 lifts it"."""
     if found.cause == "locality":
-        return "locality: a larger r_cut lifts it"
+        return f"locality: {found.reason or 'a larger r_cut lifts it'}"
     if found.cause == "symmetry":
         return f"symmetry ({found.symbol}): physics"
     if found.cause == "resolution":

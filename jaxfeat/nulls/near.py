@@ -38,7 +38,8 @@ class LandingRule(NamedTuple):
     - `below`: The equilibrated σ/σ_max of the directions that may vanish at such a point.
     - `gap`: The least ratio of the next larger singular value to theirs.
     - `most`: The number of sets of directions that are tried.
-    - `edge`: True if points where neighbors next to the cutoff are out of reach count.
+    - `edge`: True if points where neighbors next to the cutoff are out of reach count in any case. Otherwise they count
+        if nothing is null, and no symmetric point is near.
     """
 
     below: float
@@ -153,7 +154,9 @@ class NearPoints:
         directions here, without rigid motions."""
         jacobian = self.decomposed.matrix.reshape(len(self.decomposed.matrix), null.shape[1])
         with one_blas_thread():
-            points = [*self.symmetric, *(self.edge if rule.edge else ())]
+            points = list(self.symmetric)
+            if rule.edge or not (points or len(null)):
+                points += self.edge
             groups = group_near(points, jacobian, null)
             taken, local = (
                 np.concatenate([null, *(one.directions.reshape(-1, null.shape[1]) for one in groups if keep(one))])

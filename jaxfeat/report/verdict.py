@@ -20,6 +20,7 @@ class Verdict(NamedTuple):
     symmetric: int
     incomplete: int
     truncated: int
+    local: int
     uncertain: int
     least: float | None = None
     where: str = ""
@@ -31,6 +32,8 @@ class Verdict(NamedTuple):
             f"{self.incomplete:,} incomplete",
             f"{self.truncated:,} truncated",
         ]
+        if self.local:
+            hidden.append(f"{self.local:,} with neighbors out of reach at the cutoff's edge")
         if self.uncertain:
             hidden.append(f"{self.uncertain:,} of other or uncertain cause")
         text = f"{self.total:,} environment{'s' if self.total != 1 else ''}: {', '.join(hidden)}"
@@ -44,9 +47,13 @@ def judge_records(records: Sequence[Record]) -> Verdict:
     """Judge the records of a scan."""
     seen = select_seen(records)
     kinds = [find_causes(record) for record in seen]
-    uncertain = [bool(kind & {"locality", "other"}) or r["status"] != "ok" for kind, r in zip(kinds, seen, strict=True)]
-    hidden = [sum(cause in kind for kind in kinds) for cause in ("symmetry", "incompleteness", "truncation")]
-    found = Verdict(len(records), hidden[0], hidden[1], hidden[2], sum(uncertain))
+    uncertain = ["other" in kind or record["status"] != "ok" for kind, record in zip(kinds, seen, strict=True)]
+    symmetric, incomplete, truncated = (
+        sum(cause in kind for kind in kinds) for cause in ("symmetry", "incompleteness", "truncation")
+    )
+    # A neighbor next to the cutoff is nearly out of reach in any environment of a liquid, so only null ones count.
+    local = sum(record["null"].get("locality", 0) > 0 for record in seen)
+    found = Verdict(len(records), symmetric, incomplete, truncated, local, sum(uncertain))
     ratios = [ratio for record in seen if (ratio := _least_seen(record)) is not None]
     if not ratios:
         return found
@@ -58,8 +65,9 @@ def judge_records(records: Sequence[Record]) -> Verdict:
 def judge_summary(summary: StoreSummary, symbols: Sequence[str]) -> Verdict:
     """Judge a store. An environment with several causes counts once, for the worst."""
     blind = {group: sum(summary.blind[n, group] for n in summary.environments) for group in (*CURABLE, "symmetry")}
-    uncertain = blind["locality"] + blind["other"] + summary.statuses[AMBIGUOUS]
-    found = Verdict(summary.done, blind["symmetry"], blind["incompleteness"], blind["truncation"], uncertain)
+    uncertain = blind["other"] + summary.statuses[AMBIGUOUS]
+    symmetric, incomplete, truncated, local = (blind[cause] for cause in ("symmetry", *CURABLE[:3]))
+    found = Verdict(summary.done, symmetric, incomplete, truncated, local, uncertain)
     known = [example for example in summary.examples() if example.equilibrated.known]
     if not known:
         return found
@@ -71,7 +79,8 @@ def judge_summary(summary: StoreSummary, symbols: Sequence[str]) -> Verdict:
 def find_causes(record: Mapping[str, Any]) -> set[str]:
     """Find the causes of the null directions of a record, here or at the geometry that was rounded."""
     exact = {cause for cause, n in record["null"].items() if n and cause != "rigid"}
-    return exact | {group["cause"] for group in record.get("near", ()) if group["distance"] < ROUNDED}
+    near = (one for one in record.get("near", ()) if one["cause"] != "locality")
+    return exact | {one["cause"] for one in near if one["distance"] < ROUNDED}
 
 
 def name_record(record: Record) -> str:

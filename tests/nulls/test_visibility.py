@@ -8,9 +8,9 @@ from null_cases import TETRAHEDRON
 import jaxfeat
 from jaxfeat import Environment, PowerSpectrum, cure, null_space
 from jaxfeat.linalg.subspaces import orthogonal_complement
-from jaxfeat.nulls.visibility import least_visibility, wave_gradients
 from jaxfeat.nulls.jacobian_nulls import decompose_jacobian
 from jaxfeat.nulls.kernel import site_edges, summed_edges
+from jaxfeat.nulls.visibility import least_visibility, wave_gradients
 
 ROOM = 6
 POWER = PowerSpectrum(("H",), n_max=4, l_max=6, radial="laplacian")
