@@ -70,7 +70,7 @@ def print_store(
     console.print(table)
     without = summary.statuses - summary.doubtful - Counter(ok=summary.statuses["ok"])
     _print_statuses(summary.doubtful, without, console)
-    console.print(str(judge_summary(summary, symbols)), style="bold")
+    console.print(str(judge_summary(summary, symbols, structure)), style="bold")
 
 
 def _print_statuses(doubtful: Counter[str], left_out: Counter[str], console: Console) -> None:

@@ -1,6 +1,6 @@
 """One line that says what a descriptor does not see in some environments, and which of them to look at first."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jaxfeat.report.sensitivity import Record, Sensitivity, blindness, select_seen, sensitivity
@@ -62,8 +62,11 @@ def judge_records(records: Sequence[Record]) -> Verdict:
     return found._replace(least=least, where=name_record(record), why=_explain_least(record))
 
 
-def judge_summary(summary: StoreSummary, symbols: Sequence[str]) -> Verdict:
-    """Judge a store. An environment with several causes counts once, for the worst."""
+def judge_summary(
+    summary: StoreSummary, symbols: Sequence[str], structure: Callable[[int], str] = "structure {}".format
+) -> Verdict:
+    """Judge a store, whose structures the function `structure` names by their indices. An environment with several
+    causes counts once, for the worst."""
     blind = {group: sum(summary.blind[n, group] for n in summary.environments) for group in (*CURABLE, "symmetry")}
     uncertain = blind["other"] + summary.statuses[AMBIGUOUS]
     symmetric, incomplete, truncated, local = (blind[cause] for cause in ("symmetry", *CURABLE[:3]))
@@ -72,7 +75,7 @@ def judge_summary(summary: StoreSummary, symbols: Sequence[str]) -> Verdict:
     if not known:
         return found
     least: Example = min(known, key=lambda example: example.equilibrated)
-    where = f"{symbols[least.species]}{least.center} of structure {least.structure}"
+    where = f"{symbols[least.species]}{least.center} of {structure(least.structure)}"
     return found._replace(least=least.equilibrated.value, where=where)
 
 
