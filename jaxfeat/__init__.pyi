@@ -27,6 +27,8 @@ from .geometry.symmetry import stabilizer as stabilizer
 from .geometry.symmetry import symmetrized as symmetrized
 from .inverse.invert import Inverse as Inverse
 from .inverse.invert import invert as invert
+from .inverse.one_to_one import OneToOneRadius as OneToOneRadius
+from .inverse.one_to_one import one_to_one_radius as one_to_one_radius
 from .inverse.quasi_constant import QuasiConstantPath as QuasiConstantPath
 from .inverse.quasi_constant import trace_quasi_constant as trace_quasi_constant
 from .linalg.compilations import keep_compilations as keep_compilations

@@ -42,7 +42,7 @@ MAY_SEE = {
     "spectrum": BELOW | {"memory"},
     "nulls": BELOW | {"spectrum"},
     "singular": BELOW | {"spectrum", "nulls", "manifolds"},
-    "inverse": BELOW | {"spectrum", "singular"},
+    "inverse": BELOW | {"spectrum", "nulls", "singular"},
     "choose": BELOW | {"spectrum", "nulls"},
     "store": BELOW | {"features.spec", "spectrum", "nulls", "singular", "manifolds"},
     "bench": {"errors", "geometry", "basis", "cutoffs", "features", "spectrum", "manifolds", "progress"},

@@ -160,6 +160,10 @@ class AbstractFeaturizer(eqx.Module):
         """Return a pytree that maps a displacement to Q dF, the derivative along it, for some orthogonal Q."""
         return jax.tree_util.Partial(_derivative_along, self.compact_jacobian(env)[0])
 
+    def third_derivative_bound(self, env: Environment, radius: float) -> float | None:
+        """Bound |D³F| (per Å³) of one environment, unpadded, and of all within `radius` (Å). `None` if unknown."""
+        return None
+
     def roundings(self, env: Environment) -> Float[Array, " n"]:
         """Estimate how many rounding errors each neighbor's contribution has, relative to the contribution's norm."""
         return jnp.ones(env.max_neighbors, env.positions.dtype)
