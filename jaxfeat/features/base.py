@@ -160,8 +160,8 @@ class AbstractFeaturizer(eqx.Module):
         """Return a pytree that maps a displacement to Q dF, the derivative along it, for some orthogonal Q."""
         return jax.tree_util.Partial(_derivative_along, self.compact_jacobian(env)[0])
 
-    def third_derivative_bound(self, env: Environment, radius: float) -> float | None:
-        """Bound |D³F| (per Å³) of one environment, unpadded, and of all within `radius` (Å). `None` if unknown."""
+    def derivative_bound(self, env: Environment, order: int, radius: float) -> float | None:
+        """Bound a derivative's norm at an unpadded environment and all within `radius` (Å); `None` if unknown."""
         return None
 
     def roundings(self, env: Environment) -> Float[Array, " n"]:

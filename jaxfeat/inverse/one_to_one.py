@@ -1,13 +1,9 @@
 """How far an environment may move until features stop telling it from others (docs/theory, "How far to trouble")."""
 
 from dataclasses import dataclass
-from typing import Any
 
-import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
 
 from jaxfeat.errors import GeometryError
 from jaxfeat.features.base import AbstractFeaturizer
@@ -15,15 +11,14 @@ from jaxfeat.features.structure_map import check_compatible
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.matching import aligned, congruent_image
 from jaxfeat.geometry.positions import check_float64, check_positions
+from jaxfeat.inverse.curvature import SliceTensor, largest_radius
 from jaxfeat.inverse.invert import invert
 from jaxfeat.nulls.classify import null_space
 from jaxfeat.spectrum.driver import singular_spectrum
-from jaxfeat.spectrum.jacobian import jacobian
-from jaxfeat.spectrum.spectrum import Spectrum
 
 RADIUS_MESSAGES = {  # meaning of each `OneToOneRadius.status`
     "bound": "the radius is proved by an inequality, up to rounding errors.",
-    "estimate": "the radius rests on third derivatives at a few sampled points: no bound of them is known.",
+    "estimate": "the radius rests on second derivatives at a few sampled points: no bound of them is known.",
     "symmetry": "displacements that break a symmetry are null here, so the inequality proves nothing.",
     "incompleteness": "a displacement is null here in any basis of this order, so the inequality proves nothing.",
     "truncation": "a displacement is null here in this basis, so the inequality proves nothing; enlarge it.",
@@ -31,8 +26,7 @@ RADIUS_MESSAGES = {  # meaning of each `OneToOneRadius.status`
     "ambiguous": "σ_min is at its floor, and the cause cannot be told, so the inequality proves nothing.",
 }
 
-EXPONENTS = (0.0, 0.25, 0.5, 0.75, 1.0)  # of singular values, in the weights of displacements
-N_SAMPLES, SAMPLE_FACTOR = 12, 2.0  # points at which third derivatives are sampled; factor for those in between
+SINGULAR_ERROR = 1e-4  # Å; features of a singular environment that is moved by less may be equal to rounding
 INVERSION_TOLERANCE = 1e-12  # relative difference of features up to which they are equal
 
 
@@ -51,7 +45,7 @@ class OneToOneRadius:
     - `partner_distance`: The distance of the partner (Å), an upper limit of the radius; infinite without a partner.
     - `sigma`: The smallest singular value of the Jacobian, rigid motions apart, in features per Å. 0 at its floor.
     - `curvature`: `sigma / radius`, in features per Å². It bounds the change of the Jacobian per Å within the radius,
-        where slopes along sensitive directions are weighed less, as they may change more. NaN if the radius is 0.
+        where slopes along more sensitive directions weigh less. NaN if the radius is 0.
     - `status`: A key of `jaxfeat.inverse.one_to_one.RADIUS_MESSAGES`. "bound" if the radius is proved, "estimate" if
         it is not, and otherwise the cause of most of the null directions.
     """
@@ -74,13 +68,13 @@ def one_to_one_radius(
     """Bound the distance within which the map from environments to features is one-to-one.
 
     The inverse function theorem gives a lower bound from the singular values and the second derivatives at the
-    environment, and from a bound of the third derivatives around it. A search gives an upper limit: it solves
+    environment, and from a bound of higher derivatives around it. A search gives an upper limit: it solves
     F(y) = F(x) by Gauss-Newton from starts at growing distances, some of them where the curvature along one singular
     vector would bring the features back.
 
-    The lower bound is proved for `PowerSpectrum`, whose third derivatives have a bound in closed form. For all other
-    featurizers it is an estimate: their third derivatives are sampled. Close to a symmetric environment the bound is
-    about the distance to the symmetric one, although features may be one-to-one farther out: mirror images on
+    The lower bound is proved for `PowerSpectrum`, whose higher derivatives have a bound in closed form. For all other
+    featurizers it is an estimate: their second derivatives are sampled. Close to a symmetric environment the radius is
+    smaller than the distance to the symmetric one, although features may be one-to-one farther out: mirror images on
     the other side have equal features, and the inequality does not know that they are congruent.
 
     **Arguments:**
@@ -89,7 +83,7 @@ def one_to_one_radius(
     - `env`: One environment, float64. Padding is removed.
     - `n_starts`: The number of random starts of the search. 0 leaves the search out.
     - `reach`: The largest displacement of a start (Å, norm of all displacements together).
-    - `seed`: Seed of the starts, and of the points at which third derivatives are sampled.
+    - `seed`: Seed of the starts, and of the points at which second derivatives are sampled.
 
     **Returns:** `OneToOneRadius`.
 
@@ -107,7 +101,7 @@ def one_to_one_radius(
     if len(values) and values[-1] > floor:
         sigma = float(values[-1])
         tensor = SliceTensor.at(f, env, spectrum)
-        radius, status = _radius(f, env, tensor, 1 - floor / sigma, rng)
+        radius, status = largest_radius(f, env, tensor, 1 - floor / sigma, rng)
         starts = [tensor.folds(reach)]
     else:
         sigma, radius, status, starts = 0.0, 0.0, _cause(f, env), []
@@ -140,103 +134,6 @@ def _cause(f: AbstractFeaturizer, env: Environment) -> str:
     return max(counts, key=lambda cause: counts[cause]) if counts and null.status == "ok" else "ambiguous"
 
 
-class SliceTensor(eqx.Module):
-    """Second derivatives of the features in the bases of the singular vectors of J, across rotations.
-
-    **Attributes:**
-
-    - `values`: The k singular values.
-    - `directions`: The right singular vectors, `(k, n, 3)`.
-    - `left`: The left singular vectors, `(d, k)`.
-    - `second`: Left vector i times the second derivative along right vectors a and b, `(k, k, k)`.
-    """
-
-    values: np.ndarray
-    directions: np.ndarray
-    left: np.ndarray
-    second: np.ndarray
-
-    @classmethod
-    def at(cls, f: AbstractFeaturizer, env: Environment, spectrum: Spectrum) -> "SliceTensor":
-        values, directions = np.asarray(spectrum.values), np.asarray(spectrum.directions)
-        left = np.einsum("dnx,knx->dk", jacobian(f, env), directions) / values
-        return cls(values, directions, left, np.asarray(_second_in_bases(f, env, directions, left)))
-
-    def second_at(self, f: AbstractFeaturizer, env: Environment) -> np.ndarray:
-        """Compute the same components of the second derivative at another environment."""
-        return np.asarray(_second_in_bases(f, env, self.directions, self.left))
-
-    def norm(self, second: np.ndarray, exponent: float) -> float:
-        """Bound the norm of u -> W (Uᵀ D²F[u] V) / Σ W⁻¹ with W = Σ^exponent, relative to |u|, by the spectral norms of
-        the three matrices that the tensor makes."""
-        # A large ratio of singular values overflows in no power that is taken here.
-        weights = (self.values / self.values[0]) ** exponent
-        t = second * (weights / self.values)[:, None, None] / weights
-        k = len(t)
-        matrices = t.reshape(k, -1), t.transpose(1, 0, 2).reshape(k, -1), t.transpose(2, 0, 1).reshape(k, -1)
-        return min(float(np.sqrt(max(np.linalg.eigvalsh(m @ m.T)[-1], 0.0))) for m in matrices)
-
-    def folds(self, reach: float) -> np.ndarray:
-        """Return displacements along each direction, at which its curvature undoes its slope."""
-        curvature = np.einsum("iii->i", self.second)
-        lengths = -2 * self.values / np.where(curvature == 0, np.inf, curvature)
-        return (np.clip(lengths, -reach, reach)[:, None, None] * self.directions)[np.abs(lengths) > 0]
-
-
-@eqx.filter_jit
-def _second_in_bases(f: AbstractFeaturizer, env: Environment, directions: Any, left: Any) -> Float[Array, "k k k"]:
-    def projected(positions: Array) -> Array:
-        rows = jnp.einsum("di,dnx->inx", left, f.jacobian(env.with_positions(positions)), precision="highest")
-        return jnp.einsum("inx,bnx->ib", rows, directions, precision="highest")
-
-    def along(direction: Array) -> Array:
-        return jax.jvp(projected, (env.positions,), (direction,))[1]
-
-    return jnp.swapaxes(jax.lax.map(along, jnp.asarray(directions), batch_size=8), 0, 1)
-
-
-def _radius(
-    f: AbstractFeaturizer, env: Environment, tensor: SliceTensor, room: float, rng: np.random.Generator
-) -> tuple[float, str]:
-    """Find the largest radius R with K R + K' R² / 2 <= room, K the norm of the second derivative at the environment
-    and K' a bound of the third one within R, both over σ; and tell whether K' is a bound or an estimate."""
-    norms = [tensor.norm(tensor.second, exponent) for exponent in EXPONENTS]
-    sigma = float(tensor.values[-1])
-    # Farther than this the inequality never reaches, and a neighbor may be at the center.
-    farthest = min(room / max(min(norms), 1e-300), 0.49 * float(np.linalg.norm(env.positions, axis=1).min()))
-    if f.third_derivative_bound(env, 0.0) is None:
-        slopes, status = _sample_slopes(f, env, tensor, farthest, rng), "estimate"
-    else:
-        slopes, status = None, "bound"
-
-    def holds(radius: float) -> bool:
-        bound = None if slopes else f.third_derivative_bound(env, radius)
-        third = slopes or [np.inf if bound is None else bound / sigma] * len(norms)
-        return any(k * radius + c * radius**2 / 2 <= room for k, c in zip(norms, third, strict=True))
-
-    if holds(farthest):
-        return farthest, status
-    low, high = 0.0, farthest
-    for _ in range(40):
-        middle = (low + high) / 2
-        low, high = (middle, high) if holds(middle) else (low, middle)
-    return low, status
-
-
-def _sample_slopes(
-    f: AbstractFeaturizer, env: Environment, tensor: SliceTensor, distance: float, rng: np.random.Generator
-) -> list[float]:
-    """Estimate for each exponent how fast the second derivatives change, per Å, up to a distance (Å)."""
-    steps = rng.normal(size=(N_SAMPLES, len(tensor.values)))
-    steps *= (distance * rng.uniform(0.2, 1, N_SAMPLES) / np.linalg.norm(steps, axis=1))[:, None]
-    found = np.zeros(len(EXPONENTS))
-    for step in steps:
-        moved = env.with_positions(env.positions + np.einsum("k,knx->nx", step, tensor.directions))
-        change = (tensor.second_at(f, moved) - tensor.second) / np.linalg.norm(step)
-        found = np.maximum(found, [tensor.norm(change, exponent) for exponent in EXPONENTS])
-    return (SAMPLE_FACTOR * found).tolist()
-
-
 def _random_starts(
     directions: np.ndarray, values: np.ndarray, radius: float, n: int, reach: float, rng: np.random.Generator
 ) -> np.ndarray:
@@ -259,19 +156,13 @@ def _nearest_partner(
         return None, np.inf
     x, kinds = np.asarray(env.positions), np.asarray(env.species)
     features = np.asarray(f(env))
-    starts = Environment.stack([env] * b)
-    found = invert(
-        f,
-        np.repeat(features[None], b, 0),
-        starts.with_positions(jnp.asarray(x + displacements)),
-        tolerance=INVERSION_TOLERANCE,
-    )
+    starts = Environment.stack([env] * b).with_positions(jnp.asarray(x + displacements))
+    found = invert(f, np.repeat(features[None], b, 0), starts, tolerance=INVERSION_TOLERANCE)
     signs = (1.0, -1.0) if f.group == "O3" else (1.0,)
-    nearest: Environment | None = None
-    least = np.inf
+    nearest, least = None, np.inf
     for positions, residual in zip(found.positions[found.recovered], found.residual[found.recovered], strict=True):
         # Nearer to the environment than its error, a solution is the environment itself.
-        error = 1e-6 + 100 * residual * np.linalg.norm(features) / (sigma or np.inf)
+        error = 1e-6 + 100 * residual * np.linalg.norm(features) / sigma if sigma else SINGULAR_ERROR
         if congruent_image(positions, x, kinds, kinds, error, signs) is not None:
             continue
         for sign in signs:

@@ -9,13 +9,14 @@ from toy_features import COMPLETE, PAIR
 import jaxfeat
 from jaxfeat import Environment, PowerSpectrum, manifolds, one_to_one_radius
 from jaxfeat.errors import GeometryError, PrecisionError, SpeciesError
-from jaxfeat.inverse.one_to_one import RADIUS_MESSAGES, SliceTensor
+from jaxfeat.inverse.curvature import SliceTensor
+from jaxfeat.inverse.one_to_one import RADIUS_MESSAGES
 
 POWER = PowerSpectrum(("C", "H"), n_max=4, l_max=4, sigma=0.4)
 
 
 def member(cy, sign=1):
-    """Make a member of the pair family; its partner is at 2 |cy| times the sine of half the angle between mirrors."""
+    """Make a member of the pair family, which coalesces with its partner at cy = 0."""
     return Environment.from_neighbors(np.asarray(manifolds.pair_family(*PAIR[:6], cy, sign).positions), ["H"] * 4, "C")
 
 
@@ -43,16 +44,11 @@ def _displaced(env, coefficients, axes):
     return batch.with_positions(jnp.asarray(np.asarray(env.positions) + np.einsum("bk,knx->bnx", coefficients, axes)))
 
 
-@pytest.fixture(scope="module")
-def methanes():
-    batch = manifolds.random_methane(jax.random.key(11), 20)
-    return [(batch[i], one_to_one_radius(POWER, batch[i], n_starts=16, seed=i)) for i in range(20)]
-
-
-def test_no_search_breaks_the_radius_of_random_methanes(methanes):
-    for i, (env, found) in enumerate(methanes):
-        assert found.status == "bound" and found.radius > 1e-3, (i, found)
-        # With F(x) = F(y), y is even beyond twice the radius within which the curvature is bounded.
+def test_no_search_breaks_the_radius_of_random_methanes():
+    methanes = manifolds.random_methane(jax.random.key(11), 20)
+    for i in range(20):
+        env, found = methanes[i], one_to_one_radius(POWER, methanes[i], n_starts=16, seed=i)
+        assert found.status == "bound" and found.radius > 3e-3, (i, found)
         assert found.partner_distance > found.radius, (i, found)
         np.testing.assert_allclose(found.curvature * found.radius, found.sigma)
         for share in (0.3, 0.6, 0.9):
@@ -70,7 +66,7 @@ def test_near_a_fold_the_radius_is_half_of_the_distance_of_the_partner():
         assert least_stretch(POWER, env, 0.9 * found.radius) >= 0.1
         ratios.append(found.partner_distance / found.radius)
     # No bound can exceed the distance of the fold, where the ratio is 2.
-    assert (np.diff(ratios) < 0).all() and 2 < ratios[-1] < 2.5, ratios
+    assert min(ratios) > 2 and max(ratios[2:]) < 2.5 and ratios[0] > 5, ratios
 
 
 def test_the_search_would_break_a_radius_that_is_a_third_larger():
@@ -86,33 +82,12 @@ def test_singular_environments_have_radius_zero_and_a_cause():
     square = Environment.from_neighbors(np.eye(4, 3) - np.eye(4, 3)[[2, 3, 0, 1]], ["H"] * 4, "C")
     few = PowerSpectrum(("C", "H"), n_max=1, l_max=1, sigma=0.4)
     generic = manifolds.random_methane(jax.random.key(3), 1)[0]
-    cases = (POWER, member(0.0), "incompleteness"), (POWER, square, "symmetry"), (few, generic, "truncation")
-    for f, env, cause in cases:
+    far = Environment.from_neighbors([[0, 0, 1.1], [0.3, 0, -1.3], [3, 3, 0]], ["H"] * 3, "C")
+    known = (POWER, member(0.0), "incompleteness"), (POWER, square, "symmetry")
+    for f, env, cause in (*known, (few, generic, "truncation"), (POWER, far, "locality")):
         found = one_to_one_radius(f, env, n_starts=0)
         assert found.radius == found.sigma == 0 and np.isnan(found.curvature), found
         assert found.status == cause and cause in repr(found)
-
-
-def test_the_third_derivative_is_within_its_bound():
-    env = manifolds.random_methane(jax.random.key(5), 1)[0]
-    rng = np.random.default_rng(0)
-    f = POWER.prepared()
-
-    @jax.jit
-    def third(positions, along):
-        def value(t):
-            return f.features(env.with_positions(positions + t * along))
-
-        def slope(function):
-            return lambda t: jax.jvp(function, (t,), (1.0,))[1]
-
-        return jnp.linalg.norm(slope(slope(slope(value)))(0.0))
-
-    shifts = rng.normal(size=(60, 4, 3)) * np.where(rng.uniform(size=(60, 4, 1)) < 0.4, 0.05, 1)
-    shifts /= np.linalg.norm(shifts, axis=(1, 2), keepdims=True)
-    largest = max(float(third(env.positions + 0.2 * shifts[-1 - i], shifts[i])) for i in range(60))
-    bound = f.third_derivative_bound(env, 0.2)
-    assert 0.01 * bound < largest < bound
 
 
 def test_featurizers_without_a_bound_have_an_estimate():

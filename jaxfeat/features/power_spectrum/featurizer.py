@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from jaxfeat.features.base import Label
 from jaxfeat.features.density import DensityFeaturizer
-from jaxfeat.features.derivative_bounds import bound_third_derivative
+from jaxfeat.features.derivative_bounds import bound_bilinear_derivative
 from jaxfeat.features.power_spectrum.compact import compact_power_spectrum_jacobian
 from jaxfeat.features.power_spectrum.gram import power_spectrum_gram
 from jaxfeat.features.power_spectrum.host import (
@@ -93,6 +93,6 @@ class PowerSpectrum(DensityFeaturizer):
     def differential(self, env: Environment) -> PowerSpectrumDifferential:
         return power_spectrum_differential(self, env)
 
-    def third_derivative_bound(self, env: Environment, radius: float) -> float | None:
+    def derivative_bound(self, env: Environment, order: int, radius: float) -> float | None:
         # By the inequality of Cauchy and Schwarz for each l, F is a bilinear form of a norm of at most one.
-        return bound_third_derivative(self, env, radius) if type(self) is PowerSpectrum else None
+        return bound_bilinear_derivative(self, env, order, radius) if type(self) is PowerSpectrum else None
