@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.geometry.environment import Environment
+from jaxfeat.linalg.compilations import tuned_jit
 from jaxfeat.spectrum.jacobian import jacobian
 from jaxfeat.spectrum.spectrum import Spectrum
 
@@ -97,17 +98,17 @@ def _projected(f: AbstractFeaturizer, env: Environment, directions: Any, left: A
     return projected
 
 
-@eqx.filter_jit
+@tuned_jit
 def _second_in_bases(f: AbstractFeaturizer, env: Environment, directions: Any, left: Any) -> Float[Array, "k k k"]:
     projected = _projected(f, env, directions, left)
 
     def along(direction: Array) -> Array:
         return jax.jvp(projected, (env.positions,), (direction,))[1]
 
-    return jnp.swapaxes(jax.lax.map(along, jnp.asarray(directions), batch_size=8), 0, 1)
+    return jnp.swapaxes(jax.lax.map(along, jnp.asarray(directions)), 0, 1)
 
 
-@eqx.filter_jit
+@tuned_jit
 def _third_in_bases(
     f: AbstractFeaturizer, env: Environment, directions: Any, left: Any, i: Any, j: Any
 ) -> Float[Array, "pairs k k"]:
@@ -117,7 +118,7 @@ def _third_in_bases(
         first, second = axes[pair[0]], axes[pair[1]]
         return jax.jvp(lambda x: jax.jvp(projected, (x,), (first,))[1], (env.positions,), (second,))[1]
 
-    return jax.lax.map(along, (jnp.asarray(i), jnp.asarray(j)), batch_size=8)
+    return jax.lax.map(along, (jnp.asarray(i), jnp.asarray(j)))
 
 
 def largest_radius(
