@@ -15,13 +15,13 @@ from jaxfeat.geometry.neighbors import search_neighbors
 from jaxfeat.geometry.positions import check_positions
 from jaxfeat.geometry.structure import Structure
 
-TOLERANCES = 10.0 ** np.arange(
-    -10, 0.5, 0.5
-)  # Å, from rounding; `nearby_crystals` stops at the largest that it is given
+TOLERANCES = 10.0 ** np.arange(-10, 0.5, 0.5)  # Å; `nearby_crystals` stops at the largest that it is given
 ROUNDING = 1e-11  # Å; distances to crystals below this are zero
 MERGED = 10.0  # ratio of distances up to which a space group counts as noise of the next larger one
 LENGTH_ROUNDING = 1e-9  # Å; edges that an operation maps onto each other are equally long within this
 VACUUM = 10.0  # Å, added to the gap between the images of a layer
+STRAIN = np.asarray([[0.3, -0.5, 0.9], [-0.5, 0.8, 0.2], [0.9, 0.2, -1.0]])  # without any symmetry
+STRAIN_SHARE = 0.03  # of the tolerance, by which it moves the ends of cell vectors
 MAX_ROUNDS = 5  # averages over translations; one finds nearly always all
 
 
@@ -55,8 +55,7 @@ def symmetrize_crystal(structure: Structure, tolerance: float) -> NearbyCrystal:
     if not tolerance > 0:
         raise GeometryError(f"the symmetry tolerance is {tolerance}; give a positive length in Å.")
     crystal = _Crystal.of(structure)
-    found = _reduce(crystal, tolerance)
-    if found is None:
+    if (found := _reduce(crystal, tolerance)) is None:
         fault = f"spglib finds no space group of this crystal within {tolerance:g} Å"
         raise GeometryError(f"{fault}; choose a tolerance well below the distances between atoms.")
     return _make_exact(structure, crystal, *found)
@@ -145,7 +144,10 @@ def _ask_spglib(crystal: _Crystal, tolerance: float) -> Any:
     """Ask for the data set of a space group; `None` if there is none."""
     import spglib
 
-    cell: Any = tuple(crystal)
+    # If cell vectors are equally long to rounding, spglib goes through thousands of tolerances in vain for some crystals
+    # without symmetry, which takes 20 s. A strain far below the tolerance prevents that.
+    strain = STRAIN_SHARE * tolerance / np.linalg.norm(crystal.cell, axis=1).max() * STRAIN
+    cell: Any = (crystal.cell + crystal.cell @ strain, crystal.fractional, crystal.numbers)
     with warnings.catch_warnings():
         # Versions differ in whether they return nothing, with a warning that they will raise, or raise.
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -190,12 +192,9 @@ def _reduce(crystal: _Crystal, tolerance: float) -> tuple[_Primitive, _Operation
         expand = np.rint(whole.cell @ np.linalg.inv(found.primitive_lattice))
         n_cells = round(abs(np.linalg.det(expand)))
         if n_cells == 1:
-            return whole, _Operations(
-                np.asarray(found.rotations, float),
-                np.asarray(found.translations, float),
-                f"{found.international} ({found.number})",
-                int(found.hall_number),
-            )
+            rotations, translations = (np.asarray(part, float) for part in (found.rotations, found.translations))
+            symbol = f"{found.international} ({found.number})"
+            return whole, _Operations(rotations, translations, symbol, int(found.hall_number))
         orbit = np.asarray(found.mapping_to_primitive)
         if n_cells < 1 or (np.bincount(orbit) != n_cells).any():
             return None

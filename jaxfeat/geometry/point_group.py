@@ -8,6 +8,7 @@ import numpy as np
 
 SAME_FIT = 1e-13  # Å. Mismatches below this are rounding.
 CLEARLY_BETTER = 5.0  # ratio of mismatches
+INERTIA_ROUNDING = 1e-13  # relative moments of inertia below this belong to a line
 TURN_ROUNDING = 1e-3  # rad; smaller turns are the identity's. Traces of mirrors and the inversion may differ as much.
 
 
@@ -121,10 +122,22 @@ def find_groups(
 
 def _fit_rotations(positions: np.ndarray, permutations: np.ndarray, signs: np.ndarray) -> np.ndarray:
     """Fit matrices `(k, 3, 3)` of given determinants that map atoms onto their images."""
-    rotations = kabsch(positions, positions[permutations], signs)
+    targets = positions[permutations]
+    rotations = _polish(kabsch(positions, targets, signs), positions, targets)
     # Rounding leaves the turn about a line of atoms undetermined. The identity's matrix is known.
     rotations[(permutations == np.arange(len(positions))).all(1) & (signs > 0)] = np.eye(3)
     return rotations
+
+
+def _polish(rotations: np.ndarray, positions: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Turn fitted matrices by what rounding left. A fit takes squares of lengths, so for atoms at 1e-5 Å from a line it
+    knows the turn about the line to six digits only."""
+    images = positions @ rotations.transpose(0, 2, 1)
+    torques = np.cross(images, targets - images).sum(1)
+    inertia = (images**2).sum((1, 2))[:, None, None] * np.eye(3) - images.transpose(0, 2, 1) @ images
+    turns = (np.linalg.pinv(inertia, rcond=INERTIA_ROUNDING, hermitian=True) @ torques[:, :, None])[:, :, 0]
+    crosses = np.cross(turns[:, None], np.eye(3)).transpose(0, 2, 1)
+    return rotations + (crosses + crosses @ crosses / 2) @ rotations
 
 
 def _mismatches(positions: np.ndarray, permutations: np.ndarray, rotations: np.ndarray) -> np.ndarray:

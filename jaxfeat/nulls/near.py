@@ -13,7 +13,7 @@ import numpy as np
 from jaxfeat.errors import SizeError
 from jaxfeat.features.structure_map import FeatureMap
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.geometry.structure import Item
+from jaxfeat.geometry.structure import Item, Structure
 from jaxfeat.geometry.symmetry import Stabilizer
 from jaxfeat.linalg.lapack import one_blas_thread
 from jaxfeat.linalg.subspaces import project_out, robust_svd
@@ -184,6 +184,8 @@ def examine_together(several: Sequence[NearPoints]) -> None:
 def _decompose(f: FeatureMap, found: Sequence[SymmetricPoint]) -> Iterable[DecomposedJacobian]:
     if not found:
         return []
+    if isinstance(found[0].at, Structure):  # Crystals may have different numbers of neighbors.
+        return (decompose_jacobian(f, one.at) for one in found)
     return decompose_jacobians(f, jax.tree.map(lambda *leaves: np.stack(leaves), *(one.at for one in found)))
 
 

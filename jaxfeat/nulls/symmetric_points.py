@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 
+import jax
 import numpy as np
 
+from jaxfeat.errors import GeometryError
+from jaxfeat.geometry.crystal_symmetry import nearby_crystals
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Item, Structure
 from jaxfeat.geometry.symmetry import Group, Stabilizer, nearby_stabilizers, rotation_center
@@ -16,8 +19,9 @@ distances differ by less than this factor, the smaller one is left out."""
 
 @dataclass(frozen=True, eq=False)
 class SymmetricPoint:
-    """The nearest geometry with a symmetry: the item `at`, its `distance` (Å, the largest displacement of an atom), and
-    the `symbol` of its point group or space group. `stabilizer` is `None` for a crystal."""
+    """The nearest geometry with a symmetry: the item `at`, its `distance` (Å), and the `symbol` of its point group or
+    space group. The distance is the largest displacement of an atom, in a crystal of a neighbor relative to its center.
+    `stabilizer` is `None` for a crystal, and its cell may differ."""
 
     at: Item
     distance: float
@@ -29,7 +33,7 @@ def find_symmetric_points(at: Item, atoms: np.ndarray, group: Group, largest: fl
     """Find the symmetric geometries within a distance (Å) of one item of NumPy arrays, of which `atoms`, `(n,)`, take
     part. They ascend in distance and symmetry. If the positions are symmetric to rounding, the first is `at` itself."""
     if isinstance(at, Structure) and at.periodic:
-        return []
+        return _find_symmetric_crystals(at, largest)
     positions = np.asarray(at.positions, np.float64)
     origin = rotation_center(at, positions[atoms])
     points = positions[atoms] - origin
@@ -46,6 +50,20 @@ def find_symmetric_points(at: Item, atoms: np.ndarray, group: Group, largest: fl
         exact = at if distance <= SAME_POINT else at.with_positions(moved)  # type: ignore[arg-type]
         found.append(SymmetricPoint(exact, distance, write_symbol(one), one))
     return found[::-1]
+
+
+def _find_symmetric_crystals(at: Structure, largest: float) -> list[SymmetricPoint]:
+    """Find the crystals with more and more operations within a distance (Å)."""
+    found = []
+    try:
+        nearby = nearby_crystals(at, largest)
+    except GeometryError:  # It repeats in one direction only, which spglib does not know.
+        return []
+    for one in nearby:
+        if one.n_operations > 1 and one.distance <= largest:
+            exact = at if one.distance <= SAME_POINT else jax.tree.map(np.asarray, one.structure)
+            found.append(SymmetricPoint(exact, 0.0 if exact is at else one.distance, one.symbol, None))
+    return found
 
 
 def label_kinds(at: Item) -> np.ndarray:
