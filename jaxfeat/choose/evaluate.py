@@ -22,7 +22,7 @@ from jaxfeat.linalg.lapack import one_blas_thread, qr_triangle
 from jaxfeat.linalg.subspaces import orthogonal_complement
 from jaxfeat.nulls.classify import POSITION_TOLERANCE
 from jaxfeat.nulls.filtration import build_filtration
-from jaxfeat.nulls.scan import CLASSIFY_BELOW
+from jaxfeat.nulls.scan_records import CLASSIFY_BELOW
 from jaxfeat.nulls.sites import Sites, list_sites
 from jaxfeat.nulls.visibility import CLEAR_RATIO, least_visibility, visibility_rows
 from jaxfeat.spectrum.blocks import Block

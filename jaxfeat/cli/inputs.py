@@ -6,15 +6,18 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import jaxfeat
+from jaxfeat.cli.output import say
 from jaxfeat.errors import BasisError, GeometryError, ReadError, SpeciesError
 from jaxfeat.progress import show_progress
 
 if TYPE_CHECKING:
     from jaxfeat.geometry.files.frames import FramesSurvey
+    from jaxfeat.geometry.structure import Structure
 
 
 def read_options(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -25,11 +28,46 @@ def read_options(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def read_environments(arguments: argparse.Namespace) -> tuple[jaxfeat.StructureSet, jaxfeat.Environment]:
     """Read INPUT whole. Return its structures, and the environments of the chosen centers."""
+    source, centers = _read_source(arguments)
+    with _search(arguments, source):
+        return source, jaxfeat.environments(source.atoms, choose_r_cut(arguments), centers, names=source.names)
+
+
+def read_structures(arguments: argparse.Namespace) -> tuple[Sequence[str], list[Structure], list[str]]:
+    """Read INPUT whole. Return the names of its structures, the structures with the chosen centers, and the symbols of
+    their atoms."""
+    import numpy as np
+
+    from jaxfeat.geometry.neighbors import iterate_structures
+    from jaxfeat.geometry.species import SYMBOLS
+
+    source, centers = _read_source(arguments)
+    with _search(arguments, source):
+        found = list(iterate_structures(source.atoms, choose_r_cut(arguments), centers, source.names))
+    numbers = np.unique(np.concatenate([one.species for one in found]))
+    return source.names, found, [SYMBOLS[number] for number in numbers]
+
+
+def _read_source(arguments: argparse.Namespace) -> tuple[jaxfeat.StructureSet, Any]:
+    """Read INPUT whole, with --symmetrize at symmetric geometries. Return its structures and the choice of centers."""
     source = jaxfeat.read(arguments.input, **read_options(arguments), progress=True)
-    centers = source.centers if arguments.centers is None else _parse_centers(arguments.centers)
+    tolerance = getattr(arguments, "symmetrize", None)
+    if tolerance is not None:
+        from jaxfeat.geometry.symmetrize import symmetrize_atoms
+
+        with show_progress(True, "structures symmetrized", len(source.atoms)) as report:
+            found = symmetrize_atoms(source.atoms, choose_r_cut(arguments), tolerance, report)
+        say(found.describe(tolerance))
+        source = source._replace(atoms=found.atoms)
+    return source, source.centers if arguments.centers is None else _parse_centers(arguments.centers)
+
+
+@contextmanager
+def _search(arguments: argparse.Namespace, source: jaxfeat.StructureSet) -> Iterator[None]:
+    """Show the progress of a search for neighbors, and name INPUT in its errors."""
     try:
         with show_progress(True, "structures searched for neighbors", len(source.atoms)):
-            return source, jaxfeat.environments(source.atoms, choose_r_cut(arguments), centers, names=source.names)
+            yield
     except (GeometryError, SpeciesError) as error:
         # Errors about one structure begin with its name, and the file is added to them.
         if str(error).partition(": ")[0] not in source.names:

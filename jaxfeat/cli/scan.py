@@ -17,7 +17,10 @@ from jaxfeat.cli.inputs import (
     read_environments,
 )
 from jaxfeat.cli.output import check_targets, save_figure, say, say_written, write_json
+from jaxfeat.cli.whole_structures import add_whole_structures, check_whole_structures, scan_whole_structures
 from jaxfeat.errors import ReadError
+
+SYMMETRIZED = 1e-3  # Å; coordinates in files are rounded to three decimals or more
 
 
 def add_scan(commands: Any) -> None:
@@ -52,7 +55,24 @@ def add_scan(commands: Any) -> None:
         help="of the environments without null directions, look at the N least sensitive for more symmetric or more "
         "singular positions nearby (default: 64; with --out, of each chunk)",
     )
-    results = add_results(parser, json="write one object per environment", plot=PICTURE)
+    nearby = parser.add_argument_group("exact geometries nearby")
+    nearby.add_argument(
+        "--tolerance",
+        type=_parse_length,
+        metavar="Å",
+        help="distance up to which more symmetric or more singular positions are near (default: 0.1)",
+    )
+    nearby.add_argument(
+        "--symmetrize",
+        type=_parse_length,
+        nargs="?",
+        const=SYMMETRIZED,
+        metavar="Å",
+        help="first move every structure to the nearest geometry of the largest symmetry within a distance "
+        f"(default, if given without one: {SYMMETRIZED:g})",
+    )
+    add_whole_structures(parser)
+    results = add_results(parser, json="write one object per environment or structure", plot=PICTURE)
     results.add_argument(
         "--out",
         type=Path,
@@ -80,6 +100,16 @@ def add_scan(commands: Any) -> None:
     )
 
 
+def _parse_length(text: str) -> float:
+    try:
+        length = float(text)
+    except ValueError:
+        length = 0.0
+    if not 0 < length < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no length; give a positive number of Å.")
+    return length
+
+
 def _parse_classified(text: str) -> int | None:
     if text != "all" and not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is no number of environments; give one, or all.")
@@ -88,6 +118,10 @@ def _parse_classified(text: str) -> int | None:
 
 def _classify(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"classify": arguments.classify} if "classify" in arguments else {}
+
+
+def _tolerance(arguments: argparse.Namespace) -> dict[str, float]:
+    return {} if arguments.tolerance is None else {"tolerance": arguments.tolerance}
 
 
 def _parse_cluster(text: str) -> str:
@@ -99,6 +133,8 @@ def _parse_cluster(text: str) -> str:
 
 
 def _scan(arguments: argparse.Namespace) -> None:
+    if arguments.map is not None:
+        check_whole_structures(arguments)
     if arguments.out is not None:
         _scan_into_store(arguments)
         return
@@ -106,9 +142,14 @@ def _scan(arguments: argparse.Namespace) -> None:
     if arguments.overwrite or arguments.no_positions or any(option is not None for option in of_stores):
         cure = "name one with --out"
         raise ReadError(f"--overwrite, --no-positions, --chunk, --cluster and --workers apply to a store; {cure}.")
+    how = _classify(arguments) | _tolerance(arguments)
+    if arguments.map is not None:
+        check_targets(arguments.json, None)
+        scan_whole_structures(arguments, **how)
+        return
     from jaxfeat.geometry.random import draw_evenly
     from jaxfeat.nulls.cure import explain_environments
-    from jaxfeat.nulls.scan import CLASSIFY_BELOW, count_unclassified
+    from jaxfeat.nulls.scan_records import CLASSIFY_BELOW, count_unclassified
     from jaxfeat.report.scan_table import most_blind_environments, print_scan
 
     check_targets(arguments.json, arguments.plot)
@@ -120,7 +161,7 @@ def _scan(arguments: argparse.Namespace) -> None:
         batch = batch[drawn]
     say(describe_work(f, len(source.atoms), batch))
     try:
-        records = jaxfeat.scan(f, batch, progress=True, screened=arguments.screened, **_classify(arguments))
+        records = jaxfeat.scan(f, batch, progress=True, screened=arguments.screened, **how)
     except KeyboardInterrupt as interrupt:
         raise KeyboardInterrupt(
             f"{str(interrupt) or 'interrupted.'} None are kept: --out STORE.zarr keeps them, and resumes."
@@ -138,7 +179,7 @@ def _scan(arguments: argparse.Namespace) -> None:
 
         save_figure(arguments.plot, plot_scan(records, make_title(f, Path(arguments.input).name)))
     blind = most_blind_environments(records)
-    why = dict(zip(blind, explain_environments(f, batch, blind), strict=True))
+    why = dict(zip(blind, explain_environments(f, batch, blind, **_tolerance(arguments)), strict=True))
     print_scan(records, why)
     if skipped := count_unclassified(records, **_classify(arguments)):
         print(f"{skipped} more environments without null directions have σ_min/σ_max below {CLASSIFY_BELOW:g};")
@@ -157,6 +198,9 @@ def _scan_into_store(arguments: argparse.Namespace) -> None:
     if arguments.json is not None or arguments.plot is not None:
         cure = "leave out --out, or the others"
         raise ReadError(f"--json and --plot hold all environments in memory, which --out avoids; {cure}.")
+    if arguments.symmetrize is not None or arguments.tolerance is not None:
+        cure = "leave out --out, or the others"
+        raise ReadError(f"--symmetrize and --tolerance need INPUT whole, and --out reads it frame by frame; {cure}.")
     if arguments.out.suffix != ".zarr":
         raise ReadError(f"{arguments.out} names no store; end it in .zarr.")
     cluster = _choose_cluster(arguments)

@@ -144,7 +144,7 @@ def _ask_spglib(crystal: _Crystal, tolerance: float) -> Any:
     """Ask for the data set of a space group; `None` if there is none."""
     import spglib
 
-    # If cell vectors are equally long to rounding, spglib goes through thousands of tolerances in vain for some crystals
+    # If cell vectors are equally long to rounding, spglib tries thousands of tolerances in vain for some crystals
     # without symmetry, which takes 20 s. A strain far below the tolerance prevents that.
     strain = STRAIN_SHARE * tolerance / np.linalg.norm(crystal.cell, axis=1).max() * STRAIN
     cell: Any = (crystal.cell + crystal.cell @ strain, crystal.fractional, crystal.numbers)

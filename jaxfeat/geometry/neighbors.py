@@ -1,6 +1,6 @@
 """Environments and structures from `ase.Atoms`. The rest of the package runs without ASE and vesin."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -79,10 +79,16 @@ def structures(
 
     **Raises:** as `environments`, and `GeometryError` if molecules and periodic structures come in one list.
     """
-    radius = resolve_r_cut(within, r_cut)
-    many, label = check_structures(atoms, None)
+    built = list(iterate_structures(atoms, resolve_r_cut(within, r_cut), centers))
+    return Structure.stack(built) if isinstance(atoms, (list, tuple)) else jax.device_put(built[0])
+
+
+def iterate_structures(
+    atoms: Atoms | Sequence[Atoms], radius: float, centers: Any = None, names: Sequence[str] | None = None
+) -> Iterator[Structure]:
+    """Make single structures of NumPy arrays, without padding. Arguments are those of `environments`."""
+    many, label = check_structures(atoms, names)
     chosen = find_centers([structure.numbers for structure in many], centers, label)
-    built = []
     for k, (structure, center) in enumerate(zip(many, chosen, strict=True)):
         n = len(structure)
         around = cut_environments([structure], [np.arange(n)], radius, [label(k)].__getitem__)
@@ -98,8 +104,7 @@ def structures(
             "neighbor_mask": around.mask[center],
             "r_cut": np.asarray(radius),
         }
-        built.append(Structure(**arrays, periodic=bool(structure.pbc.any())))
-    return Structure.stack(built) if isinstance(atoms, (list, tuple)) else jax.device_put(built[0])
+        yield Structure(**arrays, periodic=bool(structure.pbc.any()))
 
 
 def cut_environments(

@@ -210,6 +210,12 @@ def nearby_stabilizers(positions: np.ndarray, species: np.ndarray, group: Group,
     return list(_find_stabilizers(positions, species, group, tolerance))[::-1]
 
 
+def write_symbol(stabilizer: Stabilizer) -> str:
+    """Write the Schoenflies symbol with an index: "T_d", or "D_∞h"."""
+    symbol = stabilizer.symbol
+    return f"{symbol[0]}_{symbol[1:]}".rstrip("_").replace("*", "∞")
+
+
 def trivial_stabilizer(n: int, group: Group) -> Stabilizer:
     """Return the stabilizer of n atoms without symmetry."""
     return Stabilizer(np.eye(3)[None], np.arange(n)[None], group, 0.0, 0.0, "C1", None)

@@ -26,7 +26,7 @@ SMALL_SENSITIVITY, CUTOFF_RATIO = 1e-5, 100.0
 CHANGED_RADIUS, CHANGED_SIGMA, CHANGED_SIZE = 0.8, 0.75, 2  # factors, and a number, that are tried for the resolution
 DENSE = "a neighbor is at the edge of r_cut; with a larger r_cut others are, because the structure is periodic"
 WORTH_EXPLAINING = 1e-2  # The equilibrated σ_min/σ_max below which an environment gets a sentence in any case
-OWN_SENSITIVITY = "its own: a generic environment of this descriptor"
+OWN_SENSITIVITY = "its own: a generic {} of this descriptor"
 LEAST_GAIN = 3.0  # of σ_min/σ_max, for a change that is worth naming
 
 
@@ -36,9 +36,9 @@ class Cure:
 
     **Attributes:**
 
-    - `cause`: "locality", "symmetry", "incompleteness" or "truncation"; "cutoff" if neighbors next to the cutoff make
-        σ_min/σ_max small; "resolution" if it is small with all neighbors weighted alike, and no exact point is near;
-        "ambiguous" if nothing can be told.
+    - `cause`: "locality", "symmetry", "incompleteness", "truncation" or "other"; "cutoff" if neighbors next to the
+        cutoff make σ_min/σ_max small; "resolution" if it is small with all neighbors weighted alike, and no exact point
+        is near; "ambiguous" if nothing can be told.
     - `directions`: The number of null directions of this cause. 0 for the last three.
     - `symbol`: The Schoenflies symbols of the symmetries ("T_d"), for "symmetry". Nothing lifts these directions.
     - `order`: The smallest order ν at which none of the directions is left, for "incompleteness". `None` if no order up
@@ -106,15 +106,23 @@ def cure(f: FeatureMap, at: Item, null: NullSpace | None = None, tolerance: floa
         cures.append(_cure_incompleteness(f, at, null))
     if null.truncation:
         cures.append(_cure_truncation(f, at, null))
+    if null.other:
+        cures.append(Cure("other", null.other, reason=_describe_other(f)))
     raw, equilibrated = null.sensitivity
     explained = any(group.cause != "locality" for group in null.find_near(QUICK))
     if not explained and raw < SMALL_SENSITIVITY and equilibrated > CUTOFF_RATIO * raw:
         cures.append(Cure("cutoff", reason=_describe_cutoff(f, at, raw, equilibrated)))
     if not explained and equilibrated < SMALL_SENSITIVITY and not null.truncation:
         gains = _gains_of_changes(f, at, equilibrated)
-        reason = f"{int(at.mask.sum())} neighbors are many for this basis: σ_min/σ_max is {equilibrated:.0e}"
+        reason = f"{int(at.mask.sum())} {at.part_name}s are many for this basis: σ_min/σ_max is {equilibrated:.0e}"
         cures.append(Cure("resolution", gains=gains, reason=reason))
     return {one.cause: one for one in cures}
+
+
+def _describe_other(f: FeatureMap) -> str:
+    if f.environment_featurizer.nu is None:
+        return "the features declare no order ν"
+    return "a sum over centers hides more than the symmetry of each site"
 
 
 def _describe_cutoff(f: FeatureMap, at: Item, raw: float, equilibrated: float) -> str:
@@ -197,17 +205,16 @@ def describe_near(group: NearGroup) -> str:
     return f"nearly {what}, {where}: {lifted}"
 
 
-def explain_null_space(
-    f: AbstractFeaturizer, env: Environment, null: NullSpace | None = None, tolerance: float = NEAR_DISTANCE
-) -> str:
-    """Explain why one environment has null directions or little sensitivity, and what lifts that, as `cure` does."""
+def explain_null_space(f: FeatureMap, at: Item, null: NullSpace | None = None, tolerance: float = NEAR_DISTANCE) -> str:
+    """Explain why one environment or structure has null directions or little sensitivity, and what lifts that, as
+    `cure` does."""
     try:
-        null = null or item_null_space(f, env, tolerance)
-        sentences = [describe_cure(one) for one in cure(f, env, null, tolerance).values()]
+        null = null or item_null_space(f, at, tolerance)
+        sentences = [describe_cure(one) for one in cure(f, at, null, tolerance).values()]
         # Neighbors next to the cutoff are worth a word only if they make the environment insensitive.
         near = [describe_near(group) for group in null.find_near(QUICK) if group.cause != "locality"]
         small = null.sensitivity[1] < WORTH_EXPLAINING
-        return "; ".join([*sentences, *near]) or (OWN_SENSITIVITY if small else "")
+        return "; ".join([*sentences, *near]) or (OWN_SENSITIVITY.format(at.item_name) if small else "")
     except (BasisError, SizeError) as error:
         return f"unclassified: {error}"
     except GeometryError as error:

@@ -1,6 +1,6 @@
 """Spectra and null directions of many environments, one record for each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -8,33 +8,24 @@ import numpy as np
 
 from jaxfeat.errors import BasisError, GeometryError, SizeError
 from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.features.structure_map import check_compatible
+from jaxfeat.features.structure_map import AbstractStructureMap, FeatureMap, check_compatible
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.random import draw_evenly
 from jaxfeat.geometry.species import SYMBOLS
+from jaxfeat.geometry.structure import Structure
 from jaxfeat.nulls.causes import CAUSES
 from jaxfeat.nulls.classify import classify_item
 from jaxfeat.nulls.jacobian_nulls import ITEMS_TOGETHER, decompose_jacobians
-from jaxfeat.nulls.near import NEAR_DISTANCE, QUICK, NearGroup, examine_together
+from jaxfeat.nulls.near import NEAR_DISTANCE, QUICK, examine_together
+from jaxfeat.nulls.scan_records import CLASSIFIED, choose_classified, record_counts, record_group
+from jaxfeat.nulls.structure_scan import scan_structures
 from jaxfeat.progress import Progress, show_progress
 from jaxfeat.spectrum.driver import spectra_in_blocks
 
-RARE_CAUSES = ("locality", "other")  # causes that a record lists only if it has null directions of them
-
-CLASSIFY_BELOW = 1e-5
-"""Environments without null directions are classified only if their equilibrated σ_min/σ_max is below this. Rounded
-coordinates make less of an exact null direction, so nearly symmetric environments are found."""
-
-CLASSIFIED = 64
-"""Environments without null directions that are classified by default. In a liquid nearly all are below
-`CLASSIFY_BELOW`."""
-
-LEAST_SENSITIVE = 12  # environments that are classified in any case, because tables list so many
-
 
 def scan(
-    f: AbstractFeaturizer,
-    batch: Environment,
+    f: FeatureMap,
+    batch: Environment | Structure | Sequence[Structure],
     progress: Progress | bool | None = None,
     screened: bool = False,
     classify: int | None = CLASSIFIED,
@@ -42,16 +33,17 @@ def scan(
     seed: int = 0,
     tolerance: float = NEAR_DISTANCE,
 ) -> list[dict[str, Any]]:
-    """Compute singular spectra and null directions by cause of every environment of a batch.
+    """Compute singular spectra and null directions by cause of every environment of a batch, or of every structure.
 
     A direction is null if its equilibrated singular value is at or below the floor. Rigid motions are counted apart.
 
     **Arguments:**
 
-    - `f`: A featurizer.
-    - `batch`: Environments with one leading axis, in float64.
+    - `f`: A featurizer, or a structure map.
+    - `batch`: Environments (for a featurizer) with one leading axis, in float64. For a structure map, structures with
+        one leading axis, or a list of single ones of any kind and size.
     - `progress`: True to show progress on stderr or in the notebook; or a function, called as `progress(done, total)`
-        with numbers of environments.
+        with numbers of environments or structures.
     - `screened`: If True, take values well above their floor from JᵀJ, which is faster (`jaxfeat.singular_spectrum`).
     - `classify`: All environments with null directions are classified. Of the others with an equilibrated
         σ_min/σ_max below 1e-5, so many of the least sensitive are looked at for symmetric or singular points nearby;
@@ -61,10 +53,11 @@ def scan(
         environment is drawn at random from each. A trajectory is so covered evenly. `None` for all environments.
     - `seed`: The seed of the draw.
 
-    **Returns:** a list with one dictionary of plain numbers for each environment, in the order of the batch:
+    **Returns:** a list with one dictionary of plain numbers for each environment or structure, in the given order:
 
     - `structure`, `center`: The structure and the atom that the environment belongs to.
-    - `species`: The symbol of the center. `n_neighbors`: the number of its neighbors.
+    - `species`: The symbol of the center. `n_neighbors`: the number of its neighbors. Structures have `n_atoms` in the
+        place of these and of `center`.
     - `sigma`, `sigma_equilibrated`: Singular values, descending: features per Å, and without unit. Empty lists if the
         spectrum has another status than "ok".
     - `floor`, `floor_equilibrated`: The values up to which singular values mean nothing. `None` if there is no
@@ -72,7 +65,8 @@ def scan(
     - `certified`: True if the values come from rows of J, or from JᵀJ without loss. Given only if `screened`.
     - `null`: The number of null directions by cause: `rigid`, `symmetry`, `incompleteness` and `truncation`, and, if
         there are any, `locality` and `other`. The counts add up to the number of null directions. If the status is not
-        "ok", their causes are not certain and all but the rigid ones are under `other`.
+        "ok", their causes are not certain and all but the rigid ones are under `other`. Structures without a signal
+        have causes too.
     - `near`: A list of the groups of directions that exact points nearby hide, as in `NullSpace.near`: dictionaries
         with `cause`, `symbol`, `distance` (Å), `directions` (their number) and `sigma` (the least and the largest
         value, features per Å). Empty for environments that are not classified.
@@ -80,20 +74,30 @@ def scan(
         neighbors for it.
 
     **Raises:** `SpeciesError` if the batch holds an element that `f` does not know. `GeometryError` if it was cut at
-    another radius, or is no batch of environments, and for a sample of none.
+    another radius, or does not go with `f`, and for a sample of none. `SizeError` for a structure whose Jacobian does
+    not fit into memory. `ValueError` for structures with `screened`, because their spectra are always certified.
     """
+    if isinstance(f, AbstractStructureMap):
+        if screened:
+            raise ValueError("spectra of structures as wholes are certified; leave out screened.")
+        if isinstance(batch, Environment) or getattr(batch, "batch_shape", None) == ():
+            check_compatible(f, batch)
+            raise GeometryError("this is one structure; give a batch, or a list of structures.")
+        indices = np.arange(len(batch)) if sample is None else draw_evenly(len(batch), sample, seed)
+        with show_progress(progress, "structures", len(indices)) as report:
+            return scan_structures(f, batch, indices.tolist(), report, classify, tolerance)
+    environments: Any = batch
     if sample is not None:
-        batch = batch[draw_evenly(len(batch), sample, seed)]
-    with show_progress(progress, "environments", len(batch)) as report:
-        found = scan_arrays(f, batch, report, screened, classify, tolerance=tolerance)
-    host = jax.tree.map(np.asarray, batch)
+        environments = environments[draw_evenly(len(environments), sample, seed)]
+    with show_progress(progress, "environments", len(environments)) as report:
+        found = scan_arrays(f, environments, report, screened, classify, tolerance=tolerance)
+    host = jax.tree.map(np.asarray, environments)
     origin = host.structure_index, host.center_index, host.center_species, host.n_neighbors
     structures, centers, species, n_neighbors = (x.tolist() for x in origin)
     records = []
     for i, status in enumerate(found.status.tolist()):
         known = bool(np.isfinite(found.floor[i]))
         n_values = found.n_values[i] if known else 0
-        null = zip(CAUSES, found.null[i].tolist(), strict=True)
         records.append(
             {
                 "structure": structures[i],
@@ -105,21 +109,12 @@ def scan(
                 "floor": float(found.floor[i]) if known else None,
                 "floor_equilibrated": float(found.floor_equilibrated[i]) if known else None,
                 **({"certified": bool(found.certified[i])} if screened else {}),
-                "null": {cause: n for cause, n in null if n or cause not in RARE_CAUSES},
+                "null": record_counts(dict(zip(CAUSES, found.null[i].tolist(), strict=True))),
                 "near": found.near[i],
                 "status": status,
             }
         )
     return records
-
-
-def count_unclassified(records: Sequence[Mapping[str, Any]], classify: int | None = CLASSIFIED) -> int:
-    """Count the records of low sensitivity without null directions that `scan` did not classify."""
-    low = 0
-    for record in records:
-        sigma, null = record["sigma_equilibrated"], sum(record["null"].values()) - record["null"]["rigid"]
-        low += bool(sigma) and not null and sigma[-1] < CLASSIFY_BELOW * sigma[0]
-    return 0 if classify is None else max(low - classify, 0)
 
 
 class ScanArrays(NamedTuple):
@@ -184,21 +179,13 @@ def scan_arrays(
         ratios[indices] = np.where(known, equilibrated.ratio, np.inf)
         computed += len(indices)
         if progress is not None:
-            progress(computed - len(_choose_classified(n_null, ratios, classify)), n)
-    chosen = _choose_classified(n_null, ratios, classify)
+            progress(computed - len(choose_classified(n_null, ratios, classify)), n)
+    chosen = choose_classified(n_null, ratios, classify)
     for start in range(0, len(chosen), ITEMS_TOGETHER):
         _classify_together(f, host, chosen[start : start + ITEMS_TOGETHER], found, n_null, tolerance)
         if progress is not None:
             progress(n - len(chosen) + min(start + ITEMS_TOGETHER, len(chosen)), n)
     return found
-
-
-def _choose_classified(n_null: np.ndarray, ratios: np.ndarray, classify: int | None) -> np.ndarray:
-    """Choose the indices of the environments that are classified, ascending."""
-    least = np.argsort(np.where(n_null > 0, np.inf, ratios), kind="stable")
-    low = least[: np.count_nonzero(ratios[n_null == 0] < CLASSIFY_BELOW)]
-    known = least[: min(LEAST_SENSITIVE, np.isfinite(ratios[n_null == 0]).sum())]
-    return np.unique(np.concatenate([np.flatnonzero(n_null), low[:classify], known]))
 
 
 def _classify_together(
@@ -225,16 +212,6 @@ def _classify_together(
             found.null[i, CAUSES.index("other")] = n_null[i]
     examine_together([null.nearby for null in spaces.values() if null.nearby is not None])
     for i, null in spaces.items():
-        found.near[i] = list(map(_record, null.find_near(QUICK)))
+        found.near[i] = list(map(record_group, null.find_near(QUICK)))
         if found.status[i] == "ok":
             found.null[i] = list(null.counts.values())
-
-
-def _record(group: NearGroup) -> dict[str, Any]:
-    return {
-        "cause": group.cause,
-        "symbol": group.symbol,
-        "distance": group.distance,
-        "directions": len(group.directions),
-        "sigma": [float(group.sigma[-1]), float(group.sigma[0])],
-    }

@@ -9,7 +9,7 @@ from jaxfeat.errors import GeometryError
 from jaxfeat.geometry.crystal_symmetry import nearby_crystals
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Item, Structure
-from jaxfeat.geometry.symmetry import Group, Stabilizer, nearby_stabilizers, rotation_center
+from jaxfeat.geometry.symmetry import Group, Stabilizer, nearby_stabilizers, rotation_center, write_symbol
 
 SAME_POINT = 1e-13  # Å. Positions this close differ by rounding. A few sums of coordinates of 10 Å err by as much.
 MERGED_RATIO = 10.0
@@ -74,9 +74,3 @@ def label_kinds(at: Item) -> np.ndarray:
     kinds = 2 * kinds
     kinds[np.asarray(at.center)[np.asarray(at.center_mask)]] += 1
     return kinds
-
-
-def write_symbol(stabilizer: Stabilizer) -> str:
-    """Write the Schoenflies symbol with an index: "T_d", or "D_∞h"."""
-    symbol = stabilizer.symbol
-    return f"{symbol[0]}_{symbol[1:]}".rstrip("_").replace("*", "∞")

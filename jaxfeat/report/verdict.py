@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from jaxfeat.report.sensitivity import Record, Sensitivity, blindness, select_seen, sensitivity
+from jaxfeat.report.sensitivity import Record, Sensitivity, blindness, count_null, select_seen, sensitivity
 from jaxfeat.report.store_summary import AMBIGUOUS, Example, StoreSummary
 
 ROUNDED = 1e-3
@@ -14,7 +14,8 @@ CURABLE = ("incompleteness", "truncation", "locality", "other")
 
 class Verdict(NamedTuple):
     """The result of a scan: numbers of environments, and the least sensitive direction that is seen. `least` is its
-    equilibrated σ/σ_max, `where` names the environment, and `why` says why it is small, if that is known."""
+    equilibrated σ/σ_max, `where` names the environment, and `why` says why it is small, if that is known.
+    `item` is the noun for one of them."""
 
     total: int
     symmetric: int
@@ -25,6 +26,7 @@ class Verdict(NamedTuple):
     least: float | None = None
     where: str = ""
     why: str = ""
+    item: str = "environment"
 
     def __str__(self) -> str:
         hidden = [
@@ -33,27 +35,29 @@ class Verdict(NamedTuple):
             f"{self.truncated:,} truncated",
         ]
         if self.local:
-            hidden.append(f"{self.local:,} with neighbors out of reach at the cutoff's edge")
+            edge = "neighbors out of reach at the cutoff's edge"
+            hidden.append(f"{self.local:,} with {edge if self.item == 'environment' else 'atoms out of reach'}")
         if self.uncertain:
             hidden.append(f"{self.uncertain:,} of other or uncertain cause")
-        text = f"{self.total:,} environment{'s' if self.total != 1 else ''}: {', '.join(hidden)}"
+        text = f"{self.total:,} {self.item}{'s' if self.total != 1 else ''}: {', '.join(hidden)}"
         if self.least is None:
             return f"{text}."
         reason = f", {self.why}" if self.why else ""
         return f"{text}; the least sensitive seen direction is {self.least:.0e} of the largest ({self.where}{reason})."
 
 
-def judge_records(records: Sequence[Record]) -> Verdict:
-    """Judge the records of a scan."""
-    seen = select_seen(records)
+def judge_records(records: Sequence[Record], item: str = "environment") -> Verdict:
+    """Judge the records of a scan. Structures without a signal have null directions, and no spectrum."""
+    seen = [record for record in records if select_seen([record]) or count_null(record)]
     kinds = [find_causes(record) for record in seen]
-    uncertain = ["other" in kind or record["status"] != "ok" for kind, record in zip(kinds, seen, strict=True)]
+    sure = ("ok", "no-signal", "empty")
+    uncertain = ["other" in kind or record["status"] not in sure for kind, record in zip(kinds, seen, strict=True)]
     symmetric, incomplete, truncated = (
         sum(cause in kind for kind in kinds) for cause in ("symmetry", "incompleteness", "truncation")
     )
     # A neighbor next to the cutoff is nearly out of reach in any environment of a liquid, so only null ones count.
     local = sum(record["null"].get("locality", 0) > 0 for record in seen)
-    found = Verdict(len(records), symmetric, incomplete, truncated, local, sum(uncertain))
+    found = Verdict(len(records), symmetric, incomplete, truncated, local, sum(uncertain), item=item)
     ratios = [ratio for record in seen if (ratio := _least_seen(record)) is not None]
     if not ratios:
         return found
@@ -87,8 +91,8 @@ def find_causes(record: Mapping[str, Any]) -> set[str]:
 
 
 def name_record(record: Record) -> str:
-    """Name an environment, as in "H7 of C6H6"."""
-    return f"{record['species']}{record['center']} of {record['name']}"
+    """Name an environment, as in "H7 of C6H6", or a structure."""
+    return f"{record['species']}{record['center']} of {record['name']}" if "center" in record else record["name"]
 
 
 def rank(record: Record) -> tuple[int, tuple[Sensitivity, int, Sensitivity]]:

@@ -158,7 +158,7 @@ def reduce_structure_on_host(
             counts[indices] = reduced.n_features
             put_leading(rows, indices, reduced.matrix)
     finite = np.isfinite(norms).all() & np.isfinite(rows).all()
-    of_centers: Any = by_atoms_on_host(np.where(finite, rows, 0).reshape(c, -1, k, 3), structure)
+    of_centers: Any = by_atoms_on_host(np.where(finite, rows, 0).reshape(c, rows.shape[1], k, 3), structure)
     whole = f.collect(of_centers, structure)
     matrix = np.asarray(whole).reshape(len(whole), 3 * n)
     n_features = len(matrix) if f.adds_centers else int(counts.sum())

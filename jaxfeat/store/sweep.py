@@ -16,7 +16,8 @@ from jaxfeat.manifolds.manifold import AbstractManifold
 from jaxfeat.nulls.causes import CAUSES
 from jaxfeat.nulls.classify import item_null_space
 from jaxfeat.nulls.cure import cure, describe_cures
-from jaxfeat.nulls.scan import CLASSIFIED, scan_arrays
+from jaxfeat.nulls.scan import scan_arrays
+from jaxfeat.nulls.scan_records import CLASSIFIED
 from jaxfeat.progress import Progress, show_progress
 from jaxfeat.singular.manifold_zeros import ManifoldZero, find_manifold_zeros
 from jaxfeat.singular.zero_search import ManifoldSlice

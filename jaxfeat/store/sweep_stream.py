@@ -12,7 +12,7 @@ from jaxfeat.errors import BasisError, ClusterError, GeometryError, ReadError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.spec import spec, write_identity
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.nulls.scan import CLASSIFIED
+from jaxfeat.nulls.scan_records import CLASSIFIED
 from jaxfeat.progress import Progress
 from jaxfeat.spectrum.blocks import restrict_species
 from jaxfeat.spectrum.plan import CHUNK_LENGTHS, choose_chunk_length

@@ -9,6 +9,7 @@ from ase.build import bulk, molecule
 import jaxfeat
 from jaxfeat import PowerSpectrum
 from jaxfeat.nulls import scan as scanning
+from jaxfeat.nulls import scan_records
 from jaxfeat.nulls.cure import explain_environments
 from jaxfeat.spectrum import driver
 from jaxfeat.spectrum.plan import MAX_NEIGHBORS_BY_ROWS
@@ -53,7 +54,7 @@ def test_records_are_those_of_single_environments_in_order(batch, monkeypatch):
 
 def test_progress_waits_for_what_is_classified_alone(batch, monkeypatch):
     monkeypatch.setattr(driver, "HOST_BLOCK_ITEMS", 4)
-    monkeypatch.setattr(scanning, "CLASSIFY_BELOW", 2.0)
+    monkeypatch.setattr(scan_records, "CLASSIFY_BELOW", 2.0)
     calls = []
     records = scanning.scan(F, batch, lambda done, total: calls.append(done), classify=1)
     n_null = sum(sum(one["null"].values()) > one["null"]["rigid"] for one in records)
@@ -134,5 +135,5 @@ def test_the_least_sensitive_without_null_directions_are_classified():
     statuses = {n: [record["status"] for record in records] for n, records in found.items()}
     assert statuses[0] == ["ok"] * 4 and statuses[1] == ["ok", "ambiguous", "ok", "ok"]
     assert statuses[None] == ["ambiguous"] * 3 + ["ok"]
-    assert [scanning.count_unclassified(records, n) for n, records in found.items()] == [3, 2, 0]
+    assert [scan_records.count_unclassified(records, n) for n, records in found.items()] == [3, 2, 0]
     assert calls[-1] == (4, 4) and [done for done, _ in calls[-4:]] == [1, 2, 3, 4]

@@ -1,0 +1,83 @@
+"""Tables of what descriptors of whole structures do not see, from the records of a scan."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from jaxfeat.report.scan_table import CAUSES, MOST_STRUCTURES
+from jaxfeat.report.sensitivity import Record, Sensitivity, count_null, sensitivity
+from jaxfeat.report.tables import highlight_count, plain_table
+from jaxfeat.report.verdict import CURABLE, find_causes, judge_records
+
+MOST_BLIND_WHOLES = 12
+NUMBERS = ("\natoms", "equili-\nbrated", "\nraw")
+
+
+def print_structures(records: Sequence[Record], causes: Mapping[int, str], console: Console | None = None) -> None:
+    """Print a table of all structures, or of the most blind of many, and the `most_blind_structures` with cause and
+    cure, and end with the verdict."""
+    console = console or Console(highlight=False)
+    console.print(wholes_table(records))
+    console.print(blind_wholes_table(records, causes))
+    if others := Counter(record["status"] for record in records if record["status"] != "ok"):
+        counts = ", ".join(f"{n} {status}" for status, n in others.most_common())
+        console.print(f"Without a spectrum, or with uncertain causes: {counts}.")
+    console.print(str(judge_records(records, "structure")), style="bold")
+
+
+def most_blind_structures(records: Sequence[Record]) -> list[int]:
+    """Find the indices of the most blind structures, curable causes first."""
+    blind = [k for k, record in enumerate(records) if record["sigma"] or count_null(record)]
+    return sorted(blind, key=lambda k: _blindness(records[k]))[:MOST_BLIND_WHOLES]
+
+
+def wholes_table(records: Sequence[Record]) -> Table:
+    """Make a table with one row for each structure; of more than `MOST_STRUCTURES`, for the most blind."""
+    title, shown = "By structure", records
+    if len(records) > MOST_STRUCTURES:
+        shown = sorted(records, key=_blindness)[:MOST_STRUCTURES]
+        title = f"The {MOST_STRUCTURES} most blind of {len(records)} structures"
+    heads = [*CAUSES.values(), "oth-\ners"]
+    table = plain_table(f"{title}: σ_min/σ_max, null directions by cause", "Structure", (*NUMBERS, *heads))
+    for record in shown:
+        known = [record["null"].get(cause, 0) for cause in CAUSES]
+        counts = map(highlight_count, (*known, count_null(record) - sum(known)))
+        table.add_row(escape(record["name"]), *_numbers(record), *counts)
+    return table
+
+
+def blind_wholes_table(records: Sequence[Record], causes: Mapping[int, str]) -> Table:
+    """Make a table of the most blind structures, curable causes first, with cause and cure."""
+    blind = most_blind_structures(records)
+    heads = (*NUMBERS, "null di-\nrections")
+    title = f"The {len(blind)} most blind of {len(records)} structures: σ_min/σ_max"
+    table = plain_table(title, "Structure", heads, ("cause and cure",))
+    for column in table.columns:
+        column.vertical = "top"  # a cause may take several lines
+    for k in blind:
+        count = highlight_count(count_null(records[k]))
+        table.add_row(escape(records[k]["name"]), *_numbers(records[k]), count, escape(causes.get(k, "")))
+    table.caption = "Null directions include those that symmetry hides, and no rigid motions."
+    return table
+
+
+def _numbers(record: Record) -> tuple[str, str, str]:
+    ratios = (sensitivity(record, equilibrated=equilibrated) for equilibrated in (True, False))
+    equilibrated, raw = (str(ratio or "-") for ratio in ratios)
+    return str(record["n_atoms"]), equilibrated, raw
+
+
+def _blindness(record: Record) -> tuple[int, bool, Sensitivity, int]:
+    """Make the key that sorts records: curable or uncertain causes first, symmetry last, and no spectrum first."""
+    causes, ratio = find_causes(record), sensitivity(record, equilibrated=True)
+    curable = causes & set(CURABLE) or record["status"] in ("ambiguous", "unclassified")
+    known = ratio is not None and ratio.known
+    return (
+        0 if curable else 2 if causes else 1,
+        known,
+        ratio if ratio and known else Sensitivity(False, 0.0),
+        -count_null(record),
+    )
