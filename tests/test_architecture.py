@@ -110,6 +110,7 @@ ALLOWED_IN = {
         "report/convergence.py",
         "report/families.py",
         "report/scan_table.py",
+        "report/structure_table.py",
         "report/sweep_table.py",
         "report/tables.py",
     },

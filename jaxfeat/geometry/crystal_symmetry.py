@@ -39,12 +39,14 @@ class NearbyCrystal:
         group of layers that are stacked at a distance.
     - `n_operations`: The number of operations up to the translations of the given cell: those of the primitive cell,
         times the number of primitive cells.
+    - `rotations`: `(m, 3, 3)`, the orthogonal matrices of the operations, each once.
     """
 
     structure: Structure
     distance: float
     symbol: str
     n_operations: int
+    rotations: np.ndarray
 
     def __repr__(self) -> str:
         return f"NearbyCrystal({self.symbol}, {self.n_operations} operations, {self.distance:.1g} Å away)"
@@ -101,11 +103,11 @@ class _Crystal(NamedTuple):
         mask = np.asarray(structure.mask)
         positions, cell = np.asarray(structure.positions, float)[mask], np.asarray(structure.cell, float)
         check_positions(positions, "atom")
-        cell = _fill_with_vacuum(positions, cell)
+        cell = fill_with_vacuum(positions, cell)
         return _Crystal(cell, positions @ np.linalg.inv(cell), np.asarray(structure.species)[mask])
 
 
-def _fill_with_vacuum(positions: np.ndarray, cell: np.ndarray) -> np.ndarray:
+def fill_with_vacuum(positions: np.ndarray, cell: np.ndarray) -> np.ndarray:
     """Complete the cell of a layer by a normal that is too long for a rotation that turns it into the plane."""
     (missing,) = np.nonzero(np.linalg.norm(cell, axis=1) == 0)
     if len(missing) > 1:
@@ -237,7 +239,8 @@ def _make_exact(
     exact = _with_neighbors(structure, positions, exact_cell, primitive.expand @ cell)
     n_cells = len(crystal.numbers) // len(numbers)
     distance = float(np.linalg.norm(moves, axis=-1).max())
-    return NearbyCrystal(exact, distance, operations.symbol, len(rotations) * n_cells)
+    turns = (np.linalg.inv(cell) @ rotations.transpose(0, 2, 1) @ cell).transpose(0, 2, 1)
+    return NearbyCrystal(exact, distance, operations.symbol, len(rotations) * n_cells, turns)
 
 
 def _average(fractional: np.ndarray, numbers: np.ndarray, operations: _Operations, cell: np.ndarray) -> np.ndarray:
@@ -289,11 +292,6 @@ def _with_neighbors(structure: Structure, positions: np.ndarray, cell: np.ndarra
     mask = np.arange(max(held.shape[-1], counts.max(initial=0))) < counts[:, None]
     new_neighbor, new_shift = np.zeros(mask.shape, np.int32), np.zeros((*mask.shape, 3))
     new_neighbor[mask], new_shift[mask] = edges[:, 1], edges[:, 2:]
-    changed: dict[str, Any] = {
-        "positions": positions,
-        "cell": cell,
-        "neighbor": new_neighbor,
-        "shift": new_shift,
-        "neighbor_mask": mask,
-    }
+    changed: dict[str, Any] = {"positions": positions, "cell": cell, "neighbor": new_neighbor, "shift": new_shift}
+    changed["neighbor_mask"] = mask
     return jax.device_put(replace(structure, **changed))

@@ -97,7 +97,7 @@ def _classify(
 ) -> NullSpace:
     sites = list_sites(f, at, decomposed.reacting, EXACT_TOLERANCE)
     atoms = np.asarray(at.mask) if isinstance(at, Structure) else decomposed.reacting
-    symmetric = find_symmetric_points(at, atoms, sites.group, tolerance)
+    symmetric = find_symmetric_points(at, atoms, sites.group, tolerance, sites.summed)
     points = NearPoints(f, at, decomposed, symmetric, tolerance)
     rigid = rigid_space(at)
     null = decomposed.null_space(rigid)

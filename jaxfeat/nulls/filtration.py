@@ -63,7 +63,9 @@ def build_filtration(
     gap, floor = {"locality": local_gap, "symmetry": symmetry_gap}, {"locality": _ROUNDING, "symmetry": noise}
     if isinstance(at, Environment):  # one site: nothing was intersected
         symmetries, gap, floor = found[0], {}, {}
-    symmetry_known = not sites.summed or (isinstance(at, Structure) and not at.periodic and sites.connected())
+    symmetry_known = not sites.summed or (
+        isinstance(at, Structure) and (known is not None or not at.periodic) and sites.connected()
+    )
     if sites.summed and symmetry_known:
         symmetries = molecule = known or _molecule_stabilizer(sites)
         symmetry = sum_of_subspaces(sites.embed(_broken(molecule)), symmetry)

@@ -8,11 +8,13 @@ import numpy as np
 
 from jaxfeat.features.structure_map import FeatureMap
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.geometry.structure import Item
+from jaxfeat.geometry.structure import Item, Structure
 from jaxfeat.geometry.symmetry import Group
 from jaxfeat.linalg.subspaces import leading_directions
 from jaxfeat.nulls.coincidences import Edges, connected_parts
 from jaxfeat.nulls.kernel import site_edges, summed_edges
+
+LEAST_TRANSLATION = 0.1  # Å. No lattice vector is shorter.
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,15 +79,42 @@ class Sites:
         return summed_edges(vectors, tails, heads, np.asarray(self.at.species)[mask])
 
     def connected(self) -> bool:
-        """Tell whether features tie all atoms together. Otherwise each part has symmetries of its own."""
-        parts = connected_parts(*self.ends(), self.at.positions.shape[-2])
-        return len(np.unique(parts[np.asarray(self.at.mask)])) <= 1
+        """Tell whether features tie all atoms and their periodic images together. Otherwise each part has symmetries of
+        its own."""
+        mask = np.asarray(self.at.mask)
+        tails, heads = self.ends()
+        parts = connected_parts(tails, heads, len(mask))
+        if len(np.unique(parts[mask])) > 1:
+            return False
+        cell = np.asarray(self.at.cell) if isinstance(self.at, Structure) else np.zeros((3, 3))
+        n_directions = int(cell.any(1).sum())
+        return not n_directions or _count_directions(tails, heads, self._vectors(), len(mask)) == n_directions
+
+    def _vectors(self) -> np.ndarray:
+        return np.concatenate([np.zeros((0, 3)), *(site.vectors for site in self.sites)])
 
 
 def list_sites(f: FeatureMap, at: Item, reacting: np.ndarray, tolerance: float) -> Sites:
     """List the sites of one item. `reacting`, `(n,)` or `(c, k)`: the neighbors that features react to."""
     group: Group = "SO3" if f.environment_featurizer.group == "SO3" else "O3"
     return Sites(at, split_into_sites(at, reacting), group, f.adds_centers, tolerance)
+
+
+def _count_directions(tails: np.ndarray, heads: np.ndarray, vectors: np.ndarray, n: int) -> int:
+    """Count the independent directions in which edges lead from an atom of a connected crystal to its images."""
+    place = np.zeros((n, 3))
+    reached = {int(tails[0])} if len(tails) else set()
+    while True:
+        new = [e for e in range(len(tails)) if tails[e] in reached and heads[e] not in reached]
+        back = [e for e in range(len(tails)) if heads[e] in reached and tails[e] not in reached]
+        if not new and not back:
+            break
+        for e in new:
+            place[heads[e]] = place[tails[e]] + vectors[e]
+        for e in back:
+            place[tails[e]] = place[heads[e]] - vectors[e]
+        reached |= {int(heads[e]) for e in new} | {int(tails[e]) for e in back}
+    return int(np.linalg.matrix_rank(place[tails] + vectors - place[heads], tol=LEAST_TRANSLATION))
 
 
 def split_into_sites(at: Item, reacting: np.ndarray) -> list[Site]:

@@ -8,6 +8,7 @@ import numpy as np
 from jaxfeat.errors import GeometryError
 from jaxfeat.geometry.crystal_symmetry import nearby_crystals
 from jaxfeat.geometry.environment import Environment
+from jaxfeat.geometry.space_group import crystal_stabilizer
 from jaxfeat.geometry.structure import Item, Structure
 from jaxfeat.geometry.symmetry import Group, Stabilizer, nearby_stabilizers, rotation_center, write_symbol
 
@@ -21,7 +22,7 @@ distances differ by less than this factor, the smaller one is left out."""
 class SymmetricPoint:
     """The nearest geometry with a symmetry: the item `at`, its `distance` (Å), and the `symbol` of its point group or
     space group. The distance is the largest displacement of an atom, in a crystal of a neighbor relative to its center.
-    `stabilizer` is `None` for a crystal, and its cell may differ."""
+    `stabilizer` is `None` for most crystals, and their cells may differ."""
 
     at: Item
     distance: float
@@ -29,11 +30,16 @@ class SymmetricPoint:
     stabilizer: Stabilizer | None
 
 
-def find_symmetric_points(at: Item, atoms: np.ndarray, group: Group, largest: float) -> list[SymmetricPoint]:
+def find_symmetric_points(
+    at: Item, atoms: np.ndarray, group: Group, largest: float, summed: bool = False
+) -> list[SymmetricPoint]:
     """Find the symmetric geometries within a distance (Å) of one item of NumPy arrays, of which `atoms`, `(n,)`, take
-    part. They ascend in distance and symmetry. If the positions are symmetric to rounding, the first is `at` itself."""
+    part. They ascend in distance and symmetry. If the positions are symmetric to rounding, the first is `at` itself.
+
+    If features of centers are `summed`, crystals have a stabilizer, and one without symmetry is listed as well.
+    """
     if isinstance(at, Structure) and at.periodic:
-        return _find_symmetric_crystals(at, largest)
+        return _find_symmetric_crystals(at, group, largest, summed)
     positions = np.asarray(at.positions, np.float64)
     origin = rotation_center(at, positions[atoms])
     points = positions[atoms] - origin
@@ -52,7 +58,7 @@ def find_symmetric_points(at: Item, atoms: np.ndarray, group: Group, largest: fl
     return found[::-1]
 
 
-def _find_symmetric_crystals(at: Structure, largest: float) -> list[SymmetricPoint]:
+def _find_symmetric_crystals(at: Structure, group: Group, largest: float, summed: bool) -> list[SymmetricPoint]:
     """Find the crystals with more and more operations within a distance (Å)."""
     found = []
     try:
@@ -60,9 +66,11 @@ def _find_symmetric_crystals(at: Structure, largest: float) -> list[SymmetricPoi
     except GeometryError:  # It repeats in one direction only, which spglib does not know.
         return []
     for one in nearby:
-        if one.n_operations > 1 and one.distance <= largest:
-            exact = at if one.distance <= SAME_POINT else jax.tree.map(np.asarray, one.structure)
-            found.append(SymmetricPoint(exact, 0.0 if exact is at else one.distance, one.symbol, None))
+        itself = one.distance <= SAME_POINT
+        if one.distance <= largest and (one.n_operations > 1 or (summed and itself)):
+            exact = at if itself else jax.tree.map(np.asarray, one.structure)
+            operations = crystal_stabilizer(one, label_kinds(at)[np.asarray(at.mask)], group) if summed else None
+            found.append(SymmetricPoint(exact, 0.0 if itself else one.distance, one.symbol, operations))
     return found
 
 
