@@ -25,8 +25,8 @@ class NullSpace:
     """Null directions of the Jacobian J = dF/dr at one environment or structure, each under one cause.
 
     The counts are the attributes `rigid`, `locality`, `symmetry`, `incompleteness`, `truncation` and `other`. The cause
-    is "other" if it cannot be told: for features without a declared order ν, and beyond symmetry for sums over a
-    crystal or over parts out of each other's reach.
+    is "other" if it cannot be told: for features without a declared order ν, and beyond symmetry for sums over parts
+    out of each other's reach, over crystals that repeat in one direction, and over very large cells.
 
     **Attributes:**
 

@@ -28,7 +28,7 @@ class Filtration:
 
     `rigid` moves all atoms together, and `locality` is rigid for every site. `symmetry` adds the displacements that
     break a stabilizer, of the environment or molecule, or one for each site: `symmetry_known` is False if symmetry may
-    hide more, as in sums over crystals, and over parts out of each other's reach. `kernel` is N_ν, or `None` if ν is
+    hide more, as in sums over crystals of unknown operations, and over parts out of each other's reach. `kernel` is N_ν, or `None` if ν is
     not declared. `lines_agree` tells whether stabilizers and rigid motions find the same sites to lie on a line.
     """
 
@@ -47,7 +47,7 @@ def build_filtration(
     sites: Sites, nu: int | None, nullity: int | None = None, known: Stabilizer | None = None
 ) -> Filtration:
     """Span the subspaces of one item for features of order ν. `nullity`: the dimension of a space that holds N_ν;
-    `known`: the stabilizer of the environment or molecule. By default they are found."""
+    `known`: the stabilizer of the environment, molecule or crystal. By default they are found, but for crystals."""
     at, each = sites.at, sites.sites
     rotations = [rotation_space(site.vectors) for site in each]
     if known is not None and isinstance(at, Environment):

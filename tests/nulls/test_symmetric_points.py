@@ -1,5 +1,6 @@
 """Counts here and near together are those of the exact molecule or crystal."""
 
+import ase
 import jax
 import numpy as np
 import pytest
@@ -78,3 +79,22 @@ def test_an_exact_crystal_is_the_first_of_its_points():
     chain = exact.with_positions(exact.positions)
     object.__setattr__(chain, "cell", np.diag([5.64, 0.0, 0.0]))
     assert find_symmetric_points(chain, chain.mask, "O3", 0.1) == []
+
+
+def test_sums_over_chains_apart_have_symmetries_of_their_own():
+    """Chains out of each other's reach are more symmetric than the crystal, so the cause of the rest is not known."""
+    cell = [[1.6, 0, 0], [3.0, 12.0, 0], [1.0, 2.0, 13.0]]
+    chain = ase.Atoms("CH", [[0, 0, 0], [0.5, 0.9, 0.1]], cell=cell, pbc=True)
+    f = jaxfeat.summed(PowerSpectrum(("H", "C"), r_cut=3.0, n_max=3, l_max=3))
+    null = jaxfeat.null_space(f, jaxfeat.structures(chain, 3.0))
+    assert null.incompleteness == null.truncation == 0
+
+
+@pytest.mark.parametrize("make", [jaxfeat.stacked, jaxfeat.summed])
+def test_complete_kernels_that_are_too_large_lose_no_symmetry(make, monkeypatch):
+    monkeypatch.setattr("jaxfeat.nulls.kernel.MAX_TUPLES", 2)
+    _, atoms, symbol = CASES["silicon, 1e-4 Å"]
+    f = make(PowerSpectrum(("Si",), n_max=4, l_max=4))
+    null = jaxfeat.null_space(f, jaxfeat.structures(atoms, 4.0))
+    assert sum(len(group.directions) for group in null.near if group.cause == "symmetry") == 3
+    assert null.near[-1].symbol == symbol
