@@ -28,8 +28,9 @@ class Filtration:
 
     `rigid` moves all atoms together, and `locality` is rigid for every site. `symmetry` adds the displacements that
     break a stabilizer, of the environment or molecule, or one for each site: `symmetry_known` is False if symmetry may
-    hide more, as in sums over crystals of unknown operations, and over parts out of each other's reach. `kernel` is N_ν, or `None` if ν is
-    not declared. `lines_agree` tells whether stabilizers and rigid motions find the same sites to lie on a line.
+    hide more, as in sums over crystals of unknown operations, and over parts out of each other's reach. `kernel` is
+    N_ν, or `None` if ν is not declared. `lines_agree` tells whether stabilizers and rigid motions find the same sites
+    to lie on a line.
     """
 
     rigid: np.ndarray
