@@ -8,6 +8,7 @@ import numpy as np
 
 SAME_FIT = 1e-13  # Å. Mismatches below this are rounding.
 CLEARLY_BETTER = 5.0  # ratio of mismatches
+NEARLY_STRAIGHT = 1e-4  # ratio of sums of squared coordinates, across and along the best line
 INERTIA_ROUNDING = 1e-13  # relative moments of inertia below this belong to a line
 TURN_ROUNDING = 1e-3  # rad; smaller turns are the identity's. Traces of mirrors and the inversion may differ as much.
 
@@ -123,7 +124,10 @@ def find_groups(
 def _fit_rotations(positions: np.ndarray, permutations: np.ndarray, signs: np.ndarray) -> np.ndarray:
     """Fit matrices `(k, 3, 3)` of given determinants that map atoms onto their images."""
     targets = positions[permutations]
-    rotations = _polish(kabsch(positions, targets, signs), positions, targets)
+    rotations = kabsch(positions, targets, signs)
+    _, across, along = np.linalg.eigvalsh(positions.T @ positions)
+    if across < NEARLY_STRAIGHT * along:
+        rotations = _polish(rotations, positions, targets)
     # Rounding leaves the turn about a line of atoms undetermined. The identity's matrix is known.
     rotations[(permutations == np.arange(len(positions))).all(1) & (signs > 0)] = np.eye(3)
     return rotations

@@ -37,7 +37,7 @@ class DecomposedJacobian:
 
     - `matrix`: `(d, n, 3)`, features per Å, perhaps multiplied by an orthogonal matrix from the left.
     - `raw_values`: all singular values of J, descending. Those of rigid motions are zeros at the end. `raw_floor`: the
-        value up to which they are rounding.
+        value up to which they are rounding, known for structures only.
     - `rounding`: the norm of a neighbor's columns, relative to the largest, below which it is rounding.
     - `reacting`: the neighbors that features react to, `(n,)`, or `(c, k)` for the centers of a structure.
     - `weights_gap`: the largest column norm of a neighbor that J does not react to, and the smallest other one.
@@ -166,15 +166,17 @@ def _decompose_reduced(
     matrix = np.where(np.repeat(blind, 3, 1)[:, None], 0, reduced.matrix)
     reduced = reduced._replace(matrix=matrix, contributions=np.where(blind, 0, reduced.contributions))
     spectra = decompose_on_host(reduced, group, equilibrated=True, directions=True)
-    raw = decompose_on_host(reduced, group, equilibrated=False, directions=False)
-    raw_values = np.pad(np.nan_to_num(raw.values), [(0, 0), (0, 3 * n - raw.values.shape[1])])
+    raw_values, raw_floors = np.linalg.svd(matrix, compute_uv=False), np.full(len(matrix), np.nan)
+    if isinstance(group, Structure):
+        # Scans of environments have the floor already, and this would take a third of their time.
+        raw_floors = decompose_on_host(reduced, group, equilibrated=False, directions=False).floor
     matrix = np.pad(matrix.reshape(*matrix.shape[:2], n, 3), [(0, 0), (0, 0), room, (0, 0)])
     directions = np.pad(spectra.directions, [(0, 0), (0, 0), room, (0, 0)])
     scale = np.pad(spectra.scale, [(0, 0), room], constant_values=1)
     spectra = dataclasses.replace(spectra, directions=directions, scale=scale)
     for k in range(len(matrix)):
         spectrum = jax.tree.map(lambda leaf, k=k: leaf[k], spectra)
-        raw_part = raw_values[k], float(raw.floor[k])
+        raw_part = raw_values[k], float(raw_floors[k])
         yield DecomposedJacobian(matrix[k], spectrum, *raw_part, rounding, *_reacting(weights[k], rounding, padded[k]))
 
 
