@@ -8,7 +8,7 @@ import numpy as np
 from jaxfeat.errors import BasisError, SizeError
 from jaxfeat.features.structure_map import FeatureMap
 from jaxfeat.geometry.structure import Item
-from jaxfeat.nulls.exact_point import ExactPoint
+from jaxfeat.nulls.exact_point import ExactPoint, split_contained
 from jaxfeat.nulls.filtration import build_filtration
 from jaxfeat.nulls.jacobian_nulls import decompose_jacobian
 from jaxfeat.nulls.kernel import MAX_NU
@@ -20,9 +20,9 @@ MAX_STEPS = 6  # how far n_max and l_max are raised above those of the featurize
 MAX_CURE_ENTRIES = 20_000_000  # entries of the largest Jacobian that is tried: 160 MB
 
 
-def find_order(sites: Sites, nu: int, directions: np.ndarray, n_complete: int, floor: float) -> tuple[int | None, str]:
+def find_order(sites: Sites, nu: int, directions: np.ndarray, floor: float) -> tuple[int | None, str]:
     """Find the smallest order above ν that sees all of some incomplete directions `(k, 3 n)`, or `None`, and other
-    findings in words. `n_complete` is the dimension of what no order sees; `floor` is that of the spectrum of J."""
+    findings in words. `floor` is that of the spectrum of J."""
     count, tried = len(directions), nu
     partial: list[str] = []
     for order in range(nu + 1, MAX_NU + 1):
@@ -31,7 +31,7 @@ def find_order(sites: Sites, nu: int, directions: np.ndarray, n_complete: int, f
         except SizeError:
             break
         assert kernel is not None
-        left, tried = len(kernel) - n_complete, order
+        left, tried = len(split_contained(directions, kernel)[0]), order
         if left == 0:
             seen, known = least_visibility(visibility_rows(sites, order), directions)
             if seen > CLEAR_RATIO * max(floor, known):
@@ -86,9 +86,8 @@ def find_lift(point: ExactPoint, cause: str, directions: np.ndarray) -> str:
     if cause == "locality":
         return "a larger r_cut"
     if cause == "incompleteness":
-        n_complete = len(point.filtration.rigid) + len(causes["locality"]) + len(causes["symmetry"])
         floor = point.decomposed.gap_and_floor()[1]
-        order, _ = find_order(point.sites, point.f.environment_featurizer.nu or 0, directions, n_complete, floor)
+        order, _ = find_order(point.sites, point.f.environment_featurizer.nu or 0, directions, floor)
         return f"ν = {order}" if order else ""
     if cause == "truncation":
         n_left = len(point.filtration.rigid) + sum(len(space) for name, space in causes.items() if name != cause)
