@@ -60,7 +60,10 @@ def jacobians_on_host(f: Any, at: Item) -> np.ndarray:
     featurizer = f.environment_featurizer
 
     def of_environments(batch: Environment) -> np.ndarray:
-        shape = featurizer.n_features, batch.max_neighbors, 3
+        # Functions of users may have features without labels, which only a call counts.
+        of_user = featurizer.species is None
+        n_features = jax.eval_shape(featurizer, batch).shape[-1] if of_user else featurizer.n_features
+        shape = n_features, batch.max_neighbors, 3
         return compute_on_host(featurizer.jacobian_on_host, batch, featurizer.species, shape)
 
     def of_structure(one: Structure) -> np.ndarray:
