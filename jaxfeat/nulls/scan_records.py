@@ -50,4 +50,4 @@ def count_unclassified(records: Sequence[Mapping[str, Any]], classify: int | Non
     for record in records:
         sigma, null = record["sigma_equilibrated"], sum(record["null"].values()) - record["null"]["rigid"]
         low += bool(sigma) and not null and sigma[-1] < CLASSIFY_BELOW * sigma[0]
-    return 0 if classify is None else max(low - classify, 0)
+    return 0 if classify is None else max(low - max(classify, LEAST_SENSITIVE), 0)
