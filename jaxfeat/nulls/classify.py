@@ -54,8 +54,7 @@ def null_space(f: FeatureMap, at: Item, tolerance: float = NEAR_DISTANCE) -> Nul
     **Raises:** `SpeciesError` if `at` holds an element that `f` does not know. `PrecisionError` if the positions are
     not float64. `SizeError` if the order ν is too high for so many neighbors (as in `complete_kernel`, unless a lower
     order hides nothing but symmetry), or if the Jacobian does not fit into memory. `BasisError` likewise for orders
-    above 4. `GeometryError` for like neighbors within two tolerances of each other, and if `f` and `at` do not go
-    together.
+    above 4. `GeometryError` for like neighbors within 2e-9 Å of each other, and if `f` and `at` do not go together.
 
     **Source:** docs/theory, "One cause for each".
     """
@@ -97,7 +96,7 @@ def _classify(
 ) -> NullSpace:
     sites = list_sites(f, at, decomposed.reacting, EXACT_TOLERANCE)
     atoms = np.asarray(at.mask) if isinstance(at, Structure) else decomposed.reacting
-    symmetric = find_symmetric_points(at, atoms, sites.group, tolerance, sites.summed)
+    symmetric = find_symmetric_points(at, atoms, sites.group, max(tolerance, POSITION_TOLERANCE), sites.summed)
     points = NearPoints(f, at, decomposed, symmetric, tolerance)
     rigid = rigid_space(at)
     null = decomposed.null_space(rigid)
@@ -133,6 +132,8 @@ def _classify(
         directions[cause] = np.concatenate([directions[cause], seen])
     for point in points.symmetric if len(rest) else ():
         rest = _assign(rest, point.nested(), directions)
+    if len(rest):
+        rest = _assign(rest, {here.kernel_cause: here.merged_kernel()}, directions)
     if len(rest):
         reason = reason or (
             f"of {len(beyond)} directions that J does not see, a complete basis sees {len(rest)} by rounding only, so "

@@ -96,12 +96,14 @@ def cure(f: FeatureMap, at: Item, null: NullSpace | None = None, tolerance: floa
     null = null or item_null_space(f, at, tolerance)
     if null.status == "ambiguous":
         return {"ambiguous": Cure("ambiguous", reason=null.reason)}
-    cures = []
+    cures, near = [], null.find_near(QUICK)
     if null.locality:
         dense = isinstance(at, Environment) and np.any(at.neighbor_shift)
         cures.append(Cure("locality", null.locality, reason=DENSE if dense else ""))
     if null.symmetry:
-        cures.append(Cure("symmetry", null.symmetry, symbol=null.symbol))
+        # J may not see directions that belong to a point beyond the tolerance of the stabilizer.
+        symbol = null.symbol or ", ".join(sorted({group.symbol for group in near if group.cause == "symmetry"}))
+        cures.append(Cure("symmetry", null.symmetry, symbol=symbol))
     if null.incompleteness:
         cures.append(_cure_incompleteness(f, at, null))
     if null.truncation:
@@ -109,7 +111,7 @@ def cure(f: FeatureMap, at: Item, null: NullSpace | None = None, tolerance: floa
     if null.other:
         cures.append(Cure("other", null.other, reason=_describe_other(f)))
     raw, equilibrated = null.sensitivity
-    explained = any(group.cause != "locality" for group in null.find_near(QUICK))
+    explained = any(group.cause != "locality" for group in near)
     if not explained and raw < SMALL_SENSITIVITY and equilibrated > CUTOFF_RATIO * raw:
         cures.append(Cure("cutoff", reason=_describe_cutoff(f, at, raw, equilibrated)))
     if not explained and equilibrated < SMALL_SENSITIVITY and not null.truncation:
@@ -164,9 +166,8 @@ def _cure_incompleteness(f: FeatureMap, at: Item, null: NullSpace) -> Cure:
     count = null.incompleteness
     sites = list_sites(f, at, decompose_jacobian(f, at).reacting, EXACT_TOLERANCE)
     directions = null.directions["incompleteness"].reshape(count, -1)
-    n_complete = null.rigid + null.locality + null.symmetry
     nu = int(f.environment_featurizer.nu or 0)
-    order, reason = find_order(sites, nu, directions, n_complete, null.floor["jacobian"])
+    order, reason = find_order(sites, nu, directions, null.floor["jacobian"])
     return Cure("incompleteness", count, order=order, reason=reason)
 
 
@@ -180,7 +181,7 @@ def describe_cure(found: Cure) -> str:
     if found.cause == "locality":
         return f"locality: {found.reason or 'a larger r_cut lifts it'}"
     if found.cause == "symmetry":
-        return f"symmetry ({found.symbol}): physics"
+        return f"symmetry ({found.symbol}): physics" if found.symbol else "symmetry: physics"
     if found.cause == "resolution":
         return f"resolution: {found.reason}; {found._lifted_by or 'no single change that was tried'} lifts it"
     if found._lifted_by:

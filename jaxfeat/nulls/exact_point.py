@@ -4,10 +4,11 @@ each"):
     rigid  ⊆  locality  ⊆  symmetry  ⊆  N_ν  ⊆  null(J)
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from jaxfeat.errors import GeometryError, SizeError
 from jaxfeat.features.structure_map import FeatureMap
 from jaxfeat.geometry.structure import Item
 from jaxfeat.geometry.symmetry import Stabilizer
@@ -18,6 +19,7 @@ from jaxfeat.nulls.sites import Sites, list_sites
 from jaxfeat.nulls.visibility import CLEAR_RATIO, visibility_rows
 
 EXACT_TOLERANCE = 1e-9  # Å. Positions of exact points that were computed differ by less, and values rarely by chance.
+MERGED_TOLERANCE = 1e-6  # Å. Where singular points merge, searches and landings end within 1e-8 Å only.
 CONTAINED_SINE = 0.5
 """A direction lies in a subspace if the sine of their angle is below this. Angles are near 0° or 90°, but beside a line
 the shortest rotation is known to few digits, and at 1e-7 Å directions orthogonal to it are off by as much as 10°."""
@@ -71,11 +73,22 @@ class ExactPoint:
             found[cause], _ = split_contained(complement_within(space, smaller), self.hidden())
             smaller = np.concatenate([smaller, found[cause]])
         beyond = complement_within(self.hidden(), smaller)
-        cause, clear = (
-            ("other", beyond) if self.filtration.kernel is None else ("truncation", self.split_seen(beyond, self.nu)[0])
-        )
-        found[cause] = clear if cause not in found else np.concatenate([found[cause], clear])
+        if self.filtration.kernel is None:
+            return found | {"other": beyond}
+        found["truncation"], rest = self.split_seen(beyond, self.nu)
+        if len(rest):
+            merged = split_contained(rest, self.merged_kernel())[0]
+            found[self.kernel_cause] = np.concatenate([found[self.kernel_cause], merged])
         return found
+
+    def merged_kernel(self) -> np.ndarray:
+        """Span N_ν, `(k, 3 n)`, where values within `MERGED_TOLERANCE` count as equal; nothing if it is not known."""
+        nothing = self.filtration.rigid[:0]
+        try:
+            kernel = build_filtration(replace(self.sites, tolerance=MERGED_TOLERANCE), self.nu).kernel
+        except (GeometryError, SizeError):
+            return nothing
+        return nothing if kernel is None else kernel
 
     def split_seen(self, directions: np.ndarray, nu: int | None) -> tuple[np.ndarray, np.ndarray]:
         """Split null directions of J, `(k, 3 n)`, into those that a complete basis of order ν sees, and others. All

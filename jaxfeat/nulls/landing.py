@@ -17,14 +17,20 @@ MAX_STEPS = 10
 STEP = 1e-4  # Å, of the differences that tell how J changes along a direction
 LANDED_STEP = 1e-12  # Å. The steps converge quadratically, so the next one is below rounding.
 STALLED_STEP = 1e-9  # Å. Where steps shorter than this shrink no more, they are rounding errors.
-LEAST_PROGRESS, UNSEEN = 2.0, 1e-11  # Each step halves |J u|, until it is rounding, relative to the largest value.
+LEAST_PROGRESS, UNSEEN = (
+    2.0,
+    1e-11,
+)  # Each step but one halves |J u|, until it is rounding, relative to the largest value.
 MAX_ENTRIES = 20_000_000  # of the Jacobians of one step: 160 MB
-_CUTOFF = 1e-2
+CUTOFFS = (1e-2, 1e-4)
 """Relative singular values of the equations of the displacement that count as zero. Off the singular point rounding
-and higher orders leave small ones, which would lead far away: with 1e-4, landings 1e-3 Å beside rings end at 0.01 Å."""
+and higher orders leave small ones, which would lead far away: with 1e-4, landings 1e-3 Å beside rings end at 0.01 Å.
+Next to the quasi-constant manifold of a small basis an equation has 1e-3, and with 1e-2 the steps end too early."""
 
 
-def land(f: FeatureMap, at: Item, directions: np.ndarray, scale: np.ndarray, largest: float) -> Item | None:
+def land(
+    f: FeatureMap, at: Item, directions: np.ndarray, scale: np.ndarray, largest: float, cutoff: float = CUTOFFS[0]
+) -> Item | None:
     """Move one item of NumPy arrays to the nearest point where J vanishes on directions near some, `(k, 3 n)`. These
     are in the coordinates of the equilibrated spectrum with `scale`, `(n,)`: displacements times the scale.
 
@@ -34,15 +40,15 @@ def land(f: FeatureMap, at: Item, directions: np.ndarray, scale: np.ndarray, lar
     displacement of r is taken. Lengths of u are measured in scaled coordinates, so that atoms in the cutoff's tail do
     not attract.
 
-    **Returns:** the item at the singular point; `None` if the steps do not converge within the `largest` displacement
-    (Å) of an atom, or are too large.
+    **Returns:** the item at the singular point, or short of it if the `cutoff`, one of `CUTOFFS`, is too large; `None`
+    if the steps do not converge within the `largest` displacement (Å) of an atom, or need too much memory.
     """
     f = restrict_species(f, at).prepared()
     start, present = np.asarray(at.positions, np.float64), np.repeat(np.asarray(at.mask), 3)
     weights: Any = np.repeat(scale, 3)[present]
     positions, unseen, before = start, directions[:, present], np.inf
     seen_before: Any = np.inf
-    for _ in range(MAX_STEPS):
+    for step in range(MAX_STEPS):
         along = np.stack([_on_all(one / weights, present).reshape(start.shape) for one in unseen])
         steps = STEP / np.linalg.norm(along, axis=2).max(1)
         moves = steps[:, None, None] * along
@@ -58,13 +64,14 @@ def land(f: FeatureMap, at: Item, directions: np.ndarray, scale: np.ndarray, lar
         changes = (forward - backward) / (2 * steps[:, None, None])
         values = (visible @ unseen.T).T
         # The steps end elsewhere, or at a point where the directions are seen least, if they do not make them unseen.
-        if np.linalg.norm(values) > seen_before / LEAST_PROGRESS:
-            return None
+        # Only the first step may make them more visible, because they are those that are seen least before it.
+        if step > 1 and np.linalg.norm(values) > seen_before / LEAST_PROGRESS:
+            return moved if before < STALLED_STEP else None
         seen_before = max(np.linalg.norm(values), UNSEEN * np.linalg.norm(visible, 2))
         equations = changes - seen @ (seen.T @ changes)
         right = values - (values @ seen) @ seen.T
         size = len(weights)
-        displacement = scipy.linalg.lstsq(equations.reshape(-1, size), -right.ravel(), cond=_CUTOFF)[0]
+        displacement = scipy.linalg.lstsq(equations.reshape(-1, size), -right.ravel(), cond=cutoff)[0]
         turn = scipy.linalg.lstsq(triangle, -seen.T @ (values + changes @ displacement).T)[0]
         positions = positions + _on_all(displacement, present).reshape(start.shape)
         unseen = _orthonormal(unseen + turn.T @ others)

@@ -2,7 +2,7 @@
 null"). At a distance d from a point where J vanishes on a direction, J sees it by the order of d at most."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, islice
 from typing import NamedTuple
@@ -20,9 +20,9 @@ from jaxfeat.linalg.subspaces import project_out, robust_svd
 from jaxfeat.nulls.exact_point import ExactPoint, examine_point, split_contained
 from jaxfeat.nulls.jacobian_nulls import DecomposedJacobian, decompose_jacobian, decompose_jacobians
 from jaxfeat.nulls.kernel import MAX_NU
-from jaxfeat.nulls.landing import land
+from jaxfeat.nulls.landing import CUTOFFS, land
 from jaxfeat.nulls.lift import find_lift
-from jaxfeat.nulls.symmetric_points import SAME_POINT, SymmetricPoint
+from jaxfeat.nulls.symmetric_points import SAME_POINT, SymmetricPoint, write_symbol
 
 NEAR_DISTANCE = 0.1
 """Å, the distance up to which exact points are near. Zero-point motion moves atoms by 0.03 to 0.1 Å."""
@@ -30,6 +30,11 @@ NEAR_DISTANCE = 0.1
 CLEARLY_NEAR = 1e-2  # Å. No nearer singular point is sought than one within this distance.
 
 MUCH_NEARER = 100.0  # the ratio of distances from which on a symmetric point does not explain what another one hides
+
+
+ALWAYS_EXPLAINS = 1e-3
+"""Å. Symmetric points within this distance explain what is hardly seen. J may see a direction by much less than the
+square of the distance from a farther one, and then a singular point may be much nearer."""
 
 
 class LandingRule(NamedTuple):
@@ -100,7 +105,7 @@ class NearPoints:
 
     - `decomposed`: The Jacobian of the item.
     - `found`: The symmetric geometries near it. The first may be the item itself.
-    - `largest`: Å, the distance up to which points are near.
+    - `largest`: Å, the distance up to which points are near. Farther symmetric ones belong to no group.
     """
 
     def __init__(
@@ -143,24 +148,36 @@ class NearPoints:
 
     def land(self, directions: np.ndarray) -> ExactPoint | None:
         """Find the exact point next to the item where J vanishes near some scaled directions, `(k, 3 n)`."""
-        landed = land(self.f, self.at, directions, np.asarray(self.decomposed.spectrum.scale), self.largest)
-        if landed is None:
-            return None
-        distance = float(np.linalg.norm(landed.positions - self.at.positions, axis=1).max(initial=0.0))
-        return _examine(self.f, landed, decompose_jacobian(self.f, landed), distance)
+        scale, found = np.asarray(self.decomposed.spectrum.scale), None
+        for cutoff in CUTOFFS:
+            landed = land(self.f, self.at, directions, scale, self.largest, cutoff)
+            if landed is None:
+                break
+            distance = float(np.linalg.norm(landed.positions - self.at.positions, axis=1).max(initial=0.0))
+            point = _with_symbol(_examine(self.f, landed, decompose_jacobian(self.f, landed), distance))
+            found = found or point
+            if np.count_nonzero(point.decomposed.null) >= len(directions):
+                return point
+        return found
 
     def groups(self, null: np.ndarray, rule: LandingRule = THOROUGH) -> tuple[NearGroup, ...]:
         """List the groups of directions that points hide, the nearest first. `null`, `(k, 3 n)`, are the null
         directions here, without rigid motions."""
         jacobian = self.decomposed.matrix.reshape(len(self.decomposed.matrix), null.shape[1])
         with one_blas_thread():
-            points = list(self.symmetric)
+            points = [point for point in self.symmetric if point.distance <= self.largest]
             if rule.edge or not (points or len(null)):
                 points += self.edge
             groups = group_near(points, jacobian, null)
+            least = self.decomposed.sensitivity()[1]
+            # Farther symmetric points explain only what they may hide, unless some direction is seen by much less.
+            explain = [one for one in groups if one.distance < ALWAYS_EXPLAINS or one.distance**2 < least]
             taken, local = (
-                np.concatenate([null, *(one.directions.reshape(-1, null.shape[1]) for one in groups if keep(one))])
-                for keep in (lambda one: one.cause != "locality", lambda one: one.cause == "locality")
+                np.concatenate([null, *(one.directions.reshape(-1, null.shape[1]) for one in some)])
+                for some in (
+                    [one for one in explain if one.cause != "locality"],
+                    [one for one in groups if one.cause == "locality"],
+                )
             )
             for directions in self.decomposed.least_seen_beyond(taken, local, rule.below, rule.gap)[: rule.most]:
                 landed = self.land(directions)
@@ -201,6 +218,12 @@ def _examine(
         return examine_point(f, at, decomposed, distance, symbol, known)
     except SizeError:  # N_ν has too many tuples, so that what it holds is of unknown cause.
         return examine_point(f, at, decomposed, distance, symbol, known, with_kernel=False)
+
+
+def _with_symbol(point: ExactPoint) -> ExactPoint:
+    known = point.filtration.stabilizer
+    symmetric = [one for one in (known if isinstance(known, tuple) else [known]) if one.order > 1]
+    return replace(point, symbol=", ".join(sorted(set(map(write_symbol, symmetric)))))
 
 
 def group_near(points: Sequence[ExactPoint], jacobian: np.ndarray, taken: np.ndarray) -> list[NearGroup]:
