@@ -14,7 +14,7 @@ from ase.build import bulk
 import jaxfeat
 from jaxfeat.errors import GeometryError
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.geometry.symmetry import Stabilizer, point_stabilizer, stabilizer, symmetrized
+from jaxfeat.geometry.symmetry import Stabilizer, nearby_stabilizers, point_stabilizer, stabilizer, symmetrized
 
 Z = (0.0, 0.0, 1.0)
 X = (1.0, 0.0, 0.0)
@@ -396,3 +396,50 @@ def test_atoms_nearly_in_line_have_the_identity_at_any_tolerance(distance):
     found = point_stabilizer(points, np.ones(3, int), "O3", 1e-10)
     assert found.symbol == "C1" and found.residual < 1e-12
     np.testing.assert_array_equal(found.rotations, np.eye(3)[None])
+
+
+def operations(found):
+    """The operations of a stabilizer, as permutations with the sign of the determinant."""
+    signs = np.sign(np.linalg.det(found.rotations)).astype(int)
+    return {(sign, *permutation) for sign, permutation in zip(signs.tolist(), found.permutations.tolist(), strict=True)}
+
+
+@pytest.mark.parametrize("group", ["O3", "SO3"])
+@pytest.mark.parametrize("seed", range(6))
+def test_chains_are_nested_and_ascend_from_the_identity(seed, group):
+    """Octahedra and hexagons, deformed by lengths that are far apart, and disturbed."""
+    rng = np.random.default_rng(seed)
+    points = np.array([*OCTAHEDRON]) if seed % 2 else ring(6, 1.4)
+    points = points * [1, 1 + 10.0 ** rng.uniform(-4, -2), 1] + 1e-6 * rng.normal(size=(len(points), 3))
+    chain = nearby_stabilizers(points, np.ones(len(points), int), group, 0.1)
+    assert (
+        len(chain) >= 3
+        and chain[0].symbol == "C1"
+        and chain[-1].order == ((48 if seed % 2 else 24) // (1 if group == "O3" else 2))
+    )
+    for smaller, larger in itertools.pairwise(chain):
+        assert operations(smaller) < operations(larger) and larger.order % smaller.order == 0
+        assert smaller.residual <= larger.residual <= 0.1
+    for found in chain:
+        assert_is_stabilizer(found, points, atol=max(found.residual, 1e-12) * (1 + 1e-6))
+        # With a tolerance of its own residual, the same group is found alone.
+        if found.order > 1:
+            alone = point_stabilizer(points, np.ones(len(points), int), group, 1.01 * found.residual)
+            assert operations(alone) >= operations(found)
+
+
+def test_chains_of_lines_lead_to_both_ends():
+    axis = np.array([0.6, 0.0, 0.8])
+    points = np.outer([1.2, -1.2 + 1e-2, 2.0], axis) + 1e-6 * np.random.default_rng(0).normal(size=(3, 3))
+    species = np.array([1, 1, 8])
+    assert [found.symbol for found in nearby_stabilizers(points[:2], species[:2], "O3", 0.1)][-2:] == ["C*v", "D*h"]
+    chain = nearby_stabilizers(points, species, "O3", 0.1)
+    assert chain[-1].symbol == "C*v" and chain[0].order == 1
+    # Atoms that are in line to rounding have no smaller group.
+    exact = nearby_stabilizers(np.outer([1.2, -1.3], axis), species[:2], "O3", 1e-3)
+    assert [found.symbol for found in exact] == ["C*v"]
+
+
+def test_chains_end_where_like_atoms_could_be_exchanged_at_will():
+    points = np.array([(0, 0, 1.0), (0, 1e-3, 1.0), (1.1, 0.2, 0.1)])
+    assert all(found.residual < 5e-4 for found in nearby_stabilizers(points, np.ones(3, int), "O3", 0.1))

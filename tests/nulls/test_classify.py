@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from null_cases import LOCI, OCTAHEDRON, PAIR, TETRAHEDRON, coincident, on_locus, rotated
+from null_checks import check_near, count_causes
 from reference_nulls import null_counts
 
 import jaxfeat
@@ -173,13 +174,17 @@ def test_the_exact_point_next_to_the_quasi_constant_manifold_is_incomplete_in_ev
     printed = [(-0.487769, -0.041057, 0.974419), (0.747395, -0.586838, -0.532971)]
     printed += [(0.784215, 0.602362, 0.456900), (-0.696015, 0.835322, 0.069546)]
     rough = environment(printed, room=4)
-    # Six digits are as close as the tolerance, and J tells the difference: no answer rather than a guess.
-    assert null_space(PowerSpectrum(("C", "H"), n_max=2, l_max=5), rough).status == "ambiguous"
     assert np.abs(np.asarray(POLISHED) - printed).max() < 1e-4
     exact = environment(POLISHED, room=4)
     for l_max in (5, 12):
         f = PowerSpectrum(("C", "H"), n_max=2, l_max=l_max)
         assert counted(f, exact) == {"rigid": 3, "incompleteness": 1}
+        # J tells six digits from an exact point, and the nearest one is closer than the last digit.
+        found = check_near(null_space(f, rough), f, rough)
+        assert {name for name, count in found.counts.items() if count} == {"rigid"}
+        (group,) = found.near
+        assert (group.cause, group.order, group.lifted_by) == ("incompleteness", 2, "ν = 3")
+        assert group.distance < 1e-6 and counted(f, group.geometry) == {"rigid": 3, "incompleteness": 1}
 
 
 # --- against an independent answer ---
@@ -278,26 +283,39 @@ def test_neighbors_out_of_reach_are_a_matter_of_locality():
     assert tail.sensitivity[0] < 1e-7 < 1e-5 < tail.sensitivity[1]
 
 
-def test_near_a_symmetric_point_the_answer_is_that_there_is_none():
+def test_near_a_symmetric_point_null_directions_are_due_to_it():
     rng = np.random.default_rng(5)
-    for noise in (1e-6, 1e-8):
+    for noise in (1e-6, 1e-8, 1e-3):
         step = rng.normal(size=(4, 3))
         near = environment(TETRAHEDRON + noise * step / np.linalg.norm(step, axis=1, keepdims=True))
-        found = null_space(POWER, near)
-        assert found.status == "ambiguous" and len(found.reason) > 40
-        assert found.stabilizer.symbol == "Td"
-        assert counted(POWER, symmetrized(near, found.stabilizer)) == {"rigid": 3, "symmetry": 8}
-    # Far outside the tolerance there is no symmetry, and J sees every displacement.
-    step = rng.normal(size=(4, 3))
-    assert counted(POWER, environment(TETRAHEDRON + 1e-3 * step)) == {"rigid": 3}
+        found = check_near(null_space(POWER, near), POWER, near)
+        assert count_causes(found) == {"symmetry": 8} and found.nullity == 3 + found.symmetry
+        assert [group.symbol for group in found.near] == ["T_d"] and found.near[0].distance < 2 * noise
+        # J sees only what is larger than its rounding: displacements by their square, or by a higher power.
+        assert found.symmetry == {1e-6: 1, 1e-8: 4, 1e-3: 0}[noise]
+        assert found.stabilizer.symbol == ("Td" if noise < 1e-5 else "C1")
+        assert counted(POWER, found.near[0].geometry) == {"rigid": 3, "symmetry": 8}
+        if noise < 1e-5:
+            assert counted(POWER, symmetrized(near, found.stabilizer)) == {"rigid": 3, "symmetry": 8}
 
 
 def test_nearly_singular_points_are_no_singular_points():
-    near = on_locus(LOCI["cy"], 1e-7)
-    found = null_space(POWER, manifolds.pair_family(*near, 1).padded(ROOM))
-    assert found.status == "ambiguous" and found.incompleteness == 1
-    assert found.nullity == 3
-    assert counted(POWER, manifolds.pair_family(*near, 1).padded(ROOM), tolerance=1e-9) == {"rigid": 3}
+    env = manifolds.pair_family(*on_locus(LOCI["cy"], 1e-7), 1).padded(ROOM)
+    found = check_near(null_space(POWER, env), POWER, env)
+    assert found.nullity == found.rigid == 3
+    (group,) = found.near
+    assert (group.cause, len(group.directions)) == ("incompleteness", 1) and group.distance < 1e-7
+    assert counted(POWER, group.geometry) == {"rigid": 3, "incompleteness": 1}
+    assert null_space(POWER, env, tolerance=1e-9).near == ()
+    assert counted(POWER, env, tolerance=1e-9) == {"rigid": 3}
+
+
+def test_values_next_to_the_floor_are_ambiguous_unless_a_point_explains_them():
+    env = manifolds.pair_family(*on_locus(LOCI["cy"], 1e-12), 1).padded(ROOM)
+    found = null_space(POWER, env, tolerance=1e-14)
+    assert found.status == "ambiguous" and found.incompleteness == 0
+    assert found.reason.startswith("the smallest non-null singular value of J is ") and "1e-14 Å" in found.reason
+    assert count_causes(null_space(POWER, env)) == {"incompleteness": 1} and null_space(POWER, env).status == "ok"
 
 
 def test_few_neighbors():
@@ -358,20 +376,18 @@ def test_batches_are_lists_of_their_members():
 
 @pytest.mark.as_shipped
 def test_hydrocarbons_of_g2_hide_symmetry_alone():
-    """Six digits leave some of them short of their symmetry: ambiguous, and ok once they have it."""
+    """Six digits leave some of them short of their symmetry, and then what is missing is near."""
     atoms = [a for a in jaxfeat.read("g2").atoms if set(a.get_chemical_symbols()) == {"C", "H"}]
-    batch = jax.tree.map(np.asarray, jaxfeat.environments(atoms, 4.0))
+    batch = jax.tree.map(np.asarray, jaxfeat.environments(atoms, 4.0))[::5]
     f = PowerSpectrum(("C", "H"), n_max=4, l_max=4)
-    rounded = 0
-    for index in range(0, len(batch), 3):
-        env = batch[index]
-        found = null_space(f, env)
-        if found.status == "ambiguous":
-            rounded += 1
-            assert 1e-8 < found.stabilizer.residual < 1e-5
-            env = symmetrized(env, found.stabilizer)
-        assert set(counted(f, env)) <= {"rigid", "symmetry"}
-    assert 0 < rounded < len(batch) / 12
+    short = 0
+    for env, found in zip(batch, null_space(f, batch), strict=True):
+        check_near(found, f, env)
+        exact = symmetrized(env, found.stabilizer) if found.stabilizer.order > 1 else env
+        assert set(counted(f, exact)) <= {"rigid", "symmetry"}
+        assert count_causes(found) == count_causes(null_space(f, exact))
+        short += any(group.cause == "symmetry" and group.distance < 1e-5 for group in found.near)
+    assert 0 < short < len(batch) / 3
 
 
 # --- structures ---
@@ -490,8 +506,10 @@ def rounded(at):
 
 def test_symmetrized_molecules(molecules):
     rough = rounded(molecules["CH4"])
-    assert null_space(jaxfeat.summed(SMALL), rough).status == "ambiguous"
+    found = null_space(jaxfeat.summed(SMALL), rough)
+    assert count_causes(check_near(found, jaxfeat.summed(SMALL), rough)) == {"symmetry": 8} and found.symmetry < 8
     exact = symmetrized(rough, stabilizer(rough))
+    np.testing.assert_allclose(found.near[-1].geometry.positions, exact.positions, atol=1e-12)
     assert np.abs(exact.positions - rough.positions).max() < 1e-6
     assert counted(jaxfeat.summed(SMALL), exact) == {"rigid": 6, "symmetry": 8}
     with pytest.raises(GeometryError, match="of 5 atoms, and here are 4"):
@@ -503,7 +521,8 @@ def test_symmetrized_takes_what_null_space_returns(molecules):
     # The last neighbor is out of reach, so it belongs neither to the features nor to the tetrahedron.
     env = environment([*rough, (0.3, 0.2, 4.5)])
     found = null_space(POWER, env)
-    assert found.status == "ambiguous" and found.atoms.tolist() == [True] * 4 + [False] * 3
+    assert found.atoms.tolist() == [True] * 4 + [False] * 3
+    assert count_causes(check_near(found, POWER, env)) == {"locality": 3, "symmetry": 8} and found.symmetry < 8
     exact = symmetrized(env, found)
     moved = np.linalg.norm(exact.positions - env.positions, axis=-1)
     assert 0 < moved[:4].max() <= found.stabilizer.residual and not moved[4:].any()

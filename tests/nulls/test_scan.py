@@ -52,15 +52,18 @@ def test_records_are_those_of_single_environments_in_order(batch, monkeypatch):
     assert {record["status"] for record in records} == {"ok", "empty"}
 
 
-def test_progress_waits_for_what_is_classified_alone(batch, monkeypatch):
+def test_progress_waits_for_what_is_classified(batch, monkeypatch):
     monkeypatch.setattr(driver, "HOST_BLOCK_ITEMS", 4)
+    monkeypatch.setattr(scanning, "ITEMS_TOGETHER", 2)
     monkeypatch.setattr(scan_records, "CLASSIFY_BELOW", 2.0)
+    monkeypatch.setattr(scan_records, "LEAST_SENSITIVE", 0)
     calls = []
     records = scanning.scan(F, batch, lambda done, total: calls.append(done), classify=1)
-    n_null = sum(sum(one["null"].values()) > one["null"]["rigid"] for one in records)
-    assert 0 < n_null < len(batch) - 2
-    # The last block of spectra, and then one call for each environment that is classified.
-    assert calls == sorted(calls) and calls[-n_null - 2 :] == [*range(len(batch) - n_null - 1, len(batch) + 1)]
+    n_chosen = 1 + sum(sum(one["null"].values()) > one["null"]["rigid"] for one in records)
+    assert 2 < n_chosen < len(batch) - 1
+    # The last block of spectra, and then one call for each two environments that are classified.
+    expected = [*range(len(batch) - n_chosen, len(batch), 2), len(batch)]
+    assert calls == sorted(calls) and calls[-len(expected) :] == expected
 
 
 @pytest.mark.parametrize("screened", [False, True])
@@ -104,12 +107,18 @@ def test_chunks_of_a_stream_say_which_atoms_are_not_known(screened):
 
 def test_what_cannot_be_classified_says_why(monkeypatch):
     f = jaxfeat.function(lambda r, z, mask: jnp.where(mask, jnp.sum(r**2, -1), 0).sum()[None], nu=1)
-    positions = [[0, 0, 1], [0, 3e-6, 1], [0.9, 0.2, 0.1]], [[0, 0, 1], [0, 1.1, 0], [0.7, 0.8, 0.3]]
+    positions = [[0, 0, 1], [0, 0.1, 1], [0.9, 0.2, 0.1]], [[0, 0, 1], [0, 1.1, 0], [0.7, 0.8, 0.3]]
     batch = jaxfeat.Environment.stack([jaxfeat.Environment.from_neighbors(at, ["H"] * 3, "C") for at in positions])
+    batch = batch.with_positions(batch.positions.at[0, 1, 1].set(3e-6))
 
     def found():
         return [record["status"] for record in scanning.scan(f, batch)], explain_environments(f, batch, [0, 1])
 
+    statuses, sentences = found()
+    assert statuses == ["ok", "ok"] and "ambiguous" not in "".join(sentences)
+    # As if they were closer than the tolerance of exact points.
+    monkeypatch.setattr("jaxfeat.nulls.classify.EXACT_TOLERANCE", 1e-5)
+    monkeypatch.setattr("jaxfeat.nulls.exact_point.EXACT_TOLERANCE", 1e-5)
     statuses, sentences = found()
     assert statuses == ["ambiguous", "ok"]
     assert sentences[0].startswith("ambiguous: like atoms 0 and 1 are 3e-06 Å apart")
@@ -125,15 +134,32 @@ def test_functions_are_scanned_too(batch):
     assert [sum(record["null"].values()) - record["null"]["rigid"] for record in records] == [2, 2, 2]
 
 
-def test_the_least_sensitive_without_null_directions_are_classified():
+def test_the_least_sensitive_without_null_directions_are_classified(monkeypatch):
     heights = (1e-7, 1e-9, 1e-8, 0.3)
     ring = np.asarray([[1.0, 0.2, 0], [-0.7, 0.9, 0], [-0.2, -1.1, 0], [0.8, -0.9, 0]])
     lifted = [ring + np.asarray([[0, 0, 0]] * 3 + [[0, 0, h]]) for h in heights]
     batch = jaxfeat.Environment.stack([jaxfeat.Environment.from_neighbors(p, ["H"] * 4, "C") for p in lifted])
     f, calls = PowerSpectrum(("H", "C"), n_max=2, l_max=3), []
+    # Tables list a few in any case, and these are classified then.
+    listed = scanning.scan(f, batch, classify=0)
+    assert [len(record["near"]) for record in listed] == [1, 1, 1, 0] and scan_records.count_unclassified(
+        listed, 0
+    ) == 0
+    monkeypatch.setattr(scan_records, "LEAST_SENSITIVE", 0)
     found = {n: scanning.scan(f, batch, lambda *call: calls.append(call), classify=n) for n in (0, 1, None)}
-    statuses = {n: [record["status"] for record in records] for n, records in found.items()}
-    assert statuses[0] == ["ok"] * 4 and statuses[1] == ["ok", "ambiguous", "ok", "ok"]
-    assert statuses[None] == ["ambiguous"] * 3 + ["ok"]
+    near = {n: [len(record["near"]) for record in records] for n, records in found.items()}
+    assert near == {0: [0] * 4, 1: [0, 1, 0, 0], None: [1, 1, 1, 0]}
+    assert {record["status"] for records in found.values() for record in records} == {"ok"}
+    assert all(record["null"]["symmetry"] == 0 for record in found[None])
+    for record, env, height in zip(found[None][:3], batch, heights, strict=False):
+        (group,), (expected,) = record["near"], jaxfeat.null_space(f, env).near
+        assert group == {
+            "cause": "symmetry",
+            "symbol": "C_s",
+            "distance": pytest.approx(expected.distance),
+            "directions": 2,
+            "sigma": pytest.approx(expected.sigma[::-1].tolist()),
+        }
+        assert 0.3 * height < group["distance"] < height
     assert [scan_records.count_unclassified(records, n) for n, records in found.items()] == [3, 2, 0]
-    assert calls[-1] == (4, 4) and [done for done, _ in calls[-4:]] == [1, 2, 3, 4]
+    assert calls[-2:] == [(1, 4), (4, 4)]

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from null_checks import counts_within
 from toy_features import COMPLETE, PAIR, batch, pairs
 
 import jaxfeat
@@ -89,6 +90,21 @@ def test_the_published_grid_leads_to_a_spurious_point(found):
     assert found.cure(0) == {"incompleteness": Cure("incompleteness", 1, order=3)}
 
 
+def check_rounded(f, starts, found):
+    """Check that points which are written keep the causes that they had, in all digits and in eight of them."""
+    for i in np.flatnonzero(found.landed):
+        causes = {cause: n for cause, n in found.null_space[i].counts.items() if n and cause != "rigid"}
+        for digits in (16, 8):
+            written = [[float(f"{x:.{digits - 1}e}") for x in row] for row in found.positions[i].tolist()]
+            null = null_space(f, starts[i].with_positions(jnp.asarray(written)))
+            assert null.status == "ok", (i, digits, null.reason)
+            assert counts_within(null, 1e-6) == causes, (i, digits, null.near)
+
+
+def test_points_that_are_written_keep_their_causes(found, starts):
+    check_rounded(POWER, starts, found)
+
+
 def test_bad_starts_touch_no_other(found, starts):
     alone = find_singular_points(POWER, starts[np.asarray([0, 0, 2, 2, 5, 5, 7, 7])], constraints=BOUNDS)
     assert alone.landed.all()
@@ -110,6 +126,7 @@ def test_symmetric_points_are_excluded():
     assert spurious.landed.sum() >= 6, spurious
     assert (spurious.counts("symmetry") == 0).all()
     assert (spurious.counts("incompleteness")[spurious.landed] > 0).all()
+    check_rounded(COMPLETE, starts, spurious)
 
 
 def test_what_is_fixed_stays_and_padding_changes_nothing():
