@@ -115,7 +115,7 @@ def find_groups(
             continue
         if products.min() >= 0 and products.max() < size:
             elements = np.sort(rank[:size])
-            rotations, residual = _exact_rotations(positions, permutations[elements], signs[elements])
+            rotations, residual = _exact_rotations(positions, permutations[elements], signs[elements], worst)
             if residual <= tolerance or size == 1:
                 last = worst
                 yield rotations, permutations[elements], residual
@@ -156,12 +156,14 @@ def _multiplication_table(permutations: np.ndarray, signs: np.ndarray) -> np.nda
     return np.array([[index.get(row.tobytes(), -1) for row in of_g] for of_g in products], int)
 
 
-def _exact_rotations(positions: np.ndarray, permutations: np.ndarray, signs: np.ndarray) -> tuple[np.ndarray, float]:
+def _exact_rotations(
+    positions: np.ndarray, permutations: np.ndarray, signs: np.ndarray, mismatch: float
+) -> tuple[np.ndarray, float]:
     """Find rotations that multiply as their permutations do, and their largest mismatch (Å) at the given positions.
     Rotations that are fitted to noisy positions multiply only up to the noise. Averaging the positions over the group
-    and fitting again squares the error each time: from 1e-3, three rounds reach rounding."""
+    and fitting again squares the error each time: from a `mismatch` of 1e-3 Å, three rounds reach rounding."""
     symmetric = positions
-    for _ in range(4):
+    for _ in range(1 if mismatch <= SAME_FIT else 4):
         rotations = _fit_rotations(symmetric, permutations, signs)
         images = np.empty((len(permutations), *positions.shape))
         np.put_along_axis(images, permutations[..., None], symmetric @ rotations.transpose(0, 2, 1), axis=1)

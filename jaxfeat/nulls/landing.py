@@ -17,10 +17,8 @@ MAX_STEPS = 10
 STEP = 1e-4  # Å, of the differences that tell how J changes along a direction
 LANDED_STEP = 1e-12  # Å. The steps converge quadratically, so the next one is below rounding.
 STALLED_STEP = 1e-9  # Å. Where steps shorter than this shrink no more, they are rounding errors.
-LEAST_PROGRESS, UNSEEN = (
-    2.0,
-    1e-11,
-)  # Each step but one halves |J u|, until it is rounding, relative to the largest value.
+# Each step but the first halves |J u|, until it is rounding, relative to the largest value.
+LEAST_PROGRESS, UNSEEN = 2.0, 1e-11
 MAX_ENTRIES = 20_000_000  # of the Jacobians of one step: 160 MB
 CUTOFFS = (1e-2, 1e-4)
 """Relative singular values of the equations of the displacement that count as zero. Off the singular point rounding
@@ -44,6 +42,8 @@ def land(
     if the steps do not converge within the `largest` displacement (Å) of an atom, or need too much memory.
     """
     f = restrict_species(f, at).prepared()
+    if jax.eval_shape(f, at).shape[0] * (2 * len(directions) + 1) * at.positions.size > MAX_ENTRIES:
+        return None
     start, present = np.asarray(at.positions, np.float64), np.repeat(np.asarray(at.mask), 3)
     weights: Any = np.repeat(scale, 3)[present]
     positions, unseen, before = start, directions[:, present], np.inf
@@ -53,7 +53,7 @@ def land(
         steps = STEP / np.linalg.norm(along, axis=2).max(1)
         moves = steps[:, None, None] * along
         jacobians = _jacobians(f, at, np.concatenate([positions[None], positions + moves, positions - moves]))
-        if jacobians is None or not np.isfinite(jacobians).all():
+        if not np.isfinite(jacobians).all():
             return None
         forward, backward = np.split(jacobians[1:, :, present], 2)
         visible = jacobians[0][:, present] / weights
@@ -94,10 +94,7 @@ def _on_all(values: np.ndarray, present: np.ndarray) -> np.ndarray:
     return whole
 
 
-def _jacobians(f: FeatureMap, at: Item, points: np.ndarray) -> np.ndarray | None:
-    n_rows = jax.eval_shape(f, at).shape[0]
-    if n_rows * points.size > MAX_ENTRIES:
-        return None
+def _jacobians(f: FeatureMap, at: Item, points: np.ndarray) -> np.ndarray:
     batch: Any = jax.tree.map(lambda leaf: np.stack([np.asarray(leaf)] * len(points)), at)
     found = jacobians_on_host(f, batch.with_positions(points))
     return found.reshape(len(points), found.shape[1], -1)

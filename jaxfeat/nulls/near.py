@@ -43,18 +43,20 @@ class LandingRule(NamedTuple):
     - `below`: The equilibrated σ/σ_max of the directions that may vanish at such a point.
     - `gap`: The least ratio of the next larger singular value to theirs.
     - `most`: The number of sets of directions that are tried.
-    - `edge`: True if points where neighbors next to the cutoff are out of reach count in any case. Otherwise they count
-        if nothing is null, and no symmetric point is near.
+    - `cutoffs`: The number of cutoffs of the equations that are tried for each.
+    - `always`: False if landings are tried only where nothing is null, and neighbors next to the cutoff count only
+        where no symmetric point is near either.
     """
 
     below: float
     gap: float
     most: int
-    edge: bool
+    cutoffs: int
+    always: bool
 
 
-THOROUGH = LandingRule(below=1e-2, gap=2.0, most=5, edge=True)
-QUICK = LandingRule(below=1e-3, gap=30.0, most=2, edge=False)
+THOROUGH = LandingRule(below=1e-2, gap=2.0, most=5, cutoffs=len(CUTOFFS), always=True)
+QUICK = LandingRule(below=1e-3, gap=30.0, most=2, cutoffs=1, always=False)
 """For the many environments of a scan. In liquids singular values have no gap, and nothing is tried."""
 
 
@@ -146,10 +148,10 @@ class NearPoints:
             for i, at, decomposed in zip(near, moved, decompose_jacobians(self.f, batch), strict=True)
         ]
 
-    def land(self, directions: np.ndarray) -> ExactPoint | None:
+    def land(self, directions: np.ndarray, cutoffs: Sequence[float] = CUTOFFS) -> ExactPoint | None:
         """Find the exact point next to the item where J vanishes near some scaled directions, `(k, 3 n)`."""
         scale, found = np.asarray(self.decomposed.spectrum.scale), None
-        for cutoff in CUTOFFS:
+        for cutoff in cutoffs:
             landed = land(self.f, self.at, directions, scale, self.largest, cutoff)
             if landed is None:
                 break
@@ -166,7 +168,7 @@ class NearPoints:
         jacobian = self.decomposed.matrix.reshape(len(self.decomposed.matrix), null.shape[1])
         with one_blas_thread():
             points = [point for point in self.symmetric if point.distance <= self.largest]
-            if rule.edge or not (points or len(null)):
+            if rule.always or not (points or len(null)):
                 points += self.edge
             groups = group_near(points, jacobian, null)
             least = self.decomposed.sensitivity()[1]
@@ -179,8 +181,9 @@ class NearPoints:
                     [one for one in groups if one.cause == "locality"],
                 )
             )
-            for directions in self.decomposed.least_seen_beyond(taken, local, rule.below, rule.gap)[: rule.most]:
-                landed = self.land(directions)
+            candidates = self.decomposed.least_seen_beyond(taken, local, rule.below, rule.gap)
+            for directions in candidates[: rule.most] if rule.always or not len(null) else ():
+                landed = self.land(directions, CUTOFFS[: rule.cutoffs])
                 if landed is not None:
                     points.append(landed)
                     if landed.distance < CLEARLY_NEAR:

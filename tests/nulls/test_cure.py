@@ -135,9 +135,10 @@ def test_near_points_are_described_with_their_distance(monkeypatch):
     generic = environment([(0.9, 0.1, 0.2), (-0.3, 1.2, 0.1), (0.2, -0.4, 1.4), (-0.8, -0.7, -0.6)])
     assert explain_null_space(POWER, generic) == ""
     monkeypatch.setattr("jaxfeat.nulls.cure.WORTH_EXPLAINING", 1.0)
-    assert explain_null_space(POWER, generic) == OWN_SENSITIVITY
+    generic_sentence = OWN_SENSITIVITY.format("environment")
+    assert explain_null_space(POWER, generic) == generic_sentence
     # Next to the cutoff nothing is said of neighbors that are seen well enough.
-    assert explain_null_space(POWER, environment([*np.asarray(generic.positions)[:3], (0, 0, 3.7)])) == OWN_SENSITIVITY
+    assert explain_null_space(POWER, environment([*np.asarray(generic.positions)[:3], (0, 0, 3.7)])) == generic_sentence
 
 
 def test_too_many_neighbors_for_a_basis_name_the_changes_that_help(monkeypatch):
