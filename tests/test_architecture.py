@@ -43,7 +43,7 @@ MAY_SEE = {
     "nulls": BELOW | {"spectrum"},
     "singular": BELOW | {"spectrum", "nulls", "manifolds"},
     "inverse": BELOW | {"spectrum", "nulls", "singular"},
-    "choose": BELOW | {"spectrum", "nulls"},
+    "choose": BELOW | {"basis", "cutoffs", "features", "spectrum", "nulls"},
     "store": BELOW | {"features.spec", "spectrum", "nulls", "singular", "manifolds"},
     "bench": {"errors", "geometry", "basis", "cutoffs", "features", "spectrum", "manifolds", "progress"},
     "report": set(),

@@ -2,6 +2,8 @@
 Y_lm(r) to the density coefficient c_nlm. A basis defines G_nl. Dividing by r^l leaves smooth functions of r², also at
 the origin."""
 
+from __future__ import annotations
+
 from abc import abstractmethod
 from functools import lru_cache, partial
 from typing import Any, ClassVar
@@ -19,15 +21,13 @@ from jaxfeat.so3.harmonics import L_LIMIT
 
 
 class AbstractRadialBasis(eqx.Module):
-    """Radial functions R_nl, orthonormal in n under ∫ r² dr, and their integrals G_nl with a Gaussian density. A basis
-    has sizes alone as fields. The quantities `r_cut` and `sigma`, both in Å, are arguments of its methods."""
+    """Radial functions R_nl, orthonormal in n under ∫ r² dr, and their integrals G_nl with a Gaussian density. The
+    quantities `r_cut` and `sigma`, both in Å, are no fields but arguments of the methods."""
 
     n_max: int = eqx.field(static=True)
     l_max: int = eqx.field(static=True)
     name: eqx.AbstractClassVar[str]
-    """The name that featurizers take for `radial`."""
-    delta: ClassVar[bool] = False
-    """True if the basis allows `sigma` = 0, a density of delta functions."""
+    """The name in a featurizer's repr."""
 
     def __check_init__(self) -> None:
         if self.n_max < 1:
@@ -37,6 +37,25 @@ class AbstractRadialBasis(eqx.Module):
         if self.l_max > L_LIMIT:
             cure = f"float64 holds up to l_max = {L_LIMIT} here, so choose that or less"
             raise BasisError(f"l_max is {self.l_max}; {cure}.")
+
+    @abstractmethod
+    def series(self, r_cut: Any, sigma: Any) -> Series:
+        """Expand G_nl in Chebyshev series. **Raises:** `BasisError` if the quantities define no basis."""
+
+    @abstractmethod
+    def with_sizes(self, n_max: int, l_max: int) -> AbstractRadialBasis:
+        """Return a basis of the same kind with other sizes. **Raises:** `BasisError` if there is none."""
+
+
+class AbstractPrimitiveBasis(AbstractRadialBasis):
+    """A radial basis given by formulas for every n and l, which has its sizes alone as fields. Featurizers take its
+    `name` for `radial`."""
+
+    delta: ClassVar[bool] = False
+    """True if the basis allows `sigma` = 0, a density of delta functions."""
+
+    def with_sizes(self, n_max: int, l_max: int) -> AbstractPrimitiveBasis:
+        return type(self)(n_max, l_max)
 
     @abstractmethod
     def functions(self, r_cut: Any, sigma: Any) -> Functions:
@@ -66,7 +85,7 @@ class AbstractRadialBasis(eqx.Module):
 
 
 @lru_cache(maxsize=256)
-def known_series(basis: AbstractRadialBasis, r_cut: float, sigma: float) -> Series:
+def known_series(basis: AbstractPrimitiveBasis, r_cut: float, sigma: float) -> Series:
     """Expand a basis of known quantities on the host."""
     basis.check(r_cut, sigma)
     quantities = np.longdouble(r_cut), np.longdouble(sigma)
@@ -76,12 +95,12 @@ def known_series(basis: AbstractRadialBasis, r_cut: float, sigma: float) -> Seri
 
 
 def in_angstrom(series: Series, r_cut: Any) -> Series:
-    """Divide a series by the factor r_cut^l that `AbstractRadialBasis.functions` includes."""
+    """Divide a series by the factor r_cut^l that `AbstractPrimitiveBasis.functions` includes."""
     powers = r_cut ** -np.arange(series.tables.shape[2], dtype=series.tables.dtype)
     return eqx.tree_at(lambda g: g.tables, series, series.tables * powers[None, None, :, None])
 
 
-def _expand(basis: AbstractRadialBasis, quantities: Float[Array, "2"]) -> Series:
+def _expand(basis: AbstractPrimitiveBasis, quantities: Float[Array, "2"]) -> Series:
     r_cut, sigma = quantities
     with jax.default_matmul_precision("highest"):
         series = traced_series(basis.functions(r_cut, sigma), basis.origin(r_cut, sigma), 1 + 4 * sigma / r_cut)
@@ -89,12 +108,12 @@ def _expand(basis: AbstractRadialBasis, quantities: Float[Array, "2"]) -> Series
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _traced(basis: AbstractRadialBasis, quantities: Float[Array, "2"]) -> Series:
+def _traced(basis: AbstractPrimitiveBasis, quantities: Float[Array, "2"]) -> Series:
     return _expand(basis, quantities)
 
 
 @_traced.defjvp
-def _(basis: AbstractRadialBasis, primals: tuple[Array], tangents: tuple[Array]) -> tuple[Series, Series]:
+def _(basis: AbstractPrimitiveBasis, primals: tuple[Array], tangents: tuple[Array]) -> tuple[Series, Series]:
     # Two quantities have many integrals. With slopes from forward mode, reverse mode need not store the integration.
     slopes = jax.jacfwd(partial(_expand, basis))(primals[0])
     return _expand(basis, primals[0]), jax.tree.map(lambda x: x @ tangents[0], slopes)

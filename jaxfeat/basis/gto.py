@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from jaxfeat.basis.base import AbstractRadialBasis
+from jaxfeat.basis.base import AbstractPrimitiveBasis
 from jaxfeat.basis.series import N_ORDERS, Functions
 from jaxfeat.errors import BasisError
 from jaxfeat.linalg.arrays import array_namespace
@@ -20,7 +20,7 @@ and leave a few steps to converge. Smaller values would leave long doubles no be
 N_STEPS_ROTATION = 90  # enough for singular values of 1e-23: primitives of large l differ in size that much
 
 
-class GTO(AbstractRadialBasis):
+class GTO(AbstractPrimitiveBasis):
     """r^l exp(-α_nl r²), orthonormalized for each l, as in DScribe.
 
     Primitive n of each l falls to 1e-3 at a radius of its own; the radii are evenly spaced from 1 Å to `r_cut`. The

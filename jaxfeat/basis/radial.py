@@ -11,14 +11,14 @@ import numpy as np
 import scipy  # which loads its parts when they are used
 from jaxtyping import Float
 
-from jaxfeat.basis.base import AbstractRadialBasis, in_angstrom, known_series
+from jaxfeat.basis.base import AbstractPrimitiveBasis, in_angstrom, known_series
 from jaxfeat.basis.bessel import bessel_j, smeared_shell
 from jaxfeat.basis.gto import GTO, lowdin
 from jaxfeat.basis.series import N_ORDERS, Functions, Series
 from jaxfeat.linalg.arrays import array_namespace, concrete_values
 
 
-class AbstractQuadratureBasis(AbstractRadialBasis):
+class AbstractQuadratureBasis(AbstractPrimitiveBasis):
     """Radial functions of r / r_cut alone, integrated with Gaussians of unit L² norm."""
 
     @abstractmethod
@@ -156,5 +156,5 @@ def gauss_panels(outer: float, sharpness: float) -> tuple[np.ndarray, np.ndarray
     return (edges[:-1, None] + half * (1 + x)).ravel(), (half * w).ravel()
 
 
-RADIAL_BASES: dict[str, type[AbstractRadialBasis]] = {basis.name: basis for basis in (GTO, GTORascal, Laplacian)}
+RADIAL_BASES: dict[str, type[AbstractPrimitiveBasis]] = {basis.name: basis for basis in (GTO, GTORascal, Laplacian)}
 """The basis for each name that featurizers take for `radial`. A basis takes `n_max` and `l_max`."""

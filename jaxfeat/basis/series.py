@@ -12,6 +12,8 @@ this is about as large as the contribution of G_l to a density, and it is entire
 The d-th derivative is expanded as t^(l + 2d) d^d G_l/du^d, from integrals of its own, in the same polynomials.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from functools import partial
 from math import ceil, sqrt
@@ -25,7 +27,7 @@ from jax.custom_derivatives import SymbolicZero
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from jaxfeat.linalg.arrays import array_namespace
+from jaxfeat.linalg.arrays import array_namespace, einsum
 
 N_ORDERS = 4
 """Orders of derivatives with tables: the values and the three that searches need. The others derive the third."""
@@ -86,6 +88,17 @@ class Series(eqx.Module):
         cell = xp.clip(xp.sqrt(u) / reach * N_CELLS, 0, N_CELLS - 1).astype(np.int32)
         return (terms + error / xp.finfo(u.dtype).eps)[cell]
 
+    def contracted(self, coefficients: Float[Any, "l n p"]) -> Series:
+        """Return the series of combinations of the functions of each l. The rows of `coefficients` are orthonormal."""
+        xp = jnp if isinstance(self.tables, jax.Array) else array_namespace(coefficients)
+        coefficients = xp.asarray(coefficients, self.tables.dtype)
+        tables = einsum("lnp,dplk->dnlk", coefficients, self.tables)
+        before, after = (jax.lax.stop_gradient(x[0]) if xp is jnp else x[0] for x in (self.tables, tables))
+        terms, _ = _roundings(after, self.origin, self.reach, 0.0)
+        # Orthonormal rows do not increase the norm of the errors. Relative to smaller functions they are larger.
+        size, smaller = (_powers_and_sizes(x, self.origin, self.reach)[1] for x in (before, after))
+        return Series(tables, self.origin, self.reach, terms, self.error * (size / smaller))
+
     def at_origin(self, dtype: DTypeLike) -> Float[Array, " n"]:
         """Evaluate G_n0(0), where every Chebyshev polynomial is 1 or -1."""
         of_l0 = jnp.asarray(self.tables[0, :, 0], dtype)
@@ -128,6 +141,14 @@ def _count_terms(tables: Float[np.ndarray, "n l k"]) -> tuple[int | None, float]
 def _roundings(tables: Float[Any, "n l k"], origin: Any, reach: Any, noise: Any) -> tuple[Any, Any]:
     """Compute `terms` and `error` of a series whose coefficients have the relative error `noise`."""
     xp = array_namespace(tables)
+    powers, size = _powers_and_sizes(tables, origin, reach)
+    added = xp.abs(tables).sum(-1), noise * xp.abs(tables).max(-1)
+    return tuple(((x[..., None] * powers[None]) ** 2).sum((0, 1)) ** 0.5 / size for x in added)
+
+
+def _powers_and_sizes(tables: Float[Any, "n l k"], origin: Any, reach: Any) -> tuple[Any, Any]:
+    """Compute (r/t)^l of each l and cell, and the norm of r^l G_nl over n and l in each cell."""
+    xp = array_namespace(tables)
     r = reach * ((np.arange(N_CELLS) + 0.5) / N_CELLS).astype(tables.dtype)
     t, end = (r**2 + origin**2) ** 0.5, (reach**2 + origin**2) ** 0.5
     x = xp.clip((2 * t - origin - end) / (end - origin), -1, 1)
@@ -135,9 +156,7 @@ def _roundings(tables: Float[Any, "n l k"], origin: Any, reach: Any, noise: Any)
     values = tables @ xp.cos(k[:, None] * xp.arccos(x)[None])
     powers = (r / t)[None] ** np.arange(tables.shape[1], dtype=tables.dtype)[:, None]
     size = ((values * powers[None]) ** 2).sum((0, 1)) ** 0.5
-    size = xp.maximum(size, 1e-12 * size.max())
-    added = xp.abs(tables).sum(-1), noise * xp.abs(tables).max(-1)
-    return tuple(((x[..., None] * powers[None]) ** 2).sum((0, 1)) ** 0.5 / size for x in added)
+    return powers, xp.maximum(size, 1e-12 * size.max())
 
 
 def traced_series(functions: Functions, origin: Float[Array, ""], reach: Float[Array, ""]) -> Series:

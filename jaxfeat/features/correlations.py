@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxfeat.basis.base import AbstractRadialBasis
 from jaxfeat.cutoffs import AbstractCutoff, Willatt2018
 from jaxfeat.errors import BasisError
 from jaxfeat.features.base import Label
@@ -61,7 +62,7 @@ class Correlations(DensityFeaturizer):
 
     def __init__(
         self, species: tuple[str | int, ...] | list[str], r_cut: float = 4.0, n_max: int = 8, l_max: int = 6,
-        sigma: float = 0.3, radial: str = "gto", cutoff: AbstractCutoff | None = None,
+        sigma: float = 0.3, radial: str | AbstractRadialBasis = "gto", cutoff: AbstractCutoff | None = None,
         radial_scaling: Willatt2018 | None = None, include_center: bool | float = True,
         weights: tuple[float, ...] | list[float] | None = None, *, nu: int, pseudoscalars: bool = False,
     ) -> None:  # fmt: skip
@@ -238,7 +239,7 @@ class Bispectrum(Correlations):
 
     def __init__(
         self, species: tuple[str | int, ...] | list[str], r_cut: float = 4.0, n_max: int = 8, l_max: int = 6,
-        sigma: float = 0.3, radial: str = "gto", cutoff: AbstractCutoff | None = None,
+        sigma: float = 0.3, radial: str | AbstractRadialBasis = "gto", cutoff: AbstractCutoff | None = None,
         radial_scaling: Willatt2018 | None = None, include_center: bool | float = True,
         weights: tuple[float, ...] | list[float] | None = None, *, pseudoscalars: bool = False,
     ) -> None:  # fmt: skip

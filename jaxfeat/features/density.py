@@ -37,7 +37,8 @@ ARGUMENTS = """
     - `n_max`: Number of radial functions, n = 0 ... n_max - 1.
     - `l_max`: Largest angular momentum, inclusive.
     - `sigma`: Width of the Gaussian on each atom, Å. The Laplacian basis also takes 0, a density of delta functions.
-    - `radial`: Radial basis: `"gto"` (as in DScribe), `"gto-rascal"` (as in featomic and librascal) or `"laplacian"`.
+    - `radial`: Radial basis: `"gto"` (as in DScribe), `"gto-rascal"` (as in featomic and librascal) or `"laplacian"`;
+        or the basis for given environments that `jaxfeat.optimal_radial` returns, of at least `n_max` functions.
     - `cutoff`: A window from `jaxfeat.cutoffs`. By default `Smoothstep` over the last Å, which has four continuous
         derivatives.
     - `radial_scaling`: A `jaxfeat.cutoffs.Willatt2018` that weighs neighbors by distance, or `None`.
@@ -83,7 +84,7 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
         n_max: int = 8,
         l_max: int = 6,
         sigma: float = 0.3,
-        radial: str = "gto",
+        radial: str | AbstractRadialBasis = "gto",
         cutoff: AbstractCutoff | None = None,
         radial_scaling: Willatt2018 | None = None,
         include_center: bool | float = True,
@@ -92,8 +93,9 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
         numbers = atomic_numbers(species)
         if not len(numbers) or len(set(numbers.tolist())) != len(numbers):
             raise SpeciesError(f"species is {tuple(species)!r}; name at least one species, and each only once.")
-        if radial not in RADIAL_BASES:
-            raise BasisError(f"radial is {radial!r}; choose one of {', '.join(map(repr, RADIAL_BASES))}.")
+        if not isinstance(radial, AbstractRadialBasis) and radial not in RADIAL_BASES:
+            names = ", ".join(map(repr, RADIAL_BASES))
+            raise BasisError(f"radial is {radial!r}; choose one of {names}, or a basis from jaxfeat.optimal_radial.")
         for name, count in (("n_max", n_max), ("l_max", l_max)):
             if not isinstance(count, (int, np.integer)):
                 raise BasisError(f"{name} is {count!r}; it must be an integer.")
@@ -102,7 +104,8 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
         if not isinstance(radial_scaling, (Willatt2018, NoneType)):
             raise BasisError(f"radial_scaling is {radial_scaling!r}; give a jaxfeat.cutoffs.Willatt2018, or None.")
         self.species = numbers
-        self.radial = RADIAL_BASES[radial](int(n_max), int(l_max))
+        sizes = int(n_max), int(l_max)
+        self.radial = RADIAL_BASES[radial](*sizes) if isinstance(radial, str) else radial.with_sizes(*sizes)
         self.r_cut, self.sigma = as_quantity(r_cut), as_quantity(sigma)
         self.cutoff = Smoothstep(array_namespace(self.r_cut).minimum(1.0, self.r_cut)) if cutoff is None else cutoff
         self.radial_scaling = radial_scaling
@@ -169,8 +172,7 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
         return {"n_max": self.n_max, "l_max": self.l_max}
 
     def with_sizes(self, **sizes: int) -> DensityFeaturizer:
-        basis: Any = type(self.radial)
-        larger = basis(**{"n_max": self.n_max, "l_max": self.l_max, **sizes})
+        larger = self.radial.with_sizes(**{"n_max": self.n_max, "l_max": self.l_max, **sizes})
         f = eqx.tree_at(lambda f: (f.radial, f.series), self, (larger, None), is_leaf=lambda x: x is None)
         f.radial_series()
         return f

@@ -17,6 +17,8 @@ import jax
 import numpy as np
 
 from jaxfeat.basis.base import AbstractRadialBasis
+from jaxfeat.basis.optimal import OptimalRadial
+from jaxfeat.basis.radial import RADIAL_BASES
 from jaxfeat.cutoffs import AbstractCutoff, NoCutoff, ShiftedCosine, Smoothstep, Willatt2018
 from jaxfeat.errors import BasisError
 from jaxfeat.features.base import AbstractFeaturizer
@@ -28,10 +30,11 @@ from jaxfeat.features.structure_map import AbstractStructureMap, FeatureMap, Sta
 from jaxfeat.geometry.species import SYMBOLS
 
 _FEATURIZERS = (RadialSpectrum, PowerSpectrum, Bispectrum, Correlations, Stacked, Summed)
-_PARTS = (NoCutoff, ShiftedCosine, Smoothstep, Willatt2018)
+_PARTS = (NoCutoff, ShiftedCosine, Smoothstep, Willatt2018, OptimalRadial)
 KINDS: dict[str, type] = {cls.__name__: cls for cls in (*_FEATURIZERS, *_PARTS)}  # by their `kind` in a spec
 FUNCTION_KIND = "function"  # kind of a `jaxfeat.function` in an identity, not in a spec: no file holds the function
-SPEC_BASES = (AbstractFeaturizer, AbstractStructureMap, AbstractCutoff, Willatt2018)  # for classes from user modules
+# Also for classes from modules of users.
+SPEC_BASES = (AbstractFeaturizer, AbstractStructureMap, AbstractCutoff, Willatt2018, AbstractRadialBasis)
 
 
 def spec(f: FeatureMap) -> dict[str, Any]:
@@ -164,7 +167,7 @@ def _arguments(cls: type) -> dict[str, tuple[Any, Any]]:
 
 
 def _write_value(value: Any, where: str) -> Any:
-    if isinstance(value, AbstractRadialBasis):
+    if isinstance(value, AbstractRadialBasis) and type(value) is RADIAL_BASES.get(value.name):
         return value.name
     if isinstance(value, eqx.Module):
         return _write(value, f"{where}: ")

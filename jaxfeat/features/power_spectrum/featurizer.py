@@ -3,6 +3,7 @@
 from itertools import combinations_with_replacement
 from typing import ClassVar
 
+import jax
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -70,6 +71,7 @@ class PowerSpectrum(DensityFeaturizer):
     def runs_on_host(self) -> bool:
         quantities = concrete_values(self.r_cut), concrete_values(self.sigma), concrete_values(self.weights)
         scalars = all(x is not None and x.ndim == k for x, k in zip(quantities, (0, 0, 1), strict=True))
+        scalars &= all(concrete_values(x) is not None for x in jax.tree.leaves(self.radial))
         # A subclass may have other features.
         return scalars and self.cutoff.has_slope and type(self) is PowerSpectrum
 
