@@ -43,8 +43,8 @@ def optimal_radial(
     functions of their own for each species change the sensitivity by factors of 0.95 to 1.05 only.
 
     In the least sensitive tenth of 270 environments of 3bpa, the median σ_min/σ_max of power spectra with `n_max` 4 in
-    these bases is 3.7 times that of `"gto"` with `n_max` 8, and 4.3 times with `keep="sensitivity"`. For `"laplacian"`
-    with `n_max` 4 it is 3.2 times. docs/how-to/basis has the whole table.
+    these bases is 3.2 to 3.7 times that of `"gto"` with `n_max` 8, and 4.1 to 4.3 times with `keep="sensitivity"`. For
+    `"laplacian"` with `n_max` 4 it is 3.1 to 3.2 times. docs/how-to/basis has the whole table.
 
     **Arguments:**
 
