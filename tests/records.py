@@ -171,3 +171,24 @@ def sweep_data_set(names, n_zeros):
         | {"cause": SWEEP_CAUSES, "parameter": list(names)},
         attrs={"n_generic": 0},
     )
+
+
+def force_record(structure=0, sigma=(1.0, 0.5, 0.1), components=(1.0, 1.0, 1.0), null=0.0, rigid_share=1e-5):
+    """Make the record of a structure's forces, with one component in the null space."""
+    sigma, components = np.asarray(sigma, float)[: len(components)], np.asarray(components, float)
+    norm, visible = float(np.hypot(np.linalg.norm(components), null)), float(np.linalg.norm(components))
+    slopes = components / sigma
+    number = np.linalg.norm(slopes) * np.sqrt((sigma**2).mean()) / visible if visible else np.nan
+    return {
+        "structure": structure,
+        "name": f"frame {structure}",
+        "n_atoms": 3,
+        "invisible_share": null / norm if norm else np.nan,
+        "scale_free": float(number),
+        "force_norm": norm,
+        "rigid_share": rigid_share,
+        "n_null": int(null > 0),
+        "sigma": sigma.tolist(),
+        "slopes": np.abs(slopes).tolist(),
+        "status": "ok",
+    }

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.build import molecule
 
 FOLDER = Path(__file__).parents[1] / "experiments"
 RUNS = sorted(path.parent.name for path in FOLDER.glob("*/run.py"))
@@ -37,6 +38,9 @@ FOUND = {
         "ν = 3, scalene: incompleteness 0 (ok)\n",
         "ν = 3, isosceles: incompleteness 1 (ok)\n",
         "ν = 4, isosceles: incompleteness 0 (ok)\n",
+    ],
+    "forces": [
+        "methanol, σ: rank correlation with the error: slopes -1.00, scale-free +1.00\n",
     ],
     "inversion": [
         "pair family: slope of the error -1.00, error over law 1.00 to 1.00\n",
@@ -117,6 +121,15 @@ def test_files_are_scanned_and_a_path_is_followed(tmp_path, smoke):
     assert "methane, default: 15 environments, null directions by symmetry 3," in finished.out
     named = re.findall(r"^(\w+): σ_min/σ_max \S+ in frame 1, .* Cs at 0.001 Å", finished.out, re.MULTILINE)
     assert sorted(named) == ["C0", "H1", "H2"]
+
+
+def test_files_of_forces_are_compared_only_if_they_have_them(tmp_path, smoke):
+    ase.io.write(tmp_path / "water.xyz", [molecule("H2O")] * 16)
+    folder = tmp_path / "out"
+    folder.mkdir()
+    finished = smoke("forces", folder, tmp_path / "water.xyz")
+    assert finished.status == 2
+    assert "water: give at least 16 structures, all of them with forces" in finished.err
 
 
 def test_what_cannot_be_read_is_said_before_anything_runs(tmp_path, smoke):

@@ -7,6 +7,7 @@ from typing import Any
 
 import jaxfeat
 from jaxfeat.cli.arguments import PICTURE, add_centers, add_descriptor, add_input, add_option, add_results
+from jaxfeat.cli.forces import add_forces, scan_forces
 from jaxfeat.cli.inputs import (
     check_species,
     describe_work,
@@ -72,6 +73,7 @@ def add_scan(commands: Any) -> None:
         f"(default, if given without one: {SYMMETRIZED:g})",
     )
     add_whole_structures(parser)
+    add_forces(parser)
     results = add_results(parser, json="write one object per environment or structure", plot=PICTURE)
     results.add_argument(
         "--out",
@@ -133,6 +135,9 @@ def _parse_cluster(text: str) -> str:
 
 
 def _scan(arguments: argparse.Namespace) -> None:
+    if arguments.forces is not None:
+        scan_forces(arguments)
+        return
     if arguments.map is not None:
         check_whole_structures(arguments)
     if arguments.out is not None:
