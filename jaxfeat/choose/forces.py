@@ -41,9 +41,10 @@ class VisibleForce:
     - `force_norm`: Shape `batch`, the norm of the forces on all atoms without their rigid part.
     - `rigid_share`: Shape `batch`, the norm of the rigid part (net force, and net torque of a molecule), over the norm
       of the forces. The forces of an energy without external fields have none but rounding errors.
-    - `n_null`: Shape `batch`, the number of null directions that are not rigid.
+    - `n_null`: Shape `batch`, the number of values at or below the floor: null directions that are not rigid.
     - `directions`: Shape `(*batch, k, n, 3)`, the vectors v_k.
-    - `status`: A `Status`. Only "ok" and "no-signal" come with numbers that mean something.
+    - `status`: A `Status`. Numbers mean something if it is "ok", or if it is "no-signal" or "empty": then all of the
+      force is invisible.
     """
 
     invisible_share: Float[np.ndarray, "*batch"]
@@ -67,7 +68,7 @@ class VisibleForce:
             f"batch {shape}, up to {self.sigma.shape[-1]} directions" if shape else f"{len(self.sigma)} directions"
         ]
         parts += [f"{name} = {_range(getattr(self, name))}" for name in ("invisible_share", "scale_free")]
-        parts.append(f"steepest slope = {_range(self.slopes.max(-1, initial=0) if self.sigma.size else np.zeros(0))}")
+        parts.append(f"steepest slope = {_range(np.nan_to_num(self.slopes).max(-1, initial=0))}")
         if (rigid := self.rigid_share[self.rigid_share > ROUNDING]).size:
             parts.append(f"rigid_share = {_range(rigid)}")
         return f"VisibleForce({', '.join(parts)}, status: {self.status.summary})"
@@ -88,11 +89,11 @@ def visible_force(f: FeatureMap, structure: Structure, forces: Any) -> VisibleFo
     of the reference forces in the null space of J is therefore lost for every such model. Along a singular direction
     v_k, a model has to change by |v_k·f|/σ_k per feature unit.
 
-    `scale_free` is 1 if the map is equally sensitive to all displacements, and larger as the forces lie along
-    insensitive ones. It compares the norm of the smallest linear model that has these forces with the norm that would
-    suffice if all σ_k were equal to their root mean square. A unit of the features cancels, and so does a rotation of
-    the features. The number of features enters only through σ_k. The number therefore compares maps of different
-    descriptors on one structure. It says nothing about how a model goes on to other structures.
+    `scale_free` is 1 if the map is equally sensitive to all displacements. It is larger if the forces lie along
+    insensitive ones, and smaller if they lie along sensitive ones. It compares the norm of the smallest linear model
+    that has these forces with the norm that would suffice if all σ_k were equal to their root mean square. It does not
+    change if the features are multiplied by a factor or rotated, and thus compares descriptors with different σ or
+    normalization. It tells how hard it is to give the forces of one structure, and not how a model fares on others.
 
     **Arguments:**
 

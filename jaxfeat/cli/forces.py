@@ -14,7 +14,8 @@ from jaxfeat.progress import show_progress
 
 if TYPE_CHECKING:
     import numpy as np
-    from ase import Atoms
+
+    from jaxfeat.geometry.species import Atoms
 
 OF_ENVIRONMENTS = (
     "centers", "sample", "screened", "classify", "out", "overwrite", "no_positions", "chunk", "cluster", "workers",

@@ -149,7 +149,9 @@ def test_a_batch_has_the_numbers_of_its_structures():
                 np.testing.assert_allclose(getattr(one, name)[k], getattr(alone, name), rtol=1e-9, atol=1e-12)
             np.testing.assert_allclose(one.slopes[k, :n], alone.slopes, rtol=1e-9, atol=1e-12)
             assert np.isnan(one.slopes[k, n:]).all() and np.isnan(one.sigma[k, n:]).all()
+    steepest = " to ".join(sorted(f"{found.slopes[k, : 3 - 2 * k].max():.3g}" for k in range(2)))
     assert "batch (2,), up to 3 directions" in repr(found) and "2 ok" in repr(found)
+    assert f"steepest slope = {steepest}," in repr(found)
     assert "3 directions, invisible_share = 0, scale_free = " in repr(visible_force(F, structures(WATER, F), forces[0]))
 
 
@@ -157,7 +159,7 @@ def test_atoms_out_of_reach_are_invisible():
     at = structures(Atoms("OH", [[0, 0, 0], [0, 0, 9.0]]), F)
     found = visible_force(F, at, [[0, 0, 1.0], [0, 0, -1.0]])
     assert str(found.status) == "empty" and found.sigma.shape == (0,)
-    assert (found.invisible_share, int(found.n_null)) == (1, 1) and "steepest slope = unknown" in repr(found)
+    assert (found.invisible_share, int(found.n_null)) == (1, 1) and "steepest slope = 0," in repr(found)
 
 
 @pytest.mark.parametrize(
