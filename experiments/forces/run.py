@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from ase.build import molecule
 from ase.calculators.emt import EMT
+from matplotlib.ticker import LogLocator, NullFormatter
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.stats import spearmanr
 
@@ -157,18 +158,22 @@ def report(subject, found):
 def draw(results):
     figure = new_figure(8.0, 3.4 * len(results))
     panels = figure.subplots(len(results), 2, squeeze=False, sharey="row")
+    labels = {"slope": "norm of the slopes (eV per feature unit)", "scale_free": "scale-free number"}
     for line, (subject, found) in zip(panels, results.items(), strict=True):
-        labels = {"slope": "norm of the slopes (eV per feature unit)", "scale_free": "scale-free number"}
         for axes, (number, label) in zip(line, labels.items(), strict=True):
             for family, rows in found.items():
                 color, marker = STYLES[family]
-                points = sorted((getattr(row, number), row.error) for row in rows.values())
-                if family == "radial":
-                    axes.scatter(*zip(*points, strict=True), 26, color=color, marker=marker, label=family, zorder=3)
-                else:
-                    axes.plot(*zip(*points, strict=True), color=color, marker=marker, ms=5, lw=0.9, label=family)
+                points = [(getattr(row, number), row.error) for row in rows.values()]
+                # Radial bases have no order.
+                style = {"lw": 0.0 if family == "radial" else 0.9, "marker": marker, "ms": 5}
+                axes.plot(*zip(*points, strict=True), color=color, label=family, **style)
             axes.set_xscale("log")
             axes.set_yscale("log")
+            for axis, ticks in ((axes.xaxis, (1, 2, 5)), (axes.yaxis, (1, 1.5, 2, 3, 5, 7))):
+                if axis is axes.yaxis or number == "scale_free":
+                    axis.set_major_locator(LogLocator(subs=ticks))
+                    axis.set_major_formatter("{x:g}")
+                    axis.set_minor_formatter(NullFormatter())
             axes.set_xlabel(label, fontsize=9)
             axes.tick_params(labelsize=8, which="both")
             axes.spines[["top", "right"]].set_visible(False)

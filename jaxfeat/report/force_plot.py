@@ -48,7 +48,8 @@ def _draw_components(axes: Axes, seen: Sequence[Record], ratios: np.ndarray) -> 
     )
     for decade in range(DECADES_SHOWN):
         # A model needs the same slope along each of these lines.
-        axes.plot(ratios, ratios * 10.0**decade, color="#000000", lw=0.4, alpha=0.35, zorder=0)
+        label = "" if decade else "equal slopes"
+        axes.plot(ratios, ratios * 10.0**decade, color="#000000", lw=0.4, alpha=0.35, zorder=0, label=label)
     edges = np.geomspace(x.min(), x.max() * (1 + 1e-9), 13)
     bins = [np.flatnonzero((x >= lower) & (x <= upper)) for lower, upper in pairwise(edges)]
     filled = [chosen for chosen in bins if len(chosen) > 2]
@@ -56,7 +57,7 @@ def _draw_components(axes: Axes, seen: Sequence[Record], ratios: np.ndarray) -> 
         middle = [np.exp(np.log(x[chosen]).mean()) for chosen in filled]
         squares = [np.sqrt((y[chosen] ** 2).mean()) for chosen in filled]
         axes.plot(middle, squares, color=LINE, lw=1.4, label="root mean square")
-        axes.legend(fontsize=7.5, frameon=False, loc="lower right")
+    axes.legend(fontsize=7.5, frameon=False, loc="lower right")
     axes.set_yscale("log")
     axes.set_ylim(max(low, float(np.quantile(y, 0.005)) / 2), 1.5)
     axes.set_ylabel("force component |v·f| / |f|", fontsize=9)
