@@ -57,7 +57,7 @@ def scan_forces(arguments: argparse.Namespace) -> None:
     ]
     f = make_featurizer(arguments, sorted({symbol for atoms in source.atoms for symbol in atoms.symbols}))
     map_name = "summed" if arguments.summed else "stacked"
-    say(f"{len(forces)} structures of up to {max(map(len, forces))} atoms; {map_name} features.")
+    say(f"{len(forces):,} structures of up to {max(map(len, forces))} atoms; {map_name} features.")
     try:
         records = force_records(getattr(jaxfeat, map_name)(f), source, forces, choose_r_cut(arguments))
     except (GeometryError, SpeciesError) as error:

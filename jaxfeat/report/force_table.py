@@ -31,19 +31,23 @@ def print_forces(records: Sequence[Record], map_name: str, console: Console | No
     console = console or Console(highlight=False)
     seen = select_forced(records)
     if seen:
-        console.print(_distribution_table(seen, f"Forces of {len(seen)} structures, {map_name} features"))
+        console.print(_distribution_table(seen, f"Forces of {_count(len(seen))}, {map_name} features"))
         console.print(demanding_table(seen))
         console.print(LEGEND, style="italic")
     if n_rigid := sum((record["rigid_share"] or 0) > LEAST_RIGID_SHARE for record in records):
         most = max(record["rigid_share"] or 0 for record in records)
         console.print(
-            f"{n_rigid} structures have net forces or torques of up to {most:.1e} of the force. No energy without "
-            "external fields has them; they are left out."
+            f"{_count(n_rigid)} with net forces or torques of up to {most:.1e} of the force. No energy without external "
+            "fields has them; they are left out."
         )
     if without := len(records) - len(seen):
         statuses = Counter(record["status"] for record in records if record not in seen)
         named = ", ".join(f"{n} {status}" for status, n in statuses.most_common())
-        console.print(f"{without} structures have no forces but rigid ones, or no spectrum: {named}.")
+        console.print(f"{_count(without)} without a spectrum, or with no forces but rigid ones: {named}.")
+
+
+def _count(n: int) -> str:
+    return f"{n:,} structure" + "s" * (n != 1)
 
 
 def select_forced(records: Sequence[Record]) -> list[Record]:
@@ -95,7 +99,7 @@ def demanding_table(records: Sequence[Record]) -> Table:
     """Make a table of the structures that ask most of a model, the worst first."""
     shown = most_demanding(records)
     heads = ("atoms", "null di-\nrections", "invisible", "scale-\nfree", "steepest\nslope")
-    table = plain_table(f"The {len(shown)} most demanding of {len(records)} structures", "Structure", heads)
+    table = plain_table(f"The most demanding of {_count(len(records))}", "Structure", heads)
     for record in shown:
         table.add_row(
             escape(record["name"]), str(record["n_atoms"]), highlight_count(record["n_null"]),

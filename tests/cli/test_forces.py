@@ -36,7 +36,7 @@ def test_records_are_those_of_visible_force(tmp_path, water, capsys, name):
     captured = capsys.readouterr()
     assert f"Forces of 2 structures, {name} features" in captured.out and "frame 1, H2O" in captured.out
     assert f"2 structures of up to 3 atoms; {name} features." in captured.err
-    assert "2 structures have net forces or torques" in captured.out
+    assert "2 structures with net forces or torques" in captured.out
     records = json.loads((tmp_path / "f.json").read_text(), parse_constant=lambda word: pytest.fail(word))
     f = getattr(jaxfeat, name)(jaxfeat.PowerSpectrum(("H", "O"), n_max=2, l_max=2))
     for k, (record, atoms) in enumerate(zip(records, ase.io.read(water, ":"), strict=True)):

@@ -36,17 +36,17 @@ def test_invisible_forces_come_first_then_large_numbers():
     ]
     assert [record["structure"] for record in most_demanding(records)] == [3, 1, 2, 0]
     text = printed(records)
-    assert "Forces of 4 structures, stacked features" in text and "The 4 most demanding of 4 structures" in text
+    assert "Forces of 4 structures, stacked features" in text and "The most demanding of 4 structures" in text
     assert text.index("frame 3") < text.index("frame 1") < text.index("frame 2") < text.index("frame 0")
-    assert "net forces" not in text and "no forces" not in text
+    assert "net forces" not in text and "without a spectrum" not in text
 
 
 def test_rigid_and_missing_forces_are_told():
     records = [force_record(0, rigid_share=0.02), force_record(1, components=(0.0,) * 3)]
     records[1] |= {"invisible_share": np.nan, "scale_free": np.nan}
     text = printed(records)
-    assert "1 structures have net forces or torques of up to 2.0e-02 of the force" in text
-    assert "1 structures have no forces but rigid ones, or no spectrum: 1 ok." in text
+    assert "1 structure with net forces or torques of up to 2.0e-02 of the force" in text
+    assert "1 structure without a spectrum, or with no forces but rigid ones: 1 ok." in text
     assert "Forces of" not in printed(records[1:])
 
 
