@@ -37,8 +37,8 @@ def print_forces(records: Sequence[Record], map_name: str, console: Console | No
     if n_rigid := sum((record["rigid_share"] or 0) > LEAST_RIGID_SHARE for record in records):
         most = max(record["rigid_share"] or 0 for record in records)
         console.print(
-            f"{_count(n_rigid)} with net forces or torques of up to {most:.1e} of the force. No energy without external "
-            "fields has them; they are left out."
+            f"{_count(n_rigid)} with net forces or torques of up to {most:.1e} of the force. No energy without "
+            "external fields has them; they are left out."
         )
     if without := len(records) - len(seen):
         statuses = Counter(record["status"] for record in records if record not in seen)
