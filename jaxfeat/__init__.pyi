@@ -5,9 +5,9 @@ from . import errors as errors
 from . import manifolds as manifolds
 from .basis.optimal import OptimalRadial as OptimalRadial
 from .choose.converge import converge as converge
-from .choose.optimal_radial import optimal_radial as optimal_radial
 from .choose.forces import VisibleForce as VisibleForce
 from .choose.forces import visible_force as visible_force
+from .choose.optimal_radial import optimal_radial as optimal_radial
 from .features.base import AbstractFeaturizer as AbstractFeaturizer
 from .features.correlations import Bispectrum as Bispectrum
 from .features.correlations import Correlations as Correlations

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from jaxfeat.geometry.species import Atoms
 
 OF_ENVIRONMENTS = (
-    "centers", "sample", "screened", "classify", "out", "overwrite", "no_positions", "chunk", "cluster", "workers",
+    "centers", "sample", "screened", "classify", "tolerance", "symmetrize", "out", "overwrite", "no_positions", "chunk",
+    "cluster", "workers",
 )  # fmt: skip
 
 
@@ -31,20 +32,12 @@ def add_forces(parser: argparse.ArgumentParser) -> None:
         help="look at whole structures, and say which part of the forces in array KEY of INPUT no model of the "
         "features can fit, and how steep a model must be for the rest",
     )
-    forces.add_argument(
-        "--summed",
-        action="store_true",
-        help="add up the features of the atoms of each species, as a linear model does; the default is a function of "
-        "each atom's features",
-    )
 
 
 def scan_forces(arguments: argparse.Namespace) -> None:
     """Print a table of the forces of each structure, and write what is asked for."""
     from jaxfeat.report.force_table import print_forces
 
-    if arguments.forces is None:
-        raise ReadError("--summed applies to forces; name their array with --forces.")
     given = vars(arguments)
     # `classify` is absent unless it was given, and `None` stands for all.
     if beside := [name for name in OF_ENVIRONMENTS if given.get(name) or (name in given and name == "classify")]:
@@ -56,7 +49,7 @@ def scan_forces(arguments: argparse.Namespace) -> None:
         find_forces(atoms, arguments.forces, name) for atoms, name in zip(source.atoms, source.names, strict=True)
     ]
     f = make_featurizer(arguments, sorted({symbol for atoms in source.atoms for symbol in atoms.symbols}))
-    map_name = "summed" if arguments.summed else "stacked"
+    map_name = arguments.map or "stacked"
     say(f"{len(forces):,} structures of up to {max(map(len, forces))} atoms; {map_name} features.")
     try:
         records = force_records(getattr(jaxfeat, map_name)(f), source, forces, choose_r_cut(arguments))

@@ -56,7 +56,6 @@ def test_records_are_those_of_visible_force(tmp_path, water, capsys, name):
         (["--forces", "forces", "--centers", "O"], "--centers applies to environments, and --forces to whole"),
         (["--forces", "forces", "--classify", "all"], "--classify applies to environments"),
         (["--forces", "forces", "--no-positions"], "--no-positions applies to environments"),
-        (["--summed"], "--summed applies to forces; name their array with --forces"),
         (["--forces", "forces", "--species", "H"], "water.xyz: frame 0, H2O: species O not among"),
     ],
 )  # fmt: skip
