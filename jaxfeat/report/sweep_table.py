@@ -73,5 +73,6 @@ def _format_null(ds: Any, counts: np.ndarray) -> str:
 
 
 def _median_causes(ds: Any) -> str:
-    counts = ds["null"].values[ds["status"].values == "ok"]
+    both = ds["null"].values + (ds["near"].values if "near" in ds else 0)
+    counts = both[ds["status"].values == "ok"]
     return _format_null(ds, np.median(counts, axis=0).astype(int)) if len(counts) else "unknown"

@@ -37,7 +37,12 @@ class ManifoldZero(NamedTuple):
 
 
 def find_manifold_zeros(
-    f: AbstractFeaturizer, on: ManifoldSlice, axes: list[np.ndarray], sigma: np.ndarray, n_generic: int
+    f: AbstractFeaturizer,
+    on: ManifoldSlice,
+    axes: list[np.ndarray],
+    sigma: np.ndarray,
+    n_generic: int,
+    rounding: float = 0.0,
 ) -> list[ManifoldZero]:
     """Find the zeros between the ends of a grid of one or two parameters, points first.
 
@@ -46,13 +51,14 @@ def find_manifold_zeros(
     two curves. A coarse grid misses zeros that have no minimum of their own on it, because others are within a cell.
 
     `axes` are p arrays of ascending values. `sigma`: equilibrated spectra, `(*grid, k)`, descending, NaN past the last
-    value. `n_generic` null directions, which all points have, do not count.
+    value. `n_generic` null directions, which all points have, do not count. Values of σ/σ_max up to `rounding` are
+    null.
     """
     cells = np.asarray([np.diff(axis).max() for axis in axes])
     bounds = np.asarray([[axis[0], axis[-1]] for axis in axes])
     found: list[tuple[ZeroSearch, ManifoldZero]] = []
     for depth in range(n_generic, sigma.shape[-1]):
-        search = ZeroSearch(f, on, bounds, depth)
+        search = ZeroSearch(f, on, bounds, depth, rounding)
         landed = search.find(_starts(axes, _smallest(sigma, depth)), cells)
         if not len(landed.theta):
             break

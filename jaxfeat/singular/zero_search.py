@@ -59,12 +59,14 @@ class FoundZeros(NamedTuple):
 
 
 class ZeroSearch(NamedTuple):
-    """Search for zeros of the value after `depth` smaller ones, between `bounds` of the parameters, `(p, 2)`."""
+    """Search for zeros of the value after `depth` smaller ones, between `bounds` of the parameters, `(p, 2)`. Values of
+    σ/σ_max up to `rounding` are null, because the positions of the manifold are known no better."""
 
     f: Any
     on: ManifoldSlice
     bounds: np.ndarray
     depth: int
+    rounding: float = 0.0
 
     def find(self, starts: np.ndarray, cells: np.ndarray, free: np.ndarray | None = None) -> FoundZeros:
         """Find the zeros that starts `(m, p)` lead to. Where `free`, `(m, p)`, is False, the parameter is held."""
@@ -78,7 +80,8 @@ class ZeroSearch(NamedTuple):
         def advance(iterates: Iterate, rows: np.ndarray, steps: np.ndarray) -> Iterate:
             limits = Bounds(jnp.asarray(low[rows]), jnp.asarray(high[rows]))
             # The depth is an array, so that all depths share one program.
-            return _advanced(self.f, self.on, np.asarray(self.depth), unit, iterates, limits, steps)
+            value = np.asarray(self.depth), np.asarray(self.rounding, float)
+            return _advanced(self.f, self.on, value, unit, iterates, limits, steps)
 
         state = begin(starts / unit, (np.zeros(m), np.zeros(m, int)))
         solve_all(advance, state, 0, lanes=ZERO_LANES)
@@ -98,16 +101,18 @@ class ZeroSearch(NamedTuple):
 
 @eqx.filter_jit
 def _advanced(
-    f: AbstractFeaturizer, on: ManifoldSlice, depth: Any, unit: Any, iterates: Iterate, bounds: Bounds, steps: Any
+    f: AbstractFeaturizer, on: ManifoldSlice, value: Any, unit: Any, iterates: Iterate, bounds: Bounds, steps: Any
 ) -> Iterate:
     def linearize(unknowns: Float[Array, " p"]) -> Linearization:
-        there = _linearized(f, on, unknowns * unit, depth)
+        there = _linearized(f, on, unknowns * unit, *value)
         return there._replace(slopes=there.slopes * unit[:, None])
 
     return jax.vmap(lambda now, bounds: proceed(linearize, now, steps, bounds))(iterates, bounds)
 
 
-def _linearized(f: AbstractFeaturizer, on: ManifoldSlice, theta: Float[Array, " p"], depth: Array) -> Linearization:
+def _linearized(
+    f: AbstractFeaturizer, on: ManifoldSlice, theta: Float[Array, " p"], depth: Array, rounding: Array
+) -> Linearization:
     """Linearize J(θ) v / σ_max, whose norm is σ/σ_max, with v the right singular vector of the value at `depth`. The
     derivative holds v fixed. Changes of J v in the range of J on the larger singular vectors are projected out, because
     other displacements compensate for them. `aux` holds the floor and the number of null directions."""
@@ -126,5 +131,5 @@ def _linearized(f: AbstractFeaturizer, on: ManifoldSlice, theta: Float[Array, " 
     for _ in range(2):
         derivative = derivative - left @ (left.T @ derivative)
     value = jnp.where(spectrum.status == "ok", seen[:, which] / largest, jnp.inf)
-    floor = spectrum.floor / largest
-    return Linearization(value, derivative.T, floor, (floor, jnp.sum(spectrum.values <= spectrum.floor)))
+    floor = jnp.maximum(spectrum.floor / largest, rounding)
+    return Linearization(value, derivative.T, floor, (floor, jnp.sum(spectrum.values <= floor * largest)))

@@ -1,6 +1,6 @@
 """Sweeps: the singular spectra of many environments as one labelled data set."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from jaxfeat.manifolds.manifold import AbstractManifold
 from jaxfeat.nulls.causes import CAUSES
 from jaxfeat.nulls.classify import item_null_space
 from jaxfeat.nulls.cure import cure, describe_cures
-from jaxfeat.nulls.scan import scan_arrays
+from jaxfeat.nulls.near import ALWAYS_EXPLAINS
+from jaxfeat.nulls.scan import ScanArrays, scan_arrays
 from jaxfeat.nulls.scan_records import CLASSIFIED
 from jaxfeat.progress import Progress, show_progress
 from jaxfeat.singular.manifold_zeros import ManifoldZero, find_manifold_zeros
@@ -27,6 +28,7 @@ from jaxfeat.store.into_store import draw_sample, sweep_into_store
 from jaxfeat.store.schema import provenance
 from jaxfeat.store.stream import check_sweepable
 
+NEAR_NAME = "directions that an exact point within 1e-3 Å hides, by cause"
 GRID_POINTS = 41  # values of each parameter on the default grid
 
 
@@ -90,9 +92,11 @@ def sweep(
     - Of environments: `structure_index`, `center_index`, `center_species`, `n_neighbors`, and along `neighbor`
         `positions` (Å, relative to the center) and `species`. In a store, atoms that the featurizer does not know give
         the status "unknown-species", and environments cut at another radius than it needs give "wrong-radius".
-    - Of a manifold: `zero_at`, `zero_error` and further variables with the points and curves where σ_min vanishes,
+    - Of a manifold: `near`, the directions along `cause` that are null at an exact point within 1e-3 Å, beyond `null`;
+        `zero_at`, `zero_error` and further variables with the points and curves where σ_min vanishes,
         refined in the parameters, with the null directions there by cause and a sentence on what lifts them. An
-        interval of a single parameter counts as a curve. Null directions that all points have are not counted as zeros.
+        interval of a single parameter counts as a curve. Directions that are null or near at all points are not counted
+        as zeros.
 
     **Raises:**
 
@@ -163,14 +167,33 @@ def _sweep_manifold(
     fixed = {p.name: float(v) for p, v in zip(manifold.parameters, section.fixed, strict=True) if p.name not in axes}
     ds = build_dataset(found, list(axes), coords, provenance(f) | fixed)
     known = np.isfinite(found.floor)
-    n_null = (found.sigma_equilibrated <= found.floor_equilibrated[:, None]).sum(-1)[known]
+    # Coordinates of a file are rounded, so directions of a symmetry that the whole path has are null but for that.
+    near = np.asarray([_count_rounded(groups) for groups in found.near]).reshape(-1, len(CAUSES))
+    ds["near"] = (*axes, "cause"), near.reshape(*ds["status"].shape, len(CAUSES)), {"long_name": NEAR_NAME}
+    n_null = ((found.sigma_equilibrated <= found.floor_equilibrated[:, None]).sum(-1) + near.sum(-1))[known]
     n_generic = ds.attrs["n_generic"] = int(n_null.min()) if known.any() else 0
     zeros: list[ManifoldZero] = []
     if known.any():
         restricted = restrict_species(f, environments)
         sigma = ds["sigma_equilibrated"].values
-        zeros = find_manifold_zeros(restricted, section, list(axes.values()), sigma, n_generic)
+        zeros = find_manifold_zeros(restricted, section, list(axes.values()), sigma, n_generic, _rounding(found))
     return add_zeros(ds, list(axes), zeros, [_explain(f, section, zero) for zero in zeros])
+
+
+def _count_rounded(groups: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Count nearly null directions by cause, `(6,)`, that an exact point within the rounding of a file hides."""
+    close = [one for one in groups if one["distance"] < ALWAYS_EXPLAINS and one["cause"] != "locality"]
+    return [sum(one["directions"] for one in close if one["cause"] == cause) for cause in CAUSES]
+
+
+def _rounding(found: ScanArrays) -> float:
+    """Estimate the σ/σ_max that rounded coordinates leave of a null direction: ten times the largest that they leave of
+    the directions that are near at every point, 0 if there are none."""
+    left = []
+    for groups, sigma in zip(found.near, found.sigma, strict=True):
+        close = [one["sigma"][1] / sigma[0] for one in groups if one["distance"] < ALWAYS_EXPLAINS]
+        left.append(max(close, default=0.0))
+    return 10 * min(left, default=0.0)
 
 
 @eqx.filter_jit
