@@ -8,6 +8,8 @@ from .choose.converge import converge as converge
 from .choose.forces import VisibleForce as VisibleForce
 from .choose.forces import visible_force as visible_force
 from .choose.optimal_radial import optimal_radial as optimal_radial
+from .choose.tune import Tuning as Tuning
+from .choose.tune import tune as tune
 from .features.base import AbstractFeaturizer as AbstractFeaturizer
 from .features.correlations import Bispectrum as Bispectrum
 from .features.correlations import Correlations as Correlations

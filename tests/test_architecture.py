@@ -104,6 +104,7 @@ ALLOWED_IN = {
         "report/force_plot.py",
         "report/scan_plot.py",
         "report/sweep_plot.py",
+        "report/tuning_plot.py",
     },
     "rich": {
         "progress.py",
@@ -115,6 +116,7 @@ ALLOWED_IN = {
         "report/structure_table.py",
         "report/sweep_table.py",
         "report/tables.py",
+        "report/tuning_table.py",
     },
     "xarray": {"store/dataset.py"},
     "zarr": {"store/zarr_arrays.py"},

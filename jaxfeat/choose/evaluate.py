@@ -201,7 +201,7 @@ def _judge_bases(
     all_seen = bool((values[0, :, -1] > CLASSIFY_BELOW * largest[0]).any())
     blind = BlindDirections(0, 0, np.zeros((0, env.positions.size)), 0.0, all_seen)
     if not all_seen:
-        blind = _find_blind_directions(f, sites) or blind
+        blind = find_blind_directions(f, sites) or blind
     n_blind = blind.symmetry + blind.incompleteness
     # The smallest values belong to the blind directions: null, or nearly so if positions were rounded.
     rest = values[..., : values.shape[-1] - n_blind]
@@ -227,7 +227,7 @@ def _judge_bases(
     return BasisResults(truncation, doubtful, ratios, known, bool(exact[-1]), blind)
 
 
-def _find_blind_directions(f: AbstractFeaturizer, sites: Sites) -> BlindDirections | None:
+def find_blind_directions(f: AbstractFeaturizer, sites: Sites) -> BlindDirections | None:
     """Find the directions that no basis sees; `None` if there are too many neighbors to tell."""
     try:
         filtration = build_filtration(sites, f.nu)

@@ -139,7 +139,7 @@ def _write(part: Any, where: str) -> dict[str, Any]:
         if not hasattr(part, name):
             message = f"{cls.__name__} does not keep its argument {name!r}; have an attribute of that name."
             raise BasisError(where + message)
-        values[name] = _write_value(getattr(part, name), f"{where}{name}")
+        values[name] = write_value(getattr(part, name), f"{where}{name}")
     return values
 
 
@@ -166,7 +166,8 @@ def _arguments(cls: type) -> dict[str, tuple[Any, Any]]:
     return found
 
 
-def _write_value(value: Any, where: str) -> Any:
+def write_value(value: Any, where: str) -> Any:
+    """Write one argument of a featurizer as a plain value. `where` names it in messages."""
     if isinstance(value, AbstractRadialBasis) and type(value) is RADIAL_BASES.get(value.name):
         return value.name
     if isinstance(value, eqx.Module):
@@ -176,7 +177,7 @@ def _write_value(value: Any, where: str) -> Any:
         if where.rpartition(" ")[2] == "species":
             value = [SYMBOLS[number] for number in value]
     if isinstance(value, (list, tuple)):
-        return [_write_value(item, where) for item in value]
+        return [write_value(item, where) for item in value]
     if isinstance(value, (bool, int, str, NoneType)) or (isinstance(value, float) and isfinite(value)):
         return value
     fault = f"{where} is {value!r}, and a spec holds finite numbers, texts, lists and parts of featurizers only"

@@ -1,0 +1,169 @@
+"""The changes of a descriptor that `tune` tries. A candidate is the spec of a descriptor. An axis is an argument of its
+constructor, or ν, and a space lists plain values for each axis."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import equinox as eqx
+import numpy as np
+
+from jaxfeat.cutoffs import AbstractCutoff
+from jaxfeat.errors import BasisError
+from jaxfeat.features.base import AbstractFeaturizer
+from jaxfeat.features.couplings import count_features as count_by_order
+from jaxfeat.features.density import DensityFeaturizer
+from jaxfeat.features.spec import KINDS, from_spec, spec, write_value
+
+Spec = dict[str, Any]
+Space = dict[str, list[Any]]
+
+AXES = ("n_max", "l_max", "sigma", "r_cut", "cutoff", "radial", "radial_scaling", "include_center", "weights", "nu")
+"""The axes in the order of tables."""
+
+ORDER_STEPS = {1: "PowerSpectrum", 2: "Bispectrum"}  # the class of order ν + 1; above that it is `Correlations`
+MAX_HIGHER_FEATURES = 20_000  # features of order ν + 1 whose Jacobians take a fraction of a second
+HIGHER_SIZES = (
+    (4, 3),
+    (3, 3),
+    (2, 2),
+    (2, 1),
+    (1, 1),
+)  # (n_max, l_max) at which orders are compared, the largest first
+
+SIZE_STEPS = {"n_max": (-4, -2, -1, 1, 2, 4), "l_max": (-2, -1, 1, 2, 3)}
+SIGMA_FACTORS = (1 / 3, 2 / 3, 4 / 3, 5 / 3)
+RADIUS_FACTORS = (0.75, 0.875, 1.125, 1.25)
+WINDOW_WIDTHS = (0.5, 1.0, 2.0)  # Å
+SCALINGS = ((2.0, 2.0), (2.0, 4.0))  # scale in Å and exponent of `Willatt2018`, with rate 1
+WEIGHT_FACTORS = (0.5, 2.0)
+
+
+def check_density(f: AbstractFeaturizer) -> DensityFeaturizer:
+    """Return a descriptor that `tune` can vary. **Raises:** `BasisError` for any other featurizer."""
+    if not isinstance(f, DensityFeaturizer):
+        raise BasisError(
+            f"{type(f).__name__} has no basis to vary; give a featurizer of the density, as PowerSpectrum."
+        )
+    return f
+
+
+def build(candidate: Spec) -> DensityFeaturizer:
+    """Make the featurizer of a candidate. Classes of the user's are loaded already, because their featurizer is."""
+    made: DensityFeaturizer = from_spec(candidate, trust=True)
+    return made
+
+
+def key(candidate: Spec) -> str:
+    """Write a candidate as a text that no other candidate has."""
+    return json.dumps(candidate, sort_keys=True)
+
+
+def count_features(f: DensityFeaturizer, candidate: Spec) -> int:
+    """Count the features of a candidate of the same order, without radial functions; 0 if there is no such basis."""
+    basis: Any = type(f.radial)
+    try:
+        sizes = basis(n_max=candidate["n_max"], l_max=candidate["l_max"])
+    except BasisError:
+        return 0
+    return eqx.tree_at(lambda f: f.radial, f, sizes).n_features
+
+
+def smoothness(candidate: Spec) -> int:
+    """Count the continuous derivatives that the window of a candidate has at the cutoff; -1 if features jump there."""
+    cutoff: Any = KINDS.get(candidate["cutoff"]["kind"])
+    return cutoff.smoothness if isinstance(cutoff, type) and issubclass(cutoff, AbstractCutoff) else 1
+
+
+def default_space(f: DensityFeaturizer, reach: float) -> Space:
+    """List the default values of each axis around a descriptor, its own left out. No radius is above `reach` (Å)."""
+    own, nu = spec(f), f.nu or 1
+    steps = SIZE_STEPS if nu < 3 else dict.fromkeys(SIZE_STEPS, (-1, 1))
+    space: Space = {name: [own[name] + step for step in steps[name]] for name in SIZE_STEPS}
+    widths = [width for width in WINDOW_WIDTHS if width <= own["r_cut"]]
+    space["sigma"] = [round(own["sigma"] * factor, 3) for factor in SIGMA_FACTORS] if own["sigma"] else [0.1, 0.2, 0.3]
+    space["r_cut"] = [round(own["r_cut"] * factor, 3) for factor in RADIUS_FACTORS]
+    space["cutoff"] = [{"kind": kind, "width": width} for kind in ("Smoothstep", "ShiftedCosine") for width in widths]
+    space["cutoff"].append({"kind": "NoCutoff"})
+    space["radial"] = ["gto", "gto-rascal", "laplacian"]
+    space["radial_scaling"] = [None] + [
+        {"kind": "Willatt2018", "scale": scale, "rate": 1.0, "exponent": exponent} for scale, exponent in SCALINGS
+    ]
+    space["include_center"] = [True, 0.5, False]
+    space["weights"] = list(_weights(own["weights"]))
+    space["nu"] = [nu + 1]
+    smallest = {"n_max": 1, "l_max": 0}
+    allowed = {name: [v for v in values if v >= smallest.get(name, -np.inf)] if name in smallest else values
+               for name, values in space.items()}  # fmt: skip
+    allowed["r_cut"] = [radius for radius in allowed["r_cut"] if radius <= reach]
+    return _without_own(allowed, own)
+
+
+def _weights(own: list[float]) -> Iterator[list[float]]:
+    """Multiply the weight of one species at a time. A single species has no weight relative to others."""
+    for k in range(len(own) if len(own) > 1 else 0):
+        for factor in WEIGHT_FACTORS:
+            yield [weight * (factor if i == k else 1) for i, weight in enumerate(own)]
+
+
+def searched_space(space: Space, given: Iterable[str]) -> Space:
+    """Restrict a space to the changes that a recommendation may make. Unless their axis is `given` by the user, ν and
+    r_cut stay, because they decide which atoms and which angles a model sees at all; features must not jump at the
+    cutoff; and the center stays visible, because it tells species of centers apart."""
+    kept = {name: list(values) for name, values in space.items() if name != "nu"}
+    if "r_cut" not in given:
+        kept["r_cut"] = []
+    if "cutoff" not in given:
+        kept["cutoff"] = [value for value in kept["cutoff"] if value["kind"] != "NoCutoff"]
+    if "include_center" not in given:
+        kept["include_center"] = [value for value in kept["include_center"] if value]
+    return kept
+
+
+def restrict_space(space: Space, given: Mapping[str, Any], own: Spec) -> Space:
+    """Replace the values of the axes that the user gives. **Raises:** `BasisError` for an unknown axis."""
+    changed = dict(space)
+    for name, values in given.items():
+        if name not in AXES:
+            raise BasisError(f"space has an axis {name!r}; choose among {', '.join(AXES)}.")
+        if isinstance(values, (str, Mapping, eqx.Module)) or not hasattr(values, "__iter__"):
+            raise BasisError(f"space[{name!r}] is {values!r}; give a list of values to try.")
+        changed[name] = [value if isinstance(value, dict) else write_value(value, name) for value in values]
+    # The order is a property of the class, so it has no value of its own in the spec.
+    return _without_own(changed, own)
+
+
+def _without_own(space: Space, own: Spec) -> Space:
+    return {name: [v for v in space[name] if name == "nu" or key({"v": v}) != key({"v": own[name]})] for name in AXES}
+
+
+def higher_order(own: Spec, nu: int) -> tuple[Spec, Spec] | None:
+    """Choose sizes at which features of order ν + 1 can be computed. Return the specs of ν and ν + 1 in these sizes, or
+    `None` if there are none."""
+    for n_max, l_max in HIGHER_SIZES:
+        lower = {**own, "n_max": min(n_max, own["n_max"]), "l_max": min(l_max, own["l_max"])}
+        shared = {name: value for name, value in lower.items() if name not in ("kind", "nu", "pseudoscalars")}
+        higher = {"kind": ORDER_STEPS.get(nu, "Correlations"), **shared}
+        if nu not in ORDER_STEPS:
+            higher["nu"] = nu + 1
+        if count_by_order(nu + 1, len(own["weights"]) * lower["n_max"], lower["l_max"], False) <= MAX_HIGHER_FEATURES:
+            return lower, higher
+    return None
+
+
+def format_change(name: str, value: Any) -> str:
+    """Write a change in words."""
+    if isinstance(value, dict):
+        numbers = ", ".join(f"{v:g}" for k, v in value.items() if k != "kind")
+        return f"{value['kind']}({numbers})"
+    if isinstance(value, list):
+        return " ".join(f"{v:g}" for v in value)
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{text} Å" if name in ("sigma", "r_cut") else text
+
+
+def changes_between(own: Spec, other: Spec) -> dict[str, Any]:
+    """List the arguments in which a candidate differs from a descriptor."""
+    return {
+        name: other[name] for name in AXES if name in other and key({"v": other[name]}) != key({"v": own.get(name)})
+    }
