@@ -141,7 +141,8 @@ class Search:
         return [spec for spec in specs if 0 < count_features(own.f, spec) <= MOST_FEATURES * own.n_features]
 
     def _make_all(self, specs: Iterable[Spec]) -> list[Candidate]:
-        made = [self.candidate(spec) for spec in specs]
+        """Make candidates without a known level, as long as there is time: a radial basis takes up to seconds."""
+        made = (self.candidate(spec) for spec in specs if not self.is_over)
         return [one for one in made if one is not None and not np.isfinite(one.level)]
 
     def _shortlist(self, own: Candidate) -> list[Spec]:
@@ -200,17 +201,17 @@ def _neighbors(best: Candidate, own: Candidate, space: Space) -> list[Spec]:
 def rank_by_front(points: Sequence[tuple[int, float]]) -> list[int]:
     """Order candidates of (features, level): first the front, then the front of the rest, and so on. Of one front the
     most sensitive come first, and unknown levels come last."""
-    levels = [level if np.isfinite(level) else -1.0 for _, level in points]
-    left = sorted(range(len(points)), key=lambda k: (points[k][0], -levels[k]))
+    known = [k for k, (_, level) in enumerate(points) if np.isfinite(level)]
+    left = sorted(known, key=lambda k: (points[k][0], -points[k][1]))
     ordered: list[int] = []
     while left:
         front: list[int] = []
         for k in left:
-            if not front or levels[k] > levels[front[-1]]:
+            if not front or points[k][1] > points[front[-1]][1]:
                 front.append(k)
         left = [k for k in left if k not in front]
         ordered += reversed(front)
-    return ordered
+    return ordered + [k for k in range(len(points)) if k not in known]
 
 
 def pareto_front(candidates: Sequence[Candidate]) -> list[Candidate]:

@@ -31,7 +31,7 @@ HIGHER_SIZES = (
     (1, 1),
 )  # (n_max, l_max) at which orders are compared, the largest first
 
-SIZE_STEPS = {"n_max": (-4, -2, -1, 1, 2, 4), "l_max": (-2, -1, 1, 2, 3)}
+SIZE_STEPS = {"n_max": (-4, -3, -2, -1, 1, 2, 4), "l_max": (-2, -1, 1, 2, 3, 5)}
 SIGMA_FACTORS = (1 / 3, 2 / 3, 4 / 3, 5 / 3)
 RADIUS_FACTORS = (0.75, 0.875, 1.125, 1.25)
 WINDOW_WIDTHS = (0.5, 1.0, 2.0)  # Å
@@ -153,13 +153,17 @@ def higher_order(own: Spec, nu: int) -> tuple[Spec, Spec] | None:
 
 def format_change(name: str, value: Any) -> str:
     """Write a change in words."""
+    symbols = {"sigma": "σ", "nu": "ν", "include_center": "weight of the center", "radial_scaling": "scaling"}
     if isinstance(value, dict):
         numbers = ", ".join(f"{v:g}" for k, v in value.items() if k != "kind")
-        return f"{value['kind']}({numbers})"
-    if isinstance(value, list):
-        return " ".join(f"{v:g}" for v in value)
-    text = f"{value:g}" if isinstance(value, float) else str(value)
-    return f"{text} Å" if name in ("sigma", "r_cut") else text
+        text = f"{value['kind']}({numbers})"
+    elif isinstance(value, list):
+        text = " ".join(f"{v:g}" for v in value)
+    elif isinstance(value, (bool, float)):
+        text = f"{float(value):g}"
+    else:
+        text = str(value).replace("None", "none")
+    return f"{symbols.get(name, name)} {text}" + (" Å" if name in ("sigma", "r_cut") else "")
 
 
 def changes_between(own: Spec, other: Spec) -> dict[str, Any]:

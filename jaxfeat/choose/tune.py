@@ -49,7 +49,8 @@ class Tuning:
     - `gains`: A list with one record for each single change of `f`.
     - `front`: A list of records: the descriptors for which no other one with as few features is as sensitive.
     - `check`: `f` and the recommended descriptor on fresh environments, each with its own least sensitive share.
-    - `f`: The record of the descriptor that was tuned. `tried`: features and levels of all descriptors that were tried.
+    - `f`, `best`: The records of the descriptor that was tuned and of the recommended one. `tried`: features and levels
+        of all descriptors that were tried.
     - `sample`: The numbers of environments, and the settings of the sample.
     - `complete`: False if the budget ended the search.
     """
@@ -60,6 +61,7 @@ class Tuning:
     front: list[Record]
     check: Record
     f: Record
+    best: Record
     tried: list[Record] = field(repr=False)
     sample: Record
     complete: bool
@@ -99,7 +101,8 @@ def tune(
     - `f`: The descriptor to begin with, a featurizer of the density. By default a `PowerSpectrum` of all elements in
         the data. Power spectra are computed by NumPy; other featurizers compile a program for each size.
     - `space`: Values to try for some arguments of the descriptor, as in `{"radial": ["gto", "laplacian"]}`; an empty
-        list keeps the own value. The names are those of the constructor, and "nu" (`[]` leaves out ν + 1). Unless named here, r_cut, a center of weight 0 and `NoCutoff` have gains, but are not recommended.
+        list keeps the own value. The names are those of the constructor, and "nu" (`[]` leaves out ν + 1). Unless named
+        here, r_cut, a center of weight 0 and `NoCutoff` have gains, but are not recommended.
     - `centers`: Centers of structures, as `jaxfeat.environments` takes them.
     - `share`: The share of least sensitive environments of each species, above 0 and up to 1.
     - `equilibrated`: If True, take equilibrated singular values (`jaxfeat.singular_spectrum`).
@@ -113,7 +116,7 @@ def tune(
 
     **Returns:** A `Tuning`. Each record of `gains` has
 
-    - `axis`, `value`: The change. `note`: a warning, or the reason why the change is impossible, or `None`.
+    - `axis`, `value`, `words`: The change. `note`: a warning, or the reason why the change is impossible, or `None`.
     - `gain`: "median", "10%" and "90%" over environments of `f`'s least sensitive share, of the ratio of σ_vis/σ_max
         after and before the change. After a change of r_cut, other environments are the least sensitive ones, so that
         this gain is large in any case.
@@ -158,6 +161,7 @@ def tune(
             front=[_describe_candidate(search, base, one) for one in pareto_front(search.known)],
             check=check,
             f=_describe_candidate(search, base, base),
+            best=_describe_candidate(search, base, best),
             tried=[{"n_features": one.n_features, "level": one.level} for one in search.known],
             sample={**facts, **settings},
             complete=complete,
@@ -170,30 +174,30 @@ def _gains_of(search: Search, base: Candidate, name: str, values: Sequence[Any])
     for value in values:
         if search.is_over:
             break
+        change = {"axis": name, "value": value, "words": format_change(name, value)}
         if name == "nu":
-            records.append(_gain_of_order(search, base, value))
+            records.append({**change, **_gain_of_order(search, base, value)})
             continue
         changed = {**base.spec, name: value}
         one = search.candidate(changed)
         if one is None:
-            records.append({"axis": name, "value": value, "note": search.refused[key(changed)]})
+            records.append({**change, "note": search.refused[key(changed)]})
             continue
         level = search.evaluate(one)
         note = "features jump at the cutoff" if smoothness(changed) < 0 else None
         record = _compare(search.sample.least, base.values, one.values)
         measured = {"level": level, "lowest": level / base.level, "n_features": one.n_features, "at": None}
-        records.append({"axis": name, "value": value, "note": note, **record, **measured, **_cost_of(search, one.f)})
+        records.append({**change, "note": note, **record, **measured, **_cost_of(search, one.f)})
     return records
 
 
 def _gain_of_order(search: Search, base: Candidate, nu: int) -> Record:
     """Measure the gain of order ν + 1 in a small basis, because in that of `f` it has too many features."""
-    record: Record = {"axis": "nu", "value": nu, "note": f"not the order after ν = {base.f.nu}"}
     if nu != (base.f.nu or 0) + 1:
-        return record
+        return {"note": f"only ν = {(base.f.nu or 0) + 1} follows ν = {base.f.nu}"}
     pair = higher_order(base.spec, nu - 1)
     if pair is None:
-        return {**record, "note": "too many features"}
+        return {"note": "too many features"}
     least = np.flatnonzero(search.sample.least)[:HIGHER_ENVIRONMENTS]
     lower, higher = map(build, pair)
     before, after = (search.sample.at(f, least) for f in (lower, higher))
@@ -202,7 +206,7 @@ def _gain_of_order(search: Search, base: Candidate, nu: int) -> Record:
     ratio = level / float(np.exp(np.nanmedian(np.log(before))))
     at = {name: pair[1][name] for name in ("n_max", "l_max")}
     measured = {"level": level, "lowest": ratio, "n_features": higher.n_features, "at": at}
-    return {**record, "note": None, **found, **measured, **_cost_of(search, higher)}
+    return {"note": None, **found, **measured, **_cost_of(search, higher)}
 
 
 def _compare(least: np.ndarray, before: np.ndarray, after: np.ndarray) -> Record:
@@ -241,7 +245,7 @@ def _explain(search: Search, base: Candidate, best: Candidate, check: Record) ->
     if best is base:
         return f"None of {few} descriptors with at most {base.n_features:,} features is more sensitive in the {share}."
     changes = changes_between(base.spec, best.spec).items()
-    words = ", ".join(f"{name} {format_change(name, value)}" for name, value in changes)
+    words = ", ".join(format_change(name, value) for name, value in changes)
     where = f"{check['environments']} {'fresh' if check['apart'] else 'of the same'} environments"
     return (
         f"With {words} it has {best.n_features:,} features for {base.n_features:,}, and is the most sensitive of {few} "
@@ -250,9 +254,11 @@ def _explain(search: Search, base: Candidate, best: Candidate, check: Record) ->
 
 
 def _describe_candidate(search: Search, base: Candidate, one: Candidate) -> Record:
+    changes = changes_between(base.spec, one.spec)
     return {
         "spec": one.spec,
-        "changes": changes_between(base.spec, one.spec),
+        "changes": changes,
+        "words": ", ".join(format_change(name, value) for name, value in changes.items()),
         "n_features": one.n_features,
         "level": one.level,
         "lowest": one.level / base.level,

@@ -18,6 +18,7 @@ from jaxfeat.cli.report import add_report
 from jaxfeat.cli.scan import add_scan
 from jaxfeat.cli.search import add_search
 from jaxfeat.cli.sweep import add_sweep
+from jaxfeat.cli.tune import add_tune
 from jaxfeat.errors import BasisError, GeometryError, ReadError, SizeError, SpeciesError
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -96,6 +97,6 @@ def _make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="jaxfeat", description="Find what atomic descriptors cannot see.")
     parser.add_argument("--version", action="version", version=f"jaxfeat {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (add_scan, add_converge, add_sweep, add_search, add_report, add_bench):
+    for add in (add_scan, add_converge, add_tune, add_sweep, add_search, add_report, add_bench):
         add(commands)
     return parser

@@ -59,7 +59,7 @@ def _read_source(arguments: argparse.Namespace) -> tuple[jaxfeat.StructureSet, A
             found = symmetrize_atoms(source.atoms, choose_r_cut(arguments), tolerance, report)
         say(found.describe(tolerance))
         source = source._replace(atoms=found.atoms)
-    return source, source.centers if arguments.centers is None else _parse_centers(arguments.centers)
+    return source, source.centers if arguments.centers is None else parse_centers(arguments.centers)
 
 
 @contextmanager
@@ -77,14 +77,15 @@ def _search(arguments: argparse.Namespace, source: jaxfeat.StructureSet) -> Iter
 
 def open_frames(arguments: argparse.Namespace) -> tuple[jaxfeat.Frames, FramesSurvey]:
     """Open INPUT, to read the environments of the chosen centers batch by batch, and go through its frames once."""
-    centers = None if arguments.centers is None else _parse_centers(arguments.centers)
+    centers = None if arguments.centers is None else parse_centers(arguments.centers)
     frames = jaxfeat.frames(arguments.input, choose_r_cut(arguments), centers, **read_options(arguments))
     survey = frames.survey(progress=True)
     known = frames._replace(total=int(survey.counts.sum()), survey=lambda progress=None: survey)
     return known, survey
 
 
-def _parse_centers(words: Sequence[str]) -> list[str] | list[int]:
+def parse_centers(words: Sequence[str]) -> list[str] | list[int]:
+    """Parse --centers: indices if all words are numbers, and symbols otherwise."""
     return [int(word) for word in words] if all(word.lstrip("-").isdecimal() for word in words) else list(words)
 
 
