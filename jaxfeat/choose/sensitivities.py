@@ -15,6 +15,8 @@ from jaxfeat.nulls.scan import CLASSIFY_BELOW
 from jaxfeat.nulls.sites import list_sites
 from jaxfeat.spectrum.host import spectra_on_host
 
+UNKNOWN = 1e-13  # σ_vis/σ_max that stands for values below their floor, a usual floor
+
 
 def cut_at_radius(batch: Environment, r_cut: float) -> Environment:
     """Leave out the neighbors of environments `(b,)` of NumPy arrays from `r_cut` (Å) on, as if they were cut there.
@@ -63,7 +65,7 @@ class Sensitivities:
         return self._cuts[r_cut]
 
     def __call__(self, f: DensityFeaturizer, indices: Int[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
-        """Compute σ_vis/σ_max of some environments, or the floor of this ratio if σ_vis is below its floor. It is NaN
+        """Compute σ_vis/σ_max of some environments, at most `UNKNOWN` if σ_vis is below its floor. The ratio is NaN
         without a spectrum, and without a visible direction."""
         f = f.prepared()
         r_cut = float(f.r_cut)
@@ -76,7 +78,8 @@ class Sensitivities:
             if values[n - 1] <= CLASSIFY_BELOW * values[0]:
                 n -= self._count_hidden(f, r_cut, batch[int(row)], int(indices[row]))
             if n > 0:
-                ratios[row] = max(values[n - 1], floor) / values[0]
+                # A high floor is no sensitivity.
+                ratios[row] = values[n - 1] / values[0] if values[n - 1] > floor else min(floor / values[0], UNKNOWN)
         return ratios
 
     def _count_hidden(self, f: DensityFeaturizer, r_cut: float, env: Environment, index: int) -> int:

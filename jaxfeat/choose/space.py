@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import equinox as eqx
-import numpy as np
 
 from jaxfeat.cutoffs import AbstractCutoff
 from jaxfeat.errors import BasisError
@@ -32,6 +31,7 @@ HIGHER_SIZES = (
 )  # (n_max, l_max) at which orders are compared, the largest first
 
 SIZE_STEPS = {"n_max": (-4, -3, -2, -1, 1, 2, 4), "l_max": (-2, -1, 1, 2, 3, 5)}
+LEAST_SIZES = {"n_max": 1, "l_max": 0}
 SIGMA_FACTORS = (1 / 3, 2 / 3, 4 / 3, 5 / 3)
 RADIUS_FACTORS = (0.75, 0.875, 1.125, 1.25)
 WINDOW_WIDTHS = (0.5, 1.0, 2.0)  # Å
@@ -79,10 +79,13 @@ def default_space(f: DensityFeaturizer, reach: float) -> Space:
     """List the default values of each axis around a descriptor, its own left out. No radius is above `reach` (Å)."""
     own, nu = spec(f), f.nu or 1
     steps = SIZE_STEPS if nu < 3 else dict.fromkeys(SIZE_STEPS, (-1, 1))
-    space: Space = {name: [own[name] + step for step in steps[name]] for name in SIZE_STEPS}
+    space: Space = {"l_max": []}  # The radial spectrum does not depend on it.
+    for name in f.sizes:
+        space[name] = [own[name] + step for step in steps[name] if own[name] + step >= LEAST_SIZES[name]]
     widths = [width for width in WINDOW_WIDTHS if width <= own["r_cut"]]
     space["sigma"] = [round(own["sigma"] * factor, 3) for factor in SIGMA_FACTORS] if own["sigma"] else [0.1, 0.2, 0.3]
-    space["r_cut"] = [round(own["r_cut"] * factor, 3) for factor in RADIUS_FACTORS]
+    radii = [round(own["r_cut"] * factor, 3) for factor in RADIUS_FACTORS]
+    space["r_cut"] = [radius for radius in radii if radius <= reach]
     space["cutoff"] = [{"kind": kind, "width": width} for kind in ("Smoothstep", "ShiftedCosine") for width in widths]
     space["cutoff"].append({"kind": "NoCutoff"})
     space["radial"] = ["gto", "gto-rascal", "laplacian"]
@@ -92,11 +95,7 @@ def default_space(f: DensityFeaturizer, reach: float) -> Space:
     space["include_center"] = [True, 0.5, False]
     space["weights"] = list(_weights(own["weights"]))
     space["nu"] = [nu + 1]
-    smallest = {"n_max": 1, "l_max": 0}
-    allowed = {name: [v for v in values if v >= smallest.get(name, -np.inf)] if name in smallest else values
-               for name, values in space.items()}  # fmt: skip
-    allowed["r_cut"] = [radius for radius in allowed["r_cut"] if radius <= reach]
-    return _without_own(allowed, own)
+    return _without_own(space, own)
 
 
 def _weights(own: list[float]) -> Iterator[list[float]]:
@@ -129,12 +128,12 @@ def restrict_space(space: Space, given: Mapping[str, Any], own: Spec) -> Space:
         if isinstance(values, (str, Mapping, eqx.Module)) or not hasattr(values, "__iter__"):
             raise BasisError(f"space[{name!r}] is {values!r}; give a list of values to try.")
         changed[name] = [value if isinstance(value, dict) else write_value(value, name) for value in values]
-    # The order is a property of the class, so it has no value of its own in the spec.
     return _without_own(changed, own)
 
 
 def _without_own(space: Space, own: Spec) -> Space:
-    return {name: [v for v in space[name] if name == "nu" or key({"v": v}) != key({"v": own[name]})] for name in AXES}
+    # The order is a property of the class, so it has no value of its own in the spec.
+    return {name: [v for v in space[name] if name == "nu" or v != own[name]] for name in AXES}
 
 
 def higher_order(own: Spec, nu: int) -> tuple[Spec, Spec] | None:
@@ -156,7 +155,7 @@ def format_change(name: str, value: Any) -> str:
     symbols = {"sigma": "σ", "nu": "ν", "include_center": "weight of the center", "radial_scaling": "scaling"}
     if isinstance(value, dict):
         numbers = ", ".join(f"{v:g}" for k, v in value.items() if k != "kind")
-        text = f"{value['kind']}({numbers})"
+        text = f"{value['kind']}({numbers})" if numbers else value["kind"]
     elif isinstance(value, list):
         text = " ".join(f"{v:g}" for v in value)
     elif isinstance(value, (bool, float)):
@@ -168,6 +167,4 @@ def format_change(name: str, value: Any) -> str:
 
 def changes_between(own: Spec, other: Spec) -> dict[str, Any]:
     """List the arguments in which a candidate differs from a descriptor."""
-    return {
-        name: other[name] for name in AXES if name in other and key({"v": other[name]}) != key({"v": own.get(name)})
-    }
+    return {name: other[name] for name in AXES if name in other and other[name] != own.get(name)}

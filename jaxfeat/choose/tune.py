@@ -96,8 +96,9 @@ def tune(
 
     **Arguments:**
 
-    - `data`: `ase.Atoms`, a list of them, or a result of `jaxfeat.read`; or environments with one leading axis, in
-        float64, which limit the radii that can be tried.
+    - `data`: `ase.Atoms`, a list of them, or a result of `jaxfeat.read`, of which some structures are drawn if they
+        have more than 20,000 atoms together; or environments with one leading axis, in float64, whose radius limits
+        the radii that can be tried.
     - `f`: The descriptor to begin with, a featurizer of the density. By default a `PowerSpectrum` of all elements in
         the data. Power spectra are computed by NumPy; other featurizers compile a program for each size.
     - `space`: Values to try for some arguments of the descriptor, as in `{"radial": ["gto", "laplacian"]}`; an empty

@@ -9,7 +9,7 @@ from typing import Any
 
 import jaxfeat
 from jaxfeat.cli.arguments import PICTURE, add_centers, add_descriptor, add_input, add_option, add_results, add_sample
-from jaxfeat.cli.inputs import make_featurizer, parse_centers, read_options
+from jaxfeat.cli.inputs import make_featurizer, make_title, parse_centers, read_options
 from jaxfeat.cli.output import check_targets, save_figure, say, say_written, write_json
 from jaxfeat.errors import ReadError
 
@@ -100,7 +100,8 @@ def _tune(arguments: argparse.Namespace) -> None:
         # Matplotlib takes 0.6 s to load.
         from jaxfeat.report.tuning_plot import plot_tuning
 
-        save_figure(arguments.plot, plot_tuning(plain, f"{Path(arguments.input).name}: {found.reason}"))
+        title = make_title(f, f"{Path(arguments.input).name}, changes of f")
+        save_figure(arguments.plot, plot_tuning(plain, title))
     if arguments.out is not None:
         write_json(arguments.out, found.recommended)
     print_tuning(plain)

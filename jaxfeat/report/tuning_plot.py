@@ -28,9 +28,10 @@ def plot_tuning(tuning: Mapping[str, Any], title: str | None = None) -> Figure:
     axes.set_xscale("log")
     axes.set_yscale("log")
     sample = tuning["sample"]
-    ratio = "σ$_\\mathrm{vis}$/σ$_\\mathrm{max}$" + (", equilibrated" if sample["equilibrated"] else "")
-    axes.set_ylabel(f"{ratio}: median over the least sensitive {100 * sample['share']:g} %", fontsize=9)
+    kind = "equilibrated " if sample["equilibrated"] else ""
+    ratio = f"{kind}σ$_\\mathrm{{vis}}$/σ$_\\mathrm{{max}}$"
+    axes.set_ylabel(f"{ratio}, median of the lowest {100 * sample['share']:g} %", fontsize=9)
     axes.set_xlabel("number of features", fontsize=9)
-    axes.tick_params(labelsize=8)
+    axes.tick_params(which="both", labelsize=8)
     figure.legend(loc="outside lower center", ncols=4, fontsize=8, frameon=False)
     return figure

@@ -88,3 +88,13 @@ def test_weights_stand_for_repetitions():
     assert level == pytest.approx(lowest_level(repeated[0], np.ones(weights.sum()), repeated[1], 0.2), rel=0.15)
     one_species = np.ones(101, int)
     assert lowest_level(np.arange(1.0, 102), np.ones(101), one_species, 1.0) == pytest.approx(51)
+
+
+def test_a_high_floor_is_no_sensitivity():
+    """One radial function of `gto` is flat near the cutoff, where rounding leaves little known."""
+    f = jaxfeat.RadialSpectrum(("C", "H", "O"), r_cut=4.0, n_max=1)
+    batch = jaxfeat.environments(ATOMS[:1], 4.0)
+    spectra = jaxfeat.singular_spectrum(f, batch, equilibrated=True)
+    ratios = Sensitivities(batch, True)(f, np.arange(len(batch)))
+    assert (np.asarray(spectra.floor) > 1e-6).any() and (ratios <= 1e-13).any()
+    assert not ((ratios > 1e-13) & (ratios <= np.asarray(spectra.floor / spectra.values[:, 0]))).any()

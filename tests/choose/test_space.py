@@ -31,6 +31,10 @@ def test_every_change_makes_a_featurizer_with_this_change_alone():
     assert SPACE["nu"] == [3] and set(SPACE["n_max"]) == {1, 2, 4, 5, 7} and SPACE["r_cut"] == [3.0, 3.5, 4.5]
 
 
+def test_the_radial_spectrum_has_no_l_max_to_change():
+    assert default_space(jaxfeat.RadialSpectrum(("H",)), 4.0)["l_max"] == []
+
+
 def test_impossible_sizes_have_no_features():
     assert count_features(F, {**OWN, "n_max": 0}) == count_features(F, {**OWN, "l_max": 99}) == 0
 
@@ -44,9 +48,14 @@ def test_a_recommendation_keeps_the_radius_the_window_and_the_center_unless_told
 
 
 def test_a_space_is_restricted_by_lists():
-    given = {"sigma": [0.3, 0.4], "radial": [], "cutoff": [cutoffs.NoCutoff(), cutoffs.ShiftedCosine(0.5)]}
+    given = {
+        "sigma": [0.3, 0.4],
+        "r_cut": [4, 3],
+        "radial": [],
+        "cutoff": [cutoffs.NoCutoff(), cutoffs.ShiftedCosine(0.5)],
+    }
     space = restrict_space(SPACE, given, OWN)
-    assert space["sigma"] == [0.4] and space["radial"] == []  # the own value is no change
+    assert space["sigma"] == [0.4] and space["r_cut"] == [3] and space["radial"] == []  # the own value is no change
     assert space["cutoff"] == [{"kind": "NoCutoff"}, {"kind": "ShiftedCosine", "width": 0.5}]
     assert space["n_max"] == SPACE["n_max"]
 
@@ -67,6 +76,7 @@ def test_the_next_order_has_sizes_that_can_be_computed():
 def test_changes_are_words():
     assert format_change("sigma", 0.25) == "σ 0.25 Å"
     assert format_change("cutoff", {"kind": "Smoothstep", "width": 2.0}) == "cutoff Smoothstep(2)"
+    assert format_change("cutoff", {"kind": "NoCutoff"}) == "cutoff NoCutoff"
     assert format_change("include_center", False) == "weight of the center 0"
     assert format_change("radial_scaling", None) == "scaling none"
     assert format_change("weights", [0.5, 1.0]) == "weights 0.5 1"

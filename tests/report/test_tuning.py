@@ -26,7 +26,7 @@ LONG = "n_max 6, l_max 9, σ 0.1 Å, cutoff ShiftedCosine(0.5), radial laplacian
 TUNING = {
     "gains": [
         gain("radial", "radial laplacian"),
-        gain("cutoff", "cutoff NoCutoff()", "features jump at the cutoff"),
+        gain("cutoff", "cutoff NoCutoff", "features jump at the cutoff"),
         gain("nu", "ν 3", at={"n_max": 4, "l_max": 3}, route="compiled"),
         {"axis": "sigma", "words": "σ 0 Å", "note": "no such basis"},
     ],
