@@ -11,7 +11,7 @@ from jaxfeat.features.density import DensityFeaturizer
 from jaxfeat.geometry.environment import RADIUS_ROUNDING, Environment
 from jaxfeat.geometry.structure import species_present
 from jaxfeat.nulls.classify import POSITION_TOLERANCE
-from jaxfeat.nulls.scan import CLASSIFY_BELOW
+from jaxfeat.nulls.scan_records import CLASSIFY_BELOW
 from jaxfeat.nulls.sites import list_sites
 from jaxfeat.spectrum.host import spectra_on_host
 
