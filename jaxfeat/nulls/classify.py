@@ -171,7 +171,7 @@ def _assign(rest: np.ndarray, spaces: dict[str, np.ndarray], directions: dict[st
 def _explained(decomposed: DecomposedJacobian, null: np.ndarray, points: NearPoints) -> bool:
     """Tell whether exact points nearby hide the directions whose singular values may or may not be null."""
     doubtful = decomposed.doubtful(CLEAR_RATIO)
-    for point in [*points.symmetric, *points.edge] if len(doubtful) else ():
+    for point in [*points.symmetric, *points.edge()] if len(doubtful) else ():
         doubtful = split_contained(doubtful, decomposed.scaled(point.hidden()))[1]
     for group in points.groups(null) if len(doubtful) else ():
         hidden = decomposed.scaled(group.directions.reshape(len(group.directions), -1))

@@ -64,7 +64,7 @@ class Cure:
         if self.order is not None:
             return f"ν = {self.order}"
         if self.gains:
-            return ", ".join(f"{change} ({gain:.0e}x)" for change, gain in self.gains.items())
+            return ", ".join(f"{change} ({gain:.2g}x)" for change, gain in self.gains.items())
         return write_sizes(self.sizes or {})
 
     def __repr__(self) -> str:

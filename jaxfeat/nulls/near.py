@@ -44,8 +44,8 @@ class LandingRule(NamedTuple):
     - `gap`: The least ratio of the next larger singular value to theirs.
     - `most`: The number of sets of directions that are tried.
     - `cutoffs`: The number of cutoffs of the equations that are tried for each.
-    - `always`: False if landings are tried only where nothing is null, and neighbors next to the cutoff count only
-        where no symmetric point is near either.
+    - `always`: False if landings are tried only for few neighbors where nothing is null, and the farthest neighbor
+        next to the cutoff counts only where no symmetric point is near either.
     """
 
     below: float
@@ -57,7 +57,9 @@ class LandingRule(NamedTuple):
 
 THOROUGH = LandingRule(below=1e-2, gap=2.0, most=5, cutoffs=len(CUTOFFS), always=True)
 QUICK = LandingRule(below=1e-3, gap=30.0, most=2, cutoffs=1, always=False)
-"""For the many environments of a scan. In liquids singular values have no gap, and nothing is tried."""
+"""For the many environments of a scan."""
+
+QUICK_NEIGHBORS = 32  # A landing of more neighbors takes as long as some ten spectra.
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,12 +130,11 @@ class NearPoints:
             for one, jacobian in zip(self.found, decomposed, strict=True)
         ]
 
-    @cached_property
-    def edge(self) -> list[ExactPoint]:
-        """The points where neighbors of one environment within the distance of the cutoff are out of reach: the
-        farthest one, the two farthest ones, and so on."""
+    def edge(self, most: int | None = None) -> list[ExactPoint]:
+        """Find the points where neighbors of one environment within the distance of the cutoff are out of reach: the
+        farthest one, the two farthest ones, and so on, up to `most`."""
         gaps = distances_to_edge(self.f, self.at)
-        near = np.argsort(gaps)[: np.count_nonzero(gaps < self.largest)]
+        near = np.argsort(gaps)[: np.count_nonzero(gaps < self.largest)][:most]
         if not len(near):
             return []
         positions = np.asarray(self.at.positions, np.float64)
@@ -169,7 +170,7 @@ class NearPoints:
         with one_blas_thread():
             points = [point for point in self.symmetric if point.distance <= self.largest]
             if rule.always or not (points or len(null)):
-                points += self.edge
+                points += self.edge(None if rule.always else 1)
             groups = group_near(points, jacobian, null)
             least = self.decomposed.sensitivity()[1]
             # Farther symmetric points explain only what they may hide, unless some direction is seen by much less.
@@ -182,7 +183,8 @@ class NearPoints:
                 )
             )
             candidates = self.decomposed.least_seen_beyond(taken, local, rule.below, rule.gap)
-            for directions in candidates[: rule.most] if rule.always or not len(null) else ():
+            few = not len(null) and int(self.at.mask.sum()) <= QUICK_NEIGHBORS
+            for directions in candidates[: rule.most] if rule.always or few else ():
                 landed = self.land(directions, CUTOFFS[: rule.cutoffs])
                 if landed is not None:
                     points.append(landed)

@@ -13,7 +13,7 @@ from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.random import draw_evenly
 from jaxfeat.geometry.species import SYMBOLS
 from jaxfeat.geometry.structure import Structure
-from jaxfeat.nulls.causes import CAUSES
+from jaxfeat.nulls.causes import CAUSES, NullSpace
 from jaxfeat.nulls.classify import classify_item
 from jaxfeat.nulls.jacobian_nulls import ITEMS_TOGETHER, decompose_jacobians
 from jaxfeat.nulls.near import NEAR_DISTANCE, QUICK, examine_together
@@ -142,8 +142,10 @@ def scan_arrays(
     classify: int | None = CLASSIFIED,
     chunk: int | None = None,
     tolerance: float = NEAR_DISTANCE,
+    near: bool = True,
 ) -> ScanArrays:
-    """Compute the arrays behind the records of `scan`, in batches of `chunk`. Refused environments get a status."""
+    """Compute the arrays behind the records of `scan`, in batches of `chunk`. Refused environments get a status. If
+    `near` is False, the lists of nearly null directions stay empty."""
     if chunk is None:
         check_compatible(f, batch)
     host = jax.tree.map(np.asarray, batch)
@@ -182,7 +184,12 @@ def scan_arrays(
             progress(computed - len(choose_classified(n_null, ratios, classify)), n)
     chosen = choose_classified(n_null, ratios, classify)
     for start in range(0, len(chosen), ITEMS_TOGETHER):
-        _classify_together(f, host, chosen[start : start + ITEMS_TOGETHER], found, n_null, tolerance)
+        together = chosen[start : start + ITEMS_TOGETHER]
+        spaces = _classify_together(f, host, together, found, n_null, tolerance)
+        if near:
+            examine_together([null.nearby for null in spaces.values() if null.nearby is not None])
+            for i, null in spaces.items():
+                found.near[i] = list(map(record_group, null.find_near(QUICK)))
         if progress is not None:
             progress(n - len(chosen) + min(start + ITEMS_TOGETHER, len(chosen)), n)
     return found
@@ -195,8 +202,8 @@ def _classify_together(
     found: ScanArrays,
     n_null: np.ndarray,
     tolerance: float,
-) -> None:
-    """Classify the `chosen` environments of a batch, and write counts, statuses and near causes to `found`."""
+) -> dict[int, NullSpace]:
+    """Classify the `chosen` environments of a batch, write counts and statuses to `found`, and return null spaces."""
     spaces = {}
     for i, decomposed in zip(chosen.tolist(), decompose_jacobians(f, batch[chosen]), strict=True):
         try:
@@ -210,8 +217,6 @@ def _classify_together(
             found.status[i] = "ambiguous"
         if found.status[i] != "ok":
             found.null[i, CAUSES.index("other")] = n_null[i]
-    examine_together([null.nearby for null in spaces.values() if null.nearby is not None])
-    for i, null in spaces.items():
-        found.near[i] = list(map(record_group, null.find_near(QUICK)))
-        if found.status[i] == "ok":
-            found.null[i] = list(null.counts.values())
+        elif i in spaces:
+            found.null[i] = list(spaces[i].counts.values())
+    return spaces

@@ -88,7 +88,9 @@ def compute_chunk(
     progress: Callable[[int, Any], None] | None = None,
 ) -> dict[str, np.ndarray]:
     """Compute the values of all variables of a chunk."""
-    found = scan_arrays(f, environments, progress, settings["screened"], settings["classify"], settings["chunk"])
+    given = settings["screened"], settings["classify"], settings["chunk"]
+    # Stores have no room for lists of nearly null directions.
+    found = scan_arrays(f, environments, progress, *given, near=False)
     values = spectrum_arrays(found) | atom_arrays(environments, settings["positions"])
     types = {name: object if v.dtype is str else v.dtype for name, v in variables(settings["positions"]).items()}
     return {name: values[name].astype(dtype, copy=False) for name, dtype in types.items()}

@@ -74,6 +74,8 @@ def test_a_sweep_begun_before_classify_was_a_setting_classifies_all(whole, tmp_p
     del settings["compared"]["classify"]
     journal.write("settings", settings)
     given = []
-    monkeypatch.setattr("jaxfeat.store.chunk.scan_arrays", lambda *args: given.append(args) or scan_arrays(*args))
+    monkeypatch.setattr(
+        "jaxfeat.store.chunk.scan_arrays", lambda *args, **how: given.append(args) or scan_arrays(*args, **how)
+    )
     sweep_methanes(path)
     assert [args[4] for args in given] == [None]
