@@ -61,6 +61,7 @@ class NullSpace:
     reason: str
     atoms: np.ndarray | None = None
     nearby: "NearPoints | None" = field(default=None, repr=False)
+    _found: "dict[tuple[LandingRule, ...], tuple[NearGroup, ...]]" = field(default_factory=dict, repr=False)
 
     @cached_property
     def near(self) -> "tuple[NearGroup, ...]":
@@ -68,11 +69,13 @@ class NullSpace:
         return self.find_near()
 
     def find_near(self, *rule: "LandingRule") -> "tuple[NearGroup, ...]":
-        """Find the groups of `near`, by a quicker rule if one is given."""
+        """Find the groups of `near`, by a quicker rule if one is given. What was found is kept."""
         if self.nearby is None:
             return ()
-        null = np.concatenate([rows for cause, rows in self.directions.items() if cause != "rigid"])
-        return self.nearby.groups(null.reshape(len(null), 3 * null.shape[1]), *rule)
+        if rule not in self._found:
+            null = np.concatenate([rows for cause, rows in self.directions.items() if cause != "rigid"])
+            self._found[rule] = self.nearby.groups(null.reshape(len(null), 3 * null.shape[1]), *rule)
+        return self._found[rule]
 
     @property
     def counts(self) -> dict[str, int]:

@@ -42,7 +42,8 @@ def land(
     if the steps do not converge within the `largest` displacement (Å) of an atom, or need too much memory.
     """
     f = restrict_species(f, at).prepared()
-    if jax.eval_shape(f, at).shape[0] * (2 * len(directions) + 1) * at.positions.size > MAX_ENTRIES:
+    n_features = f.environment_featurizer.n_features_if_known or jax.eval_shape(f, at).shape[0]
+    if n_features * (2 * len(directions) + 1) * at.positions.size > MAX_ENTRIES:
         return None
     start, present = np.asarray(at.positions, np.float64), np.repeat(np.asarray(at.mask), 3)
     weights: Any = np.repeat(scale, 3)[present]

@@ -59,7 +59,9 @@ THOROUGH = LandingRule(below=1e-2, gap=2.0, most=5, cutoffs=len(CUTOFFS), always
 QUICK = LandingRule(below=1e-3, gap=30.0, most=2, cutoffs=1, always=False)
 """For the many environments of a scan."""
 
-QUICK_NEIGHBORS = 32  # A landing of more neighbors takes as long as some ten spectra.
+QUICK_NEIGHBORS = 8
+"""Neighbors up to which scans land on singular points. With ten, one landing takes as long as fifty spectra, and
+coincidences are likely among few neighbors only."""
 
 
 @dataclass(frozen=True, eq=False)
