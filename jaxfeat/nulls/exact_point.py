@@ -67,12 +67,12 @@ class ExactPoint:
     def causes(self) -> dict[str, np.ndarray]:
         """Span the null directions of each cause but rigid motions, `(k, 3 n)`. Directions that J does not see, and a
         complete basis hardly, are left out, because more symmetric or more singular positions are nearby."""
-        smaller, found = self.filtration.rigid, {}
+        smaller, found, hidden = self.filtration.rigid, {}, self.hidden()
         for cause, space in self.nested().items():
             # Values of tuples that nearly coincide count as equal, so N_ν may hold directions that J sees.
-            found[cause], _ = split_contained(complement_within(space, smaller), self.hidden())
+            found[cause], _ = split_contained(complement_within(space, smaller), hidden)
             smaller = np.concatenate([smaller, found[cause]])
-        beyond = complement_within(self.hidden(), smaller)
+        beyond = complement_within(hidden, smaller)
         if self.filtration.kernel is None:
             return found | {"other": beyond}
         found["truncation"], rest = self.split_seen(beyond, self.nu)

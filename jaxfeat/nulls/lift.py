@@ -82,15 +82,15 @@ def write_sizes(sizes: dict[str, int]) -> str:
 
 def find_lift(point: ExactPoint, cause: str, directions: np.ndarray) -> str:
     """Say what lifts all directions of one cause, `(k, 3 n)`, at an exact point; empty if nothing is found."""
-    causes = point.causes()
     if cause == "locality":
         return "a larger r_cut"
     if cause == "incompleteness":
         floor = point.decomposed.gap_and_floor()[1]
-        order, _ = find_order(point.sites, point.f.environment_featurizer.nu or 0, directions, floor)
+        order, _ = find_order(point.sites, point.nu or 0, directions, floor)
         return f"ν = {order}" if order else ""
     if cause == "truncation":
-        n_left = len(point.filtration.rigid) + sum(len(space) for name, space in causes.items() if name != cause)
+        others = (len(space) for name, space in point.causes().items() if name != cause)
+        n_left = len(point.filtration.rigid) + sum(others)
         sizes, _ = find_sizes(point.f, point.at, n_left)
         return write_sizes(sizes) if sizes else ""
     return ""

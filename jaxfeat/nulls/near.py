@@ -31,7 +31,6 @@ CLEARLY_NEAR = 1e-2  # Å. No nearer singular point is sought than one within th
 
 MUCH_NEARER = 100.0  # the ratio of distances from which on a symmetric point does not explain what another one hides
 
-
 ALWAYS_EXPLAINS = 1e-3
 """Å. Symmetric points within this distance explain what is hardly seen. J may see a direction by much less than the
 square of the distance from a farther one, and then a singular point may be much nearer."""
@@ -177,22 +176,18 @@ class NearPoints:
             least = self.decomposed.sensitivity()[1]
             # Farther symmetric points explain only what they may hide, unless some direction is seen by much less.
             explain = [one for one in groups if one.distance < ALWAYS_EXPLAINS or one.distance**2 < least]
-            taken, local = (
-                np.concatenate([null, *(one.directions.reshape(-1, null.shape[1]) for one in some)])
-                for some in (
-                    [one for one in explain if one.cause != "locality"],
-                    [one for one in groups if one.cause == "locality"],
-                )
-            )
+            taken = np.concatenate([null, *(_rows(one) for one in explain if one.cause != "locality")])
+            local = np.concatenate([null, *(_rows(one) for one in groups if one.cause == "locality")])
             candidates = self.decomposed.least_seen_beyond(taken, local, rule.below, rule.gap)
             few = not len(null) and int(self.at.mask.sum()) <= QUICK_NEIGHBORS
+            landings = []
             for directions in candidates[: rule.most] if rule.always or few else ():
                 landed = self.land(directions, CUTOFFS[: rule.cutoffs])
                 if landed is not None:
-                    points.append(landed)
+                    landings.append(landed)
                     if landed.distance < CLEARLY_NEAR:
                         break
-            return tuple(group_near(points, jacobian, null))
+            return tuple(group_near([*points, *landings], jacobian, null) if landings else groups)
 
 
 def examine_together(several: Sequence[NearPoints]) -> None:
@@ -268,6 +263,10 @@ def group_near(points: Sequence[ExactPoint], jacobian: np.ndarray, taken: np.nda
             )
             taken = np.concatenate([taken, new])
     return sorted(groups, key=lambda group: group.distance)
+
+
+def _rows(group: NearGroup) -> np.ndarray:
+    return group.directions.reshape(len(group.directions), -1)
 
 
 def distances_to_edge(f: FeatureMap, at: Item) -> np.ndarray:
