@@ -28,7 +28,7 @@ def measure_cost(f: AbstractFeaturizer, batch: Environment) -> Cost:
     """Measure the CPU time of features and of their gradients on environments of usual size."""
     counts = np.asarray(batch.n_neighbors)
     usual = np.argsort(np.abs(counts - np.median(counts)), kind="stable")
-    # As many as NumPy may work on, because a program would have to be compiled for more.
+    # NumPy works on so many environments. For more, a program would have to be compiled.
     n = int(HOST_SECONDS["features"] / (HOST_SECONDS_PER_NEIGHBOR * max(batch.max_neighbors, 1)))
     some = jax.device_put(batch[usual[: int(np.clip(n, 1, MAX_ENVIRONMENTS))]].trimmed())
     f = f.prepared()

@@ -69,7 +69,7 @@ def sweep(
         environments done and their total, `None` if the total is unknown.
     - `screened`: If True, take values well above their floor from JᵀJ, which is faster.
     - `classify`: As in `jaxfeat.scan`; into a store, for each chunk.
-    - `sample`, `seed`: As in `jaxfeat.scan`, for frames and batches. Frames are read twice, first to be counted.
+    - `sample`, `seed`: The sample of `jaxfeat.scan`, for frames and batches. Frames are counted first, and then read.
 
     The following apply to environments that are swept into a store, and are refused otherwise:
 

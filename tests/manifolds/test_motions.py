@@ -75,7 +75,7 @@ def test_silicon_passes_through_the_tetrahedral_point_along_an_optical_mode():
     assert stabilizer(start, 1e-12).symbol == "Td" and stabilizer(way(1e-4).trimmed(), 1e-6).symbol == "C1"
     null = jaxfeat.null_space(jaxfeat.PowerSpectrum(("Si",), r_cut=4.2, n_max=8, l_max=6), start)
     assert (null.stabilizer.symbol, null.symmetry, null.truncation) == ("Td", 42, 0)
-    # Of sixteen neighbors, those of the first shell move by the sum of both moves, and the others as the center.
+    # Four of the sixteen neighbors move against the center, and twelve move with it.
     scale = 1 / (np.sqrt(4) * 2 * np.linalg.norm(mode[0]))
     for q in (-0.9, -0.2, 0.4, 1.0):
         there = Atoms(atoms.numbers, atoms.positions + q * scale * mode, cell=atoms.cell, pbc=True)

@@ -1,4 +1,4 @@
-"""What is said to lift null directions has been seen to do so."""
+"""Each change that is said to lift null directions lifts them."""
 
 import numpy as np
 import pytest

@@ -116,7 +116,7 @@ def test_what_cannot_be_classified_says_why(monkeypatch):
 
     statuses, sentences = found()
     assert statuses == ["ok", "ok"] and "ambiguous" not in "".join(sentences)
-    # As if they were closer than the tolerance of exact points.
+    # A larger tolerance of exact points makes the two neighbors too close for it.
     monkeypatch.setattr("jaxfeat.nulls.classify.EXACT_TOLERANCE", 1e-5)
     monkeypatch.setattr("jaxfeat.nulls.exact_point.EXACT_TOLERANCE", 1e-5)
     statuses, sentences = found()

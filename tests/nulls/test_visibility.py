@@ -41,7 +41,7 @@ def test_next_to_an_octahedron_no_basis_is_called_too_small():
         found = check_near(null_space(POWER, env), POWER, env)
         assert found.symmetry == found.nullity - 3 > 0 and count_causes(found) == {"symmetry": 14}
         assert cure(POWER, env, found) == {"symmetry": Cure("symmetry", found.symmetry, symbol="O_h")}
-    # Where the octahedron is not known, neither J nor the geometry tells.
+    # The octahedron is farther than this tolerance, so neither J nor the geometry tells the cause.
     unknown = null_space(POWER, env, tolerance=1e-5)
     assert unknown.status == "ambiguous" and "a complete basis sees 1 by rounding only" in unknown.reason
     assert list(cure(POWER, env, unknown)) == ["ambiguous"]
@@ -59,7 +59,7 @@ def test_what_a_line_hides_has_symmetry_for_its_cause_next_to_it(heights, distan
         found = check_near(null_space(POWER, env), POWER, env)
         assert set(counted(found)) <= {"rigid", "symmetry"} and count_causes(found) == count_causes(exact)
         assert found.symbol == exact.symbol == found.near[-1].symbol
-        # Whether the third rotation is one of J's null directions is a matter of its length.
+        # The third rotation is rigid if it is long enough to be told from rounding.
         assert found.rigid == (2 if distance <= 1e-8 else 3)
 
 
@@ -84,7 +84,7 @@ def test_molecules_are_held_to_the_same_rule(lift):
     for positions, counts in (
         (octahedral, {"rigid": 6, "symmetry": 14}),
         (octahedral + 0.2 * rng.normal(size=(7, 3)), {"rigid": 6, "truncation": 14}),
-        # Of 14 directions that the basis never sees, a complete one sees 8 by a high power of the distance.
+        # The basis sees none of these 14 directions. A complete basis sees 8 of them by a high power of the distance.
         (octahedral + 3e-5 * rng.normal(size=(7, 3)), {"rigid": 6, "symmetry": 8, "truncation": 6}),
     ):
         at = jaxfeat.structures(Atoms("SF6", positions), 6.0, centers="S")
