@@ -10,7 +10,7 @@ from jaxfeat.errors import GeometryError
 from jaxfeat.geometry.crystal_symmetry import symmetrize_crystal
 from jaxfeat.geometry.neighbors import structures
 from jaxfeat.geometry.species import Atoms
-from jaxfeat.geometry.symmetry import nearby_stabilizers, write_symbol
+from jaxfeat.geometry.symmetry import nearby_stabilizers, symmetric_positions, write_symbol
 from jaxfeat.progress import Progress
 
 UNMOVED = 1e-12  # Å. Shorter displacements are rounding, and the structure is symmetric already.
@@ -74,7 +74,7 @@ def _symmetrize_molecule(atoms: Atoms, r_cut: float, tolerance: float) -> tuple[
     origin = atoms.positions.mean(0)
     points = atoms.positions - origin
     group = nearby_stabilizers(points, atoms.numbers, "O3", tolerance)[-1]
-    symmetric = (group.fixed_projector() @ points.ravel()).reshape(-1, 3)
+    symmetric = symmetric_positions(group, points)
     moved = atoms.copy()
     moved.positions = origin + symmetric
     return moved, write_symbol(group), float(np.linalg.norm(symmetric - points, axis=1).max())

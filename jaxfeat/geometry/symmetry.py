@@ -85,6 +85,12 @@ class Stabilizer:
         return (projector + projector.T) / 2
 
 
+def symmetric_positions(found: Stabilizer, positions: np.ndarray) -> np.ndarray:
+    """Compute the nearest positions `(n, 3)` about the origin that a stabilizer fixes, to rounding. The projector fixes
+    the symmetric positions themselves, as it fixes totally symmetric displacements."""
+    return (found.fixed_projector() @ positions.ravel()).reshape(-1, 3)
+
+
 def stabilizer(at: Item, tolerance: float = SYMMETRY_TOLERANCE, group: Group = "O3") -> Stabilizer:
     """Find the symmetry of one environment or one molecule.
 
@@ -184,8 +190,7 @@ def symmetrized(
         raise GeometryError(f"this stabilizer is of {found.permutations.shape[1]} atoms, and here are {mask.sum()}.")
     positions = np.array(at.positions, np.float64)
     origin = rotation_center(at, positions[mask])
-    # The stabilizer fixes the symmetric positions themselves, as it fixes totally symmetric displacements.
-    positions[mask] = origin + (found.fixed_projector() @ (positions[mask] - origin).ravel()).reshape(-1, 3)
+    positions[mask] = origin + symmetric_positions(found, positions[mask] - origin)
     return at.with_positions(jnp.asarray(positions))
 
 

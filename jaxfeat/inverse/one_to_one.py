@@ -7,13 +7,12 @@ import numpy as np
 
 from jaxfeat.errors import GeometryError
 from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.features.structure_map import check_compatible
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.matching import aligned, congruent_image
-from jaxfeat.geometry.positions import check_float64, check_positions
 from jaxfeat.inverse.curvature import SliceTensor, largest_radius
 from jaxfeat.inverse.invert import invert
 from jaxfeat.nulls.classify import null_space
+from jaxfeat.singular.continuation import check_one_environment
 from jaxfeat.spectrum.driver import singular_spectrum
 
 RADIUS_MESSAGES = {  # meaning of each `OneToOneRadius.status`
@@ -92,7 +91,9 @@ def one_to_one_radius(
 
     **Source:** docs/theory, "How far to trouble".
     """
-    env = _checked(f, env, reach)
+    if not (reach > 0 and np.isfinite(reach)):
+        raise GeometryError(f"reach is {reach:g}; give the positive length of the largest displacement (Å).")
+    env = check_one_environment(f, env, "env", "a radius")
     f, rng = f.prepared(), np.random.default_rng(seed)
     spectrum = singular_spectrum(f, env)
     if spectrum.status != "ok":
@@ -110,20 +111,6 @@ def one_to_one_radius(
         starts.append(_random_starts(np.asarray(spectrum.directions), values, radius, n_starts, reach, rng))
         partner, distance = _nearest_partner(f, env, np.concatenate(starts), sigma)
     return OneToOneRadius(radius, partner, distance, sigma, sigma / radius if radius else np.nan, status)
-
-
-def _checked(f: AbstractFeaturizer, env: Environment, reach: float) -> Environment:
-    if not isinstance(env, Environment) or env.batch_shape != ():
-        raise GeometryError("env must be one environment; for a batch, give one of its items, such as env[0].")
-    if not (reach > 0 and np.isfinite(reach)):
-        raise GeometryError(f"reach is {reach:g}; give the positive length of the largest displacement (Å).")
-    check_float64(env.positions, "positions", "a radius")
-    check_compatible(f, env)
-    env = env.trimmed()
-    if not env.max_neighbors:
-        raise GeometryError("the environment has no neighbors, so nothing can move; give one with neighbors.")
-    check_positions(np.asarray(env.positions), "neighbor", center=True)
-    return env
 
 
 def _cause(f: AbstractFeaturizer, env: Environment) -> str:

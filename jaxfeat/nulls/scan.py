@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxfeat.errors import BasisError, GeometryError, SizeError
+from jaxfeat.errors import GeometryError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.structure_map import AbstractStructureMap, FeatureMap, check_compatible
 from jaxfeat.geometry.environment import Environment
@@ -14,10 +14,15 @@ from jaxfeat.geometry.random import draw_evenly
 from jaxfeat.geometry.species import SYMBOLS
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.nulls.causes import CAUSES, NullSpace
-from jaxfeat.nulls.classify import classify_item
 from jaxfeat.nulls.jacobian_nulls import ITEMS_TOGETHER, decompose_jacobians
 from jaxfeat.nulls.near import NEAR_DISTANCE, QUICK, examine_together
-from jaxfeat.nulls.scan_records import CLASSIFIED, choose_classified, record_counts, record_group
+from jaxfeat.nulls.scan_records import (
+    CLASSIFIED,
+    choose_classified,
+    classify_for_record,
+    record_counts,
+    record_group,
+)
 from jaxfeat.nulls.structure_scan import scan_structures
 from jaxfeat.progress import Progress, show_progress
 from jaxfeat.spectrum.driver import spectra_in_blocks
@@ -206,17 +211,11 @@ def _classify_together(
     """Classify the `chosen` environments of a batch, write counts and statuses to `found`, and return null spaces."""
     spaces = {}
     for i, decomposed in zip(chosen.tolist(), decompose_jacobians(f, batch[chosen]), strict=True):
-        try:
-            spaces[i] = classify_item(f, batch[i], decomposed, tolerance)
-            found.status[i] = str(spaces[i].status)
-        except (BasisError, SizeError):
-            # The complete kernel has a limit on the number of neighbors and the order.
-            found.status[i] = "unclassified" if n_null[i] else "ok"
-        except GeometryError:
-            # Like neighbors are too close for symmetry to tell them apart.
-            found.status[i] = "ambiguous"
+        null, found.status[i] = classify_for_record(f, batch[i], decomposed, int(n_null[i]), "ok", tolerance)
+        if null is not None:
+            spaces[i] = null
         if found.status[i] != "ok":
             found.null[i, CAUSES.index("other")] = n_null[i]
-        elif i in spaces:
-            found.null[i] = list(spaces[i].counts.values())
+        elif null is not None:
+            found.null[i] = list(null.counts.values())
     return spaces

@@ -5,6 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from jaxfeat.errors import BasisError, GeometryError, SizeError
+from jaxfeat.features.structure_map import FeatureMap
+from jaxfeat.geometry.structure import Item
+from jaxfeat.nulls.causes import NullSpace
+from jaxfeat.nulls.classify import classify_item
+from jaxfeat.nulls.jacobian_nulls import DecomposedJacobian
 from jaxfeat.nulls.near import NearGroup
 
 RARE_CAUSES = ("locality", "other")  # causes that a record lists only if it has null directions of them
@@ -26,6 +32,22 @@ def choose_classified(n_null: np.ndarray, ratios: np.ndarray, classify: int | No
     low = least[: np.count_nonzero(ratios[n_null == 0] < CLASSIFY_BELOW)]
     known = least[: min(LEAST_SENSITIVE, np.isfinite(ratios[n_null == 0]).sum())]
     return np.unique(np.concatenate([np.flatnonzero(n_null), low[:classify], known]))
+
+
+def classify_for_record(
+    f: FeatureMap, at: Item, decomposed: DecomposedJacobian, n_null: int, status: str, tolerance: float
+) -> tuple[NullSpace | None, str]:
+    """Classify one item of NumPy arrays, whose spectrum has `n_null` null directions and a `status`. Return its null
+    space, or `None` if it is refused, and the status of its record."""
+    try:
+        null = classify_item(f, at, decomposed, tolerance)
+    except (BasisError, SizeError):
+        # The complete kernel has a limit on the number of neighbors and the order.
+        return None, "unclassified" if n_null else status
+    except GeometryError:
+        # Like atoms are too close for symmetry to tell them apart.
+        return None, "ambiguous"
+    return null, str(null.status)
 
 
 def record_group(group: NearGroup) -> dict[str, Any]:

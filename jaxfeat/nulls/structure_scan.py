@@ -6,14 +6,19 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxfeat.errors import BasisError, GeometryError, SizeError, SpeciesError
+from jaxfeat.errors import GeometryError, SizeError, SpeciesError
 from jaxfeat.features.structure_map import AbstractStructureMap, check_compatible
 from jaxfeat.geometry.positions import check_float64
 from jaxfeat.geometry.structure import Structure
-from jaxfeat.nulls.classify import classify_item
 from jaxfeat.nulls.jacobian_nulls import DecomposedJacobian, decompose_jacobian
 from jaxfeat.nulls.near import NEAR_DISTANCE, QUICK
-from jaxfeat.nulls.scan_records import CLASSIFIED, choose_classified, record_counts, record_group
+from jaxfeat.nulls.scan_records import (
+    CLASSIFIED,
+    choose_classified,
+    classify_for_record,
+    record_counts,
+    record_group,
+)
 from jaxfeat.progress import Progress
 
 NONE_KNOWN = {"symmetry": 0, "incompleteness": 0, "truncation": 0}  # counts before a structure is classified
@@ -82,18 +87,10 @@ def _classify(
 ) -> None:
     """Write the counts, the near causes and the status of one structure to its record."""
     n_null = int(decomposed.null.sum())
-    try:
-        null = classify_item(f, at, decomposed, tolerance)
-    except (BasisError, SizeError):
-        # The complete kernel has a limit on the number of neighbors and the order.
-        status = "unclassified" if n_null else record["status"]
-    except GeometryError:
-        # Like atoms are too close for symmetry to tell them apart.
-        status = "ambiguous"
-    else:
-        status, record["near"] = str(null.status), [record_group(group) for group in null.find_near(QUICK)]
-        if status != "ambiguous":
-            record["null"] = record_counts(null.counts)
-    if status in ("ambiguous", "unclassified"):
+    null, record["status"] = classify_for_record(f, at, decomposed, n_null, record["status"], tolerance)
+    if null is not None:
+        record["near"] = [record_group(group) for group in null.find_near(QUICK)]
+    if record["status"] in ("ambiguous", "unclassified"):
         record["null"] = record_counts({**record["null"], "other": n_null})
-    record["status"] = status
+    elif null is not None:
+        record["null"] = record_counts(null.counts)

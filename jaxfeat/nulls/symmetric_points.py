@@ -10,7 +10,14 @@ from jaxfeat.geometry.crystal_symmetry import nearby_crystals
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.space_group import crystal_stabilizer
 from jaxfeat.geometry.structure import Item, Structure
-from jaxfeat.geometry.symmetry import Group, Stabilizer, nearby_stabilizers, rotation_center, write_symbol
+from jaxfeat.geometry.symmetry import (
+    Group,
+    Stabilizer,
+    nearby_stabilizers,
+    rotation_center,
+    symmetric_positions,
+    write_symbol,
+)
 
 SAME_POINT = 1e-13  # Å. Positions this close differ by rounding. A few sums of coordinates of 10 Å err by as much.
 MERGED_RATIO = 10.0
@@ -47,7 +54,7 @@ def find_symmetric_points(
     for one in reversed(nearby_stabilizers(points, label_kinds(at)[atoms], group, largest)):
         if one.order == 1:
             continue
-        symmetric = (one.fixed_projector() @ points.ravel()).reshape(-1, 3)
+        symmetric = symmetric_positions(one, points)
         distance = float(np.linalg.norm(symmetric - points, axis=1).max(initial=0.0))
         if distance > largest or (found and max(distance, SAME_POINT) * MERGED_RATIO > found[-1].distance):
             continue

@@ -25,15 +25,21 @@ def check_start(f: AbstractFeaturizer, start: Environment, length: float) -> Env
     """Check the start and the length of a path, and remove padding."""
     if not (length > 0 and np.isfinite(length)):
         raise GeometryError(f"length is {length:g}; give the positive length of the path (Å).")
-    if not isinstance(start, Environment) or start.batch_shape != ():
-        raise GeometryError("start must be one environment; for a batch, give one of its items, such as env[0].")
-    check_float64(start.positions, "positions", "a path")
-    check_compatible(f, start)
-    start = start.trimmed()
-    if not start.max_neighbors:
-        raise GeometryError("the start has no neighbors, so nothing can move; give an environment with neighbors.")
-    check_positions(np.asarray(start.positions), "neighbor", center=True)
-    return start
+    return check_one_environment(f, start, "start", "a path")
+
+
+def check_one_environment(f: AbstractFeaturizer, env: Environment, name: str, purpose: str) -> Environment:
+    """Check that an argument is one sound environment with neighbors, and remove padding. `name` and `purpose` are
+    words of the messages."""
+    if not isinstance(env, Environment) or env.batch_shape != ():
+        raise GeometryError(f"{name} must be one environment; for a batch, give one of its items, such as env[0].")
+    check_float64(env.positions, "positions", purpose)
+    check_compatible(f, env)
+    env = env.trimmed()
+    if not env.max_neighbors:
+        raise GeometryError(f"the {name} has no neighbors, so nothing can move; give an environment with neighbors.")
+    check_positions(np.asarray(env.positions), "neighbor", center=True)
+    return env
 
 
 class Path(NamedTuple):

@@ -15,15 +15,20 @@ def blind_at_a_radius(positions, species, mask):
     return jnp.stack([squares[0], squares[1], (squares[0] - 1.21) * (positions[0] @ positions[1])])
 
 
-def test_a_zero_is_found_between_the_points_of_any_grid():
-    f = jaxfeat.function(blind_at_a_radius)
+def zeros_along_r1(f, n):
+    """Find the zeros of two neighbors at a fixed angle, on a grid of n distances of the first one."""
     planar = manifolds.planar(2)
     section = ManifoldSlice(planar, np.asarray(planar.values(phi2=1.0), float), (planar.names.index("r1"),))
+    axis = np.linspace(0.95, 1.2, n)
+    batch = jaxfeat.Environment.stack([section(jnp.asarray([r])) for r in axis])
+    sigma = np.asarray(jaxfeat.singular_spectrum(f, batch, equilibrated=True).values)
+    return find_manifold_zeros(f, section, [axis], sigma, 0)
+
+
+def test_a_zero_is_found_between_the_points_of_any_grid():
+    f = jaxfeat.function(blind_at_a_radius)
     for n in (8, 11):
-        axis = np.linspace(0.95, 1.2, n)
-        batch = jaxfeat.Environment.stack([section(jnp.asarray([r])) for r in axis])
-        sigma = np.asarray(jaxfeat.singular_spectrum(f, batch, equilibrated=True).values)
-        (zero,) = find_manifold_zeros(f, section, [axis], sigma, 0)
+        (zero,) = zeros_along_r1(f, n)
         np.testing.assert_allclose(zero.at, 1.1, atol=1e-12)
         assert zero.dimension == 0 and zero.ratio <= 1e-13 and zero.error < 1e-10
 
@@ -79,12 +84,7 @@ def blind_below_a_radius(positions, species, mask):
 
 def test_an_interval_is_one_zero_with_ends_that_no_grid_sets():
     f = jaxfeat.function(blind_below_a_radius)
-    planar = manifolds.planar(2)
-    section = ManifoldSlice(planar, np.asarray(planar.values(phi2=1.0), float), (planar.names.index("r1"),))
     for n in (8, 21):
-        axis = np.linspace(0.95, 1.2, n)
-        batch = jaxfeat.Environment.stack([section(jnp.asarray([r])) for r in axis])
-        sigma = np.asarray(jaxfeat.singular_spectrum(f, batch, equilibrated=True).values)
-        (zero,) = find_manifold_zeros(f, section, [axis], sigma, 0)
+        (zero,) = zeros_along_r1(f, n)
         assert zero.dimension == 1 and zero.low == 0.95 and zero.low < zero.at < zero.high
         np.testing.assert_allclose(zero.high, 1.1, atol=1e-6)
