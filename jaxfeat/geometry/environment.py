@@ -44,6 +44,11 @@ class Batched:
     def batch_shape(self) -> tuple[int, ...]:
         return self.positions.shape[:-2]
 
+    @property
+    def n_coordinates(self) -> int:
+        """The number of coordinates of one item: three for each neighbor or atom, padding included."""
+        return 3 * self.positions.shape[-2]
+
     def with_positions(self: Batch, positions: Float[Array, "*batch n 3"]) -> Batch:
         """Return the same atoms, with the same neighbors, at other positions (Å)."""
         return eqx.tree_at(lambda batch: batch.positions, self, positions)

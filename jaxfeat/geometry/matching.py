@@ -10,6 +10,8 @@ from scipy.spatial import cKDTree
 from jaxfeat.errors import GeometryError
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.point_group import kabsch, orthonormal_axes
+from jaxfeat.geometry.species import SYMBOLS
+from jaxfeat.geometry.structure import Item, Structure
 
 CONGRUENCE_TOLERANCE = 1e-5  # Å, the largest distance between an atom and its counterpart in a congruent environment
 COLLINEAR_AREA = 1e-8  # Å²; two vectors that span a smaller area are in line
@@ -35,6 +37,17 @@ def group_congruent(
     labels = connected_components(graph, directed=False)[1]
     families = [np.flatnonzero(labels == label) for label in np.unique(labels)]
     return tuple(sorted(families, key=lambda members: members[0]))
+
+
+def atom_kinds(items: Item) -> np.ndarray:
+    """Number the kinds of atoms or neighbors that may take each other's place, 0 for padding: by species, and in a
+    structure by whether they are centers."""
+    kinds = np.where(items.mask, items.species, 0).astype(int)
+    if isinstance(items, Structure):
+        chosen = np.asarray(items.center)[..., None] == np.arange(kinds.shape[-1])
+        kinds = np.where((chosen & np.asarray(items.center_mask)[..., None]).any(-2), kinds, -kinds)
+        kinds = np.where(kinds < 0, len(SYMBOLS) - kinds, kinds)
+    return kinds
 
 
 def _sort_distances(positions: np.ndarray, species: np.ndarray, tolerance: float) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Environments and structures from `ase.Atoms`. The rest of the package runs without ASE and vesin."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -171,6 +172,40 @@ def _search(structures: list[Atoms], starts: np.ndarray, r_cut: float, label: Ca
             raise ImagesError(f"{label(k)}: {message}", (first, second))
         found.append(_NeighborList(i + start, j + start, vector, distance, shift))
     return _NeighborList(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+
+
+def search_again(batch: Structure, radii: np.ndarray) -> Structure:
+    """Search for the neighbors of structures `(b,)` of NumPy arrays once more, within radii `(b,)` (Å). Neighbors are
+    in the order of `structures`. A structure whose radius is not positive keeps none."""
+    rows = [_search_centers(one, float(radius)) for one, radius in zip(batch, radii, strict=True)]
+    k = max(1, *(len(neighbor) for one in rows for neighbor, _ in one))
+    shape = (*batch.center.shape, k)
+    neighbor, shift = np.zeros(shape, batch.neighbor.dtype), np.zeros((*shape, 3), batch.shift.dtype)
+    mask = np.zeros(shape, bool)
+    for item, one in enumerate(rows):
+        for row, (found, images) in enumerate(one):
+            neighbor[item, row, : len(found)], shift[item, row, : len(found)] = found, images
+            mask[item, row, : len(found)] = True
+    lists: Any = {"neighbor": neighbor, "shift": shift, "neighbor_mask": mask}
+    return replace(batch, **lists, r_cut=np.asarray(radii, batch.r_cut.dtype))  # type: ignore[arg-type]
+
+
+def _search_centers(structure: Structure, radius: float) -> list[tuple[np.ndarray, np.ndarray]]:
+    """List the neighbors and their images of each center of one structure, nearest first; nothing for padding."""
+    none = np.zeros(0, int), np.zeros((0, 3))
+    if not radius > 0:
+        return [none] * len(structure.center)
+    atoms = np.flatnonzero(structure.mask)
+    cell = np.array(structure.cell, float)
+    repeats: Any = cell.any(1)
+    if repeats.any():
+        cell[~repeats] = np.linalg.svd(cell[repeats], full_matrices=True)[2][repeats.sum() :]
+    points = np.asarray(structure.positions, float)[atoms]
+    i, j, distance, _, shift = search_neighbors(points, cell, repeats, radius)
+    order = np.lexsort((*shift.T, j, distance, i))
+    i, j, shift = atoms[i[order]], atoms[j[order]], shift[order]
+    centers = np.where(structure.center_mask, structure.center, -1)
+    return [(j[i == center], shift[i == center]) for center in centers]
 
 
 def search_neighbors(points: np.ndarray, cell: np.ndarray, pbc: np.ndarray, r_cut: float) -> tuple[np.ndarray, ...]:

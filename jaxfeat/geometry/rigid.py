@@ -3,11 +3,16 @@ translations, known in closed form, onto the first few coordinates and leave the
 A Jacobian thus loses its trivial null directions before its spectrum is computed. Dropping the smallest singular values
 afterwards would drop some of the other null directions."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxfeat.geometry.environment import Environment
+from jaxfeat.geometry.structure import Item, Structure
+from jaxfeat.linalg.arrays import array_namespace
 from jaxfeat.linalg.lapack import eigh
 
 
@@ -92,6 +97,32 @@ def rigid_motions(
     index = jnp.arange(dropped, 3 * n)
     valid = (index >= rank) & jnp.repeat(mask, 3)[dropped:]
     return RigidMotions(reflectors, valid, rank, clearance, dropped, generic)
+
+
+def item_rigid_motions(at: Item, weights: Float[Array, " n"] | None = None) -> RigidMotions:
+    """Compute the rigid motions of one item: rotations of an environment about its center, translations and rotations
+    of a molecule, translations of a crystal."""
+    return rigid_motions(
+        at.positions,
+        at.mask,
+        translations=isinstance(at, Structure),
+        rotations=isinstance(at, Environment) or not at.periodic,
+        weights=weights,
+    )
+
+
+def rigid_displacements(at: Item) -> Float[Array, "r m"]:
+    """List displacements that span the rigid motions of one item, in NumPy or JAX. They are not orthonormal."""
+    xp, x = array_namespace(at.positions), at.positions
+    axes = xp.eye(3, dtype=x.dtype)[:, None]
+    motions: list[Any] = []
+    if isinstance(at, Structure):
+        present = at.mask.astype(x.dtype)[:, None]
+        motions.append(axes * present[None])
+        x = (x - (x * present).sum(0, keepdims=True) / xp.maximum(present.sum(), 1)) * present
+    if isinstance(at, Environment) or not at.periodic:
+        motions.append(xp.cross(axes, x[None]))
+    return xp.concatenate(motions).reshape(-1, x.size)
 
 
 def _principal_rotations(

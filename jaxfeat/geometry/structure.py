@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxfeat.errors import GeometryError
 from jaxfeat.geometry.environment import Batched, Environment, on_host
-from jaxfeat.linalg.arrays import concrete_values, einsum
+from jaxfeat.linalg.arrays import array_namespace, concrete_values, einsum
 
 
 class Structure(Batched, eqx.Module):
@@ -67,6 +67,20 @@ class Structure(Batched, eqx.Module):
     def environments(self) -> Environment:
         """Cut out the environments of the centers, `(..., c)`; differentiable in positions and cell."""
         return _environments(self, np) if on_host(self) and not self.batch_shape else _environments_by_program(self)
+
+    def around_centroid(self) -> Environment:
+        """Return the atoms of a molecule, or of each of a batch, as the neighbors of its centroid, where no atom is."""
+        xp, present = array_namespace(self.positions), self.mask.astype(self.positions.dtype)[..., None]
+        centroid = (self.positions * present).sum(-2, keepdims=True) / xp.maximum(present.sum(-2, keepdims=True), 1)
+        nowhere = xp.full(self.batch_shape, -1, xp.int32)
+        return Environment(
+            positions=(self.positions - centroid) * present,
+            species=xp.where(self.mask, self.species, 0),
+            mask=self.mask,
+            center_species=xp.zeros(self.batch_shape, self.species.dtype),
+            structure_index=nowhere,
+            center_index=nowhere,
+        )
 
     @staticmethod
     def stack(structures: Sequence[Structure]) -> Structure:

@@ -11,19 +11,23 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxfeat.errors import GeometryError
-from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.geometry.environment import Environment
+from jaxfeat.features.structure_map import FeatureMap
+from jaxfeat.geometry.rigid import rigid_displacements
+from jaxfeat.geometry.structure import Item, Structure
 from jaxfeat.linalg.subspaces import robust_svd
 from jaxfeat.singular.continuation import (
     EASY_COSINE,
     MAX_CORRECTION,
+    NEIGHBORS_MISSED,
     SMALLEST_STEP,
     STRAIGHT_COSINE,
     check_start,
     follow,
 )
 from jaxfeat.singular.gauss_newton import RUNNING, Iterate, Linearization, begin, proceed
-from jaxfeat.spectrum.jacobian import jacobian_and_norms
+from jaxfeat.singular.neighbor_lists import with_room
+from jaxfeat.singular.search_space import DEFAULT_MAX_MOVE
+from jaxfeat.spectrum.jacobian import item_features, jacobian_and_norms
 from jaxfeat.spectrum.reduce import keep_all_rows
 from jaxfeat.spectrum.solve import decompose
 
@@ -35,6 +39,7 @@ QUASI_CONSTANT_MESSAGES = {  # meaning of each `QuasiConstantPath.status`
     "closed": "the path is back at its start, up to a rotation and a permutation of like atoms.",
     "turned": "the least sensitive direction turns faster than the smallest step can follow.",
     "coincident": "two atoms meet, or no feature moves any more.",
+    "neighbors-missed": NEIGHBORS_MISSED,
 }
 
 
@@ -43,7 +48,7 @@ class QuasiConstantPath(NamedTuple):
 
     **Attributes:** Arrays have shape `(s,)`, the one of directions `(s, n, 3)`.
 
-    - `environments`: A batch of s environments.
+    - `environments`: A batch of s environments or structures.
     - `path`: Length of the path up to each point (Å, norm of all displacements together).
     - `change`, `relative_change`: |F - F₀|, with F₀ the features of the start, and |F - F₀| / |F₀|.
     - `directions`: Directions of the path, of length 1.
@@ -52,11 +57,11 @@ class QuasiConstantPath(NamedTuple):
     - `rank`: Number of singular values below the one that is followed: 0 until another one crosses it.
     - `held`: True where displacements across the path brought the features back as close to F₀ as possible. Once they
         have changed too much for that, the rest of the path follows the direction alone.
-    - `status`: A key of `jaxfeat.inverse.quasi_constant.QUASI_CONSTANT_MESSAGES`: "length", "closed", "turned" or
-        "coincident".
+    - `status`: A key of `jaxfeat.inverse.quasi_constant.QUASI_CONSTANT_MESSAGES`: "length", "closed", "turned",
+        "coincident" or "neighbors-missed".
     """
 
-    environments: Environment
+    environments: Any
     path: np.ndarray
     change: np.ndarray
     relative_change: np.ndarray
@@ -96,10 +101,8 @@ class _Point(NamedTuple):
     easy: bool
 
 
-def trace_quasi_constant(
-    f: AbstractFeaturizer, start: Environment, length: float, *, sign: int = 1
-) -> QuasiConstantPath:
-    """Follow the direction of the smallest singular value from an environment, at constant features.
+def trace_quasi_constant(f: FeatureMap, start: Item, length: float, *, sign: int = 1) -> QuasiConstantPath:
+    """Follow the direction of the smallest singular value from an environment or a structure, at constant features.
 
     Each step goes along this direction, and is then corrected by displacements across it, so that the features come as
     close to those of the start as possible. Steps are between 1e-5 and 0.02 Å long, so that the direction turns by less
@@ -109,24 +112,27 @@ def trace_quasi_constant(
 
     **Arguments:**
 
-    - `f`: A featurizer that can be differentiated.
-    - `start`: One environment, float64. Padding is removed.
-    - `length`: Length of the path (Å), as the norm of the displacements of all neighbors together. A path that closes
-        is shorter.
+    - `f`: A featurizer, or a structure map, that can be differentiated.
+    - `start`: One environment or structure, float64. Padding is removed.
+    - `length`: Length of the path (Å), as the norm of the displacements of all neighbors or atoms together. A path that
+        closes is shorter.
     - `sign`: The sense of the path. With 1 the coordinate that changes most grows at first, with -1 it shrinks.
 
     **Returns:** `QuasiConstantPath`.
 
     **Raises:** `SpeciesError` if `start` holds an element that `f` does not know. `PrecisionError` if positions are not
-    float64. `GeometryError` if `start` is no single sound environment, or no displacement but rigid motions moves its
+    float64. `GeometryError` if `start` is no single sound item, or no displacement but rigid motions moves its
     features; if `length` is not positive; or if `sign` is neither 1 nor -1.
 
     **Source:** Parsaeifard and Goedecker, J. Chem. Phys. 156, 034302 (2022).
     """
-    env = check_start(f, start, length)
+    given = check_start(f, start, length)
     f = f.prepared()
     if sign not in (1, -1):
         raise GeometryError(f"sign is {sign!r}; give 1 or -1.")
+    env = given
+    if isinstance(given, Structure):
+        env = with_room(f, jax.tree.map(lambda leaf: leaf[None], given), np.ones(1, bool), DEFAULT_MAX_MOVE)[0]
     goal = f(env)
     x = np.asarray(env.positions)
     evaluate = partial(_corrected, f, env, goal)
@@ -137,7 +143,7 @@ def trace_quasi_constant(
     along = end.axes[-1]
     along = sign * np.sign(along.flat[np.abs(along).argmax()]) * along
     first = _point(end, along, rank=0, held=True, easy=True)
-    path = follow(f, env, first, partial(_next_point, evaluate), length, LARGEST_STEP, CLOSING_DISTANCE)
+    path = follow(f, given, env, first, partial(_next_point, evaluate), length, LARGEST_STEP, CLOSING_DISTANCE)
     change = path.stack("change")
     others = map(path.stack, ("tangent", "sigma", "sigma_ratio", "rank", "held"))
     relative_change = change / np.linalg.norm(goal)
@@ -179,8 +185,8 @@ def _point(end: _End, tangent: np.ndarray, rank: int, held: bool, easy: bool) ->
 
 
 def _corrected(
-    f: AbstractFeaturizer,
-    env: Environment,
+    f: FeatureMap,
+    env: Item,
     goal: Array,
     positions: np.ndarray,
     along: np.ndarray,
@@ -188,7 +194,7 @@ def _corrected(
     shortest: float = 0.0,
 ) -> _End:
     """Bring the features back to the goal by displacements across a direction, until steps are `shortest` (Å)."""
-    across = _across(positions, along)
+    across = _across(env.with_positions(positions), along)  # type: ignore[arg-type]
     limits = np.asarray(max_iterations + 1), np.asarray(shortest)
     end = jax.tree.map(np.asarray, _corrected_on_device(f, env, goal, positions, across, *limits))
     values, axes, change, ok = end.aux
@@ -197,18 +203,18 @@ def _corrected(
     return _End(moved, bool(end.code != RUNNING), values[known], axes[known], change, bool(ok and known.any()))
 
 
-def _across(positions: np.ndarray, along: np.ndarray) -> np.ndarray:
-    """Compute an orthonormal basis of the displacements across a direction and all rotations, padded by zeros. Steps
-    outside this basis would be rounding errors, and long ones, because the residual does not vanish."""
-    rotations = np.cross(np.eye(3)[:, None], positions).reshape(3, -1)
-    _, sizes, axes = robust_svd(np.concatenate([rotations, along.reshape(1, -1)]), full_matrices=True)
+def _across(at: Item, along: np.ndarray) -> np.ndarray:
+    """Compute an orthonormal basis of the displacements across a direction and all rigid motions, padded by zeros.
+    Steps outside this basis would be rounding errors, and long ones, because the residual does not vanish."""
+    rows = np.concatenate([rigid_displacements(at), along.reshape(1, -1)])
+    _, sizes, axes = robust_svd(rows, full_matrices=True)
     rank = int((sizes > 1e-8 * sizes.max()).sum())
-    return np.concatenate([axes[rank:], np.zeros((rank, positions.size))])
+    return np.concatenate([axes[rank:], np.zeros((rank, along.size))])
 
 
 @eqx.filter_jit
 def _corrected_on_device(
-    f: AbstractFeaturizer, env: Environment, goal: Array, positions: Any, across: Any, iterations: Any, shortest: Any
+    f: FeatureMap, env: Item, goal: Array, positions: Any, across: Any, iterations: Any, shortest: Any
 ) -> Iterate:
     size = jnp.linalg.norm(goal)
     size = jnp.where(size > 0, size, 1)
@@ -217,7 +223,7 @@ def _corrected_on_device(
         there = env.with_positions(positions + (steps @ across).reshape(positions.shape))
         jacobian, added = jacobian_and_norms(f, there)
         spectrum = decompose(keep_all_rows(jacobian, added), there, f, equilibrated=False, collinear=False)
-        change = f.features(there) - goal
+        change = item_features(f, there) - goal
         seen = (spectrum.values, spectrum.directions, jnp.linalg.norm(change), spectrum.status == "ok")
         slopes = across @ jacobian.reshape(len(jacobian), -1).T
         return Linearization(change / size, slopes / size, aux=seen)

@@ -11,7 +11,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from jaxfeat.geometry.environment import Environment
+from jaxfeat.geometry.structure import Item
 from jaxfeat.singular.certify import EXACT_DISTANCE, MAX_VIOLATION, Certificates, certify, newton_distances
 from jaxfeat.singular.gauss_newton import RUNNING
 from jaxfeat.singular.land import Landing, land, land_jointly
@@ -55,7 +55,7 @@ class Outcome(NamedTuple):
 def attempt(
     equations: SearchEquations,
     points: np.ndarray,
-    starts: Environment,
+    starts: Item,
     optimizer: optax.GradientTransformation | None,
     max_iterations: int,
     lanes: int,
@@ -63,7 +63,7 @@ def attempt(
     """Land from θ `(b, k)`, after a descent if there is an optimizer for it."""
     if optimizer is not None:
         points = map_lanes(partial(vmapped, _descended, (equations.whitened, optimizer)), points, starts, lanes=lanes)
-    nothing = np.zeros((len(points), 3 * starts.max_neighbors))
+    nothing = np.zeros((len(points), starts.n_coordinates))
     directions = certify(equations.whitened, points, nothing, starts, lanes).directions[:, -1]
     way, end = land_to_rounding(equations, points, directions, starts, max_iterations, lanes)
     equations = equations.without_reference
@@ -84,7 +84,7 @@ def land_to_rounding(
     equations: SearchEquations,
     points: np.ndarray,
     directions: np.ndarray,
-    starts: Environment,
+    starts: Item,
     max_iterations: int,
     lanes: int,
 ) -> tuple[Landing, Landing]:
@@ -94,7 +94,7 @@ def land_to_rounding(
 
 
 def certified(
-    equations: SingularEquations, points: np.ndarray, directions: np.ndarray, starts: Environment, lanes: int
+    equations: SingularEquations, points: np.ndarray, directions: np.ndarray, starts: Item, lanes: int
 ) -> tuple[Outcome, Certificates]:
     """Certify ends of landings. Their accuracy is not known yet."""
     lengths = np.linalg.norm(directions, axis=1, keepdims=True)
@@ -105,7 +105,7 @@ def certified(
 
 
 def _move_to_more_singular(
-    equations: SearchEquations, outcome: Outcome, certificates: Certificates, starts: Environment, lanes: int
+    equations: SearchEquations, outcome: Outcome, certificates: Certificates, starts: Item, lanes: int
 ) -> None:
     """Move points next to more singular ones onto those, in place, with all small values first, then with fewer."""
     values = certificates.values
@@ -135,7 +135,7 @@ def default_optimizer() -> optax.GradientTransformation:
 def descend(
     equations: SingularEquations,
     point: Float[Array, " k"],
-    start: Environment,
+    start: Item,
     optimizer: optax.GradientTransformation,
     steps: int = DESCENT_STEPS,
 ) -> tuple[Float[Array, " k"], Float[Array, ""]]:
@@ -144,8 +144,8 @@ def descend(
 
     def step(carry: tuple, _: None) -> tuple[tuple, None]:
         point, state, best, lowest = carry
-        env = equations.space.environment(point, start)
-        direction = equations.spectrum(item_jacobian(equations.f, env), env)[1][-1]
+        at = equations.space.item(point, start)
+        direction = equations.spectrum(item_jacobian(equations.f, at), at)[1][-1]
         value, gradient = jax.value_and_grad(equations.objective)(point, direction, start)
         better = value < lowest
         best, lowest = jnp.where(better, point, best), jnp.where(better, value, lowest)
@@ -159,6 +159,6 @@ def descend(
     return best, lowest
 
 
-def _descended(how: tuple[SingularEquations, optax.GradientTransformation], point: Array, start: Environment) -> Array:
+def _descended(how: tuple[SingularEquations, optax.GradientTransformation], point: Array, start: Item) -> Array:
     equations, optimizer = how
     return descend(equations, point, start, optimizer)[0]

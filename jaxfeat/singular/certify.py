@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.geometry.environment import Environment
+from jaxfeat.features.structure_map import FeatureMap
+from jaxfeat.geometry.rigid import rigid_displacements
+from jaxfeat.geometry.structure import Item
 from jaxfeat.linalg.subspaces import least_norm_solutions, robust_svd
 from jaxfeat.singular.land import linearized
 from jaxfeat.singular.lanes import map_lanes, vmapped
@@ -44,40 +45,46 @@ class Certificates(NamedTuple):
 
 
 def certify(
-    equations: SingularEquations, points: np.ndarray, directions: np.ndarray, starts: Environment, lanes: int
+    equations: SingularEquations, points: np.ndarray, directions: np.ndarray, starts: Item, lanes: int
 ) -> Certificates:
     """Compute the spectra at θ `(b, k)`, and the residuals of directions `(b, p)`, which may be zero."""
 
-    def certified(points: Any, directions: Any, starts: Environment) -> Certificates:
-        environments = vmapped(_environment, equations.space, points, starts)
+    def certified(points: Any, directions: Any, starts: Item) -> Certificates:
+        items = vmapped(_item, equations.space, points, starts)
         # The programs that use the features' Jacobian compile in a tenth of the time of the one that computes it.
-        jacobians = vmapped(jacobian_and_norms, equations.f, environments)
-        return vmapped(_certificate, equations, *jacobians, points, directions, environments)
+        jacobians = vmapped(jacobian_and_norms, equations.f, items)
+        return vmapped(_certificate, equations, *jacobians, points, directions, items, starts)
 
     return map_lanes(certified, points, directions, starts, lanes=lanes)
 
 
-def _environment(space: AbstractSearchSpace, point: Array, start: Environment) -> Environment:
-    return space.environment(point, start)
+def _item(space: AbstractSearchSpace, point: Array, start: Item) -> Item:
+    return space.item(point, start)
 
 
-def _violation(space: AbstractSearchSpace, point: Array, env: Environment) -> Array:
-    return -jnp.minimum(space.slack(point, env).min(initial=jnp.inf), 0)
+def _violation(space: AbstractSearchSpace, point: Array, start: Item) -> Array:
+    return -jnp.minimum(space.slack(point, start).min(initial=jnp.inf), 0)
 
 
 def _certificate(
-    equations: SingularEquations, jacobian: Array, added: Array, point: Array, direction: Array, env: Environment
+    equations: SingularEquations,
+    jacobian: Array,
+    added: Array,
+    point: Array,
+    direction: Array,
+    at: Item,
+    start: Item,
 ) -> Certificates:
-    values, axes = equations.spectrum(jacobian, env)
-    spectrum = decompose(keep_all_rows(jacobian, added), env, equations.f, equilibrated=False)
+    values, axes = equations.spectrum(jacobian, at)
+    spectrum = decompose(keep_all_rows(jacobian, added), at, equations.f, equilibrated=False)
     largest = spectrum.values.max(initial=0, where=jnp.isfinite(spectrum.values))
     velocity = jacobian.reshape(jacobian.shape[0], -1) @ direction
-    violation = _violation(equations.space, point, env)
+    violation = _violation(equations.space, point, start)
     return Certificates(values, axes, spectrum.ratio, jnp.linalg.norm(velocity) / largest, violation)
 
 
 def newton_distances(
-    equations: SingularEquations, points: np.ndarray, directions: np.ndarray, starts: Environment, lanes: int
+    equations: SingularEquations, points: np.ndarray, directions: np.ndarray, starts: Item, lanes: int
 ) -> np.ndarray:
     """Estimate how far exact singular points are: the largest entry of the next undamped step of θ, `(b,)`. A J(x) v
     that is zero to rounding does not place x to rounding. Where J(x) v vanishes to third order, as it may where several
@@ -90,7 +97,7 @@ def newton_distances(
 
 
 class TangentSpace(NamedTuple):
-    """Moves dθ `(dimension, k)` along a set of singular points, up to rotations and without constraints, with the
+    """Moves dθ `(dimension, k)` along a set of singular points, up to rigid motions and without constraints, with the
     shortest dv `(dimension, p)` that solve the linearized equations. Their displacements are orthonormal."""
 
     moves: np.ndarray
@@ -98,24 +105,22 @@ class TangentSpace(NamedTuple):
 
 
 def tangent_spaces(
-    equations: SingularEquations, points: np.ndarray, directions: np.ndarray, starts: Environment, lanes: int
+    equations: SingularEquations, points: np.ndarray, directions: np.ndarray, starts: Item, lanes: int
 ) -> list[TangentSpace]:
     """Compute the tangent spaces of the sets that landed points θ `(b, k)` with directions `(b, p)` belong to."""
     triangles = linearized(equations, points, directions, starts, lanes)
-    moves, rotations = map_lanes(partial(vmapped, _moves, equations.space), points, starts, lanes=lanes)
+    moves, rigid = map_lanes(partial(vmapped, _moves, equations.space), points, starts, lanes=lanes)
     k = points.shape[1]
-    return [_tangent(t[:, :k], t[:, k:-1], *rest) for t, *rest in zip(triangles, moves, rotations, strict=True)]
+    return [_tangent(t[:, :k], t[:, k:-1], *rest) for t, *rest in zip(triangles, moves, rigid, strict=True)]
 
 
-def _moves(space: AbstractSearchSpace, point: Array, start: Environment) -> tuple[Array, Array]:
-    """Compute the derivatives of positions by θ, `(3n, k)`, and rotations as displacements, `(3, 3n)`."""
-    positions = lambda point: space.environment(point, start).positions  # noqa: E731
-    x = positions(point)
-    turns = [jnp.cross(jnp.broadcast_to(axis, x.shape), x).reshape(-1) for axis in jnp.eye(3, dtype=x.dtype)]
-    return jax.jacfwd(lambda point: positions(point).reshape(-1))(point), jnp.stack(turns)
+def _moves(space: AbstractSearchSpace, point: Array, start: Item) -> tuple[Array, Array]:
+    """Compute the derivatives of positions by θ, `(3n, k)`, and displacements that span rigid motions, `(r, 3n)`."""
+    by_point = jax.jacfwd(lambda point: space.item(point, start).positions.reshape(-1))(point)
+    return by_point, rigid_displacements(space.item(point, start))
 
 
-def _tangent(by_point: np.ndarray, by_direction: np.ndarray, moves: np.ndarray, rotations: np.ndarray) -> TangentSpace:
+def _tangent(by_point: np.ndarray, by_direction: np.ndarray, moves: np.ndarray, motions: np.ndarray) -> TangentSpace:
     # A move is tangent if some dv compensates for it: the part of its image that no dv reaches must vanish.
     left, values, back = robust_svd(by_direction)
     seen = values > TANGENT_CUTOFF * values.max()
@@ -125,7 +130,7 @@ def _tangent(by_point: np.ndarray, by_direction: np.ndarray, moves: np.ndarray, 
     rank = int((sizes > TANGENT_CUTOFF * np.linalg.norm(by_point, 2)).sum())
     kernel = right[rank:].T
     free = moves @ kernel
-    _, sizes, axes = robust_svd(rotations)
+    _, sizes, axes = robust_svd(motions)
     rigid = axes[sizes > TANGENT_CUTOFF * sizes.max()]
     # Coordinates that move nothing, for example those of fixed atoms, drop out here too.
     _, sizes, right = robust_svd(free - rigid.T @ (rigid @ free))
@@ -134,18 +139,17 @@ def _tangent(by_point: np.ndarray, by_direction: np.ndarray, moves: np.ndarray, 
     return TangentSpace(found.T, turns.T)
 
 
-def jacobians_at(f: AbstractFeaturizer, environments: Environment, lanes: int) -> np.ndarray:
-    """Compute the Jacobians of a few environments, `(b, n_features, 3n)`."""
-    found, _ = map_lanes(partial(vmapped, jacobian_and_norms, f), environments, lanes=lanes)
+def jacobians_at(f: FeatureMap, items: Item, lanes: int) -> np.ndarray:
+    """Compute the Jacobians of a few items, `(b, n_features, 3n)`."""
+    found, _ = map_lanes(partial(vmapped, jacobian_and_norms, f), items, lanes=lanes)
     return found.reshape(*found.shape[:2], -1)
 
 
-def environments_at(space: AbstractSearchSpace, points: np.ndarray, starts: Environment, lanes: int) -> Environment:
-    """Make the environments at θ `(b, k)`, as NumPy arrays."""
-    return map_lanes(partial(vmapped, _environment, space), points, starts, lanes=lanes)
+def items_at(space: AbstractSearchSpace, points: np.ndarray, starts: Item, lanes: int) -> Item:
+    """Make the environments or structures at θ `(b, k)`, as NumPy arrays."""
+    return map_lanes(partial(vmapped, _item, space), points, starts, lanes=lanes)
 
 
-def violations(space: AbstractSearchSpace, points: np.ndarray, starts: Environment, lanes: int) -> np.ndarray:
+def violations(space: AbstractSearchSpace, points: np.ndarray, starts: Item, lanes: int) -> np.ndarray:
     """Compute by how much constraints are violated (Å or units of θ), `(b,)`."""
-    environments = environments_at(space, points, starts, lanes)
-    return map_lanes(partial(vmapped, _violation, space), points, environments, lanes=lanes)
+    return map_lanes(partial(vmapped, _violation, space), points, starts, lanes=lanes)

@@ -8,17 +8,18 @@ import optax
 from jaxtyping import PRNGKeyArray
 
 from jaxfeat.errors import BasisError, GeometryError, SizeError
-from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.geometry.environment import Environment
-from jaxfeat.geometry.matching import group_congruent
+from jaxfeat.features.structure_map import FeatureMap
+from jaxfeat.geometry.matching import atom_kinds, group_congruent
+from jaxfeat.geometry.structure import Item, Structure
 from jaxfeat.manifolds.manifold import AbstractManifold
 from jaxfeat.nulls.causes import NullSpace
 from jaxfeat.nulls.classify import item_null_space
 from jaxfeat.progress import Progress, show_progress
-from jaxfeat.singular.attempt import Outcome, attempt, default_optimizer
-from jaxfeat.singular.certify import MAX_VIOLATION, environments_at, tangent_spaces, violations
+from jaxfeat.singular.attempt import Outcome, attempt, certified, default_optimizer
+from jaxfeat.singular.certify import MAX_VIOLATION, items_at, tangent_spaces, violations
 from jaxfeat.singular.lanes import n_lanes_for
-from jaxfeat.singular.search_equations import random_moves, search_equations
+from jaxfeat.singular.neighbor_lists import with_lists_of, with_new_lists, with_room
+from jaxfeat.singular.search_equations import SearchEquations, random_moves, search_equations
 from jaxfeat.singular.search_space import AbstractSearchSpace, Free, Within, read_starts
 from jaxfeat.singular.singular_points import SingularPoints
 from jaxfeat.spectrum.blocks import restrict_species
@@ -27,8 +28,8 @@ FIRST_DESCENT = 2  # Number of the first restart with a descent. Landing alone m
 
 
 def find_singular_points(
-    f: AbstractFeaturizer,
-    starts: Environment | Any,
+    f: FeatureMap,
+    starts: Item | Any,
     *,
     constraints: AbstractSearchSpace | AbstractManifold | None = None,
     exclude: Literal["symmetric"] | None = None,
@@ -40,6 +41,9 @@ def find_singular_points(
 ) -> SingularPoints:
     """Go from each start to an exact singular point of dF/dr nearby, and say why it is singular.
 
+    Starts are environments for a featurizer, and structures for a structure map. In a structure all atoms move. Its
+    lists of neighbors have room for atoms that come within reach, and each end is certified with a new list.
+
     Each start is landed by minimum-norm Gauss-Newton steps on { J(x) v = 0, v not rigid, |v| = 1 }. A start that does
     not arrive is moved at random by about 0.2 Å and landed again; from the second restart on, it first descends on the
     logarithm of the smallest singular value. Each end is certified with all features: σ_min/σ_max is at most 1e-12,
@@ -47,15 +51,15 @@ def find_singular_points(
 
     **Arguments:**
 
-    - `f`: A featurizer that can be differentiated three times.
-    - `starts`: A batch of b environments with one leading axis, float64. On a manifold, values of its k parameters,
-        of shape `(b, k)`.
+    - `f`: A featurizer, or a structure map, that can be differentiated three times.
+    - `starts`: A batch of b environments or structures with one leading axis, float64. On a manifold, values of
+        its k parameters, of shape `(b, k)`.
     - `constraints`: `Free(...)` to move all positions within bounds, `Within(...)` or a manifold to move its parameters
         between their bounds. By default `Free()`.
     - `exclude`: If "symmetric", look for spurious points only. Directions are then measured by how fast random
         invariants of one order more than that of `f` change along them. A direction that symmetry hides is hidden from
         these invariants too, so it has no multiple of length 1, and the search is not drawn to it. Some higher order
-        sees each direction that is found.
+        sees each direction that is found. For molecules the invariants are those of all atoms about the centroid.
     - `optimizer`: An optax optimizer for the descent. By default Adam with a rate of 0.02 Å.
     - `key`: The random key of the restarts and of the metric of feature space. By default `jax.random.key(0)`.
     - `restarts`: The largest number of restarts of each start.
@@ -68,19 +72,22 @@ def find_singular_points(
 
     **Raises:** `SpeciesError` if `starts` holds an element that `f` does not know. `PrecisionError` if positions are
     not float64. `GeometryError` if `starts` is no batch of starts for these constraints. `BasisError` if `exclude` is
-    unknown, or if the invariants of that order have too many tuples of neighbors.
+    unknown, if the invariants of that order have too many tuples of neighbors, or if crystals are searched with it.
 
     **Source:** Pozdnyakov et al., Open Research Europe 1, 126 (2021), for singular points next to degenerate pairs.
     """
     if exclude not in (None, "symmetric"):
         raise BasisError(f'exclude is {exclude!r}; give "symmetric", or None to keep all singular points.')
     space = Within(constraints) if isinstance(constraints, AbstractManifold) else constraints or Free()
-    points, host, status = read_starts(f, space, starts, "a search")
+    points, given, status = read_starts(f, space, starts, "a search")
+    if exclude is not None and isinstance(given, Structure) and given.periodic:
+        raise BasisError('exclude="symmetric" measures molecules and environments only; search crystals without it.')
+    host = with_room(f, given, status == "", space.farthest_move)
     lanes, sound = n_lanes_for(len(points)), np.flatnonzero(status == "")
     if len(sound):
         space = space.around(host[sound]) if isinstance(space, Free) else space
         status[sound[violations(space, points[sound], host[sound], lanes) > MAX_VIOLATION]] = "out-of-bounds"
-    found = Outcome.unknown(points.copy(), np.zeros((len(points), 3 * host.max_neighbors)), status)
+    found = Outcome.unknown(points.copy(), np.zeros((len(points), host.n_coordinates)), status)
     positions: Any = np.array(host.positions)
     n_restarts, dimension = np.zeros(len(points), int), np.full(len(points), -1)
     attempted = todo = np.flatnonzero(status == "")
@@ -98,13 +105,13 @@ def find_singular_points(
                 report(len(points) - len(todo), len(points))
                 if not len(todo):
                     break
-        positions[attempted] = environments_at(space, found.points[attempted], host[attempted], lanes).positions
+        positions[attempted] = items_at(space, found.points[attempted], host[attempted], lanes).positions
     landed = np.flatnonzero(found.status == "landed")
     if len(landed):
         ends = found.points[landed], found.directions[landed], host[landed]
         dimension[landed] = [len(tangent.moves) for tangent in tangent_spaces(equations.whitened, *ends, lanes)]
-    environments = host.with_positions(positions)
-    families = group_congruent(positions[landed], np.where(host.mask, host.species, 0)[landed])
+    environments = with_new_lists(given, positions, status == "")
+    landed = _certify_with_new_lists(equations, found, environments, host, landed, lanes) if len(landed) else landed
     return SingularPoints(
         f=f,
         environments=environments,
@@ -118,13 +125,36 @@ def find_singular_points(
         iterations=found.iterations,
         restarts=n_restarts,
         status=found.status,
-        distinct=tuple(landed[members] for members in families),
+        distinct=tuple(landed[members] for members in _group(environments[landed])),
     )
 
 
-def _classified(f: AbstractFeaturizer, env: Environment) -> NullSpace | None:
+def _certify_with_new_lists(
+    equations: SearchEquations, found: Outcome, ends: Item, starts: Item, landed: np.ndarray, lanes: int
+) -> np.ndarray:
+    """Certify landed structures once more with the neighbors that they have now, and return those that are singular."""
+    if not isinstance(ends, Structure) or not np.isfinite(ends.r_cut).all():
+        return landed
+    again = with_lists_of(starts, ends)[landed]
+    outcome, _ = certified(
+        equations.without_reference.whitened, found.points[landed], found.directions[landed], again, lanes
+    )
+    outcome.status[outcome.status != "landed"] = "neighbors-missed"
+    found.residual[landed], found.ratio[landed], found.status[landed] = outcome.residual, outcome.ratio, outcome.status
+    return landed[outcome.status == "landed"]
+
+
+def _group(items: Item) -> tuple[np.ndarray, ...]:
+    """Group congruent environments or molecules. Every crystal is a group of its own."""
+    if isinstance(items, Structure) and items.periodic:
+        return tuple(np.arange(len(items))[:, None])
+    around = items.around_centroid() if isinstance(items, Structure) else items
+    return group_congruent(np.asarray(around.positions), atom_kinds(items))
+
+
+def _classified(f: FeatureMap, at: Item) -> NullSpace | None:
     try:
-        return item_null_space(f, env)
+        return item_null_space(f, at)
     except (BasisError, GeometryError, SizeError):
         # The complete kernel is too large for this many neighbors or this order, or neighbors nearly coincide.
         # `SingularPoints.cure` raises the reason.

@@ -17,7 +17,7 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from jaxfeat.geometry.environment import Environment
+from jaxfeat.geometry.structure import Item
 from jaxfeat.singular.gauss_newton import Iterate, Linearization, begin, judge, proceed, propose
 from jaxfeat.singular.lanes import solve_all
 from jaxfeat.singular.singular_equations import SingularEquations
@@ -43,7 +43,7 @@ def land(
     equations: SingularEquations,
     points: np.ndarray,
     directions: np.ndarray,
-    starts: Environment,
+    starts: Item,
     lanes: int,
     max_iterations: int,
     floor: float = 0.0,
@@ -61,19 +61,19 @@ def land(
 
 
 def linearized(
-    equations: SingularEquations, points: np.ndarray, directions: np.ndarray, starts: Environment, lanes: int
+    equations: SingularEquations, points: np.ndarray, directions: np.ndarray, starts: Item, lanes: int
 ) -> np.ndarray:
     """Compute the triangles of `Landing` at θ `(b, k)` and v `(b, p)`, without a step."""
     return land(equations, points, directions, starts, lanes, max_iterations=0).triangles
 
 
 @eqx.filter_jit
-def _advanced(equations: SingularEquations, iterates: Iterate, starts: Environment, steps: Any, floor: Any) -> Iterate:
+def _advanced(equations: SingularEquations, iterates: Iterate, starts: Item, steps: Any, floor: Any) -> Iterate:
     return jax.vmap(lambda now, start: proceed(equations.residual(start, floor), now, steps))(iterates, starts)
 
 
 def land_jointly(
-    metrics: Sequence[SingularEquations], points: np.ndarray, directions: np.ndarray, starts: Environment, lanes: int
+    metrics: Sequence[SingularEquations], points: np.ndarray, directions: np.ndarray, starts: Item, lanes: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Land from θ `(b, k)` and q directions each, `(b, q, p)`, in one metric after the other."""
     k, (b, q, p) = points.shape[1], directions.shape
@@ -102,12 +102,12 @@ _judge = jax.jit(jax.vmap(partial(judge, shortest=SHORTEST_STEP)))
 
 
 def _stacked(
-    equations: SingularEquations, unknowns: np.ndarray, k: int, q: int, starts: Environment, lanes: int
+    equations: SingularEquations, unknowns: np.ndarray, k: int, q: int, starts: Item, lanes: int
 ) -> Linearization:
     """Stack the rows of q directions, from the program of `land`, and those of their scalar products, `(b, n, r)`, on
     the host. Programs for each number of directions would take longer to compile than all calls."""
     b, n = unknowns.shape
-    p = 3 * starts.max_neighbors
+    p = starts.n_coordinates
     item = np.repeat(np.arange(b), q)
     directions = unknowns[:, k : k + q * p].reshape(b, q, p)
     triangles = linearized(equations, unknowns[item, :k], directions.reshape(-1, p), starts[item], lanes)

@@ -17,16 +17,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.geometry.environment import Environment
+from jaxfeat.features.structure_map import FeatureMap
+from jaxfeat.geometry.structure import Item, Structure
 from jaxfeat.linalg.subspaces import robust_svd
-from jaxfeat.singular.certify import environments_at, jacobians_at
+from jaxfeat.singular.certify import items_at, jacobians_at
 from jaxfeat.singular.lanes import map_lanes, vmapped
 from jaxfeat.singular.random_invariants import random_invariants
 from jaxfeat.singular.search_space import AbstractSearchSpace
 from jaxfeat.singular.singular_equations import Reference, SingularEquations
 
-ENSEMBLE_SIZE = 48  # number of environments that the metric is made from
+ENSEMBLE_SIZE = 48  # number of environments or structures that the metric is made from
 WHITENING_FLOOR = 1e-3  # features that vary less, relatively, are not amplified further, nor their rounding errors
 ROWS_PER_COLUMN = 5  # rows of the metric for each column of J
 
@@ -45,10 +45,10 @@ class SearchEquations(NamedTuple):
 
 
 def search_equations(
-    f: AbstractFeaturizer,
+    f: FeatureMap,
     space: AbstractSearchSpace,
     points: np.ndarray,
-    starts: Environment,
+    starts: Item,
     exclude: str | None,
     rng: np.random.Generator,
     lanes: int,
@@ -57,20 +57,23 @@ def search_equations(
     rows = np.resize(np.arange(len(points)), ENSEMBLE_SIZE)
     repeated = np.arange(ENSEMBLE_SIZE) >= len(points)
     near = points[rows] + repeated[:, None] * random_moves(space, starts[rows], rng)
-    environments = environments_at(space, near, starts[rows], lanes)
-    metrics = feature_metrics(jacobians_at(f, environments, lanes), rng)
+    items = items_at(space, near, starts[rows], lanes)
+    metrics = feature_metrics(jacobians_at(f, items, lanes), rng)
     reference = None
     if exclude is not None:
-        order = 4 if f.nu is None else f.nu + 1
-        radii = np.linalg.norm(environments.positions, axis=-1)[environments.mask]
-        drawn = random_invariants(environments.max_neighbors, order, f.group, float(np.sqrt((radii**2).mean())), rng)
+        featurizer = f.environment_featurizer
+        order = 4 if featurizer.nu is None else featurizer.nu + 1
+        around = items.around_centroid() if isinstance(items, Structure) else items
+        radii = np.linalg.norm(around.positions, axis=-1)[around.mask]
+        length = float(np.sqrt((radii**2).mean()))
+        drawn = random_invariants(items.positions.shape[-2], order, featurizer.group, length, rng)
         unscaled = Reference(drawn, jnp.eye(drawn.phases.shape[0]))
-        slopes = map_lanes(partial(vmapped, Reference.jacobian, unscaled), environments, lanes=lanes)
+        slopes = map_lanes(partial(vmapped, Reference.jacobian, unscaled), items, lanes=lanes)
         reference = Reference(drawn, jnp.asarray(feature_metrics(slopes, rng)[0]))
     return SearchEquations(*(SingularEquations(f, space, jnp.asarray(metric), reference) for metric in metrics))
 
 
-def random_moves(space: AbstractSearchSpace, starts: Environment, rng: np.random.Generator) -> np.ndarray:
+def random_moves(space: AbstractSearchSpace, starts: Item, rng: np.random.Generator) -> np.ndarray:
     """Draw moves of θ of the length that the space gives for another try nearby, `(b, k)`."""
     scale = np.stack([np.asarray(space.scale(start)) for start in starts])
     return scale * rng.normal(size=scale.shape)

@@ -21,6 +21,7 @@ SEARCH_MESSAGES = {  # meaning of each `SingularPoints.status`
     "coincident": "two atoms of the start are at the same point; remove one of them.",
     "out-of-bounds": "the start violates the constraints; move it, or widen them.",
     "empty": "the start has no neighbors, so nothing can move; give an environment with neighbors.",
+    "neighbors-missed": "the end is not singular with the neighbors that it has now; start there again.",
 }
 
 
@@ -43,9 +44,10 @@ class SingularPoints(SearchResult):
 
     **Attributes:** Arrays have shape `(b,)`, unless another one is given.
 
-    - `f`: The featurizer.
-    - `environments`: A batch of b environments: the landed points, the ends of the last attempts of other starts, and
-        the bad starts as they were. `positions` (Å) has shape `(b, n, 3)`.
+    - `f`: The featurizer, or the structure map.
+    - `environments`: A batch of b environments, or of structures with the neighbors that they have now: the landed
+        points, the ends of the last attempts of other starts, and the bad starts as they were. `positions` (Å) has
+        shape `(b, n, 3)`.
     - `parameters`: Parameters of a search on a manifold, of shape `(b, k)`; otherwise `None`.
     - `directions`: The null direction that was landed with, of length 1 and shape `(b, n, 3)`; zero on padding.
     - `residual`: |J v| / σ_max of that direction; NaN for bad starts.
@@ -55,13 +57,13 @@ class SingularPoints(SearchResult):
         it does at most points, and about 1e-8 where it vanishes to second order. NaN if not landed.
     - `null_space`: List of b `NullSpace`s; `None` if not landed, or if there are too many neighbors to classify.
     - `dimension`: Dimension of the set of singular points that the point belongs to, within the search space and up to
-        rotations. Where several sets meet, that of their common span. -1 if not landed.
+        rigid motions. Where several sets meet, that of their common span. -1 if not landed.
     - `iterations`: Gauss-Newton steps of the last attempt.
     - `restarts`: Attempts before the last one.
     - `status`: One of the keys of `jaxfeat.singular.singular_points.SEARCH_MESSAGES`. `landed` is True where it is
         "landed".
     - `distinct`: Arrays of indices of landed points. Those of one array are one point, up to rotation, inversion and
-        permutation of like atoms.
+        permutation of like atoms, and in molecules up to translation. Crystals are not compared.
     """
 
     parameters: np.ndarray | None

@@ -7,8 +7,8 @@ import jax
 import numpy as np
 
 from jaxfeat.errors import GeometryError
-from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.geometry.environment import Environment
+from jaxfeat.features.structure_map import FeatureMap
+from jaxfeat.geometry.structure import Item
 from jaxfeat.singular.attempt import Outcome, attempt, certified, land_to_rounding
 from jaxfeat.singular.certify import (
     EXACT_DISTANCE,
@@ -18,7 +18,15 @@ from jaxfeat.singular.certify import (
     tangent_spaces,
     violations,
 )
-from jaxfeat.singular.continuation import EASY_COSINE, MAX_CORRECTION, STRAIGHT_COSINE, check_start, follow
+from jaxfeat.singular.continuation import (
+    EASY_COSINE,
+    MAX_CORRECTION,
+    NEIGHBORS_MISSED,
+    STRAIGHT_COSINE,
+    check_start,
+    follow,
+)
+from jaxfeat.singular.neighbor_lists import with_room
 from jaxfeat.singular.search_equations import SearchEquations, search_equations
 from jaxfeat.singular.search_space import Free
 from jaxfeat.singular.singular_points import SEARCH_MESSAGES
@@ -33,6 +41,7 @@ SINGULAR_PATH_MESSAGES = {  # meaning of each `SingularPath.status`
     "closed": "the path is back at its start, up to a rotation and a permutation of like atoms.",
     "left-bounds": "the path leads out of bounds.",
     "stalled": "even the smallest step leads to no singular point in line with the path.",
+    "neighbors-missed": NEIGHBORS_MISSED,
 }
 
 
@@ -41,17 +50,17 @@ class SingularPath(NamedTuple):
 
     **Attributes:** Arrays have shape `(s,)`, those of displacements `(s, n, 3)`.
 
-    - `environments`: A batch of s environments.
+    - `environments`: A batch of s environments or structures.
     - `path`: Length of the path up to each point (Å, norm of all displacements together).
     - `tangents`, `directions`: Tangents of the path, and the null direction that is followed, of length 1.
     - `sigma_ratio`: σ_min/σ_max of the non-rigid spectrum of all features, at most 1e-12.
     - `accuracy`: Estimated distance (Å) of the exact singular point, at most 1e-6.
-    - `dimension`: Dimension of the set at each point, up to rotations. It is larger where several sets meet.
-    - `status`: A key of `jaxfeat.singular.trace.SINGULAR_PATH_MESSAGES`: "length", "closed", "left-bounds" or
-        "stalled".
+    - `dimension`: Dimension of the set at each point, up to rigid motions. It is larger where several sets meet.
+    - `status`: A key of `jaxfeat.singular.trace.SINGULAR_PATH_MESSAGES`: "length", "closed", "left-bounds", "stalled"
+        or "neighbors-missed".
     """
 
-    environments: Environment
+    environments: Any
     path: np.ndarray
     tangents: np.ndarray
     directions: np.ndarray
@@ -82,14 +91,14 @@ class _Point(NamedTuple):
 
 
 def trace_singular_set(
-    f: AbstractFeaturizer,
-    start: Environment,
+    f: FeatureMap,
+    start: Item,
     length: float,
     *,
     tangent: Any = None,
     constraints: Free | None = None,
 ) -> SingularPath:
-    """Follow the set of singular points next to an environment.
+    """Follow the set of singular points next to an environment or a structure.
 
     The start is landed on a singular point first. Each step then goes along a tangent of the set and is landed again,
     with the null direction of the point before. Steps are between 1e-5 and 0.05 Å long, so that neither the tangent nor
@@ -99,45 +108,46 @@ def trace_singular_set(
 
     **Arguments:**
 
-    - `f`: A featurizer that can be differentiated three times.
-    - `start`: One environment, float64. Padding is removed.
-    - `length`: Length of the path (Å), as the norm of the displacements of all neighbors together. A path that closes
-        is shorter.
+    - `f`: A featurizer, or a structure map, that can be differentiated three times.
+    - `start`: One environment or structure, float64. Padding is removed.
+    - `length`: Length of the path (Å), as the norm of the displacements of all neighbors or atoms together. A path that
+        closes is shorter.
     - `tangent`: A displacement of shape `(n, 3)`. The path begins along its projection on the tangent space. By default
         this is the displacement along which one coordinate grows, for the coordinate that the set leaves freest.
-    - `constraints`: A `Free(...)` with bounds at which the path ends. By default `Free()`.
+    - `constraints`: A `Free(...)` with bounds at which the path ends. By default `Free()`, which ends the path of a
+        structure where an atom is 1 Å from where it started.
 
     **Returns:** `SingularPath`.
 
     **Raises:** `SpeciesError` if `start` holds an element that `f` does not know. `PrecisionError` if positions are not
-    float64. `GeometryError` if `start` is no single sound environment, violates the constraints, lands on no singular
+    float64. `GeometryError` if `start` is no single sound item, violates the constraints, lands on no singular
     point or on an isolated one; if `tangent` is normal to the set; or if `length` is not positive.
     """
-    env = jax.tree.map(np.asarray, check_start(f, start, length))
-    f = f.prepared()
+    given = jax.tree.map(np.asarray, check_start(f, start, length))
+    f, n = f.prepared(), given.positions.shape[0]
     if not isinstance(constraints, Free | None):
         raise GeometryError("a singular set is followed in all positions; constraints must be a Free(...) or None.")
     wanted = None if tangent is None else np.asarray(tangent, float)
     if wanted is not None:
-        if wanted.shape != start.positions.shape or not np.isfinite(wanted[: env.max_neighbors]).all():
+        if wanted.shape != start.positions.shape or not np.isfinite(wanted[:n]).all():
             raise GeometryError(f"tangent must be finite, of shape {start.positions.shape}, one row for each neighbor.")
-        wanted = wanted[: env.max_neighbors].reshape(-1)
-    starts = jax.tree.map(lambda leaf: leaf[None], env)
-    space = (constraints or Free()).trimmed(start.max_neighbors, env.max_neighbors).around(starts)
+        wanted = wanted[:n].reshape(-1)
+    space = (constraints or Free()).trimmed(start.positions.shape[-2], n)
+    starts = with_room(f, jax.tree.map(lambda leaf: leaf[None], given), np.ones(1, bool), space.farthest_move)
     points, _ = space.read(starts)
+    space = space.around(starts)
     if violations(space, points, starts, 1)[0] > MAX_VIOLATION:
         raise GeometryError(f"no singular point: {SEARCH_MESSAGES['out-of-bounds']}")
     equations = search_equations(restrict_species(f, starts), space, points, starts, None, np.random.default_rng(0), 1)
     first = _first_point(equations, starts, points, wanted)
-    path = follow(f, env, first, partial(_next_point, equations, starts), length, LARGEST_STEP, CLOSING_DISTANCE)
+    advance = partial(_next_point, equations, starts)
+    path = follow(f, given, starts[0], first, advance, length, LARGEST_STEP, CLOSING_DISTANCE)
     names = ("tangent", "direction", "sigma_ratio", "accuracy", "dimension")
     stacked = map(path.stack, names)
     return SingularPath._make([path.environments, path.path, *stacked, path.status])
 
 
-def _first_point(
-    equations: SearchEquations, starts: Environment, points: np.ndarray, wanted: np.ndarray | None
-) -> _Point:
+def _first_point(equations: SearchEquations, starts: Item, points: np.ndarray, wanted: np.ndarray | None) -> _Point:
     """Land on the first point, and choose the tangent that is nearest to the wanted one."""
     outcome = attempt(equations, points, starts, optimizer=None, max_iterations=60, lanes=1)
     if outcome.status[0] != "landed":
@@ -154,7 +164,7 @@ def _first_point(
     return _point(outcome, space, shares, easy=True)
 
 
-def _next_point(equations: SearchEquations, starts: Environment, here: _Point, step: float) -> _Point | str:
+def _next_point(equations: SearchEquations, starts: Item, here: _Point, step: float) -> _Point | str:
     """Go to the next point of the path, or give the reason why this step leads to none."""
     x = (here.positions + step * here.tangent).reshape(1, -1)
     v = (here.direction + step * here.turn).reshape(1, -1)

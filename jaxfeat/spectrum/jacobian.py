@@ -145,8 +145,13 @@ def cancellation(f: AbstractFeaturizer, env: Environment) -> Float[Array, " n"]:
 
 def directional_derivative(f: FeatureMap, at: Item, displacement: Float[Array, "n 3"]) -> Float[Array, " d"]:
     """Compute J v of one item, the derivative of its features along a displacement, by one tangent."""
+    return jax.jvp(lambda x: item_features(f, at.with_positions(x)), (at.positions,), (displacement,))[1]
+
+
+def item_features(f: FeatureMap, at: Item) -> Float[Array, " d"]:
+    """Compute the features of one item, inside a compiled program."""
     features: Callable[[Any], Array] = f.features if isinstance(f, AbstractFeaturizer) else f
-    return jax.jvp(lambda x: features(at.with_positions(x)), (at.positions,), (displacement,))[1]
+    return features(at)
 
 
 def _center_jacobian(f: AbstractFeaturizer, env: Environment) -> tuple[Float[Array, "d k 3"], Float[Array, " k"]]:

@@ -10,8 +10,8 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxfeat.features.structure_map import FeatureMap
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.positions import any_coincide
-from jaxfeat.geometry.rigid import RigidMotions, rigid_motions
-from jaxfeat.geometry.structure import Item, Structure
+from jaxfeat.geometry.rigid import RigidMotions, item_rigid_motions
+from jaxfeat.geometry.structure import Item
 from jaxfeat.linalg.eigen import psd_eigenvalues
 from jaxfeat.linalg.svd import right_svd
 from jaxfeat.spectrum.reduce import ReducedJacobian
@@ -91,13 +91,7 @@ def project_out_rigid(reduced: ReducedJacobian, at: Item, *, equilibrated: bool)
         norms = jnp.where(reliable, norms, contributions)
         most = contributions.max(initial=0)
         scale = jnp.where(norms > 0, norms, jnp.where(most > 0, most, 1))
-    rigid = rigid_motions(
-        at.positions,
-        at.mask,
-        translations=isinstance(at, Structure),
-        rotations=isinstance(at, Environment) or not at.periodic,
-        weights=scale if equilibrated else None,
-    )
+    rigid = item_rigid_motions(at, scale if equilibrated else None)
     of_columns = jnp.repeat(scale, 3)
     matrix = rigid.project(matrix / of_columns[None])
     if squared:

@@ -25,7 +25,7 @@ def equations():
 
 @eqx.filter_jit
 def log_smallest(equations, point, start):
-    env = equations.space.environment(point, start)
+    env = equations.space.item(point, start)
     values, directions = equations.spectrum(item_jacobian(equations.f, env), env)
     return jnp.log(values[-1]), directions[-1]
 

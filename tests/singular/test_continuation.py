@@ -54,9 +54,10 @@ def advance(here, step):
 def test_a_path_ends_at_its_length_or_where_no_step_leads_on():
     start = Environment.from_neighbors(np.asarray([[1.0, 0, 0], [0, 0, 2.0]]), ["H", "O"])
     f = polynomials(P)
-    path = follow(f, start, at_angle(0.0), advance, 0.5, 0.1, 1e-6)
+    path = follow(f, start, start, at_angle(0.0), advance, 0.5, 0.1, 1e-6)
     assert path.status == "length" and path.environments.batch_shape == (len(path.points),)
     np.testing.assert_allclose(path.path[-1], 0.5, rtol=2e-3)
     np.testing.assert_array_equal(path.environments.positions, path.stack("positions"))
-    stopped = follow(f, start, at_angle(0.0), lambda here, step: "stalled" if step > 1e-5 else "lost", 0.5, 0.1, 1e-6)
+    ends = lambda here, step: "stalled" if step > 1e-5 else "lost"  # noqa: E731
+    stopped = follow(f, start, start, at_angle(0.0), ends, 0.5, 0.1, 1e-6)
     assert (stopped.status, len(stopped.points)) == ("lost", 1)

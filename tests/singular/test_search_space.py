@@ -45,7 +45,7 @@ def test_fixed_coordinates_and_padding_stay():
     fixed[0] = fixed[2, 1] = True
     start = batch(pairs(0.1, b=1)).padded(5)[0]
     space = Free((0.4, 2.0), 0.4, fixed)
-    moved = space.environment(start.positions.reshape(-1) + 1, start).positions
+    moved = space.item(start.positions.reshape(-1) + 1, start).positions
     np.testing.assert_array_equal(np.asarray(moved == start.positions), fixed | (np.arange(5) == 4)[:, None])
     np.testing.assert_array_equal(space.scale(start) > 0, np.asarray(moved != start.positions).reshape(-1))
     kept = space.trimmed(5, 4)
@@ -67,10 +67,10 @@ def test_parameters_of_a_manifold_are_bounded():
     points, environments = space.read(values)
     np.testing.assert_array_equal(points, values)
     assert np.isfinite(environments.positions).all()
-    env = space.environment(jnp.asarray(points[0]), environments[0])
+    env = space.item(jnp.asarray(points[0]), environments[0])
     np.testing.assert_allclose(env.positions, space.manifold(*values[0]).positions)
-    assert (space.slack(jnp.asarray(points[0]), env) >= 0).all()
-    assert space.slack(jnp.asarray(space.manifold.values(z=3.0)), env).min() == -2
+    assert (space.slack(jnp.asarray(points[0]), environments[0]) >= 0).all()
+    assert space.slack(jnp.asarray(space.manifold.values(z=3.0)), environments[0]).min() == -2
     with pytest.raises(GeometryError, match=r"r1, r2, phi2, z.*give an array \(b, 4\)"):
         space.read(np.zeros(2))
 

@@ -8,7 +8,7 @@ from toy_features import CC, C, P, polynomials, two_neighbors
 
 from jaxfeat import PowerSpectrum
 from jaxfeat.singular.search_space import Free
-from jaxfeat.singular.singular_equations import SingularEquations, environment_velocity, function_velocity
+from jaxfeat.singular.singular_equations import SingularEquations, function_velocity, item_velocity
 
 RNG = np.random.default_rng(0)
 ENV = two_neighbors(0.1, 0.2, 0.3)
@@ -21,7 +21,7 @@ def test_velocities_of_densities_are_those_of_any_function():
     def both(env, direction):
         features = lambda x: f.features(env.with_positions(x.reshape(2, 3)))  # noqa: E731
         plain = function_velocity(features, env.positions.reshape(-1), direction.reshape(-1))
-        return plain, environment_velocity(f, env, direction)
+        return plain, item_velocity(f, env, direction)
 
     for plain, additive in zip(*both(ENV, direction), strict=True):
         np.testing.assert_allclose(additive, plain, atol=1e-12)
