@@ -38,6 +38,9 @@ from .inverse.one_to_one import one_to_one_radius as one_to_one_radius
 from .inverse.quasi_constant import QuasiConstantPath as QuasiConstantPath
 from .inverse.quasi_constant import trace_quasi_constant as trace_quasi_constant
 from .linalg.compilations import keep_compilations as keep_compilations
+from .models.external import external as external
+from .models.measure import Probe as Probe
+from .models.probe import probe as probe
 from .nulls.causes import NullSpace as NullSpace
 from .nulls.classify import null_space as null_space
 from .nulls.cure import Cure as Cure

@@ -31,3 +31,7 @@ class DerivativeError(TypeError):
 
 class ClusterError(RuntimeError):
     """Workers of a cluster that keep dying or cannot be reached."""
+
+
+class ModelError(RuntimeError):
+    """A model of another package that does not do as it declares, or that is asked for more than it can."""

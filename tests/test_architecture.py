@@ -25,6 +25,7 @@ BELOW = {
     "features.additive",
     "features.structure_map",
     "progress",
+    "features.host_methods",
     "features.host_work",
 }
 MAY_SEE = {
@@ -39,6 +40,15 @@ MAY_SEE = {
     "cutoffs": {"errors", "linalg"},
     "features": {"errors", "memory", "geometry", "linalg", "so3", "basis", "cutoffs"},
     "manifolds": {"errors", "geometry"},
+    "models": {
+        "errors",
+        "geometry",
+        "linalg",
+        "features.base",
+        "features.host_methods",
+        "features.host_work",
+        "features.structure_map",
+    },
     "spectrum": BELOW | {"memory"},
     "nulls": BELOW | {"spectrum"},
     "singular": BELOW | {"spectrum", "nulls", "manifolds"},

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxfeat.errors import BasisError, GeometryError, SpeciesError
-from jaxfeat.features.host_work import compute_on_host, is_small, jacobians_by_program, rows_by_program
+from jaxfeat.features.host_methods import HostMethods
 from jaxfeat.geometry.environment import RADIUS_ROUNDING, Environment
 from jaxfeat.geometry.species import SYMBOLS
 from jaxfeat.geometry.structure import Item, Structure, find_unknown_species
@@ -22,7 +22,6 @@ from jaxfeat.linalg.arrays import cast_to_jax_precision, concrete_values
 from jaxfeat.linalg.batching import map_blocks, together
 from jaxfeat.linalg.compilations import watch_compilations
 from jaxfeat.linalg.eigen import gram_matrix
-from jaxfeat.linalg.lanes import inside_transformation
 from jaxfeat.memory import check_memory
 
 Label = tuple
@@ -30,7 +29,7 @@ Label = tuple
 NEIGHBORS_TOGETHER = 1024  # in environments that are featurized together; of more, radial functions leave the cache
 
 
-class AbstractFeaturizer(eqx.Module):
+class AbstractFeaturizer(HostMethods, eqx.Module):
     """A smooth map from an environment to features, invariant under a group of rotations about the center.
 
     The center is fixed: derivatives are taken with respect to the neighbors' positions relative to it. A subclass
@@ -82,7 +81,7 @@ class AbstractFeaturizer(eqx.Module):
         self.check_feature_memory(env, 1)
         f = self.prepared()
         if f.takes_on_host(env):
-            return jax.device_put(compute_on_host(f.features_on_host, env, f.species, (f.n_features,)))
+            return jax.device_put(f.compute_features_on_host(env))
         return _features(f, env)
 
     # Featurizers are compared by identity, so that jax.jit accepts one as it accepts any function.
@@ -110,31 +109,6 @@ class AbstractFeaturizer(eqx.Module):
         dF/dr itself."""
         jacobian = self.jacobian(env)
         return jacobian.reshape(jacobian.shape[0], 3 * env.max_neighbors), jacobian.shape[0]
-
-    @property
-    def runs_on_host(self) -> bool:
-        """True if the methods `..._on_host` are in NumPy: small work then needs no compiled program."""
-        return False
-
-    def takes_on_host(self, at: Item) -> bool:
-        """Tell whether NumPy computes the features and Jacobians of a batch of environments or structures."""
-        room, n_items = at.room_and_number()
-        known = self.runs_on_host and at.positions.dtype == np.float64 and not inside_transformation()
-        return known and n_items > 0 and is_small(room, n_items, "features" if isinstance(at, Environment) else "call")
-
-    def features_on_host(self, batch: Environment, present: Int[np.ndarray, "b s"]) -> np.ndarray:
-        """Compute features `(b, n_features)` in NumPy, for environments `(b,)` in float64 that have no padding. Row i
-        of `present` lists the species that item i holds, as `species_present` does."""
-        raise NotImplementedError
-
-    def jacobian_on_host(self, batch: Environment, present: Int[np.ndarray, "b s"]) -> np.ndarray:
-        """Compute Jacobians `(b, n_features, n, 3)` of such environments. By default a small program does."""
-        return jacobians_by_program(self, batch, present)
-
-    def rows_on_host(self, batch: Environment, present: Int[np.ndarray, "b s"], room: int) -> tuple[np.ndarray, int]:
-        """Compute rows `(b, k, 3 n)` as `compact_jacobian` does, and count features, of the featurizer restricted to
-        the species `present` in each item. By default a program does, in room for `room` neighbors at least."""
-        return rows_by_program(self, batch, present, room)
 
     def n_compact_rows(self, n_neighbors: int) -> int:
         """Estimate the number of rows of `compact_jacobian`, from which the size of a batch in memory follows."""

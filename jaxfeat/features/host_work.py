@@ -8,10 +8,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int
+from jaxtyping import Array, Float, Int
 
 from jaxfeat.geometry.environment import Batch, Environment
-from jaxfeat.geometry.structure import species_present
+from jaxfeat.geometry.structure import Structure, species_present
 
 HOST_SECONDS_PER_NEIGHBOR = 1e-4  # CPU seconds of NumPy, about. Measured for 4 to 52 neighbors.
 Work = Literal["features", "call", "chunk", "job"]
@@ -20,6 +20,7 @@ Work = Literal["features", "call", "chunk", "job"]
 HOST_SECONDS: dict[Work, float] = {"features": 0.02, "call": 0.1, "chunk": 0.3, "job": 4.0}
 """CPU seconds up to which NumPy works. Beyond that a program is worth its compilation."""
 
+FEATURES_IF_UNKNOWN = 256  # features that are assumed where only a call counts them
 GROUP_BYTES = 4_000_000  # bytes that are computed side by side, about what the caches of a core hold
 ITEMS_OF_PROGRAM = 4  # environments in one call of a program whose results NumPy takes
 
@@ -75,17 +76,41 @@ def compute_on_host(
     compute: Callable[[Environment, Int[np.ndarray, "b s"]], np.ndarray],
     batch: Environment,
     known: Int[np.ndarray, " k"] | None,
-    shape: tuple[int, ...],
+    shape: tuple[int | None, ...],
 ) -> np.ndarray:
     """Compute an array of this shape for each environment of a batch of any shape. `compute` maps environments `(b,)`
-    of equal sizes, and the `known` species that each holds, to arrays. Smaller ones fill the leading entries."""
+    of equal sizes, and the `known` species that each holds, to arrays. Smaller ones fill the leading entries. A length
+    of `None`, for features that only a call counts, is that of the arrays."""
     flat = flatten_on_host(batch)
-    present, found = species_present(known, flat), np.zeros((flat.batch_shape[0], *shape))
+    present, found = species_present(known, flat), np.zeros((flat.batch_shape[0], *(n or 0 for n in shape)))
     # Features of atoms that are very far away may overflow.
     with np.errstate(all="ignore"):
-        for indices in equal_sizes(flat, present, lambda n: 8 * prod(shape)):
-            put_leading(found, indices, compute(*take_equal_sizes(flat, present, indices)))
-    return found.reshape(*batch.batch_shape, *shape)
+        for indices in equal_sizes(flat, present, lambda n: 8 * prod(n or FEATURES_IF_UNKNOWN for n in shape)):
+            part = compute(*take_equal_sizes(flat, present, indices))
+            if not found.size:
+                whole = (part.shape[k + 1] if n is None else n for k, n in enumerate(shape))
+                found = np.zeros((len(found), *whole))
+            put_leading(found, indices, part)
+    return found.reshape(*batch.batch_shape, *found.shape[1:])
+
+
+def by_atoms_on_host(rows: Float[np.ndarray, "c d k 3"], structure: Structure) -> Float[np.ndarray, "c d n 3"]:
+    """Turn the centers' derivatives by their neighbors into derivatives by all atoms of one structure, in NumPy."""
+    c, d, k = rows.shape[:3]
+    found = np.zeros((c, d, len(structure.positions), 3))
+    # NumPy is slow at sums over an axis that is not the last.
+    together = rows.reshape(c, d, 3 * k) @ np.tile(np.eye(3), (k, 1))
+    for whole, of_center, atom, center, backwards in zip(
+        found, rows, structure.neighbor, structure.center, together, strict=True
+    ):
+        atoms, first, n_images = np.unique(atom, return_index=True, return_counts=True)
+        whole[:, atoms] = of_center[:, first]
+        # Several neighbors may be images of one atom. Padding, whose rows are zero, stands for the first atom.
+        if (n_images > 1).any():
+            further = np.setdiff1d(np.arange(k), first)
+            np.add.at(whole.swapaxes(0, 1), atom[further], of_center[:, further].swapaxes(0, 1))
+        whole[:, center] -= backwards
+    return found
 
 
 def jacobians_by_program(f: Any, batch: Environment, present: np.ndarray) -> np.ndarray:

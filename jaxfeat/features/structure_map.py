@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from functools import partial
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -13,7 +12,7 @@ from jaxtyping import Array, Float
 
 from jaxfeat.errors import BasisError, GeometryError, SpeciesError
 from jaxfeat.features.base import AbstractFeaturizer, features_in_blocks
-from jaxfeat.features.host_work import compute_on_host, map_items
+from jaxfeat.features.host_work import map_items
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.linalg.arrays import array_namespace, einsum
@@ -45,7 +44,8 @@ class AbstractStructureMap(eqx.Module):
         self.featurizer.check_feature_memory(structure, structure.center.shape[-1])
         f = self.prepared()
         if f.featurizer.takes_on_host(structure):
-            return jax.device_put(map_items(partial(_features_on_host, f), structure))
+            of_centers: Any = f.featurizer.structure_features_on_host
+            return jax.device_put(map_items(lambda one: np.asarray(f.collect(of_centers(one), one)), structure))
         return _features(f, structure)
 
     def prepared(self) -> AbstractStructureMap:
@@ -139,6 +139,23 @@ def summed(featurizer: AbstractFeaturizer) -> Summed:
     return Summed(featurizer)
 
 
+def resolve_map(f: Any, at: Any, center: int | None = None) -> tuple[Any, Any]:
+    """Return the map and the item that a caller means, after `check_compatible`. A featurizer that describes structures
+    stands for `stacked` of it, and so does every featurizer if one `center`, the index of an atom, is named."""
+    if (
+        isinstance(f, AbstractFeaturizer)
+        and isinstance(at, Structure)
+        and (f.describes_structures or center is not None)
+    ):
+        f = Stacked(f)
+    if center is not None:
+        if not isinstance(at, Structure):
+            raise GeometryError("center names an atom of a structure; leave it out, or give a structure.")
+        at = at.centered_on(center)
+    check_compatible(f, at)
+    return f, at
+
+
 def check_compatible(f: Any, at: Any) -> None:
     """Raise an error if `f` cannot describe `at` (outside jit and vmap).
 
@@ -151,12 +168,6 @@ def check_compatible(f: Any, at: Any) -> None:
     if not isinstance(f, (AbstractFeaturizer, AbstractStructureMap)):
         raise BasisError(f"{type(f).__name__} is no featurizer; make one of a function with jaxfeat.function.")
     f.check(at)
-
-
-def _features_on_host(f: Any, structure: Structure) -> np.ndarray:
-    environments, featurizer = structure.environments(), f.featurizer
-    rows = compute_on_host(featurizer.features_on_host, environments, featurizer.species, (featurizer.n_features,))
-    return f.collect(rows, structure)
 
 
 @eqx.filter_jit

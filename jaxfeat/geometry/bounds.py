@@ -19,7 +19,8 @@ class BoundsError(GeometryError):
 
 
 class SearchPlan(NamedTuple):
-    """Arguments of a search by vesin: a radius of at least `r_cut` and a box in Å, and directions that repeat."""
+    """Arguments of a search by vesin: a radius that holds all neighbors within `r_cut` and a box in Å, and directions
+    that repeat."""
 
     radius: float
     box: np.ndarray
@@ -27,8 +28,9 @@ class SearchPlan(NamedTuple):
 
 
 def plan_search(positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, r_cut: float) -> SearchPlan:
-    """Plan a search by vesin for all neighbors within `r_cut` (Å) of finite positions `(n, 3)`, Å. Rows of `cell` (Å)
-    that do not repeat are unit vectors orthogonal to the others; if none repeats, all are zero."""
+    """Plan a search by vesin for all neighbors within `r_cut` (Å) of finite positions `(n, 3)`, Å. A smaller radius
+    serves a smaller molecule. Rows of `cell` (Å) that do not repeat are unit vectors orthogonal to the others; if none
+    repeats, all are zero."""
     far, long = np.abs(positions).max(1), np.where(pbc, np.linalg.norm(cell, axis=1), 0)
     if far.max() > MAX_LENGTH:
         where = f"atom {far.argmax()} is at ({', '.join(f'{x:.6g}' for x in positions[far.argmax()])})"
@@ -43,7 +45,8 @@ def plan_search(positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, r_cut:
         along = positions @ inverse * heights
     low = np.where(pbc, 0, along.min(0))
     extent = np.where(pbc, heights, along.max(0) - low)
-    radius = _widen_radius(extent, r_cut)
+    # No two atoms of a molecule are farther apart, and the time of vesin grows with the cube of the radius.
+    radius = _widen_radius(extent, r_cut if pbc.any() else min(r_cut, float(np.linalg.norm(extent)) + 1))
     pairs = _estimate_pairs(along - low, extent, pbc, radius)
     if pairs > MAX_PAIRS:
         thin = f", or mend the cell, whose opposite faces are {heights[pbc].min():.2g} Å apart" if pbc.any() else ""

@@ -82,6 +82,25 @@ class Structure(Batched, eqx.Module):
             center_index=nowhere,
         )
 
+    def centered_on(self, atom: int) -> Structure:
+        """Return the same atoms with one center, the atom of this index.
+
+        **Raises:** `GeometryError` if the atom is not among the centers of each structure.
+        """
+        found = (np.asarray(self.center) == atom) & np.asarray(self.center_mask)
+        if isinstance(atom, bool) or not isinstance(atom, (int, np.integer)) or not found.any(-1).all():
+            fault = f"center is {atom!r}, which is not among the centers of the {self.item_name}"
+            raise GeometryError(f"{fault}; give the index of an atom with a list of neighbors.")
+        place = found.argmax(-1)[..., None]
+        names = ("center", "center_mask", "neighbor", "shift", "neighbor_mask")
+        xp = np if on_host(self) else jnp
+        parts = []
+        for name in names:
+            leaf = getattr(self, name)
+            index = place.reshape(*place.shape, *[1] * (leaf.ndim - place.ndim))
+            parts.append(xp.take_along_axis(leaf, index, place.ndim - 1))
+        return eqx.tree_at(lambda one: [getattr(one, name) for name in names], self, parts)
+
     @staticmethod
     def stack(structures: Sequence[Structure]) -> Structure:
         """Stack single structures as one batch, padded to the largest.

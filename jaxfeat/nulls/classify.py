@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from jaxfeat.errors import GeometryError, SizeError
-from jaxfeat.features.structure_map import FeatureMap, check_compatible
+from jaxfeat.features.structure_map import FeatureMap, resolve_map
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.positions import check_float64
 from jaxfeat.geometry.structure import Item, Structure
@@ -37,7 +37,9 @@ environments of ASE's g2 gains another one up to 1e-3 Å. Null directions of J t
 distance hides are due to it, because features see some of them by the square of the distance or less."""
 
 
-def null_space(f: FeatureMap, at: Item, tolerance: float = NEAR_DISTANCE) -> NullSpace | list[NullSpace]:
+def null_space(
+    f: FeatureMap, at: Item, tolerance: float = NEAR_DISTANCE, *, center: int | None = None
+) -> NullSpace | list[NullSpace]:
     """Find the null directions of the Jacobian dF/dr, each under one cause.
 
     **Arguments:**
@@ -47,6 +49,8 @@ def null_space(f: FeatureMap, at: Item, tolerance: float = NEAR_DISTANCE) -> Nul
         one leading axis.
     - `tolerance`: Å. Exact symmetric and singular points within this distance are near. They never change the counts:
         `NullSpace.near` lists the directions that they hide, and J still sees.
+    - `center`: The index of an atom of a structure: the null space is that of this atom's features alone, and a
+        featurizer does as well as a map. `None` for all centers.
 
     **Returns:** a `NullSpace` with a count and directions of shape `(k, n, 3)` for each cause. For a batch, a list with
     one for each item, because the numbers of directions differ.
@@ -58,7 +62,7 @@ def null_space(f: FeatureMap, at: Item, tolerance: float = NEAR_DISTANCE) -> Nul
 
     **Source:** docs/theory, "One cause for each".
     """
-    check_compatible(f, at)
+    f, at = resolve_map(f, at, center)
     if not at.batch_shape:
         return item_null_space(f, at, tolerance)
     check_float64(at.positions, "positions", "a null space")

@@ -36,6 +36,7 @@ class DecomposedJacobian:
     """The Jacobian of one environment or structure with its equilibrated spectrum, on the host.
 
     - `matrix`: `(d, n, 3)`, features per Å, perhaps multiplied by an orthogonal matrix from the left.
+    - `n_rows`: the number of features.
     - `raw_values`: all singular values of J, descending. Those of rigid motions are zeros at the end. `raw_floor`: the
         value up to which they are rounding, known for structures only.
     - `rounding`: the norm of a neighbor's columns, relative to the largest, below which it is rounding.
@@ -44,6 +45,7 @@ class DecomposedJacobian:
     """
 
     matrix: np.ndarray
+    n_rows: int
     spectrum: Spectrum
     raw_values: np.ndarray
     raw_floor: float
@@ -160,7 +162,7 @@ def _decompose_reduced(
     """Decompose reduced Jacobians of items `(b,)` without padding. The results have the room of the `padded` items.
     `weights` are the norms of the columns of each center's neighbors."""
     n, room = group.positions.shape[1], (0, padded.positions.shape[1] - group.positions.shape[1])
-    rounding = max(reduced.n_features, 3 * n) * float(np.finfo(float).eps)
+    rounding = reduced.rounding()
     # Columns that move features by less than rounding are taken for zero.
     blind = reduced.contributions <= rounding * np.nan_to_num(reduced.contributions).max(1, keepdims=True, initial=0)
     matrix = np.where(np.repeat(blind, 3, 1)[:, None], 0, reduced.matrix)
@@ -177,7 +179,8 @@ def _decompose_reduced(
     for k in range(len(matrix)):
         spectrum = jax.tree.map(lambda leaf, k=k: leaf[k], spectra)
         raw_part = raw_values[k], float(raw_floors[k])
-        yield DecomposedJacobian(matrix[k], spectrum, *raw_part, rounding, *_reacting(weights[k], rounding, padded[k]))
+        reacting = _reacting(weights[k], rounding, padded[k])
+        yield DecomposedJacobian(matrix[k], reduced.n_features, spectrum, *raw_part, rounding, *reacting)
 
 
 def _reacting(weights: np.ndarray, rounding: float, at: Item) -> tuple[np.ndarray, Gap]:

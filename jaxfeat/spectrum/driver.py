@@ -13,7 +13,7 @@ from jaxtyping import Array, Int
 
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.host_work import flatten_on_host
-from jaxfeat.features.structure_map import FeatureMap, check_compatible
+from jaxfeat.features.structure_map import FeatureMap, resolve_map
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Item, species_present
 from jaxfeat.linalg.batching import map_blocks, map_blocks_in_two_steps
@@ -39,7 +39,13 @@ from jaxfeat.spectrum.spectrum import Spectrum
 
 
 def singular_spectrum(
-    f: FeatureMap, at: Item, equilibrated: bool = False, directions: bool | None = None, screened: bool = False
+    f: FeatureMap,
+    at: Item,
+    equilibrated: bool = False,
+    directions: bool | None = None,
+    screened: bool = False,
+    *,
+    center: int | None = None,
 ) -> Spectrum:
     """Compute the singular values of the Jacobian dF/dr on the non-rigid displacements.
 
@@ -59,6 +65,8 @@ def singular_spectrum(
         `screened`.
     - `screened`: If True, take the values from JᵀJ, which is faster. Items with a value below the floor of JᵀJ, about
         √eps of the largest, get certified values. `certified` tells which these are, and `floor` holds for each item.
+    - `center`: The index of an atom of a structure: the spectrum is that of this atom's features alone, and a
+        featurizer does as well as a map. `None` for all centers.
 
     **Returns:** A `Spectrum` with `values` of shape `(*batch, k)`, descending, in feature units per Å (dimensionless if
     equilibrated), in the dtype of the positions. In float32, values below about 1e-4 of the largest are unknown;
@@ -75,7 +83,7 @@ def singular_spectrum(
 
     **Source:** docs/theory, "The map and its Jacobian"; Pozdnyakov et al., Open Research Europe 1, 126 (2021).
     """
-    check_compatible(f, at)
+    f, at = resolve_map(f, at, center)
     f = f.prepared()
     if screened and directions:
         raise ValueError("a screened spectrum has values alone; leave out screened or directions.")

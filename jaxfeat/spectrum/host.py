@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.features.host_work import compute_on_host, equal_sizes, put_leading, take_equal_sizes
+from jaxfeat.features.host_work import by_atoms_on_host, equal_sizes, put_leading, take_equal_sizes
 from jaxfeat.features.structure_map import AbstractStructureMap, FeatureMap
 from jaxfeat.geometry.environment import RADIUS_ROUNDING, Environment
 from jaxfeat.geometry.host_rigid import EPS, rigid_motions_on_host
@@ -22,7 +22,7 @@ from jaxfeat.geometry.structure import Item, Structure, species_present
 from jaxfeat.linalg.lapack import one_blas_thread
 from jaxfeat.linalg.subspaces import robust_svd
 from jaxfeat.spectrum.devices import n_cores
-from jaxfeat.spectrum.jacobian import ROUNDINGS_IN_FLOOR, by_atoms_on_host
+from jaxfeat.spectrum.jacobian import ROUNDINGS_IN_FLOOR
 from jaxfeat.spectrum.solve import LEAST_ROUNDING
 from jaxfeat.spectrum.spectrum import STATUS_NAMES, Spectrum, Status
 
@@ -113,6 +113,12 @@ class HostRows(NamedTuple):
     matrix: Float[np.ndarray, "b k m"]
     contributions: Float[np.ndarray, "b n"]
     n_features: int
+    noise: tuple[float, float] = (0.0, 0.0)  # as of a featurizer
+
+    def rounding(self, least: int = 0) -> float:
+        """Return the error of a singular value relative to the largest: as many rounding errors as J has rows or
+        columns, or `least`, or more if its errors exceed those of float64."""
+        return max(max(self.n_features, self.matrix.shape[2], least) * EPS, self.noise[0])
 
 
 def reduce_on_host(f: AbstractFeaturizer, batch: Environment, present: Int[np.ndarray, "b s"], room: int) -> HostRows:
@@ -130,7 +136,7 @@ def reduce_on_host(f: AbstractFeaturizer, batch: Environment, present: Int[np.nd
             rows = np.asarray(np.linalg.qr(rows, mode="r"))
         norms = np.sqrt((rows**2).sum(1).reshape(*batch.mask.shape, 3).sum(2))
         contributions = norms * _cancellation(f, safe)
-    return HostRows(rows, np.where(finite[:, None], contributions, np.nan), n_features)
+    return HostRows(rows, np.where(finite[:, None], contributions, np.nan), n_features, f.noise)
 
 
 def _cancellation(f: AbstractFeaturizer, batch: Environment) -> np.ndarray:
@@ -142,13 +148,14 @@ def reduce_structure_on_host(
 ) -> tuple[HostRows, Float[np.ndarray, "c k"]]:
     """Reduce one structure's Jacobian to rows, for a batch of one, and return norms for each center's neighbors."""
     environments, featurizer = structure.environments(), f.environment_featurizer
+    of_centers: Any
     (c, k), n = environments.mask.shape, len(structure.positions)
-    if f.adds_centers:
+    if f.adds_centers or featurizer.only_on_host:
         # Centers of one species share their rows, so that no center has rows of its own to reduce.
-        shape = featurizer.n_features, k, 3
-        rows = compute_on_host(featurizer.jacobian_on_host, environments, featurizer.species, shape)
+        of_centers, norms = featurizer.structure_jacobian_on_host(structure)
         known: Any = np.nan_to_num(environments.positions, posinf=0, neginf=0)
-        norms = np.sqrt((rows**2).sum((1, 3))) * _cancellation(featurizer, environments.with_positions(known))
+        norms = norms * _cancellation(featurizer, environments.with_positions(known))
+        counts = np.where(structure.center_mask, of_centers.shape[1], 0)
     else:
         present = species_present(featurizer.species, environments)
         norms, counts, rows = np.zeros((c, k)), np.zeros(c, int), np.zeros((c, 3 * k, 3 * k))
@@ -157,9 +164,10 @@ def reduce_structure_on_host(
             put_leading(norms, indices, reduced.contributions)
             counts[indices] = reduced.n_features
             put_leading(rows, indices, reduced.matrix)
-    finite = np.isfinite(norms).all() & np.isfinite(rows).all()
-    of_centers: Any = by_atoms_on_host(np.where(finite, rows, 0).reshape(c, rows.shape[1], k, 3), structure)
-    whole = f.collect(of_centers, structure)
+        of_centers = by_atoms_on_host(rows.reshape(c, rows.shape[1], k, 3), structure)
+    finite = np.isfinite(norms).all() & np.isfinite(of_centers).all()
+    # One row that is not finite makes the whole Jacobian worthless.
+    whole: Any = f.collect(of_centers if finite else np.zeros_like(of_centers), structure)
     matrix = np.asarray(whole).reshape(len(whole), 3 * n)
     n_features = len(matrix) if f.adds_centers else int(counts.sum())
     if len(matrix) > 3 * n:
@@ -167,7 +175,7 @@ def reduce_structure_on_host(
     added = np.zeros(n)
     np.add.at(added, structure.neighbor, norms**2)
     np.add.at(added, structure.center, (norms**2).sum(1))
-    return HostRows(matrix[None], np.where(finite, np.sqrt(added), np.nan)[None], n_features), norms
+    return HostRows(matrix[None], np.where(finite, np.sqrt(added), np.nan)[None], n_features, featurizer.noise), norms
 
 
 def decompose_on_host(
@@ -180,8 +188,11 @@ def decompose_on_host(
     finite = np.isfinite(reduced.contributions).all(1) & np.isfinite(positions).all((1, 2))
     matrix: Any = np.where(finite[:, None, None], reduced.matrix, 0)
     contributions = np.where(finite[:, None], reduced.contributions, 0)
+    if reduced.noise[1]:
+        # The columns of atoms of hardly any weight have errors as large as those of the others.
+        contributions = np.maximum(contributions, reduced.noise[1] * contributions.max(1, keepdims=True, initial=0))
     positions = np.where(finite[:, None, None], positions, 0)
-    rounding = max(reduced.n_features, 3 * n, LEAST_ROUNDING) * EPS
+    rounding = reduced.rounding(LEAST_ROUNDING)
     scale: Any = np.ones((b, n))
     if equilibrated:
         norms = np.sqrt((matrix**2).sum(1).reshape(b, n, 3).sum(2))

@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.features.host_work import compute_on_host, map_items
-from jaxfeat.features.structure_map import AbstractStructureMap, FeatureMap, check_compatible
+from jaxfeat.features.host_work import map_items
+from jaxfeat.features.structure_map import AbstractStructureMap, FeatureMap, resolve_map
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Item, Structure
 from jaxfeat.linalg.batching import map_blocks, map_large_items, together
@@ -27,7 +27,7 @@ JACOBIANS_TOGETHER_BYTES = 4_000_000  # Bytes at a time in batches of three time
 MIN_JACOBIANS_TOGETHER = 4  # Environments that are computed together, at least. Measured.
 
 
-def jacobian(f: FeatureMap, at: Item) -> Float[Array, "*batch d n 3"]:
+def jacobian(f: FeatureMap, at: Item, *, center: int | None = None) -> Float[Array, "*batch d n 3"]:
     """Compute the Jacobian dF/dr of features with respect to the positions of atoms.
 
     In an environment, neighbors move and the center is fixed. In a structure, all atoms move, each center with its own
@@ -37,6 +37,8 @@ def jacobian(f: FeatureMap, at: Item) -> Float[Array, "*batch d n 3"]:
 
     - `f`: The featurizer, or a structure map.
     - `at`: The environment (for a featurizer) or structure (for a map); one item or a batch of any shape.
+    - `center`: The index of an atom of a structure: only the features of this atom are differentiated, and a featurizer
+        does as well as a map. `None` for all centers.
 
     **Returns:** An array of shape `(*batch, n_features, n, 3)`, in feature units per Å and in the dtype of the
     positions. Padded atoms have zero columns.
@@ -47,7 +49,7 @@ def jacobian(f: FeatureMap, at: Item) -> Float[Array, "*batch d n 3"]:
 
     **Source:** docs/theory, "The map and its Jacobian".
     """
-    check_compatible(f, at)
+    f, at = resolve_map(f, at, center)
     check_jacobian(f, at)
     f = f.prepared()
     if f.environment_featurizer.takes_on_host(at):
@@ -57,38 +59,9 @@ def jacobian(f: FeatureMap, at: Item) -> Float[Array, "*batch d n 3"]:
 
 def jacobians_on_host(f: Any, at: Item) -> np.ndarray:
     """Compute the Jacobians of items of any batch shape, `(*batch, d, n, 3)`, in NumPy. `f` is prepared."""
-    featurizer = f.environment_featurizer
-
-    def of_environments(batch: Environment) -> np.ndarray:
-        # Functions of users may have features without labels, which only a call counts.
-        of_user = featurizer.species is None
-        n_features = jax.eval_shape(featurizer, batch).shape[-1] if of_user else featurizer.n_features
-        shape = n_features, batch.max_neighbors, 3
-        return compute_on_host(featurizer.jacobian_on_host, batch, featurizer.species, shape)
-
-    def of_structure(one: Structure) -> np.ndarray:
-        return f.collect(by_atoms_on_host(of_environments(one.environments()), one), one)
-
-    return of_environments(at) if isinstance(at, Environment) else map_items(of_structure, at)
-
-
-def by_atoms_on_host(rows: Float[np.ndarray, "c d k 3"], structure: Structure) -> Float[np.ndarray, "c d n 3"]:
-    """Turn the centers' derivatives by their neighbors into derivatives by all atoms of one structure, in NumPy."""
-    c, d, k = rows.shape[:3]
-    found = np.zeros((c, d, len(structure.positions), 3))
-    # NumPy is slow at sums over an axis that is not the last.
-    together = rows.reshape(c, d, 3 * k) @ np.tile(np.eye(3), (k, 1))
-    for whole, of_center, atom, center, backwards in zip(
-        found, rows, structure.neighbor, structure.center, together, strict=True
-    ):
-        atoms, first, n_images = np.unique(atom, return_index=True, return_counts=True)
-        whole[:, atoms] = of_center[:, first]
-        # Several neighbors may be images of one atom. Padding, whose rows are zero, stands for the first atom.
-        if (n_images > 1).any():
-            further = np.setdiff1d(np.arange(k), first)
-            np.add.at(whole.swapaxes(0, 1), atom[further], of_center[:, further].swapaxes(0, 1))
-        whole[:, center] -= backwards
-    return found
+    if isinstance(at, Environment):
+        return f.compute_jacobians_on_host(at)
+    return map_items(lambda one: f.collect(f.environment_featurizer.structure_jacobian_on_host(one)[0], one), at)
 
 
 @tuned_jit

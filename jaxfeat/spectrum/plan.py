@@ -35,6 +35,8 @@ def runs_on_host(f: FeatureMap, at: Item, room: int, n_items: int, work: Work) -
     """Tell whether NumPy computes the spectra of `n_items` of up to `room` neighbors before a program is compiled. `at`
     is one of these items, or a batch of them; `n_items` counts the centers of structures. A small program may compute
     the Jacobian."""
+    if f.environment_featurizer.only_on_host:
+        return True
     if at.positions.dtype != np.float64:
         return False
     by_lapack = f.environment_featurizer.runs_on_host and isinstance(at, Environment) and room > MAX_NEIGHBORS_COMPILED
