@@ -1,5 +1,5 @@
 """Which descriptor given data need: the gain of each change, the front of sensitivity over the number of features, and
-a recommendation that fresh environments confirm."""
+a recommendation that follows the gradient and that fresh environments confirm."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -8,23 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from jaxfeat.choose.cost import measure_cost
+from jaxfeat.choose.ascent import STEPS, Ascent, ascend
+from jaxfeat.choose.gains import Record, cost_of, gains_of
 from jaxfeat.choose.sample import Drawn, cut_data, draw_stratified, list_elements
 from jaxfeat.choose.search import Candidate, Search, pareto_front
 from jaxfeat.choose.sensitivities import lowest_level
 from jaxfeat.choose.space import (
     AXES,
     Spec,
-    build,
     changes_between,
     check_density,
     default_space,
     format_change,
-    higher_order,
-    key,
     restrict_space,
     searched_space,
-    smoothness,
 )
 from jaxfeat.errors import GeometryError
 from jaxfeat.features.base import AbstractFeaturizer
@@ -32,10 +29,6 @@ from jaxfeat.features.power_spectrum.featurizer import PowerSpectrum
 from jaxfeat.features.spec import spec
 from jaxfeat.geometry.positions import check_float64
 from jaxfeat.progress import Progress, show_progress
-
-HIGHER_ENVIRONMENTS = 12  # environments on which order ν + 1 is compared, because a program computes its Jacobians
-GAIN_QUANTILES = {"median": 0.5, "10%": 0.1, "90%": 0.9}
-Record = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -47,6 +40,10 @@ class Tuning:
     - `recommended`: The spec of the most sensitive descriptor that was found with no more features than `f`
         (`jaxfeat.from_spec` makes it). `reason`: why, in one sentence.
     - `gains`: A list with one record for each single change of `f`.
+    - `ascent`: The last step, along the gradient. `f` and `best`: spec, level and features at its start and at its end.
+        `words`: the quantities that changed. `sample_gain`, `check_gain`: the ratios of the two levels on the
+        environments of the search and of the check. `kept`: True if the end is recommended. `n_steps`, and `note`: why
+        there were fewer, or `None`.
     - `front`: A list of records: the descriptors for which no other one with as few features is as sensitive.
     - `check`: `f` and the recommended descriptor on fresh environments, each with its own least sensitive share.
     - `f`, `best`: The records of the descriptor that was tuned and of the recommended one. `tried`: features and levels
@@ -58,6 +55,7 @@ class Tuning:
     recommended: Spec
     reason: str
     gains: list[Record]
+    ascent: Record
     front: list[Record]
     check: Record
     f: Record
@@ -85,6 +83,7 @@ def tune(
     most: int = 64,
     sample: int = 1000,
     seed: int = 0,
+    steps: int = STEPS,
     budget: float | None = None,
     progress: Progress | bool | None = None,
 ) -> Tuning:
@@ -111,6 +110,10 @@ def tune(
         a change makes other environments the least sensitive ones.
     - `sample`: The number of environments from which these are drawn; 0 for all.
     - `seed`: The seed of all draws.
+    - `steps`: The number of steps along the gradient of the mean `jaxfeat.log_sensitivity` that follow the search, by
+        σ, the cutoff's width, radial scaling, and the weights of the center and of species, as far as their axes are in
+        the space, and by r_cut if it is named there. They need a compiled program. The number of features stays. 0 for
+        none.
     - `budget`: Seconds after which no further descriptor is tried; `None` for no limit.
     - `progress`: True to show progress on stderr or in the notebook; or a function, called as `progress(done, None)`
         with numbers of evaluations.
@@ -133,6 +136,8 @@ def tune(
     end = time.monotonic() + (np.inf if budget is None else budget)
     if not 0 < share <= 1 or most < 1:
         raise GeometryError(f"share is {share:g} and most is {most}; give a share up to 1, and at least 1 environment.")
+    if steps < 0:
+        raise GeometryError(f"steps is {steps}; give a number of steps, or 0 for none.")
     given = dict(space or {})
     default: Any = PowerSpectrum
     f = check_density(default(tuple(list_elements(data))) if f is None else f)
@@ -149,16 +154,22 @@ def tune(
         base = search.candidate(own)
         assert base is not None
         search.evaluate(base)
-        gains = [record for name in AXES for record in _gains_of(search, base, name, whole[name])]
+        gains = [record for name in AXES for record in gains_of(search, base, name, whole[name])]
         search.run(base)
         complete = not search.is_over
-        best, check = _check(base, search.simplest(base), drawn, share)
+        found = search.simplest(base)
+        ascent = ascend(search, found, steps)
+        best, check = _check(base, found, ascent.best, drawn, share)
+        # Quantities on the way uphill are no values of the space. The front takes the one that the check confirms.
+        best.allowed = True
+        climb = _describe_ascent(found, ascent, best, check.pop("levels"))
         compared = drawn.sample.species
         facts = {"environments": len(every), "compared": len(compared), "least": int(drawn.sample.least.sum())}
         return Tuning(
             recommended=best.spec,
-            reason=_explain(search, base, best, check),
+            reason=_explain(search, base, best, check, climb),
             gains=gains,
+            ascent=climb,
             front=[_describe_candidate(search, base, one) for one in pareto_front(search.known)],
             check=check,
             f=_describe_candidate(search, base, base),
@@ -169,78 +180,28 @@ def tune(
         )
 
 
-def _gains_of(search: Search, base: Candidate, name: str, values: Sequence[Any]) -> list[Record]:
-    """Measure the gain of each value of one axis, as long as there is time."""
-    records = []
-    for value in values:
-        if search.is_over:
-            break
-        change = {"axis": name, "value": value, "words": format_change(name, value)}
-        if name == "nu":
-            records.append({**change, **_gain_of_order(search, base, value)})
-            continue
-        changed = {**base.spec, name: value}
-        one = search.candidate(changed)
-        if one is None:
-            records.append({**change, "note": search.refused[key(changed)]})
-            continue
-        level = search.evaluate(one)
-        note = "features jump at the cutoff" if smoothness(changed) < 0 else None
-        record = _compare(search.sample.least, base.values, one.values)
-        measured = {"level": level, "lowest": level / base.level, "n_features": one.n_features, "at": None}
-        records.append({**change, "note": note, **record, **measured, **_cost_of(search, one.f)})
-    return records
-
-
-def _gain_of_order(search: Search, base: Candidate, nu: int) -> Record:
-    """Measure the gain of order ν + 1 in a small basis, because in that of `f` it has too many features."""
-    if nu != (base.f.nu or 0) + 1:
-        return {"note": f"only ν = {(base.f.nu or 0) + 1} follows ν = {base.f.nu}"}
-    pair = higher_order(base.spec, nu - 1)
-    if pair is None:
-        return {"note": "too many features"}
-    least = np.flatnonzero(search.sample.least)[:HIGHER_ENVIRONMENTS]
-    lower, higher = map(build, pair)
-    before, after = (search.sample.at(f, least) for f in (lower, higher))
-    found = _compare(np.ones(len(least), bool), before, after)
-    level = float(np.exp(np.nanmedian(np.log(after))))
-    ratio = level / float(np.exp(np.nanmedian(np.log(before))))
-    at = {name: pair[1][name] for name in ("n_max", "l_max")}
-    measured = {"level": level, "lowest": ratio, "n_features": higher.n_features, "at": at}
-    return {"note": None, **found, **measured, **_cost_of(search, higher)}
-
-
-def _compare(least: np.ndarray, before: np.ndarray, after: np.ndarray) -> Record:
-    ratios = (after / before)[least]
-    ratios = ratios[np.isfinite(ratios)]
-    if not len(ratios):
-        return {"gain": dict.fromkeys(GAIN_QUANTILES)}
-    return {"gain": {name: float(np.quantile(ratios, q)) for name, q in GAIN_QUANTILES.items()}}
-
-
-def _cost_of(search: Search, f: Any) -> Record:
-    cost = measure_cost(f, search.sample.at.at_radius(float(f.r_cut)))
-    return {"features_seconds": cost.features, "gradients_seconds": cost.gradients, "route": cost.route}
-
-
-def _check(base: Candidate, best: Candidate, drawn: Drawn, share: float) -> tuple[Candidate, Record]:
-    """Compare the best candidate with the descriptor on the environments of the check. If it is less sensitive there,
-    the descriptor itself is the best."""
+def _check(
+    base: Candidate, found: Candidate, climbed: Candidate, drawn: Drawn, share: float
+) -> tuple[Candidate, Record]:
+    """Choose the most sensitive one of the descriptor, the best one of the search and the end of the ascent on the
+    environments of the check. `levels` are those of the last two."""
     at, every = drawn.check, np.arange(len(drawn.check))
     species, ones = np.asarray(at.batch.center_species), np.ones(len(at))
-    before, after = (lowest_level(at(one.f, every), ones, species, share) for one in (base, best))
-    if not after >= before:
-        best, after = base, before
+    levels = {id(one): lowest_level(at(one.f, every), ones, species, share) for one in (base, found, climbed)}
+    best = found if levels[id(found)] >= levels[id(base)] else base
+    best = climbed if levels[id(climbed)] > levels[id(best)] else best
+    before, after = levels[id(base)], levels[id(best)]
     return best, {
         "f": before,
         "recommended": after,
         "ratio": after / before,
         "environments": len(at),
         "apart": drawn.apart,
+        "levels": (levels[id(found)], levels[id(climbed)]),
     }
 
 
-def _explain(search: Search, base: Candidate, best: Candidate, check: Record) -> str:
+def _explain(search: Search, base: Candidate, best: Candidate, check: Record, ascent: Record) -> str:
     share = f"least sensitive {100 * search.share:g} %"
     few = sum(one.n_features <= base.n_features for one in search.known)
     if best is base:
@@ -248,10 +209,25 @@ def _explain(search: Search, base: Candidate, best: Candidate, check: Record) ->
     changes = changes_between(base.spec, best.spec).items()
     words = ", ".join(format_change(name, value) for name, value in changes)
     where = f"{check['environments']} {'fresh' if check['apart'] else 'of the same'} environments"
+    step = f"; {ascent['check_gain']:.3g} of this is due to the gradient" if ascent["kept"] else ""
     return (
         f"With {words} it has {best.n_features:,} features for {base.n_features:,}, and is the most sensitive of {few} "
-        f"descriptors with no more: {check['ratio']:.3g} times as sensitive in the {share} of {where}."
+        f"descriptors with no more: {check['ratio']:.3g} times as sensitive in the {share} of {where}{step}."
     )
+
+
+def _describe_ascent(found: Candidate, ascent: Ascent, best: Candidate, levels: tuple[float, float]) -> Record:
+    moved = changes_between(found.spec, ascent.best.spec)
+    return {
+        "f": {"spec": found.spec, "level": found.level, "n_features": found.n_features},
+        "best": {"spec": ascent.best.spec, "level": ascent.best.level, "n_features": ascent.best.n_features},
+        "words": ", ".join(format_change(name, value) for name, value in moved.items()),
+        "sample_gain": ascent.best.level / found.level,
+        "check_gain": levels[1] / levels[0],
+        "n_steps": ascent.n_steps,
+        "kept": ascent.best is best and ascent.best is not found,
+        "note": ascent.note,
+    }
 
 
 def _describe_candidate(search: Search, base: Candidate, one: Candidate) -> Record:
@@ -263,5 +239,5 @@ def _describe_candidate(search: Search, base: Candidate, one: Candidate) -> Reco
         "n_features": one.n_features,
         "level": one.level,
         "lowest": one.level / base.level,
-        **_cost_of(search, one.f),
+        **cost_of(search, one.f),
     }

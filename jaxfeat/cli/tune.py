@@ -13,14 +13,17 @@ from jaxfeat.cli.inputs import make_featurizer, make_title, parse_centers, read_
 from jaxfeat.cli.output import check_targets, save_figure, say, say_written, write_json
 from jaxfeat.errors import ReadError
 
+STEPS = 18  # the default of `jaxfeat.tune`, which is not loaded for help
+
 
 def add_tune(commands: Any) -> None:
     parser = commands.add_parser(
         "tune",
         help="which change of a descriptor buys how much, and which descriptor to take",
         description="Measure how much each single change of a descriptor raises the sensitivity of the least sensitive "
-        "environments of INPUT, and what it costs. Search the most sensitive descriptors by number of features, and "
-        "recommend one with no more features than the given descriptor. Lengths are in Å.",
+        "environments of INPUT, and what it costs. Search the most sensitive descriptors by number of features, follow "
+        "the gradient from the best one, and recommend one with no more features than the given descriptor. Lengths "
+        "are in Å.",
     )
     parser.set_defaults(run=_tune, begins="reading {input}.")
     add_input(parser)
@@ -41,6 +44,13 @@ def add_tune(commands: Any) -> None:
     add_option(chosen, "--share", 0.1, "share of least sensitive environments of each species")
     add_option(chosen, "--measure", "equilibrated", "singular values to take", choices=("equilibrated", "raw"))
     add_option(chosen, "--seed", 0, "of the draws")
+    add_option(
+        parser,
+        "--steps",
+        STEPS,
+        "along the gradient, by σ, window and weights, in the end; they need a compiled program; 0 for none",
+        metavar="N",
+    )
     parser.add_argument(
         "--budget", type=float, metavar="SECONDS", help="time after which no further descriptor is tried"
     )
@@ -88,6 +98,7 @@ def _tune(arguments: argparse.Namespace) -> None:
         equilibrated=arguments.measure == "equilibrated",
         sample=arguments.sample,
         seed=arguments.seed,
+        steps=arguments.steps,
         budget=arguments.budget,
         progress=True,
     )

@@ -37,7 +37,22 @@ def print_tuning(tuning: Mapping[str, Any], console: Console | None = None) -> N
     console.print(_front_table(tuning["front"], tuning["recommended"]))
     if not tuning["complete"]:
         console.print("The budget ended the search, so that better descriptors may be missing.")
+    if (line := describe_ascent(tuning["ascent"])) is not None:
+        console.print(line, markup=False)
     console.print(tuning["reason"], style="bold", markup=False)
+
+
+def describe_ascent(ascent: Record) -> str | None:
+    """Say in a sentence what the steps along the gradient gained; `None` if none were to be made."""
+    note = "" if ascent["note"] is None else f": {ascent['note']}"
+    if not ascent["n_steps"]:
+        return f"No step along the gradient{note}." if note else None
+    steps = f"{ascent['n_steps']} steps along the gradient{note}"
+    if not ascent["words"]:
+        return f"{steps}. They lead to no clearly more sensitive descriptor."
+    gains = f"{ascent['sample_gain']:.3g} on the sample and {ascent['check_gain']:.3g} on the check"
+    rest = "" if ascent["kept"] else ", so the start is kept"
+    return f"{steps} lead to {ascent['words']}. They gain a factor of {gains}{rest}."
 
 
 def _gain_table(records: list[Record], title: str) -> Table:

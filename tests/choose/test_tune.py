@@ -28,7 +28,7 @@ ATOMS = ethanols(20)
 
 @pytest.fixture(scope="module")
 def tuned():
-    return tune(ATOMS, F, space=SPACE, most=12, sample=100, share=0.2)
+    return tune(ATOMS, F, space=SPACE, most=12, sample=100, share=0.2, steps=0)
 
 
 def test_gains_are_ratios_of_sensitivities():
@@ -82,11 +82,30 @@ def test_the_front_ascends_and_holds_the_axes_that_may_change(tuned):
 
 def test_the_order_above_is_compared_in_a_small_basis():
     keep = {name: [] for name in SPACE}
-    found = tune(ATOMS[:3], F, space={**keep, "nu": [3, 4]}, most=4, sample=0)
+    found = tune(ATOMS[:3], F, space={**keep, "nu": [3, 4]}, most=4, sample=0, steps=0)
     order, far = found.gains
     assert order["at"] == {"n_max": 3, "l_max": 3} and order["route"] == "compiled" and order["gain"]["median"] > 1
     assert far["note"] == "only ν = 3 follows ν = 2"
     assert found.recommended == jaxfeat.spec(F) and "None of 1 descriptors" in found.reason
+
+
+def test_the_gradient_goes_on_from_the_search_and_the_check_decides():
+    """σ = 0.9 Å is far too wide, so that the gradient leads to sharper Gaussians."""
+    rng, water = np.random.default_rng(0), molecule("H2O")
+    atoms = [water.copy() for _ in range(24)]
+    for one in atoms:
+        one.positions += rng.normal(scale=0.1, size=(3, 3))
+    f = PowerSpectrum(("H", "O"), r_cut=3.0, n_max=2, l_max=1, sigma=0.9)
+    keep = {name: [] for name in (*SPACE, "weights")}
+    found = tune(atoms, f, space={**keep, "sigma": [1.0]}, share=0.5, sample=40, steps=3)
+    climb = found.ascent
+    assert climb["n_steps"] == 3 and climb["kept"] and climb["note"] is None
+    assert climb["sample_gain"] > 1.05 and climb["check_gain"] > 1
+    assert found.recommended == climb["best"]["spec"] and found.recommended["sigma"] < 0.8
+    assert {**found.recommended, "sigma": 0.9} == jaxfeat.spec(f) == climb["f"]["spec"]
+    assert jaxfeat.from_spec(found.recommended).n_features == f.n_features
+    assert found.check["ratio"] == pytest.approx(climb["check_gain"]) and "gradient" in found.reason
+    assert found.front[-1]["spec"] == found.recommended
 
 
 def test_a_budget_ends_the_search():
@@ -109,6 +128,7 @@ def test_the_default_descriptor_knows_all_elements_and_progress_is_called():
         ({"space": {"size": [1]}}, BasisError, "axis 'size'"),
         ({"share": 0.0}, GeometryError, "share is 0"),
         ({"most": 0}, GeometryError, "most is 0"),
+        ({"steps": -1}, GeometryError, "steps is -1"),
         ({"data": jaxfeat.environments(ATOMS, 2.0)}, GeometryError, "cut at 2 Å"),
         (
             {"data": Environment.stack([Environment.from_neighbors(np.zeros((0, 3)), [], "C")])},

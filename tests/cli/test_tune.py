@@ -26,7 +26,7 @@ def path(tmp_path_factory):
 
 def test_a_recommended_spec_gives_the_same_features_in_other_commands(path, tmp_path, capsys):
     targets = ["--json", tmp_path / "t.json", "--plot", tmp_path / "t.png", "--out", tmp_path / "spec.json"]
-    words = ["tune", path, "--n-max", 3, "--l-max", 2, "--share", 0.5, "--vary", *KEEP, *targets]
+    words = ["tune", path, "--steps", 0, "--n-max", 3, "--l-max", 2, "--share", 0.5, "--vary", *KEEP, *targets]
     assert main(list(map(str, words))) == 0
     captured = capsys.readouterr()
     found = json.loads((tmp_path / "t.json").read_text(), parse_constant=lambda name: pytest.fail(name))

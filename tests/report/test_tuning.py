@@ -3,6 +3,7 @@
 from io import StringIO
 
 import numpy as np
+import pytest
 from matplotlib.image import imread
 from rich.console import Console
 
@@ -34,6 +35,16 @@ TUNING = {
     "f": descriptor("", 3696, 1e-4),
     "best": descriptor(LONG, 3000, 2e-3, a=2),
     "recommended": {"a": 2},
+    "ascent": {
+        "f": {"n_features": 3000, "level": 1e-3},
+        "best": {"n_features": 3000, "level": 2e-3},
+        "kept": True,
+        "words": "σ 0.12 Å",
+        "sample_gain": 2.0,
+        "check_gain": 1.5,
+        "n_steps": 18,
+        "note": None,
+    },
     "tried": [{"n_features": n, "level": 1e-4 * n / 500} for n in (500, 1000, 3000)],
     "sample": {"share": 0.1, "equilibrated": True},
     "reason": "It is the best.",
@@ -41,9 +52,9 @@ TUNING = {
 }
 
 
-def printed(width):
+def printed(width, **changes):
     console = Console(width=width, file=StringIO())
-    print_tuning(TUNING, console)
+    print_tuning({**TUNING, "ascent": {**TUNING["ascent"], **changes}}, console)
     return console.file.getvalue()
 
 
@@ -57,10 +68,27 @@ def test_a_terminal_of_80_columns_shows_everything():
     assert wide.rstrip().endswith(TUNING["reason"])
 
 
+@pytest.mark.parametrize(
+    "changes, line",
+    [
+        ({}, "lead to σ 0.12 Å. They gain a factor of 2 on the sample and 1.5 on the check.\n"),
+        ({"kept": False, "check_gain": 0.9}, "and 0.9 on the check, so the start is kept.\n"),
+        ({"words": ""}, "18 steps along the gradient. They lead to no clearly more sensitive descriptor.\n"),
+        ({"n_steps": 0, "note": "the time is over"}, "No step along the gradient: the time is over.\n"),
+    ],
+)
+def test_a_sentence_says_what_the_gradient_gained(changes, line):
+    assert line in printed(300, **changes)
+
+
+def test_nothing_is_said_of_steps_that_nobody_wanted():
+    assert "gradient" not in printed(300, n_steps=0)
+
+
 def test_the_picture_marks_the_front_and_the_recommended_descriptor(tmp_path):
     figure = plot_tuning(TUNING, "title")
     figure.savefig(tmp_path / "picture.png")
     assert np.ptp(imread(tmp_path / "picture.png")[..., :3]) > 0.5
     axes = figure.axes[0]
-    assert [line.get_xdata().tolist() for line in axes.lines] == [[952, 3000]]
+    assert [line.get_xdata().tolist() for line in axes.lines] == [[952, 3000], [3000, 3000]]
     assert axes.collections[-1].get_offsets().tolist() == [[3000, 2e-3]]
