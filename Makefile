@@ -1,12 +1,13 @@
 # `make run` scans ASE's g2 molecules; `make test` passes linters, type checker and tests;
-# `make docs` builds the pages into out/docs. All set up .venv first.
+# `make docs` builds the pages into out/docs. All set up .venv first. `make test-models` tests models that need torch, in
+# .venv-models.
 PYTHON ?= python3
 BIN := .venv/bin
 # Small matrices on many BLAS threads only get in each other's way.
 export OPENBLAS_NUM_THREADS ?= 1
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: run test lint docs clean
+.PHONY: run test test-models lint docs clean
 
 run: .venv/installed
 	mkdir -p out
@@ -16,6 +17,10 @@ run: .venv/installed
 test: .venv/installed-test lint
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -q
 	XLA_FLAGS= $(BIN)/pytest -m as_shipped -q tests/features tests/spectrum tests/nulls tests/cli
+
+# With this variable a package that is missing is a failure; otherwise its tests are skipped.
+test-models: .venv-models/installed
+	JAXFEAT_TEST_MODELS=1 .venv-models/bin/pytest -q tests/models_torch
 
 lint: .venv/installed-test
 	$(BIN)/ruff check .
@@ -38,5 +43,11 @@ docs: .venv/installed-docs
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
 	touch $@
 
+.venv-models/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-models
+	.venv-models/bin/python -m pip install --quiet --disable-pip-version-check -e '.[models]' pytest pytest-timeout
+	.venv-models/bin/python -m pip install --quiet --disable-pip-version-check --no-deps torchani==2.9.0
+	touch $@
+
 clean:
-	rm -rf .venv out docs/auto_gallery docs/sg_execution_times.rst
+	rm -rf .venv .venv-models out docs/auto_gallery docs/sg_execution_times.rst

@@ -39,8 +39,13 @@ from .inverse.quasi_constant import QuasiConstantPath as QuasiConstantPath
 from .inverse.quasi_constant import trace_quasi_constant as trace_quasi_constant
 from .linalg.compilations import keep_compilations as keep_compilations
 from .models.external import external as external
+from .models.mace import from_mace as from_mace
 from .models.measure import Probe as Probe
+from .models.metatomic import from_metatomic as from_metatomic
 from .models.probe import probe as probe
+from .models.so3lr import from_so3lr as from_so3lr
+from .models.torch import from_torch as from_torch
+from .models.torchani import from_torchani as from_torchani
 from .nulls.causes import NullSpace as NullSpace
 from .nulls.classify import null_space as null_space
 from .nulls.cure import Cure as Cure

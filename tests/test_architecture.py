@@ -42,6 +42,7 @@ MAY_SEE = {
     "manifolds": {"errors", "geometry"},
     "models": {
         "errors",
+        "memory",
         "geometry",
         "linalg",
         "features.base",
@@ -72,9 +73,14 @@ HEAVY = {
     "distributed",
     "dscribe",
     "featomic",
+    "mace",
     "metatensor",
+    "metatomic",
     "quippy",
+    "so3krates_torch",
     "spglib",
+    "torch",
+    "torchani",
 }
 ALLOWED_IN = {
     "ase": {
@@ -101,10 +107,22 @@ ALLOWED_IN = {
     "distributed": {"store/cluster.py"},
     "dscribe": {"bench/peers.py"},
     "featomic": {"bench/peers.py"},
+    "mace": {"models/mace.py"},
     "metatensor": {"bench/peers.py"},
+    "metatomic": {"models/metatomic.py"},
     "quippy": {"bench/peers.py"},
+    "so3krates_torch": {"models/so3lr.py"},
     "spglib": {"geometry/crystal_symmetry.py"},
-    "vesin": {"geometry/neighbors.py"},
+    "torch": {
+        "models/mace.py",
+        "models/metatomic.py",
+        "models/so3lr.py",
+        "models/torch.py",
+        "models/torch_jacobian.py",
+        "models/torchani.py",
+    },
+    "torchani": {"models/torchani.py"},
+    "vesin": {"geometry/neighbors.py", "models/metatomic.py"},
     "matplotlib": {
         "report/benchmark.py",
         "report/convergence.py",
