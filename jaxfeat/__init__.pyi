@@ -14,12 +14,14 @@ from .features.base import AbstractFeaturizer as AbstractFeaturizer
 from .features.correlations import Bispectrum as Bispectrum
 from .features.correlations import Correlations as Correlations
 from .features.function import function as function
+from .features.overlap_matrix import OverlapMatrix as OverlapMatrix
 from .features.power_spectrum.featurizer import PowerSpectrum as PowerSpectrum
 from .features.radial_spectrum import RadialSpectrum as RadialSpectrum
 from .features.spec import from_spec as from_spec
 from .features.spec import spec as spec
 from .features.structure_map import stacked as stacked
 from .features.structure_map import summed as summed
+from .features.symmetry_functions import SymmetryFunctions as SymmetryFunctions
 from .geometry.environment import Environment as Environment
 from .geometry.files.frames import Frames as Frames
 from .geometry.files.frames import frames as frames

@@ -132,6 +132,27 @@ class Smoothstep(_Window):
         return 630 * (x * (1 - x)) ** 4
 
 
+class Zhu2016(AbstractCutoff):
+    """The amplitude (1 - (r / r_cut)²)² of overlap matrix fingerprints, which falls from the center on.
+
+    Its second derivative jumps at `r_cut`. Eigenvalues of an overlap matrix depend on its square, which has three
+    continuous derivatives.
+
+    **Source:** Zhu et al., J. Chem. Phys. 144, 034203 (2016), with the exponent 2 of the published programs.
+    """
+
+    smoothness: ClassVar[int] = 1
+    has_slope: ClassVar[bool] = True
+
+    def __call__(self, r: Float[Array, "*batch"], r_cut: Float[Array, ""]) -> Float[Array, "*batch"]:
+        # The product keeps the digits near the cutoff.
+        return jnp.maximum((r_cut - r) * (r_cut + r) / r_cut**2, 0) ** 2
+
+    def with_slope(self, r: Float[np.ndarray, "*batch"], r_cut: float) -> tuple[np.ndarray, np.ndarray]:
+        base = np.maximum((r_cut - r) * (r_cut + r) / r_cut**2, 0)
+        return base**2, -4 * base * r / r_cut**2
+
+
 class Willatt2018(eqx.Module):
     """The radial scaling rate / (rate + (r / scale)^exponent) of featomic: a further weight of the neighbors.
 

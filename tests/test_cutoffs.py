@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxfeat.cutoffs import NoCutoff, ShiftedCosine, Smoothstep, Willatt2018
+from jaxfeat.cutoffs import NoCutoff, ShiftedCosine, Smoothstep, Willatt2018, Zhu2016
 from jaxfeat.errors import BasisError
 
 R_CUT = 4.0
@@ -48,7 +48,7 @@ def test_windows_fall_from_one_to_zero(window):
     assert window(jnp.asarray(R_CUT - width / 2), jnp.asarray(R_CUT)) == pytest.approx(0.5, abs=1e-14)
 
 
-@pytest.mark.parametrize("window", [*WINDOWS, NoCutoff()], ids=[*ids, "NoCutoff"])
+@pytest.mark.parametrize("window", [*WINDOWS, NoCutoff(), Zhu2016()], ids=[*ids, "NoCutoff", "Zhu2016"])
 def test_weights_and_slopes_in_numpy_are_those_of_the_compiled_program(window):
     r = np.linspace(0.01, 1.2 * R_CUT, 201)
     found = np.asarray(window.with_slope(r, R_CUT))
@@ -139,3 +139,10 @@ def test_windows_print_their_numbers():
     seen = []
     jax.jit(lambda width: seen.append(repr(ShiftedCosine(width))))(0.5)
     assert seen == ["ShiftedCosine(width = traced Å)"]
+
+
+def test_the_amplitude_of_overlap_matrices_has_the_smoothness_that_it_declares():
+    window, r = Zhu2016(), jnp.asarray([0.5 * R_CUT, R_CUT - 1e-7, R_CUT + 1e-7])
+    values, slopes, curvatures = np.asarray(_derivatives(window, r, window.smoothness + 1))
+    assert values[0] == pytest.approx(0.75**2) and slopes[0] == pytest.approx(-0.75 * 2 / R_CUT)
+    assert np.abs([values[1:], slopes[1:]]).max() < 1e-6 and curvatures[1] - curvatures[2] > 0.1

@@ -142,6 +142,13 @@ class AbstractFeaturizer(HostMethods, eqx.Module):
         """Estimate how many rounding errors each neighbor's contribution has, relative to the contribution's norm."""
         return jnp.ones(env.max_neighbors, env.positions.dtype)
 
+    always_smooth: ClassVar[bool] = True
+    """False if features have no derivative at some environments, which `is_smooth_at` tells."""
+
+    def is_smooth_at(self, env: Environment) -> Bool[Array, ""]:
+        """Tell whether the features have derivatives at one environment, inside jit and vmap too."""
+        return jnp.asarray(True)
+
     def check(self, env: Any) -> None:
         """Raise an error if `env` is no environment that the featurizer describes correctly (outside jit and vmap)."""
         if not isinstance(env, Environment):

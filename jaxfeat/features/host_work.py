@@ -124,6 +124,30 @@ def rows_by_program(f: Any, batch: Environment, present: np.ndarray, room: int) 
     return rows.reshape(*rows.shape[:2], 3 * batch.max_neighbors), int(n_features[0])
 
 
+def roundings_by_program(f: Any, batch: Environment) -> np.ndarray:
+    """Compute the `roundings` of environments `(b,)` that are NumPy arrays."""
+    if not batch.mask.size:
+        return np.ones(batch.mask.shape)
+    nothing = np.zeros((len(batch), 0), int)
+    return _compute_by_program(_roundings, f, batch, nothing, batch.max_neighbors)[0][:, 0]
+
+
+def smooth_on_host(f: Any, batch: Environment) -> np.ndarray:
+    """Tell at which environments of a batch `(b,)` a featurizer has derivatives."""
+    if f.always_smooth or not len(batch):
+        return np.ones(len(batch), bool)
+    finite: Any = batch.with_positions(np.nan_to_num(batch.positions, posinf=0, neginf=0))  # type: ignore[arg-type]
+    return _compute_by_program(_smooth, f, finite, np.zeros((len(batch), 0), int), batch.max_neighbors)[0]
+
+
+def is_smooth(f: Any, at: Any) -> bool:
+    """Tell whether a featurizer has derivatives at one environment, or at all centers of one structure."""
+    if f.always_smooth:
+        return True
+    one = jax.tree.map(lambda leaf: np.asarray(leaf)[None], at) if isinstance(at, Environment) else at.environments()
+    return bool(smooth_on_host(f, one).all())
+
+
 def _compute_by_program(
     program: Callable[..., tuple[Any, ...]], f: Any, batch: Environment, present: np.ndarray, room: int
 ) -> list[np.ndarray]:
@@ -153,3 +177,13 @@ def _compact_rows(f: Any, env: Environment, present: Any) -> tuple[Array, Array]
         return rows.reshape(rows.shape[0], env.max_neighbors, 3), jnp.asarray(n_features)
 
     return jax.vmap(one)(env, present)
+
+
+@eqx.filter_jit
+def _smooth(f: Any, env: Environment, present: Any) -> tuple[Array]:
+    return (jax.vmap(f.is_smooth_at)(env),)
+
+
+@eqx.filter_jit
+def _roundings(f: Any, env: Environment, present: Any) -> tuple[Array]:
+    return (jax.vmap(f.roundings)(env)[:, None],)

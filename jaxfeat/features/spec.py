@@ -19,18 +19,23 @@ import numpy as np
 from jaxfeat.basis.base import AbstractRadialBasis
 from jaxfeat.basis.optimal import OptimalRadial
 from jaxfeat.basis.radial import RADIAL_BASES
-from jaxfeat.cutoffs import AbstractCutoff, NoCutoff, ShiftedCosine, Smoothstep, Willatt2018
+from jaxfeat.cutoffs import AbstractCutoff, NoCutoff, ShiftedCosine, Smoothstep, Willatt2018, Zhu2016
 from jaxfeat.errors import BasisError
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.correlations import Bispectrum, Correlations
 from jaxfeat.features.function import FunctionFeaturizer
+from jaxfeat.features.overlap_matrix import OverlapMatrix
 from jaxfeat.features.power_spectrum.featurizer import PowerSpectrum
 from jaxfeat.features.radial_spectrum import RadialSpectrum
 from jaxfeat.features.structure_map import AbstractStructureMap, FeatureMap, Stacked, Summed
+from jaxfeat.features.symmetry_functions import SymmetryFunctions
 from jaxfeat.geometry.species import SYMBOLS
 
-_FEATURIZERS = (RadialSpectrum, PowerSpectrum, Bispectrum, Correlations, Stacked, Summed)
-_PARTS = (NoCutoff, ShiftedCosine, Smoothstep, Willatt2018, OptimalRadial)
+_FEATURIZERS = (
+    *(RadialSpectrum, PowerSpectrum, Bispectrum, Correlations),
+    *(SymmetryFunctions, OverlapMatrix, Stacked, Summed),
+)
+_PARTS = (NoCutoff, ShiftedCosine, Smoothstep, Zhu2016, Willatt2018, OptimalRadial)
 KINDS: dict[str, type] = {cls.__name__: cls for cls in (*_FEATURIZERS, *_PARTS)}  # by their `kind` in a spec
 FUNCTION_KIND = "function"  # kind of a `jaxfeat.function` in an identity, not in a spec: no file holds the function
 # Also for classes from modules of users.

@@ -1,4 +1,5 @@
-"""Gram matrices, and eigenvalues of positive semidefinite matrices of which some rows and columns are left out."""
+"""Gram matrices, eigenvalues of positive semidefinite matrices of which some rows and columns are left out, and a
+decomposition that has derivatives of all orders."""
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +10,10 @@ from jaxfeat.linalg.lanes import in_lanes
 from jaxfeat.linalg.lapack import eigh, eigh_if, refuse_derivatives
 from jaxfeat.linalg.svd import right_svd
 from jaxfeat.linalg.triangular import MAX_COLUMNS_IN_LANES, reflector
+
+CROSSING_EPS = 1024
+"""Eigenvalues that differ by less than this many eps of the largest are taken for equal. Rounding turns vectors of such
+eigenvalues by a thousandth or more."""
 
 
 def gram_matrix(matrix: Float[Array, "m c"]) -> Float[Array, "c c"]:
@@ -47,6 +52,44 @@ def psd_eigenvalues(matrix: Float[Array, "c c"], valid: Bool[Array, " c"]) -> Fl
         return _eigenvalues_in_lanes((), matrix)
     # The singular values are the eigenvalues, and LAPACK computes them without vectors.
     return right_svd(matrix, valid, False)[0]
+
+
+def _same_eigenspace(values: Float[Array, " c"]) -> Bool[Array, "c c"]:
+    """Tell which pairs of eigenvalues, in descending order, are one within rounding, directly or by others between."""
+    gaps = values[:-1] - values[1:]
+    apart = gaps > CROSSING_EPS * jnp.finfo(values.dtype).eps * jnp.abs(values).max(initial=0)
+    space = jnp.concatenate([jnp.zeros(1, jnp.int32), jnp.cumsum(apart.astype(jnp.int32))])
+    return space[:, None] == space[None]
+
+
+def mean_over_eigenspaces(values: Float[Array, " c"]) -> Float[Array, "c c"]:
+    """Return the matrix that replaces numbers, one for each eigenvalue, by their means over equal eigenvalues."""
+    same = _same_eigenspace(values).astype(values.dtype)
+    return same / jnp.sum(same, 1, keepdims=True)
+
+
+@jax.custom_jvp
+def smooth_eigh(matrix: Float[Array, "c c"]) -> tuple[Float[Array, " c"], Float[Array, "c c"]]:
+    """Compute the eigenvalues of a symmetric matrix, descending, and its eigenvectors as columns, with derivatives.
+
+    Derivatives of any order are exact where all eigenvalues differ. Eigenvalues that cross have none there. Each gets
+    the mean of the slopes of all that cross, which is one of Clarke's generalized gradients of it, and their vectors do
+    not turn within the space that they span. So no derivative is infinite or undefined.
+    """
+    values, vectors = eigh(matrix)
+    return values[::-1], vectors[:, ::-1]
+
+
+@smooth_eigh.defjvp
+def _(primals: tuple[Array], tangents: tuple[Array]) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    # The decomposition is called again, so that this rule serves the next derivative too.
+    values, vectors = smooth_eigh(*primals)
+    same = _same_eigenspace(values)
+    change = jnp.matmul(vectors.T, jnp.matmul(tangents[0], vectors, precision="highest"), precision="highest")
+    gaps = jnp.where(same, 1, values[None] - values[:, None])
+    turned = jnp.matmul(vectors, jnp.where(same, 0, change / gaps), precision="highest")
+    slopes = jnp.matmul(mean_over_eigenspaces(values), jnp.diagonal(change), precision="highest")
+    return (values, vectors), (slopes, turned)
 
 
 @refuse_derivatives

@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from jaxfeat.errors import GeometryError, SizeError
+from jaxfeat.features.host_work import is_smooth
 from jaxfeat.features.structure_map import FeatureMap, resolve_map
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.positions import check_float64
@@ -88,6 +89,8 @@ def classify_item(
     """Split the null space of one item, of NumPy arrays, by cause. Errors are those of `null_space`."""
     status = StatusName(str(decomposed.spectrum.status))
     out_of_reach = status == "empty" and isinstance(at, Structure) and bool(at.mask.any())
+    if status in ("ok", "no-signal") and not is_smooth(f.environment_featurizer, at):
+        status = StatusName.NOT_SMOOTH
     if status not in ("ok", "no-signal") and not out_of_reach:
         nothing = {cause: np.zeros((0, at.positions.shape[-2], 3)) for cause in CAUSES}
         return NullSpace(nothing, 0, None, {}, {}, (np.nan, np.nan), status, status.message)

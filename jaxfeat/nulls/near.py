@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from jaxfeat.errors import SizeError
+from jaxfeat.features.host_work import is_smooth
 from jaxfeat.features.structure_map import FeatureMap
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Item, Structure
@@ -117,7 +118,8 @@ class NearPoints:
         self, f: FeatureMap, at: Item, decomposed: DecomposedJacobian, found: Sequence[SymmetricPoint], largest: float
     ) -> None:
         self.f, self.at, self.decomposed, self.largest = f, at, decomposed, largest
-        self.found = [one for one in found if one.distance > SAME_POINT]
+        # Features see directions by the distance from a point only if they are smooth there.
+        self.found = [one for one in found if one.distance > SAME_POINT and is_smooth(f.environment_featurizer, one.at)]
 
     @cached_property
     def symmetric(self) -> list[ExactPoint]:
@@ -155,7 +157,7 @@ class NearPoints:
         scale, found = np.asarray(self.decomposed.spectrum.scale), None
         for cutoff in cutoffs:
             landed = land(self.f, self.at, directions, scale, self.largest, cutoff)
-            if landed is None:
+            if landed is None or not is_smooth(self.f.environment_featurizer, landed):
                 break
             distance = float(np.linalg.norm(landed.positions - self.at.positions, axis=1).max(initial=0.0))
             point = _with_symbol(_examine(self.f, landed, decompose_jacobian(self.f, landed), distance))

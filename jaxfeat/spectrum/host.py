@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.features.host_work import by_atoms_on_host, equal_sizes, put_leading, take_equal_sizes
+from jaxfeat.features.host_work import by_atoms_on_host, equal_sizes, put_leading, smooth_on_host, take_equal_sizes
 from jaxfeat.features.structure_map import AbstractStructureMap, FeatureMap
 from jaxfeat.geometry.environment import RADIUS_ROUNDING, Environment
 from jaxfeat.geometry.host_rigid import EPS, rigid_motions_on_host
@@ -259,6 +259,7 @@ def _status(
         least, most = featurizer.accepted_radii
         long = (r_cut > most * (1 + RADIUS_ROUNDING)) & np.isfinite(r_cut)
         wrong["wrong-radius"] = (r_cut < least * (1 - RADIUS_ROUNDING)) | long
+        wrong["not-smooth"] = ~smooth_on_host(featurizer, environments)
         if featurizer.species is not None:
             known = np.asarray(featurizer.species)
             strange = (~np.isin(environments.species, known) & mask).any(1)
@@ -268,8 +269,8 @@ def _status(
         # A structure has the faults of any of its centers, and is empty if all are.
         wrong, empty = {name: holds.any(keepdims=True) for name, holds in wrong.items()}, empty.all(keepdims=True)
     wrong |= {"empty": empty, "non-finite": ~finite, "no-signal": no_signal}
-    order = ("unsearchable", "wrong-radius", "empty", "non-finite", "coincident", "unknown-species", "no-signal")
+    order = ("unsearchable", "wrong-radius", "empty", "non-finite", "coincident", "unknown-species", "not-smooth")
     code = np.full(len(finite), STATUS_NAMES.index("ok"))
-    for name in reversed(order):
+    for name in reversed((*order, "no-signal")):
         code = np.where(wrong.get(name, False), STATUS_NAMES.index(name), code)
     return Status(code)

@@ -133,11 +133,12 @@ def _status(
     """Name the first thing that is wrong, in an order in which causes come before their consequences."""
     listed = jnp.where(jnp.arange(values.shape[0]) < part.n_values, values, jnp.inf)
     environments = at if isinstance(at, Environment) else at.environments()
-    known = reaches = lambda _: jnp.asarray(True)
+    known = reaches = smooth = lambda _: jnp.asarray(True)
     if f is not None:
-        known, reaches = f.environment_featurizer.accepts_species, f.environment_featurizer.accepts_radius
+        featurizer = f.environment_featurizer
+        known, reaches, smooth = featurizer.accepts_species, featurizer.accepts_radius, featurizer.is_smooth_at
     if not isinstance(at, Environment):
-        known, reaches = jax.vmap(known), jax.vmap(reaches)
+        known, reaches, smooth = jax.vmap(known), jax.vmap(reaches), jax.vmap(smooth)
     wrong = {
         "unsearchable": (at.r_cut == 0).any(),
         "wrong-radius": ~reaches(environments).all(),
@@ -145,6 +146,7 @@ def _status(
         "non-finite": ~part.finite,
         "coincident": any_coincide(environments.positions, environments.mask).any(),
         "unknown-species": ~known(environments).all(),
+        "not-smooth": ~smooth(environments).all(),
         "no-signal": ~(values.max(initial=0) > floor) & (part.n_values > 0),
         "float32-floor": (listed.min(initial=jnp.inf) <= floor) & (jnp.finfo(values.dtype).bits < 64),
     }

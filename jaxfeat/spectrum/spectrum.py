@@ -55,6 +55,11 @@ class StatusName(StrEnum):
         "ambiguous",
         "the causes of null directions cannot be told apart; the reason of the null space says why.",
     )
+    NOT_SMOOTH = (
+        "not-smooth",
+        "the features have no derivative here, because eigenvalues cross, as they do at many symmetric geometries; "
+        "take smooth features (OverlapMatrix with invariants='traces'), or displace the atoms.",
+    )
 
     @classmethod
     def _missing_(cls, value: object) -> None:

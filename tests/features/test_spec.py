@@ -88,7 +88,7 @@ def test_all_public_classes_and_options_have_a_kind():
     ]
     windows = [cls for cls in vars(cutoffs).values() if isinstance(cls, type) and issubclass(cls, module.SPEC_BASES)]
     concrete = [cls for cls in windows if not cls.__name__.startswith(("Abstract", "_"))]
-    assert len(public) == 4
+    assert len(public) == 6
     assert {*public, *concrete} < set(module.KINDS.values())
     for radial in RADIAL_BASES:
         assert jaxfeat.spec(jaxfeat.PowerSpectrum(("H",), n_max=1, l_max=0, radial=radial))["radial"] == radial
@@ -169,7 +169,7 @@ GOOD = {"kind": "PowerSpectrum", "species": ["H"], "n_max": 1, "l_max": 0}
         ({**GOOD, "radial": "gauss"}, BasisError, "radial is 'gauss'; choose one of 'gto'"),
         ({**GOOD, "radial": 1}, BasisError, "radial is 1; it must be a text"),
         ({**GOOD, "include_center": "no"}, BasisError, "include_center is 'no'; it must be true or false or a number"),
-        ({**GOOD, "cutoff": "Smoothstep"}, BasisError, "cutoff is 'Smoothstep'; .* NoCutoff, .*, Smoothstep or null"),
+        ({**GOOD, "cutoff": "Smoothstep"}, BasisError, "cutoff is 'Smoothstep'; .* NoCutoff, .*, Zhu2016 or null"),
         ({**GOOD, "cutoff": {"kind": "Cosine"}}, BasisError, "cutoff: kind is 'Cosine'"),
         ({**GOOD, "cutoff": {"kind": "Smoothstep", "wide": 1}}, BasisError, "cutoff: Smoothstep has no .* 'wide'"),
         ({**GOOD, "cutoff": {"kind": "NoCutoff", "width": 1}}, BasisError, "it takes none"),

@@ -2,8 +2,9 @@ import jax
 import numpy as np
 import pytest
 from matrices import psd_matrices
+from references import richardson_derivative
 
-from jaxfeat.linalg.eigen import gram_matrix, psd_eigenvalues, psd_eigh
+from jaxfeat.linalg.eigen import gram_matrix, psd_eigenvalues, psd_eigh, smooth_eigh
 
 
 def masked(c, dtype):
@@ -56,3 +57,33 @@ def test_gram_matrices_are_those_of_numpy_and_symmetric(shape):
     found = np.asarray(jax.vmap(gram_matrix)(matrices))
     np.testing.assert_allclose(found, matrices.swapaxes(1, 2) @ matrices, atol=1e-13)
     np.testing.assert_array_equal(found, found.swapaxes(1, 2))
+
+
+def symmetric(seed, c=5):
+    matrix = np.random.default_rng(seed).normal(size=(c, c))
+    return matrix + matrix.T
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_smooth_eigh_has_derivatives_of_every_order(order):
+    start, change = symmetric(0), symmetric(1)
+
+    def derivative(n):
+        g = lambda t: smooth_eigh(start + t * change)[0]  # noqa: E731
+        for _ in range(n):
+            g = jax.jacfwd(g)
+        return jax.jit(g)
+
+    exact = richardson_derivative(derivative(order - 1), 0.0, 1.0, step=0.02)
+    np.testing.assert_allclose(derivative(order)(0.0), exact, atol=1e-8 * np.abs(exact).max())
+    np.testing.assert_allclose(smooth_eigh(start)[0], np.linalg.eigvalsh(start)[::-1], rtol=1e-13)
+
+
+def test_eigenvalues_that_cross_share_their_mean_slope():
+    turn, change = np.linalg.qr(symmetric(2))[0], symmetric(3)
+    crossing = turn @ np.diag([3.0, 2.0, 2.0, 2.0, -1.0]) @ turn.T
+    _, slopes = jax.jvp(lambda x: smooth_eigh(x)[0], (crossing,), (change,))
+    inside = turn.T @ change @ turn
+    np.testing.assert_allclose(slopes, [inside[0, 0], *[np.trace(inside[1:4, 1:4]) / 3] * 3, inside[4, 4]], rtol=1e-12)
+    twice = jax.jacfwd(jax.jacfwd(lambda t: smooth_eigh(crossing + t * change)[0]))(0.0)
+    assert np.isfinite(twice).all()
