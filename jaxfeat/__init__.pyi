@@ -41,6 +41,7 @@ from .inverse.quasi_constant import QuasiConstantPath as QuasiConstantPath
 from .inverse.quasi_constant import trace_quasi_constant as trace_quasi_constant
 from .linalg.compilations import keep_compilations as keep_compilations
 from .models.external import external as external
+from .models.from_jax import from_jax as from_jax
 from .models.mace import from_mace as from_mace
 from .models.measure import Probe as Probe
 from .models.metatomic import from_metatomic as from_metatomic

@@ -91,7 +91,7 @@ def from_spec(d: dict[str, Any], trust: bool = False) -> Any:
 
 
 def write_identity(f: FeatureMap) -> str | None:
-    """Write as JSON what distinguishes `f` from all other featurizers: its spec, or the key of a function.
+    """Write as JSON what distinguishes `f` from all other featurizers: its spec, or the key of a function or model.
 
     **Returns:** A text that two featurizers share only if they compute the same features, or `None` if no text can
     tell, because a function has no key.
@@ -99,14 +99,23 @@ def write_identity(f: FeatureMap) -> str | None:
     try:
         return json.dumps(spec(f))
     except BasisError:
-        if not isinstance(f, FunctionFeaturizer) or f.key is None:
+        key = getattr(f, "key", None)
+        if key is None or not isinstance(f, AbstractFeaturizer):
             return None
     species = None if f.species is None else [SYMBOLS[number] for number in f.species]
-    labels = None if f.names is None else [list(map(str, label)) for label in f.names]
-    facts = {"kind": FUNCTION_KIND, "key": f.key, "nu": f.nu, "group": f.group, "species": species, "labels": labels}
-    # Arrays of the function are part of the identity, so that new parameters under an old key are noticed.
+    names = getattr(f, "names", None)
+    labels = None if names is None else [list(map(str, label)) for label in names]
+    facts: dict[str, Any] = {"kind": FUNCTION_KIND, "key": key, "nu": f.nu, "group": f.group, "species": species}
+    facts["labels"] = labels
+    arrays: Any = f
+    if isinstance(f, FunctionFeaturizer):
+        arrays = f.fn
+    else:
+        radii = [str(float(radius)) for radius in f.accepted_radii]
+        facts |= {"kind": type(f).__name__, "radii": radii, "layers": getattr(f, "n_layers", None)}
+    # Arrays are part of the identity, so that new parameters under an old key are noticed.
     digest = hashlib.sha256()
-    for leaf in map(np.asarray, jax.tree.leaves(eqx.filter(f.fn, eqx.is_array))):
+    for leaf in map(np.asarray, jax.tree.leaves(eqx.filter(arrays, eqx.is_array))):
         digest.update(f"{leaf.shape} {leaf.dtype}".encode() + leaf.tobytes())
     return json.dumps({**facts, "parameters": digest.hexdigest()[:16]})
 

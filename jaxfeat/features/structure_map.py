@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 from jaxfeat.errors import BasisError, GeometryError, SpeciesError
 from jaxfeat.features.base import AbstractFeaturizer, features_in_blocks
 from jaxfeat.features.host_work import map_items
+from jaxfeat.features.joint import AbstractJointFeaturizer
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Structure
 from jaxfeat.linalg.arrays import array_namespace, einsum
@@ -47,6 +48,11 @@ class AbstractStructureMap(eqx.Module):
             of_centers: Any = f.featurizer.structure_features_on_host
             return jax.device_put(map_items(lambda one: np.asarray(f.collect(of_centers(one), one)), structure))
         return _features(f, structure)
+
+    def joint_features(self, structure: Structure) -> Float[Array, " n_features"]:
+        """Compute the features of one structure with a featurizer that describes all centers at once."""
+        assert isinstance(self.featurizer, AbstractJointFeaturizer)
+        return self.collect(self.featurizer.structure_features(structure), structure)
 
     def prepared(self) -> AbstractStructureMap:
         """Return the same map with a prepared featurizer."""
@@ -172,6 +178,11 @@ def check_compatible(f: Any, at: Any) -> None:
 
 @eqx.filter_jit
 def _features(f: AbstractStructureMap, structure: Structure) -> Float[Array, "*batch n_features"]:
+    if isinstance(f.featurizer, AbstractJointFeaturizer):
+        call: Any = f.joint_features
+        for _ in structure.batch_shape:
+            call = jax.vmap(call)
+        return call(structure)
     collect: Any = f.collect
     for _ in structure.batch_shape:
         collect = jax.vmap(collect)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -41,13 +42,28 @@ def _check_one_structure(f: FeatureMap, start: Structure) -> Structure:
         raise GeometryError("start must be one structure; for a batch, give one of its items, such as structures[0].")
     check_float64(start.positions, "positions", "a path")
     check_compatible(f, start)
-    one = without_padding(jax.tree.map(np.asarray, start))
+    one = _without_padded_centers(without_padding(jax.tree.map(np.asarray, start)))
     if not (one.neighbor_mask & one.center_mask[:, None]).any():
         raise GeometryError("the start has no neighbors within reach; give a structure whose atoms have neighbors.")
     check_positions(np.asarray(one.positions), "atom")
     if atoms_coincide(one):
         raise GeometryError("two atoms of the start are periodic images of each other; remove one of them.")
     return one
+
+
+def _without_padded_centers(structure: Structure) -> Structure:
+    kept = np.flatnonzero(structure.center_mask)
+    fields = [getattr(structure, name)[kept] for name in CENTERED]
+    return eqx.tree_at(lambda one: [getattr(one, name) for name in CENTERED], structure, fields)
+
+
+CENTERED = (
+    "center",
+    "center_mask",
+    "neighbor",
+    "shift",
+    "neighbor_mask",
+)  # fields of a structure with one row a center
 
 
 def check_one_environment(f: AbstractFeaturizer, env: Environment, name: str, purpose: str) -> Environment:

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxfeat.features.additive import AbstractAdditiveFeaturizer
+from jaxfeat.features.joint import AbstractJointFeaturizer, reverse_is_faster
 from jaxfeat.features.structure_map import AbstractStructureMap, FeatureMap
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.rigid import item_rigid_motions
@@ -167,10 +168,16 @@ class FeatureVelocity(NamedTuple):
 
 
 def function_velocity(
-    fn: Callable[[Float[Array, " k"]], Float[Array, " m"]], x: Float[Array, " k"], v: Float[Array, " k"]
+    fn: Callable[[Float[Array, " k"]], Float[Array, " m"]],
+    x: Float[Array, " k"],
+    v: Float[Array, " k"],
+    *,
+    reverse: bool = False,
 ) -> FeatureVelocity:
-    """Compute J(x) v of a smooth function R^k -> R^m."""
+    """Compute J(x) v of a smooth function R^k -> R^m, with derivatives in forward or `reverse` mode."""
     along = lambda x: jax.jvp(fn, (x,), (v,))[1]  # noqa: E731
+    if reverse:
+        return FeatureVelocity(along(x), jax.jacrev(along)(x).T, jax.jacrev(fn)(x).T)
     basis = jnp.eye(x.shape[0], dtype=x.dtype)
     by_position = jax.vmap(lambda e: jax.jvp(along, (x,), (e,))[1])(basis)
     by_direction = jax.vmap(lambda e: jax.jvp(fn, (x,), (e,))[1])(basis)
@@ -182,11 +189,14 @@ def item_velocity(f: FeatureMap, at: Item, direction: Float[Array, "n 3"]) -> Fe
     if isinstance(f, AbstractAdditiveFeaturizer):
         assert isinstance(at, Environment)
         return _additive_velocity(f, at, direction)
-    if isinstance(f, AbstractStructureMap):
+    joint = isinstance(f.environment_featurizer, AbstractJointFeaturizer)
+    if isinstance(f, AbstractStructureMap) and not joint:
         assert isinstance(at, Structure)
         return _structure_velocity(f, at, direction)
     features = lambda x: item_features(f, at.with_positions(x.reshape(at.positions.shape)))  # noqa: E731
-    return function_velocity(features, at.positions.reshape(-1), direction.reshape(-1))
+    x = at.positions.reshape(-1)
+    reverse = joint and reverse_is_faster(features, x)
+    return function_velocity(features, x, direction.reshape(-1), reverse=reverse)
 
 
 def _structure_velocity(f: AbstractStructureMap, at: Structure, direction: Float[Array, "n 3"]) -> FeatureVelocity:

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.host_work import by_atoms_on_host, equal_sizes, put_leading, smooth_on_host, take_equal_sizes
+from jaxfeat.features.joint import AbstractJointFeaturizer
 from jaxfeat.features.structure_map import AbstractStructureMap, FeatureMap
 from jaxfeat.geometry.environment import RADIUS_ROUNDING, Environment
 from jaxfeat.geometry.host_rigid import EPS, rigid_motions_on_host
@@ -150,7 +151,8 @@ def reduce_structure_on_host(
     environments, featurizer = structure.environments(), f.environment_featurizer
     of_centers: Any
     (c, k), n = environments.mask.shape, len(structure.positions)
-    if f.adds_centers or featurizer.only_on_host:
+    joint = isinstance(featurizer, AbstractJointFeaturizer)
+    if f.adds_centers or featurizer.only_on_host or joint:
         # Centers of one species share their rows, so that no center has rows of its own to reduce.
         of_centers, norms = featurizer.structure_jacobian_on_host(structure)
         known: Any = np.nan_to_num(environments.positions, posinf=0, neginf=0)

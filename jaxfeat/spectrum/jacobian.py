@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.host_work import map_items
+from jaxfeat.features.joint import AbstractJointFeaturizer, differentiate
 from jaxfeat.features.structure_map import AbstractStructureMap, FeatureMap, resolve_map
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Item, Structure
@@ -98,6 +99,9 @@ def jacobian_and_norms(f: FeatureMap, at: Item) -> tuple[Float[Array, "d n 3"], 
         whole = f.jacobian(at)
         return whole, jnp.sqrt(jnp.sum(whole**2, (0, 2))) * cancellation(f, at)
     assert isinstance(at, Structure)
+    if isinstance(f.featurizer, AbstractJointFeaturizer):
+        whole = differentiate(lambda x: f.joint_features(at.with_positions(x)), at.positions)
+        return whole, f.featurizer.joint_norms(at, whole)
     if at.neighbor.shape[1] <= MAX_NEIGHBORS_IN_LANES:
         return assemble_jacobian(f, at, *jax.vmap(partial(_center_jacobian, f.featurizer))(at.environments()))
 

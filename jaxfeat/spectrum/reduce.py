@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from jaxfeat.features.joint import AbstractJointFeaturizer
 from jaxfeat.features.structure_map import AbstractStructureMap, FeatureMap
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Item, Structure
@@ -40,7 +41,7 @@ def keep_all_rows(jacobian: Float[Array, "d n 3"], contributions: Float[Array, "
 def reduce_to_rows(f: FeatureMap, at: Item) -> ReducedJacobian:
     """Reduce one item's Jacobian by QR to no more rows than there are coordinates."""
     featurizer = f.environment_featurizer
-    if f.adds_centers:
+    if f.adds_centers or _is_joint(f, at):
         rows, contributions = jacobian_and_norms(f, at)
         return ReducedJacobian(_triangle(_as_matrix(rows)), contributions, len(rows))
     if isinstance(at, Environment):
@@ -63,7 +64,7 @@ def reduce_to_rows(f: FeatureMap, at: Item) -> ReducedJacobian:
 def reduce_to_gram(f: FeatureMap, at: Item) -> ReducedJacobian:
     """Compute JᵀJ of one item."""
     featurizer = f.environment_featurizer
-    if f.adds_centers:
+    if f.adds_centers or _is_joint(f, at):
         rows, contributions = jacobian_and_norms(f, at)
         return ReducedJacobian(gram_matrix(_as_matrix(rows)), contributions, len(rows), squared=True)
     if isinstance(at, Environment):
@@ -76,6 +77,10 @@ def reduce_to_gram(f: FeatureMap, at: Item) -> ReducedJacobian:
 
     products, squares, counts = _map_centers(of_center, at)
     return ReducedJacobian(assemble_gram(at, products), joint_norms(at, squares), counts.sum(), squared=True)
+
+
+def _is_joint(f: FeatureMap, at: Item) -> bool:
+    return isinstance(at, Structure) and isinstance(f.environment_featurizer, AbstractJointFeaturizer)
 
 
 def _map_centers(reduce: Callable[[Environment], tuple[Array, Array, int]], structure: Structure) -> Any:
