@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from ase.build import molecule
 from ase.data import covalent_radii
+from mpmath import mp
 from scipy.spatial.transform import Rotation
 
 import jaxfeat
@@ -135,16 +136,43 @@ def test_traces_are_smooth_where_eigenvalues_cross():
     assert null.status == "ok" and null.symmetry == 8 and null.symbol == "T_d"
 
 
-def test_next_to_a_crossing_features_see_clearly_and_floors_hold():
-    """At 1e-7 Å from a crossing the levels part at full slope: nothing is nearly null. Vectors are wrong by eps over
-    the gap, and so are slopes. Rotations, which features do not see, tell how much."""
-    shift = np.random.default_rng(1).normal(size=(4, 3))
-    env = METHANE.with_positions(METHANE.positions + 1e-7 * shift)
-    null, spectrum = jaxfeat.null_space(FOR_METHANE, env), jaxfeat.singular_spectrum(FOR_METHANE, env)
+def test_next_to_a_crossing_nothing_is_nearly_null():
+    """At 1e-7 Å from a crossing the levels part at full slope."""
+    env = METHANE.with_positions(METHANE.positions + 1e-7 * np.random.default_rng(1).normal(size=(4, 3)))
+    null = jaxfeat.null_space(FOR_METHANE, env)
     assert null.nullity == null.rigid and null.near == () and null.sensitivity[0] > 1e-5
-    turns = np.cross(np.eye(3)[:, None], np.asarray(env.positions)[None])
-    seen = np.linalg.norm(np.einsum("fnx,knx->kf", jaxfeat.jacobian(FOR_METHANE, env), turns), axis=1)
-    assert seen.max() < float(spectrum.floor) < 1e-5 * spectrum.values[0]
+
+
+def test_floors_hold_next_to_a_crossing():
+    """Vectors are wrong by eps over the gap, and so are slopes. Exact vectors come from 40 digits."""
+    shift = 1e-9 * np.random.default_rng(1).normal(size=(4, 3))
+    env = METHANE.with_positions(METHANE.positions + shift)
+    points = [[mp.mpf(0)] * 3] + [[mp.mpf(float(x)) for x in row] for row in env.positions]
+    widths = [mp.mpf(float(covalent_radii[z])) for z in (6, 1, 1, 1, 1)]
+
+    def overlap(positions, i, j):
+        (x, y), (a, b) = (positions[i], positions[j]), (widths[i], widths[j])
+        both, square = a**2 + b**2, sum((p - q) ** 2 for p, q in zip(x, y, strict=True))
+        amplitudes = [(1 - sum(p**2 for p in z) / 16) ** 2 for z in (x, y)]
+        return (2 * a * b / both) ** 1.5 * mp.exp(-square / (2 * both)) * amplitudes[0] * amplitudes[1]
+
+    def matrix(positions):
+        return mp.matrix([[overlap(positions, i, j) for j in range(5)] for i in range(5)])
+
+    with mp.workdps(40):
+        _, vectors = mp.eigsy(matrix(points))
+        exact, step = np.zeros((5, 4, 3)), mp.mpf(10) ** -15
+        for i, c in product(range(4), range(3)):
+            ends = [[list(row) for row in points] for _ in range(2)]
+            ends[0][i + 1][c] += step
+            ends[1][i + 1][c] -= step
+            slope = (matrix(ends[0]) - matrix(ends[1])) / (2 * step)
+            inside = vectors.T * slope * vectors
+            exact[:, i, c] = [float(inside[k, k]) for k in reversed(range(5))]
+    f = OverlapMatrix(("C", "H"), n_values=5, orbitals="s")
+    error = np.linalg.norm(np.asarray(jaxfeat.jacobian(f, env)) - exact)
+    spectrum = jaxfeat.singular_spectrum(f, env)
+    assert 256 * np.finfo(float).eps * spectrum.values[0] < error < spectrum.floor < 1e-5 * spectrum.values[0]
 
 
 def test_float32_stays_float32():
