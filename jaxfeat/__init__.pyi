@@ -40,7 +40,10 @@ from .inverse.one_to_one import one_to_one_radius as one_to_one_radius
 from .inverse.quasi_constant import QuasiConstantPath as QuasiConstantPath
 from .inverse.quasi_constant import trace_quasi_constant as trace_quasi_constant
 from .linalg.compilations import keep_compilations as keep_compilations
+from .models.differences import from_features as from_features
+from .models.dscribe import from_dscribe as from_dscribe
 from .models.external import external as external
+from .models.featomic import from_featomic as from_featomic
 from .models.from_jax import from_jax as from_jax
 from .models.mace import from_mace as from_mace
 from .models.measure import Probe as Probe

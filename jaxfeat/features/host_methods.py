@@ -40,6 +40,11 @@ class HostMethods:
     """The invariance that the features lack, with a number, if they are known to lack one."""
 
     @property
+    def identity(self) -> str | None:
+        """A text that two featurizers share only if they compute the same features, for those without a spec."""
+        return None
+
+    @property
     def runs_on_host(self) -> bool:
         """True if the methods `..._on_host` are in NumPy: small work then needs no compiled program."""
         return False

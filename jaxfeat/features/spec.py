@@ -99,6 +99,8 @@ def write_identity(f: FeatureMap) -> str | None:
     try:
         return json.dumps(spec(f))
     except BasisError:
+        if isinstance(f, AbstractFeaturizer) and f.only_on_host:
+            return f.identity
         key = getattr(f, "key", None)
         if key is None or not isinstance(f, AbstractFeaturizer):
             return None

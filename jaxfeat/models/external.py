@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
-from threading import RLock
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -14,40 +14,16 @@ from jaxfeat.errors import BasisError, GeometryError, ModelError, SpeciesError
 from jaxfeat.features.base import AbstractFeaturizer, Label
 from jaxfeat.features.host_work import by_atoms_on_host
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.geometry.species import atomic_numbers
+from jaxfeat.geometry.species import SYMBOLS, atomic_numbers
 from jaxfeat.geometry.structure import Item, Structure
 from jaxfeat.linalg.lanes import inside_transformation
+from jaxfeat.models.clusters import OF_CENTERS, as_cluster, has_images, without_padding
 from jaxfeat.models.measure import Probe, measure
+from jaxfeat.models.model import Model
 
 EVERYWHERE = 4e5  # Å, which no molecule exceeds: the reach of models without a cutoff
 PROBED_CENTERS = 3  # centers that the first use of a model probes
 BEYOND_REACH = 1e-6  # the largest derivative by an atom beyond reach, relative to all, that is no error
-
-
-class _Model:
-    """The function of a model, and facts about it that only calls tell. Featurizers that were changed share it."""
-
-    def __init__(self, evaluate: Callable[[Structure], Any]) -> None:
-        self.evaluate = evaluate
-        self.lock = RLock()  # NumPy's work on several environments runs in threads, and models may not.
-        self.n_features: int | None = None
-        self.probe: Probe | None = None
-
-    def __call__(self, structure: Structure) -> tuple[np.ndarray, np.ndarray]:
-        """Compute features `(c, d)` and Jacobian `(c, d, n, 3)`, and check their shapes."""
-        with self.lock:
-            features, jacobian = map(np.asarray, self.evaluate(structure))
-        c, n = len(structure.center), len(structure.positions)
-        d = features.shape[-1] if features.ndim == 2 else -1
-        if features.shape != (c, d) or jacobian.shape != (c, d, n, 3):
-            raise ModelError(
-                f"the model returned features {features.shape} and a Jacobian {jacobian.shape} of {c} centers among "
-                f"{n} atoms; it must return shapes ({c}, d) and ({c}, d, {n}, 3)."
-            )
-        if self.n_features not in (None, d):
-            raise ModelError(f"the model returned {d} features, and {self.n_features} before; it must return as many.")
-        self.n_features = d
-        return features, jacobian
 
 
 class ExternalFeaturizer(AbstractFeaturizer):
@@ -57,7 +33,7 @@ class ExternalFeaturizer(AbstractFeaturizer):
     the features of all centers, as `jaxfeat.stacked` of it. It always works on the host, outside of jit, vmap and grad.
     """
 
-    model: _Model = eqx.field(static=True)
+    model: Model = eqx.field(static=True)
     reach: float = eqx.field(static=True)
     nu: int | None = eqx.field(static=True)
     declared_group: str | None = eqx.field(static=True)
@@ -90,6 +66,14 @@ class ExternalFeaturizer(AbstractFeaturizer):
     @property
     def defect(self) -> str:
         return self.model.probe.defect if self.model.probe else ""
+
+    @property
+    def identity(self) -> str | None:
+        if self.key is None:
+            return None
+        species = None if self.species is None else [SYMBOLS[number] for number in self.species]
+        facts = {"kind": "model", "key": self.key, "nu": self.nu, "group": self.declared_group, "reach": self.reach}
+        return json.dumps({**facts, "species": species})
 
     @property
     def labels(self) -> tuple[Label, ...]:
@@ -134,18 +118,18 @@ class ExternalFeaturizer(AbstractFeaturizer):
             )
 
     def features_on_host(self, batch: Environment, present: Int[np.ndarray, "b s"]) -> np.ndarray:
-        return np.stack([self._evaluate(_as_cluster(env))[0][0] for env in batch])
+        return np.stack([self._evaluate(as_cluster(env))[0][0] for env in batch])
 
     def jacobian_on_host(self, batch: Environment, present: Int[np.ndarray, "b s"]) -> np.ndarray:
-        return np.stack([self._evaluate(_as_cluster(env))[1][0, :, 1:] for env in batch])
+        return np.stack([self._evaluate(as_cluster(env))[1][0, :, 1:] for env in batch])
 
     def rows_on_host(self, batch: Environment, present: Int[np.ndarray, "b s"], room: int) -> tuple[np.ndarray, int]:
         found = self.jacobian_on_host(batch, present)
         return found.reshape(*found.shape[:2], -1), found.shape[1]
 
     def structure_features_on_host(self, structure: Structure) -> Float[np.ndarray, "c d"]:
-        one, present = _without_padding(structure)
-        if _has_images(one):
+        one, present = without_padding(structure)
+        if self._takes_clusters(one):
             features = self.compute_features_on_host(one.environments())
         else:
             features = self._evaluate(one)[0]
@@ -156,8 +140,8 @@ class ExternalFeaturizer(AbstractFeaturizer):
     def structure_jacobian_on_host(
         self, structure: Structure
     ) -> tuple[Float[np.ndarray, "c d n 3"], Float[np.ndarray, "c k"]]:
-        one, present = _without_padding(structure)
-        if _has_images(one):
+        one, present = without_padding(structure)
+        if self._takes_clusters(one):
             return self._jacobian_by_clusters(structure)
         jacobian = self._evaluate(one)[1]
         whole = np.zeros((len(structure.center), jacobian.shape[1], len(structure.positions), 3))
@@ -167,9 +151,13 @@ class ExternalFeaturizer(AbstractFeaturizer):
         self._check_reach(of_atoms[present], one)
         return whole, norms
 
+    def _takes_clusters(self, structure: Structure) -> bool:
+        """Tell whether each center of a crystal is described in the cluster of its neighbors."""
+        return structure.periodic and (not self.model.periodic or has_images(structure))
+
     def _jacobian_by_clusters(self, structure: Structure) -> tuple[np.ndarray, np.ndarray]:
-        """Compute the Jacobian of a crystal in which some center sees several images of one atom. Their derivatives may
-        cancel, so each image has to have its own, to tell whether features react to it."""
+        """Compute the Jacobian of a crystal from the clusters of its centers. If a center sees several images of one
+        atom, their derivatives may cancel, so each needs its own to tell whether features react to it."""
         environments, norms = structure.environments(), np.zeros(structure.neighbor.shape)
         whole = np.zeros((len(norms), 0, len(structure.positions), 3))
         for c in np.flatnonzero(structure.center_mask).tolist():
@@ -192,14 +180,14 @@ class ExternalFeaturizer(AbstractFeaturizer):
 
     def probe_at(self, structure: Structure) -> Probe:
         """Probe the model at one structure of NumPy arrays, and keep the result."""
-        return self._probe(_without_padding(structure)[0])
+        return self._probe(without_padding(structure)[0])
 
     def _probe(self, structure: Structure, most: int | None = None) -> Probe:
         """Probe the features of up to `most` centers of a structure without padding."""
         c = len(structure.center)
         chosen = np.unique(np.linspace(0, c - 1, min(c, most or c)).round().astype(int))
-        parts = [getattr(structure, name)[chosen] for name in _OF_CENTERS]
-        some = eqx.tree_at(lambda one: [getattr(one, name) for name in _OF_CENTERS], structure, parts)
+        parts = [getattr(structure, name)[chosen] for name in OF_CENTERS]
+        some = eqx.tree_at(lambda one: [getattr(one, name) for name in OF_CENTERS], structure, parts)
         found = measure(self.model, some, self.declared_group)
         # A structure without a response, such as a lone atom, tells nothing.
         if np.isfinite(found.translation):
@@ -223,50 +211,42 @@ class ExternalFeaturizer(AbstractFeaturizer):
             )
 
 
-_OF_CENTERS = ("center", "center_mask", "neighbor", "shift", "neighbor_mask")
 _OUTSIDE = (
     "this model runs outside of JAX, so that jit, vmap and derivatives do not reach it; call jacobian, "
     "singular_spectrum or null_space outside of them."
 )
 
 
-def _has_images(structure: Structure) -> bool:
-    """Tell whether a center of a crystal sees several images of one atom, or one of its own."""
-    if not structure.periodic:
-        return False
-    # Each padded neighbor counts as an atom of its own.
-    around = np.where(structure.neighbor_mask, structure.neighbor, -1 - np.arange(structure.neighbor.shape[1]))
-    ordered = np.sort(np.concatenate([around, structure.center[:, None]], 1), 1)
-    return bool((np.diff(ordered, axis=1) == 0).any())
-
-
-def _as_cluster(env: Environment) -> Structure:
-    """Make a molecule of a center and its neighbors, none of which is padding."""
-    n = len(env.positions)
-    arrays: dict[str, Any] = {
-        "positions": np.concatenate([np.zeros((1, 3)), np.asarray(env.positions, float)]),
-        "cell": np.zeros((3, 3)),
-        "species": np.append(env.center_species, env.species).astype(np.int32),
-        "mask": np.ones(n + 1, bool),
-        "center": np.zeros(1, np.int32),
-        "center_mask": np.ones(1, bool),
-        "neighbor": np.arange(1, n + 1, dtype=np.int32)[None],
-        "shift": np.zeros((1, n, 3)),
-        "neighbor_mask": np.ones((1, n), bool),
-        "r_cut": np.asarray(env.r_cut, float),
-    }
-    return Structure(**arrays, periodic=False)
-
-
-def _without_padding(structure: Structure) -> tuple[Structure, np.ndarray]:
-    """Return one structure without padded atoms and centers, in float64, and the places of its centers."""
-    n, present = int(structure.mask.sum()), np.flatnonzero(structure.center_mask)
-    names = ("positions", "cell", "species", "mask", "r_cut", *_OF_CENTERS)
-    atoms = [np.asarray(getattr(structure, name))[:n] for name in ("positions", "species", "mask")]
-    centers = [np.asarray(getattr(structure, name))[present] for name in _OF_CENTERS]
-    cell, r_cut = (np.asarray(getattr(structure, name), float) for name in ("cell", "r_cut"))
-    parts = [atoms[0].astype(float), cell, *atoms[1:], r_cut, *centers]
-    return eqx.tree_at(lambda one: [getattr(one, name) for name in names], structure, parts), present
+def make_model(
+    evaluate: Callable[[Structure], tuple[Any, Any]],
+    *,
+    reach: float,
+    nu: int | None,
+    group: str | None,
+    species: Sequence[str | int] | np.ndarray | None,
+    key: str | None,
+    name: str = "",
+    periodic: bool = True,
+) -> ExternalFeaturizer:
+    """Make a model as `external` does, for adapters. `name` describes it. If it is not `periodic`, each center of a
+    crystal is described in the cluster of its neighbors."""
+    if group not in ("O3", "SO3", None):
+        raise BasisError(f"group is {group!r}; choose 'O3', 'SO3', or None to have it probed.")
+    if nu is not None and nu < 1:
+        raise BasisError(f"nu is {nu!r}; the body order must be at least 1, or None if it is not known.")
+    if not reach > 0:
+        raise BasisError(f"reach is {reach!r}; give a positive number of Å, or infinity for molecules.")
+    if key is not None and not (isinstance(key, str) and key.strip()):
+        raise BasisError(f"key is {key!r}; give a text that stands for this model alone, or None.")
+    return ExternalFeaturizer(  # type: ignore[call-arg]
+        model=Model(evaluate, periodic),
+        reach=min(float(reach), EVERYWHERE),
+        nu=nu,
+        declared_group=group,
+        species=None if species is None else atomic_numbers(list(species)),
+        key=key,
+        name=name or getattr(evaluate, "__name__", type(evaluate).__name__),
+    )
 
 
 def external(
@@ -307,17 +287,4 @@ def external(
     or no text. `SpeciesError` if `species` names no element. When it is used, `ModelError` if the model returns other
     shapes, reacts to atoms beyond its reach, or has a Jacobian that disagrees with differences of its features.
     """
-    if group not in ("O3", "SO3", None):
-        raise BasisError(f"group is {group!r}; choose 'O3', 'SO3', or None to have it probed.")
-    if nu is not None and nu < 1:
-        raise BasisError(f"nu is {nu!r}; the body order must be at least 1, or None if it is not known.")
-    if not reach > 0:
-        raise BasisError(f"reach is {reach!r}; give a positive number of Å, or infinity for molecules.")
-    if key is not None and not (isinstance(key, str) and key.strip()):
-        raise BasisError(f"key is {key!r}; give a text that stands for this model alone, or None.")
-    numbers = None if species is None else atomic_numbers(list(species))
-    name = getattr(evaluate, "__name__", type(evaluate).__name__)
-    reach = min(float(reach), EVERYWHERE)
-    return ExternalFeaturizer(  # type: ignore[call-arg]
-        model=_Model(evaluate), reach=reach, nu=nu, declared_group=group, species=numbers, key=key, name=name
-    )
+    return make_model(evaluate, reach=reach, nu=nu, group=group, species=species, key=key)

@@ -107,7 +107,7 @@ def measure(evaluate: Evaluate, structure: Structure, group: str | None = None, 
     mirrored = responses["reflection"] > max(MIRROR_FACTOR * others, MIRROR[dtype])
     kept = [name for name, one in responses.items() if one < DEFECT[dtype] and not (name == "reflection" and mirrored)]
     noise = max([eps, *(responses[name] for name in kept)])
-    derivative = _check_derivative(evaluate, structure, features, jacobian, dtype, noise, rng)
+    derivative = _check_derivative(evaluate, structure, features, jacobian, dtype, rng)
     names = {"translation": "translations", "rotation": "rotations", "exchange": "exchanges of like atoms"}
     broken = [
         f"{phrase} change the features by {responses[name]:.1e} of the largest singular value"
@@ -175,7 +175,6 @@ def _check_derivative(
     features: np.ndarray,
     jacobian: np.ndarray,
     dtype: str,
-    noise: float,
     rng: Any,
 ) -> float:
     """Compare the Jacobian along a random displacement with five-point differences, in steps until they agree."""
@@ -183,19 +182,17 @@ def _check_derivative(
     along /= np.linalg.norm(along, axis=1).max()
     expected = np.einsum("cdnx,nx->cd", jacobian, along)
     size: Any = np.linalg.norm(expected) or 1.0
-    # Features err by their own rounding, or by what rigid motions change in them.
-    error_of_features = max(float(np.finfo(dtype).eps * np.linalg.norm(features)), noise * _largest(jacobian))
+    rounding = float(np.finfo(dtype).eps * np.linalg.norm(features)) / float(size)
     errors = []
     for step in STEPS[dtype]:
         values = [evaluate(structure.with_positions(structure.positions + k * step * along))[0] for k in (-2, -1, 1, 2)]
         below2, below, above, above2 = (value.astype(float) for value in values)
         found = (below2 - 8 * below + 8 * above - above2) / (12 * step)
         errors.append(float(np.linalg.norm(found - expected)) / float(size))
-        known = DIFFERENCE_ROUNDINGS * (error_of_features / step / size + noise * _largest(jacobian) / size)
-        if errors[-1] <= max(DERIVATIVE[dtype], known):
+        if errors[-1] <= max(DERIVATIVE[dtype], DIFFERENCE_ROUNDINGS * rounding / step):
             return errors[-1]
     raise ModelError(
         f"the Jacobian along a random displacement differs from five-point differences of the features by "
-        f"{min(errors):.1e} of its length, in {dtype}; mend the derivatives (or, for values alone, take "
-        "jaxfeat.from_features)."
+        f"{min(errors):.1e} of its length, in {dtype}; mend the derivatives, return "
+        "float32 if the model computes in it, or give values alone to jaxfeat.from_features."
     )

@@ -13,7 +13,8 @@ from jaxfeat.spectrum.spectrum import StatusName
 if TYPE_CHECKING:
     from jaxfeat.nulls.near import LandingRule, NearGroup, NearPoints
 
-CAUSES = ("rigid", "symmetry", "incompleteness", "truncation", "locality", "other")  # in the order of stored results
+CAUSES = ("rigid", "symmetry", "incompleteness", "truncation", "locality", "other", "width")
+"""In the order of stored results. Stores of former versions lack the last one."""
 
 
 def _count(cause: str, meaning: str) -> property:
@@ -24,9 +25,10 @@ def _count(cause: str, meaning: str) -> property:
 class NullSpace:
     """Null directions of the Jacobian J = dF/dr at one environment or structure, each under one cause.
 
-    The counts are the attributes `rigid`, `locality`, `symmetry`, `incompleteness`, `truncation` and `other`. The cause
-    is "other" if it cannot be told: for features without a declared order ν, and beyond symmetry for sums over parts
-    out of each other's reach, over crystals that repeat in one direction, and over very large cells.
+    The counts are the attributes `rigid`, `locality`, `symmetry`, `incompleteness`, `truncation`, `other` and
+    `width`. The cause is "other" if it cannot be told: for features without a declared order ν, and beyond symmetry for
+    sums over parts out of each other's reach, over crystals that repeat in one direction, and over very large cells.
+    For features that are not invariant, all null directions are "other".
 
     **Attributes:**
 
@@ -45,7 +47,8 @@ class NullSpace:
     - `status`: "ok", "ambiguous", or the status of a `Spectrum` that has no null space.
     - `reason`: A sentence that explains `status`.
     - `near`: A tuple with a `NearGroup` for each cause of nearly null directions at each exact point nearby, the
-        nearest point first. Computed when first asked for. The counts do not depend on it.
+        nearest point first. Computed when first asked for. The counts do not depend on it. For models from outside of
+        JAX, singular points that no symmetry gives away are not sought.
     - `nearby`: The exact points nearby, which `near` is made of. `None` if there is no spectrum.
     - `atoms`: Boolean, shape `(n,)`: the displaced atoms that `stabilizer` permutes. For an environment these are the
         neighbors that J reacts to. `None` if there is no stabilizer, or one for each center.
@@ -88,6 +91,7 @@ class NullSpace:
     incompleteness = _count("incompleteness", "null directions that no basis of this order ν sees.")
     truncation = _count("truncation", "null directions that a larger basis of the same order ν sees.")
     other = _count("other", "null directions whose cause cannot be told.")
+    width = _count("width", "null directions that are there because there are fewer features than directions.")
 
     @property
     def symbol(self) -> str:

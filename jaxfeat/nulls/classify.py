@@ -23,7 +23,7 @@ from jaxfeat.geometry.symmetry import Stabilizer, nearby_stabilizers, trivial_st
 from jaxfeat.linalg.lapack import one_blas_thread
 from jaxfeat.linalg.subspaces import Gap, complement_within
 from jaxfeat.nulls.causes import CAUSES, NullSpace
-from jaxfeat.nulls.exact_point import EXACT_TOLERANCE, examine_point, split_contained
+from jaxfeat.nulls.exact_point import EXACT_TOLERANCE, count_width, examine_point, split_contained
 from jaxfeat.nulls.jacobian_nulls import DecomposedJacobian, decompose_jacobian, decompose_jacobians
 from jaxfeat.nulls.kernel import MAX_NU
 from jaxfeat.nulls.near import NEAR_DISTANCE, NearPoints, distances_to_edge, split_by_points
@@ -115,7 +115,10 @@ def _classify(
     # A neighbor of hardly any weight at the cutoff's edge is hardly within reach, whichever way it is counted.
     at_edge = distances_to_edge(f, at).min(initial=np.inf) < tolerance
     reason = "" if at_edge else _doubt_weights(gap["weights"], decomposed.rounding)
-    rest = beyond
+    rest, defect = beyond, f.environment_featurizer.defect
+    if defect:
+        # Without invariance no subspace of the positions is null.
+        directions["other"], rest, reason = beyond, beyond[:0], f"the features are not invariant: {defect}."
     if len(rest):
         itself = [one.stabilizer for one in symmetric if one.distance <= SAME_POINT]
         here = examine_point(f, at, decomposed, known=itself[0] if itself else None)
@@ -135,8 +138,9 @@ def _classify(
         rest = np.concatenate([rest, powers])
     if len(rest):
         seen, rest = here.split_seen(rest, here.nu)
-        cause = "other" if here.filtration.kernel is None else "truncation"
-        directions[cause] = np.concatenate([directions[cause], seen])
+        cause, n = "other" if here.filtration.kernel is None else "truncation", count_width(f, decomposed, len(seen))
+        directions["width"] = seen[:n]
+        directions[cause] = np.concatenate([directions[cause], seen[n:]])
     for point in points.symmetric if len(rest) else ():
         rest = _assign(rest, point.nested(), directions)
     if len(rest):
@@ -163,7 +167,7 @@ def _classify(
         status=StatusName.AMBIGUOUS if reason and status == "ok" else status,
         reason=reason or status.message,
         atoms=atoms if isinstance(at, Environment) or summed else None,
-        nearby=points,
+        nearby=None if defect else points,
     )
 
 

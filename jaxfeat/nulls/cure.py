@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxfeat.errors import BasisError, GeometryError, SizeError
 from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.features.structure_map import FeatureMap, check_compatible
+from jaxfeat.features.structure_map import FeatureMap, resolve_map
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Item
 from jaxfeat.nulls.causes import NullSpace
@@ -36,9 +36,9 @@ class Cure:
 
     **Attributes:**
 
-    - `cause`: "locality", "symmetry", "incompleteness", "truncation" or "other"; "cutoff" if neighbors next to the
-        cutoff make σ_min/σ_max small; "resolution" if it is small with all neighbors weighted alike, and no exact point
-        is near; "ambiguous" if nothing can be told.
+    - `cause`: "locality", "symmetry", "incompleteness", "truncation", "other" or "width"; "cutoff" if
+        neighbors next to the cutoff make σ_min/σ_max small; "resolution" if it is small with all neighbors weighted
+        alike, and no exact point is near; "ambiguous" if nothing can be told.
     - `directions`: The number of null directions of this cause. 0 for the last three.
     - `symbol`: The Schoenflies symbols of the symmetries ("T_d"), for "symmetry". Nothing lifts these directions.
     - `order`: The smallest order ν at which none of the directions is left, for "incompleteness". `None` if no order up
@@ -90,7 +90,7 @@ def cure(f: FeatureMap, at: Item, null: NullSpace | None = None, tolerance: floa
 
     **Raises:** `GeometryError` for a batch; otherwise the errors of `jaxfeat.null_space`.
     """
-    check_compatible(f, at)
+    f, at = resolve_map(f, at)
     if at.batch_shape:
         raise GeometryError(f"cure takes one item, and got a batch of {at.batch_shape[0]}; index it first.")
     null = null or item_null_space(f, at, tolerance)
@@ -110,6 +110,10 @@ def cure(f: FeatureMap, at: Item, null: NullSpace | None = None, tolerance: floa
         cures.append(_cure_truncation(f, at, null))
     if null.other:
         cures.append(Cure("other", null.other, reason=_describe_other(f)))
+    if null.width:
+        cures.append(
+            Cure("width", null.width, reason="there are fewer features than directions; more features lift it")
+        )
     raw, equilibrated = null.sensitivity
     explained = any(group.cause != "locality" for group in near)
     if not explained and raw < SMALL_SENSITIVITY and equilibrated > CUTOFF_RATIO * raw:
@@ -149,6 +153,8 @@ def _gains_of_changes(f: FeatureMap, at: Item, ratio: float) -> dict[str, float]
 
 def _changes(f: FeatureMap) -> Iterator[tuple[str, FeatureMap]]:
     featurizer = f.environment_featurizer
+    if featurizer.only_on_host:
+        return
     for name, factor in (("r_cut", CHANGED_RADIUS), ("sigma", CHANGED_SIGMA)):
         if (value := getattr(featurizer, name, None)) is not None:
             smaller = factor * np.asarray(value)

@@ -74,8 +74,11 @@ class ExactPoint:
             smaller = np.concatenate([smaller, found[cause]])
         beyond = complement_within(hidden, smaller)
         if self.filtration.kernel is None:
-            return found | {"other": beyond}
-        found["truncation"], rest = self.split_seen(beyond, self.nu)
+            n = count_width(self.f, self.decomposed, len(beyond))
+            return found | {"other": beyond[n:], "width": beyond[:n]}
+        seen, rest = self.split_seen(beyond, self.nu)
+        n = count_width(self.f, self.decomposed, len(seen))
+        found |= {"truncation": seen[n:], "width": seen[:n]}
         if len(rest):
             merged = split_contained(rest, self.merged_kernel())[0]
             found[self.kernel_cause] = np.concatenate([found[self.kernel_cause], merged])
@@ -120,6 +123,19 @@ def examine_point(
     nu = f.environment_featurizer.nu if with_kernel else None
     filtration = build_filtration(sites, nu, nullity, known)
     return ExactPoint(f, at, decomposed, sites, filtration, distance, symbol)
+
+
+def count_width(f: FeatureMap, decomposed: DecomposedJacobian, n_rest: int) -> int:
+    """Count, among `n_rest` null directions that no subspace of the positions explains, those that are null because
+    there are fewer features than directions. Features in a basis are truncated instead, because it can be enlarged.
+
+    If all features are independent, they see as many directions as there are features, and the width explains the rest.
+    Each feature that depends on the others leaves one direction to another cause.
+    """
+    if f.environment_featurizer.sizes:
+        return 0
+    n_dependent = decomposed.n_rows - int((~decomposed.null).sum())
+    return max(n_rest - max(n_dependent, 0), 0)
 
 
 def split_contained(directions: np.ndarray, space: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

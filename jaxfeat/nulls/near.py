@@ -74,7 +74,7 @@ class NearGroup:
 
     **Attributes:**
 
-    - `cause`: "symmetry", "incompleteness", "truncation", "locality" or "other", as in a `NullSpace`.
+    - `cause`: "symmetry", "incompleteness", "truncation", "locality", "other" or "width", as in a `NullSpace`.
     - `symbol`: The Schoenflies symbol of the point group there ("D_6h"), or the space group of a crystal. Empty if
         the point is not symmetric.
     - `order`: The order ν that does not see the directions there, for "incompleteness"; otherwise `None`.
@@ -182,6 +182,8 @@ class NearPoints:
             local = np.concatenate([null, *(_rows(one) for one in groups if one.cause == "locality")])
             candidates = self.decomposed.least_seen_beyond(taken, local, rule.below, rule.gap)
             few = not len(null) and int(self.at.mask.sum()) <= QUICK_NEIGHBORS
+            if self.f.environment_featurizer.only_on_host:
+                candidates = []  # Each landing takes hundreds of Jacobians, for which such a model takes too long.
             landings = []
             for directions in candidates[: rule.most] if rule.always or few else ():
                 landed = self.land(directions, CUTOFFS[: rule.cutoffs])

@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxfeat.errors import GeometryError
 from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.features.structure_map import AbstractStructureMap, FeatureMap, check_compatible
+from jaxfeat.features.structure_map import AbstractStructureMap, FeatureMap, check_compatible, stacked
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.random import draw_evenly
 from jaxfeat.geometry.species import SYMBOLS
@@ -69,9 +69,9 @@ def scan(
         spectrum.
     - `certified`: True if the values come from rows of J, or from JᵀJ without loss. Given only if `screened`.
     - `null`: The number of null directions by cause: `rigid`, `symmetry`, `incompleteness` and `truncation`, and, if
-        there are any, `locality` and `other`. The counts add up to the number of null directions. If the status is not
-        "ok", their causes are not certain and all but the rigid ones are under `other`. Structures without a signal
-        have causes too.
+        there are any, `locality`, `other` and `width`. The counts add up to the number of null directions. If the
+        status is not "ok", their causes are not certain and all but the rigid ones are under `other`. Structures
+        without a signal have causes too.
     - `near`: A list of the groups of directions that exact points nearby hide, as in `NullSpace.near`: dictionaries
         with `cause`, `symbol`, `distance` (Å), `directions` (their number) and `sigma` (the least and the largest
         value, features per Å). Empty for environments that are not classified.
@@ -82,6 +82,8 @@ def scan(
     another radius, or does not go with `f`, and for a sample of none. `SizeError` for a structure whose Jacobian does
     not fit into memory. `ValueError` for structures with `screened`, because their spectra are always certified.
     """
+    if isinstance(f, AbstractFeaturizer) and f.describes_structures and not isinstance(batch, Environment):
+        f = stacked(f)
     if isinstance(f, AbstractStructureMap):
         if screened:
             raise ValueError("spectra of structures as wholes are certified; leave out screened.")
@@ -124,7 +126,7 @@ def scan(
 
 class ScanArrays(NamedTuple):
     """Spectra and null directions of b environments, as arrays: values `(b, k)`, NaN from `n_values` on; floors, NaN
-    unless the status of the spectrum is "ok"; `null`, `(b, 6)`, the number of null directions for each of `CAUSES`;
+    unless the status of the spectrum is "ok"; `null`, `(b, 7)`, the number of null directions for each of `CAUSES`;
     `near`, the records of the groups of nearly null directions."""
 
     sigma: np.ndarray

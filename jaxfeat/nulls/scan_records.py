@@ -13,7 +13,7 @@ from jaxfeat.nulls.classify import classify_item
 from jaxfeat.nulls.jacobian_nulls import DecomposedJacobian
 from jaxfeat.nulls.near import NearGroup
 
-RARE_CAUSES = ("locality", "other")  # causes that a record lists only if it has null directions of them
+RARE_CAUSES = ("locality", "other", "width")  # causes that a record lists only if it has null directions of them
 
 CLASSIFY_BELOW = 1e-5
 """Items without null directions are classified only if their equilibrated σ_min/σ_max is below this. Rounded

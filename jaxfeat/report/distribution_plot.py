@@ -15,7 +15,7 @@ from jaxfeat.report.store_summary import GROUPS, LOWEST_EXPONENT, Distribution, 
 from jaxfeat.report.tables import format_percent, format_short
 
 GROUP_COLORS = {  # of groups, from the palette of Okabe and Ito, which every kind of eye tells apart
-    "incompleteness": "#D55E00", "truncation": "#E69F00", "locality": "#CC79A7", "other": "#000000",
+    "incompleteness": "#D55E00", "truncation": "#E69F00", "locality": "#CC79A7", "width": "#009E73", "other": "#000000",
     "ambiguous": "#8C8C8C", "symmetry": "#56B4E9", "none": "#0072B2",
 }  # fmt: skip
 

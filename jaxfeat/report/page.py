@@ -19,6 +19,7 @@ MEANINGS = {  # meanings of the kinds of null directions, without rigid motions
     "incompleteness": "Correlations of this body order see these directions in no basis; a higher order does.",
     "truncation": "A larger n_max or l_max sees these directions.",
     "locality": "These directions move neighbors beyond the cutoff; a larger r_cut sees them.",
+    "width": "There are fewer features than directions; more features see these.",
     "other": "The cause is unknown.",
     "ambiguous": "Neither the Jacobian nor an exact geometry nearby tells the cause.",
 }

@@ -158,7 +158,7 @@ def _summary_table(title: str, head: str, lines: Iterable[Line]) -> Table:
     caption = None
     if any(row[-1] != "0" for row in rows):
         heads.append("oth-\ners")
-        caption = "Others: they move neighbors beyond the cutoff, or have an unknown cause."
+        caption = "Others: beyond the cutoff, more directions than features, or of unknown cause."
     table = plain_table(f"{title}: σ_min/σ_max, null directions by cause", head, heads)
     table.caption = caption
     for row in rows:

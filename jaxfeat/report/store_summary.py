@@ -17,7 +17,7 @@ BINS_PER_DECADE = 1000
 LOWEST_EXPONENT = -24  # Exponent of ten at which histograms begin. No ratio of singular values in float64 is smaller.
 AMBIGUOUS = "ambiguous"
 
-GROUPS = ("incompleteness", "truncation", "locality", "other", AMBIGUOUS, "symmetry", "none")
+GROUPS = ("incompleteness", "truncation", "locality", "width", "other", AMBIGUOUS, "symmetry", "none")
 """Groups of environments by their worst cause: blind spots are worse than physics, and physics is worse than none. An
 environment with the status "ambiguous" is in the group of this name, whether or not it has null directions."""
 

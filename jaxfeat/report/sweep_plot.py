@@ -10,7 +10,9 @@ from matplotlib.figure import Figure
 from jaxfeat.report.figures import FLOOR_LINE, RATIO, new_figure
 from jaxfeat.report.sweep_table import in_unit, label_parameter, note_omitted, sweep_sensitivity
 
-CAUSE_COLORS = {"incompleteness": "#D55E00", "truncation": "#CC79A7", "symmetry": "#009E73", "other": "#FFFFFF"}
+CAUSE_COLORS = {
+    "incompleteness": "#D55E00", "truncation": "#CC79A7", "width": "#F0E442", "symmetry": "#009E73", "other": "#FFFFFF",
+}  # fmt: skip
 """Colors of causes, the worst first: blind spots are worse than physics. Every kind of eye tells the colors apart, also
 on the color map."""
 
@@ -42,7 +44,7 @@ def plot_sweep(ds: Any, title: str | None = None) -> Figure:
 
 def _worst_cause(ds: Any, k: int) -> str:
     counts = ds["zero_null"].isel(zero=k)
-    return next((cause for cause in CAUSE_COLORS if counts.sel(cause=cause)), "other")
+    return next((cause for cause in CAUSE_COLORS if cause in counts["cause"] and counts.sel(cause=cause)), "other")
 
 
 def _draw_line(axes: Axes, ds: Any, name: str, colors: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from jaxfeat.report.store_summary import AMBIGUOUS, Example, StoreSummary
 ROUNDED = 1e-3
 """Å. Exact points within this distance are those that coordinates were rounded from, so they count like exact ones."""
 
-CURABLE = ("incompleteness", "truncation", "locality", "other")
+CURABLE = ("incompleteness", "truncation", "locality", "width", "other")
 
 
 class Verdict(NamedTuple):
@@ -27,6 +27,7 @@ class Verdict(NamedTuple):
     where: str = ""
     why: str = ""
     item: str = "environment"
+    narrow: int = 0  # those with fewer features than directions
 
     def __str__(self) -> str:
         hidden = [
@@ -37,6 +38,8 @@ class Verdict(NamedTuple):
         if self.local:
             edge = "neighbors out of reach at the cutoff's edge"
             hidden.append(f"{self.local:,} with {edge if self.item == 'environment' else 'atoms out of reach'}")
+        if self.narrow:
+            hidden.append(f"{self.narrow:,} with fewer features than directions")
         if self.uncertain:
             hidden.append(f"{self.uncertain:,} of other or uncertain cause")
         text = f"{self.total:,} {self.item}{'s' if self.total != 1 else ''}: {', '.join(hidden)}"
@@ -57,7 +60,8 @@ def judge_records(records: Sequence[Record], item: str = "environment") -> Verdi
     )
     # A neighbor next to the cutoff is nearly out of reach in any environment of a liquid, so only null ones count.
     local = sum(record["null"].get("locality", 0) > 0 for record in seen)
-    found = Verdict(len(records), symmetric, incomplete, truncated, local, sum(uncertain), item=item)
+    narrow = sum("width" in kind for kind in kinds)
+    found = Verdict(len(records), symmetric, incomplete, truncated, local, sum(uncertain), item=item, narrow=narrow)
     ratios = [ratio for record in seen if (ratio := _least_seen(record)) is not None]
     if not ratios:
         return found
@@ -74,7 +78,7 @@ def judge_summary(
     blind = {group: sum(summary.blind[n, group] for n in summary.environments) for group in (*CURABLE, "symmetry")}
     uncertain = blind["other"] + summary.statuses[AMBIGUOUS]
     symmetric, incomplete, truncated, local = (blind[cause] for cause in ("symmetry", *CURABLE[:3]))
-    found = Verdict(summary.done, symmetric, incomplete, truncated, local, uncertain)
+    found = Verdict(summary.done, symmetric, incomplete, truncated, local, uncertain, narrow=blind["width"])
     known = [example for example in summary.examples() if example.equilibrated.known]
     if not known:
         return found

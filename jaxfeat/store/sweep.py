@@ -96,7 +96,7 @@ def sweep(
         `zero_at`, `zero_error` and further variables with the points and curves where σ_min vanishes,
         refined in the parameters, with the null directions there by cause and a sentence on what lifts them. An
         interval of a single parameter counts as a curve. Directions that are null or near at all points are not counted
-        as zeros.
+        as zeros. For models from outside of JAX zeros are not sought.
 
     **Raises:**
 
@@ -173,7 +173,8 @@ def _sweep_manifold(
     n_null = ((found.sigma_equilibrated <= found.floor_equilibrated[:, None]).sum(-1) + near.sum(-1))[known]
     n_generic = ds.attrs["n_generic"] = int(n_null.min()) if known.any() else 0
     zeros: list[ManifoldZero] = []
-    if known.any():
+    # Zeros between the points of the grid take derivatives, which a model from outside of JAX does not have.
+    if known.any() and not f.only_on_host:
         restricted = restrict_species(f, environments)
         sigma = ds["sigma_equilibrated"].values
         zeros = find_manifold_zeros(restricted, section, list(axes.values()), sigma, n_generic, _rounding(found))
@@ -181,7 +182,7 @@ def _sweep_manifold(
 
 
 def _count_rounded(groups: Sequence[Mapping[str, Any]]) -> list[int]:
-    """Count nearly null directions by cause, `(6,)`, that an exact point within the rounding of a file hides."""
+    """Count nearly null directions by cause, `(7,)`, that an exact point within the rounding of a file hides."""
     close = [one for one in groups if one["distance"] < ALWAYS_EXPLAINS and one["cause"] != "locality"]
     return [sum(one["directions"] for one in close if one["cause"] == cause) for cause in CAUSES]
 

@@ -167,6 +167,9 @@ class _StoreSweep:
         if self.opened is not None:
             # A complete store may be opened by any version, because nothing is computed.
             check_versions(self.path, {name: str(self.attributes.get(name)) for name in PACKAGES})
+            if not self.opened[1].has_all_causes:
+                fault = "was begun by an older jaxfeat, which knew fewer causes of null directions"
+                raise ReadError(f"{self.path} {fault}; {REMEDY}.")
         with _start_executor(f, cluster, self.n_done, self._show) as executor:
             try:
                 self._compute_missing(executor)

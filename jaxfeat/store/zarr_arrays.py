@@ -56,6 +56,11 @@ class ZarrArrays:
         return self
 
     @property
+    def has_all_causes(self) -> bool:
+        """False if a version that knew fewer causes of null directions made the arrays."""
+        return self.arrays["null"].shape[1] == FIXED["cause"]
+
+    @property
     def lengths(self) -> dict[str, int]:
         """Lengths of the axes that grow; 0 for an axis that no array has."""
         found = dict.fromkeys(("environment", *GROWING), 0)
