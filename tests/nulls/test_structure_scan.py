@@ -32,7 +32,7 @@ def test_records_are_those_of_single_structures(singles, make):
     for i, (one, record) in enumerate(zip(singles, records, strict=True)):
         assert list(record) == KEYS and record["structure"] == i and record["n_atoms"] == one.mask.sum()
         null = jaxfeat.null_space(f, one)
-        assert record["null"] == {k: n for k, n in null.counts.items() if n or k not in ("locality", "other")}
+        assert record["null"] == {k: n for k, n in null.counts.items() if n or k not in ("locality", "other", "width")}
         assert record["status"] == null.status
         if record["status"] != "ok":
             assert record["sigma"] == [] and record["floor"] is None

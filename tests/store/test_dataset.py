@@ -18,7 +18,7 @@ def spectra(b):
     known = counts > 0
     floor = np.where(known, 1e-14, np.nan)
     status = np.where(known, "ok", "empty").astype(object)
-    return ScanArrays(values, values, floor, floor, counts, counts, known, np.ones((b, 6), int), status, [[]] * b)
+    return ScanArrays(values, values, floor, floor, counts, counts, known, np.ones((b, 7), int), status, [[]] * b)
 
 
 RAD = {"units": "rad"}
@@ -32,7 +32,7 @@ ZEROS = [ManifoldZero(*CURVE, 1e-12, 1, 1e-16, np.ones((3, 2))), ManifoldZero(*P
 def mapped():
     """A data set over two parameters, with two zeros."""
     ds = build_dataset(spectra(6), list(COORDS), COORDS, {"n_generic": 0})
-    return add_zeros(ds, list(COORDS), ZEROS, [([3, 0, 0, 1, 0, 0], "physics"), ([3, 0, 2, 0, 0, 0], "ν = 3")])
+    return add_zeros(ds, list(COORDS), ZEROS, [([3, 0, 0, 1, 0, 0, 0], "physics"), ([3, 0, 2, 0, 0, 0, 0], "ν = 3")])
 
 
 def test_spectra_are_labelled_and_cut_at_the_longest(mapped):
@@ -48,7 +48,7 @@ def test_zeros_have_a_row_each_and_points_know_their_zero(mapped):
     assert mapped["zero_dimension"].dtype.kind == "i" and mapped["zero_dimension"].values.tolist() == [1, 0]
     assert mapped["zero_of_point"].values.tolist() == [0, 0, 0, 1] and mapped["zero_point"].shape == (4, 2)
     none = add_zeros(build_dataset(spectra(6), list(COORDS), COORDS, {}), list(COORDS), [], [])
-    assert none["zero_at"].shape == (0, 2) and none["zero_null"].shape == (0, 6) and none["zero_point"].shape == (0, 2)
+    assert none["zero_at"].shape == (0, 2) and none["zero_null"].shape == (0, 7) and none["zero_point"].shape == (0, 2)
     assert {name: v.dtype.kind for name, v in none.data_vars.items() if name.startswith("zero")} == {
         name: v.dtype.kind for name, v in mapped.data_vars.items() if name.startswith("zero")
     }

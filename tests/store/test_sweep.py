@@ -121,7 +121,7 @@ def test_other_grids_give_the_same_list(crossing):
 def test_null_directions_that_all_points_have_are_no_zeros():
     ds = sweep(RADII, PLANAR, {"r1": np.asarray([1.0, 1.05, 1.1]), "phi2": 2.0})
     assert ds.attrs["n_generic"] == 1
-    assert (ds["null"].sel(cause="other") == 1).all()
+    assert (ds["null"].sel(cause="width") == 1).all()
     assert ds.sizes["zero"] == 0
 
 

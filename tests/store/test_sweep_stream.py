@@ -61,7 +61,7 @@ def test_frames_of_many_shapes_make_what_a_batch_gives(tmp_path):
         atoms.rattle(0.2, seed=k)
     ase.io.write(tmp_path / "m.xyz", molecules)
     ds = sweep(F, frames(tmp_path / "m.xyz", 4.0), out=tmp_path / "s.zarr", chunk=8).load()
-    assert dict(ds.sizes) == {"environment": 16, "value": 9, "neighbor": 4, "xyz": 3, "cause": 6}
+    assert dict(ds.sizes) == {"environment": 16, "value": 9, "neighbor": 4, "xyz": 3, "cause": 7}
     batch = jaxfeat.environments(jaxfeat.read(tmp_path / "m.xyz").atoms, 4.0)
     np.testing.assert_array_equal(ds["positions"], np.where(batch.mask[..., None], batch.positions, np.nan))
     for start in (0, 8):
@@ -71,6 +71,26 @@ def test_frames_of_many_shapes_make_what_a_batch_gives(tmp_path):
         assert_same(
             found.isel(value=slice(expected.sizes["value"]), neighbor=slice(expected.sizes["neighbor"])), expected
         )
+
+
+def test_a_store_with_fewer_causes_is_read_and_not_resumed(tmp_path, monkeypatch):
+    """Former versions knew six causes. The counts of the seventh have no place in their stores."""
+    batch, path = jaxfeat.environments(jaxfeat.read(METHANES).atoms, 4.0, "C")[:16], tmp_path / "s.zarr"
+    former = np.asarray(schema.CAUSES[:6])
+    monkeypatch.setattr(zarr_arrays, "CAUSE_NAMES", former)
+    monkeypatch.setitem(zarr_arrays.FIXED, "cause", 6)
+    with monkeypatch.context() as before:
+        before.setattr(
+            "jaxfeat.store.chunk.spectrum_arrays", lambda f: schema.spectrum_arrays(f._replace(null=f.null[:, :6]))
+        )
+        sweep(F, batch, out=path, chunk=8)
+    monkeypatch.undo()
+    ds = sweep(F, batch, out=path, chunk=8)  # It is complete, so that nothing is computed.
+    assert ds["null"].shape == (16, 6) and ds["cause"].values.tolist() == former.tolist()
+    (path / "journal" / "00000001.json").unlink()
+    with pytest.raises(ReadError, match="fewer causes of null directions; overwrite it"):
+        sweep(F, batch, out=path, chunk=8)
+    assert sweep(F, batch, out=path, chunk=8, overwrite=True)["null"].shape == (16, 7)
 
 
 # Chunks and samples
