@@ -182,10 +182,10 @@ class NearPoints:
             local = np.concatenate([null, *(_rows(one) for one in groups if one.cause == "locality")])
             candidates = self.decomposed.least_seen_beyond(taken, local, rule.below, rule.gap)
             few = not len(null) and int(self.at.mask.sum()) <= QUICK_NEIGHBORS
-            if self.f.environment_featurizer.only_on_host:
-                candidates = []  # Each landing takes hundreds of Jacobians, for which such a model takes too long.
+            # Each landing takes hundreds of Jacobians, for which models from outside of JAX take too long.
+            lands = (rule.always or few) and not self.f.environment_featurizer.only_on_host
             landings = []
-            for directions in candidates[: rule.most] if rule.always or few else ():
+            for directions in candidates[: rule.most] if lands else ():
                 landed = self.land(directions, CUTOFFS[: rule.cutoffs])
                 if landed is not None:
                     landings.append(landed)
