@@ -182,9 +182,8 @@ class NearPoints:
             local = np.concatenate([null, *(_rows(one) for one in groups if one.cause == "locality")])
             candidates = self.decomposed.least_seen_beyond(taken, local, rule.below, rule.gap)
             few = not len(null) and int(self.at.mask.sum()) <= QUICK_NEIGHBORS
-            # Each landing takes hundreds of Jacobians, for which models from outside of JAX take too long.
-            lands = (rule.always or few) and not self.f.environment_featurizer.only_on_host
-            landings = []
+            # A landing takes hundreds of Jacobians, too many for models from outside of JAX.
+            lands, landings = (rule.always or few) and not self.f.environment_featurizer.only_on_host, []
             for directions in candidates[: rule.most] if lands else ():
                 landed = self.land(directions, CUTOFFS[: rule.cutoffs])
                 if landed is not None:
