@@ -18,6 +18,7 @@ from jaxfeat.choose.sensitivities import cut_at_radius, select_lowest
 from jaxfeat.choose.space import Space, Spec
 from jaxfeat.features.density import DensityFeaturizer
 from jaxfeat.geometry.environment import Environment
+from jaxfeat.progress import Progress
 from jaxfeat.spectrum.log_sensitivity import log_sensitivity
 
 STEPS = 18  # steps of Adam, by default
@@ -92,7 +93,7 @@ def list_quantities(start: Candidate, space: Space, reach: float) -> list[Quanti
     return found
 
 
-def ascend(search: Search, start: Candidate, n_steps: int) -> Ascent:
+def ascend(search: Search, start: Candidate, n_steps: int, progress: Progress) -> Ascent:
     """Follow the gradient from a candidate by `n_steps` steps of Adam. Return the candidate of the highest level on the
     sample, which is `start` if no other one is clearly more sensitive."""
     every = search.sample.at.batch
@@ -126,7 +127,7 @@ def ascend(search: Search, start: Candidate, n_steps: int) -> Ascent:
                 updates, state = optimizer.update([-slope for slope in slopes], state)
             logs = [jnp.clip(log + update, *ends) for log, update, ends in zip(logs, updates, bounds, strict=True)]
             done += 1
-            search.progress(search.n_done, None)
+            progress(done, n_steps)
         spec = start.spec
         for q, log in zip(quantities, logs, strict=True):
             spec = q.write(spec, np.exp(np.asarray(log)))

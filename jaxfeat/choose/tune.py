@@ -158,7 +158,8 @@ def tune(
         search.run(base)
         complete = not search.is_over
         found = search.simplest(base)
-        ascent = ascend(search, found, steps)
+        with show_progress(progress, "steps along the gradient", steps) as report_steps:
+            ascent = ascend(search, found, steps, report_steps)
         best, check = _check(base, found, ascent.best, drawn, share)
         # Quantities on the way uphill are no values of the space. The front takes the one that the check confirms.
         best.allowed = True

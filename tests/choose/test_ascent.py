@@ -86,7 +86,7 @@ def test_steps_lead_uphill_and_the_start_is_kept_otherwise(search, monkeypatch):
     start = search.candidate(jaxfeat.spec(F))
     search.evaluate(start)
     monkeypatch.setattr(ascent, "_compiled_gradient", differences)
-    found = ascend(search, start, 4)
+    found = ascend(search, start, 4, lambda *_: None)
     assert found.n_steps == 4 and found.note is None
     assert found.best.level > 1.05 * start.level and found.best.n_features == start.n_features
     assert {name for name in found.best.spec if found.best.spec[name] != start.spec[name]} <= ALL | {"r_cut"}
@@ -97,18 +97,18 @@ def test_steps_lead_uphill_and_the_start_is_kept_otherwise(search, monkeypatch):
         return [slope + 0 * log for slope, log in zip(slopes, logs, strict=True)]
 
     monkeypatch.setattr(ascent, "_compiled_gradient", lambda *_: wrong_gradient)
-    assert ascend(search, start, 3) == (start, 3, None)
+    assert ascend(search, start, 3, lambda *_: None) == (start, 3, None)
 
 
 def test_what_cannot_be_climbed_says_why(search, monkeypatch):
     start = search.candidate(jaxfeat.spec(F))
     search.evaluate(start)
-    assert ascend(search, start, 0) == (start, 0, None)
+    assert ascend(search, start, 0, lambda *_: None) == (start, 0, None)
     monkeypatch.setattr(ascent, "MAX_ENTRIES", 1)
-    assert ascend(search, start, 1).note == "the Jacobian of one environment is too large"
+    assert ascend(search, start, 1, lambda *_: None).note == "the Jacobian of one environment is too large"
     monkeypatch.undo()
     monkeypatch.setattr(search, "end", 0.0)
-    assert ascend(search, start, 1) == (start, 0, "the time is over")
+    assert ascend(search, start, 1, lambda *_: None) == (start, 0, "the time is over")
     monkeypatch.setattr(search, "space", {})
-    assert ascend(search, start, 1).note == "no quantity may change"
+    assert ascend(search, start, 1, lambda *_: None).note == "no quantity may change"
     assert not paths(PowerSpectrum(("C",), cutoff=Smoothstep(1.0)), {"n_max": [3]})
