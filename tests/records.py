@@ -94,7 +94,7 @@ ORDERS = [basis_record(2, 0, nu=1, incomplete=1900), basis_record(4, 0, nu=1, in
 NO_NEIGHBORS = basis_record(2, 2, environments=0, equilibrated={}, raw={})
 """A basis for environments without neighbors."""
 
-STORE_CAUSES = ("rigid", "symmetry", "incompleteness", "truncation", "locality", "other")
+STORE_CAUSES = ("rigid", "symmetry", "incompleteness", "truncation", "locality", "other", "width")
 ATOMIC_NUMBERS = {"H": 1, "C": 6, "N": 7, "O": 8}
 
 

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from jaxfeat.cli.model import add_model
 from jaxfeat.cli.output import PICTURES
 
 ORDERS = "body order: 1 radial, 2 power spectrum, 3 bispectrum, or more"
@@ -86,25 +87,27 @@ def add_trust(options: Any) -> None:
     options.add_argument(
         "--trust",
         action="store_true",
-        help="import the modules of classes outside jaxfeat that a spec names, which runs their code; the current "
-        "folder is searched too",
+        help="run the code of modules and model files that a spec or --model names; modules are searched in the "
+        "current folder too",
     )
 
 
 class _Given(argparse.Action):
-    """Stores a value, and the option in `given`, because an option beside --spec is refused."""
+    """Stores a value, and the option in `given`, because an option beside --spec or --model is refused."""
 
     def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option: str | None = None) -> None:
         setattr(namespace, self.dest, self.const if self.nargs == 0 else values)
         namespace.given = {**getattr(namespace, "given", {}), self.dest: option}
 
 
-def add_descriptor(parser: argparse.ArgumentParser) -> None:
-    """Add --spec, and the options of one descriptor of a given order and size."""
+def add_descriptor(parser: argparse.ArgumentParser, models: bool = False) -> None:
+    """Add --spec, the options of one descriptor of a given order and size and, if a command takes `models`, --model."""
     descriptor = parser.add_argument_group("the descriptor")
     descriptor.add_argument(
         "--spec", type=Path, metavar="FILE", help="JSON file of jaxfeat.spec with the descriptor, instead of options"
     )
+    if models:
+        add_model(descriptor)
     add_trust(descriptor)
     add = partial(add_option, descriptor, action=_Given)
     add("--nu", 2, ORDERS)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import jaxfeat
 from jaxfeat.cli.inputs import choose_r_cut, make_featurizer, make_title, read_options
+from jaxfeat.cli.model import say_model
 from jaxfeat.cli.output import check_targets, save_figure, say, say_written, write_json
 from jaxfeat.errors import GeometryError, ReadError, SpeciesError
 from jaxfeat.progress import show_progress
@@ -52,6 +53,8 @@ def scan_forces(arguments: argparse.Namespace) -> None:
     map_name = arguments.map or "stacked"
     say(f"{len(forces):,} structures of up to {max(map(len, forces))} atoms; {map_name} features.")
     try:
+        if arguments.model is not None:
+            say_model(arguments, f, jaxfeat.structures(source.atoms[0], choose_r_cut(arguments)))
         records = force_records(getattr(jaxfeat, map_name)(f), source, forces, choose_r_cut(arguments))
     except (GeometryError, SpeciesError) as error:
         raise type(error)(f"{arguments.input}: {error}") from error

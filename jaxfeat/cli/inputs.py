@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jaxfeat
+from jaxfeat.cli.model import load_model
 from jaxfeat.cli.output import say
+from jaxfeat.cli.trust import admit_module
 from jaxfeat.errors import BasisError, GeometryError, ReadError, SpeciesError
 from jaxfeat.progress import show_progress
 
@@ -90,13 +91,14 @@ def parse_centers(words: Sequence[str]) -> list[str] | list[int]:
 
 
 def choose_r_cut(arguments: argparse.Namespace) -> float:
-    """Take the radius of the environments (Å) from the spec if it has one, and from the options otherwise."""
-    return float(getattr(_read_spec(arguments), "r_cut", arguments.r_cut))
+    """Take the radius of the environments (Å) from the spec or model if it has one, and from the options otherwise."""
+    return float(getattr(_named_featurizer(arguments), "r_cut", arguments.r_cut))
 
 
 def make_featurizer(arguments: argparse.Namespace, species: Sequence[str], **sizes: int) -> jaxfeat.AbstractFeaturizer:
-    """Make the descriptor from the spec, or from the options, `sizes` in their place, with channels for `species`."""
-    if (f := _read_spec(arguments)) is not None:
+    """Make the descriptor from the spec or the model, or from the options, `sizes` in their place, with channels for
+    `species`."""
+    if (f := _named_featurizer(arguments)) is not None:
         return f
     given = {**vars(arguments), **sizes}
     options: dict[str, Any] = {name: given[name] for name in ("r_cut", "n_max", "l_max", "sigma", "radial")}
@@ -137,12 +139,37 @@ def check_species(f: jaxfeat.AbstractFeaturizer, frames: jaxfeat.Frames, species
             raise SpeciesError(f"{fault}; add them to its species, or leave the atoms out with --ignore.")
 
 
-def _read_spec(arguments: argparse.Namespace) -> jaxfeat.AbstractFeaturizer | None:
-    path = getattr(arguments, "spec", None)
-    if path is None:
+def _named_featurizer(arguments: argparse.Namespace) -> jaxfeat.AbstractFeaturizer | None:
+    """Make the featurizer that --spec or --model names, once for each command."""
+    spec: Any = getattr(arguments, "spec", None)
+    model = getattr(arguments, "model", None)
+    if spec is None and model is None:
         return None
+    if spec is not None and model is not None:
+        raise BasisError("--spec and --model name a descriptor each; leave one out.")
+    if "featurizer" not in arguments:
+        if model is None:
+            arguments.featurizer = _read_spec(spec, arguments)
+            _refuse_options(arguments, "--spec", f", or change {spec}")
+        else:
+            # A model may take long to load.
+            _refuse_options(arguments, "--model")
+            arguments.featurizer = load_model(model, arguments.trust)
+            _refuse_options(arguments, "--model")
+    return arguments.featurizer
+
+
+def _refuse_options(arguments: argparse.Namespace, named: str, cure: str = "") -> None:
+    """Raise `BasisError` for options of a descriptor beside --spec or --model. One without a radius takes --r-cut."""
+    f, given = getattr(arguments, "featurizer", None), getattr(arguments, "given", {})
+    beside = [option for name, option in given.items() if name != "r_cut" or hasattr(f, "r_cut")]
+    if beside:
+        raise BasisError(f"{named} sets the whole descriptor; leave out {', '.join(beside)}{cure}.")
+
+
+def _read_spec(path: Path, arguments: argparse.Namespace) -> jaxfeat.AbstractFeaturizer:
     try:
-        f = make_from_spec(json.loads(path.read_text(encoding="utf-8")), arguments)
+        f = make_from_spec(json.loads(path.read_text(encoding="utf-8")), arguments.trust)
     except FileNotFoundError:
         raise ReadError(f"{path}: there is no such file.") from None
     except ValueError as error:
@@ -150,32 +177,19 @@ def _read_spec(arguments: argparse.Namespace) -> jaxfeat.AbstractFeaturizer | No
         raise BasisError(f"{path}: {error}") from error
     if not isinstance(f, jaxfeat.AbstractFeaturizer):
         raise BasisError(f"{path}: {type(f).__name__} describes structures, and this command looks at environments.")
-    given: dict[str, str] = getattr(arguments, "given", {})
-    beside = [option for name, option in given.items() if name != "r_cut" or hasattr(f, "r_cut")]
-    if beside:
-        raise BasisError(f"--spec sets the whole descriptor; leave out {', '.join(beside)}, or change {path}.")
     return f
 
 
-def make_from_spec(spec: Any, arguments: argparse.Namespace) -> Any:
-    """Make the featurizer of a spec. With --trust, print the modules that are imported for it. **Raises:** `BasisError`
-    for a class outside jaxfeat without --trust; otherwise as `jaxfeat.from_spec`."""
-    from jaxfeat.features.spec import find_module, list_unimported_kinds
+def make_from_spec(spec: Any, trust: bool) -> Any:
+    """Make the featurizer of a spec. With `trust`, print the modules that are imported for it. **Raises:** `BasisError`
+    for a class outside jaxfeat without `trust`; otherwise as `jaxfeat.from_spec`."""
+    from jaxfeat.features.spec import list_unimported_kinds
 
-    folder = os.getcwd()
     for kind in list_unimported_kinds(spec):
-        module, file = kind.partition(":")[0], find_module(kind, [folder])
-        if not file:
-            cure = "install it, or name its folder in PYTHONPATH"
-            raise BasisError(f"kind is {kind!r}, and there is no module {module!r}; {cure}.")
-        if not arguments.trust:
-            cure = "add --trust if you know it"
-            raise BasisError(f"kind is {kind!r}, which would import {module} ({file}) and run its code; {cure}.")
-        print(f"importing {module} ({file}) for {kind}, because of --trust.", file=sys.stderr)
-        if folder not in sys.path:
-            # At the end, so that no file here hides an installed module.
-            sys.path.append(folder)
-    return jaxfeat.from_spec(spec, arguments.trust)
+        cure = "install it, or name its folder in PYTHONPATH"
+        missing = f"kind is {kind!r}, and there is no module {kind.partition(':')[0]!r}; {cure}."
+        admit_module(kind, trust, f"kind is {kind!r}, which", missing)
+    return jaxfeat.from_spec(spec, trust)
 
 
 def describe_work(
@@ -201,7 +215,9 @@ def describe_work(
     n_in_numpy, n_programs = count_programs(f, batch, work)
     kept = jax.config.values["jax_enable_compilation_cache"] and jax.config.values["jax_compilation_cache_dir"]
     way = f"programs for {_count(n_programs, 'size')} are compiled" + (f", or taken from {kept}" if kept else "")
-    if not n_programs:
+    if f.only_on_host:
+        way = "the model computes them, and no program is compiled"
+    elif not n_programs:
         way = "NumPy computes them, and no program is compiled"
     elif n_in_numpy:
         way += "; NumPy computes some of them"
@@ -217,7 +233,7 @@ def make_title(f: jaxfeat.AbstractFeaturizer, subject: str) -> str:
     from jaxfeat.features.density import DensityFeaturizer
 
     if not isinstance(f, DensityFeaturizer):
-        return f"{subject}: {type(f).__name__}"
+        return f"{subject}: {getattr(f, 'name', type(f).__name__)}"
     descriptor = {1: "radial spectrum", 2: "power spectrum", 3: "bispectrum"}.get(f.nu or 0, f"ν = {f.nu}")
     return (
         f"{subject}: {descriptor}, {jaxfeat.spec(f)['radial']}, r_cut {f.r_cut:g} Å, "

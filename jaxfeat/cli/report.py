@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections import Counter
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import jaxfeat
 from jaxfeat.cli.arguments import add_sample, add_trust
 from jaxfeat.cli.inputs import make_from_spec
-from jaxfeat.cli.output import check_targets, open_replacement
+from jaxfeat.cli.model import add_model, load_model
+from jaxfeat.cli.output import check_targets, open_replacement, say
 from jaxfeat.errors import BasisError, GeometryError, ReadError
 from jaxfeat.progress import show_progress
 
@@ -35,6 +38,7 @@ def add_report(commands: Any) -> None:
         "-o", "--output", type=Path, default=Path("report.html"), metavar="FILE", help="the page (default: %(default)s)"
     )
     add_sample(parser, 100, " for the advice on the basis")
+    add_model(parser)
     add_trust(parser)
     parser.add_argument("--no-advice", action="store_true", help="leave out the advice on the basis, which takes time")
 
@@ -50,6 +54,7 @@ def _report(arguments: argparse.Namespace) -> None:
     if arguments.sample < 0:
         raise GeometryError(f"a sample of {arguments.sample} cannot be drawn; draw more, or 0 for all.")
     store = StoreReader(arguments.store)
+    descriptor = store.featurizer_spec()
     f, lacking = _make_featurizer(store, arguments)
     summary = StoreSummary(store.causes)
     with show_progress(True, "environments", store.n_rows) as progress:
@@ -67,7 +72,7 @@ def _report(arguments: argparse.Namespace) -> None:
             advice = _advise(f, store, arguments.sample)
     text = render_page(
         title=Path(str(store.attributes.get("input") or store.path)).name,
-        descriptor=store.featurizer_spec(),
+        descriptor=descriptor,
         attributes=store.attributes,
         summary=summary,
         exhibits=exhibits,
@@ -76,6 +81,8 @@ def _report(arguments: argparse.Namespace) -> None:
         made={"report made": datetime.now(UTC).isoformat(timespec="seconds"), "report of": str(store.path)},
         lacking=lacking,
         shown=shown,
+        of_model=_is_model(descriptor),
+        ordered=descriptor.get("nu", 0) is not None if f is None else f.nu is not None,
     )
     with open_replacement(arguments.output) as file:
         file.write(text.encode())
@@ -92,11 +99,34 @@ def _make_featurizer(
     """Make the featurizer of the store. If that is impossible, return the reason in a sentence."""
     if not store.has_positions:
         return None, "This store holds no positions."
+    if arguments.model is not None:
+        return _load_model(store, arguments), ""
+    if _is_model(store.featurizer_spec()):
+        cure = "name it with --model, as the command of the sweep did"
+        return None, f"The featurizer of this store cannot be made: no store holds a model or a function; {cure}."
     try:
-        f = make_from_spec(store.featurizer_spec(), arguments)
+        f = make_from_spec(store.featurizer_spec(), arguments.trust)
     except BasisError as error:
         return None, f"The featurizer of this store cannot be made: {error}"
     return (f, "") if isinstance(f, jaxfeat.AbstractFeaturizer) else (None, "This store is not of environments.")
+
+
+def _is_model(descriptor: Mapping[str, Any]) -> bool:
+    """Tell whether a store holds the key of a model or a function, or nothing, in place of a spec."""
+    return not descriptor or "key" in descriptor
+
+
+def _load_model(store: StoreReader, arguments: argparse.Namespace) -> jaxfeat.AbstractFeaturizer:
+    """Make the featurizer of --model. **Raises:** `ReadError` if the store says that it has another."""
+    from jaxfeat.features.spec import write_identity
+
+    f, descriptor = load_model(arguments.model, arguments.trust), store.featurizer_spec()
+    identity = write_identity(f)
+    if descriptor and (identity is None or json.loads(identity) != descriptor):
+        raise ReadError(f"{store.path} holds a sweep with another featurizer than {arguments.model}; name that one.")
+    if not descriptor:
+        say(f"{store.path} does not tell whether {arguments.model} is its featurizer, which had no key.")
+    return f
 
 
 def _make_exhibits(f: jaxfeat.AbstractFeaturizer, store: StoreReader, examples: list[Example]) -> list[Exhibit]:
@@ -135,6 +165,10 @@ def _advise(f: jaxfeat.AbstractFeaturizer, store: StoreReader, size: int) -> Bas
     from jaxfeat.cli.converge import converge_sample, default_sizes
     from jaxfeat.report.page import BasisAdvice
 
+    if not f.sizes:
+        return BasisAdvice(
+            missing="Models and functions have no n_max and l_max to vary. The causes say what lifts them."
+        )
     done = np.flatnonzero(store.column("n_values") > 0)
     own = (f.sizes.get("n_max", 0), f.sizes.get("l_max", 0))
     try:

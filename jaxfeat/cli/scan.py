@@ -17,6 +17,7 @@ from jaxfeat.cli.inputs import (
     open_frames,
     read_environments,
 )
+from jaxfeat.cli.model import say_model
 from jaxfeat.cli.output import check_targets, save_figure, say, say_written, write_json
 from jaxfeat.cli.whole_structures import add_whole_structures, check_whole_structures, scan_whole_structures
 from jaxfeat.errors import ReadError
@@ -33,7 +34,7 @@ def add_scan(commands: Any) -> None:
     )
     parser.set_defaults(run=_scan, begins="reading {input}.")
     add_input(parser)
-    add_descriptor(parser)
+    add_descriptor(parser, models=True)
     add_centers(parser)
     sample = parser.add_argument_group("a sample")
     sample.add_argument(
@@ -160,6 +161,7 @@ def _scan(arguments: argparse.Namespace) -> None:
     check_targets(arguments.json, arguments.plot)
     source, batch = read_environments(arguments)
     f = make_featurizer(arguments, list_species(batch))
+    say_model(arguments, f, batch)
     if arguments.sample is not None:
         drawn = draw_evenly(len(batch), arguments.sample, arguments.seed)
         say(_describe_sample(len(drawn), len(batch), arguments.seed))
@@ -185,7 +187,7 @@ def _scan(arguments: argparse.Namespace) -> None:
         save_figure(arguments.plot, plot_scan(records, make_title(f, Path(arguments.input).name)))
     blind = most_blind_environments(records)
     why = dict(zip(blind, explain_environments(f, batch, blind, **_tolerance(arguments)), strict=True))
-    print_scan(records, why)
+    print_scan(records, why, ordered=f.nu is not None)
     if skipped := count_unclassified(records, **_classify(arguments)):
         print(f"{skipped} more environments without null directions have σ_min/σ_max below {CLASSIFY_BELOW:g};")
         print("--classify all looks for more symmetric or more singular positions near these, too.")
@@ -211,6 +213,8 @@ def _scan_into_store(arguments: argparse.Namespace) -> None:
     cluster = _choose_cluster(arguments)
     frames, survey = open_frames(arguments)
     f = make_featurizer(arguments, survey.species)
+    if cluster is not None and f.only_on_host:
+        raise ReadError("a model works in this process alone; leave out --cluster.")
     check_species(f, frames, survey.species)
     f.check_radius(frames.r_cut)
     work, n = frames, int(survey.counts.sum())
@@ -218,6 +222,7 @@ def _scan_into_store(arguments: argparse.Namespace) -> None:
         work = frames.sampled(arguments.sample, arguments.seed)
         say(_describe_sample(work.total or 0, n, arguments.seed))
     if (first := next(work.batches(0), None)) is not None:
+        say_model(arguments, f, first)
         say(describe_work(f, len(survey.counts), first, work.total, arguments.chunk))
     try:
         sweep_into_store(
@@ -245,7 +250,7 @@ def _scan_into_store(arguments: argparse.Namespace) -> None:
     why = [""] * len(blind)
     if store.has_positions:
         why = explain_environments(f, store.environments(blind), range(len(blind)))
-    print_store(summary, why, frames.label, SYMBOLS)
+    print_store(summary, why, frames.label, SYMBOLS, ordered=f.nu is not None)
     say_written(arguments.out)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import jaxfeat
 from jaxfeat.cli.inputs import make_featurizer, read_structures
+from jaxfeat.cli.model import say_model
 from jaxfeat.cli.output import say, say_written, write_json
 from jaxfeat.errors import ReadError
 
@@ -45,7 +46,9 @@ def scan_whole_structures(arguments: argparse.Namespace, **how: Any) -> None:
     from jaxfeat.report.structure_table import most_blind_structures, print_structures
 
     names, structures, species = read_structures(arguments)
-    f = getattr(jaxfeat, arguments.map)(make_featurizer(arguments, species))
+    featurizer = make_featurizer(arguments, species)
+    say_model(arguments, featurizer, structures[0])
+    f = getattr(jaxfeat, arguments.map)(featurizer)
     most = max(int(one.mask.sum()) for one in structures)
     n = len(structures)
     say(f"{n:,} structure{'s' * (n != 1)} of {'up to ' * (n != 1)}{most} atoms; NumPy decomposes their Jacobians.")
@@ -59,5 +62,5 @@ def scan_whole_structures(arguments: argparse.Namespace, **how: Any) -> None:
     tolerance = {name: value for name, value in how.items() if name == "tolerance"}
     blind = most_blind_structures(records)
     why = {k: explain_null_space(f, structures[records[k]["structure"]], **tolerance) for k in blind}
-    print_structures(records, why)
+    print_structures(records, why, ordered=featurizer.nu is not None)
     say_written(arguments.json)

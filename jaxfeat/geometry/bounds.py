@@ -38,6 +38,10 @@ def plan_search(positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, r_cut:
     if long.max() > MAX_LENGTH:
         fault = f"cell vector {long.argmax()} is {long.max():.1e} Å long, above {MAX_LENGTH:.0e} Å"
         raise BoundsError(f"{fault}; mend it or unset its pbc.")
+    if pbc.any() and r_cut > MAX_LENGTH:
+        raise BoundsError(
+            "no crystal has neighbors within an infinite reach; declare a finite reach of the model, in Å."
+        )
     heights, along = np.ones(3), positions
     if pbc.any():
         inverse = np.linalg.inv(cell)

@@ -1,7 +1,7 @@
 """Cures of null directions, each of which has been tried, and sentences about them."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from operator import attrgetter
 
 import equinox as eqx
@@ -25,6 +25,7 @@ from jaxfeat.nulls.sites import list_sites
 SMALL_SENSITIVITY, CUTOFF_RATIO = 1e-5, 100.0
 CHANGED_RADIUS, CHANGED_SIGMA, CHANGED_SIZE = 0.8, 0.75, 2  # factors, and a number, that are tried for the resolution
 DENSE = "a neighbor is at the edge of r_cut; with a larger r_cut others are, because the structure is periodic"
+FARTHER = "a larger cutoff or another layer lifts it"
 WORTH_EXPLAINING = 1e-2  # The equilibrated σ_min/σ_max below which an environment gets a sentence in any case
 OWN_SENSITIVITY = "its own: a generic {} of this descriptor"
 LEAST_GAIN = 3.0  # of σ_min/σ_max, for a change that is worth naming
@@ -46,7 +47,8 @@ class Cure:
     - `sizes`: The smallest basis sizes at which none is left, for "truncation": `{"l_max": 7}`, or `{"n_max": 9}` if no
         larger l_max lifts them, or both. `None` if no basis that was tried lifts them.
     - `gains`: For "resolution", the factors by which single changes of the featurizer raise the equilibrated
-        σ_min/σ_max, the largest first: `{"r_cut = 4 Å": 1e4}`. Changes that gain less than 3 are left out.
+        σ_min/σ_max, the largest first: `{"r_cut = 4 Å": 1e4}`. Changes that gain less than 3 are left out. `None` for
+        featurizers that have nothing to change, such as models.
     - `reason`: Other findings in words: the directions that lower orders leave, the reason why nothing can be told, or
         the sensitivities.
     """
@@ -99,7 +101,8 @@ def cure(f: FeatureMap, at: Item, null: NullSpace | None = None, tolerance: floa
     cures, near = [], null.find_near(QUICK)
     if null.locality:
         dense = isinstance(at, Environment) and np.any(at.neighbor_shift)
-        cures.append(Cure("locality", null.locality, reason=DENSE if dense else ""))
+        farther = "" if f.environment_featurizer.sizes else FARTHER
+        cures.append(Cure("locality", null.locality, reason=DENSE if dense else farther))
     if null.symmetry:
         # J may not see directions that belong to a point beyond the tolerance of the stabilizer.
         symbol = null.symbol or ", ".join(sorted({group.symbol for group in near if group.cause == "symmetry"}))
@@ -120,14 +123,15 @@ def cure(f: FeatureMap, at: Item, null: NullSpace | None = None, tolerance: floa
         cures.append(Cure("cutoff", reason=_describe_cutoff(f, at, raw, equilibrated)))
     if not explained and equilibrated < SMALL_SENSITIVITY and not null.truncation:
         gains = _gains_of_changes(f, at, equilibrated)
-        reason = f"{int(at.mask.sum())} {at.part_name}s are many for this basis: σ_min/σ_max is {equilibrated:.0e}"
+        few = "basis" if f.environment_featurizer.sizes else "model"
+        reason = f"{int(at.mask.sum())} {at.part_name}s are many for this {few}: σ_min/σ_max is {equilibrated:.0e}"
         cures.append(Cure("resolution", gains=gains, reason=reason))
     return {one.cause: one for one in cures}
 
 
 def _describe_other(f: FeatureMap) -> str:
     if f.environment_featurizer.nu is None:
-        return "the features declare no order ν"
+        return "the features declare no order ν; a higher order or another layer may see more"
     return "a sum over centers hides more than the symmetry of each site"
 
 
@@ -141,10 +145,14 @@ def _describe_cutoff(f: FeatureMap, at: Item, raw: float, equilibrated: float) -
     return f"{neighbors} within {NEAR_DISTANCE:g} Å of r_cut, the farthest within {gaps.min():.0e} Å; {reason}"
 
 
-def _gains_of_changes(f: FeatureMap, at: Item, ratio: float) -> dict[str, float]:
-    """Compute the factors by which single changes of the featurizer raise the equilibrated σ_min/σ_max."""
+def _gains_of_changes(f: FeatureMap, at: Item, ratio: float) -> dict[str, float] | None:
+    """Compute the factors by which single changes of the featurizer raise the equilibrated σ_min/σ_max. `None` stands
+    for a featurizer that has nothing to change."""
+    changes = list(_changes(f))
+    if not changes:
+        return None
     gains = {}
-    for change, changed in _changes(f):
+    for change, changed in changes:
         found = decompose_jacobian(changed, at).sensitivity()[1] / ratio
         if found >= LEAST_GAIN:
             gains[change] = found
@@ -153,10 +161,10 @@ def _gains_of_changes(f: FeatureMap, at: Item, ratio: float) -> dict[str, float]
 
 def _changes(f: FeatureMap) -> Iterator[tuple[str, FeatureMap]]:
     featurizer = f.environment_featurizer
-    if featurizer.only_on_host:
-        return
+    # A model has a radius that follows from other facts, and is no field.
+    own = {field.name for field in fields(featurizer)}
     for name, factor in (("r_cut", CHANGED_RADIUS), ("sigma", CHANGED_SIGMA)):
-        if (value := getattr(featurizer, name, None)) is not None:
+        if name in own and (value := getattr(featurizer, name)) is not None:
             smaller = factor * np.asarray(value)
             changed = eqx.tree_at(attrgetter(name), featurizer, smaller)
             yield f"{name} = {float(smaller):g} Å", f.with_environment_featurizer(changed)
@@ -188,6 +196,8 @@ def describe_cure(found: Cure) -> str:
         return f"locality: {found.reason or 'a larger r_cut lifts it'}"
     if found.cause == "symmetry":
         return f"symmetry ({found.symbol}): physics" if found.symbol else "symmetry: physics"
+    if found.cause == "resolution" and found.gains is None:
+        return f"resolution: {found.reason}"
     if found.cause == "resolution":
         return f"resolution: {found.reason}; {found._lifted_by or 'no single change that was tried'} lifts it"
     if found._lifted_by:

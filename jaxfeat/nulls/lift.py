@@ -47,6 +47,8 @@ def find_order(sites: Sites, nu: int, directions: np.ndarray, floor: float) -> t
 def find_sizes(f: FeatureMap, at: Item, n_left: int) -> tuple[dict[str, int] | None, str]:
     """Find the smallest basis sizes at which J has `n_left` null directions, or `None`, and why there are none."""
     featurizer = f.environment_featurizer
+    if not featurizer.sizes:
+        return None, "a larger basis of the same order lifts it"
     tried: dict[str, int] = {}
     for sizes in _larger_sizes(featurizer.sizes):
         try:

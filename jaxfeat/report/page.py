@@ -24,6 +24,17 @@ MEANINGS = {  # meanings of the kinds of null directions, without rigid motions
     "ambiguous": "Neither the Jacobian nor an exact geometry nearby tells the cause.",
 }
 
+MEANINGS_FOR_MODELS = MEANINGS | {  # whose basis is not a matter of n_max and l_max
+    "incompleteness": "Correlations of this body order see these directions in no basis; a higher correlation order or "
+    "another layer does.",
+    "truncation": "A larger basis of the same order sees these directions.",
+    "locality": "These directions move neighbors beyond the reach; a larger cutoff or another layer sees them.",
+    "width": "There are fewer features than directions; more features, for example channels, see these.",
+    "other": "The cause is unknown, for example because no order is declared. A higher correlation order or another "
+    "layer may see these directions.",
+}
+
+OF_AN_ORDER = ("incompleteness", "truncation")  # kinds that only features with a declared order ν have
 GROUP_TITLES = {"other": "cause unknown", "none": "least sensitive"}  # titles of the groups whose names say too little
 
 
@@ -56,9 +67,15 @@ def render_page(
     made: Mapping[str, str],
     lacking: str,
     shown: Viewer | None,
+    of_model: bool = False,
+    ordered: bool = True,
 ) -> str:
     """Write the page as HTML from the featurizer's spec, the store's attributes, and facts about how the page was
-    `made`. `lacking` is a sentence why directions and causes are missing, or empty."""
+    `made`. `lacking` is a sentence why directions and causes are missing, or empty. `of_model` is True for features of
+    models and functions, and `ordered` False if they declare no order ν."""
+    meanings = MEANINGS_FOR_MODELS if of_model else MEANINGS
+    if not ordered:
+        meanings = {kind: why for kind, why in meanings.items() if kind not in OF_AN_ORDER}
     complete = bool(attributes.get("complete", 0)) and summary.done == summary.total
     incomplete = (
         '<p class="incomplete" role="status"><strong>This sweep is not complete.</strong> '
@@ -72,10 +89,10 @@ def render_page(
         "page.html",
         title=escape(title),
         css=read_resource("page.css"),
-        verdict=escape(str(judge_summary(summary, symbols))),
+        verdict=escape(str(judge_summary(summary, symbols, ordered=ordered))),
         descriptor=escape(_describe(descriptor)),
         incomplete="" if complete else incomplete,
-        summary=_write_summary(summary, symbols),
+        summary=_write_summary(summary, symbols, meanings),
         sensitivity=_write_sensitivity(summary, symbols),
         exhibits=_write_exhibits(exhibits, summary, symbols, lacking, shown),
         basis=_write_basis(basis),
@@ -93,11 +110,11 @@ def _describe(descriptor: Mapping[str, Any]) -> str:
     return ", ".join(words)
 
 
-def _write_summary(summary: StoreSummary, symbols: Sequence[str]) -> str:
+def _write_summary(summary: StoreSummary, symbols: Sequence[str], meanings: Mapping[str, str]) -> str:
     species = [f"{_symbol(n, symbols)} ({format_number(count)})" for n, count in summary.environments.most_common()]
     statuses = [f"{name} ({format_number(count)})" for name, count in summary.statuses.most_common()]
     blind, directions = (
-        {kind: sum(counts[n, kind] for n in summary.environments) for kind in MEANINGS if kind in summary.kinds}
+        {kind: sum(counts[n, kind] for n in summary.environments) for kind in meanings if kind in summary.kinds}
         for counts in (summary.blind, summary.directions)
     )
     n_blind = sum(blind.values())
@@ -114,7 +131,7 @@ def _write_summary(summary: StoreSummary, symbols: Sequence[str]) -> str:
         ("Floor over σ<sub>max</sub>, raw", _median_and_range(summary.floors["raw"])),
         ("Values certified by QR", f"{format_number(summary.certified)} ({_share(summary.certified, summary)})"),
     ]
-    lines = [(_title(kind), blind[kind], directions[kind], why) for kind, why in MEANINGS.items() if kind in blind]
+    lines = [(_title(kind), blind[kind], directions[kind], why) for kind, why in meanings.items() if kind in blind]
     by_cause = make_table(
         ("Cause", "Environments", "Share", "Null directions", "Meaning"),
         [

@@ -1,7 +1,7 @@
 """Tables of the blind spots that a scan found, from its records or from the summary of a store."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from rich.console import Console
 from rich.markup import escape
@@ -29,21 +29,25 @@ BY_SPECIES = "By species of the center"
 CAUSES = {"symmetry": "sym-\nmetry", "incompleteness": "in-\ncom-\nplete", "truncation": "trun-\ncated"}
 """Heads of columns by the cause of the null directions that they count."""
 
+RARE_CAUSES = {"width": "width"}  # heads of columns that only tables with such null directions have
+
 Line = tuple[str, int, Sequence[Sensitivity | None], Mapping[str, int]]
 """A group of environments: its name and size, the median and least of the equilibrated and of the raw σ_min/σ_max, and
 the number of null directions by cause."""
 
 
-def print_scan(records: Sequence[Record], causes: Mapping[int, str], console: Console | None = None) -> None:
+def print_scan(
+    records: Sequence[Record], causes: Mapping[int, str], console: Console | None = None, *, ordered: bool = True
+) -> None:
     """Print a scan by structure, by species, and its `most_blind_environments`, with cause and cure where known, and
-    end with the verdict."""
+    end with the verdict. If the features are not `ordered` they declare no order ν, so none can be incomplete."""
     console = console or Console(highlight=False)
-    console.print(structure_table(records))
-    console.print(species_table(records))
+    console.print(structure_table(records, ordered))
+    console.print(species_table(records, ordered))
     console.print(blind_table(records, causes))
     doubtful = Counter(record["status"] for record in records if record["sigma"] and record["status"] != "ok")
     _print_statuses(doubtful, Counter(record["status"] for record in records if not record["sigma"]), console)
-    console.print(str(judge_records(records)), style="bold")
+    console.print(str(judge_records(records, ordered=ordered)), style="bold")
 
 
 def print_store(
@@ -52,6 +56,8 @@ def print_store(
     structure: Callable[[int], str],
     symbols: Sequence[str],
     console: Console | None = None,
+    *,
+    ordered: bool = True,
 ) -> None:
     """Print a sweep into a store by species, and its `most_blind_examples`; `structure` names one by its index."""
     console = console or Console(highlight=False)
@@ -60,7 +66,7 @@ def print_store(
         ratios = [ratio for part in summary.distributions(number) for ratio in (part.median(), part.smallest())]
         counts = {kind: summary.directions[number, kind] for kind in summary.kinds}
         lines.append((symbols[number], total, ratios, counts))
-    console.print(_summary_table(BY_SPECIES, "Center", lines))
+    console.print(_summary_table(BY_SPECIES, "Center", lines, ordered))
     title = f"The most blind of {summary.distributions()[0].total} environments, one of each species in a structure"
     table = _blind_table(title)
     for one, why in zip(most_blind_examples(summary), causes, strict=True):
@@ -70,7 +76,7 @@ def print_store(
     console.print(table)
     without = summary.statuses - summary.doubtful - Counter(ok=summary.statuses["ok"])
     _print_statuses(summary.doubtful, without, console)
-    console.print(str(judge_summary(summary, symbols, structure)), style="bold")
+    console.print(str(judge_summary(summary, symbols, structure, ordered)), style="bold")
 
 
 def _print_statuses(doubtful: Counter[str], left_out: Counter[str], console: Console) -> None:
@@ -80,13 +86,13 @@ def _print_statuses(doubtful: Counter[str], left_out: Counter[str], console: Con
             console.print(f"{name}: {', '.join(f'{count} {status}' for status, count in counts.most_common())}.")
 
 
-def species_table(records: Sequence[Record]) -> Table:
+def species_table(records: Sequence[Record], ordered: bool = True) -> Table:
     """Make a table with one row for each species of the center."""
     groups = sorted(group_by(records, "species").items(), key=lambda item: -len(item[1]))
-    return _summary_table(BY_SPECIES, "Center", (_line(name, group) for name, group in groups))
+    return _summary_table(BY_SPECIES, "Center", [_line(name, group) for name, group in groups], ordered)
 
 
-def structure_table(records: Sequence[Record]) -> Table:
+def structure_table(records: Sequence[Record], ordered: bool = True) -> Table:
     """Make a table with one row for each structure; of more than `MOST_STRUCTURES`, for the most blind."""
     groups = group_by(records, "structure")
     title, shown = "By structure", list(groups.values())
@@ -94,7 +100,27 @@ def structure_table(records: Sequence[Record]) -> Table:
         worst = {key: min(map(blindness, seen)) for key, group in groups.items() if (seen := select_seen(group))}
         title = f"The {MOST_BLIND_STRUCTURES} most blind of {len(groups)} structures"
         shown = [groups[key] for key in sorted(worst, key=lambda key: worst[key])[:MOST_BLIND_STRUCTURES]]
-    return _summary_table(title, "Structure", (_line(group[0]["name"], group) for group in shown))
+    return _summary_table(title, "Structure", [_line(group[0]["name"], group) for group in shown], ordered)
+
+
+def count_causes(
+    groups: Sequence[Mapping[str, int]], ordered: bool = True
+) -> tuple[list[str], list[list[str]], str | None]:
+    """Make the heads and the cells of columns of null directions by cause, one row for each group, and a caption.
+
+    Features without an order have no column of incomplete and truncated ones.
+    """
+    heads = {cause: head for cause, head in CAUSES.items() if ordered or cause == "symmetry"}
+    heads |= {cause: head for cause, head in RARE_CAUSES.items() if any(group.get(cause) for group in groups)}
+    others = [sum(n for cause, n in group.items() if cause not in ("rigid", *heads)) for group in groups]
+    rows = [[group.get(cause, 0) for cause in heads] for group in groups]
+    caption = ["Width: directions beyond the number of features."] if "width" in heads else []
+    columns = list(heads.values())
+    if any(others):
+        columns.append("oth-\ners")
+        rows = [[*row, n] for row, n in zip(rows, others, strict=True)]
+        caption.append("Others: beyond the cutoff, or of unknown cause.")
+    return columns, [list(map(highlight_count, row)) for row in rows], " ".join(caption) or None
 
 
 def most_blind_environments(records: Sequence[Record]) -> list[int]:
@@ -147,20 +173,11 @@ def _line(name: str, group: Sequence[Record]) -> Line:
     return name, len(group), ratios, sum((Counter(record["null"]) for record in group), Counter())
 
 
-def _summary_table(title: str, head: str, lines: Iterable[Line]) -> Table:
-    rows = []
-    for name, total, ratios, counts in lines:
-        known = [counts.get(cause, 0) for cause in CAUSES]
-        others = sum(n for cause, n in counts.items() if cause != "rigid") - sum(known)
-        numbers = map(highlight_count, (*known, others))
-        rows.append((escape(name), str(total), *(str(ratio or "-") for ratio in ratios), *numbers))
-    heads = ["envi-\nron-\nments", "equili-\nbrated\nmedian", "least", "raw\nmedian", "least", *CAUSES.values()]
-    caption = None
-    if any(row[-1] != "0" for row in rows):
-        heads.append("oth-\ners")
-        caption = "Others: beyond the cutoff, more directions than features, or of unknown cause."
+def _summary_table(title: str, head: str, lines: Sequence[Line], ordered: bool) -> Table:
+    columns, counts, caption = count_causes([line[-1] for line in lines], ordered)
+    heads = ["envi-\nron-\nments", "equili-\nbrated\nmedian", "least", "raw\nmedian", "least", *columns]
     table = plain_table(f"{title}: σ_min/σ_max, null directions by cause", head, heads)
     table.caption = caption
-    for row in rows:
-        table.add_row(*row[: 1 + len(heads)])
+    for (name, total, ratios, _), cells in zip(lines, counts, strict=True):
+        table.add_row(escape(name), str(total), *(str(ratio or "-") for ratio in ratios), *cells)
     return table

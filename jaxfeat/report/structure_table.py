@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from jaxfeat.report.scan_table import CAUSES, MOST_STRUCTURES
+from jaxfeat.report.scan_table import MOST_STRUCTURES, count_causes
 from jaxfeat.report.sensitivity import Record, Sensitivity, count_null, sensitivity
 from jaxfeat.report.tables import highlight_count, plain_table
 from jaxfeat.report.verdict import CURABLE, find_causes, judge_records
@@ -16,16 +16,18 @@ MOST_BLIND_WHOLES = 12
 NUMBERS = ("\natoms", "equili-\nbrated", "\nraw")
 
 
-def print_structures(records: Sequence[Record], causes: Mapping[int, str], console: Console | None = None) -> None:
+def print_structures(
+    records: Sequence[Record], causes: Mapping[int, str], console: Console | None = None, *, ordered: bool = True
+) -> None:
     """Print a table of all structures, or of the most blind of many, and the `most_blind_structures` with cause and
-    cure, and end with the verdict."""
+    cure, and end with the verdict. If the features are not `ordered` they declare no order ν."""
     console = console or Console(highlight=False)
-    console.print(wholes_table(records))
+    console.print(wholes_table(records, ordered))
     console.print(blind_wholes_table(records, causes))
     if others := Counter(record["status"] for record in records if record["status"] != "ok"):
         counts = ", ".join(f"{n} {status}" for status, n in others.most_common())
         console.print(f"Without a spectrum, or with uncertain causes: {counts}.")
-    console.print(str(judge_records(records, "structure")), style="bold")
+    console.print(str(judge_records(records, "structure", ordered)), style="bold")
 
 
 def most_blind_structures(records: Sequence[Record]) -> list[int]:
@@ -34,18 +36,17 @@ def most_blind_structures(records: Sequence[Record]) -> list[int]:
     return sorted(blind, key=lambda k: _blindness(records[k]))[:MOST_BLIND_WHOLES]
 
 
-def wholes_table(records: Sequence[Record]) -> Table:
+def wholes_table(records: Sequence[Record], ordered: bool = True) -> Table:
     """Make a table with one row for each structure; of more than `MOST_STRUCTURES`, for the most blind."""
     title, shown = "By structure", records
     if len(records) > MOST_STRUCTURES:
         shown = sorted(records, key=_blindness)[:MOST_STRUCTURES]
         title = f"The {MOST_STRUCTURES} most blind of {len(records)} structures"
-    heads = [*CAUSES.values(), "oth-\ners"]
-    table = plain_table(f"{title}: σ_min/σ_max, null directions by cause", "Structure", (*NUMBERS, *heads))
-    for record in shown:
-        known = [record["null"].get(cause, 0) for cause in CAUSES]
-        counts = map(highlight_count, (*known, count_null(record) - sum(known)))
-        table.add_row(escape(record["name"]), *_numbers(record), *counts)
+    columns, counts, caption = count_causes([record["null"] for record in shown], ordered)
+    table = plain_table(f"{title}: σ_min/σ_max, null directions by cause", "Structure", (*NUMBERS, *columns))
+    table.caption = caption
+    for record, cells in zip(shown, counts, strict=True):
+        table.add_row(escape(record["name"]), *_numbers(record), *cells)
     return table
 
 

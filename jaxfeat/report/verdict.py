@@ -28,19 +28,21 @@ class Verdict(NamedTuple):
     why: str = ""
     item: str = "environment"
     narrow: int = 0  # those with fewer features than directions
+    ordered: bool = True  # False if the features declare no order ν, so that no direction is incomplete or truncated
 
     def __str__(self) -> str:
-        hidden = [
-            f"{self.symmetric:,} hide{'s' if self.symmetric == 1 else ''} something by symmetry (nothing to cure)",
-            f"{self.incomplete:,} incomplete",
-            f"{self.truncated:,} truncated",
-        ]
+        hide = "hides" if self.symmetric == 1 else "hide"
+        hidden = [f"{self.symmetric:,} {hide} something by symmetry (nothing to cure)"]
+        if self.ordered:
+            hidden += [f"{self.incomplete:,} incomplete", f"{self.truncated:,} truncated"]
         if self.local:
             edge = "neighbors out of reach at the cutoff's edge"
             hidden.append(f"{self.local:,} with {edge if self.item == 'environment' else 'atoms out of reach'}")
         if self.narrow:
             hidden.append(f"{self.narrow:,} with fewer features than directions")
-        if self.uncertain:
+        if not self.ordered:
+            hidden.append(f"{self.uncertain:,} of unknown cause (a higher order or another layer may see more)")
+        elif self.uncertain:
             hidden.append(f"{self.uncertain:,} of other or uncertain cause")
         text = f"{self.total:,} {self.item}{'s' if self.total != 1 else ''}: {', '.join(hidden)}"
         if self.least is None:
@@ -49,7 +51,7 @@ class Verdict(NamedTuple):
         return f"{text}; the least sensitive seen direction is {self.least:.0e} of the largest ({self.where}{reason})."
 
 
-def judge_records(records: Sequence[Record], item: str = "environment") -> Verdict:
+def judge_records(records: Sequence[Record], item: str = "environment", ordered: bool = True) -> Verdict:
     """Judge the records of a scan. Structures without a signal have null directions, and no spectrum."""
     seen = [record for record in records if select_seen([record]) or count_null(record)]
     kinds = [find_causes(record) for record in seen]
@@ -61,7 +63,8 @@ def judge_records(records: Sequence[Record], item: str = "environment") -> Verdi
     # A neighbor next to the cutoff is nearly out of reach in any environment of a liquid, so only null ones count.
     local = sum(record["null"].get("locality", 0) > 0 for record in seen)
     narrow = sum("width" in kind for kind in kinds)
-    found = Verdict(len(records), symmetric, incomplete, truncated, local, sum(uncertain), item=item, narrow=narrow)
+    hidden = symmetric, incomplete, truncated, local, sum(uncertain)
+    found = Verdict(len(records), *hidden, item=item, narrow=narrow, ordered=ordered)
     ratios = [ratio for record in seen if (ratio := _least_seen(record)) is not None]
     if not ratios:
         return found
@@ -71,14 +74,18 @@ def judge_records(records: Sequence[Record], item: str = "environment") -> Verdi
 
 
 def judge_summary(
-    summary: StoreSummary, symbols: Sequence[str], structure: Callable[[int], str] = "structure {}".format
+    summary: StoreSummary,
+    symbols: Sequence[str],
+    structure: Callable[[int], str] = "structure {}".format,
+    ordered: bool = True,
 ) -> Verdict:
     """Judge a store, whose structures the function `structure` names by their indices. An environment with several
     causes counts once, for the worst."""
     blind = {group: sum(summary.blind[n, group] for n in summary.environments) for group in (*CURABLE, "symmetry")}
     uncertain = blind["other"] + summary.statuses[AMBIGUOUS]
     symmetric, incomplete, truncated, local = (blind[cause] for cause in ("symmetry", *CURABLE[:3]))
-    found = Verdict(summary.done, symmetric, incomplete, truncated, local, uncertain, narrow=blind["width"])
+    hidden = symmetric, incomplete, truncated, local, uncertain
+    found = Verdict(summary.done, *hidden, narrow=blind["width"], ordered=ordered)
     known = [example for example in summary.examples() if example.equilibrated.known]
     if not known:
         return found

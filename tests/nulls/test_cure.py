@@ -82,7 +82,7 @@ def test_what_cannot_be_enlarged_says_so():
     with pytest.raises(BasisError, match="no basis to enlarge"):
         f.with_sizes(l_max=3)
     found = cure(f, environment(np.random.default_rng(1).normal(size=(4, 3))))
-    assert found["truncation"].sizes is None and found["truncation"].reason == "no larger basis could be tried"
+    assert found["truncation"].sizes is None and "larger basis of the same order" in found["truncation"].reason
 
 
 def test_larger_featurizers_are_what_they_would_be_if_built():

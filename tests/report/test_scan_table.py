@@ -8,7 +8,14 @@ import pytest
 from records import ATOMIC_NUMBERS, many, printed, record, row, summarize
 from rich.console import Console
 
-from jaxfeat.report.scan_table import blind_table, most_blind_examples, print_store, species_table, structure_table
+from jaxfeat.report.scan_table import (
+    blind_table,
+    most_blind_examples,
+    print_scan,
+    print_store,
+    species_table,
+    structure_table,
+)
 
 NULL = (2.0, 1.0, 1e-16)
 
@@ -73,7 +80,7 @@ def test_causes_that_are_not_certain_are_counted():
     assert "2 most blind of 3" in text and "C0 of CH4 ×2" in text
 
 
-@pytest.mark.parametrize("cause", ["symmetry", "other"])
+@pytest.mark.parametrize("cause", ["symmetry", "other", "width"])
 def test_eighty_columns_suffice(cause):
     null = {"rigid": 3, "symmetry": 0, cause: 1234}
     text = printed([record(k, 25, f"frame {k}, C12H12N2O", sigma=NULL) | {"null": null} for k in range(3)], width=80)
@@ -81,6 +88,17 @@ def test_eighty_columns_suffice(cause):
     assert "H12N2O" in text
     assert "…" not in text
     assert all(len(line) <= 80 for line in text.splitlines())
+
+
+def test_features_without_an_order_have_no_incomplete_directions():
+    blind = record(sigma=NULL) | {"null": {"rigid": 3, "symmetry": 0, "other": 1, "width": 2}}
+    out = io.StringIO()
+    print_scan([blind, record()], {}, Console(file=out, width=100), ordered=False)
+    text = " ".join(out.getvalue().split())
+    assert "plete" not in text and "trun-" not in text and "width ers" in text
+    assert "Width: directions beyond the number of features. Others: beyond the cutoff, or of unknown cause." in text
+    assert "1 with fewer features than directions, 1 of unknown cause (a higher order or another layer may" in text
+    assert row(printed(species_table([blind, record()])), "C")[-5:] == ["0", "0", "0", "2", "1"]
 
 
 def test_nothing_to_show_is_no_error():
