@@ -210,7 +210,7 @@ def _explain(search: Search, base: Candidate, best: Candidate, check: Record, as
     changes = changes_between(base.spec, best.spec).items()
     words = ", ".join(format_change(name, value) for name, value in changes)
     where = f"{check['environments']} {'fresh' if check['apart'] else 'of the same'} environments"
-    step = f"; {ascent['check_gain']:.3g} of this is due to the gradient" if ascent["kept"] else ""
+    step = f"; a factor of {ascent['check_gain']:.3g} of this is due to the gradient" if ascent["kept"] else ""
     return (
         f"With {words} it has {best.n_features:,} features for {base.n_features:,}, and is the most sensitive of {few} "
         f"descriptors with no more: {check['ratio']:.3g} times as sensitive in the {share} of {where}{step}."
