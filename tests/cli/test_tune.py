@@ -1,5 +1,6 @@
 """jaxfeat tune: a table, JSON, a picture, and a spec that other commands read."""
 
+import inspect
 import json
 
 import ase.io
@@ -9,6 +10,7 @@ from ase.build import molecule
 
 import jaxfeat
 from jaxfeat.cli import main
+from jaxfeat.cli.tune import STEPS
 
 KEEP = ["n_max=", "l_max=", "sigma=0.2", "r-cut=", "cutoff=ShiftedCosine:0.5", "radial=laplacian", "radial_scaling=",
         "include_center=", "weights=", "nu="]  # fmt: skip
@@ -56,6 +58,10 @@ def test_bad_arguments_are_status_two_and_one_sentence(path, words, message, cap
     assert main(["tune", str(path), *words]) == 2
     captured = capsys.readouterr()
     assert captured.out == "" and message in captured.err.splitlines()[-1]
+
+
+def test_the_command_takes_as_many_steps_as_the_function():
+    assert inspect.signature(jaxfeat.tune).parameters["steps"].default == STEPS
 
 
 def test_an_axis_needs_values(path, capsys):
