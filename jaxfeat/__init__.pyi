@@ -33,6 +33,9 @@ from .geometry.structure import Structure as Structure
 from .geometry.symmetry import Stabilizer as Stabilizer
 from .geometry.symmetry import stabilizer as stabilizer
 from .geometry.symmetry import symmetrized as symmetrized
+from .inverse.alike import LookAlike as LookAlike
+from .inverse.alike import LookAlikes as LookAlikes
+from .inverse.alike import alike as alike
 from .inverse.invert import Inverse as Inverse
 from .inverse.invert import invert as invert
 from .inverse.one_to_one import OneToOneRadius as OneToOneRadius

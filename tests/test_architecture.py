@@ -55,7 +55,7 @@ MAY_SEE = {
     "spectrum": BELOW | {"memory"},
     "nulls": BELOW | {"spectrum"},
     "singular": BELOW | {"spectrum", "nulls", "manifolds"},
-    "inverse": BELOW | {"spectrum", "nulls", "singular"},
+    "inverse": BELOW | {"features.higher_order", "features.spec", "spectrum", "nulls", "singular"},
     "choose": BELOW | {"basis", "cutoffs", "features", "spectrum", "nulls"},
     "store": BELOW | {"features.spec", "spectrum", "nulls", "singular", "manifolds"},
     "bench": {"errors", "geometry", "basis", "cutoffs", "features", "spectrum", "manifolds", "progress"},
@@ -128,6 +128,7 @@ ALLOWED_IN = {
     "torchani": {"models/torchani.py"},
     "vesin": {"geometry/neighbors.py", "models/metatomic.py"},
     "matplotlib": {
+        "report/alike_plot.py",
         "report/benchmark.py",
         "report/convergence.py",
         "report/distribution_plot.py",
@@ -140,6 +141,7 @@ ALLOWED_IN = {
     },
     "rich": {
         "progress.py",
+        "report/alike_table.py",
         "report/benchmark.py",
         "report/convergence.py",
         "report/families.py",

@@ -14,9 +14,10 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from jaxfeat.choose.search import LEAST_GAIN, Candidate, Search
-from jaxfeat.choose.sensitivities import cut_at_radius, select_lowest
+from jaxfeat.choose.sensitivities import select_lowest
 from jaxfeat.choose.space import Space, Spec
 from jaxfeat.features.density import DensityFeaturizer
+from jaxfeat.geometry.cutting import cut_at_radius
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.progress import Progress
 from jaxfeat.spectrum.log_sensitivity import log_sensitivity

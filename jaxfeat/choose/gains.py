@@ -7,7 +7,8 @@ import numpy as np
 
 from jaxfeat.choose.cost import measure_cost
 from jaxfeat.choose.search import Candidate, Search
-from jaxfeat.choose.space import build, format_change, higher_order, key, smoothness
+from jaxfeat.choose.space import build, format_change, key, smoothness
+from jaxfeat.features.higher_order import higher_order
 
 HIGHER_ENVIRONMENTS = 12  # environments on which order ν + 1 is compared, because a program computes its Jacobians
 GAIN_QUANTILES = {"median": 0.5, "10%": 0.1, "90%": 0.9}

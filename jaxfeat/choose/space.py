@@ -10,7 +10,6 @@ import equinox as eqx
 from jaxfeat.cutoffs import AbstractCutoff
 from jaxfeat.errors import BasisError
 from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.features.couplings import count_features as count_by_order
 from jaxfeat.features.density import DensityFeaturizer
 from jaxfeat.features.spec import KINDS, from_spec, spec, write_value
 
@@ -19,16 +18,6 @@ Space = dict[str, list[Any]]
 
 AXES = ("n_max", "l_max", "sigma", "r_cut", "cutoff", "radial", "radial_scaling", "include_center", "weights", "nu")
 """The axes in the order of tables."""
-
-ORDER_STEPS = {1: "PowerSpectrum", 2: "Bispectrum"}  # the class of order ν + 1; above that it is `Correlations`
-MAX_HIGHER_FEATURES = 20_000  # features of order ν + 1 whose Jacobians take a fraction of a second
-HIGHER_SIZES = (
-    (4, 3),
-    (3, 3),
-    (2, 2),
-    (2, 1),
-    (1, 1),
-)  # (n_max, l_max) at which orders are compared, the largest first
 
 SIZE_STEPS = {"n_max": (-4, -3, -2, -1, 1, 2, 4), "l_max": (-2, -1, 1, 2, 3, 5)}
 LEAST_SIZES = {"n_max": 1, "l_max": 0}
@@ -134,20 +123,6 @@ def restrict_space(space: Space, given: Mapping[str, Any], own: Spec) -> Space:
 def _without_own(space: Space, own: Spec) -> Space:
     # The order is a property of the class, so it has no value of its own in the spec.
     return {name: [v for v in space[name] if name == "nu" or v != own[name]] for name in AXES}
-
-
-def higher_order(own: Spec, nu: int) -> tuple[Spec, Spec] | None:
-    """Choose sizes at which features of order ν + 1 can be computed. Return the specs of ν and ν + 1 in these sizes, or
-    `None` if there are none."""
-    for n_max, l_max in HIGHER_SIZES:
-        lower = {**own, "n_max": min(n_max, own["n_max"]), "l_max": min(l_max, own["l_max"])}
-        shared = {name: value for name, value in lower.items() if name not in ("kind", "nu", "pseudoscalars")}
-        higher = {"kind": ORDER_STEPS.get(nu, "Correlations"), **shared}
-        if nu not in ORDER_STEPS:
-            higher["nu"] = nu + 1
-        if count_by_order(nu + 1, len(own["weights"]) * lower["n_max"], lower["l_max"], False) <= MAX_HIGHER_FEATURES:
-            return lower, higher
-    return None
 
 
 def format_change(name: str, value: Any) -> str:

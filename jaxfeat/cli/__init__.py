@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from threading import current_thread, main_thread
 
 from jaxfeat import __version__
+from jaxfeat.cli.alike import add_alike
 from jaxfeat.cli.bench import add_bench
 from jaxfeat.cli.converge import add_converge
 from jaxfeat.cli.output import say
@@ -97,6 +98,6 @@ def _make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="jaxfeat", description="Find what atomic descriptors cannot see.")
     parser.add_argument("--version", action="version", version=f"jaxfeat {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (add_scan, add_converge, add_tune, add_sweep, add_search, add_report, add_bench):
+    for add in (add_scan, add_converge, add_tune, add_alike, add_sweep, add_search, add_report, add_bench):
         add(commands)
     return parser

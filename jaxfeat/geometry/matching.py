@@ -2,21 +2,18 @@
 
 import jax.numpy as jnp
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from jaxfeat.errors import GeometryError
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.geometry.point_group import kabsch, orthonormal_axes
+from jaxfeat.geometry.overlay import overlay
+from jaxfeat.geometry.point_group import kabsch
 from jaxfeat.geometry.species import SYMBOLS
 from jaxfeat.geometry.structure import Item, Structure
 
 CONGRUENCE_TOLERANCE = 1e-5  # Å, the largest distance between an atom and its counterpart in a congruent environment
-COLLINEAR_AREA = 1e-8  # Å²; two vectors that span a smaller area are in line
-N_REFINED = 12  # the number of the best trial rotations, which are refined
-MAX_ROUNDS = 50  # rounds of matching and rotating in one refinement
 
 
 def group_congruent(
@@ -104,7 +101,7 @@ def congruent_image(
 def aligned(env: Environment, onto: Environment) -> Environment:
     """Rotate an environment about its center, and permute its like neighbors, to lie close to another.
 
-    The trial rotations are the identity and all rotations that take two neighbors of `env` to the directions of two
+    The trial rotations are the identity and rotations that take two neighbors of `env` to the directions of two
     neighbors of `onto`. Refinement matches neighbors (by assignment) and rotates in turn, up to a minimum of the sum of
     squared distances between neighbors. Mirror images are not aligned with each other.
 
@@ -123,55 +120,7 @@ def aligned(env: Environment, onto: Environment) -> Environment:
     if len(kinds) != len(target) or (np.sort(kinds) != np.sort(target)).any() or centers[0] != centers[1]:
         held = " and ".join(f"{np.sort(z).tolist()} around {c}" for z, c in zip((kinds, target), centers, strict=True))
         raise GeometryError(f"the environments hold different atoms (neighbors {held}); no way leads between them.")
-    forbidden = np.where(kinds[:, None] == target[None], 0.0, 1e6 * (1 + (moving**2).sum() + (fixed**2).sum()))
-    trials = [np.eye(3), *_trial_rotations(moving, kinds, fixed, target)]
-    costs = [_match(moving @ rotation.T, fixed, forbidden)[1] for rotation in trials]
-    best = np.argsort(costs, kind="stable")[:N_REFINED]
-    found = [_refine_rotation(trials[k], moving, fixed, forbidden) for k in best]
-    rotation, order = min(found, key=lambda one: float(((moving[one[1]] @ one[0].T - fixed) ** 2).sum()))
-    return onto.with_positions(jnp.zeros_like(onto.positions).at[: len(fixed)].set(moving[order] @ rotation.T))
-
-
-def _trial_rotations(moving: np.ndarray, kinds: np.ndarray, fixed: np.ndarray, target: np.ndarray) -> list[np.ndarray]:
-    """List rotations of two neighbors to the directions of those two of `fixed` that span the largest area."""
-    n = len(fixed)
-    if n < 2:
-        return [] if n == 0 else [_rotation_between(moving[0], fixed[0])]
-    spread = np.linalg.norm(np.cross(fixed[:, None], fixed[None]), axis=-1)
-    first, second = np.unravel_index(int(spread.argmax()), spread.shape)
-    if spread.max() < COLLINEAR_AREA:
-        return [_rotation_between(point, fixed[0]) for point in moving[kinds == target[0]]]
-    goal = orthonormal_axes(fixed[first], fixed[second])
-    return [
-        goal @ orthonormal_axes(moving[i], moving[j]).T
-        for i in np.flatnonzero(kinds == target[first])
-        for j in np.flatnonzero(kinds == target[second])
-        if i != j and np.linalg.norm(np.cross(moving[i], moving[j])) > COLLINEAR_AREA
-    ]
-
-
-def _rotation_between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Find a rotation that takes the direction of `a` to the direction of `b`."""
-    other = np.eye(3)[int(np.abs(np.cross(np.eye(3), a)).sum(-1).argmax())]
-    across = np.cross(a, b) if np.linalg.norm(np.cross(a, b)) > COLLINEAR_AREA else np.cross(a, other)
-    return orthonormal_axes(b, np.cross(across, b)) @ orthonormal_axes(a, np.cross(across, a)).T
-
-
-def _match(moved: np.ndarray, fixed: np.ndarray, forbidden: np.ndarray) -> tuple[np.ndarray, float]:
-    """Assign a neighbor of `moved` to each of `fixed`; return the indices and the sum of squared distances."""
-    costs = ((moved[:, None] - fixed[None]) ** 2).sum(-1) + forbidden
-    rows, columns = linear_sum_assignment(costs)
-    return np.argsort(columns), float(costs[rows, columns].sum())
-
-
-def _refine_rotation(
-    rotation: np.ndarray, moving: np.ndarray, fixed: np.ndarray, forbidden: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    order, cost = _match(moving @ rotation.T, fixed, forbidden)
-    for _ in range(MAX_ROUNDS):
-        rotation, before = kabsch(moving[order], fixed), cost
-        order, _ = _match(moving @ rotation.T, fixed, forbidden)
-        cost = float(((moving[order] @ rotation.T - fixed) ** 2).sum())
-        if before - cost <= 1e-14 * (1 + before):
-            break
-    return rotation, order
+    found = overlay(moving, kinds, fixed, target)
+    moved = np.zeros(onto.positions.shape)
+    moved[found.second] = moving[found.first] @ found.matrix.T
+    return onto.with_positions(jnp.asarray(moved, onto.positions.dtype))

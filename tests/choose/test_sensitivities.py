@@ -8,8 +8,7 @@ from null_cases import TETRAHEDRON
 
 import jaxfeat
 from jaxfeat import Environment, PowerSpectrum
-from jaxfeat.choose.sensitivities import Sensitivities, cut_at_radius, lowest_level, select_lowest
-from jaxfeat.errors import GeometryError
+from jaxfeat.choose.sensitivities import Sensitivities, lowest_level, select_lowest
 
 RNG = np.random.default_rng(3)
 
@@ -30,17 +29,6 @@ F = PowerSpectrum(("C", "H", "O"), r_cut=2.5, n_max=4, l_max=3)
 
 def on_host(batch):
     return jax.tree.map(np.asarray, batch)
-
-
-def test_environments_are_cut_as_from_structures():
-    cut, made = cut_at_radius(on_host(jaxfeat.environments(ATOMS, 4.0)), 2.5), jaxfeat.environments(ATOMS, 2.5)
-    for name in ("positions", "species", "mask", "r_cut", "neighbor_index", "neighbor_shift", "center_species"):
-        np.testing.assert_array_equal(getattr(cut, name), getattr(made, name), err_msg=name)
-
-
-def test_environments_do_not_grow():
-    with pytest.raises(GeometryError, match=r"cut at 2 Å, .* r_cut 2.5 Å"):
-        cut_at_radius(on_host(jaxfeat.environments(ATOMS, 2.0)), 2.5)
 
 
 @pytest.mark.parametrize("equilibrated", [True, False])

@@ -3,14 +3,13 @@
 import pytest
 
 import jaxfeat
-from jaxfeat import Bispectrum, PowerSpectrum, cutoffs
+from jaxfeat import PowerSpectrum, cutoffs
 from jaxfeat.choose.space import (
     build,
     changes_between,
     count_features,
     default_space,
     format_change,
-    higher_order,
     restrict_space,
     searched_space,
 )
@@ -64,13 +63,6 @@ def test_a_space_is_restricted_by_lists():
 def test_wrong_spaces_are_refused(given, message):
     with pytest.raises(BasisError, match=message):
         restrict_space(SPACE, given, OWN)
-
-
-def test_the_next_order_has_sizes_that_can_be_computed():
-    lower, higher = higher_order(jaxfeat.spec(PowerSpectrum(("C", "H", "N", "O"))), 2)
-    assert (higher["kind"], higher["n_max"], higher["l_max"]) == ("Bispectrum", 4, 3)
-    assert (lower["kind"], lower["n_max"], build(higher).nu) == ("PowerSpectrum", 4, 3)
-    assert build(higher_order(jaxfeat.spec(Bispectrum(("H",), n_max=2, l_max=1)), 3)[1]).nu == 4
 
 
 def test_changes_are_words():
