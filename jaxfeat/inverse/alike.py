@@ -141,8 +141,8 @@ def alike(
         distances are those of a random projection, right within 12 % (one standard deviation).
     - `progress`: True to show progress, or a function that is called with the numbers of finished and all items.
 
-    **Returns:** `LookAlikes`. Distances of environments are those of the best overlay that was found. Of unrelated sets of
-    up to five neighbors, one or two in a hundred have a better one.
+    **Returns:** `LookAlikes`. Distances of environments are those of the best overlay that was found. Of unrelated sets
+    of up to five neighbors, one or two in a hundred have a better one.
 
     **Raises:** `GeometryError` if `batch` is no batch of environments, or for a number that is not positive;
     `PrecisionError` if positions are not float64; otherwise as `f` does.

@@ -15,7 +15,7 @@ from jaxfeat.inverse.expected_change import ROUNDING, measure_ratios
 
 TELLING_GAIN = 3.0  # factor by which a change has to raise the ratio of two distances
 SIZE_STEPS = (4, 2)  # by which n_max and l_max are raised, the first that makes a basis
-MAX_FEATURES = 50_000  # features of the larger basis
+MAX_FEATURES = 100_000  # features of the larger basis
 MAX_NU = 4  # the highest order that is tried
 NEAR_SYMMETRY = 0.1  # Å, up to which an environment is close to a more symmetric one
 VISIBLE_SHARE = 0.5  # of a displacement; if less of it is totally symmetric, symmetry hides it
