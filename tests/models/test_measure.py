@@ -22,7 +22,7 @@ def methane():
 
 def with_term(term):
     """Add a function of positions `(n, 3)` and of the index of a center to all features."""
-    slope = jax.jacfwd(term)
+    term, slope = jax.jit(term), jax.jit(jax.jacfwd(term))
 
     def evaluate(structure):
         x, slopes = evaluate_with(POWER)(structure)
