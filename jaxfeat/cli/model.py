@@ -105,7 +105,7 @@ def _adapter(kind: str) -> Callable[..., jaxfeat.AbstractFeaturizer]:
 
 
 def _make_by_factory(module: str, name: str, trust: bool) -> jaxfeat.AbstractFeaturizer:
-    """Call a function of a module of the user. Its own errors are not caught, because they need their traceback."""
+    """Call a function of a module of the user. Errors other than those of jaxfeat keep their traceback."""
     missing = f"there is no module {module!r}; name its folder in PYTHONPATH, or choose {CHOICES}."
     admit_module(f"{module}:{name}", trust, "this", missing)
     found: Any = importlib.import_module(module)

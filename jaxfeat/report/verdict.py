@@ -41,7 +41,8 @@ class Verdict(NamedTuple):
         if self.narrow:
             hidden.append(f"{self.narrow:,} with fewer features than directions")
         if not self.ordered:
-            hidden.append(f"{self.uncertain:,} of unknown cause (a higher order or another layer may see more)")
+            cure = "a higher order or another layer may see more"
+            hidden.append(f"{self.uncertain:,} of unknown or uncertain cause ({cure})")
         elif self.uncertain:
             hidden.append(f"{self.uncertain:,} of other or uncertain cause")
         text = f"{self.total:,} {self.item}{'s' if self.total != 1 else ''}: {', '.join(hidden)}"

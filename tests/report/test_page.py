@@ -58,7 +58,7 @@ def test_a_page_about_a_model_says_what_is_curable_in_a_model():
     rows = rows_of(text := render([record_of_model, record()], of_model=True, ordered=False))
     (row,) = [row for row in rows if row[0] == "width" and len(row) == 5]
     assert row[1:4] == ["1", "50.0 %", "1"] and "channels" in row[4]
-    assert "1 with fewer features than directions, 0 of unknown cause" in text
+    assert "1 with fewer features than directions, 0 of unknown or uncertain cause" in text
     assert not [row for row in rows if row[0] in ("incompleteness", "truncation")]
     (row,) = [row for row in rows_of(render([record()], of_model=True)) if row[0] == "incompleteness"]
     assert "a higher correlation order or another layer does" in row[4]

@@ -97,7 +97,7 @@ def test_features_without_an_order_have_no_incomplete_directions():
     text = " ".join(out.getvalue().split())
     assert "plete" not in text and "trun-" not in text and "width ers" in text
     assert "Width: directions beyond the number of features. Others: beyond the cutoff, or of unknown cause." in text
-    assert "1 with fewer features than directions, 1 of unknown cause (a higher order or another layer may" in text
+    assert "1 with fewer features than directions, 1 of unknown or uncertain cause (a higher" in text
     assert row(printed(species_table([blind, record()])), "C")[-5:] == ["0", "0", "0", "2", "1"]
 
 
