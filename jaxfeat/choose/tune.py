@@ -158,27 +158,28 @@ def tune(
         search.run(base)
         complete = not search.is_over
         found = search.simplest(base)
-        with show_progress(progress, "steps along the gradient", steps) as report_steps:
-            ascent = ascend(search, found, steps, report_steps)
-        best, check = _check(base, found, ascent.best, drawn, share)
-        # Quantities on the way uphill are no values of the space. The front takes the one that the check confirms.
-        best.allowed = True
-        climb = _describe_ascent(found, ascent, best, check.pop("levels"))
-        compared = drawn.sample.species
-        facts = {"environments": len(every), "compared": len(compared), "least": int(drawn.sample.least.sum())}
-        return Tuning(
-            recommended=best.spec,
-            reason=_explain(search, base, best, check, climb),
-            gains=gains,
-            ascent=climb,
-            front=[_describe_candidate(search, base, one) for one in pareto_front(search.known)],
-            check=check,
-            f=_describe_candidate(search, base, base),
-            best=_describe_candidate(search, base, best),
-            tried=[{"n_features": one.n_features, "level": one.level} for one in search.known],
-            sample={**facts, **settings},
-            complete=complete,
-        )
+    search.progress = lambda *_: None
+    with show_progress(progress if steps else None, "steps along the gradient", steps) as report:
+        ascent = ascend(search, found, steps, report)
+    best, check = _check(base, found, ascent.best, drawn, share)
+    # Quantities on the way uphill are no values of the space. The front takes the one that the check confirms.
+    best.allowed = True
+    climb = _describe_ascent(found, ascent, best, check.pop("levels"))
+    compared = drawn.sample.species
+    facts = {"environments": len(every), "compared": len(compared), "least": int(drawn.sample.least.sum())}
+    return Tuning(
+        recommended=best.spec,
+        reason=_explain(search, base, best, check, climb),
+        gains=gains,
+        ascent=climb,
+        front=[_describe_candidate(search, base, one) for one in pareto_front(search.known)],
+        check=check,
+        f=_describe_candidate(search, base, base),
+        best=_describe_candidate(search, base, best),
+        tried=[{"n_features": one.n_features, "level": one.level} for one in search.known],
+        sample={**facts, **settings},
+        complete=complete,
+    )
 
 
 def _check(
