@@ -8,6 +8,7 @@ from .choose.converge import converge as converge
 from .choose.forces import VisibleForce as VisibleForce
 from .choose.forces import visible_force as visible_force
 from .choose.optimal_radial import optimal_radial as optimal_radial
+from .choose.select import select as select
 from .choose.tune import Tuning as Tuning
 from .choose.tune import tune as tune
 from .features.base import AbstractFeaturizer as AbstractFeaturizer
@@ -17,6 +18,7 @@ from .features.function import function as function
 from .features.overlap_matrix import OverlapMatrix as OverlapMatrix
 from .features.power_spectrum.featurizer import PowerSpectrum as PowerSpectrum
 from .features.radial_spectrum import RadialSpectrum as RadialSpectrum
+from .features.selected import SelectedFeatures as SelectedFeatures
 from .features.spec import from_spec as from_spec
 from .features.spec import spec as spec
 from .features.structure_map import stacked as stacked

@@ -56,7 +56,7 @@ MAY_SEE = {
     "nulls": BELOW | {"spectrum"},
     "singular": BELOW | {"spectrum", "nulls", "manifolds"},
     "inverse": BELOW | {"features.higher_order", "features.spec", "spectrum", "nulls", "singular"},
-    "choose": BELOW | {"basis", "cutoffs", "features", "spectrum", "nulls"},
+    "choose": BELOW | {"memory", "basis", "cutoffs", "features", "spectrum", "nulls"},
     "store": BELOW | {"features.spec", "spectrum", "nulls", "singular", "manifolds"},
     "bench": {"errors", "geometry", "basis", "cutoffs", "features", "spectrum", "manifolds", "progress"},
     "report": set(),

@@ -9,7 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from jaxfeat.basis.base import AbstractRadialBasis
 from jaxfeat.cutoffs import AbstractCutoff, Willatt2018
@@ -161,23 +161,30 @@ class Correlations(DensityFeaturizer):
             return power_spectrum_jacobian(self, env)
         if self.nu == 1 or not self.n_features:
             return super().jacobian(env)
-        rows = self._rows_by_factors(env) if self.nu == 3 else self._rows_by_sides(env)
-        return rows.reshape(self.n_features, *env.positions.shape)
+        if self.nu == 3:
+            return self.jacobian_rows(env)
+        return self._rows_by_sides(env).reshape(self.n_features, *env.positions.shape)
 
-    def _rows_by_factors(self, env: Environment) -> Float[Array, "n_features k"]:
-        """Compute dF/dr for ν = 3 as the derivative of each factor times B, the other two coupled to its l. A neighbor
-        adds radial times angular factors g_n h_m to c, and so do its derivatives. Once Σ_m B_m h_m and Σ_m B_m ∂h_m are
-        known, no sum over m is left for triples of channels."""
+    def jacobian_rows(self, env: Environment, kept: Int[np.ndarray, " f"] | None = None) -> Float[Array, "f n 3"]:
+        """Compute dF/dr for ν = 3, of the features `kept` or of all, as the derivative of each factor times B, the two
+        others coupled to its l. A neighbor adds radial times angular factors g_n h_m to c, and so do its derivatives.
+        Once Σ_m B_m h_m and Σ_m B_m ∂h_m are known, no sum over m is left for triples of channels."""
         terms, size, l_max = single_factor_terms(*self._basis), env.positions.size, self.l_max
         density = factorize_density(self, env, np.ones(l_max + 1))
         coupled = self._couple([density.coefficients[l, :, : 2 * l + 1] for l in range(l_max + 1)], terms.partners)
         by_channel = ((l_max + 1) * self.n_channels, size)
         g, dg = (x.reshape(by_channel) for x in density.radial_by_coordinate(env.positions))
         h = repeat_by_coordinate(density.harmonics)
-        products = []
+        of_features = terms.factors, terms.others, terms.weights, terms.swapped
+        factors, others, weights, swapped = of_features if kept is None else (x[kept] for x in of_features)
+        needed, products, start = np.unique(others), [], 0
         for l in sorted({partner.L for partner in terms.partners}):
             both = jnp.concatenate([density.gradients[l, : 2 * l + 1], h[l, : 2 * l + 1]], -1)
             of_l = jnp.concatenate([coupled[partner] for partner in terms.partners if partner.L == l])
+            end = start + len(of_l)
+            if kept is not None:
+                of_l = of_l[needed[(needed >= start) & (needed < end)] - start]
+            start = end
             if l == 0:
                 # XLA would turn this outer product into a fusion with the concatenation, entry by entry.
                 both, of_l = jnp.pad(both, ((0, 1), (0, 0))), jnp.pad(of_l, ((0, 0), (0, 1)))
@@ -194,8 +201,9 @@ class Correlations(DensityFeaturizer):
             ]
             return (by_factor[0] + by_factor[2]) * weights[:, None] + by_factor[1] * swapped[:, None]
 
-        found = jnp.zeros_like(table, shape=(self.n_features, size))
-        return _fill_rows(found, 0, rows, terms.factors, terms.others, terms.weights, terms.swapped)
+        others = others if kept is None else np.searchsorted(needed, others).astype(others.dtype)
+        found = jnp.zeros_like(table, shape=(len(weights), size))
+        return _fill_rows(found, 0, rows, factors, others, weights, swapped).reshape(-1, *env.positions.shape)
 
     def _rows_by_sides(self, env: Environment) -> Float[Array, "n_features k"]:
         """Compute dF/dr for ν > 3 by the product rule for the two sides, which are few."""

@@ -27,13 +27,14 @@ from jaxfeat.features.function import FunctionFeaturizer
 from jaxfeat.features.overlap_matrix import OverlapMatrix
 from jaxfeat.features.power_spectrum.featurizer import PowerSpectrum
 from jaxfeat.features.radial_spectrum import RadialSpectrum
+from jaxfeat.features.selected import SelectedFeatures
 from jaxfeat.features.structure_map import AbstractStructureMap, FeatureMap, Stacked, Summed
 from jaxfeat.features.symmetry_functions import SymmetryFunctions
 from jaxfeat.geometry.species import SYMBOLS
 
 _FEATURIZERS = (
     *(RadialSpectrum, PowerSpectrum, Bispectrum, Correlations),
-    *(SymmetryFunctions, OverlapMatrix, Stacked, Summed),
+    *(SymmetryFunctions, OverlapMatrix, SelectedFeatures, Stacked, Summed),
 )
 _PARTS = (NoCutoff, ShiftedCosine, Smoothstep, Zhu2016, Willatt2018, OptimalRadial)
 KINDS: dict[str, type] = {cls.__name__: cls for cls in (*_FEATURIZERS, *_PARTS)}  # by their `kind` in a spec

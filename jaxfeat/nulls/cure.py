@@ -45,7 +45,7 @@ class Cure:
     - `order`: The smallest order ν at which none of the directions is left, for "incompleteness". `None` if no order up
         to 4 is known to lift them.
     - `sizes`: The smallest basis sizes at which none is left, for "truncation": `{"l_max": 7}`, or `{"n_max": 9}` if no
-        larger l_max lifts them, or both. `None` if no basis that was tried lifts them.
+        larger l_max lifts them, or both; `{"n_features": 952}` for a selection. `None` if nothing that was tried does.
     - `gains`: For "resolution", the factors by which single changes of the featurizer raise the equilibrated
         σ_min/σ_max, the largest first: `{"r_cut = 4 Å": 1e4}`. Changes that gain less than 3 are left out. `None` for
         featurizers that have nothing to change, such as models.
@@ -169,11 +169,12 @@ def _changes(f: FeatureMap) -> Iterator[tuple[str, FeatureMap]]:
             changed = eqx.tree_at(attrgetter(name), featurizer, smaller)
             yield f"{name} = {float(smaller):g} Å", f.with_environment_featurizer(changed)
     for name, size in featurizer.sizes.items():
+        larger = getattr(featurizer, "n_all_features", None) or size + CHANGED_SIZE
         try:
-            changed = featurizer.with_sizes(**{name: size + CHANGED_SIZE})
+            changed = featurizer.with_sizes(**{name: larger})
         except BasisError:
             continue
-        yield f"{name} = {size + CHANGED_SIZE}", f.with_environment_featurizer(changed)
+        yield f"{name} = {larger}", f.with_environment_featurizer(changed)
 
 
 def _cure_incompleteness(f: FeatureMap, at: Item, null: NullSpace) -> Cure:

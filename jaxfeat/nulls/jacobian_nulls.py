@@ -123,6 +123,17 @@ def decompose_jacobian(f: FeatureMap, at: Item) -> DecomposedJacobian:
 
 def decompose_jacobians(f: FeatureMap, batch: Item) -> Iterator[DecomposedJacobian]:
     """Decompose the Jacobian of each item of a batch `(b,)`."""
+    whole = getattr(f.environment_featurizer, "whole", None)
+    for index, found in enumerate(_decompose_in_blocks(f, batch)):
+        if whole is None or (found.reacting == _neighbor_mask(batch[index])).all():
+            yield found
+        else:
+            # A selection may have no features of a neighbor that is within reach.
+            of_whole = decompose_jacobian(f.with_environment_featurizer(whole), batch[index])
+            yield dataclasses.replace(found, reacting=of_whole.reacting, weights_gap=of_whole.weights_gap)
+
+
+def _decompose_in_blocks(f: FeatureMap, batch: Item) -> Iterator[DecomposedJacobian]:
     host = jax.tree.map(np.asarray, batch)
     narrow = restrict_species(f, host)
     if isinstance(host, Environment):
@@ -184,9 +195,13 @@ def _decompose_reduced(
 
 
 def _reacting(weights: np.ndarray, rounding: float, at: Item) -> tuple[np.ndarray, Gap]:
-    mask = np.asarray(at.mask if isinstance(at, Environment) else at.environments().mask)
+    mask = _neighbor_mask(at)
     largest = weights.max(-1, keepdims=True, initial=0)
     relative = np.where(largest > 0, weights / np.where(largest > 0, largest, 1), 0)
     reacting = mask & (relative > rounding)
     unseen = relative[mask & ~reacting].max(initial=0)
     return reacting, (float(unseen), float(relative[reacting].min(initial=np.inf)))
+
+
+def _neighbor_mask(at: Item) -> np.ndarray:
+    return np.asarray(at.mask if isinstance(at, Environment) else at.environments().mask)

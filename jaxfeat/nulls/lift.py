@@ -6,6 +6,7 @@ import equinox as eqx
 import numpy as np
 
 from jaxfeat.errors import BasisError, SizeError
+from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.structure_map import FeatureMap
 from jaxfeat.geometry.structure import Item
 from jaxfeat.nulls.exact_point import ExactPoint, split_contained
@@ -50,7 +51,7 @@ def find_sizes(f: FeatureMap, at: Item, n_left: int) -> tuple[dict[str, int] | N
     if not featurizer.sizes:
         return None, "a larger basis of the same order lifts it"
     tried: dict[str, int] = {}
-    for sizes in _larger_sizes(featurizer.sizes):
+    for sizes in _larger_sizes(featurizer):
         try:
             larger = f.with_environment_featurizer(featurizer.with_sizes(**sizes))
         except BasisError:
@@ -66,11 +67,15 @@ def find_sizes(f: FeatureMap, at: Item, n_left: int) -> tuple[dict[str, int] | N
         tried = {name: max(size, tried.get(name, 0)) for name, size in sizes.items()}
     if not tried:
         return None, "no larger basis could be tried"
-    return None, " and ".join(f"{name} = {size}" for name, size in tried.items()) + " do not lift it"
+    return None, " and ".join(_write_size(name, "=", size) for name, size in tried.items()) + " do not lift it"
 
 
-def _larger_sizes(sizes: dict[str, int]) -> Iterator[dict[str, int]]:
-    """Raise one size at a time, angular ones first, then all together."""
+def _larger_sizes(featurizer: AbstractFeaturizer) -> Iterator[dict[str, int]]:
+    """Raise one size at a time, angular ones first, then all together. A selection grows to all features at once."""
+    if (n_all_features := getattr(featurizer, "n_all_features", None)) is not None:
+        yield {"n_features": n_all_features}
+        return
+    sizes = featurizer.sizes
     names = sorted(sizes)
     for raised in [*([name] for name in names), *([names] if len(names) > 1 else [])]:
         for step in range(1, MAX_STEPS + 1):
@@ -79,7 +84,11 @@ def _larger_sizes(sizes: dict[str, int]) -> Iterator[dict[str, int]]:
 
 def write_sizes(sizes: dict[str, int]) -> str:
     """Write basis sizes as in "l_max >= 7"."""
-    return " with ".join(f"{name} >= {size}" for name, size in sizes.items())
+    return " with ".join(_write_size(name, ">=", size) for name, size in sizes.items())
+
+
+def _write_size(name: str, relation: str, size: int) -> str:
+    return f"all {size} features" if name == "n_features" else f"{name} {relation} {size}"
 
 
 def find_lift(point: ExactPoint, cause: str, directions: np.ndarray) -> str:

@@ -88,7 +88,7 @@ def test_all_public_classes_and_options_have_a_kind():
     ]
     windows = [cls for cls in vars(cutoffs).values() if isinstance(cls, type) and issubclass(cls, module.SPEC_BASES)]
     concrete = [cls for cls in windows if not cls.__name__.startswith(("Abstract", "_"))]
-    assert len(public) == 6
+    assert len(public) == 7
     assert {*public, *concrete} < set(module.KINDS.values())
     for radial in RADIAL_BASES:
         assert jaxfeat.spec(jaxfeat.PowerSpectrum(("H",), n_max=1, l_max=0, radial=radial))["radial"] == radial

@@ -72,7 +72,7 @@ def power_spectrum_on_host(
     i, j = np.triu_indices(density.radial.shape[2])
     found = np.empty((len(present), f.l_max + 1, len(i)))
     for l in range(f.l_max + 1):
-        c = _coefficients(density, l, _harmonics(density, l)[0])
+        c = host_coefficients(density, l, scaled_harmonics_on_host(density, l)[0])
         found[:, l] = pair_weights(i, j) * (c @ c.swapaxes(1, 2))[:, i, j]
     return _among_all_pairs(f, found, present)
 
@@ -86,10 +86,12 @@ def power_spectrum_jacobian_on_host(
     b, n = batch.mask.shape
     found = np.empty((b, f.l_max + 1, len(i), n, 3))
     for l in range(f.l_max + 1):
-        harmonics, gradients = _harmonics(density, l)
-        c = _coefficients(density, l, harmonics)
+        harmonics, gradients = scaled_harmonics_on_host(density, l)
+        c = host_coefficients(density, l, harmonics)
         h, dh = c @ harmonics.swapaxes(1, 2), (c @ gradients).reshape(*c.shape[:2], n, 3)
-        found[:, l] = _rows_of_pairs(density.radial[l], density.slopes[l], h, dh, 2 * np.asarray(batch.positions), i, j)
+        found[:, l] = stacked_rows_of_pairs(
+            density.radial[l], density.slopes[l], h, dh, 2 * np.asarray(batch.positions), i, j
+        )
     return _among_all_pairs(f, found, present)
 
 
@@ -128,7 +130,7 @@ def power_spectrum_rows_on_host(
         if g.shape[1] > n:
             g, slope = np.split(_r_factor(np.concatenate([g, slope], 2)), 2, axis=2)
         g, slope, far_slope = g[:, :kept], slope[:, :kept], slope[:, kept:]
-        harmonics, gradients = _harmonics(density, l)
+        harmonics, gradients = scaled_harmonics_on_host(density, l)
         c = g @ harmonics
         first = min(2 * l + 1, kept)
         if first < kept:
@@ -136,7 +138,7 @@ def power_spectrum_rows_on_host(
         # h = Σ_m c_m S_m of each neighbor, and its derivatives.
         h, dh = c @ harmonics.swapaxes(1, 2), (c @ gradients).reshape(b, kept, n, 3)
         j, i = np.asarray([(j, i) for j in range(first) for i in range(j, kept)]).T
-        rows.append(_rows_of_pairs(g, slope, h, dh, ds, i, j).reshape(b, len(i), 3 * n))
+        rows.append(stacked_rows_of_pairs(g, slope, h, dh, ds, i, j).reshape(b, len(i), 3 * n))
         by_distance.append((sqrt(2) * far_slope[:, None] * h[:, :first, None]).reshape(b, -1, n))
     stretched = np.concatenate(by_distance, 1)
     if stretched.shape[1] > n:
@@ -145,7 +147,9 @@ def power_spectrum_rows_on_host(
     return np.concatenate(rows, 1)
 
 
-def _harmonics(density: HostDensity, l: int) -> tuple[Float[np.ndarray, "b n m"], Float[np.ndarray, "b m k"]]:
+def scaled_harmonics_on_host(
+    density: HostDensity, l: int
+) -> tuple[Float[np.ndarray, "b n m"], Float[np.ndarray, "b m k"]]:
     """Return the scaled harmonics of degree l, and their derivatives by all k = 3n coordinates."""
     b, n, l_max = *density.harmonics.shape[:2], density.harmonics.shape[2] - 1
     columns, scale = slice(l_max - l, l_max + l + 1), harmonics_scale(l_max)[l]
@@ -153,12 +157,12 @@ def _harmonics(density: HostDensity, l: int) -> tuple[Float[np.ndarray, "b n m"]
     return scale * density.harmonics[:, :, l, columns], gradients.swapaxes(1, 2).reshape(b, 2 * l + 1, 3 * n)
 
 
-def _coefficients(density: HostDensity, l: int, harmonics: np.ndarray) -> Float[np.ndarray, "b q m"]:
+def host_coefficients(density: HostDensity, l: int, harmonics: np.ndarray) -> Float[np.ndarray, "b q m"]:
     c = density.radial[l] @ harmonics
     return c + Y_00 * density.center[..., None] if l == 0 else c
 
 
-def _rows_of_pairs(
+def stacked_rows_of_pairs(
     g: np.ndarray, slope: np.ndarray, h: np.ndarray, dh: np.ndarray, ds: np.ndarray, i: np.ndarray, j: np.ndarray
 ) -> Float[np.ndarray, "b pairs n 3"]:
     """Compute the weighted rows dg_i h_j + g_i dh_j + dg_j h_i + g_j dh_i for pairs i, j of channels."""
