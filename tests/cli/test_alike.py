@@ -15,6 +15,14 @@ from jaxfeat.inverse.alike_search import AlikeSearch
 SMALL = ["--n-max", "3", "--l-max", "2", "--centers", "C"]
 
 
+@pytest.fixture(autouse=True, scope="module")
+def few_pairs_in_the_background():
+    """Overlays of pairs that only show what is usual take most of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("jaxfeat.inverse.alike_search.BACKGROUND", 20)
+        yield
+
+
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
     """A degenerate pair of methanes, a copy, and another one."""

@@ -30,6 +30,14 @@ def degenerate(others=2):
     return Environment.stack([*known, *images, *manifolds.random_methane(jax.random.key(0), others)])
 
 
+@pytest.fixture(autouse=True, scope="module")
+def few_pairs_in_the_background():
+    """Overlays of pairs that only show what is usual take most of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("jaxfeat.inverse.alike_search.BACKGROUND", 20)
+        yield
+
+
 @pytest.fixture(scope="module")
 def found():
     return jaxfeat.alike(POWER, degenerate(), count=3)
@@ -113,7 +121,7 @@ def test_the_ratio_of_a_small_displacement_is_that_of_the_jacobian():
 
 
 def test_an_interrupted_search_ranks_what_is_done():
-    search = make_search(POWER, manifolds.random_methane(jax.random.key(1), 12), 3, 1e-4, 4)
+    search = make_search(POWER, manifolds.random_methane(jax.random.key(1), 5), 3, 1e-4, 4)
     search.describe(lambda done, total: None)
     search.separate(lambda done, total: None)
 

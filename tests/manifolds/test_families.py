@@ -68,9 +68,9 @@ def test_signs_are_one_or_minus_one(sign):
 
 
 def test_pairs_can_be_traced():
-    velocity = jax.jacfwd(lambda cy: pair_family(*PAIRS[0][:6], cy, -1).positions)(0.8)
+    velocity = jax.jit(jax.jacfwd(lambda cy: pair_family(*PAIRS[0][:6], cy, -1).positions))(0.8)
     assert velocity.tolist() == [[0.0] * 3] * 3 + [[0.0, -1.0, 0.0]]
-    velocity = jax.jacfwd(lambda z: ring_pair(1.2, (0.0, 1.1, 2.9), 0.6, 0.7, z, -1).positions)(1.3)
+    velocity = jax.jit(jax.jacfwd(lambda z: ring_pair(1.2, (0.0, 1.1, 2.9), 0.6, 0.7, z, -1).positions))(1.3)
     assert velocity[6].tolist() == [0.0, 0.0, -1.0]
 
 
@@ -107,7 +107,7 @@ def test_methanes_can_be_traced():
     batch = jax.jit(jax.vmap(family))(jnp.asarray([0.1, 0.2]), jnp.asarray([0.3, 0.4]))
     assert batch.positions.shape == (2, 4, 3)
     assert np.array_equal(batch.positions[1], family(0.2, 0.4).positions)
-    velocity = jax.jacfwd(lambda f: family(f, 0.0).positions)(0.5)
+    velocity = jax.jit(jax.jacfwd(lambda f: family(f, 0.0).positions))(0.5)
     assert np.allclose(velocity[3], 1.09 * np.asarray([-np.sin(0.5), np.cos(0.5), 0.0]), rtol=0, atol=1e-15)
 
 

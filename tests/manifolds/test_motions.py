@@ -103,7 +103,7 @@ def test_neighbors_outside_the_radius_are_padding():
         sizes.add(n)
     assert len(sizes) > 1
     # Neighbors keep their order, so derivatives go along the path.
-    slope = jax.jacfwd(lambda t: way(t).positions)(0.3)
+    slope = jax.jit(jax.jacfwd(lambda t: way(t).positions))(0.3)
     np.testing.assert_allclose(slope, (way(0.3001).positions - way(0.2999).positions) / 2e-4, atol=1e-8)
     with pytest.raises(GeometryError, match="other order"):
         manifolds.interpolation(environment(WATER, ["H", "O"]), environment(WATER, ["O", "H"]), align=False)
