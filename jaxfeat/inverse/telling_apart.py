@@ -6,7 +6,7 @@ import numpy as np
 
 from jaxfeat.errors import BasisError, GeometryError, SizeError
 from jaxfeat.features.base import AbstractFeaturizer
-from jaxfeat.features.higher_order import higher_order
+from jaxfeat.features.higher_order import HIGHER_SIZES, higher_order
 from jaxfeat.features.spec import from_spec, spec
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.overlay import Overlay
@@ -16,6 +16,7 @@ from jaxfeat.inverse.expected_change import ROUNDING, measure_ratios
 TELLING_GAIN = 3.0  # factor by which a change has to raise the ratio of two distances
 SIZE_STEPS = (4, 2)  # by which n_max and l_max are raised, the first that makes a basis
 MAX_FEATURES = 100_000  # features of the larger basis
+FEATURE_SIZES = ((6, 4), (5, 5), (4, 6), (4, 4), *HIGHER_SIZES)  # (n_max, l_max) for orders; features are cheap
 MAX_NU = 4  # the highest order that is tried
 NEAR_SYMMETRY = 0.1  # Å, up to which an environment is close to a more symmetric one
 VISIBLE_SHARE = 0.5  # of a displacement; if less of it is totally symmetric, symmetry hides it
@@ -98,7 +99,7 @@ def _try_orders(
         return orders, found, lifted
     open_pairs, half = np.arange(len(ratio)), len(ratio)
     for nu in range(int(f.nu or MAX_NU), MAX_NU):
-        both = higher_order(own, nu)
+        both = higher_order(own, nu, FEATURE_SIZES)
         if both is None or not len(open_pairs):
             break
         some = np.concatenate([open_pairs, half + open_pairs])
