@@ -1,5 +1,6 @@
 """Some features of a power spectrum and their derivatives, by the pairs of channels and the l that occur in them."""
 
+from functools import lru_cache
 from math import sqrt
 from typing import NamedTuple
 
@@ -27,9 +28,10 @@ class SelectedPairs(NamedTuple):
     j: Int[np.ndarray, " k"]
 
 
-def list_selected_pairs(f: DensityFeaturizer, kept: tuple[int, ...]) -> SelectedPairs:
-    """List the pairs of the features with the indices `kept` among those of a power spectrum."""
-    i, j = np.triu_indices(f.n_channels)
+@lru_cache(maxsize=64)
+def list_selected_pairs(n_channels: int, kept: tuple[int, ...]) -> SelectedPairs:
+    """List the pairs of the features with the indices `kept` among those of a power spectrum of so many channels."""
+    i, j = np.triu_indices(n_channels)
     l, pair = np.divmod(np.asarray(kept, int), len(i))
     return SelectedPairs(l, i[pair], j[pair])
 
