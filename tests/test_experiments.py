@@ -43,6 +43,12 @@ FOUND = {
         "better on all 3 data sets in all four measures: none\n",
         "laplacian, σ 0.3, smoothstep 1, r_cut 4            0.99 methane                 1.37 methane",
     ],
+    "models": [
+        "methane, SOAP (DScribe): 1, 0, 0, 0, 1 beyond symmetry for each atom\n",
+        "methane, ACSF: 1, 0, 0, 0, 1 beyond symmetry for each atom\n",
+        "methane, power spectrum: 1, 0, 0, 0, 1 beyond symmetry for each atom\n",
+        "methane, linear × 2: 1, 0, 0, 0, 1 beyond symmetry for each atom\n",
+    ],
     "forces": [
         "methanol, σ: rank correlation with the error: slopes -1.00, scale-free +1.00\n",
     ],

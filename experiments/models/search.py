@@ -1,0 +1,71 @@
+"""Search networks in JAX for structures with a displacement that no atom sees, and ask other networks about them."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+
+import jaxfeat
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import networks
+
+WIDTH = 7  # features of an atom: with all atoms, more than the 3 n - 6 displacements of up to six atoms
+SIZES = (4, 5, 6)
+NEAREST, RADIUS = 0.9, 1.6  # Å: carbons in a ball of this radius
+OTHER_SEEDS = (1, 2, 3)
+INVISIBLE = 1e-9  # |J v| over the largest singular value
+SEARCHED = {"linear, correlation 1": "linear", "tanh, correlation 1": "tanh", "angles, correlation 2": "angles"}
+
+
+def random_molecules(n, count, seed):
+    """Draw like atoms at random in a ball."""
+    rng, found = np.random.default_rng(seed), []
+    while len(found) < count:
+        positions = rng.uniform(-RADIUS, RADIUS, (n, 3))
+        apart = np.linalg.norm(positions[:, None] - positions, axis=-1)[np.triu_indices(n, 1)]
+        if np.linalg.norm(positions, axis=1).max() < RADIUS and apart.min() > NEAREST:
+            found.append(Atoms(f"C{n}", positions))
+    return found
+
+
+def visibility(m, atoms, direction):
+    """Return |J v| of all atoms' features over the largest singular value."""
+    jacobian = np.asarray(jaxfeat.jacobian(jaxfeat.stacked(m), jaxfeat.structures(atoms, m)))
+    rows = jacobian.reshape(-1, direction.size)
+    return float(np.linalg.norm(rows @ direction.ravel()) / np.linalg.norm(rows, 2))
+
+
+def search(starts):
+    """Search each network with and without symmetric points, and tell structural null directions from accidents."""
+    for name, kind in SEARCHED.items():
+        f = networks.scalar_network(kind, 2, WIDTH)
+        # Of the same width, and wide ones.
+        others = [[networks.scalar_network(kind, 2, w, seed) for seed in OTHER_SEEDS] for w in (WIDTH, networks.WIDTH)]
+        for n in SIZES:
+            molecules = random_molecules(n, starts, n)
+            batch = jaxfeat.structures(molecules, f)
+            for exclude in (None, "symmetric"):
+                points = jaxfeat.find_singular_points(
+                    jaxfeat.stacked(f), batch, exclude=exclude, restarts=1, constraints=jaxfeat.Free(min_distance=0.7)
+                )
+                print(f"{name}, {n} atoms, exclude = {exclude}: {points}", flush=True)
+                for i in np.flatnonzero(points.landed):
+                    judge(points, i, others)
+
+
+def judge(points, i, others):
+    """Print a landed point that is not symmetric, with its visibility for networks of other weights."""
+    null, n = points.null_space[i], points.positions.shape[1]
+    if null is None or not null.nullity > null.rigid + null.symmetry:
+        return
+    atoms, direction = Atoms(f"C{n}", np.asarray(points.environments.positions[i])), points.directions[i]
+    alike, wide = ([visibility(m, atoms, direction) for m in of_width] for of_width in others)
+    verdict = "lack of features" if max(alike) < INVISIBLE else "an accident of the weights"
+    verdict = "structural" if max(wide) < INVISIBLE else verdict
+    values = "; ".join(", ".join(f"{value:.0e}" for value in seen) for seen in (alike, wide))
+    print(f"  start {i}: {null}, dimension {points.dimension[i]}, σ_min/σ_max = {points.sigma_ratio[i]:.0e}")
+    print(f"    |J v| with other weights, and with {networks.WIDTH} features: {values}: {verdict}", flush=True)
+    print(f"    positions {np.round(atoms.positions, 6).tolist()}", flush=True)
