@@ -48,6 +48,8 @@ FOUND = {
         "methane, ACSF: 1, 0, 0, 0, 1 beyond symmetry for each atom\n",
         "methane, power spectrum: 1, 0, 0, 0, 1 beyond symmetry for each atom\n",
         "methane, linear × 2: 1, 0, 0, 0, 1 beyond symmetry for each atom\n",
+        "constructed, 6 atoms, power spectrum: 0 beyond symmetry for all atoms together\n",
+        "constructed, 6 atoms, linear × 2: 1 beyond symmetry for all atoms together\n",
     ],
     "forces": [
         "methanol, σ: rank correlation with the error: slopes -1.00, scale-free +1.00\n",

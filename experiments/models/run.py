@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import networks
 from common import BLUE, GREEN, ORANGE, PINK, SKY, VERMILION, begin, new_figure, parser, save, show
 from networks import ELEMENTS, R_CUT
-from search import search
+from search import constructed, search
 
 LITMUS = Atoms("CH4", [[0, 0, 0], [-0.55, 0, 0.95], [0.6, 0.75, 0.5], [0.6, -0.75, -0.5], [-1.09, 0, 0]])
 """The methane of the page on the theory: N_1 has 6, 5, 5, 5, 6 and N_2 1, 0, 0, 0, 1 directions around its atoms."""
@@ -58,6 +58,7 @@ OURS = {
     "power spectrum": lambda: jaxfeat.PowerSpectrum(ELEMENTS, n_max=6, l_max=6, sigma=0.3, r_cut=R_CUT),
     "linear × 1": lambda: networks.scalar_network("linear", 1),
     "linear × 2": lambda: networks.scalar_network("linear", 2),
+    "linear × 3": lambda: networks.scalar_network("linear", 3),
     "tanh × 2": lambda: networks.scalar_network("tanh", 2),
     "angles × 1": lambda: networks.scalar_network("angles", 1),
     "angles × 2": lambda: networks.scalar_network("angles", 2),
@@ -239,6 +240,7 @@ def main(argv=None):
         chosen, known = {"methane": chosen["methane"]}, {name: known[name] for name in SMOKE}
     models = load(known)
     found = tables(models, chosen)
+    constructed(models)
     if frames:
         force_table(models, frames)
     if any(name.startswith("MACE") for name in models):

@@ -38,6 +38,25 @@ def visibility(m, atoms, direction):
     return float(np.linalg.norm(rows @ direction.ravel()) / np.linalg.norm(rows, 2))
 
 
+BENT = [(1.2 * np.cos(2.2), 1.2 * np.sin(2.2), 0)]
+CONSTRUCTED = {
+    "5 atoms": Atoms("C5", [(1.2, 0, 0), *BENT, (-0.5, -1.5, 0), (0, 0, 0.8), (0, 0, -0.8)]),
+    "6 atoms": Atoms("C6", [(1.3, 0, 0), (-1.3, 0, 0), (0.5, 1.1, 0), (-0.5, -1.1, 0), (0, 0.5, 0.9), (0, 0.5, -0.9)]),
+}
+"""Å. The last two atoms are mirror images, at one distance from the first two, and all others lie in the mirror plane.
+In the second structure these are the corners of a parallelogram, so that the first two have the same distances from all
+atoms."""
+
+
+def constructed(models):
+    """Print the null directions of all atoms of the structures that were constructed."""
+    for title, atoms in CONSTRUCTED.items():
+        for name, m in models.items():
+            null = jaxfeat.null_space(jaxfeat.stacked(m), jaxfeat.structures(atoms, m))
+            beyond = null.nullity - null.rigid - null.symmetry
+            print(f"constructed, {title}, {name}: {beyond} beyond symmetry for all atoms together", flush=True)
+
+
 def search(starts):
     """Search each network with and without symmetric points, and tell structural null directions from accidents."""
     for name, kind in SEARCHED.items():
