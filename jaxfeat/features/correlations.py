@@ -203,7 +203,8 @@ class Correlations(DensityFeaturizer):
 
         others = others if kept is None else np.searchsorted(needed, others).astype(others.dtype)
         found = jnp.zeros_like(table, shape=(len(weights), size))
-        return _fill_rows(found, 0, rows, factors, others, weights, swapped).reshape(-1, *env.positions.shape)
+        found = _fill_rows(found, 0, rows, factors, others, weights, swapped)
+        return found.reshape(len(weights), *env.positions.shape)
 
     def _rows_by_sides(self, env: Environment) -> Float[Array, "n_features k"]:
         """Compute dF/dr for ν > 3 by the product rule for the two sides, which are few."""
