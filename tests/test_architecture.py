@@ -47,6 +47,7 @@ MAY_SEE = {
         "geometry",
         "linalg",
         "features.base",
+        "features.declared",
         "features.host_methods",
         "features.host_work",
         "features.joint",

@@ -61,7 +61,7 @@ def search(starts):
     """Search each network with and without symmetric points, and tell structural null directions from accidents."""
     for name, kind in SEARCHED.items():
         f = networks.scalar_network(kind, 2, WIDTH)
-        # Of the same width, and wide ones.
+        # Networks of the same width, and wide ones.
         others = [[networks.scalar_network(kind, 2, w, seed) for seed in OTHER_SEEDS] for w in (WIDTH, networks.WIDTH)]
         for n in SIZES:
             molecules = random_molecules(n, starts, n)

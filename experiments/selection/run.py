@@ -118,7 +118,7 @@ def smallest(f, batch, n_seen):
     rows = np.arange(len(batch))
     last = [one[rows, n_seen - 1] for one in values]
     largest = values[0][:, 0]
-    # Of an environment that no chosen feature sees, nothing is kept.
+    # If no chosen feature sees an environment, nothing is kept.
     return last[0] / np.where(largest > 0, largest, np.inf), last[1]
 
 

@@ -25,7 +25,7 @@ from jaxfeat.errors import BasisError, SpeciesError
 from jaxfeat.features.additive import AbstractAdditiveFeaturizer
 from jaxfeat.features.atom_lanes import AtomLanes, place_in_channels
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.geometry.species import SYMBOLS, atomic_numbers
+from jaxfeat.geometry.species import SYMBOLS, distinct_atomic_numbers
 from jaxfeat.linalg.arrays import array_namespace, as_quantity, cast_to_jax_precision, concrete_values
 from jaxfeat.so3.harmonics import solid_harmonics
 
@@ -90,9 +90,7 @@ class DensityFeaturizer(AbstractAdditiveFeaturizer):
         include_center: bool | float = True,
         weights: tuple[float, ...] | list[float] | None = None,
     ) -> None:
-        numbers = atomic_numbers(species)
-        if not len(numbers) or len(set(numbers.tolist())) != len(numbers):
-            raise SpeciesError(f"species is {tuple(species)!r}; name at least one species, and each only once.")
+        numbers = distinct_atomic_numbers(species)
         if not isinstance(radial, AbstractRadialBasis) and radial not in RADIAL_BASES:
             names = ", ".join(map(repr, RADIAL_BASES))
             raise BasisError(f"radial is {radial!r}; choose one of {names}, or a basis from jaxfeat.optimal_radial.")

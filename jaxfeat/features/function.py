@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxfeat.errors import BasisError
 from jaxfeat.features.base import AbstractFeaturizer, Label
+from jaxfeat.features.declared import check_declared, check_group, write_labels
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.species import atomic_numbers
 
@@ -79,14 +80,7 @@ def function(
     **Raises:** `BasisError` if `group` is another, if `nu` is below 1, or if `key` is blank or no text.
     `SpeciesError` if `species` names no element.
     """
-    if group not in ("O3", "SO3"):
-        raise BasisError(f"group is {group!r}; choose 'O3' or 'SO3'.")
-    if nu is not None and nu < 1:
-        raise BasisError(f"nu is {nu!r}; the body order must be at least 1, or None if it is not known.")
-    if key is not None and not (isinstance(key, str) and key.strip()):
-        raise BasisError(f"key is {key!r}; give a text that stands for this function alone, or None.")
-    if isinstance(labels, int):
-        labels = [(i,) for i in range(labels)]
-    names = None if labels is None else tuple(label if isinstance(label, tuple) else (label,) for label in labels)
+    check_group(group)
+    check_declared(nu, key, "function")
     numbers = None if species is None else atomic_numbers(list(species))
-    return FunctionFeaturizer(fn=fn, nu=nu, group=group, species=numbers, names=names, key=key)
+    return FunctionFeaturizer(fn=fn, nu=nu, group=group, species=numbers, names=write_labels(labels), key=key)

@@ -14,7 +14,7 @@ from jaxfeat.errors import BasisError, SpeciesError
 from jaxfeat.features.base import AbstractFeaturizer, Label
 from jaxfeat.features.host_work import roundings_by_program
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.geometry.species import COVALENT_RADII, SYMBOLS, atomic_numbers
+from jaxfeat.geometry.species import COVALENT_RADII, SYMBOLS, distinct_atomic_numbers
 from jaxfeat.linalg.arrays import as_quantity, concrete_values, format_quantity
 from jaxfeat.linalg.eigen import CROSSING_EPS, mean_over_eigenspaces, smooth_eigh
 
@@ -75,9 +75,7 @@ class OverlapMatrix(AbstractFeaturizer):
         widths: tuple[float, ...] | list[float] | None = None,
         cutoff: AbstractCutoff | None = None,
     ) -> None:
-        numbers = atomic_numbers(species)
-        if not len(numbers) or len(set(numbers.tolist())) != len(numbers):
-            raise SpeciesError(f"species is {tuple(species)!r}; name at least one species, and each only once.")
+        numbers = distinct_atomic_numbers(species)
         if widths is None and numbers.max() > len(COVALENT_RADII):
             raise SpeciesError(f"{SYMBOLS[numbers.max()]} has no known covalent radius; give `widths`.")
         if not isinstance(n_values, (int, np.integer)) or n_values < 1:

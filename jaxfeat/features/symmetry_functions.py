@@ -11,10 +11,10 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxfeat.cutoffs import AbstractCutoff, NoCutoff, Smoothstep
-from jaxfeat.errors import BasisError, SpeciesError
+from jaxfeat.errors import BasisError
 from jaxfeat.features.base import AbstractFeaturizer, Label
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.geometry.species import SYMBOLS, atomic_numbers
+from jaxfeat.geometry.species import SYMBOLS, distinct_atomic_numbers
 from jaxfeat.linalg.arrays import array_namespace, as_quantity, concrete_values, format_quantity
 
 Rows = list[list[float]] | tuple[tuple[float, ...], ...] | list[float] | tuple[float, ...] | np.ndarray | None
@@ -89,9 +89,7 @@ class SymmetryFunctions(AbstractFeaturizer):
         g5: Rows = None,
         cutoff: AbstractCutoff | None = None,
     ) -> None:
-        numbers = atomic_numbers(species)
-        if not len(numbers) or len(set(numbers.tolist())) != len(numbers):
-            raise SpeciesError(f"species is {tuple(species)!r}; name at least one species, and each only once.")
+        numbers = distinct_atomic_numbers(species)
         if not isinstance(cutoff, (AbstractCutoff, NoneType)):
             raise BasisError(f"cutoff is {cutoff!r}; give a window such as jaxfeat.cutoffs.Smoothstep(1.0).")
         self.species, self.r_cut = numbers, as_quantity(r_cut)

@@ -1,6 +1,6 @@
 """Chemical symbols and atomic numbers, and the type of `ase.Atoms` for annotations."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,3 +46,11 @@ def atomic_numbers(species: Iterable[str | int]) -> np.ndarray:
     if isinstance(items, str):
         raise SpeciesError(f"species is the one string {items!r}; give one symbol for each atom, as in ['C', 'H'].")
     return np.asarray([atomic_number(s) for s in items], np.int32)
+
+
+def distinct_atomic_numbers(species: Sequence[str | int]) -> np.ndarray:
+    """Return atomic numbers, as `atomic_numbers` does. **Raises:** `SpeciesError` also for none, or one named twice."""
+    numbers = atomic_numbers(species)
+    if not len(numbers) or len(set(numbers.tolist())) != len(numbers):
+        raise SpeciesError(f"species is {tuple(species)!r}; name at least one species, and each only once.")
+    return numbers

@@ -57,7 +57,7 @@ def from_features(
     **Arguments:**
 
     - `fn`: A function of one `ase.Atoms` that returns the features of each atom, `(n_atoms, d)`, in float64 or float32.
-    - `reach`, `nu`, `group`, `species`, `key`: As of `jaxfeat.external`.
+    - `reach`, `nu`, `group`, `species`, `key`: See `jaxfeat.external`.
     - `step`: Å, the least displacement. By default 1e-3 in float64, and 3e-2 in float32.
 
     **Returns:** a featurizer as of `jaxfeat.external`.

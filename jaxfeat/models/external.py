@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 
 from jaxfeat.errors import BasisError, GeometryError, ModelError, SpeciesError
 from jaxfeat.features.base import AbstractFeaturizer, Label
+from jaxfeat.features.declared import check_declared
 from jaxfeat.features.host_work import by_atoms_on_host
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.species import SYMBOLS, atomic_numbers
@@ -232,12 +233,9 @@ def make_model(
     crystal is described in the cluster of its neighbors."""
     if group not in ("O3", "SO3", None):
         raise BasisError(f"group is {group!r}; choose 'O3', 'SO3', or None to have it probed.")
-    if nu is not None and nu < 1:
-        raise BasisError(f"nu is {nu!r}; the body order must be at least 1, or None if it is not known.")
+    check_declared(nu, key, "model")
     if not reach > 0:
         raise BasisError(f"reach is {reach!r}; give a positive number of Å, or infinity for molecules.")
-    if key is not None and not (isinstance(key, str) and key.strip()):
-        raise BasisError(f"key is {key!r}; give a text that stands for this model alone, or None.")
     return ExternalFeaturizer(  # type: ignore[call-arg]
         model=Model(evaluate, periodic),
         reach=min(float(reach), EVERYWHERE),

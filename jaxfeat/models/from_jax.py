@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxfeat.errors import BasisError, GeometryError
 from jaxfeat.features.base import Label
+from jaxfeat.features.declared import check_declared, check_group, write_labels
 from jaxfeat.features.joint import AbstractJointFeaturizer
 from jaxfeat.geometry.environment import Environment, count_of
 from jaxfeat.geometry.species import atomic_numbers
@@ -225,18 +226,13 @@ def from_jax(
     **Raises:** `BasisError` if `r_cut` is not positive, if `n_layers`, `nu` or `max_degree` is below 1, if `group` is
     another, or if `key` is blank or no text. `SpeciesError` if `species` names no element.
     """
-    if group not in ("O3", "SO3"):
-        raise BasisError(f"group is {group!r}; choose 'O3' or 'SO3'.")
+    check_group(group)
+    check_declared(nu, key, "function")
     if not (r_cut > 0 and np.isfinite(r_cut)):
         raise BasisError(f"r_cut is {r_cut!r}; give the positive length (Å) below which two atoms share an edge.")
-    for name, value in (("n_layers", n_layers), ("nu", nu), ("max_degree", max_degree)):
+    for name, value in (("n_layers", n_layers), ("max_degree", max_degree)):
         if value is not None and value < 1:
             raise BasisError(f"{name} is {value!r}; it must be at least 1.")
-    if key is not None and not (isinstance(key, str) and key.strip()):
-        raise BasisError(f"key is {key!r}; give a text that stands for this function alone, or None.")
-    if isinstance(labels, int):
-        labels = [(i,) for i in range(labels)]
-    names = None if labels is None else tuple(label if isinstance(label, tuple) else (label,) for label in labels)
     numbers = None if species is None else atomic_numbers(list(species))
     return JaxFeaturizer(
         fn=fn,
@@ -245,7 +241,7 @@ def from_jax(
         nu=nu,
         group=group,
         species=numbers,
-        names=names,
+        names=write_labels(labels),
         max_degree=max_degree,
         key=key,
     )

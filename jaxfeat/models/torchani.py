@@ -81,7 +81,7 @@ def _vectors(computer: Any, numbers: list[int]) -> Any:
             elements = self.places[numbers][None]
             if not pbc.any():
                 return self.computer(elements, positions[None])[0]
-            # Where a direction does not repeat, torchani wraps atoms along Cartesian axes, which fits few cells.
+            # Torchani wraps atoms along Cartesian axes if a direction does not repeat. That is right for few cells.
             gap = 2 * float(self.computer.radial.cutoff)
             whole = torch.as_tensor(_filled(positions.detach().cpu().numpy(), cell.cpu().numpy(), gap)).to(cell)
             return self.computer(elements, positions[None], whole, torch.ones_like(pbc))[0]

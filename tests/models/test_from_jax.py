@@ -52,7 +52,7 @@ def test_a_structure_is_described_as_its_environments_are():
     assert not stacked[1].reshape(5, -1)[3:].any()
     sums = np.asarray(jaxfeat.summed(TWO)(batch[0])).reshape(2, -1)
     np.testing.assert_allclose(sums, [rows[0], rows[1:5].sum(0)], rtol=1e-13)
-    # Of a structure with other centers than all atoms, environments are described one by one.
+    # Environments are described one by one if some atoms of the structure are no centers.
     some = jaxfeat.structures(METHANE, TWO, centers=[1, 3])
     np.testing.assert_allclose(np.asarray(jaxfeat.stacked(TWO)(some)).reshape(2, -1), rows[[1, 3]], rtol=1e-13)
     crystal = np.asarray(jaxfeat.stacked(TWO)(jaxfeat.structures(CRYSTAL, TWO))).reshape(2, -1)

@@ -23,7 +23,7 @@ def narrow(rows, nu):
 
 @pytest.mark.parametrize("n", [1, 5, 8, 9])
 def test_independent_features_explain_all_that_the_exact_classes_leave(n):
-    """Of nine directions of the carbon's neighbors, order 2 misses one in any basis."""
+    """The carbon's neighbors have nine directions, and order 2 misses one of them in any basis."""
     declared, unknown = (jaxfeat.null_space(narrow(MIXED[:n], nu), METHANE, center=0) for nu in (2, None))
     left = max(8 - n, 0)
     assert declared.status == unknown.status == "ok"
