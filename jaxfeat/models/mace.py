@@ -7,7 +7,7 @@ from typing import Any
 
 from jaxfeat.errors import BasisError, ModelError
 from jaxfeat.models.external import ExternalFeaturizer
-from jaxfeat.models.torch import check_dtype, from_torch, hash_of, import_package
+from jaxfeat.models.torch import check_dtype, from_torch, hash_of, import_package, mace_graph
 
 
 def from_mace(model: str | PathLike | Any, *, layers: str | int = "all", dtype: str = "float64") -> ExternalFeaturizer:
@@ -86,23 +86,9 @@ def _nodes(model: Any, chosen: list[int]) -> Any:
             self.model = model
 
         def forward(self, positions: Any, numbers: Any, cell: Any, pbc: Any) -> Any:
-            edges, shifts, unit_shifts, cell_used = get_neighborhood(
-                positions.detach().cpu().numpy().astype(float),
-                float(self.model.r_max),
-                tuple(pbc.tolist()),
-                cell.cpu().numpy().astype(float),
+            graph = mace_graph(
+                get_neighborhood, float(self.model.r_max), self.model.atomic_numbers, positions, numbers, cell, pbc
             )
-            like = {"dtype": positions.dtype, "device": positions.device}
-            graph = {
-                "positions": positions,
-                "node_attrs": (numbers[:, None] == self.model.atomic_numbers).to(positions.dtype),
-                "edge_index": torch.tensor(edges, dtype=torch.int64, device=positions.device),
-                "shifts": torch.tensor(shifts, **like),
-                "unit_shifts": torch.tensor(unit_shifts, **like),
-                "cell": torch.tensor(cell_used, **like),
-                "batch": torch.zeros_like(numbers),
-                "ptr": torch.tensor([0, len(numbers)], device=positions.device),
-            }
             return self.model(graph, compute_force=False)["node_feats"][:, columns]
 
     return MaceNodes()

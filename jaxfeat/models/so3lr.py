@@ -7,7 +7,7 @@ from typing import Any
 
 from jaxfeat.errors import ModelError
 from jaxfeat.models.external import ExternalFeaturizer
-from jaxfeat.models.torch import check_dtype, from_torch, hash_of, import_package
+from jaxfeat.models.torch import check_dtype, from_torch, hash_of, import_package, mace_graph
 
 
 def from_so3lr(
@@ -72,25 +72,11 @@ def _invariants(model: Any, charge: float, spin: float) -> Any:
             self.model = model
 
         def forward(self, positions: Any, numbers: Any, cell: Any, pbc: Any) -> Any:
-            edges, shifts, unit_shifts, cell_used, *_ = get_neighborhood(
-                positions.detach().cpu().numpy().astype(float),
-                float(self.model.r_max),
-                pbc=tuple(pbc.tolist()),
-                cell=cell.cpu().numpy().astype(float),
-            )
             like = {"dtype": positions.dtype, "device": positions.device}
             none = {"dtype": torch.int64, "device": positions.device}
             elements = torch.arange(1, self.model.num_elements + 1, device=positions.device)
-            graph = {
-                "positions": positions,
+            graph = mace_graph(get_neighborhood, float(self.model.r_max), elements, positions, numbers, cell, pbc) | {
                 "atomic_numbers": numbers,
-                "node_attrs": (numbers[:, None] == elements).to(positions.dtype),
-                "edge_index": torch.tensor(edges, dtype=torch.int64, device=positions.device),
-                "shifts": torch.tensor(shifts, **like),
-                "unit_shifts": torch.tensor(unit_shifts, **like),
-                "cell": torch.tensor(cell_used, **like),
-                "batch": torch.zeros_like(numbers),
-                "ptr": torch.tensor([0, len(numbers)], device=positions.device),
                 "head": torch.zeros(1, **none),
                 "total_charge": torch.full((1,), charge, **like),
                 "total_spin": torch.full((1,), spin, **like),

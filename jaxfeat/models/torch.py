@@ -131,3 +131,36 @@ def _device_of(function: Any) -> Any:
         for tensor in (*function.parameters(), *function.buffers()):
             return tensor.device
     return torch.device("cpu")
+
+
+def mace_graph(
+    get_neighborhood: Callable[..., Any],
+    r_max: float,
+    elements: Any,
+    positions: Any,
+    numbers: Any,
+    cell: Any,
+    pbc: Any,
+) -> dict[str, Any]:
+    """Make the graph of one structure as MACE and the packages built on it take it. `get_neighborhood` is the package's
+    own list of edges up to `r_max` (Å), and `elements` are the atomic numbers that the model tells apart, in its order.
+    """
+    import torch
+
+    edges, shifts, unit_shifts, cell_used, *_ = get_neighborhood(
+        positions.detach().cpu().numpy().astype(float),
+        r_max,
+        pbc=tuple(pbc.tolist()),
+        cell=cell.cpu().numpy().astype(float),
+    )
+    like = {"dtype": positions.dtype, "device": positions.device}
+    return {
+        "positions": positions,
+        "node_attrs": (numbers[:, None] == elements).to(positions.dtype),
+        "edge_index": torch.tensor(edges, dtype=torch.int64, device=positions.device),
+        "shifts": torch.tensor(shifts, **like),
+        "unit_shifts": torch.tensor(unit_shifts, **like),
+        "cell": torch.tensor(cell_used, **like),
+        "batch": torch.zeros_like(numbers),
+        "ptr": torch.tensor([0, len(numbers)], device=positions.device),
+    }
