@@ -11,13 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from jaxfeat.report.figures import RATIO, new_figure, set_decades
+from jaxfeat.report.palette import CAUSE_COLORS
 from jaxfeat.report.store_summary import GROUPS, LOWEST_EXPONENT, Distribution, StoreSummary
 from jaxfeat.report.tables import format_percent, format_short
-
-GROUP_COLORS = {  # of groups, from the palette of Okabe and Ito, which every kind of eye tells apart
-    "incompleteness": "#D55E00", "truncation": "#E69F00", "locality": "#CC79A7", "width": "#009E73", "other": "#000000",
-    "ambiguous": "#8C8C8C", "symmetry": "#56B4E9", "none": "#0072B2",
-}  # fmt: skip
 
 MOST_ROWS = 8  # rows of the picture; the rarest species share one
 PAGE_BINS_PER_DECADE = 5  # bins of a drawn histogram in a factor of ten
@@ -45,7 +41,7 @@ def plot_distributions(summary: StoreSummary, symbols: Sequence[str]) -> Figure 
     panels[-1][0].set_xlabel("% below the floor", fontsize=9)
     panels[-1][1].set_xlabel(f"{RATIO} of the others", fontsize=9)
     found = [g for g in GROUPS if any((n, g) in summary.equilibrated for n in species)]
-    handles: list[Artist] = [Patch(color=GROUP_COLORS[group]) for group in found]
+    handles: list[Artist] = [Patch(color=CAUSE_COLORS[group]) for group in found]
     handles += panels[0][1].plot([], [], color="#444444", lw=0.8)
     names = ["no null direction" if group == "none" else group for group in found] + ["raw, all causes"]
     figure.legend(
@@ -70,7 +66,7 @@ def _draw_shares(axes: Axes, parts: Mapping[str, Distribution], total: int) -> N
     below = 0
     for group, part in parts.items():
         if part.below:
-            axes.barh(0, 100 * part.below / total, left=100 * below / total, color=GROUP_COLORS[group], height=0.7)
+            axes.barh(0, 100 * part.below / total, left=100 * below / total, color=CAUSE_COLORS[group], height=0.7)
             below += part.below
     share = f"{format_percent(below, total)} %"
     axes.text(100 * below / total + 3, 0, share, va="center", fontsize=8.5, color="#333333")
@@ -84,7 +80,7 @@ def _draw_histogram(axes: Axes, parts: Mapping[str, Distribution], raw: Distribu
     for group, part in parts.items():
         counts = part.coarse(*ends, PAGE_BINS_PER_DECADE)
         if counts.any():
-            axes.stairs(bottom + counts, edges, baseline=bottom, fill=True, color=GROUP_COLORS[group], lw=0)
+            axes.stairs(bottom + counts, edges, baseline=bottom, fill=True, color=CAUSE_COLORS[group], lw=0)
             bottom = bottom + counts
     outline = raw.coarse(*ends, PAGE_BINS_PER_DECADE)
     if not bottom.any() and not outline.any():

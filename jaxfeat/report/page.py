@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 from jaxfeat.report.advice import explain_bases, recommend_basis
 from jaxfeat.report.convergence import BASIS_HEADERS, BASIS_LEGEND, basis_rows
-from jaxfeat.report.distribution_plot import GROUP_COLORS, name_species, plot_distributions, to_svg
+from jaxfeat.report.distribution_plot import name_species, plot_distributions, to_svg
 from jaxfeat.report.html_elements import fill_template, format_number, make_table, mark_count, read_resource
+from jaxfeat.report.palette import CAUSE_COLORS
 from jaxfeat.report.sensitivity import Record
 from jaxfeat.report.store_summary import AMBIGUOUS, Distribution, Example, StoreSummary
 from jaxfeat.report.tables import format_causes, format_percent
@@ -248,7 +249,7 @@ def _write_basis(basis: BasisAdvice) -> str:
 
 def _title(group: str) -> str:
     name = GROUP_TITLES.get(group, group)
-    return f'<span class="swatch" style="background: {GROUP_COLORS[group]}"></span>{name}'
+    return f'<span class="swatch" style="background: {CAUSE_COLORS[group]}"></span>{name}'
 
 
 def _share(n: int, summary: StoreSummary) -> str:
