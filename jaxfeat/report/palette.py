@@ -12,7 +12,7 @@ CAUSE_COLORS = {
     "rigid": "#DDDDDD",
 }
 """Colors of causes, of ambiguous environments, and of environments without null directions ("none"). The grays
-aside, they are those of Okabe and Ito, which every kind of eye tells apart. Blue is physics, gray is nothing to look at,
+aside, they are those of Okabe and Ito, which every kind of eye tells apart. Blue is physics, gray is nothing to see,
 and the other colors are curable or unclear."""
 
 LEAST = "#666666"
