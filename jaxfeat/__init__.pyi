@@ -65,10 +65,13 @@ from .nulls.kernel import Kernel as Kernel
 from .nulls.kernel import complete_kernel as complete_kernel
 from .nulls.near import NearGroup as NearGroup
 from .nulls.scan import scan as scan
+from .singular.conditions import Condition as Condition
 from .singular.find import find_singular_points as find_singular_points
 from .singular.search_space import Free as Free
 from .singular.search_space import Within as Within
 from .singular.singular_points import SingularPoints as SingularPoints
+from .singular.strata import strata as strata
+from .singular.stratum import Stratum as Stratum
 from .singular.trace import SingularPath as SingularPath
 from .singular.trace import trace_singular_set as trace_singular_set
 from .spectrum.driver import singular_spectrum as singular_spectrum

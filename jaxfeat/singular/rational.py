@@ -1,0 +1,73 @@
+"""Random fractions: points on circles, rotations, and environments whose neighbors are at reasonable distances."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+Rational = Any  # an int or a Fraction
+
+NEAREST, LEAST_RADIUS, LARGEST_RADIUS = 0.3, 0.5, 2.5
+"""Least distance of two neighbors, and bounds of their distances from the center, Å."""
+GRAIN = 48  # The denominator of random coordinates. Small ones keep exact algebra fast, but values coincide by chance.
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Random fractions from one generator."""
+
+    rng: np.random.Generator
+
+    def number(self, low: float = -1.5, high: float = 1.5) -> Fraction:
+        """Draw a fraction from an interval, but not zero, which makes symmetric environments."""
+        drawn = 0
+        while not drawn:
+            drawn = int(self.rng.integers(round(low * GRAIN), round(high * GRAIN), endpoint=True))
+        return Fraction(drawn, GRAIN)
+
+    def size(self, low: float = 0.6, high: float = 1.6) -> Fraction:
+        """Draw a positive fraction."""
+        return self.number(low, high)
+
+    def sign(self) -> int:
+        """Draw 1 or -1."""
+        return 1 if self.rng.random() < 0.5 else -1
+
+    def circle(self) -> tuple[Fraction, Fraction]:
+        """Draw a point of the unit circle with rational coordinates: cosine and sine of an angle."""
+        # A random slope through (-1, 0) meets the circle at a rational point; the sign turns half of them around.
+        t, sign = self.sign() * self.number(0.1, 0.9), self.sign()
+        return sign * (1 - t * t) / (1 + t * t), 2 * t / (1 + t * t)
+
+    def vector(self) -> list[Fraction]:
+        """Draw three fractions."""
+        return [self.number() for _ in range(3)]
+
+    def rotation(self) -> list[list[Fraction]]:
+        """Draw a rotation matrix with rational entries, from a quaternion of small integers."""
+        while True:
+            a, b, c, d = (Fraction(int(v)) for v in self.rng.integers(-4, 4, size=4, endpoint=True))
+            n = a * a + b * b + c * c + d * d
+            # Half turns (a = 0) and turns about coordinate axes make symmetric environments.
+            if a and (b != 0) + (c != 0) + (d != 0) > 1:
+                break
+        return [
+            [(a * a + b * b - c * c - d * d) / n, 2 * (b * c - a * d) / n, 2 * (b * d + a * c) / n],
+            [2 * (b * c + a * d) / n, (a * a - b * b + c * c - d * d) / n, 2 * (c * d - a * b) / n],
+            [2 * (b * d - a * c) / n, 2 * (c * d + a * b) / n, (a * a - b * b - c * c + d * d) / n],
+        ]
+
+
+def reasonable(positions: np.ndarray) -> bool:
+    """Tell whether no two neighbors `(N, 3)` are close, and all are at reasonable distances from the center."""
+    radii = np.linalg.norm(positions, axis=1)
+    apart = np.linalg.norm(positions[:, None] - positions, axis=-1)[np.triu_indices(len(positions), 1)]
+    return bool(apart.min(initial=np.inf) > NEAREST and radii.min() > LEAST_RADIUS and radii.max() < LARGEST_RADIUS)
+
+
+def random_rotation(rng: np.random.Generator) -> np.ndarray:
+    """Draw a rotation matrix `(3, 3)` from the uniform distribution."""
+    q, r = np.linalg.qr(rng.normal(size=(3, 3)))
+    q = q * np.sign(np.diag(r))
+    return q * np.linalg.det(q)

@@ -1,0 +1,80 @@
+"""The known strata of each number of neighbors and order ν."""
+
+from collections.abc import Iterator
+
+from jaxfeat.errors import BasisError, SizeError
+from jaxfeat.singular.strata_closed import (
+    breathing,
+    cones,
+    equal_angles_outside,
+    planar,
+    rings,
+    two_planes,
+    twofold,
+)
+from jaxfeat.singular.stratum import Stratum
+
+MAX_NEIGHBORS = 12  # Cones are listed by the partitions of N - 1, which are 56 for 12 neighbors.
+
+
+def strata(n_neighbors: int, nu: int = 2, pseudoscalars: bool = False) -> dict[str, Stratum]:
+    """List the known families of environments that hide displacements from every map of one order, by name.
+
+    Except for "planar", which is listed for reference, no symmetry hides their displacements. All names but "rings"
+    are families of order 2:
+
+    - "A_k": two like neighbors b, b' at one radius; k neighbors outside of a plane that make equal angles with both.
+    - "opposite heights": all neighbors but b, b' in a plane, these two at opposite heights and equal angles with one.
+    - "cones 3 + 1", and other sizes: one neighbor moves alone, and the others form cones about it.
+    - "twofold k": an axis exchanges two neighbors and k more pairs; the others lie in a plane with the two.
+    - "D" and "D crossed": two equal angles without a neighbor in common.
+    - "equal angles" and "equal triangles": congruent groups at one radius that breathe in and out.
+    - "rings": two isosceles rings of three and a pole (order 3, with pseudoscalars).
+
+    **Arguments:**
+
+    - `n_neighbors`: The number of neighbors N, from 4 to 12.
+    - `nu`: The body order ν, 2 or 3.
+    - `pseudoscalars`: True for maps that tell mirror images apart.
+
+    **Returns:** A dictionary of `Stratum`s, those of the smallest codimension first. Without entries if no family is
+    known.
+
+    **Raises:** `SizeError` for another number of neighbors; `BasisError` for another order.
+
+    **Source:** docs/strata.
+    """
+    if not 4 <= n_neighbors <= MAX_NEIGHBORS:
+        raise SizeError(f"n_neighbors is {n_neighbors}; strata are listed for 4 to {MAX_NEIGHBORS} neighbors.")
+    if nu not in (2, 3):
+        raise BasisError(f"nu is {nu}; strata are listed for the orders 2 and 3.")
+    found = list(_of_order_2(n_neighbors) if nu == 2 else _of_order_3(n_neighbors, pseudoscalars))
+    return {stratum.name: stratum for stratum in sorted(found, key=lambda stratum: stratum.codimension)}
+
+
+def _of_order_2(n: int) -> Iterator[Stratum]:
+    yield from (equal_angles_outside(n, k) for k in range(1, n - 2))
+    yield from (cones(sizes) for sizes in _partitions(n - 1, n - 1) if sizes[0] > 1)
+    yield from (twofold(n, k) for k in range(1, (n - 1) // 2))
+    yield two_planes(n)
+    if n > 4:
+        yield two_planes(n, crossed=True)
+    yield breathing(n)
+    if n == 6:
+        yield breathing(6, size=3)
+    yield planar(n)
+
+
+def _of_order_3(n: int, pseudoscalars: bool) -> Iterator[Stratum]:
+    if n == 7:
+        yield rings()
+    if not pseudoscalars:
+        yield planar(n, nu=3)
+
+
+def _partitions(total: int, largest: int) -> Iterator[tuple[int, ...]]:
+    """List the partitions of a number into parts up to `largest`, each in descending order."""
+    if total == 0:
+        yield ()
+    for part in range(min(total, largest), 0, -1):
+        yield from ((part, *rest) for rest in _partitions(total - part, part))
