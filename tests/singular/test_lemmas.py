@@ -1,0 +1,39 @@
+"""Lemmas follow from the conditions of every known stratum, as far as the proof needs them."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from jaxfeat.singular.bracket_algebra import Relations, find_changing_class, make_polynomial
+from jaxfeat.singular.certificate import evaluate
+from jaxfeat.singular.lemmas import find_lemmas
+from jaxfeat.singular.strata import strata
+
+STRATA = [
+    (n, nu, chiral, name)
+    for n in range(4, 8)
+    for nu, chiral in ((2, False), (3, True))
+    for name in strata(n, nu, chiral)
+    if name != "planar"
+]
+
+
+@pytest.mark.parametrize(("n", "nu", "chiral", "name"), STRATA)
+def test_every_stratum_implies_its_displacement(n, nu, chiral, name):
+    """This is the proof for the whole family. A random member only helps to guess the lemmas."""
+    stratum = strata(n, nu, chiral)[name]
+    species = [f"X{i}" for i in range(n)]
+    for group in stratum.like:
+        for i in group:
+            species[i] = species[group[0]]
+    relations = Relations(make_polynomial(condition.terms) for condition in stratum.conditions)
+    if find_changing_class(species, nu, chiral, relations, stratum.displacement) is not None:
+        rows = stratum.rational_member(2)
+        for lemma in find_lemmas(relations, np.asarray(rows, float), combinations(range(n), 3)):
+            assert evaluate(make_polynomial(lemma["zero"]), rows) == 0
+            assert evaluate(make_polynomial(lemma["multiplier"]), rows) != 0
+    assert find_changing_class(species, nu, chiral, relations, stratum.displacement) is None
+    # Any other condition less, and something would change.
+    weaker = Relations(make_polynomial(condition.terms) for condition in stratum.conditions[1:])
+    assert find_changing_class(species, nu, chiral, weaker, stratum.displacement) is not None
