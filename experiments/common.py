@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from matplotlib.figure import Figure
 from rich import box
 from rich.console import Console
 from rich.table import Table
+
+import jaxfeat
 
 # Okabe and Ito's colors, told apart by every kind of eye.
 BLUE, VERMILION, GREEN, PINK, ORANGE, SKY, GREY = (
@@ -34,8 +37,11 @@ def parser(doc: str | None) -> argparse.ArgumentParser:
 
 
 def begin(arguments: argparse.Namespace, script: str) -> Path:
-    """Switch to float64 and return the folder for the figure. A smoke run leaves the figure of the full run alone."""
+    """Switch to float64 and to the style of jaxfeat's pictures. Return the folder for the figure. A smoke run leaves
+    the figure of the full run alone."""
     jax.config.update("jax_enable_x64", True)
+    # The style stays for the rest of the script.
+    contextlib.ExitStack().enter_context(jaxfeat.plot.style())
     here = Path(script).resolve().parent
     folder = arguments.out or (Path("out") / here.name if arguments.smoke else here)
     folder.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 from . import cutoffs as cutoffs
 from . import errors as errors
 from . import manifolds as manifolds
+from . import plot as plot
 from .basis.optimal import OptimalRadial as OptimalRadial
 from .choose.converge import converge as converge
 from .choose.forces import VisibleForce as VisibleForce

@@ -79,7 +79,7 @@ def test_tables_and_pictures_count_alike(records, store):
     print_store(summary, [""] * len(summary.examples()), str, SYMBOLS, console)
     for name in ("H", "P", "C"):
         assert row(console.file.getvalue(), name) == row(text, name)
-    said = " ".join(text.get_text() for text in plot_scan(records).findobj(Text))
+    said = " ".join(text.get_text() for text in plot_scan(records)[0].figure.findobj(Text))
     assert f"{blind} of {len(records)} have null directions" in said
     assert sum(summary.blind.values()) == blind and sum(summary.directions.values()) == directions
 

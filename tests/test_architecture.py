@@ -61,6 +61,7 @@ MAY_SEE = {
     "store": BELOW | {"features.spec", "spectrum", "nulls", "singular", "manifolds"},
     "bench": {"errors", "geometry", "basis", "cutoffs", "features", "spectrum", "manifolds", "progress"},
     "report": set(),
+    "plot": {"geometry.species", "report"},
 }
 """Parts of the package that each room may import beside itself. The command line and the package's own `__init__` are
 free."""
@@ -133,12 +134,15 @@ ALLOWED_IN = {
     "matplotlib": {
         "report/alike_plot.py",
         "report/benchmark.py",
-        "report/convergence.py",
+        "plot.py",
+        "report/convergence_plot.py",
+        "report/displacement_plot.py",
         "report/distribution_plot.py",
-        "report/families.py",
         "report/figures.py",
         "report/force_plot.py",
+        "report/scan_axis.py",
         "report/scan_plot.py",
+        "report/spectrum_plot.py",
         "report/sweep_plot.py",
         "report/tuning_plot.py",
     },

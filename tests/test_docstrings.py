@@ -71,7 +71,7 @@ def faults(name):
         wrong.append("the first paragraph does not end")
     if RIDDLE.match(first):
         wrong.append(f"begins with {first.split()[0]}")
-    if name.count(".") > name.startswith(("cutoffs.", "errors.", "manifolds.")):
+    if name.count(".") > name.startswith(("cutoffs.", "errors.", "manifolds.", "plot.")):
         return wrong
     arguments = arguments_of(value)
     if missing := undescribed(arguments, doc):

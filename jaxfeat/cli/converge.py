@@ -46,7 +46,7 @@ def add_converge(commands: Any) -> None:
 
 def _converge(arguments: argparse.Namespace) -> None:
     from jaxfeat.choose.converge import draw_sample
-    from jaxfeat.report.convergence import plot_convergence, print_convergence
+    from jaxfeat.report.convergence import print_convergence
 
     check_targets(arguments.json, arguments.plot)
     _, every = read_environments(arguments)
@@ -65,6 +65,8 @@ def _converge(arguments: argparse.Namespace) -> None:
             f"{Path(arguments.input).name}: {share}; {arguments.radial}, r_cut {arguments.r_cut:g} Å, "
             f"σ {arguments.sigma:g} Å"
         )
+        from jaxfeat.report.convergence_plot import plot_convergence
+
         save_figure(arguments.plot, plot_convergence(records, title))
     print_convergence(records, share)
     say_written(arguments.json, arguments.plot)

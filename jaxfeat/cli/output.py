@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -59,7 +59,9 @@ def write_json(path: Path, value: Any) -> None:
         file.write(json.dumps(finite).encode())
 
 
-def save_figure(path: Path, figure: Any) -> None:
-    """Write a matplotlib figure in the format of the file's suffix."""
-    with open_replacement(path) as file:
-        figure.savefig(file, format=path.suffix[1:])
+def save_figure(path: Path, axes: Sequence[Any]) -> None:
+    """Write the figure of some axes in the format of the file's suffix. Text in vector formats stays text."""
+    from jaxfeat.report.figures import style
+
+    with open_replacement(path) as file, style():
+        axes[0].figure.savefig(file, format=path.suffix[1:])

@@ -57,7 +57,7 @@ def _search(arguments: argparse.Namespace) -> None:
 
     from jaxfeat.geometry.files.write import write_extxyz
     from jaxfeat.geometry.random import random_environments
-    from jaxfeat.report.families import plot_families, print_families
+    from jaxfeat.report.families import print_families
     from jaxfeat.store.dataset import check_target, label_arrays, write_dataset
     from jaxfeat.store.schema import provenance
 
@@ -85,7 +85,7 @@ def _search(arguments: argparse.Namespace) -> None:
         progress=True,
     )
     xyz = None
-    described = [_describe(points, kind, symbols) for kind in points.kinds()]
+    described = [_describe(points, kind, symbols, arguments.center) for kind in points.kinds()]
     print_families(described, points.status.tolist())
     if arguments.out is not None:
         attributes = provenance(f) | {"command": arguments.command_line}
@@ -96,12 +96,15 @@ def _search(arguments: argparse.Namespace) -> None:
         with open_replacement(xyz) as file:
             write_extxyz(file, points.environments[landed], points.directions[landed], info)
     if arguments.plot is not None:
+        # Matplotlib takes 0.6 s to load.
+        from jaxfeat.report.displacement_plot import plot_families
+
         title = make_title(f, f"{arguments.neighbors} neighbors")
         save_figure(arguments.plot, plot_families(described, title))
     say_written(arguments.out, xyz, arguments.plot)
 
 
-def _describe(points: jaxfeat.SingularPoints, kind: SingularKind, symbols: list[str]) -> dict[str, Any]:
+def _describe(points: jaxfeat.SingularPoints, kind: SingularKind, symbols: list[str], center: str) -> dict[str, Any]:
     """Describe a kind of singular points for tables and pictures, by the example of its most exact point."""
     from jaxfeat.nulls.cure import describe_cure
 
@@ -111,7 +114,7 @@ def _describe(points: jaxfeat.SingularPoints, kind: SingularKind, symbols: list[
     doubtful = {kind.status: null.nullity - null.rigid if null is not None else 1}
     return {
         "cause": kind.counts if kind.status == "ok" else doubtful,
-        "symmetry": kind.symbol,
+        "symmetry": f"{kind.symbol[:1]}_{kind.symbol[1:]}".rstrip("_").replace("*", "∞"),
         "dimension": kind.dimension,
         "points": len(kind.members),
         "distinct": kind.distinct,
@@ -120,6 +123,7 @@ def _describe(points: jaxfeat.SingularPoints, kind: SingularKind, symbols: list[
             "positions": points.positions[example],
             "direction": points.directions[example],
             "symbols": symbols,
+            "center": center,
             "sigma_ratio": float(points.sigma_ratio[example]),
         },
     }

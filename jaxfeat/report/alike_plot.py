@@ -5,48 +5,65 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from jaxfeat.report.figures import new_figure
+from jaxfeat.report.figures import FLOOR_LINE, HALO, INK, Maker, add_legend, open_axes, style
+from jaxfeat.report.palette import color_cause
 
 STYLES: dict[str, dict[str, Any]] = {
-    "random": {"s": 9, "color": "#B8B8B8", "lw": 0, "label": "random pairs"},
-    "nearest": {"s": 9, "color": "#56B4E9", "lw": 0, "label": "nearest features"},
-    "kept": {"s": 9, "color": "#0072B2", "lw": 0, "label": "most alike"},
+    "random": {"s": 8, "color": "#D4D4D4", "label": "random pairs"},
+    "nearest": {"s": 8, "color": "#A3A3A3", "label": "nearest features"},
+    "kept": {"s": 8, "color": INK, "label": "most alike"},
 }
-LISTED: dict[str, Any] = {"s": 60, "facecolor": "none", "edgecolor": "#D81B60", "lw": 1.2, "label": "listed"}
+LISTED: dict[str, Any] = {"s": 55, "facecolor": "none", "lw": 1.2}
+LABELS = {"feature_distance": r"distance of the features  $|F-F'|$", "ratio": "feature distance over the expected one"}
 FLOOR = 1e-16  # relative feature distance that stands for 0
 N_NUMBERED = 5  # of the listed pairs, those that carry their rank
 
 
-def plot_alike(found: Mapping[str, Any], title: str | None = None) -> Figure:
-    """Draw a result of `jaxfeat.alike`, given as plain values: feature distances and ratios against distances (Å)."""
-    figure = new_figure(7.4, 3.9, title, 8)
-    left, right = figure.subplots(1, 2)
-    for axes, name, label in ((left, "feature_distance", "|F - F'|"), (right, "ratio", "ratio")):
-        for kind, style in STYLES.items():
+@style()
+def plot_alike(found: Mapping[str, Any], title: str | None = None, ax: Any = None, make: Maker = Figure) -> list[Axes]:
+    """Draw a result of `jaxfeat.alike`, given as plain values: feature distances and ratios against distances (Å). The
+    listed pairs have rings in the colors of their causes."""
+    panels = open_axes(ax, (7.4, 3.9), title, make, (1, 2))
+    pairs = found["pairs"]
+    for axes, (name, label) in zip(panels, LABELS.items(), strict=True):
+        for kind, look in STYLES.items():
             shown = found["compared"][kind]
-            _scatter(axes, shown["distance"], shown[name], style)
-        pairs = found["pairs"]
-        _scatter(axes, [one["distance"] for one in pairs], [one[name] for one in pairs], LISTED)
-        for rank, one in enumerate(pairs[:N_NUMBERED], 1):
-            at = (one["distance"], max(one[name] or 0, FLOOR))
-            axes.annotate(str(rank), at, xytext=(5, 4), textcoords="offset points", fontsize=7)
+            _scatter(axes, shown["distance"], shown[name], {**look, "lw": 0})
+        for cause in dict.fromkeys(one["cause"] for one in pairs):
+            chosen = [one for one in pairs if one["cause"] == cause]
+            words = "listed" if cause == "none" else f"listed, {cause}"
+            ring = {**LISTED, "edgecolor": INK if cause == "none" else color_cause(cause), "label": words}
+            _scatter(axes, [one["distance"] for one in chosen], [one[name] for one in chosen], ring)
         axes.set_xscale("log")
         axes.set_yscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda length, _: f"{length:g}"))
+        axes.margins(y=0.08)
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_minor_formatter(NullFormatter())
-        axes.set_xlabel("distance of the environments (Å)", fontsize=9)
-        axes.set_ylabel(label, fontsize=9)
-        axes.tick_params(which="both", labelsize=8)
-        axes.spines[["top", "right"]].set_visible(False)
-    right.axhline(1, color="#000000", lw=0.6, ls=(0, (4, 3)), zorder=0)
-    handles, labels = left.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
-    return figure
+        axes.set_xlabel("distance of the environments (Å)")
+        axes.set_ylabel(label)
+        for rank, one in enumerate(pairs[:N_NUMBERED], 1):
+            at = (one["distance"], max(one[name] or 0, FLOOR))
+            axes.annotate(
+                str(rank), at, (0, -5.5), textcoords="offset points", fontsize=7, ha="center", va="top",
+                path_effects=HALO,
+            )  # fmt: skip
+    left, right = panels
+    for axis in (left.xaxis, right.xaxis, right.yaxis):
+        _set_plain_numbers(axis)
+    right.axhline(1, **FLOOR_LINE, zorder=0)
+    rings = [one for one in left.collections if str(one.get_label()).startswith("listed")]
+    add_legend(left, [one for one in left.collections if one not in rings], handletextpad=0.1)
+    add_legend(right, rings, handletextpad=0.1)
+    return panels
+
+
+def _set_plain_numbers(axis: Axis) -> None:
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def _scatter(axes: Axes, x: Any, y: Any, style: dict[str, Any]) -> None:

@@ -5,11 +5,12 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 from rich.console import Console
 
-from jaxfeat.report.figures import new_figure
+from jaxfeat.report.figures import Maker, add_legend, open_axes, say_nothing_to_draw, style
 from jaxfeat.report.tables import plain_table
 
 STAGES = {
@@ -138,29 +139,28 @@ def print_benchmark(results: Mapping[str, Any], console: Console | None = None) 
         console.print(warning, style="bold")
 
 
-def plot_rates(results: Mapping[str, Any]) -> Figure:
+@style()
+def plot_rates(
+    results: Mapping[str, Any], title: str | None = None, ax: Any = None, make: Maker = Figure
+) -> list[Axes]:
     """Draw the rate of jaxfeat over that of each peer, by work and stage, on a logarithmic axis."""
     rows = list_ratios(results)
-    figure = new_figure(7.0, 1.2 + 0.32 * max(len(rows), 2))
-    axes = figure.subplots()
+    (axes,) = open_axes(ax, (7.0, 1.0 + 0.32 * max(len(rows), 2)), title, make)
     if not rows:
-        axes.set_axis_off()
-        figure.text(0.5, 0.5, "no peer was timed", ha="center")
-        return figure
-    for stage, title in STAGES.items():
+        say_nothing_to_draw([axes], "no peer was timed")
+        return [axes]
+    for stage, name in STAGES.items():
         points = [(ratios[stage], k) for k, (_, ratios) in enumerate(rows) if stage in ratios]
         if points:
-            axes.plot(*zip(*points, strict=True), "o", ms=6, color=STAGE_COLORS[stage], label=title)
+            axes.plot(*zip(*points, strict=True), "o", ms=6, color=STAGE_COLORS[stage], label=name)
     axes.axvline(1, color="#000000", lw=0.8)
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_yticks(range(len(rows)), [name for name, _ in rows], fontsize=8)
+    axes.set_yticks(range(len(rows)), [name for name, _ in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.grid(axis="x", which="both", lw=0.3)
-    axes.set_axisbelow(True)
-    axes.set_xlabel("jaxfeat's rate over the peer's, one core, float64", fontsize=9)
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside upper center", ncols=5, fontsize=8, frameon=False)
-    return figure
+    axes.set_xlabel("jaxfeat's rate over the peer's, one core, float64")
+    add_legend(axes)
+    return [axes]

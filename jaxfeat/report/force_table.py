@@ -50,6 +50,21 @@ def _count(n: int) -> str:
     return f"{n:,} structure" + "s" * (n != 1)
 
 
+def list_records(found: Any) -> list[Record]:
+    """Write a `jaxfeat.VisibleForce` of one structure or of a batch as records."""
+    names = ("invisible_share", "scale_free", "force_norm", "rigid_share", "n_null")
+    numbers = {name: np.asarray(getattr(found, name)).reshape(-1) for name in names}
+    n = len(numbers["n_null"])
+    sigma, slopes = (np.asarray(rows).reshape(n, -1) for rows in (found.sigma, found.slopes))
+    statuses = np.asarray(found.status.names).reshape(-1)
+    return [
+        {name: column[k].item() for name, column in numbers.items()}
+        | {"sigma": sigma[k][known := np.isfinite(sigma[k])].tolist(), "slopes": slopes[k][known].tolist()}
+        | {"status": str(statuses[k])}
+        for k in range(n)
+    ]
+
+
 def select_forced(records: Sequence[Record]) -> list[Record]:
     """Select the records with a force that is not rigid."""
     return [record for record in records if record["force_norm"] and np.isfinite(record["force_norm"])]

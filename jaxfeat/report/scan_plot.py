@@ -6,182 +6,212 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullFormatter
-from matplotlib.transforms import blended_transform_factory
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
-from jaxfeat.report.figures import FLOOR_LINE, RATIO, new_figure, set_decades
-from jaxfeat.report.sensitivity import Record, Sensitivity, blindness, group_by, select_seen, sensitivity
+from jaxfeat.report.figures import (
+    BAND,
+    INK,
+    Maker,
+    add_legend,
+    open_axes,
+    say_nothing_to_draw,
+    style,
+)
+from jaxfeat.report.palette import CAUSE_COLORS
+from jaxfeat.report.scan_axis import ScanAxis, find_group, is_known, known_ratios, make_axis, set_up_axis
+from jaxfeat.report.sensitivity import Record, group_by, select_seen, sensitivity
+from jaxfeat.report.store_summary import GROUPS
 from jaxfeat.report.tables import format_short
+from jaxfeat.report.verdict import name_record, rank
 
-# The colors of Okabe and Ito, which every kind of eye tells apart. Each has its own marker.
-STYLES = [("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D"), ("#E69F00", "v"), ("#56B4E9", "P")]
-
-OTHERS = ("#555555", "X")
-"""Color and marker of all species after the first."""
-
-RAW = "#B8B8B8"
+MARKERS = {
+    "incompleteness": "s", "truncation": "^", "locality": "v", "width": "P", "other": "X", "ambiguous": "*",
+    "symmetry": "D", "none": "o",
+}  # fmt: skip
+NAMES = {"none": "no null direction", "symmetry": "symmetry (physics)"}  # in legends
+SIZES = {"none": 1.0, "symmetry": 1.3}  # areas of marks; faults are larger
+OUTLINE = "#666666"
 MOST_SPECIES = 14  # columns of the left panel; the rarest species share one
-PLOT_BINS_PER_DECADE = 4
-Band = tuple[float, float]  # The lower and upper end of the stripe of null environments. The upper end is the floor.
+BINS_PER_DECADE = 4
+SWARM_BINS = 90  # rows of points that are set side by side
+MOST_STRIPES = 40  # numbers of neighbors up to which each has a stripe
+HALF = 0.4  # half of the width of the points of one number of neighbors
 
 
-def plot_scan(records: Sequence[Record], title: str | None = None) -> Figure:
+@style()
+def plot_scan(records: Sequence[Record], title: str | None = None, ax: Any = None, make: Maker = Figure) -> list[Axes]:
     """Draw distributions of σ_min/σ_max by species, and the same against the number of neighbors. If all environments
     have the same number of neighbors, the right panel shows whole spectra. Environments with null directions are in a
-    band below the floor. Records without a spectrum are skipped."""
-    seen = select_seen(records)
-    figure = new_figure(7.0, 4.0, title)
-    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1.25, 1))
+    lane for each cause. Records without a spectrum are skipped."""
+    left, right = open_axes(ax, (7.0, 4.0), title, make, (1, 2), sharey=True, width_ratios=(1.2, 1))
+    seen = [{"n_neighbors": record.get("n_atoms"), **record} for record in select_seen(records)]
     if not seen:
-        left.set_axis_off()
-        right.set_axis_off()
-        figure.text(0.5, 0.5, "no environment has a direction that is not rigid", ha="center")
-        return figure
-    groups = _group_species(seen)
+        say_nothing_to_draw([left, right], "no environment has a direction that is not rigid")
+        return [left, right]
     one_size = len({record["n_neighbors"] for record in seen}) == 1
-    # Whole spectra begin at one, but all ratios may be small.
-    band, shown = _scale(left, seen, top=1.0 if one_size else None)
-    _draw_distributions(left, groups, band, shown)
+    axis = make_axis(seen, one_size)
+    set_up_axis(left, axis)
+    set_up_axis(right, axis, named=False)
+    _draw_distributions(left, _group_species(seen), axis)
     if one_size:
-        _draw_spectra(right, seen, band)
+        _draw_spectra(right, seen, axis)
     else:
-        _draw_neighbors(right, groups, band)
-    if shown:
-        n_null = sum(not _equilibrated(record).known for record in seen)
-        right.text(
-            1.0, band[1] * 1.3, f"floor {band[1]:.0e}: {n_null} of {len(seen)} have null directions",
-            transform=blended_transform_factory(right.transAxes, right.transData), fontsize=7, ha="right", va="bottom",
-            bbox={"facecolor": "white", "alpha": 0.8, "lw": 0, "pad": 1.0},
-        )  # fmt: skip
-    for axes in (left, right):
-        axes.axhspan(*band, color="#000000", alpha=0.07, lw=0)
-        axes.axhline(band[1], **FLOOR_LINE)
-        axes.tick_params(labelsize=8)
-        axes.spines[["top", "right"]].set_visible(False)
-    return figure
+        _draw_neighbors(right, seen, axis)
+    _write_totals(right, seen, axis)
+    return [left, right]
 
 
 def _group_species(seen: Sequence[Record]) -> dict[str, list[Record]]:
     """Group records by species, the most frequent first; the rarest share a group."""
-    groups = dict(sorted(group_by(seen, "species").items(), key=lambda item: -len(item[1])))
+    named = [{"species": "all", **record} for record in seen]
+    groups = dict(sorted(group_by(named, "species").items(), key=lambda item: -len(item[1])))
     if len(groups) > MOST_SPECIES:
         rare = list(groups)[MOST_SPECIES - 1 :]
         groups["other"] = [record for name in rare for record in groups.pop(name)]
     return groups
 
 
-def _scale(axes: Axes, seen: Sequence[Record], top: float | None) -> tuple[Band, bool]:
-    """Set up the shared axis of ratios. Return the band of null environments, and whether the axis reaches it."""
-    both = [sensitivity(record, equilibrated=equilibrated) for record in seen for equilibrated in (True, False)]
-    known = [r.value for r in both if r is not None and r.known]
-    floor = float(np.median([record["floor_equilibrated"] / record["sigma_equilibrated"][0] for record in seen]))
-    top = 2 * (max(known, default=1.0) if top is None else top)
-    band = (floor / 10**1.6, floor)
-    # Without null directions the axis need not reach down to the floor.
-    shown = len(known) < len(both) or min(known) <= 1e3 * floor
-    axes.set_yscale("log")
-    axes.set_ylim(band[0] if shown else min(known) / 2, top)
-    if shown:
-        set_decades(axes.yaxis, int(np.ceil(np.log10(floor))), int(np.floor(np.log10(top))), 7)
-    axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.set_ylabel(f"sensitivity ratio  {RATIO}", fontsize=9)
-    return band, shown
-
-
-def _draw_distributions(axes: Axes, groups: Mapping[str, Sequence[Record]], band: Band, shown: bool) -> None:
-    """Draw two histograms back to back for each species, and the share of null environments below them."""
-    low, high = np.log10(axes.get_ylim())
-    width = 1 / PLOT_BINS_PER_DECADE
-    edges = 10.0 ** np.arange(np.floor(low * PLOT_BINS_PER_DECADE) / PLOT_BINS_PER_DECADE, high + width, width)
+def _draw_distributions(axes: Axes, groups: Mapping[str, Sequence[Record]], axis: ScanAxis) -> None:
+    """Draw a histogram for each species in the colors of causes, with the raw one as an outline, and in the lanes the
+    share of the environments."""
+    low, high = np.log10([axis.low, axis.top])
+    edges = 10.0 ** np.arange(low, high + 1 / BINS_PER_DECADE, 1 / BINS_PER_DECADE)
     for k, group in enumerate(groups.values()):
-        for equilibrated, side in ((False, -0.44), (True, 0.44)):
-            color = _style(k)[0] if equilibrated else RAW
-            found = [r for record in group if (r := sensitivity(record, equilibrated=equilibrated))]
-            known = np.asarray([r.value for r in found if r.known])
-            counts = np.histogram(known, edges)[0]
-            widths = side * counts / max(int(counts.max()), 1)
-            axes.stairs(k + widths, edges, baseline=k, orientation="horizontal", fill=True, color=color, lw=0)
-            if len(known) and len(known) >= len(found) / 2:
-                middle = float(np.median([r.value for r in found]))
-                axes.plot([k, k + side], [middle, middle], color="black", lw=1.0, solid_capstyle="butt")
-            if share := 1 - len(known) / len(found):
-                axes.fill_between([k, k + side * share], *band, color=color, lw=0)
-        bottom, top = axes.get_ylim()
-        axes.plot([k, k], [band[1] if shown else bottom, top], color="#777777", lw=0.4)
-    labels = [f"{name}\n{format_short(len(group))}" for name, group in groups.items()]
-    axes.set_xticks(range(len(groups)), labels)
+        causes = {cause: [r for r in group if find_group(r) == cause] for cause in GROUPS}
+        counts = {cause: np.histogram(known_ratios(causes[cause], True), edges)[0] for cause in GROUPS}
+        raw = np.histogram(known_ratios(group, False), edges)[0]
+        scale = 0.84 / max(int(sum(counts.values()).max()), int(raw.max()), 1)  # type: ignore[union-attr]
+        base, bottom = k - 0.42, np.zeros(len(edges) - 1)
+        for cause in reversed(GROUPS):
+            if counts[cause].any():
+                grown = bottom + counts[cause]
+                axes.stairs(
+                    base + scale * grown, edges, baseline=base + scale * bottom, orientation="horizontal", fill=True,
+                    color=CAUSE_COLORS[cause], lw=0,
+                )  # fmt: skip
+                bottom = grown
+        axes.stairs(base + scale * raw, edges, baseline=base, orientation="horizontal", color=OUTLINE, lw=0.6)
+        known = known_ratios(group, True)
+        if len(known) > len(group) / 2:
+            middle = np.quantile(_all_ratios(group), 0.5, method="lower")
+            axes.plot([base, base + 0.84], [middle, middle], color="black", lw=1.0, solid_capstyle="butt")
+        for cause in axis.lanes:
+            bottom_edge, _, top_edge = axis.lane(cause)
+            share = sum(not is_known(record) for record in causes[cause]) / len(group)
+            axes.fill_between([base, base + 0.84], bottom_edge, top_edge, color=CAUSE_COLORS[cause], alpha=0.12, lw=0)
+            axes.fill_between([base, base + 0.84 * share], bottom_edge, top_edge, color=CAUSE_COLORS[cause], lw=0)
+    axes.set_xticks(range(len(groups)), [f"{name}\n{format_short(len(group))}" for name, group in groups.items()])
+    axes.tick_params(axis="x", length=0, labelsize=8 if len(groups) < 10 else 7)
     margin = 0.6 if len(groups) > 1 else 0.9
     axes.set_xlim(-margin, len(groups) - 1 + margin)
-    axes.set_xlabel("species of the center, environments", fontsize=9)
-    axes.tick_params(axis="x", length=0)
-    place: dict[str, Any] = {"transform": axes.transAxes, "fontsize": 7.5, "va": "bottom"}
-    axes.text(0.02, 1.01, "left half: raw", color="#777777", **place)
-    axes.text(0.98, 1.01, "right half: equilibrated; black: median", ha="right", **place)
+    axes.set_xlabel("species of the center, environments")
+    raw_name = f"raw ({n} lower)" if (n := _count_lower(groups, axis.low)) else "raw"
+    filled = Patch(color=CAUSE_COLORS["none"], label="equilibrated")
+    outline = Line2D([], [], color=OUTLINE, lw=0.8, label=raw_name)
+    add_legend(axes, [filled, outline, Line2D([], [], color="black", lw=1.4, label="median")])
 
 
-def _draw_neighbors(axes: Axes, groups: Mapping[str, Sequence[Record]], band: Band) -> None:
-    """Draw equilibrated ratios against the number of neighbors, and name the smallest known ratio."""
-    rng = np.random.default_rng(0)
-    n = sum(map(len, groups.values()))
-    size = float(np.clip(2500 / n, 3, 22))
-    known_points: list[Any] = []
-    for k, (species, group) in enumerate(groups.items()):
-        color, marker = _style(k)
-        found = [_equilibrated(record) for record in group]
-        x = np.asarray([record["n_neighbors"] for record in group]) + rng.uniform(-0.3, 0.3, len(group))
-        inside = band[0] * (band[1] / band[0]) ** rng.uniform(0.1, 0.9, len(group))
-        y = np.where([r.known for r in found], [r.value for r in found], inside)
-        axes.scatter(x, y, size, color=color, marker=marker, alpha=0.55, lw=0, rasterized=n > 2000)
-        if k <= len(STYLES):
-            label = species if k < len(STYLES) or k == len(groups) - 1 else "other"
-            axes.scatter([], [], 18, color=color, marker=marker, lw=0, label=label)
-        known_points += [point for *point, r in zip(x, y, group, found, strict=True) if r.known]
-    axes.set_xlabel("number of neighbors", fontsize=9)
+def _all_ratios(group: Sequence[Record]) -> list[float]:
+    found = (sensitivity(record, equilibrated=True) for record in group)
+    return [one.value if one.known else 0.0 for one in found if one is not None]
+
+
+def _count_lower(groups: Mapping[str, Sequence[Record]], low: float) -> int:
+    return sum(int((known_ratios(group, False) < low).sum()) for group in groups.values())
+
+
+def _draw_neighbors(axes: Axes, seen: Sequence[Record], axis: ScanAxis) -> None:
+    """Draw equilibrated ratios against the number of neighbors, a column for each number, and name the record to look
+    at first. In the lanes, the area of a mark is the number of environments."""
+    numbers = np.asarray([record["n_neighbors"] for record in seen])
+    groups = np.asarray([find_group(record) for record in seen])
+    known = np.asarray([is_known(record) for record in seen])
+    ratios = np.asarray(_all_ratios(seen))
+    axes.set_xlim(numbers.min() - 0.7, numbers.max() + 0.7)
+    if np.ptp(numbers) < MOST_STRIPES:
+        for n in range(numbers.min(), numbers.max() + 1, 2):
+            axes.axvspan(n - 0.5, n + 0.5, color="#000000", alpha=0.035, lw=0, zorder=0)
+    x = numbers.astype(float)
+    x[known] += _swarm(numbers[known], np.log10(ratios[known]), np.log10(axis.top / axis.low))
+    size = float(np.clip(3000 / len(seen), 3, 16))
+    for group in reversed(GROUPS):
+        chosen = known & (groups == group)
+        if chosen.any():
+            axes.scatter(
+                x[chosen], ratios[chosen], size * SIZES.get(group, 2.5), color=CAUSE_COLORS[group],
+                marker=MARKERS[group], alpha=0.75, lw=0, rasterized=len(seen) > 2000, label=NAMES.get(group, group),
+                zorder=2,
+            )  # fmt: skip
+    lanes = {cause: np.unique(numbers[~known & (groups == cause)], return_counts=True) for cause in axis.lanes}
+    most = max((counts.max(initial=1) for _, counts in lanes.values()), default=1)
+    for cause, (places, counts) in lanes.items():
+        middle = np.full(len(places), axis.lane(cause)[1])
+        axes.scatter(places, middle, 6 + 74 * counts / most, color=CAUSE_COLORS[cause], marker=MARKERS[cause], lw=0)
+    axes.set_xlabel("number of neighbors")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.tick_params(axis="y", length=0)
-    if known_points:
-        *point, record = min(known_points, key=lambda point: point[1])
-        side, offset = ("left", 8) if point[0] < np.mean(axes.get_xlim()) else ("right", -8)
-        axes.annotate(
-            _name(record), point, (offset, 12 if point[1] < 1e3 * band[1] else -14), textcoords="offset points",
-            fontsize=7, ha=side, arrowprops={"arrowstyle": "-", "lw": 0.5, "color": "#555555"},
-        )  # fmt: skip
-    if len(groups) > 1:
-        axes.legend(
-            loc="lower right", bbox_to_anchor=(1.02, 0.985), ncols=len(STYLES) + 1, fontsize=7.5, frameon=False,
-            handletextpad=-0.2, columnspacing=0.5, borderpad=0,
-        )  # fmt: skip
+    first = min(range(len(seen)), key=lambda k: rank(seen[k]))
+    y = ratios[first] if known[first] else axis.lane(groups[first])[1]
+    low, high = axes.get_xlim()
+    across = (x[first] - low) / (high - low)
+    side, shift = ("left", 8) if across < 0.35 else ("right", -8) if across > 0.65 else ("center", 0)
+    drop = 11 if y < 10 * axis.low else -13
+    axes.annotate(
+        _name(seen[first]), (x[first], y), (shift, drop), textcoords="offset points", fontsize=7, ha=side, va="center",
+        arrowprops={"arrowstyle": "-", "lw": 0.6, "color": OUTLINE, "shrinkA": 0, "shrinkB": 2}, zorder=4,
+        bbox={"facecolor": "white", "alpha": 0.7, "lw": 0, "pad": 0.5},
+    )  # fmt: skip
+    add_legend(axes, loc="lower right", bbox_to_anchor=(1.0, 1.01), handletextpad=-0.1, columnspacing=0.6)
 
 
-def _draw_spectra(axes: Axes, seen: Sequence[Record], band: Band) -> None:
-    """Draw equilibrated spectra over their largest values: quantiles, and the most blind environment."""
+def _swarm(numbers: np.ndarray, heights: np.ndarray, reach: float) -> np.ndarray:
+    """Set points of one number of neighbors and of nearly one height side by side. Return shifts, symmetric about 0."""
+    rows = np.floor(heights / max(reach, 1e-9) * SWARM_BINS).astype(int)
+    order = np.lexsort((heights, rows, numbers))
+    _, start, counts = np.unique(np.stack([numbers, rows])[:, order], axis=1, return_index=True, return_counts=True)
+    places = np.arange(len(order)) - np.repeat(start, counts)
+    middle = (np.repeat(counts, counts) - 1) / 2
+    step = min(0.14, 2 * HALF / max(counts.max(initial=1), 1))
+    shifts = np.empty(len(order))
+    shifts[order] = step * (places - middle)
+    return shifts
+
+
+def _draw_spectra(axes: Axes, seen: Sequence[Record], axis: ScanAxis) -> None:
+    """Draw equilibrated spectra over their largest values: quantiles, and the record to look at first."""
     longest = max(len(record["sigma_equilibrated"]) for record in seen)
     values = np.full((len(seen), longest), np.nan)
     for row, record in zip(values, seen, strict=True):
         sigma = np.asarray(record["sigma_equilibrated"])
-        row[: len(sigma)] = np.where(sigma > record["floor_equilibrated"], sigma / sigma[0], (band[0] * band[1]) ** 0.5)
+        null = axis.lane(find_group(record))[1] if not is_known(record) else axis.edge
+        row[: len(sigma)] = np.where(sigma > record["floor_equilibrated"], sigma / sigma[0], null)
     x = np.arange(1, longest + 1)
     low, middle, high = np.nanquantile(values, (0.05, 0.5, 0.95), axis=0, method="nearest")
-    axes.fill_between(x, low, high, color=STYLES[5][0], alpha=0.35, lw=0, label="nine in ten")
-    axes.plot(x, middle, color=STYLES[0][0], lw=1.2, label="median")
-    blind = min(range(len(seen)), key=lambda i: blindness(seen[i]))
-    axes.plot(x, values[blind], color=STYLES[1][0], marker="s", ms=3, lw=0.8, label=_name(seen[blind]))
-    axes.set_xlabel("k of σ$_k$/σ$_\\mathrm{max}$, equilibrated", fontsize=9)
+    axes.fill_between(x, low, high, color=BAND, lw=0, label="nine in ten")
+    axes.plot(x, middle, color=INK, lw=1.2, label="median")
+    first = min(range(len(seen)), key=lambda k: rank(seen[k]))
+    color = "#000000" if (group := find_group(seen[first])) == "none" else CAUSE_COLORS[group]
+    axes.plot(x, values[first], color=color, marker="s", ms=3, lw=0.8, label=_name(seen[first]))
+    axes.set_xlabel(r"$k$ of $\sigma_k/\sigma_\mathrm{max}$, equilibrated")
     axes.set_xlim(0.5, longest + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.legend(fontsize=7, frameon=False, loc="center left")
+    add_legend(axes, columnspacing=0.8)
 
 
-def _style(k: int) -> tuple[str, str]:
-    return STYLES[k] if k < len(STYLES) else OTHERS
+def _write_totals(axes: Axes, seen: Sequence[Record], axis: ScanAxis) -> None:
+    """Write the floor above the lanes, and the number of environments at the end of each lane."""
+    if not axis.lanes:
+        return
+    text: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "fontsize": 7, "va": "center"}
+    for cause in axis.lanes:
+        n = sum(not is_known(record) and find_group(record) == cause for record in seen)
+        axes.text(1.02, axis.lane(cause)[1], f"{n:,}", color=CAUSE_COLORS[cause], **text)
+    n_null = sum(not is_known(record) for record in seen)
+    words = f"floor {axis.floor:.0e}: {n_null:,} of {len(seen):,} have null directions"
+    axes.text(0.99, axis.edge * 1.1, words, **{**text, "va": "bottom"}, ha="right")
 
 
 def _name(record: Record) -> str:
-    name = f"{record['species']}{record['center']} of {record['name']}"
+    name = name_record(record)
     return name if len(name) <= 40 else f"{name[:39]}…"
-
-
-def _equilibrated(record: Record) -> Sensitivity:
-    found = sensitivity(record, equilibrated=True)
-    assert found is not None
-    return found

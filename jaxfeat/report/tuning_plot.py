@@ -3,24 +3,27 @@
 from collections.abc import Mapping
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jaxfeat.report.figures import new_figure
+from jaxfeat.report.figures import CHOSEN, INK, RAW, VISIBLE_RATIO, Maker, add_legend, open_axes, style
 
-TRIED: dict[str, Any] = {"s": 10, "color": "#B8B8B8", "lw": 0, "label": "tried"}
-FRONT: dict[str, Any] = {"color": "#0072B2", "lw": 1.2, "marker": "o", "ms": 3.5, "label": "front"}
-OWN: dict[str, Any] = {"s": 60, "marker": "s", "facecolor": "none", "edgecolor": "#000000", "lw": 1.4, "label": "f"}
+TRIED: dict[str, Any] = {"s": 10, "color": RAW, "lw": 0, "label": "tried"}
+FRONT: dict[str, Any] = {"color": INK, "lw": 1.1, "marker": "o", "ms": 3.5, "label": "front"}
+OWN: dict[str, Any] = {"s": 60, "marker": "s", "facecolor": "none", "edgecolor": "#000000", "lw": 1.4, "label": "own"}
 RECOMMENDED: dict[str, Any] = {
-    "s": 110, "marker": "o", "facecolor": "none", "edgecolor": "#D81B60", "lw": 1.8, "label": "recommended",
+    "s": 150, "marker": "*", "facecolor": CHOSEN, "edgecolor": "#000000", "lw": 0.8, "label": "recommended",
 }  # fmt: skip
-ASCENT: dict[str, Any] = {"color": "#D81B60", "lw": 1.6, "marker": "^", "ms": 4, "markevery": [1], "label": "gradient"}
+ASCENT: dict[str, Any] = {"color": "#000000", "lw": 1.6, "marker": "^", "ms": 4, "markevery": [1], "label": "gradient"}
 
 
-def plot_tuning(tuning: Mapping[str, Any], title: str | None = None) -> Figure:
+@style()
+def plot_tuning(
+    tuning: Mapping[str, Any], title: str | None = None, ax: Any = None, make: Maker = Figure
+) -> list[Axes]:
     """Draw a result of `jaxfeat.tune`, given as plain values: every descriptor that was tried on the whole sample, with
     the front, the descriptor at the beginning, the recommended one, and what the gradient gained marked."""
-    figure = new_figure(6.4, 4.4, title, 8)
-    axes = figure.subplots()
+    (axes,) = open_axes(ax, (6.4, 4.2), title, make)
     tried, front, own = tuning["tried"], tuning["front"], tuning["f"]
     axes.scatter([one["n_features"] for one in tried], [one["level"] for one in tried], **TRIED)
     axes.plot([one["n_features"] for one in front], [one["level"] for one in front], **FRONT)
@@ -34,9 +37,7 @@ def plot_tuning(tuning: Mapping[str, Any], title: str | None = None) -> Figure:
     axes.set_yscale("log")
     sample = tuning["sample"]
     kind = "equilibrated " if sample["equilibrated"] else ""
-    ratio = f"{kind}σ$_\\mathrm{{vis}}$/σ$_\\mathrm{{max}}$"
-    axes.set_ylabel(f"{ratio}, median of the lowest {100 * sample['share']:g} %", fontsize=9)
-    axes.set_xlabel("number of features", fontsize=9)
-    axes.tick_params(which="both", labelsize=8)
-    figure.legend(loc="outside lower center", ncols=5, fontsize=8, frameon=False)
-    return figure
+    axes.set_ylabel(f"{kind}{VISIBLE_RATIO}, median of the lowest {100 * sample['share']:g} %")
+    axes.set_xlabel("number of features")
+    add_legend(axes)
+    return [axes]

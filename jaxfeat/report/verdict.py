@@ -103,8 +103,9 @@ def find_causes(record: Mapping[str, Any]) -> set[str]:
 
 
 def name_record(record: Record) -> str:
-    """Name an environment, as in "H7 of C6H6", or a structure."""
-    return f"{record['species']}{record['center']} of {record['name']}" if "center" in record else record["name"]
+    """Name an environment, as in "H7 of C6H6", or a structure. Records of `jaxfeat.scan` have numbers for names."""
+    name = record.get("name", f"structure {record['structure']}")
+    return f"{record['species']}{record['center']} of {name}" if "center" in record else name
 
 
 def rank(record: Record) -> tuple[int, tuple[Sensitivity, int, Sensitivity]]:

@@ -30,7 +30,7 @@ def test_null_directions_are_those_of_the_jacobian(status, counts, null, shown):
         cure=lambda index: {"truncation": Cure("truncation", 1, sizes={"l_max": 7})},
     )  # fmt: skip
     kind = SingularKind(counts, "C_1", 3, status, np.asarray([0]), 1)
-    assert _describe(points, kind, ["H", "H"])["cause"] == shown
+    assert _describe(points, kind, ["H", "H"], "C")["cause"] == shown
 
 
 def test_a_search_tells_kinds_of_singular_points(tmp_path, capsys):

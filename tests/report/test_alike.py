@@ -3,11 +3,13 @@
 from io import StringIO
 
 import numpy as np
+from matplotlib.colors import to_hex
 from matplotlib.image import imread
 from rich.console import Console
 
 from jaxfeat.report.alike_plot import plot_alike
 from jaxfeat.report.alike_table import describe_verdict, print_alike
+from jaxfeat.report.palette import CAUSE_COLORS
 
 
 def pair(ratio, cause="none", **changes):
@@ -54,10 +56,14 @@ def test_the_verdict_counts_pairs():
 
 
 def test_the_picture_marks_the_listed_pairs(tmp_path):
-    figure = plot_alike(FOUND, "title")
-    figure.savefig(tmp_path / "picture.png")
+    left, right = plot_alike(FOUND, "title")
+    left.figure.savefig(tmp_path / "picture.png")
     assert np.ptp(imread(tmp_path / "picture.png")[..., :3]) > 0.5
-    left, right = figure.axes
-    assert left.collections[-1].get_offsets()[:, 1].tolist() == [one["feature_distance"] for one in FOUND["pairs"]]
+    rings = [one for one in left.collections if str(one.get_label()).startswith("listed")]
+    names = ["listed, truncation", "listed, incompleteness", "listed, symmetry", "listed"]
+    assert [ring.get_label() for ring in rings] == names
+    assert [ring.get_offsets()[0, 1] for ring in rings] == [one["feature_distance"] for one in FOUND["pairs"]]
+    colors = [CAUSE_COLORS[cause].lower() for cause in ("truncation", "incompleteness", "symmetry")]
+    assert [to_hex(ring.get_edgecolor()[0]) for ring in rings[:3]] == colors
     # An unknown ratio is left out.
     assert len(right.collections[0].get_offsets()) == 1

@@ -18,7 +18,7 @@ def test_tables_have_rates_ratios_and_what_is_missing():
     measured = benchmark_results({"variants": {"gto": variant}})
     peer = next(row for row in list_rows(measured["works"]["W1"]) if row.name == "DScribe")
     assert peer.ratios == {"features": 2, "jacobian": 4, "values": 8, "screened": 16, "vectors": 16}
-    assert len(plot_rates(measured).axes[0].get_lines()) == len(STAGES) + 1
+    assert len(plot_rates(measured)[0].get_lines()) == len(STAGES) + 1
     # In a narrow terminal every column is there.
     found = io.StringIO()
     print_benchmark(measured, Console(file=found, width=80))

@@ -23,7 +23,7 @@ CASES = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_pictures_are_drawn(tmp_path, name):
-    figure = plot_forces(CASES[name], "a title")
+    figure = plot_forces(CASES[name], "a title")[0].figure
     figure.savefig(tmp_path / "picture.png")
     pixels = imread(tmp_path / "picture.png")
     assert pixels.shape[:2] == (720, 1400) and np.ptp(pixels[..., :3]) > 0.5

@@ -86,9 +86,8 @@ def test_nothing_is_said_of_steps_that_nobody_wanted():
 
 
 def test_the_picture_marks_the_front_and_the_recommended_descriptor(tmp_path):
-    figure = plot_tuning(TUNING, "title")
-    figure.savefig(tmp_path / "picture.png")
+    (axes,) = plot_tuning(TUNING, "title")
+    axes.figure.savefig(tmp_path / "picture.png")
     assert np.ptp(imread(tmp_path / "picture.png")[..., :3]) > 0.5
-    axes = figure.axes[0]
     assert [line.get_xdata().tolist() for line in axes.lines] == [[952, 3000], [3000, 3000]]
     assert axes.collections[-1].get_offsets().tolist() == [[3000, 2e-3]]
