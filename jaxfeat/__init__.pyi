@@ -66,6 +66,9 @@ from .nulls.kernel import Kernel as Kernel
 from .nulls.kernel import complete_kernel as complete_kernel
 from .nulls.near import NearGroup as NearGroup
 from .nulls.scan import scan as scan
+from .nulls.second_order import second_order as second_order
+from .nulls.second_order_result import MissingForm as MissingForm
+from .nulls.second_order_result import SecondOrder as SecondOrder
 from .singular.conditions import Condition as Condition
 from .singular.find import find_singular_points as find_singular_points
 from .singular.search_space import Free as Free

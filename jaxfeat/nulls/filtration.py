@@ -55,7 +55,7 @@ def build_filtration(
         found = [known]
     else:
         found = [point_stabilizer(site.vectors, site.species, sites.group, sites.tolerance) for site in each]
-    unseen = [sum_of_subspaces(_broken(s), r) for s, r in zip(found, rotations, strict=True)]
+    unseen = [sum_of_subspaces(broken_displacements(s), r) for s, r in zip(found, rotations, strict=True)]
     # Positions within the tolerance of symmetric ones turn the sites' subspaces by about this much.
     noise = max(_ROUNDING, 10 * sites.tolerance / min((site.edges.scale for site in each), default=1.0))
     locality, local_gap = _intersection(sites, rotations, _ROUNDING)
@@ -69,7 +69,7 @@ def build_filtration(
     )
     if sites.summed and symmetry_known:
         symmetries = molecule = known or _molecule_stabilizer(sites)
-        symmetry = sum_of_subspaces(sites.embed(_broken(molecule)), symmetry)
+        symmetry = sum_of_subspaces(sites.embed(broken_displacements(molecule)), symmetry)
     kernel = None
     if nu is not None and len(symmetry) == nullity and symmetry_known:
         kernel, gap["kernel"], floor["kernel"] = symmetry, (0.0, np.inf), 0.0
@@ -88,7 +88,7 @@ def build_filtration(
     return Filtration(rigid_space(at), locality, symmetry, kernel, symmetries, symmetry_known, lines_agree, gap, floor)
 
 
-def _broken(stabilizer: Stabilizer) -> np.ndarray:
+def broken_displacements(stabilizer: Stabilizer) -> np.ndarray:
     """Span the displacements that break the symmetry: the complement of Fix(S), `(k, 3 n)`."""
     values, vectors = np.linalg.eigh(stabilizer.fixed_projector())
     return vectors[:, values < 0.5].T

@@ -131,7 +131,7 @@ def summed_edges(vectors: np.ndarray, tails: np.ndarray, heads: np.ndarray, spec
 
 def kernel_of_edges(edges: Edges, nu: int, pseudoscalars: bool, tolerance: float) -> Kernel:
     """Compute the kernel of valid edges."""
-    _check(edges.centers, nu, tolerance)
+    check_tuples(edges.centers, nu, tolerance)
     size, scale = edges.moves.shape[1], edges.scale
     edges, equal = find_coincidences(edges, nu, pseudoscalars, tolerance)
     _, found, right = robust_svd(_triangle(_conditions(edges, equal, pseudoscalars) @ edges.moves), full_matrices=True)
@@ -168,7 +168,7 @@ def _count_tuples(counts: ArrayLike, nu: int) -> float:
     return float((np.asarray(counts, float) ** nu).sum())
 
 
-def _check(centers: np.ndarray, nu: int, tolerance: float) -> None:
+def check_tuples(centers: np.ndarray, nu: int, tolerance: float) -> None:
     if not isinstance(nu, (int, np.integer)) or not 1 <= nu <= MAX_NU:
         raise BasisError(f"the complete kernel has body orders 1 to {MAX_NU}, got nu = {nu!r}.")
     if not tolerance > 0:
