@@ -136,6 +136,11 @@ def equal_products(first: Bracket, second: Bracket) -> Condition:
     return Condition(((1, (first,)), (-1, (second,))))
 
 
+def zero_product(i: int, j: int) -> Condition:
+    """Make the condition that two neighbors are at a right angle."""
+    return Condition(((1, ((i, j),)),))
+
+
 def in_plane(i: int, j: int, k: int) -> Condition:
     """Make the condition that three neighbors lie in a plane with the center."""
     return Condition(((1, ((i, j, k),)),))

@@ -12,6 +12,7 @@ from jaxfeat.singular.strata_closed import (
     two_planes,
     twofold,
 )
+from jaxfeat.singular.strata_poles import achiral_triples, heptagon, rods
 from jaxfeat.singular.stratum import Stratum
 
 MAX_NEIGHBORS = 12  # Cones are listed by the partitions of N - 1, which are 56 for 12 neighbors.
@@ -20,8 +21,8 @@ MAX_NEIGHBORS = 12  # Cones are listed by the partitions of N - 1, which are 56 
 def strata(n_neighbors: int, nu: int = 2, pseudoscalars: bool = False) -> dict[str, Stratum]:
     """List the known families of environments that hide displacements from every map of one order, by name.
 
-    Except for "planar", which is listed for reference, no symmetry hides their displacements. All names but "rings"
-    are families of order 2:
+    Except for "planar", which is listed for reference, no symmetry hides their displacements. The families from "rings"
+    on are of order 3, the others of order 2:
 
     - "A_k": two like neighbors b, b' at one radius; k neighbors outside of a plane that make equal angles with both.
     - "opposite heights": all neighbors but b, b' in a plane, these two at opposite heights and equal angles with one.
@@ -29,7 +30,11 @@ def strata(n_neighbors: int, nu: int = 2, pseudoscalars: bool = False) -> dict[s
     - "twofold k": an axis exchanges two neighbors and k more pairs; the others lie in a plane with the two.
     - "D" and "D crossed": two equal angles without a neighbor in common.
     - "equal angles" and "equal triangles": congruent groups at one radius that breathe in and out.
-    - "rings": two isosceles rings of three and a pole (order 3, with pseudoscalars).
+    - "rings": two isosceles rings of three and a pole, with and without pseudoscalars.
+    - "heptagon": four corners of a regular heptagon, and poles on its axis, without pseudoscalars.
+    - "rods": two pairs of opposite neighbors in a plane below a pole, without pseudoscalars.
+    - "achiral triples": an isosceles ring of three and poles on its axis, with pseudoscalars. A mirror plane hides
+        their displacement from maps without pseudoscalars.
 
     **Arguments:**
 
@@ -68,8 +73,14 @@ def _of_order_2(n: int) -> Iterator[Stratum]:
 def _of_order_3(n: int, pseudoscalars: bool) -> Iterator[Stratum]:
     if n == 7:
         yield rings()
-    if not pseudoscalars:
-        yield planar(n, nu=3)
+    if pseudoscalars:
+        yield achiral_triples(n)
+        return
+    if n > 4:
+        yield heptagon(n)
+    if n > 5:
+        yield rods(n)
+    yield planar(n, nu=3)
 
 
 def _partitions(total: int, largest: int) -> Iterator[tuple[int, ...]]:

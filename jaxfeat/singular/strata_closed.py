@@ -29,7 +29,7 @@ def planar(n: int, nu: int = 2) -> Stratum:
         nu=nu,
         conditions=tuple(in_plane(0, 1, j) for j in range(2, n)),
         like=(),
-        displacement=_moving(n, {2: (ONE, (0, 1))}),
+        displacement=displaced(n, {2: (ONE, (0, 1))}),
         nullity=n + 1,
         text="All neighbors lie in a plane with the center: the mirror plane hides displacements out of it.",
         draw=draw,
@@ -60,7 +60,7 @@ def equal_angles_outside(n: int, k: int) -> Stratum:
             *(in_plane(0, 1, p) for p in range(2, n - k)),
         ),
         like=((0, 1),),
-        displacement=_moving(n, {0: (ONE, (0, 1)), 1: (MINUS, (0, 1))}),
+        displacement=displaced(n, {0: (ONE, (0, 1)), 1: (MINUS, (0, 1))}),
         text="Two like neighbors at one radius lie in a plane with all others, except those at equal angles with both.",
         draw=draw,
     )
@@ -89,7 +89,7 @@ def twofold(n: int, k: int) -> Stratum:
         nu=2,
         conditions=tuple(conditions),
         like=((0, 1), *pairs),
-        displacement=_moving(n, {0: (ONE, (0, 1)), 1: (ONE, (0, 1))}),
+        displacement=displaced(n, {0: (ONE, (0, 1)), 1: (ONE, (0, 1))}),
         text="A twofold axis exchanges pairs of like neighbors, and the other neighbors lie in a plane with one pair.",
         draw=draw,
     )
@@ -140,7 +140,7 @@ def cones(sizes: Sequence[int]) -> Stratum:
         nu=2,
         conditions=tuple(conditions),
         like=tuple(tuple(group) for group in groups if len(group) > 1),
-        displacement=_moving(n, {0: [(ONE, (0, p)) for p in base]}),
+        displacement=displaced(n, {0: [(ONE, (0, p)) for p in base]}),
         text=text,
         draw=draw if sum(size > 2 for size in sizes) < 2 else None,
     )
@@ -181,7 +181,7 @@ def two_planes(n: int, crossed: bool = False) -> Stratum:
         nu=2,
         conditions=tuple(conditions),
         like=((0, 2), (1, 3)),
-        displacement=_moving(n, moving),
+        displacement=displaced(n, moving),
         text="Pairs of like radii and equal angles lie in two planes, the others on the line where these meet.",
         draw=draw,
     )
@@ -214,7 +214,7 @@ def breathing(n: int, size: int = 2) -> Stratum:
         nu=2,
         conditions=tuple(conditions),
         like=(tuple(range(2 * size)),),
-        displacement=_moving(n, {i: (ONE if i in first else MINUS, (i,)) for i in (*first, *second)}),
+        displacement=displaced(n, {i: (ONE if i in first else MINUS, (i,)) for i in (*first, *second)}),
         text="Two congruent groups of neighbors are at one radius: one can move outward while the other moves inward.",
         draw=draw,
     )
@@ -242,13 +242,13 @@ def rings() -> Stratum:
         nu=3,
         conditions=tuple(conditions),
         like=(tuple(range(6)),),
-        displacement=_moving(7, {0: (ONE, (6, 0)), 3: (ONE, (6, 3))}),
+        displacement=displaced(7, {0: (ONE, (6, 0)), 3: (ONE, (6, 3))}),
         pseudoscalars=True,
         text="Two congruent isosceles rings at opposite heights, and a neighbor on their axis.",
         draw=draw,
     )
 
 
-def _moving(n: int, moves: dict[int, Any]) -> tuple[Row, ...]:
+def displaced(n: int, moves: dict[int, Any]) -> tuple[Row, ...]:
     """Write a displacement in which some neighbors move, each by one polynomial times a vector or a list of them."""
     return tuple(tuple(m if isinstance(m, list) else [m]) if (m := moves.get(i)) else () for i in range(n))

@@ -10,7 +10,9 @@ from jaxfeat.errors import BasisError, GeometryError, SizeError
 from jaxfeat.singular.strata_closed import breathing
 
 ENTRIES = [stratum for n in (4, 5, 6) for stratum in strata(n).values()]
-ENTRIES += [strata(7)["twofold 2"], strata(7)["cones 3 + 3"], *strata(7, nu=3, pseudoscalars=True).values()]
+ENTRIES += [strata(7)["twofold 2"], strata(7)["cones 3 + 3"], strata(7, nu=3, pseudoscalars=True)["rings"]]
+ENTRIES += [strata(4, nu=3, pseudoscalars=True)["achiral triples"], strata(5, nu=3)["heptagon"]]
+ENTRIES += [stratum for stratum in strata(6, nu=3).values() if stratum.name != "planar"]
 SEEDS = (0, 1)
 
 
