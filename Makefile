@@ -36,7 +36,7 @@ docs: .venv/installed-docs
 	touch $@
 
 .venv/installed-test: .venv/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,peers,report,cluster]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,peers,cluster]'
 	touch $@
 
 .venv/installed-docs: .venv/installed

@@ -19,7 +19,8 @@ from jaxfeat.errors import BasisError, GeometryError, ReadError
 from jaxfeat.progress import show_progress
 
 if TYPE_CHECKING:
-    from jaxfeat.report.page import BasisAdvice, Exhibit
+    from jaxfeat.report.exhibit_cards import Exhibit
+    from jaxfeat.report.page import BasisAdvice
     from jaxfeat.report.store_summary import Example
     from jaxfeat.store.reader import StoreReader
 
@@ -28,8 +29,8 @@ def add_report(commands: Any) -> None:
     parser = commands.add_parser(
         "report",
         help="one page about the store of a sweep, for the browser",
-        description="Write one self-contained HTML page about STORE: null directions by cause, the distribution of the "
-        "sensitivity, the most blind environments with their invisible displacements in three dimensions, and advice "
+        description="Write one self-contained HTML page about STORE: the verdict, the most blind environments of every "
+        "cause with their invisible displacements in three dimensions, the distribution of the sensitivity, and advice "
         "on the basis. The sweep need not be complete.",
     )
     parser.set_defaults(run=_report, begins="reading {store}.")
@@ -45,9 +46,9 @@ def add_report(commands: Any) -> None:
 
 def _report(arguments: argparse.Namespace) -> None:
     from jaxfeat.geometry.species import SYMBOLS
-    from jaxfeat.report.page import BasisAdvice, Exhibit, render_page
+    from jaxfeat.report.exhibit_cards import Exhibit
+    from jaxfeat.report.page import BasisAdvice, render_page
     from jaxfeat.report.store_summary import StoreSummary
-    from jaxfeat.report.viewer import MISSING, find_viewer
     from jaxfeat.store.reader import StoreReader
 
     check_targets(arguments.output, None)
@@ -65,9 +66,9 @@ def _report(arguments: argparse.Namespace) -> None:
         raise ReadError(f"{store.path} holds no finished environment yet; report it later in the sweep.")
     examples = summary.examples()
     exhibits = [Exhibit(example) for example in examples]
-    advice, shown = BasisAdvice(missing=lacking or "Left out (--no-advice)."), None
+    advice = BasisAdvice(missing=lacking or "Left out (--no-advice).")
     if f is not None:
-        exhibits, shown = _make_exhibits(f, store, examples), find_viewer()
+        exhibits = _make_exhibits(f, store, examples)
         if not arguments.no_advice:
             advice = _advise(f, store, arguments.sample)
     text = render_page(
@@ -80,7 +81,6 @@ def _report(arguments: argparse.Namespace) -> None:
         symbols=SYMBOLS,
         made={"report made": datetime.now(UTC).isoformat(timespec="seconds"), "report of": str(store.path)},
         lacking=lacking,
-        shown=shown,
         of_model=_is_model(descriptor),
         ordered=descriptor.get("nu", 0) is not None if f is None else f.nu is not None,
     )
@@ -89,8 +89,6 @@ def _report(arguments: argparse.Namespace) -> None:
     print(f"{arguments.output}: {summary.done} of {summary.total} environments, {len(exhibits)} of them shown.")
     if lacking:
         print(lacking)
-    if f is not None and shown is None:
-        print(MISSING)
 
 
 def _make_featurizer(
@@ -132,8 +130,17 @@ def _load_model(store: StoreReader, arguments: argparse.Namespace) -> jaxfeat.Ab
 def _make_exhibits(f: jaxfeat.AbstractFeaturizer, store: StoreReader, examples: list[Example]) -> list[Exhibit]:
     from jaxfeat.geometry.species import SYMBOLS
     from jaxfeat.nulls.examples import make_examples
-    from jaxfeat.report.page import Exhibit
-    from jaxfeat.report.viewer import make_scene
+    from jaxfeat.report.exhibit_cards import Exhibit
+    from jaxfeat.report.store_summary import GROUPS
+    from jaxfeat.report.verdict import ROUNDED
+    from jaxfeat.report.viewer import Move, make_scene
+
+    def rank_direction(direction: Any) -> int:
+        """Put displacements of the worst cause first. Those that only an exact point nearby hides stay behind, unless
+        the coordinates may be rounded from it."""
+        limit = 0.0 if direction.cause == "locality" else ROUNDED
+        hidden = direction.cause in GROUPS and direction.distance <= limit
+        return GROUPS.index(direction.cause) if hidden else len(GROUPS)
 
     if not examples:
         return []
@@ -146,16 +153,19 @@ def _make_exhibits(f: jaxfeat.AbstractFeaturizer, store: StoreReader, examples: 
         neighbors = ", ".join(f"{count} {symbol}" for symbol, count in Counter(symbols).most_common())
         center = SYMBOLS[one.center_species] if one.center_species else ""
         title = f"{center or 'Center'} {example.center} of structure {example.structure}: {neighbors}"
-        moves = [(_name_direction(direction), direction.displacement) for direction in one.directions]
+        directions = sorted(one.directions, key=rank_direction)
+        moves = [Move(_name_direction(found), found.cause, found.displacement) for found in directions]
         scene = make_scene(title, one.positions, symbols, center, moves)
-        exhibits.append(Exhibit(example, neighbors, one.cause, scene))
+        near = {found.cause: found.distance for found in reversed(one.directions) if found.distance}
+        exhibits.append(Exhibit(example, neighbors, one.cause, scene, near))
     return exhibits
 
 
 def _name_direction(direction: Any) -> str:
     if direction.cause == "least":
         return "the least visible displacement"
-    return direction.cause + (f", {direction.number} of {direction.of}" if direction.of > 1 else "")
+    near = f" within {direction.distance:.0e} Å" if direction.distance else ""
+    return direction.cause + near + (f", {direction.number} of {direction.of}" if direction.of > 1 else "")
 
 
 def _advise(f: jaxfeat.AbstractFeaturizer, store: StoreReader, size: int) -> BasisAdvice:

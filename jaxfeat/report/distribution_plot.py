@@ -1,5 +1,6 @@
 """A picture for a page: distributions of the sensitivity by species."""
 
+import re
 from collections.abc import Mapping, Sequence
 from io import StringIO
 
@@ -16,12 +17,14 @@ from jaxfeat.report.store_summary import GROUPS, LOWEST_EXPONENT, Distribution, 
 from jaxfeat.report.tables import format_percent, format_short
 
 MOST_ROWS = 8  # rows of the picture; the rarest species share one
+WIDE, NARROW = 9.0, 4.2  # widths of the picture in inches
 PAGE_BINS_PER_DECADE = 5  # bins of a drawn histogram in a factor of ten
 
 
-def plot_distributions(summary: StoreSummary, symbols: Sequence[str]) -> Figure | None:
+def plot_distributions(summary: StoreSummary, symbols: Sequence[str], *, narrow: bool = False) -> Figure | None:
     """Draw the share of environments below their floor, and histograms of σ_min/σ_max of the others, by species. Colors
-    show the group of the environments. The histogram of raw ratios is an outline. `None` if there is no ratio."""
+    show the group of the environments. The histogram of raw ratios is an outline. A `narrow` figure has the width of a
+    phone and the same size of text. `None` if there is no ratio."""
     species = [n for n, _ in summary.environments.most_common() if any((n, g) in summary.equilibrated for g in GROUPS)]
     if not species:
         return None
@@ -30,34 +33,38 @@ def plot_distributions(summary: StoreSummary, symbols: Sequence[str]) -> Figure 
     if rare := species[n_own:]:
         rows["other"] = rare
     ends = _find_exponents(summary)
-    figure = new_figure(9.0, 1.3 + 0.72 * len(rows))
-    panels = figure.subplots(len(rows), 2, squeeze=False, sharex="col", width_ratios=(1, 4.2))
-    for (left, right), (name, numbers) in zip(panels, rows.items(), strict=True):
+    figure = new_figure(NARROW if narrow else WIDE, 1.3 + 0.72 * len(rows))
+    # Without environments below the floor there are no shares to draw.
+    widths = (1, 1.9 if narrow else 4.2) if any(part.below for part in summary.equilibrated.values()) else (1,)
+    panels = figure.subplots(len(rows), len(widths), squeeze=False, sharex="col", width_ratios=widths)
+    for row, (name, numbers) in zip(panels, rows.items(), strict=True):
         parts = {group: _add_up(summary.equilibrated, numbers, [group]) for group in GROUPS}
         total = sum(part.total for part in parts.values())
-        _draw_shares(left, parts, total)
-        left.set_ylabel(f"{name}\n{format_short(total)}", rotation=0, ha="right", va="center", fontsize=9)
-        _draw_histogram(right, parts, _add_up(summary.raw, numbers, GROUPS), ends)
+        if len(row) > 1:
+            _draw_shares(row[0], parts, total)
+        row[0].set_ylabel(f"{name}\n{format_short(total)}", rotation=0, ha="right", va="center", fontsize=9)
+        _draw_histogram(row[-1], parts, _add_up(summary.raw, numbers, GROUPS), ends, 3 if narrow else 8)
     panels[-1][0].set_xlabel("% below the floor", fontsize=9)
-    panels[-1][1].set_xlabel(f"{RATIO} of the others", fontsize=9)
+    panels[-1][-1].set_xlabel(RATIO if len(widths) == 1 else f"{RATIO} of the others", fontsize=9)
     found = [g for g in GROUPS if any((n, g) in summary.equilibrated for n in species)]
     handles: list[Artist] = [Patch(color=CAUSE_COLORS[group]) for group in found]
-    handles += panels[0][1].plot([], [], color="#444444", lw=0.8)
+    handles += panels[0][-1].plot([], [], color="#444444", lw=0.8)
     names = ["no null direction" if group == "none" else group for group in found] + ["raw, all causes"]
     figure.legend(
-        handles, names, loc="outside upper center", ncols=len(names), fontsize=8.5, frameon=False, handlelength=1.1,
-        columnspacing=1.3,
+        handles, names, loc="outside upper center", ncols=2 if narrow else len(names), fontsize=8.5, frameon=False,
+        handlelength=1.1, columnspacing=1.3,
     )  # fmt: skip
     return figure
 
 
-def to_svg(figure: Figure, described: str) -> str:
-    """Convert a picture to an SVG element that refers to nothing outside; text stays text. `described` is safe HTML."""
+def to_svg(figure: Figure, described: str, prefix: str) -> str:
+    """Convert a picture to an SVG element that refers to nothing outside; text stays text. `described` is safe HTML.
+    The names of parts begin with the `prefix`, because names are unique in a page."""
     text = StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "jaxfeat", "font.family": ["DejaVu Sans", "sans-serif"]}):
         figure.savefig(text, format="svg", metadata=nothing, transparent=True)
-    drawn = text.getvalue()
+    drawn = re.sub(r'( id="|url\(#|href="#)', rf"\g<1>{prefix}-", text.getvalue())
     return f'<svg role="img" aria-label="{described}"{drawn[drawn.index("<svg") + 4 :]}'
 
 
@@ -74,7 +81,9 @@ def _draw_shares(axes: Axes, parts: Mapping[str, Distribution], total: int) -> N
     _simplify(axes)
 
 
-def _draw_histogram(axes: Axes, parts: Mapping[str, Distribution], raw: Distribution, ends: tuple[int, int]) -> None:
+def _draw_histogram(
+    axes: Axes, parts: Mapping[str, Distribution], raw: Distribution, ends: tuple[int, int], ticks: int
+) -> None:
     edges = 10.0 ** (np.arange((ends[1] - ends[0]) * PAGE_BINS_PER_DECADE + 1) / PAGE_BINS_PER_DECADE + ends[0])
     bottom = np.zeros(len(edges) - 1)
     for group, part in parts.items():
@@ -87,7 +96,7 @@ def _draw_histogram(axes: Axes, parts: Mapping[str, Distribution], raw: Distribu
         axes.text(0.5, 0.5, "all below the floor", transform=axes.transAxes, ha="center", va="center", fontsize=9)
     axes.stairs(outline, edges, color="#444444", lw=0.8)
     axes.set(xscale="log", xlim=(edges[0], edges[-1]), ylim=(0, 1.08 * max(bottom.max(), outline.max(), 1)))
-    set_decades(axes.xaxis, *ends, 8)
+    set_decades(axes.xaxis, *ends, ticks)
     axes.grid(axis="x", lw=0.3, color="#DDDDDD")
     axes.set_axisbelow(True)
     _simplify(axes)

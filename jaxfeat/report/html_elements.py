@@ -1,11 +1,11 @@
 """HTML elements of a page: templates, tables and numbers."""
 
 import re
+import zlib
 from collections.abc import Iterable, Sequence
+from html import escape
 from importlib.resources import files
 from string import Template
-
-LONG_CELL = 40  # characters from which a cell counts as text, and may be wrapped
 
 
 def read_resource(name: str) -> str:
@@ -22,24 +22,28 @@ def make_table(
     heads: Sequence[str],
     rows: Sequence[Sequence[str]],
     *,
-    caption: str = "",
+    caption: str,
     numbers: Iterable[int] = (),
     marked: Iterable[int] = (),
+    wide: bool = False,
 ) -> str:
-    """Write a table of HTML cells with heads of rows, right-aligned columns of `numbers`, and `marked` rows."""
+    """Write a table of HTML cells with heads of rows, right-aligned columns of `numbers`, and `marked` rows. The
+    caption stands above the table, so that it is never wider than the page. A `wide` table scrolls on a narrow page,
+    also by keys."""
     right, standing_out = set(numbers), set(marked)
-    lines = [f"<caption>{caption}</caption>"] if caption else []
+    name = f"t{zlib.crc32(repr((caption, list(heads), list(map(list, rows)))).encode()):08x}"
+    lines = []
     if heads:
-        cells = [f'<th scope="col"{_class(number=k in right)}>{name}</th>' for k, name in enumerate(heads)]
+        cells = [f'<th scope="col"{_class(number=k in right)}>{head}</th>' for k, head in enumerate(heads)]
         lines.append(f"<thead><tr>{''.join(cells)}</tr></thead>")
     lines.append("<tbody>")
     for place, (first, *others) in enumerate(rows):
         cells = [f'<th scope="row"{_class(number=0 in right)}>{first}</th>']
-        for k, cell in enumerate(others, 1):
-            long = len(re.sub("<[^>]*>", "", cell)) > LONG_CELL
-            cells.append(f"<td{_class(number=k in right, text=long)}>{cell}</td>")
+        cells += [f"<td{_class(number=k in right)}>{cell}</td>" for k, cell in enumerate(others, 1)]
         lines.append(f"<tr{_class(marked=place in standing_out)}>{''.join(cells)}</tr>")
-    return "\n".join(['<div class="scroll"><table>', *lines, "</tbody></table></div>"])
+    table = "\n".join([f'<table aria-labelledby="{name}">', *lines, "</tbody></table>"])
+    scrolled = f'<div class="wide" role="region" tabindex="0" aria-labelledby="{name}">{table}</div>' if wide else table
+    return f'<p class="caption" id="{name}">{caption}</p>\n{scrolled}'
 
 
 def _class(**names: bool) -> str:
@@ -47,9 +51,15 @@ def _class(**names: bool) -> str:
     return f' class="{chosen}"' if chosen else ""
 
 
+def write_formulas(text: str) -> str:
+    """Write a sentence with the indices of singular values and point groups below the line, as in σ_min and D_6h."""
+    text = re.sub(r"σ_(min|max|vis)\b", r"σ<sub>\1</sub>", escape(text))
+    return re.sub(r"\b([CDSTOIK])_([0-9∞]*[vhdsi]?)(?![\w])", r"\1<sub>\2</sub>", text)
+
+
 def mark_count(n: int) -> str:
-    """Write a number, marked if it is not 0."""
-    return f'<b class="some">{format_number(n)}</b>' if n else "0"
+    """Write the number of things that are wrong, in red if it is not 0."""
+    return f'<b class="fault">{format_number(n)}</b>' if n else "0"
 
 
 def format_number(n: int) -> str:

@@ -4,16 +4,22 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any, NamedTuple
 
-from jaxfeat.report.advice import explain_bases, recommend_basis
-from jaxfeat.report.convergence import BASIS_HEADERS, BASIS_LEGEND, basis_rows
-from jaxfeat.report.distribution_plot import name_species, plot_distributions, to_svg
-from jaxfeat.report.html_elements import fill_template, format_number, make_table, mark_count, read_resource
-from jaxfeat.report.palette import CAUSE_COLORS
+from jaxfeat.report.distribution_plot import plot_distributions, to_svg
+from jaxfeat.report.exhibit_cards import Exhibit, write_cards
+from jaxfeat.report.html_elements import fill_template, format_number, make_table, read_resource, write_formulas
+from jaxfeat.report.palette import write_css_variables
 from jaxfeat.report.sensitivity import Record
-from jaxfeat.report.store_summary import AMBIGUOUS, Distribution, Example, StoreSummary
-from jaxfeat.report.tables import format_causes, format_percent
-from jaxfeat.report.verdict import judge_summary
-from jaxfeat.report.viewer import MISSING, Viewer, embed_licence, embed_viewer
+from jaxfeat.report.store_summary import AMBIGUOUS, StoreSummary
+from jaxfeat.report.store_tables import (
+    count_blind,
+    title_group,
+    write_bases,
+    write_causes,
+    write_floors,
+    write_species,
+)
+from jaxfeat.report.verdict import CURABLE, ROUNDED, judge_summary
+from jaxfeat.report.viewer import embed_scenes
 
 MEANINGS = {  # meanings of the kinds of null directions, without rigid motions
     "symmetry": "A symmetry of the environment hides these directions from every smooth invariant. This is physics.",
@@ -35,17 +41,29 @@ MEANINGS_FOR_MODELS = MEANINGS | {  # whose basis is not a matter of n_max and l
     "layer may see these directions.",
 }
 
+ABSENT = {"other": "an unknown cause", "ambiguous": "an ambiguous one"}  # words for causes that were not found
 OF_AN_ORDER = ("incompleteness", "truncation")  # kinds that only features with a declared order ν have
-GROUP_TITLES = {"other": "cause unknown", "none": "least sensitive"}  # titles of the groups whose names say too little
+VARIABLES = "--ink: #1a1a1a; --soft: #555555; --line: #d8d8d8; --tint: #f4f6f8; --quiet: #8c8c8c; --link: #005a8c;"
+"""Colors of the page beside those of causes."""
 
-
-class Exhibit(NamedTuple):
-    """An environment with its numbers of neighbors, cause and cure in words if known, and a scene of `make_scene`."""
-
-    example: Example
-    neighbors: str = ""
-    cause: str = ""
-    scene: dict[str, Any] | None = None
+KEYS = (
+    "Arrows show a displacement that the features do not see, or see least, in the color of its cause. The ring marks "
+    "the center, which does not move. Drag a picture to turn it; or choose it with the Tab key, then turn it with the "
+    "arrow keys, zoom with + and -, and go back with 0."
+)
+SENSITIVITY = (
+    "<p>σ<sub>min</sub>/σ<sub>max</sub> of the Jacobian compares the displacement that the features see least with the "
+    "one that they see most. <em>Equilibrated</em> ratios give all neighbors the same weight, so that an atom in the "
+    "tail of the cutoff does not count as unseen; judge blindness by these. A ratio below the floor of the arithmetic "
+    "cannot be told from zero.</p>"
+)
+LACKING = "Therefore the page has no pictures of environments, no causes in words and no advice on the basis."
+ROUNDED_AWAY = f"Exact positions within {ROUNDED:g} Å of the coordinates as they are written have these directions."
+NOTHING = "<p>No environment has a direction that is not rigid.</p>"
+FLOORS = (
+    "<p>A singular value below its floor cannot be told from zero in the arithmetic of the sweep. A certified value "
+    "agrees with a second factorization.</p>"
+)
 
 
 class BasisAdvice(NamedTuple):
@@ -67,7 +85,6 @@ def render_page(
     symbols: Sequence[str],
     made: Mapping[str, str],
     lacking: str,
-    shown: Viewer | None,
     of_model: bool = False,
     ordered: bool = True,
 ) -> str:
@@ -79,186 +96,159 @@ def render_page(
         meanings = {kind: why for kind, why in meanings.items() if kind not in OF_AN_ORDER}
     complete = bool(attributes.get("complete", 0)) and summary.done == summary.total
     incomplete = (
-        '<p class="incomplete" role="status"><strong>This sweep is not complete.</strong> '
+        '<p class="warning" role="status"><strong>This sweep is not complete.</strong> '
         f"{format_number(summary.done)} of {format_number(summary.total)} environments in the store are done, and this "
         "page describes only these.</p>"
     )
     facts = [(escape(str(name)), escape(str(value)) or "-") for name, value in {**attributes, **made}.items()]
     state = "complete" if complete else "not complete"
     provenance = make_table(("Attribute", "Value"), facts, caption=f"Attributes of the store, which is {state}.")
+    cards = _Cards(exhibits, summary, symbols)
+    sections = {
+        "What can be cured": _write_curable(cards, summary, meanings)
+        + (f'<p class="warning">{escape(lacking)} {LACKING}</p>' if lacking else ""),
+        "What symmetry hides": _write_symmetry(cards, summary, meanings),
+        "The least sensitive environments": _write_least(cards, summary, symbols),
+        "Which basis these environments need": f"<p>{escape(basis.missing)}</p>"
+        if basis.missing
+        else write_bases(basis.records, basis.whose, basis.own),
+        "Floors and certification": FLOORS + write_floors(summary, symbols),
+        "Provenance": provenance,
+    }
+    sections = {head: text for head, text in sections.items() if text}
     return fill_template(
         "page.html",
         title=escape(title),
-        css=read_resource("page.css"),
-        verdict=escape(str(judge_summary(summary, symbols, ordered=ordered))),
+        css=f":root {{ color-scheme: light; {VARIABLES} {write_css_variables()} }}\n{read_resource('page.css')}",
+        verdict=_write_verdict(summary, exhibits, symbols, ordered),
         descriptor=escape(_describe(descriptor)),
         incomplete="" if complete else incomplete,
-        summary=_write_summary(summary, symbols, meanings),
-        sensitivity=_write_sensitivity(summary, symbols),
-        exhibits=_write_exhibits(exhibits, summary, symbols, lacking, shown),
-        basis=_write_basis(basis),
-        provenance=provenance + (embed_licence(shown) if shown else ""),
+        contents="\n".join(f'<li><a href="#{_anchor(head)}">{head}</a></li>' for head in sections),
+        sections="\n".join(
+            f'<section aria-labelledby="{_anchor(head)}"><h2 id="{_anchor(head)}">{head}</h2>\n{text}\n</section>'
+            for head, text in sections.items()
+        ),
+        scenes=embed_scenes(cards.scenes) if cards.scenes else "",
     )
+
+
+class _Cards:
+    """Cards of exhibits by group. Scenes are numbered in the order in which cards are written."""
+
+    def __init__(self, exhibits: Sequence[Exhibit], summary: StoreSummary, symbols: Sequence[str]) -> None:
+        self.groups: dict[str, list[Exhibit]] = {}
+        for one in exhibits:
+            self.groups.setdefault(one.section, []).append(one)
+        self.exhibits, self.causes, self.symbols = exhibits, summary.causes, symbols
+        self.scenes: list[dict[str, Any]] = []
+
+    def write(self, group: str, level: int) -> str:
+        found = self.groups.get(group, [])
+        if not found:
+            return ""
+        keys = "" if self.scenes else f'<p class="note keys" id="view-keys">{KEYS}</p>'
+        text = write_cards(found, self.causes, self.symbols, level, len(self.scenes))
+        shown = [one.scene for one in found if one.scene is not None]
+        self.scenes += shown
+        return (keys if shown else "") + text
+
+
+def _write_verdict(summary: StoreSummary, exhibits: Sequence[Exhibit], symbols: Sequence[str], ordered: bool) -> str:
+    """Write the headline, and the verdict in one sentence. Red is for blind spots that are no symmetry."""
+    blind = count_blind(summary)
+    curable = sum(n for kind, n in blind.items() if kind in CURABLE and kind != "other")
+    unclear = blind.get("other", 0) + blind.get(AMBIGUOUS, 0)
+    rounded = sum(bool(one.rounded) and one.example.group in ("symmetry", "none") for one in exhibits)
+    all_of_them = f"of {summary.done:,} environment{'s' if summary.done != 1 else ''}"
+    if curable:
+        kind, text = "fault", f"{curable:,} {all_of_them} {_have(curable)} blind spots that can be cured."
+    elif rounded:
+        kind = "fault"
+        spot = "a curable blind spot" if rounded == 1 else "curable blind spots"
+        text = f"At least {rounded:,} {all_of_them} {_have(rounded)} {spot}, which only rounded coordinates hide."
+    elif unclear:
+        kind, text = "fault", f"{unclear:,} {all_of_them} {_have(unclear)} null directions of unclear cause."
+    elif blind:
+        kind = "physics"
+        text = f"Nothing to cure. Symmetry alone hides directions, in {blind['symmetry']:,} {all_of_them}."
+    else:
+        kind, text = "clear", f"Nothing to cure. The features see every displacement in all {all_of_them[3:]}."
+    if not sum(part.total for part in summary.equilibrated.values()) and not blind:
+        kind, text = "clear", "No environment has a direction that is not rigid."
+    sentence = write_formulas(str(judge_summary(summary, symbols, ordered=ordered)))
+    sentence = f"As the coordinates are written: {sentence}" if rounded else sentence
+    return f'<div class="verdict {kind}"><p class="headline">{text}</p><p>{sentence}</p></div>{write_causes(summary)}'
+
+
+def _write_curable(cards: _Cards, summary: StoreSummary, meanings: Mapping[str, str]) -> str:
+    """Write what the features miss beside symmetries: cards by cause, the worst first."""
+    blind, parts = count_blind(summary), []
+    kinds = [kind for kind in (*CURABLE, AMBIGUOUS) if kind in meanings]
+    for kind in kinds:
+        text = cards.write(kind, level=4)
+        if not text and kind not in blind:
+            continue
+        n = blind.get(kind, 0)
+        count = f": {format_number(n)} environment{'s' if n != 1 else ''}" if n else ", but for rounded coordinates"
+        near = "" if n else f" {ROUNDED_AWAY}"
+        parts.append(f"<h3>{title_group(kind)}{count}</h3><p>{meanings[kind]}{near}</p>{text}")
+    absent = [ABSENT.get(kind, kind) for kind in kinds if kind not in blind and kind in (*summary.kinds, AMBIGUOUS)]
+    clear = f'<p class="note">No environment has null directions from {_join(absent)}.</p>' if absent else ""
+    if any(one.rounded for one in cards.exhibits):
+        clear = clear.replace("No environment", "With the coordinates as they are written, no environment")
+    note = ""
+    if ambiguous := summary.statuses[AMBIGUOUS]:
+        with_null = format_number(blind.get(AMBIGUOUS, 0))
+        note = (
+            f'<p class="note">{format_number(ambiguous)} environments are ambiguous: neither the Jacobian nor an exact '
+            f"geometry nearby tells the cause. {with_null} of them have null directions.</p>"
+        )
+    return clear + note + "".join(parts)
+
+
+def _write_symmetry(cards: _Cards, summary: StoreSummary, meanings: Mapping[str, str]) -> str:
+    text = cards.write("symmetry", level=3)
+    return f"<p>{meanings['symmetry']}</p>{text}" if text or "symmetry" in count_blind(summary) else ""
+
+
+def _write_least(cards: _Cards, summary: StoreSummary, symbols: Sequence[str]) -> str:
+    text = cards.write("none", level=3)
+    pictures = [plot_distributions(summary, symbols, narrow=narrow) for narrow in (False, True)]
+    described = "Histograms of the sensitivity ratio by species of the center; the table below has the medians"
+    drawn = "".join(
+        f'<div class="{name}-picture">{to_svg(figure, described, name)}</div>'
+        for figure, name in zip(pictures, ("wide", "narrow"), strict=True)
+        if figure is not None
+    )
+    if not drawn:
+        return NOTHING
+    note = (
+        "Equilibrated ratios by species of the center. Colors show the worst cause of each environment. Each row has "
+        "its own scale of height."
+    )
+    figure = f'<figure aria-label="Sensitivity by species">{drawn}<figcaption>{note}</figcaption></figure>'
+    return f"{SENSITIVITY}{text}<h3>By species of the center</h3>{figure}{write_species(summary, symbols)}"
+
+
+def _join(words: Sequence[str]) -> str:
+    *first, last = words
+    return f"{', '.join(first)} or {last}" if first else last
+
+
+def _have(n: int) -> str:
+    return "has" if n == 1 else "have"
+
+
+def _anchor(head: str) -> str:
+    return head.lower().replace(" ", "-")
 
 
 def _describe(descriptor: Mapping[str, Any]) -> str:
     words = [str(descriptor.get("kind", "a featurizer of the user"))]
     for name, value in descriptor.items():
-        if name == "kind" or value is None or isinstance(value, Mapping):
+        if name == "kind" or value is None or isinstance(value, Mapping) or (name == "weights" and set(value) == {1.0}):
             continue
+        unit = " Å" if name in ("r_cut", "sigma") else ""
         several = value if isinstance(value, (list, tuple)) else [value]
-        words.append(f"{name} {' '.join(f'{v:g}' if isinstance(v, float) else str(v) for v in several)}")
+        words.append(f"{name} {' '.join(f'{v:g}' if isinstance(v, float) else str(v) for v in several)}{unit}")
     return ", ".join(words)
-
-
-def _write_summary(summary: StoreSummary, symbols: Sequence[str], meanings: Mapping[str, str]) -> str:
-    species = [f"{_symbol(n, symbols)} ({format_number(count)})" for n, count in summary.environments.most_common()]
-    statuses = [f"{name} ({format_number(count)})" for name, count in summary.statuses.most_common()]
-    blind, directions = (
-        {kind: sum(counts[n, kind] for n in summary.environments) for kind in meanings if kind in summary.kinds}
-        for counts in (summary.blind, summary.directions)
-    )
-    n_blind = sum(blind.values())
-    equilibrated, raw = summary.distributions()
-    rows = [
-        ("Environments", format_number(summary.done)),
-        ("Structures", format_number(summary.structures)),
-        ("Species of the centers", ", ".join(species)),
-        ("Status", ", ".join(statuses)),
-        ("With null directions", f"{format_number(n_blind)} ({_share(n_blind, summary)})"),
-        ("σ<sub>min</sub>/σ<sub>max</sub>, equilibrated", _median_and_least(equilibrated)),
-        ("σ<sub>min</sub>/σ<sub>max</sub>, raw", _median_and_least(raw)),
-        ("Floor over σ<sub>max</sub>, equilibrated", _median_and_range(summary.floors["equilibrated"])),
-        ("Floor over σ<sub>max</sub>, raw", _median_and_range(summary.floors["raw"])),
-        ("Values certified by QR", f"{format_number(summary.certified)} ({_share(summary.certified, summary)})"),
-    ]
-    lines = [(_title(kind), blind[kind], directions[kind], why) for kind, why in meanings.items() if kind in blind]
-    by_cause = make_table(
-        ("Cause", "Environments", "Share", "Null directions", "Meaning"),
-        [
-            (head, mark_count(n), _share(n, summary), format_number(n_directions), meaning)
-            for head, n, n_directions, meaning in [*lines, ("all", n_blind, sum(directions.values()), "")]
-        ],
-        caption="Null directions by cause: equilibrated singular values at or below their floor, without rigid "
-        "motions. An environment with several causes counts once, for the worst.",
-        numbers=(1, 2, 3),
-    )
-    note = ""
-    if ambiguous := summary.statuses[AMBIGUOUS]:
-        note = (
-            f'<p class="note">{format_number(ambiguous)} environments are ambiguous: neither the Jacobian nor an exact '
-            f"geometry nearby tells the cause. {format_number(blind[AMBIGUOUS])} of them have null directions.</p>"
-        )
-    return make_table((), rows) + by_cause + note
-
-
-def _median_and_least(part: Distribution) -> str:
-    return f"median {_format(part.median())}, least {_format(part.smallest())}"
-
-
-def _median_and_range(part: Distribution) -> str:
-    return f"median {_format(part.median())}, from {part.least:.1e} to {part.most:.1e}" if part.total else "-"
-
-
-def _write_sensitivity(summary: StoreSummary, symbols: Sequence[str]) -> str:
-    figure = plot_distributions(summary, symbols)
-    if figure is None:
-        return "<p>No environment has a direction that is not rigid.</p>"
-    described = "Histograms of the sensitivity ratio by species of the center; the table below has the medians"
-    causes = [kind for kind in MEANINGS if any(summary.blind[n, kind] for n in summary.environments)]
-    rows = []
-    for number, count in summary.environments.most_common():
-        ratios = [ratio for part in summary.distributions(number) for ratio in (part.median(), part.smallest())]
-        blind = [mark_count(summary.blind[number, cause]) for cause in causes]
-        rows.append((_symbol(number, symbols), format_number(count), *map(_format, ratios), *blind))
-    heads = ("Center", "Environments", "Equilibrated: median", "least", "Raw: median", "least", *causes)
-    table = make_table(
-        heads, rows, numbers=range(1, len(heads)),
-        caption="By species of the center. The last columns count environments with null directions by cause.",
-    )  # fmt: skip
-    return (
-        f"<figure>{to_svg(figure, described)}<figcaption>Equilibrated ratios by species of the center. Colors show the "
-        f"worst cause of each environment. Each row has its own scale of height.</figcaption></figure>{table}"
-    )
-
-
-def _write_exhibits(
-    exhibits: Sequence[Exhibit], summary: StoreSummary, symbols: Sequence[str], lacking: str, shown: Viewer | None
-) -> str:
-    if not exhibits:
-        return "<p>No environment has a direction that is not rigid.</p>"
-    scenes = [exhibit.scene for exhibit in exhibits if exhibit.scene is not None]
-    if shown is not None and not lacking:
-        picture = embed_viewer(shown, scenes)
-    else:
-        gone = f"{lacking} Therefore the page has no 3D view, no causes in words and no advice on the basis."
-        picture = f'<p class="missing">{escape(gone if lacking else MISSING)}</p>'
-    # Columns by head; those that the page lacks are left out.
-    columns: dict[str, list[str]] = {"Kind": [_title(one.example.group) for one in exhibits]}
-    names = [f"{_symbol(one.example.species, symbols)} {one.example.center}" for one in exhibits]
-    if shown is not None and scenes:
-        columns["3D"], at = [], 0
-        for one, name in zip(exhibits, names, strict=True):
-            label = f'aria-label="Show {name} of structure {one.example.structure}"'
-            button = f'<button type="button" data-scene="{at}" aria-pressed="false" {label}>Show</button>'
-            columns["3D"].append(button if one.scene is not None else "")
-            at += one.scene is not None
-    columns |= {
-        "Structure": [str(one.example.structure) for one in exhibits],
-        "Center": names,
-        "Neighbors": [escape(one.neighbors) or str(one.example.n_neighbors) for one in exhibits],
-        "Equilibrated": [_format(one.example.equilibrated) for one in exhibits],
-        "Raw": [_format(one.example.raw) for one in exhibits],
-        "Null directions": [escape(_list_null(one.example, summary)) or "none" for one in exhibits],
-    }
-    if not lacking:
-        columns["Cause and cure"] = [escape(one.cause) or "-" for one in exhibits]
-    numbers = [k for k, head in enumerate(columns) if head in ("Structure", "Equilibrated", "Raw")]
-    caption = (
-        "The most blind environments of each kind: up to four, and one for each species of a structure. Structures and "
-        "atoms count from 0. Ratios are σ<sub>min</sub>/σ<sub>max</sub>; &lt; marks a ratio below its floor."
-    )
-    rows = list(zip(*columns.values(), strict=True))
-    return picture + make_table(list(columns), rows, caption=caption, numbers=numbers)
-
-
-def _list_null(example: Example, summary: StoreSummary) -> str:
-    counts = dict(zip(summary.causes, example.null, strict=True))
-    if example.status == AMBIGUOUS:
-        counts = {AMBIGUOUS: sum(n for cause, n in counts.items() if cause != "rigid")}
-    return format_causes(counts)
-
-
-def _write_basis(basis: BasisAdvice) -> str:
-    if basis.missing:
-        return f"<p>{escape(basis.missing)}</p>"
-    rows, marked = [], []
-    for k, row in enumerate(basis_rows(basis.records)):
-        own = "°" if tuple(map(int, row.sizes[:2])) == basis.own else ""
-        rows.append((*row.sizes, row.mark + own, *map(mark_count, row.counts), *map(escape, row.ratios)))
-        marked += [k] if row.mark else []
-    heads = [head.replace("-\n", "").replace("\n", " ") for head in BASIS_HEADERS]
-    caption = f"σ<sub>vis</sub>/σ<sub>max</sub> by basis: {escape(basis.whose)}"
-    sentences = "".join(f"<li>{escape(sentence)}</li>" for sentence in explain_bases(basis.records))
-    return (
-        f"<p><strong>{escape(recommend_basis(basis.records))}</strong></p><ul>{sentences}</ul>"
-        + make_table(heads, rows, caption=caption, numbers=range(len(heads)), marked=marked)
-        + f'<p class="note">{escape(BASIS_LEGEND)} ° marks the basis of this sweep.</p>'
-    )
-
-
-def _title(group: str) -> str:
-    name = GROUP_TITLES.get(group, group)
-    return f'<span class="swatch" style="background: {CAUSE_COLORS[group]}"></span>{name}'
-
-
-def _share(n: int, summary: StoreSummary) -> str:
-    return f"{escape(format_percent(n, summary.done))} %"
-
-
-def _format(ratio: object) -> str:
-    return escape(str(ratio or "-"))
-
-
-def _symbol(number: int, symbols: Sequence[str]) -> str:
-    return escape(name_species(number, symbols))

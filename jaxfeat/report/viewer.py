@@ -1,86 +1,132 @@
-"""Environments in three dimensions on a page, with moving displacements, drawn by the viewer of chemiscope."""
+"""Environments in three dimensions on a page, with displacements as arrows. The page needs nothing to draw them."""
 
 import json
-import re
+from collections import Counter
 from collections.abc import Sequence
 from html import escape
-from importlib.metadata import PackageNotFoundError, distribution
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
-from jaxfeat.report.html_elements import fill_template, read_resource
+from jaxfeat.report.html_elements import read_resource
+from jaxfeat.report.palette import color_cause
+from jaxfeat.report.view_direction import choose_view
 
-BUNDLE = "chemiscope/sphinx/static/chemiscope.min.js"
+ARROW_LENGTH, ARROW_SHARE = 1.0, 0.17  # length of the longest arrow: in Å, or over the extent of the atoms if longer
+LISTED_SHARE = 0.25  # length of an arrow over the longest from which words mention its atom
+LISTED = 5  # atoms that words mention
 
-LICENCES = ("LICENSE", "chemiscope-widget.mjs.LICENSE.txt")
-"""Files of chemiscope with its licence, and with the notices of the software that it bundles."""
+RADII = {"H": 0.31, "C": 0.76, "N": 0.71, "O": 0.66, "F": 0.57, "Si": 1.11, "P": 1.07, "S": 1.05, "Cl": 1.02}
+"""Covalent radii in Å. All other elements have `OTHER_RADIUS`."""
 
-MISSING = "The report has no 3D view: install chemiscope (pip install 'jaxfeat[report]') and make the report again."
-ARROW_LENGTH = 0.8  # Length of the longest arrow in Å. Atoms move by half of their arrows in either direction.
+OTHER_RADIUS = 1.3
+BOND_STRETCH = 1.25  # bonds are up to this much longer than the sum of the radii
 
-
-class Viewer(NamedTuple):
-    """The viewer of chemiscope: its `script`, and the `licence` that every copy must carry."""
-
-    script: str
-    licence: str
-
-
-def find_viewer() -> Viewer | None:
-    """Find the viewer in the installed chemiscope, without importing it; `None` if it is not installed."""
-    try:
-        package = distribution("chemiscope")
-        script = Path(str(package.locate_file(BUNDLE))).read_text(encoding="utf-8")
-    except (PackageNotFoundError, FileNotFoundError):
-        return None
-    licences = [file.read_text(encoding="utf-8") for file in package.files or () if file.name in LICENCES]
-    return Viewer(script, "\n\n".join([f"chemiscope {package.version}", *licences]))
+ELEMENT_COLORS = {
+    "": "#FFFFFF", "H": "#F2F2F2", "C": "#9C9C9C", "N": "#B9CBE3", "O": "#EBC1B4", "S": "#EBE3A3", "F": "#C9E2C0",
+}  # fmt: skip
+OTHER_COLOR = "#D9C7E3"
+"""Pale colors of elements, because strong colors are those of causes."""
 
 
-def embed_viewer(shown: Viewer, scenes: Sequence[dict[str, Any]]) -> str:
-    """Write the viewer, its controls and the scenes as HTML."""
-    # An end tag in a script ends the script, and the beginning of a comment hides the lines after it.
-    script = re.sub(r"</(?=script)", r"<\\/", shown.script, flags=re.IGNORECASE).replace("<!--", r"\x3c!--")
-    data = json.dumps(list(scenes), allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
-    length, own = f"{ARROW_LENGTH:g}", read_resource("viewer.js")
-    return fill_template("viewer.html", arrow_length=length, scenes=data, script=script, own=own)
+class Move(NamedTuple):
+    """A displacement `(n, 3)` of the neighbors in a scene, with a name and the name of its cause."""
 
-
-def embed_licence(shown: Viewer) -> str:
-    """Write the licence that the viewer must carry, as HTML."""
-    words = f"<summary>Licence of the 3D viewer in this page</summary><pre>{escape(shown.licence)}</pre>"
-    return f"<details>{words}</details>"
+    name: str
+    cause: str
+    displacement: np.ndarray
 
 
 def make_scene(
-    title: str, positions: np.ndarray, symbols: Sequence[str], center: str, moves: Sequence[tuple[str, np.ndarray]]
+    title: str, positions: np.ndarray, symbols: Sequence[str], center: str, moves: Sequence[Move]
 ) -> dict[str, Any]:
-    """Make the scene of an environment for the viewer, turned to its broad side. Positions and `moves`, which have
-    names, are `(n, 3)`, in Å relative to the center, whose symbol is empty if no atom sits there."""
-    turn = _broadside(positions)
-    first = [np.zeros(3)] if center else []
-    places = np.stack([*first, *(positions @ turn)])
-    places = places - (places.min(0) + places.max(0)) / 2
-    found = []
-    for name, displacement in moves:
-        arrows = np.stack([*first, *(displacement @ turn)])
-        longest = np.linalg.norm(arrows, axis=1).max()
-        found.append({"name": name, "arrows": np.round(ARROW_LENGTH * arrows / max(longest, 1e-30), 4).tolist()})
+    """Make the scene of an environment for the viewer. `positions` are `(n, 3)`, in Å relative to the center, whose
+    symbol is empty if no atom sits there. Every move has its own side to look from."""
+    names = [center, *symbols]
+    places = np.concatenate([np.zeros((1, 3)), positions])
+    radii = np.asarray([draw_radius(name) for name in names])
+    extent = float(np.ptp(places, axis=0).max())
+    shown = []
+    for move in moves:
+        arrows = np.concatenate([np.zeros((1, 3)), move.displacement])
+        arrows = arrows * (max(ARROW_LENGTH, ARROW_SHARE * extent) / max(np.linalg.norm(arrows, axis=1).max(), 1e-30))
+        shown.append(
+            {
+                "name": move.name,
+                "color": color_cause(move.cause),
+                "moved": _describe_moved(places, names, arrows),
+                "view": _rounded(choose_view(places, arrows, radii)),
+                "arrows": _rounded(arrows),
+            }
+        )
     return {
         "title": title,
-        "symbols": [center, *symbols] if center else list(symbols),
-        "positions": np.round(places, 4).tolist(),
-        "has_center": bool(center),
-        "radius": round(float(np.linalg.norm(places, axis=1).max()), 4),
-        "moves": found,
+        "symbols": names,
+        "positions": _rounded(places),
+        "radii": radii.tolist(),
+        "colors": [ELEMENT_COLORS.get(name, OTHER_COLOR) for name in names],
+        "bonds": find_bonds(places, names),
+        "view": _rounded(choose_view(places, np.zeros_like(places), radii)),
+        "moves": shown,
     }
 
 
-def _broadside(positions: np.ndarray) -> np.ndarray:
-    """Find a rotation `(3, 3)` after which z looks at the broad side, from a little above."""
-    axes = np.linalg.svd(np.concatenate([positions, np.zeros((3, 3))]))[2]
-    axes = axes * np.sign(np.linalg.det(axes))
-    return (Rotation.from_euler("XY", (25, 20), degrees=True).as_matrix() @ axes).T
+def find_bonds(places: np.ndarray, symbols: Sequence[str]) -> list[tuple[int, int]]:
+    """List the pairs of atoms that are as near as bonded ones. Hydrogens have no bond with each other."""
+    radii = np.asarray([RADII.get(symbol, OTHER_RADIUS) for symbol in symbols])
+    near = np.linalg.norm(places[:, None] - places, axis=-1) < BOND_STRETCH * (radii[:, None] + radii)
+    empty, hydrogen = (np.asarray([symbol == one for symbol in symbols], bool) for one in ("", "H"))
+    near &= ~(hydrogen[:, None] & hydrogen) & ~empty & ~empty[:, None]
+    return [(int(i), int(j)) for i, j in zip(*np.nonzero(np.triu(near, 1)), strict=True)]
+
+
+def draw_radius(symbol: str) -> float:
+    """Return the radius (Å) of an atom in a picture."""
+    return 0.08 if not symbol else 0.2 if symbol == "H" else 0.28
+
+
+def _describe_moved(places: np.ndarray, symbols: Sequence[str], arrows: np.ndarray) -> str:
+    """Tell which neighbors an arrow moves most, by their elements and distances from the center."""
+    lengths = np.linalg.norm(arrows, axis=1)
+    long = np.flatnonzero(lengths >= LISTED_SHARE * lengths.max(initial=0.0) + 1e-12)
+    moved = long[np.argsort(-lengths[long], kind="stable")].tolist()
+    if len(moved) > LISTED:
+        counts = Counter(symbols[i] for i in moved).most_common()
+        return f"Moves {', '.join(f'{n} {symbol}' for symbol, n in counts)}."
+    far = np.linalg.norm(places, axis=1)
+    return f"Moves {', '.join(f'{symbols[i]} at {far[i]:.2f} Å' for i in moved)}."
+
+
+def embed_scenes(scenes: Sequence[dict[str, Any]]) -> str:
+    """Write the scenes and the script that draws them as HTML. The script fills each element of `place_scene`."""
+    # An end tag in a script ends the script.
+    data = json.dumps(list(scenes), allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+    return (
+        "<noscript><p>The pictures of the environments need JavaScript.</p></noscript>\n"
+        f'<script type="application/json" id="scenes">{data}</script>\n<script>{read_resource("viewer.js")}</script>'
+    )
+
+
+def place_scene(number: int, scene: dict[str, Any]) -> str:
+    """Write the element in which the scene with a number is drawn, and its controls, as HTML."""
+    title, moves = escape(scene["title"]), scene["moves"]
+    options = "".join(f'<option value="{k}">{escape(move["name"])}</option>' for k, move in enumerate(moves))
+    controls = ""
+    if moves:
+        controls = (
+            f'<div class="controls"><select class="move" aria-label="Displacement">{options}</select>'
+            '<label>Along it <input class="along" type="range" min="-1" max="1" step="0.05" value="0"></label>'
+            '<button type="button" class="play" aria-pressed="false">Animate</button>'
+            '<button type="button" class="reset">Reset</button></div>'
+        )
+    # Without the script, and for readers who do not see it, the words tell what the picture shows.
+    moved = f'<p class="moved" aria-live="polite">{escape(moves[0]["moved"])}</p>' if moves else ""
+    return (
+        f'<figure class="scene" data-scene="{number}" aria-label="{title}, in three dimensions">'
+        f'<div class="view" tabindex="0" role="group" aria-label="{title}" aria-describedby="view-keys"></div>'
+        f"<figcaption>{moved}{controls}</figcaption></figure>"
+    )
+
+
+def _rounded(values: np.ndarray) -> list[Any]:
+    return (np.round(values, 4) + 0.0).tolist()

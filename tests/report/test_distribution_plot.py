@@ -29,6 +29,18 @@ def test_rare_species_share_a_row(monkeypatch):
     assert [panel.get_ylabel() for panel in figure.axes[::2]] == ["H\n40", "other\n60"]
 
 
+def test_nothing_below_the_floor_leaves_the_shares_out():
+    figure = plot_distributions(summarize(many(20, nulls=False), 30), SYMBOLS)
+    assert len(figure.axes) == 4 and "% below the floor" not in texts(figure)
+
+
+def test_a_narrow_picture_has_the_same_size_of_text():
+    wide, narrow = (plot_distributions(summarize(many(20), 30), SYMBOLS, narrow=one) for one in (False, True))
+    assert narrow.get_figwidth() < wide.get_figwidth() / 2
+    sizes = [{text.get_text(): text.get_fontsize() for text in one.findobj(Text)} for one in (wide, narrow)]
+    assert sizes[0]["symmetry"] == sizes[1]["symmetry"] and sizes[0]["H\n40"] == sizes[1]["H\n40"]
+
+
 def test_ratios_below_the_floor_are_a_share():
     records = [record(k, 0, sigma=(1.0, 1e-17 if k < 3 else 1e-2)) for k in range(9)]
     assert "33.3 %" in texts(plot_distributions(summarize(records, 9), SYMBOLS))
@@ -40,10 +52,11 @@ def test_nothing_to_draw_is_no_figure():
 
 
 def test_the_element_is_complete_and_described():
-    text, again = (to_svg(plot_distributions(summarize(many(5), 30), SYMBOLS), "a picture") for _ in range(2))
+    text, again = (to_svg(plot_distributions(summarize(many(5), 30), SYMBOLS), "a picture", "wide") for _ in range(2))
     root = ET.fromstring(text)
     assert root.get("aria-label") == "a picture" and root.tag.endswith("svg")
     assert text == again
+    assert text.count(' id="') == text.count(' id="wide-') and text.count("#") > text.count("#wide-") > 0
 
 
 def test_an_empty_center_is_named():

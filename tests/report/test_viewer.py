@@ -1,52 +1,59 @@
-"""Scenes hold an environment from its broad side, and scripts cannot end early."""
+"""Scenes hold an environment and its displacements, and scripts cannot end early."""
 
 import json
 import re
-from importlib.metadata import PackageNotFoundError
 
 import numpy as np
 import pytest
 
-from jaxfeat.report import viewer
-from jaxfeat.report.viewer import ARROW_LENGTH, Viewer, embed_licence, embed_viewer, find_viewer, make_scene
+from jaxfeat.report.palette import CAUSE_COLORS, LEAST
+from jaxfeat.report.viewer import ARROW_LENGTH, Move, embed_scenes, find_bonds, make_scene, place_scene
 
 POSITIONS = np.asarray([[1.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.5, -1.0, 0.0]])
+ARROWS = np.asarray([[0.0, 0.0, 0.4], [0.0, 0.12, 0.0], [0.001, 0.0, 0.0]])
 
 
 @pytest.mark.parametrize("center", ["C", ""])
-def test_a_scene_is_the_environment_turned(center):
-    scene = make_scene("t", POSITIONS, ["H", "O", "H"], center, [("m", POSITIONS[::-1])])
-    places = np.asarray(scene["positions"])
-    every = np.concatenate([np.zeros((1 if center else 0, 3)), POSITIONS])
-    distances = [np.linalg.norm(x[:, None] - x[None], axis=-1) for x in (places, every)]
-    np.testing.assert_allclose(*distances, atol=3e-4)
-    # The plane of the atoms is turned to the viewer, but for the tilt of 25 and 20 degrees.
-    normal = np.linalg.svd(places - places.mean(0))[2][2]
-    assert abs(normal[2]) == pytest.approx(np.prod(np.cos(np.deg2rad([25, 20]))), abs=1e-3)
-    assert scene["symbols"] == ([center] if center else []) + ["H", "O", "H"] and scene["has_center"] == bool(center)
-    arrows = np.asarray(scene["moves"][0]["arrows"])
-    assert np.linalg.norm(arrows, axis=1).max() == pytest.approx(ARROW_LENGTH, abs=1e-3)
-    assert arrows.shape == places.shape and np.linalg.norm(places, axis=1).max() == pytest.approx(scene["radius"], 1e-3)
+def test_a_scene_is_the_environment(center):
+    scene = make_scene("t", POSITIONS, ["H", "O", "H"], center, [Move("m", "truncation within 5e-05 Å", ARROWS)])
+    np.testing.assert_allclose(scene["positions"], [[0, 0, 0], *POSITIONS])
+    assert scene["symbols"] == [center, "H", "O", "H"] and len(scene["radii"]) == len(scene["colors"]) == 4
+    (move,) = scene["moves"]
+    assert move["color"] == CAUSE_COLORS["truncation"]
+    arrows = np.asarray(move["arrows"])
+    np.testing.assert_allclose(arrows[1], [0, 0, ARROW_LENGTH])
+    np.testing.assert_allclose(arrows[2], ARROW_LENGTH / 0.4 * ARROWS[1])
+    assert not arrows[0].any()
+    assert move["moved"] == "Moves H at 1.00 Å, O at 2.00 Å."
+    for view in (scene["view"], move["view"]):
+        np.testing.assert_allclose(np.asarray(view) @ np.transpose(view), np.eye(3), atol=3e-4)
+        assert np.linalg.det(view) == pytest.approx(1, abs=1e-3)
+
+
+def test_arrows_grow_with_the_environment_and_many_atoms_are_counted():
+    ring = 6 * np.stack([np.cos(np.arange(8)), np.sin(np.arange(8)), np.zeros(8)], -1)
+    (move,) = make_scene("t", ring, ["H"] * 5 + ["O"] * 3, "C", [Move("m", "least", np.eye(8, 3) * 0 + 1)])["moves"]
+    assert np.linalg.norm(move["arrows"][1]) > 1.5 * ARROW_LENGTH
+    assert move["moved"] == "Moves 5 H, 3 O." and move["color"] == LEAST
+
+
+def test_bonds_join_atoms_that_are_near():
+    water = np.asarray([[0.0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0], [0, 0, 3.0]])
+    assert find_bonds(water, ["O", "H", "H", ""]) == [(0, 1), (0, 2)]
+    assert not find_bonds(water[1:3] * 0.1, ["H", "H"])
 
 
 def test_scripts_and_scenes_cannot_end_their_elements():
-    scenes = [{"title": "</script>"}]
-    text = embed_viewer(Viewer("a = '</script>' + '<!--'", "by <us>"), scenes)
-    assert len(re.findall("</script>", text)) == 3 and "<!--" not in text
+    scenes = [{"title": "</script><!--"}]
+    text = embed_scenes(scenes)
+    assert len(re.findall("</script>", text)) == 2 and "<!--" not in text
     data = re.search(r'<script type="application/json" id="scenes">(.*?)</script>', text).group(1)
     assert json.loads(data) == scenes
-    assert "by &lt;us&gt;" in embed_licence(Viewer("", "by <us>"))
 
 
-def test_the_viewer_is_found_with_its_licences():
-    pytest.importorskip("chemiscope", reason="the viewer is an extra")
-    found = find_viewer()
-    assert len(found.script) > 1e5 and found.licence.startswith("chemiscope ") and "BSD" in found.licence
-
-
-def test_a_missing_viewer_is_none(monkeypatch):
-    def missing(name):
-        raise PackageNotFoundError(name)
-
-    monkeypatch.setattr(viewer, "distribution", missing)
-    assert find_viewer() is None
+def test_a_scene_is_placed_with_words_and_controls():
+    scene = make_scene("<t>", POSITIONS, ["H", "O", "H"], "C", [Move("a < b", "symmetry", ARROWS)] * 2)
+    text = place_scene(3, scene)
+    assert 'data-scene="3"' in text and "&lt;t&gt;" in text and text.count("<option") == 2 and "a &lt; b" in text
+    assert "Moves H at 1.00 Å" in text and 'tabindex="0"' in text
+    assert "<select" not in place_scene(0, make_scene("t", POSITIONS, ["H", "O", "H"], "C", []))
