@@ -87,21 +87,20 @@ def test_tables_and_pictures_count_alike(records, store):
 def test_a_report_adds_up(records, store, tmp_path, monkeypatch):
     monkeypatch.setattr(report, "_make_exhibits", lambda *_: [])
     assert main(["report", str(store), "--no-advice", "-o", str(tmp_path / "r.html")]) == 0
-    text = re.sub("<caption>.*?</caption>", "", (tmp_path / "r.html").read_text())
+    text = (tmp_path / "r.html").read_text()
     rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", line) for line in re.findall(r"<tr[^>]*>.*?</tr>", text)]
     rows = [[re.sub("<[^>]*>", "", cell) for cell in row] for row in rows]
     (first,) = [k for k, row in enumerate(rows) if row[0] == "Cause"]
-    kinds = {row[0]: (int(row[1]), int(row[3])) for row in rows[first + 1 : first + 9]}
+    last = [row[0] for row in rows].index("all")
+    kinds = {row[0]: (int(row[1]), int(row[3])) for row in rows[first + 1 : last + 1]}
     total = kinds.pop("all")
     assert total == tuple(map(sum, zip(*kinds.values(), strict=True)))
     assert total == (sum(count_null(record) > 0 for record in records), sum(map(count_null, records)))
-    (found,) = [row[1] for row in rows if row[0] == "With null directions"]
-    assert found.split(" ")[0] == str(total[0])
     ambiguous = [record for record in records if record["status"] == "ambiguous"]
     assert kinds["ambiguous"] == (sum(count_null(r) > 0 for r in ambiguous), sum(map(count_null, ambiguous)))
     assert f"{len(ambiguous)} environments are ambiguous" in text
-    by_species = [row for row in rows if row[0] in ("H", "P", "C") and len(row) > 6]
-    assert sum(int(n) for row in by_species for n in row[6:]) == total[0]
+    by_species = [row for row in rows if row[0] in ("H", "P", "C") and len(row) > 4]
+    assert sum(int(n) for row in by_species for n in row[4:]) == total[0]
 
 
 def test_a_grid_of_bases_calls_symmetric_what_a_scan_does(batch, records):
