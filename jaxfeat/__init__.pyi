@@ -71,6 +71,8 @@ from .nulls.second_order_result import MissingForm as MissingForm
 from .nulls.second_order_result import SecondOrder as SecondOrder
 from .singular.conditions import Condition as Condition
 from .singular.find import find_singular_points as find_singular_points
+from .singular.propose import Proposal as Proposal
+from .singular.propose import propose_stratum as propose_stratum
 from .singular.search_space import Free as Free
 from .singular.search_space import Within as Within
 from .singular.singular_points import SingularPoints as SingularPoints

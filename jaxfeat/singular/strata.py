@@ -3,15 +3,8 @@
 from collections.abc import Iterator
 
 from jaxfeat.errors import BasisError, SizeError
-from jaxfeat.singular.strata_closed import (
-    breathing,
-    cones,
-    equal_angles_outside,
-    planar,
-    rings,
-    two_planes,
-    twofold,
-)
+from jaxfeat.singular.strata_closed import breathing, cones, planar, rings, two_planes
+from jaxfeat.singular.strata_exchanged import flat_mirror, mirror_pairs, pole, twofold_pairs
 from jaxfeat.singular.strata_poles import achiral_triples, heptagon, rods
 from jaxfeat.singular.stratum import Stratum
 
@@ -24,10 +17,13 @@ def strata(n_neighbors: int, nu: int = 2, pseudoscalars: bool = False) -> dict[s
     Except for "planar", which is listed for reference, no symmetry hides their displacements. The families from "rings"
     on are of order 3, the others of order 2:
 
-    - "A_k": two like neighbors b, b' at one radius; k neighbors outside of a plane that make equal angles with both.
+    - "A_k": two like neighbors b, b' at one radius; k neighbors at equal angles with both; others in their plane.
+    - "A_k,m": as A_k, with m more pairs outside of the plane that the same mirror plane exchanges.
     - "opposite heights": all neighbors but b, b' in a plane, these two at opposite heights and equal angles with one.
     - "cones 3 + 1", and other sizes: one neighbor moves alone, and the others form cones about it.
-    - "twofold k": an axis exchanges two neighbors and k more pairs; the others lie in a plane with the two.
+    - "twofold m": an axis exchanges b, b' and m more pairs; the others lie in a plane with b and b'.
+    - "flat mirror p": all neighbors but one lie in a plane, where a line exchanges p pairs and holds the others.
+    - "pole m": a twofold axis exchanges m pairs, and the other neighbors are on a line perpendicular to it.
     - "D" and "D crossed": two equal angles without a neighbor in common.
     - "equal angles" and "equal triangles": congruent groups at one radius that breathe in and out.
     - "rings": two isosceles rings of three and a pole, with and without pseudoscalars.
@@ -58,9 +54,14 @@ def strata(n_neighbors: int, nu: int = 2, pseudoscalars: bool = False) -> dict[s
 
 
 def _of_order_2(n: int) -> Iterator[Stratum]:
-    yield from (equal_angles_outside(n, k) for k in range(1, n - 2))
+    # One neighbor at least is left to break the mirror plane or the axis.
+    sizes = [(k, m) for m in range(n // 2) for k in range(n - 2 - 2 * m) if k + m]
+    yield from (mirror_pairs(n, k, m) for k, m in sizes)
     yield from (cones(sizes) for sizes in _partitions(n - 1, n - 1) if sizes[0] > 1)
-    yield from (twofold(n, k) for k in range(1, (n - 1) // 2))
+    yield from (twofold_pairs(n, m) for k, m in sizes if k == 0)
+    # With four neighbors these are "opposite heights".
+    yield from (flat_mirror(n, p) for p in range(1, (n + 1) // 2) if n > 4)
+    yield from (pole(n, m) for m in range(2, (n + 1) // 2))
     yield two_planes(n)
     if n > 4:
         yield two_planes(n, crossed=True)

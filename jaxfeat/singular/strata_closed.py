@@ -5,15 +5,12 @@ Neighbors are numbered from 0. Each function says which neighbor has which part.
 
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any
 
 from jaxfeat.errors import GeometryError
-from jaxfeat.singular.conditions import Condition, Terms, cross, dot, equal_products, in_plane, opposite_heights
+from jaxfeat.singular.conditions import Condition, Terms, cross, dot, equal_products, in_plane
 from jaxfeat.singular.rational import Draws, Rational
-from jaxfeat.singular.stratum import Row, Stratum
+from jaxfeat.singular.stratum import MINUS, ONE, Stratum, displaced
 
-ONE: Terms = ((1, ()),)
-MINUS: Terms = ((-1, ()),)
 Rows = list[list[Rational]]
 
 
@@ -32,65 +29,6 @@ def planar(n: int, nu: int = 2) -> Stratum:
         displacement=displaced(n, {2: (ONE, (0, 1))}),
         nullity=n + 1,
         text="All neighbors lie in a plane with the center: the mirror plane hides displacements out of it.",
-        draw=draw,
-    )
-
-
-def equal_angles_outside(n: int, k: int) -> Stratum:
-    """Make A_k: like neighbors 0 and 1 at one radius, and k neighbors, the last ones, at equal angles with them. All
-    but these k lie in a plane with the center. Neighbors 0 and 1 move out of the plane, to opposite sides."""
-    outside = range(n - k, n)
-
-    def draw(draws: Draws) -> Rows:
-        x, y, (c, s) = draws.number(), draws.number(), draws.circle()
-        # A reflection across the line along (c, s) maps neighbor 0 to neighbor 1.
-        along, across = c * x + s * y, c * y - s * x
-        other = [c * along + s * across, s * along - c * across, 0]
-        flat = [[draws.number(), draws.number(), 0] for _ in range(n - k - 2)]
-        bisecting = [[t * c, t * s, draws.number()] for t in (draws.number() for _ in range(k))]
-        return [[x, y, 0], other, *flat, *bisecting]
-
-    return Stratum(
-        name=f"A_{k}",
-        n_neighbors=n,
-        nu=2,
-        conditions=(
-            equal_products((0, 0), (1, 1)),
-            *(equal_products((0, c), (1, c)) for c in outside),
-            *(in_plane(0, 1, p) for p in range(2, n - k)),
-        ),
-        like=((0, 1),),
-        displacement=displaced(n, {0: (ONE, (0, 1)), 1: (MINUS, (0, 1))}),
-        text="Two like neighbors at one radius lie in a plane with all others, except those at equal angles with both.",
-        draw=draw,
-    )
-
-
-def twofold(n: int, k: int) -> Stratum:
-    """Make the family in which neighbors 0 and 1, and k pairs (2, 3), (4, 5), ..., are exchanged by a twofold axis, and
-    the other neighbors lie in the plane of 0 and 1. Neighbors 0 and 1 move out of this plane, to the same side."""
-    pairs = [(2 + 2 * i, 3 + 2 * i) for i in range(k)]
-
-    def draw(draws: Draws) -> Rows:
-        x, y = draws.number(), draws.number()
-        rows: Rows = [[x, y, 0], [x, -y, 0]]
-        for _ in pairs:
-            u, v, w = draws.vector()
-            rows += [[u, v, w], [u, -v, -w]]
-        return rows + [[draws.number(), draws.number(), 0] for _ in range(n - 2 - 2 * k)]
-
-    conditions = [equal_products((0, 0), (1, 1))]
-    for u, v in pairs:
-        conditions += [equal_products((0, u), (1, v)), equal_products((0, v), (1, u)), opposite_heights(u, v, 0, 1)]
-    conditions += [in_plane(0, 1, p) for p in range(2 + 2 * k, n)]
-    return Stratum(
-        name=f"twofold {k}",
-        n_neighbors=n,
-        nu=2,
-        conditions=tuple(conditions),
-        like=((0, 1), *pairs),
-        displacement=displaced(n, {0: (ONE, (0, 1)), 1: (ONE, (0, 1))}),
-        text="A twofold axis exchanges pairs of like neighbors, and the other neighbors lie in a plane with one pair.",
         draw=draw,
     )
 
@@ -152,16 +90,16 @@ def two_planes(n: int, crossed: bool = False) -> Stratum:
     planes hold 0 and 3, and 1 and 2, and neighbors 0 and 2 turn. With four neighbors the two are one."""
     partner, last = (3, 2) if crossed else (2, 3)
     conditions = [equal_products((0, 0), (2, 2)), equal_products((1, 1), (3, 3)), equal_products((0, 1), (2, 3))]
-    moving: dict[int, tuple[Terms, tuple[int, ...]]]
+    turning: dict[int, tuple[Terms, tuple[int, ...]]]
     if n == 4:
         conditions.append(Condition(((1, ((1, 2, 3), (0, 2, 3))), (-1, ((0, 1, 3), (0, 1, 2))))))
         # The line is where the planes meet: along det(0, 1, 3) r_2 - det(2, 1, 3) r_0 = det(0, 2, 3) r_1 - ...
-        moving = {0: (((1, ((0, 1, 3),)),), (2, 0)), 3: (((1, ((0, 2, 3),)),), (1, 3))}
+        turning = {0: (((1, ((0, 1, 3),)),), (2, 0)), 3: (((1, ((0, 2, 3),)),), (1, 3))}
     else:
         conditions += [in_plane(4, 0, partner), in_plane(4, 1, last)]
         conditions.append(Condition(((1, ((4, 0, 1),)), (1 if crossed else -1, ((4, 2, 3),)))))
         conditions += [in_plane(4, p, q) for p in range(5, n) for q in (0, 1)]
-        moving = {0: (ONE, (4, 0)), last: (ONE, (4, last))}
+        turning = {0: (ONE, (4, 0)), last: (ONE, (4, last))}
 
     def draw(draws: Draws) -> Rows:
         (a, b), (c, d), (e, f) = draws.circle(), draws.circle(), draws.circle()
@@ -181,7 +119,7 @@ def two_planes(n: int, crossed: bool = False) -> Stratum:
         nu=2,
         conditions=tuple(conditions),
         like=((0, 2), (1, 3)),
-        displacement=displaced(n, moving),
+        displacement=displaced(n, turning),
         text="Pairs of like radii and equal angles lie in two planes, the others on the line where these meet.",
         draw=draw,
     )
@@ -247,8 +185,3 @@ def rings() -> Stratum:
         text="Two congruent isosceles rings at opposite heights, and a neighbor on their axis.",
         draw=draw,
     )
-
-
-def displaced(n: int, moves: dict[int, Any]) -> tuple[Row, ...]:
-    """Write a displacement in which some neighbors move, each by one polynomial times a vector or a list of them."""
-    return tuple(tuple(m if isinstance(m, list) else [m]) if (m := moves.get(i)) else () for i in range(n))

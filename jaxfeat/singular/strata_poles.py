@@ -5,9 +5,10 @@ order 3 knows, for each distance and angle, the sums of heights over the pairs t
 """
 
 from jaxfeat.singular.conditions import equal_products, in_plane, zero_product
-from jaxfeat.singular.rational import Draws
-from jaxfeat.singular.strata_closed import MINUS, ONE, Rows, displaced
-from jaxfeat.singular.stratum import Stratum
+from jaxfeat.singular.rational import Draws, Rational
+from jaxfeat.singular.stratum import MINUS, ONE, Stratum, displaced
+
+Rows = list[list[Rational]]
 
 
 def heptagon(n: int) -> Stratum:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxfeat.errors import GeometryError, SpeciesError
+from jaxfeat.errors import GeometryError
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.linalg.subspaces import least_norm_solutions, robust_svd
 from jaxfeat.singular.conditions import (
@@ -27,6 +27,9 @@ from jaxfeat.singular.rational import Draws, Rational, random_rotation, reasonab
 Row = tuple[tuple[Terms, Bracket], ...]
 """The displacement of one neighbor: a sum of polynomials in brackets times vectors. The vector (j,) is r_j, and (j, k)
 is r_j x r_k."""
+
+ONE: Terms = ((1, ()),)
+MINUS: Terms = ((-1, ()),)
 
 MAX_DRAWS = 1000  # of a random member. One in a few has neighbors at reasonable distances.
 MAX_STEPS = 50  # of Gauss-Newton, which needs about five
@@ -214,14 +217,9 @@ class Stratum:
         return head + "; ".join(map(str, self.conditions)) + ")"
 
 
-def check_like(stratum: Stratum, species: Sequence[Any]) -> None:
-    """Check that like neighbors have one species.
-
-    **Raises:** `SpeciesError` if they have not.
-    """
-    for group in stratum.like:
-        if len({species[i] for i in group}) > 1:
-            raise SpeciesError(f"neighbors {group} of {stratum.name} must be of one species.")
+def displaced(n: int, moves: dict[int, Any]) -> tuple[Row, ...]:
+    """Write a displacement in which some of n neighbors move: by a polynomial times a vector, or a list of these."""
+    return tuple(tuple(m if isinstance(m, list) else [m]) if (m := moves.get(i)) else () for i in range(n))
 
 
 def displacement_rows(displacement: Sequence[Row], positions: Any) -> list[list[Any]]:
