@@ -50,4 +50,4 @@ docs: .venv/installed-docs
 	touch $@
 
 clean:
-	rm -rf .venv .venv-models out docs/auto_gallery docs/sg_execution_times.rst
+	rm -rf .venv .venv-models out docs/experiments
