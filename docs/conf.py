@@ -15,7 +15,7 @@ project = "jaxfeat"
 copyright = "the authors of jaxfeat"
 release = importlib.metadata.version("jaxfeat")
 
-extensions = ["myst_parser", "sphinx.ext.autodoc"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "command_reference"]
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "jaxfeat"

@@ -14,6 +14,14 @@ from jaxfeat.errors import ReadError
 if TYPE_CHECKING:
     from jaxfeat.singular.singular_points import SingularKind
 
+EXAMPLES = (
+    ("search --starts 50 --plot kinds.png", "singular points near 50 random methanes, with a picture"),
+    (
+        "search --symbols H H O --neighbors 3 --exclude symmetric --out points.nc",
+        "other neighbors, and no symmetric points",
+    ),
+)
+
 
 def add_search(commands: Any) -> None:
     parser = commands.add_parser(
@@ -21,6 +29,7 @@ def add_search(commands: Any) -> None:
         help="go from random environments to exact singular points",
         description="Go from random environments to exact singular points of the descriptor nearby. For each kind of "
         "points, find why it is singular and what would lift that. Lengths are in Å.",
+        examples=EXAMPLES,
     )
     parser.set_defaults(run=_search, begins="searching from {starts} environments of {neighbors} neighbors.")
     starts = parser.add_argument_group("starts")
@@ -36,10 +45,10 @@ def add_search(commands: Any) -> None:
         nargs=2,
         default=(0.8, 1.6),
         metavar=("MIN", "MAX"),
-        help="bounds of the distances from the center (default: 0.8 1.6)",
+        help="bounds of the distances from the center, in Å (default: 0.8 1.6)",
     )
-    add_option(starts, "--min-distance", 0.6, "smallest distance between neighbors")
-    add_option(starts, "--seed", 0, "seed of the random numbers")
+    add_option(starts, "--min-distance", 0.6, "smallest distance between neighbors, in Å", metavar="Å")
+    add_option(starts, "--seed", 0, "of the random numbers")
     search = parser.add_argument_group("the search")
     search.add_argument("--exclude", choices=("symmetric",), help="avoid symmetric points")
     add_option(search, "--restarts", 3, "largest number of restarts for each start")

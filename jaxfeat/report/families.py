@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from jaxfeat.report.tables import format_causes, plain_table, print_cures
+from jaxfeat.report.tables import format_causes, open_console, plain_table, print_cures
 
 Family = dict[str, Any]
 """Singular points of one kind: `cause` (counts by cause), `symmetry` (point group), `dimension`, `cure`, `points` (a
@@ -16,7 +16,7 @@ count), `distinct` (a count up to congruence), `example` (`positions`, `directio
 
 def print_families(families: Sequence[Family], status: Sequence[str], console: Console | None = None) -> None:
     """Print the statuses of the starts, and a table of the kinds of singular points, the most frequent first."""
-    console = console or Console(highlight=False)
+    console = console or open_console()
     listed = ", ".join(f"{count} {name}" for name, count in sorted(Counter(status).items()))
     console.print(f"{len(status)} starts: {listed}")
     if not families:

@@ -122,7 +122,7 @@ def test_a_file_with_an_error_is_read_or_refused_in_a_sentence(tmp_path, name, t
         except ReadError as error:
             n_refused += 1
             assert "\n" not in str(error) and str(error).startswith(str(path)) and str(error).endswith(".")
-            assert "it was read in the format" not in str(error)
+            assert "(ASE: " not in str(error)
     assert n_refused > 10
 
 
@@ -209,7 +209,7 @@ def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "open", refuse)
-    with pytest.raises(ReadError, match=r"secret.xyz cannot be read: PermissionError: .*denied"):
+    with pytest.raises(ReadError, match=r"secret.xyz cannot be read: Permission denied"):
         read(path)
 
 
