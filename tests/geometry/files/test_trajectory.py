@@ -194,8 +194,8 @@ def test_an_at_sign_in_a_file_name_is_a_letter(tmp_path):
         (
             "junk.gen",
             b"hello\n",
-            r"junk.gen cannot be read in the format gen, which its name or beginning shows \(ASE: invalid literal for int.*"
-            r"'hello'\); fix the file, or name its format with --format\.",
+            r"junk.gen cannot be read in the format gen, which its name or beginning shows \(ASE: invalid literal for "
+            r"int.* 'hello'\); fix the file, or name its format with --format\.",
         ),
         ("none.json", b'{"1": {}}', r"in the format json.*\(ASE: [^()]+\); fix the file"),
     ],
