@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import jaxfeat
 from jaxfeat.cli.arguments import PICTURE, add_descriptor, add_option, add_results
 from jaxfeat.cli.inputs import list_species, make_featurizer, make_title
 from jaxfeat.cli.output import check_targets, open_replacement, save_figure, say_written
-from jaxfeat.errors import ReadError
+from jaxfeat.errors import GeometryError, ReadError, SizeError
 
 if TYPE_CHECKING:
     from jaxfeat.singular.singular_points import SingularKind
@@ -127,6 +128,7 @@ def _describe(points: jaxfeat.SingularPoints, kind: SingularKind, symbols: list[
         "dimension": kind.dimension,
         "points": len(kind.members),
         "distinct": kind.distinct,
+        "families": _name_families(points, kind),
         "cure": list(map(describe_cure, points.cure(example).values())) if kind.counts else [],
         "example": {
             "positions": points.positions[example],
@@ -136,3 +138,20 @@ def _describe(points: jaxfeat.SingularPoints, kind: SingularKind, symbols: list[
             "sigma_ratio": float(points.sigma_ratio[example]),
         },
     }
+
+
+def _name_families(points: jaxfeat.SingularPoints, kind: SingularKind) -> dict[str, int]:
+    """Count the members of a kind by their family in `jaxfeat.strata`, the most frequent first."""
+    if not kind.counts.get("incompleteness"):
+        return {}
+    nu, pseudoscalars = points.f.environment_featurizer.nu, points.f.environment_featurizer.group == "SO3"
+    if nu not in (2, 3):
+        return {}
+    found: Counter[str] = Counter()
+    for i in kind.members.tolist():
+        try:
+            proposal = jaxfeat.propose_stratum(points.environments[i], nu, pseudoscalars)
+        except (GeometryError, SizeError):
+            continue  # Members of fewer than four neighbors, or at contradictory coincidences, have no known family.
+        found[proposal.stratum.name if proposal.stratum is not None and proposal.known else "new"] += 1
+    return dict(found.most_common())

@@ -10,8 +10,8 @@ from jaxfeat.report.tables import format_causes, open_console, plain_table, prin
 
 Family = dict[str, Any]
 """Singular points of one kind: `cause` (counts by cause), `symmetry` (point group), `dimension`, `cure`, `points` (a
-count), `distinct` (a count up to congruence), `example` (`positions`, `direction`, `symbols`,
-`center`, `sigma_ratio`)."""
+count), `distinct` (a count up to congruence), `families` (their counts by the name of the stratum, empty if they are
+not incomplete), `example` (`positions`, `direction`, `symbols`, `center`, `sigma_ratio`)."""
 
 
 def print_families(families: Sequence[Family], status: Sequence[str], console: Console | None = None) -> None:
@@ -22,9 +22,11 @@ def print_families(families: Sequence[Family], status: Sequence[str], console: C
     if not families:
         return
     counted = ("points", "distinct", "dimension")
-    table = plain_table("Kinds of singular points", "", counted, ("null directions", "symmetry"))
+    named = ("family",) if any(family["families"] for family in families) else ()
+    table = plain_table("Kinds of singular points", "", counted, ("null directions", "symmetry", *named))
     for number, family in enumerate(families, 1):
         counts = [str(family[name]) for name in counted]
-        table.add_row(str(number), *counts, format_causes(family["cause"]), family["symmetry"])
+        names = [", ".join(f"{name} {n}" for name, n in family["families"].items())] if named else []
+        table.add_row(str(number), *counts, format_causes(family["cause"]), family["symmetry"], *names)
     console.print(table)
     print_cures([family["cure"] for family in families], console)
