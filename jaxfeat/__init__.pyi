@@ -69,10 +69,15 @@ from .nulls.scan import scan as scan
 from .nulls.second_order import second_order as second_order
 from .nulls.second_order_result import MissingForm as MissingForm
 from .nulls.second_order_result import SecondOrder as SecondOrder
+from .singular.certificate import InvalidCertificate as InvalidCertificate
+from .singular.certificate import check_certificate as check_certificate
 from .singular.conditions import Condition as Condition
 from .singular.find import find_singular_points as find_singular_points
+from .singular.proof import Certificate as Certificate
+from .singular.proof import NotProved as NotProved
 from .singular.propose import Proposal as Proposal
 from .singular.propose import propose_stratum as propose_stratum
+from .singular.prove import prove as prove
 from .singular.search_space import Free as Free
 from .singular.search_space import Within as Within
 from .singular.singular_points import SingularPoints as SingularPoints

@@ -7,6 +7,14 @@ import numpy as np
 TETRAHEDRON = 0.63 * np.array([(1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1)])
 OCTAHEDRON = 1.56 * np.concatenate([np.eye(3), -np.eye(3)])
 
+PARSAEIFARD_GOEDECKER = [
+    (-0.487769, -0.041057, 0.974419),
+    (0.747395, -0.586838, -0.532971),
+    (0.784215, 0.602362, 0.4569),
+    (-0.696015, 0.835322, 0.069546),
+]
+"""Hydrogens of a methane, to six digits, next to a point that is singular for ν = 2."""
+
 PAIR = (-0.45, 0.95, 0.6, 0.7, 0.5, -0.75, 0.8)
 """Parameters of `jaxfeat.manifolds.pair_family`, away from the loci where the two members meet."""
 

@@ -69,8 +69,16 @@ def gram_determinant(rows: Bracket, columns: Bracket) -> Polynomial:
 
 
 def minor_identity(rows: Bracket, columns: Bracket) -> Polynomial:
-    """Make a polynomial that is zero for all vectors in three dimensions: the Gram determinant of four rows and four
-    columns, or that of three minus the product of the two determinants."""
+    """Make a polynomial that is zero for all vectors in three dimensions, from rows i and columns j:
+
+    - three and three: det(r_i·r_j) minus the product of the two determinants;
+    - four and four: det(r_i·r_j);
+    - four and one: the determinant of the rows (r_i, r_i·r_j), by Cramer's rule.
+    """
+    if len(columns) == 1:
+        places = range(4)
+        others = [tuple(rows[other] for other in places if other != place) for place in places]
+        return make_polynomial(((-1) ** place, [(rows[place], columns[0]), others[place]]) for place in places)
     total = gram_determinant(rows, columns)
     if len(rows) == 3:
         add_to(total, make_polynomial([(-1, [rows, columns])]))
@@ -124,6 +132,15 @@ class Relations:
         """Tell whether a polynomial is zero at x* by the rules, or a multiple of a polynomial that is."""
         reduced = self.reduce(polynomial)
         return not reduced or any(_proportional(reduced, self.reduce(known)) for known in self.rest)
+
+
+def follows(relations: Relations, zero: Polynomial, multiplier: Polynomial, minors: Iterable) -> bool:
+    """Tell whether a multiple of a polynomial is zero, by the rules and by multiples of identities: a polynomial, rows
+    and columns each. The polynomial itself is then zero where the multiplier is not."""
+    total = multiply(multiplier, zero)
+    for factor, rows, columns in minors:
+        add_to(total, multiply(factor, minor_identity(rows, columns)), -1)
+    return relations.vanishes(total)
 
 
 def _proportional(first: Polynomial, second: Polynomial) -> bool:

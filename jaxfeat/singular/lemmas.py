@@ -1,33 +1,33 @@
 """Consequences of conditions that a proof needs beside the conditions themselves.
 
-Independent conditions imply further equations between brackets. Three kinds are found here:
+Independent conditions imply further equations between brackets. These kinds are found here:
 
-- det A = 0, by the relation of Grassmann and Plücker between the determinants of five neighbors.
+- det A = 0, by Cramer's rule for four neighbors, or by the relation of Grassmann and Plücker for five.
 - det A = ±det B, because the squares of both are the same polynomial in dot products, and det A ± det B is not zero.
-- r_i·r_j = ±r_k·r_l, because both are roots of the same polynomial of degree one or two: the Gram determinant of four
-  neighbors, which is zero, or that of three, which is the square of their determinant. The multiplier is what is left
-  when the difference of the two polynomials is divided by that of the roots.
+- x = 0 or x = ±y for dot products x and y, because a Gram determinant that is zero is a multiple of x or of x ∓ y.
+- x = ±y, because both are roots of the same polynomial of degree one or two: Gram determinants of neighbors that span
+  equal volumes. The multiplier is what is left when the difference of the two polynomials is divided by x ∓ y.
 
 Equations are guessed from a numerical point. The checker of certificates verifies each of them.
 """
 
 from collections.abc import Iterable, Iterator
-from itertools import combinations, combinations_with_replacement, permutations, product
+from itertools import chain, combinations, combinations_with_replacement, islice, permutations
 from typing import Any
 
 import numpy as np
 
 from jaxfeat.singular.bracket_algebra import (
     Bracket,
-    Monomial,
     Polynomial,
     Relations,
     add_to,
     gram_determinant,
     make_polynomial,
+    minor_identity,
     multiply,
 )
-from jaxfeat.singular.certificate import bracket_value
+from jaxfeat.singular.certificate import bracket_value, evaluate
 
 EQUAL = 1e-9
 """Relative to the size of the brackets. Points are landed to rounding, and brackets that differ do so by more."""
@@ -47,102 +47,137 @@ def find_lemmas(
     found = True
     while found:
         found = False
-        for lemma in [
-            *_zero_determinants(relations, positions, determinants),
-            *_equal_determinants(relations, positions, determinants),
-            *_equal_products(relations, positions),
-        ]:
-            zero = make_polynomial(lemma["zero"])
-            # Another lemma of this round may have implied it.
-            if relations.reduce(zero):
-                relations.add(zero)
-                found = True
-                yield lemma
+        for search in (_zero_determinants, _equal_determinants, _dot_products):
+            for lemma in search(relations, positions, determinants):
+                zero = make_polynomial(lemma["zero"])
+                # Another lemma of this round may have implied it.
+                if relations.reduce(zero):
+                    relations.add(zero)
+                    found = True
+                    yield lemma
+
+
+def _lemma(zero: Polynomial, multiplier: Polynomial, *minors: tuple[int, Bracket, Bracket]) -> dict[str, Any]:
+    written = [[[[number, []]], list(rows), list(columns)] for number, rows, columns in minors]
+    return {"zero": to_terms(zero), "multiplier": to_terms(multiplier), "minors": written}
 
 
 def _pairs(
     relations: Relations, positions: np.ndarray, brackets: Iterable[Bracket]
-) -> Iterator[tuple[Bracket, Bracket, int]]:
-    """List brackets that are equal, or opposite (sign -1), at the positions, and not yet so by the rules."""
+) -> Iterator[tuple[Bracket, Bracket | None, int]]:
+    """List brackets that are equal, or opposite (sign -1), at the positions, or zero (`None`, sign 0), and not
+    yet so by the rules."""
     free = sorted({m[0] for b in brackets for m in relations.reduce({(b,): 1})})
     values = np.asarray([bracket_value(b, positions) for b in free], float)
-    scale = max(np.abs(values).max(initial=0.0), np.finfo(float).tiny)
+    scale = EQUAL * max(np.abs(values).max(initial=0.0), np.finfo(float).tiny)
+    yield from ((bracket, None, 0) for bracket, value in zip(free, values, strict=True) if abs(value) < scale)
     for a, b in combinations(range(len(free)), 2):
         for sign in (1, -1):
-            if abs(values[a] - sign * values[b]) < EQUAL * scale < abs(values[a]):
+            if abs(values[a] - sign * values[b]) < scale < abs(values[a]):
                 yield free[a], free[b], sign
+
+
+def _zero_determinants(
+    relations: Relations, positions: np.ndarray, determinants: list[Bracket]
+) -> Iterator[dict[str, Any]]:
+    """Use relations between a determinant and others that are zero, by Cramer's rule and by Grassmann and Plücker."""
+    size, scale = range(len(positions)), EQUAL * np.abs(positions).max() ** 3
+    triples = combinations(size, 3)
+    # In a plane all determinants are zero, and any of them may lead to others.
+    for bracket in sorted({*determinants, *triples}):
+        if abs(bracket_value(bracket, positions)) > scale or not relations.reduce({(bracket,): 1}):
+            continue
+        others = [i for i in size if i not in bracket]
+        candidates: list[tuple] = [
+            (make_polynomial([(1, [(a, e)])]), (1, (a, *bracket), (e,))) for a in others for e in size
+        ]
+        for a, b, c in ((*bracket[k:], *bracket[:k]) for k in range(3)):
+            for d, e in permutations(others, 2):
+                multiplier = make_polynomial([(1, [(a, d, e)])])
+                candidates.append((multiplier, (1, (a, b, d), (a, c, e)), (-1, (a, b, e), (a, c, d))))
+        for multiplier, *minors in candidates:
+            total = multiply(multiplier, {(bracket,): 1})
+            for number, rows, columns in minors:
+                add_to(total, minor_identity(rows, columns), -number)
+            if not relations.reduce(total) and _is_clear(multiplier, positions):
+                yield _lemma({(bracket,): 1}, multiplier, *minors)
+                break
 
 
 def _equal_determinants(
     relations: Relations, positions: np.ndarray, determinants: list[Bracket]
 ) -> Iterator[dict[str, Any]]:
     for first, second, sign in _pairs(relations, positions, determinants):
-        zero: Polynomial = {(first,): 1, (second,): -sign}
-        multiplier: Polynomial = {(first,): 1, (second,): sign}
-        if not relations.reduce(multiply(zero, multiplier)):
-            yield {"zero": to_terms(zero), "multiplier": to_terms(multiplier), "minors": []}
+        if second is not None:
+            zero: Polynomial = {(first,): 1, (second,): -sign}
+            multiplier: Polynomial = {(first,): 1, (second,): sign}
+            if not relations.reduce(multiply(zero, multiplier)):
+                yield _lemma(zero, multiplier)
 
 
-def _zero_determinants(
-    relations: Relations, positions: np.ndarray, determinants: list[Bracket]
+def _dot_products(relations: Relations, positions: np.ndarray, _: list[Bracket]) -> Iterator[dict[str, Any]]:
+    """Use Gram determinants: those of four neighbors and of three in a plane, which are zero, and those of triples
+    whose determinants are equal."""
+    size = range(len(positions))
+    groups: dict[tuple, dict[tuple[Bracket, Bracket], Polynomial]] = {}
+    for length in (3, 4):
+        for rows in combinations(size, length):
+            volume = tuple(relations.reduce({(rows,): 1})) if length == 3 else ()
+            others = combinations(size, 3) if length == 3 and not volume else [rows]
+            for columns in others:
+                minor = relations.reduce(gram_determinant(rows, columns))
+                groups.setdefault(volume, {})[rows, columns] = minor
+    for first, second, sign in _pairs(relations, positions, combinations_with_replacement(size, 2)):
+        lemmas = [_lemmas_of_factors(first, second, sign, groups.get((), {}), positions)]
+        if second is not None:
+            lemmas += [_lemmas_of_roots(first, second, sign, minors, positions) for minors in groups.values()]
+        # One lemma about a pair is enough.
+        yield from islice(chain.from_iterable(lemmas), 1)
+
+
+def _lemmas_of_factors(
+    first: Bracket,
+    second: Bracket | None,
+    sign: int,
+    minors: dict[tuple[Bracket, Bracket], Polynomial],
+    positions: np.ndarray,
 ) -> Iterator[dict[str, Any]]:
-    """Use det(a, b, c) det(a, d, e) = det(a, b, d) det(a, c, e) - det(a, b, e) det(a, c, d) with a right side of 0."""
-    free = {m[0] for bracket in determinants for m in relations.reduce({(bracket,): 1})}
-    scale = np.abs(positions).max() ** 3
-    for bracket in sorted(free):
-        if abs(bracket_value(bracket, positions)) > EQUAL * scale:
+    """Divide polynomials that are zero by the difference x - y of two dot products, or by one that is zero."""
+    y: Polynomial = {} if second is None else {(second,): sign}
+    for (rows, columns), minor in minors.items():
+        parts = _as_quadratic(minor, first)
+        if parts is None or not any(parts[:2]):
             continue
-        turns = [(*bracket[k:], *bracket[:k]) for k in range(3)]
-        others = [i for i in range(len(positions)) if i not in bracket]
-        for (a, b, c), (d, e) in product(turns, permutations(others, 2)):
-            if abs(bracket_value((a, d, e), positions)) > EQUAL * scale and not relations.reduce(
-                make_polynomial([(1, [(a, b, d), (a, c, e)]), (-1, [(a, b, e), (a, c, d)])])
-            ):
-                yield {
-                    "zero": [[1, [list(bracket)]]],
-                    "multiplier": [[1, [[a, d, e]]]],
-                    "minors": [[[[1, []]], [a, b, d], [a, c, e]], [[[-1, []]], [a, b, e], [a, c, d]]],
-                }
-                break
+        square, linear, rest = parts
+        slope = _sum(linear, multiply(y, square))
+        if _sum(rest, multiply(y, slope)):
+            continue
+        factor = _sum(multiply(square, {(first,): 1}), slope)
+        if _is_clear(factor, positions):
+            yield _lemma(_sum({(first,): 1}, y, -1), factor, (1, rows, columns))
 
 
-def _equal_products(relations: Relations, positions: np.ndarray) -> Iterator[dict[str, Any]]:
-    """Use Gram determinants of four neighbors, which are zero, and those of three, which are equal if determinants
-    are."""
-    groups: dict[Monomial, dict[Bracket, Polynomial]] = {}
-    for size in (3, 4):
-        for members in combinations(range(len(positions)), size):
-            volume = tuple(relations.reduce({(members,): 1})) if size == 3 else (4,)
-            groups.setdefault(volume, {})[members] = relations.reduce(gram_determinant(members, members))
-    for first, second, sign in _pairs(relations, positions, combinations_with_replacement(range(len(positions)), 2)):
-        for minors in groups.values():
-            if len(minors) > 1 and (lemma := _lemma_of_roots(first, second, sign, minors)):
-                yield lemma
-                break
-
-
-def _lemma_of_roots(
-    first: Bracket, second: Bracket, sign: int, minors: dict[Bracket, Polynomial]
-) -> dict[str, Any] | None:
-    """Find two sets of neighbors whose Gram determinants are the same polynomial in two dot products."""
+def _lemmas_of_roots(
+    first: Bracket,
+    second: Bracket,
+    sign: int,
+    minors: dict[tuple[Bracket, Bracket], Polynomial],
+    positions: np.ndarray,
+) -> Iterator[dict[str, Any]]:
+    """Find two Gram determinants that are the same polynomial in one dot product and in the other."""
     quadratics = [_as_quadratic(minor, first, second) for minor in minors.values()]
     partners = [_as_quadratic(minor, second, first, sign) for minor in minors.values()]
     for members, quadratic in zip(minors, quadratics, strict=True):
         if quadratic is not None and any(quadratic[:2]) and quadratic in partners:
             partner = list(minors)[partners.index(quadratic)]
-            square, linear, _ = quadratic
-            multiplier = multiply(square, {(first,): 1, (second,): sign})
-            add_to(multiplier, linear)
-            return {
-                "zero": to_terms({(first,): 1, (second,): -sign}),
-                "multiplier": to_terms(multiplier),
-                "minors": [[[[1, []]], list(members), list(members)], [[[-1, []]], list(partner), list(partner)]],
-            }
-    return None
+            factor = _sum(multiply(quadratic[0], {(first,): 1, (second,): sign}), quadratic[1])
+            if not _is_clear(factor, positions):
+                continue
+            yield _lemma({(first,): 1, (second,): -sign}, factor, (1, *members), (-1, *partner))
 
 
 def _as_quadratic(
-    polynomial: Polynomial, root: Bracket, absent: Bracket, sign: int = 1
+    polynomial: Polynomial, root: Bracket, absent: Bracket | None = None, sign: int = 1
 ) -> tuple[Polynomial, Polynomial, Polynomial] | None:
     """Write a polynomial as a x² + b x + c in x = sign · root, and return (a, b, c), or None if `absent` occurs."""
     parts: tuple[Polynomial, Polynomial, Polynomial] = ({}, {}, {})
@@ -152,3 +187,16 @@ def _as_quadratic(
             return None
         parts[2 - degree][tuple(b for b in monomial if b != root)] = number * sign**degree
     return parts
+
+
+def _sum(first: Polynomial, second: Polynomial, factor: int = 1) -> Polynomial:
+    total = dict(first)
+    add_to(total, second, factor)
+    return total
+
+
+def _is_clear(polynomial: Polynomial, positions: np.ndarray) -> bool:
+    """Tell whether a polynomial is not zero at the positions, relative to the distances in its monomials."""
+    radii = np.linalg.norm(positions, axis=1)
+    sizes = [abs(n) * np.prod([radii[list(bracket)].prod() for bracket in m]) for m, n in polynomial.items()]
+    return bool(abs(evaluate(polynomial, positions)) > EQUAL * sum(sizes))

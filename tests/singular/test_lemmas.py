@@ -13,9 +13,10 @@ from jaxfeat.singular.strata import strata
 STRATA = [
     (n, nu, chiral, name)
     for n in range(4, 8)
-    for nu, chiral in ((2, False), (3, True))
+    for nu, chiral in ((2, False), (3, False), (3, True))
     for name in strata(n, nu, chiral)
-    if name != "planar"
+    # Sums of determinants about a line in the plane need more than the lemmas that are looked for.
+    if name != "planar" and not name.startswith("flat mirror")
 ]
 
 
@@ -29,9 +30,11 @@ def test_every_stratum_implies_its_displacement(n, nu, chiral, name):
             species[i] = species[group[0]]
     relations = Relations(make_polynomial(condition.terms) for condition in stratum.conditions)
     if find_changing_class(species, nu, chiral, relations, stratum.displacement) is not None:
-        rows = stratum.rational_member(2)
+        rational = stratum.draw is not None
+        rows = stratum.rational_member(2) if rational else stratum.member(2).positions.tolist()
         for lemma in find_lemmas(relations, np.asarray(rows, float), combinations(range(n), 3)):
-            assert evaluate(make_polynomial(lemma["zero"]), rows) == 0
+            zero = evaluate(make_polynomial(lemma["zero"]), rows)
+            assert zero == 0 if rational else abs(zero) < 1e-12
             assert evaluate(make_polynomial(lemma["multiplier"]), rows) != 0
     assert find_changing_class(species, nu, chiral, relations, stratum.displacement) is None
     # Any other condition less, and something would change.
