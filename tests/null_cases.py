@@ -22,6 +22,27 @@ LOCI = {"az": 1, "by": 3, "bz": 4, "cy": 6}
 """Parameters of the pair family, by index, that make the members meet where they vanish."""
 
 
+LATTICES = {
+    "fcc": [(0, 1, 1), (1, 0, 1), (1, 1, 0)],
+    "bcc": [(-1, 1, 1), (1, -1, 1), (1, 1, -1)],
+    "sc": [(1, 0, 0), (0, 1, 0), (0, 0, 1)],
+    "hcp": [(1, 0, 0), (-0.5, 0.75**0.5, 0), (0, 0, (8 / 3) ** 0.5)],
+    "diamond": [(0, 2, 2), (2, 0, 2), (2, 2, 0)],
+    "graphene": [(3**0.5, 0, 0), (0.75**0.5, 1.5, 0), (0, 0, 9)],
+}
+SECOND_ATOM = {"hcp": (0, 0.75**0.5 * 2 / 3, (2 / 3) ** 0.5), "diamond": (1, 1, 1), "graphene": (0, 1, 0)}
+
+
+def shell(lattice, n):
+    """List the n atoms of a crystal nearest to one of its atoms."""
+    images = np.array(list(itertools.product(range(-5, 6), repeat=3))) @ np.array(LATTICES[lattice], float)
+    found = np.concatenate([images, *([images + SECOND_ATOM[lattice]] if lattice in SECOND_ATOM else [])])
+    distances = np.linalg.norm(found, axis=1)
+    order = np.argsort(distances)
+    assert distances[order[n + 1]] > distances[order[n]] + 0.01
+    return found[order[1 : n + 1]]
+
+
 def rotated(positions, rng):
     """Turn positions by a random rotation or rotary reflection."""
     return positions @ np.linalg.qr(rng.normal(size=(3, 3)))[0]

@@ -13,8 +13,10 @@ from jaxfeat.features.base import AbstractFeaturizer
 from jaxfeat.features.structure_map import FeatureMap, resolve_map
 from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.structure import Item
+from jaxfeat.geometry.symmetry import SYMMETRY_TOLERANCE
+from jaxfeat.nulls.behind_symmetry import explain_symmetry
 from jaxfeat.nulls.causes import NullSpace
-from jaxfeat.nulls.classify import classify_item, item_null_space
+from jaxfeat.nulls.classify import POSITION_TOLERANCE, classify_item, item_null_space
 from jaxfeat.nulls.exact_point import EXACT_TOLERANCE
 from jaxfeat.nulls.jacobian_nulls import decompose_jacobian, decompose_jacobians
 from jaxfeat.nulls.lift import find_order, find_sizes, write_sizes
@@ -41,7 +43,8 @@ class Cure:
         neighbors next to the cutoff make σ_min/σ_max small; "resolution" if it is small with all neighbors weighted
         alike, and no exact point is near; "ambiguous" if nothing can be told.
     - `directions`: The number of null directions of this cause. 0 for the last three.
-    - `symbol`: The Schoenflies symbols of the symmetries ("T_d"), for "symmetry". Nothing lifts these directions.
+    - `symbol`: The Schoenflies symbols of the symmetries ("T_d"), for "symmetry". Nothing lifts these directions to
+        first order.
     - `order`: The smallest order ν at which none of the directions is left, for "incompleteness". `None` if no order up
         to 4 is known to lift them.
     - `sizes`: The smallest basis sizes at which none is left, for "truncation": `{"l_max": 7}`, or `{"n_max": 9}` if no
@@ -49,8 +52,9 @@ class Cure:
     - `gains`: For "resolution", the factors by which single changes of the featurizer raise the equilibrated
         σ_min/σ_max, the largest first: `{"r_cut = 4 Å": 1e4}`. Changes that gain less than 3 are left out. `None` for
         featurizers that have nothing to change, such as models.
-    - `reason`: Other findings in words: the directions that lower orders leave, the reason why nothing can be told, or
-        the sensitivities.
+    - `reason`: Other findings in words: the directions that lower orders leave, the reason why nothing can be told, the
+        sensitivities, or, for "symmetry", the second-order responses that the order ν does not see either, if it does
+        not see all (`jaxfeat.second_order`; up to 50 neighbors).
     """
 
     cause: str
@@ -106,7 +110,8 @@ def cure(f: FeatureMap, at: Item, null: NullSpace | None = None, tolerance: floa
     if null.symmetry:
         # J may not see directions that belong to a point beyond the tolerance of the stabilizer.
         symbol = null.symbol or ", ".join(sorted({group.symbol for group in near if group.cause == "symmetry"}))
-        cures.append(Cure("symmetry", null.symmetry, symbol=symbol))
+        behind = explain_symmetry(f, at, null.atoms, POSITION_TOLERANCE)
+        cures.append(Cure("symmetry", null.symmetry, symbol=symbol, reason=behind))
     if null.incompleteness:
         cures.append(_cure_incompleteness(f, at, null))
     if null.truncation:
@@ -196,7 +201,7 @@ def describe_cure(found: Cure) -> str:
     if found.cause == "locality":
         return f"locality: {found.reason or 'a larger r_cut lifts it'}"
     if found.cause == "symmetry":
-        return f"symmetry ({found.symbol}): physics" if found.symbol else "symmetry: physics"
+        return f"symmetry{f' ({found.symbol})' if found.symbol else ''}: {found.reason or 'physics'}"
     if found.cause == "resolution" and found.gains is None:
         return f"resolution: {found.reason}"
     if found.cause == "resolution":
@@ -211,11 +216,17 @@ def describe_cures(found: dict[str, Cure]) -> str:
     return "; ".join(map(describe_cure, found.values()))
 
 
-def describe_near(group: NearGroup) -> str:
-    """Describe one group of nearly null directions, as in "nearly D_6h, within 5e-05 Å: physics"."""
+def describe_near(group: NearGroup, said: str = "") -> str:
+    """Describe one group of nearly null directions, as in "nearly D_6h, within 5e-05 Å: physics". Second-order
+    responses that were `said` to be invisible are not counted again."""
     where = f"within {group.distance:.0e} Å"
     if group.cause == "symmetry":
-        return f"nearly {group.symbol}, {where}: physics"
+        behind = ""
+        if group.distance < SYMMETRY_TOLERANCE:
+            point = group._point
+            behind = explain_symmetry(point.f, point.at, point.decomposed.reacting, EXACT_TOLERANCE)
+        behind = "the same" if behind and behind in said else behind
+        return f"nearly {group.symbol}, {where}: {behind or 'physics'}"
     what = {"incompleteness": f"incomplete at ν = {group.order}", "truncation": "truncated"}.get(
         group.cause, group.cause
     )
@@ -230,7 +241,8 @@ def explain_null_space(f: FeatureMap, at: Item, null: NullSpace | None = None, t
         null = null or item_null_space(f, at, tolerance)
         sentences = [describe_cure(one) for one in cure(f, at, null, tolerance).values()]
         # Neighbors next to the cutoff are worth a word only if they make the environment insensitive.
-        near = [describe_near(group) for group in null.find_near(QUICK) if group.cause != "locality"]
+        said = "; ".join(sentences)
+        near = [describe_near(group, said) for group in null.find_near(QUICK) if group.cause != "locality"]
         small = null.sensitivity[1] < WORTH_EXPLAINING
         return "; ".join([*sentences, *near]) or (OWN_SENSITIVITY.format(at.item_name) if small else "")
     except (BasisError, SizeError) as error:

@@ -86,15 +86,15 @@ def pair_forms(
             yield first, second, np.moveaxis(blocks, 2, 0).reshape(-1, len(images), 3, 3)
 
 
-def invariant_forms(operations: Operations, space: np.ndarray) -> np.ndarray:
+def invariant_forms(operations: Operations, space: np.ndarray, most: int = MAX_FORMS) -> np.ndarray:
     """Make an orthonormal basis of the invariant forms on an invariant subspace of displacements, `(z, 3 n)`, as
-    symmetric matrices `(a, z, z)` in the coordinates of its rows."""
+    symmetric matrices `(a, z, z)` in the coordinates of its rows. There may be `most` forms of all displacements."""
     n, size = operations.permutations.shape[1], len(space)
     total = count_invariant_forms(operations, np.eye(3 * n))
-    if total > MAX_FORMS:
+    if total > most:
         raise SizeError(
             f"{n} neighbors with {len(operations.rotations)} symmetry operations have {total} invariant quadratic "
-            f"forms, and at most {MAX_FORMS} are possible; take a smaller cutoff."
+            f"forms, and at most {most} are possible; take a smaller cutoff."
         )
     rows = space.reshape(size, n, 3)
     found = [np.zeros((0, size, size))]

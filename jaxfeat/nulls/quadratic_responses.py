@@ -60,19 +60,23 @@ def make_probes(forms: np.ndarray, space: np.ndarray) -> Probes:
     return Probes(coordinates @ space, values, np.linalg.pinv(values))
 
 
-def tuple_responses(edges: Edges, nu: int, pseudoscalars: bool, tolerance: float, probes: Probes) -> Responses:
-    """Span the responses of a complete basis of order ν. Its features are sums over ν-tuples of any function of their
-    invariants. So for each set of tuples of equal value and each invariant g_p, the sum of d²g_p is a response, and for
-    each pair of invariants the sum of dg_p dg_q."""
+def tuple_responses(
+    edges: Edges, nu: int, pseudoscalars: bool, tolerance: float, probes: Probes, most: float = MAX_OPERATIONS
+) -> Responses:
+    """Span the responses of a complete basis of order ν, in `most` operations.
+
+    Its features are sums over ν-tuples of any function of their invariants. So for each set of tuples of equal value
+    and each invariant g_p, the sum of d²g_p is a response, and for each pair of invariants the sum of dg_p dg_q.
+    """
     check_tuples(edges.centers, nu, tolerance)
     edges, equal = find_coincidences(edges, nu, pseudoscalars, tolerance)
     slots = invariant_slots(nu, pseudoscalars)
     size, n_rows = probes.values.shape[1], equal.n_clusters * len(slots) * (len(slots) + 3) / 2
     n_operations = n_rows * size * len(probes.displacements)
-    if n_operations > MAX_OPERATIONS:
+    if n_operations > most:
         raise SizeError(
             f"{len(edges.vectors)} neighbors and nu = {nu} have {n_rows:.0f} responses in {size} invariant forms, and "
-            f"at most {MAX_OPERATIONS / size / len(probes.displacements):.0f} are possible; take a smaller cutoff or a "
+            f"at most {most / size / len(probes.displacements):.0f} are possible; take a smaller cutoff or a "
             "lower nu."
         )
     rows = np.zeros((0, size))

@@ -13,7 +13,9 @@ from jaxfeat.geometry.environment import Environment
 from jaxfeat.geometry.random import draw_evenly
 from jaxfeat.geometry.species import SYMBOLS
 from jaxfeat.geometry.structure import Structure
+from jaxfeat.nulls.behind_symmetry import Hidden, find_hidden, find_second_orders
 from jaxfeat.nulls.causes import CAUSES, NullSpace
+from jaxfeat.nulls.classify import POSITION_TOLERANCE
 from jaxfeat.nulls.jacobian_nulls import ITEMS_TOGETHER, decompose_jacobians
 from jaxfeat.nulls.near import NEAR_DISTANCE, QUICK, examine_together
 from jaxfeat.nulls.scan_records import (
@@ -75,6 +77,11 @@ def scan(
     - `near`: A list of the groups of directions that exact points nearby hide, as in `NullSpace.near`: dictionaries
         with `cause`, `symbol`, `distance` (Å), `directions` (their number) and `sigma` (the least and the largest
         value, features per Å). Empty for environments that are not classified.
+    - `second_order`: The quadratic responses on the directions that symmetry hides: `symbol` of the symmetry and
+        `distance` (Å) from it, 0 or below 1e-3; the `order` ν of the features; and the numbers of responses: `allowed`,
+        `seen_by_order`, and `seen_by_next_order` (`None` if not needed or not known). Given only for environments with
+        symmetry of up to 50 neighbors, and only for 12 kinds of them (those with most hidden directions) whose cubed
+        numbers of neighbors add up to 200,000 at most; `jaxfeat.second_order` has no such limit.
     - `status`: The status of the spectrum; "ambiguous" as in `jaxfeat.null_space`; "unclassified" if there are too many
         neighbors for it.
 
@@ -118,6 +125,7 @@ def scan(
                 **({"certified": bool(found.certified[i])} if screened else {}),
                 "null": record_counts(dict(zip(CAUSES, found.null[i].tolist(), strict=True))),
                 "near": found.near[i],
+                **({"second_order": found.second_order[i]} if i in found.second_order else {}),
                 "status": status,
             }
         )
@@ -127,7 +135,7 @@ def scan(
 class ScanArrays(NamedTuple):
     """Spectra and null directions of b environments, as arrays: values `(b, k)`, NaN from `n_values` on; floors, NaN
     unless the status of the spectrum is "ok"; `null`, `(b, 7)`, the number of null directions for each of `CAUSES`;
-    `near`, the records of the groups of nearly null directions."""
+    `near`, the records of the groups of nearly null directions; `second_order`, what is behind symmetry, by index."""
 
     sigma: np.ndarray
     sigma_equilibrated: np.ndarray
@@ -139,6 +147,7 @@ class ScanArrays(NamedTuple):
     null: np.ndarray
     status: np.ndarray
     near: list[list[dict[str, Any]]]
+    second_order: dict[int, dict[str, Any]]
 
 
 def scan_arrays(
@@ -152,7 +161,7 @@ def scan_arrays(
     near: bool = True,
 ) -> ScanArrays:
     """Compute the arrays behind the records of `scan`, in batches of `chunk`. Refused environments get a status. If
-    `near` is False, the lists of nearly null directions stay empty."""
+    `near` is False, nearly null directions and the second order are left out."""
     if chunk is None:
         check_compatible(f, batch)
     host = jax.tree.map(np.asarray, batch)
@@ -169,6 +178,7 @@ def scan_arrays(
         null=np.zeros((n, len(CAUSES)), int),
         status=np.full(n, "", dtype=object),
         near=[[] for _ in range(n)],
+        second_order={},
     )
     # The equilibrated σ_min/σ_max of all that have a spectrum, and infinity for the others.
     ratios, n_null = np.full(n, np.inf), np.zeros(n, int)
@@ -189,16 +199,20 @@ def scan_arrays(
         computed += len(indices)
         if progress is not None:
             progress(computed - len(choose_classified(n_null, ratios, classify)), n)
-    chosen = choose_classified(n_null, ratios, classify)
+    chosen, hidden = choose_classified(n_null, ratios, classify), dict[int, Hidden]()
     for start in range(0, len(chosen), ITEMS_TOGETHER):
         together = chosen[start : start + ITEMS_TOGETHER]
         spaces = _classify_together(f, host, together, found, n_null, tolerance)
         if near:
             examine_together([null.nearby for null in spaces.values() if null.nearby is not None])
             for i, null in spaces.items():
-                found.near[i] = list(map(record_group, null.find_near(QUICK)))
+                groups = null.find_near(QUICK)
+                found.near[i] = list(map(record_group, groups))
+                if (behind := find_hidden(null, groups, POSITION_TOLERANCE)) is not None:
+                    hidden[i] = behind
         if progress is not None:
             progress(n - len(chosen) + min(start + ITEMS_TOGETHER, len(chosen)), n)
+    found.second_order.update(find_second_orders(f, host, hidden, found.sigma_equilibrated))
     return found
 
 

@@ -17,10 +17,11 @@ from jaxfeat.geometry.symmetry import Group, Stabilizer, point_stabilizer, symme
 from jaxfeat.linalg.lapack import one_blas_thread
 from jaxfeat.linalg.subspaces import complement_within, sum_of_subspaces
 from jaxfeat.nulls.filtration import broken_displacements
-from jaxfeat.nulls.invariant_forms import finite_operations, invariant_forms
+from jaxfeat.nulls.invariant_forms import MAX_FORMS, finite_operations, invariant_forms
 from jaxfeat.nulls.jacobian_nulls import decompose_jacobian
 from jaxfeat.nulls.kernel import COINCIDENCE_TOLERANCE, MAX_NU, site_edges
 from jaxfeat.nulls.quadratic_responses import (
+    MAX_OPERATIONS,
     Probes,
     Responses,
     check_smooth,
@@ -125,8 +126,9 @@ class HiddenSite:
     forms: np.ndarray
     probes: Probes
 
-    def responses_of_orders(self, nu: int | None) -> dict[str, Responses]:
-        """Span the responses of order ν and, unless it has all, of the next; as far as there are few enough tuples."""
+    def responses_of_orders(self, nu: int | None, most: float = MAX_OPERATIONS) -> dict[str, Responses]:
+        """Span the responses of order ν and, unless it has all, of the next, as far as there are few enough tuples and
+        no order takes more than `most` operations."""
         found: dict[str, Responses] = {}
         edges = site_edges(self.env.positions[self.neighbors], self.env.species[self.neighbors])
         for order in () if nu is None else range(nu, min(nu + 1, MAX_NU) + 1):
@@ -134,7 +136,8 @@ class HiddenSite:
                 found[name_order(order)] = span_responses(np.zeros((0, 0)), 0.0)
                 break
             try:
-                responses = tuple_responses(edges, order, self.stabilizer.group == "SO3", self.tolerance, self.probes)
+                chiral = self.stabilizer.group == "SO3"
+                responses = tuple_responses(edges, order, chiral, self.tolerance, self.probes, most)
             except SizeError:
                 break
             found[name_order(order)] = responses
@@ -142,15 +145,17 @@ class HiddenSite:
                 break
         return found
 
-    def collect(self, nu: int | None, responses: dict[str, Responses]) -> SecondOrder:
+    def collect(self, nu: int | None, responses: dict[str, Responses], with_missing: bool = True) -> SecondOrder:
         """Make the result. Displacements get the room of the environment's padding."""
         present = np.repeat(self.neighbors, 3)
         space = np.zeros((len(self.space), len(present)))
         space[:, present] = self.space
-        return collect_responses(nu, self.forms, space, responses, self.stabilizer, self.env)
+        return collect_responses(nu, self.forms, space, responses, self.stabilizer, self.env, with_missing)
 
 
-def hide_behind_symmetry(env: Any, neighbors: np.ndarray, group: Group, tolerance: float) -> HiddenSite:
+def hide_behind_symmetry(
+    env: Any, neighbors: np.ndarray, group: Group, tolerance: float, most_forms: int = MAX_FORMS
+) -> HiddenSite:
     """Move the `neighbors` of an environment, `(n,)`, to exactly symmetric positions, and span what symmetry hides."""
     vectors = env.positions[neighbors]
     found = point_stabilizer(vectors, env.species[neighbors], group, tolerance)
@@ -159,7 +164,7 @@ def hide_behind_symmetry(env: Any, neighbors: np.ndarray, group: Group, toleranc
     positions[neighbors] = exact
     rotations = rotation_space(exact)
     space = complement_within(sum_of_subspaces(broken_displacements(found), rotations), rotations)
-    forms = invariant_forms(finite_operations(found), space) if len(space) else np.zeros((0, 0, 0))
+    forms = invariant_forms(finite_operations(found), space, most_forms) if len(space) else np.zeros((0, 0, 0))
     probes = make_probes(forms, space)
     moved, tolerance = env.with_positions(positions), min(tolerance, COINCIDENCE_TOLERANCE)
     return HiddenSite(moved, neighbors, found, tolerance, space, forms, probes)

@@ -141,8 +141,10 @@ def collect_responses(
     responses: dict[str, Responses],
     stabilizer: Stabilizer,
     geometry: Item,
+    with_missing: bool = True,
 ) -> SecondOrder:
-    """Make the result from the invariant forms `(a, z, z)` on a space `(z, 3 n)`, and the responses by name."""
+    """Make the result, `with_missing` forms or without, from the invariant forms `(a, z, z)` on a space `(z, 3 n)`, and
+    the responses by name."""
     orders = {k: len(responses[name_order(k)].seen) for k in range(1, MAX_NU + 1) if name_order(k) in responses}
     reason = ""
     for name, one in responses.items():
@@ -158,7 +160,7 @@ def collect_responses(
         seen_by_order=None if nu is None else orders.get(nu),
         seen=len(responses[FEATURES].seen) if FEATURES in responses else None,
         orders=orders,
-        missing=_list_missing(nu, forms, space, responses),
+        missing=_list_missing(nu, forms, space, responses) if with_missing else (),
         nu=nu,
         n_directions=len(space),
         symbol=stabilizer.symbol if " " in stabilizer.symbol else write_symbol(stabilizer),

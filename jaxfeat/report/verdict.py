@@ -29,10 +29,17 @@ class Verdict(NamedTuple):
     item: str = "environment"
     narrow: int = 0  # those with fewer features than directions
     ordered: bool = True  # False if the features declare no order ν, so that no direction is incomplete or truncated
+    behind: int = 0  # those known to have second-order responses, hidden by symmetry, that the order ν does not see
 
     def __str__(self) -> str:
         hide = "hides" if self.symmetric == 1 else "hide"
-        hidden = [f"{self.symmetric:,} {hide} something by symmetry (nothing to cure)"]
+        cure = "nothing to cure"
+        if self.behind:
+            has = "has" if self.behind == 1 else "have"
+            cure += (
+                f" to first order; at least {self.behind:,} {has} second-order responses that a higher order would see"
+            )
+        hidden = [f"{self.symmetric:,} {hide} something by symmetry ({cure})"]
         if self.ordered:
             hidden += [f"{self.incomplete:,} incomplete", f"{self.truncated:,} truncated"]
         if self.local:
@@ -65,7 +72,8 @@ def judge_records(records: Sequence[Record], item: str = "environment", ordered:
     local = sum(record["null"].get("locality", 0) > 0 for record in seen)
     narrow = sum("width" in kind for kind in kinds)
     hidden = symmetric, incomplete, truncated, local, sum(uncertain)
-    found = Verdict(len(records), *hidden, item=item, narrow=narrow, ordered=ordered)
+    behind = sum(misses_second_order(record) for record in seen)
+    found = Verdict(len(records), *hidden, item=item, narrow=narrow, ordered=ordered, behind=behind)
     ratios = [ratio for record in seen if (ratio := _least_seen(record)) is not None]
     if not ratios:
         return found
@@ -100,6 +108,12 @@ def find_causes(record: Mapping[str, Any]) -> set[str]:
     exact = {cause for cause, n in record["null"].items() if n and cause != "rigid"}
     near = (one for one in record.get("near", ()) if one["cause"] != "locality")
     return exact | {one["cause"] for one in near if one["distance"] < ROUNDED}
+
+
+def misses_second_order(record: Mapping[str, Any]) -> bool:
+    """Tell whether the order ν is known not to see some of the second-order responses that symmetry allows."""
+    known = record.get("second_order")
+    return known is not None and known["seen_by_order"] < known["allowed"]
 
 
 def name_record(record: Record) -> str:

@@ -1,38 +1,15 @@
 """The second order behind symmetry: the table of theory, features beside complete bases, and what is missing."""
 
-import itertools
-
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from ase.build import molecule
-from null_cases import OCTAHEDRON, TETRAHEDRON, rotated
+from null_cases import OCTAHEDRON, TETRAHEDRON, rotated, shell
 from random_responses import random_functions
 
 from jaxfeat import Environment, PowerSpectrum, function, second_order, structures, summed
 from jaxfeat.errors import BasisError, GeometryError, PrecisionError
 from jaxfeat.nulls.quadratic_responses import second_derivatives
-
-LATTICES = {
-    "fcc": [(0, 1, 1), (1, 0, 1), (1, 1, 0)],
-    "bcc": [(-1, 1, 1), (1, -1, 1), (1, 1, -1)],
-    "sc": [(1, 0, 0), (0, 1, 0), (0, 0, 1)],
-    "hcp": [(1, 0, 0), (-0.5, 0.75**0.5, 0), (0, 0, (8 / 3) ** 0.5)],
-    "diamond": [(0, 2, 2), (2, 0, 2), (2, 2, 0)],
-    "graphene": [(3**0.5, 0, 0), (0.75**0.5, 1.5, 0), (0, 0, 9)],
-}
-SECOND_ATOM = {"hcp": (0, 0.75**0.5 * 2 / 3, (2 / 3) ** 0.5), "diamond": (1, 1, 1), "graphene": (0, 1, 0)}
-
-
-def shell(lattice, n):
-    """List the n atoms of a crystal nearest to one of its atoms."""
-    images = np.array(list(itertools.product(range(-5, 6), repeat=3))) @ np.array(LATTICES[lattice], float)
-    found = np.concatenate([images, *([images + SECOND_ATOM[lattice]] if lattice in SECOND_ATOM else [])])
-    distances = np.linalg.norm(found, axis=1)
-    order = np.argsort(distances)
-    assert distances[order[n + 1]] > distances[order[n]] + 0.01
-    return found[order[1 : n + 1]]
-
 
 TABLE = [
     ("fcc", 12, (2, 14, 19), 19), ("fcc", 18, (4, 34), 39), ("sc", 6, (2, 6, 6), 6), ("sc", 18, (4, 34), 39),
