@@ -16,7 +16,7 @@ run: .venv/installed
 # All tests run with flags of XLA that shorten compilation, and a few of them again with none, as users do.
 test: .venv/installed-test lint
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -q
-	XLA_FLAGS= $(BIN)/pytest -m as_shipped -q tests/features tests/spectrum tests/nulls tests/cli
+	XLA_FLAGS= $(BIN)/pytest -n 2 --dist loadfile -m as_shipped -q tests/features tests/spectrum tests/nulls tests/cli
 
 # With this variable a package that is missing is a failure; otherwise its tests are skipped.
 test-models: .venv-models/installed
@@ -50,4 +50,4 @@ docs: .venv/installed-docs
 	touch $@
 
 clean:
-	rm -rf .venv .venv-models out docs/auto_gallery docs/sg_execution_times.rst
+	rm -rf .venv .venv-models out docs/experiments

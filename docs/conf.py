@@ -1,26 +1,22 @@
 """How the pages are built: `make docs`."""
 
 import importlib.metadata
-import os
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
-from jaxfeat.bench.worker import FAST_COMPILE_FLAGS, accepted_flags
-
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
-# The gallery's experiments are small: nearly all of their time is compilation.
-if "XLA_FLAGS" not in os.environ:
-    os.environ["XLA_FLAGS"] = accepted_flags(FAST_COMPILE_FLAGS)
+
+import experiment_pages  # noqa: E402  # a module beside this file
 
 project = "jaxfeat"
 copyright = "the authors of jaxfeat"
 release = importlib.metadata.version("jaxfeat")
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_gallery.gen_gallery"]
-exclude_patterns = ["_build", "gallery"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "command_reference"]
+exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "jaxfeat"
 html_show_sourcelink = False
@@ -40,19 +36,9 @@ autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 autodoc_typehints = "none"
 
-sphinx_gallery_conf = {
-    "examples_dirs": "gallery",
-    "gallery_dirs": "auto_gallery",
-    "image_scrapers": ("experiment",),
-    "download_all_examples": False,
-    "show_memory": False,
-    "show_signature": False,
-    "plot_gallery": "True",
-    "abort_on_example_error": True,
-}
-
 
 def setup(app: Any) -> None:
+    app.connect("builder-inited", lambda app: experiment_pages.write())
     app.connect("autodoc-process-docstring", _bars)
 
 

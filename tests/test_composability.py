@@ -404,7 +404,7 @@ def gradient(quantity):
 
 
 def on_two_devices():
-    """Run in a process of its own, which has two devices: each featurizer with one quantity, under shard_map."""
+    """Run in a process of its own, which has two devices: quantities of several featurizers, under shard_map."""
     assert jax.device_count() == 2
     axis = jax.sharding.PartitionSpec("i")
     mesh = jax.sharding.Mesh(np.asarray(jax.devices()), ("i",))
@@ -412,13 +412,14 @@ def on_two_devices():
         "its gradient": gradient(jaxfeat.log_sensitivity),
         "a gradient of the jacobian": gradient(lambda f, at: jnp.sum(jaxfeat.jacobian(f, at) ** 2)),
     }
-    others = {
+    cases = {
         "power spectrum": ("singular_spectrum", "its gradient"),
         "bispectrum": ("jacobian",),
+        "function": ("features",),
         "stacked": ("singular_spectrum", "a gradient of the jacobian"),
     }
-    for name in NAMES:
-        for which in others.get(name, ("features",)):
+    for name, quantities in cases.items():
+        for which in quantities:
             g, xs = of_positions(name, {**QUANTITIES, **more}[which], 6 if name == "stacked" else 2)
             together = jax.jit(jax.shard_map(jax.vmap(g), mesh=mesh, in_specs=axis, out_specs=axis))(xs)
             # Plain calls need no second program.

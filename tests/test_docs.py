@@ -10,7 +10,7 @@ import jax
 import pytest
 
 import jaxfeat
-from jaxfeat.cli import main
+from jaxfeat.cli import main, make_parser
 
 DOCS = Path(__file__).parents[1] / "docs"
 BLOCKS = re.compile(r"^```(pycon|console|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -19,8 +19,9 @@ FLOOR = re.compile(r"<\S+")
 """What is below a floor is printed as `<` and the floor, whose digits are those of rounding errors."""
 
 
-def lines_of(text):
-    return [" ".join(FLOOR.sub("<", line).split()) for line in text.splitlines() if line.strip()]
+def squeeze(text):
+    """Write a text in one line. Sentences are broken into lines on a page and in a terminal, and not in a pipe."""
+    return " ".join(FLOOR.sub("<", text).split())
 
 
 def run_command(block, capsys):
@@ -29,9 +30,9 @@ def run_command(block, capsys):
     assert (prompt, program) == ("$", "jaxfeat")
     capsys.readouterr()
     assert main(words) == 0
-    found = lines_of(capsys.readouterr().out)
-    for line in lines_of(shown):
-        assert line == "..." or line in found, "\n".join([f"not printed: {line}", *found])
+    printed = capsys.readouterr().out
+    for part in re.split(r"^\.\.\.$", shown, flags=re.MULTILINE):
+        assert squeeze(part) in squeeze(printed), f"not printed:\n{part}\nbut:\n{printed}"
 
 
 @pytest.mark.parametrize("page", [pytest.param(page, id=page.relative_to(DOCS).as_posix()) for page in PAGES])
@@ -67,13 +68,27 @@ def test_the_reference_has_every_public_name():
     assert public - {"__version__", "cutoffs"} <= listed
 
 
-def test_the_gallery_runs_experiments_that_there_are():
-    examples = sorted((DOCS / "gallery").glob("plot_*.py"))
-    assert examples
-    for example in examples:
-        name = example.stem.removeprefix("plot_")
-        assert f'experiment.smoke("{name}")' in example.read_text()
-        assert (DOCS.parent / "experiments" / name / "run.py").exists()
+def test_the_command_line_page_has_every_option(monkeypatch):
+    monkeypatch.syspath_prepend(DOCS)
+    from command_reference import insert_commands
+
+    page = (DOCS / "cli.md").read_text()
+    made = insert_commands(page)
+    assert "<!--" not in made and len(made) > 10 * len(page)
+    for name, parser in make_parser().commands().items():
+        section = made.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+        for _, actions in parser.groups():
+            for action in actions:
+                assert all(option in section for option in action.option_strings)
+                assert action.option_strings or action.default is None or str(action.default) in section
+        assert ("Default" not in section and "(default: 4.0)" in section) or name in ("report", "bench")
+        assert all(f"jaxfeat {words}" in section for words, _ in parser.examples)
+
+
+def test_every_experiment_has_a_card_in_the_gallery():
+    experiments = DOCS.parent / "experiments"
+    listed = re.findall(r"^- \[(\w+)\]\(\1/README\.md\) ", (experiments / "README.md").read_text(), re.MULTILINE)
+    assert sorted(listed) == sorted(path.parent.name for path in experiments.glob("*/run.py"))
 
 
 def test_the_tests_that_hold_promises_exist():

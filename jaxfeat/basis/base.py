@@ -19,6 +19,8 @@ from jaxfeat.errors import BasisError
 from jaxfeat.linalg.arrays import concrete_values
 from jaxfeat.so3.harmonics import L_LIMIT
 
+N_LIMIT = 256  # radial functions; more would take minutes to prepare, and resolve less than 0.1 Å of a 4 Å sphere
+
 
 class AbstractRadialBasis(eqx.Module):
     """Radial functions R_nl, orthonormal in n under ∫ r² dr, and their integrals G_nl with a Gaussian density. The
@@ -32,6 +34,8 @@ class AbstractRadialBasis(eqx.Module):
     def __check_init__(self) -> None:
         if self.n_max < 1:
             raise BasisError(f"n_max is {self.n_max}; it counts radial functions and must be at least 1.")
+        if self.n_max > N_LIMIT:
+            raise BasisError(f"n_max is {self.n_max}; a basis has up to {N_LIMIT} radial functions, so choose fewer.")
         if self.l_max < 0:
             raise BasisError(f"l_max is {self.l_max}; it is the largest angular momentum and must be at least 0.")
         if self.l_max > L_LIMIT:

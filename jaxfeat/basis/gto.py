@@ -17,6 +17,8 @@ N_STEPS = 42
 """Steps of the iteration on the primitives. A step multiplies a small singular value by 15/8, so these take 1e-10 to 1
 and leave a few steps to converge. Smaller values would leave long doubles no better than 1e-9."""
 
+MOST_INDEPENDENT = 40  # Gaussian-type orbitals; more are dependent in float64, and the steps to find it out take long
+
 N_STEPS_ROTATION = 90  # enough for singular values of 1e-23: primitives of large l differ in size that much
 
 
@@ -87,7 +89,9 @@ def lowdin(primitives: Float[Any, "l q n"], rows: Float[Any, "l j n"]) -> Float[
     `rows` (values anywhere, perhaps of a linear operator applied) are multiplied by the same polynomials in PᵀP until
     PᵀP is the unit matrix. Rounding errors then grow with the condition number alone, and all derivatives exist.
     """
-    q = primitives.shape[1]
+    q, n = primitives.shape[1:]
+    if n > MOST_INDEPENDENT:
+        raise _make_dependence_error(n)
     norms = (primitives**2).sum(1, keepdims=True) ** 0.5
     both = _polar(array_namespace(primitives).concatenate([primitives, rows], axis=1) / norms, q, N_STEPS)
     factor, rows = both[:, :q], both[:, q:]
@@ -118,6 +122,9 @@ def _polar(x: Float[Any, "l j n"], q: int, n_steps: int) -> Float[Any, "l j n"]:
             x = step(x)
             if converged:
                 return x
-        cure = "choose a smaller n_max or l_max"
-        raise BasisError(f"{x.shape[2]} radial functions are linearly dependent in float64; {cure}.")
+        raise _make_dependence_error(x.shape[2])
     return jax.lax.scan(lambda x, _: (step(x), None), x, None, length=n_steps)[0]
+
+
+def _make_dependence_error(n: int) -> BasisError:
+    return BasisError(f"{n} radial functions are linearly dependent in float64; choose a smaller n_max or l_max.")

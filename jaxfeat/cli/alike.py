@@ -14,6 +14,11 @@ from jaxfeat.cli.output import check_targets, open_replacement, save_figure, say
 if TYPE_CHECKING:
     from jaxfeat.inverse.alike import LookAlike, LookAlikes
 
+EXAMPLES = (
+    ("alike g2 --count 5", "the five most alike pairs of environments of the g2 molecules"),
+    ("alike molecules.xyz --centers O --out pairs.xyz", "among oxygens; a viewer shows pairs.xyz"),
+)
+
 
 def add_alike(commands: Any) -> None:
     parser = commands.add_parser(
@@ -22,6 +27,7 @@ def add_alike(commands: Any) -> None:
         description="Find the pairs of environments of INPUT that differ, up to rotation and permutation, while their "
         "features hardly do, and say which basis or order tells them apart. Copies are counted apart. Lengths are in "
         "Å. Ctrl-C ends the search and keeps what is done.",
+        examples=EXAMPLES,
     )
     parser.set_defaults(run=_alike, begins="reading {input}.")
     add_input(parser)
@@ -30,7 +36,7 @@ def add_alike(commands: Any) -> None:
     pairs = parser.add_argument_group("the pairs")
     add_option(pairs, "--count", 20, "pairs to list", metavar="N")
     add_option(pairs, "--nearest", 8, "nearest environments, by features, that each is compared with", metavar="N")
-    add_option(pairs, "--tolerance", 1e-4, "distance of atoms from their counterparts in a copy", metavar="Å")
+    add_option(pairs, "--tolerance", 1e-4, "distance of atoms from their counterparts in a copy, in Å", metavar="Å")
     results = add_results(parser, json="write one object with all numbers", plot=PICTURE)
     results.add_argument(
         "--out",

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxfeat.cli.model import add_model
-from jaxfeat.cli.output import PICTURES
+from jaxfeat.cli.output import PICTURES, parse_target
 
 ORDERS = "body order: 1 radial, 2 power spectrum, 3 bispectrum, or more"
 PICTURE = f"draw a picture: {', '.join(PICTURES)}"
@@ -14,15 +14,26 @@ PICTURE = f"draw a picture: {', '.join(PICTURES)}"
 
 def add_option(group: Any, name: str, default: Any, help: str, **options: Any) -> None:
     """Add an option whose value has the type of its default. The help ends with the default."""
+    if type(default) is int and "choices" not in options:
+        options.setdefault("metavar", "N")
     group.add_argument(name, type=type(default), default=default, help=f"{help} (default: %(default)s)", **options)
 
 
 def add_results(parser: argparse.ArgumentParser, **helps: str) -> Any:
-    """Add an option for each file that a command writes, by name. Return their group."""
+    """Add an option for each file that a command writes, by name. Return their group. JSON may go to stdout."""
     results = parser.add_argument_group("results")
     for name, help in helps.items():
-        results.add_argument(f"--{name}", type=Path, metavar="FILE", help=help)
+        kind: Any = parse_target if name == "json" else Path
+        more = "; - stands for stdout, and tables go to stderr then" if name == "json" else ""
+        results.add_argument(f"--{name}", type=kind, metavar="FILE", help=f"{help}{more}")
     return results
+
+
+def add_quiet(parser: argparse.ArgumentParser) -> None:
+    """Add --quiet."""
+    parser.add_argument(
+        "-q", "--quiet", action="store_true", help="print nothing on stderr but errors: no progress and no remarks"
+    )
 
 
 def add_input(parser: argparse.ArgumentParser) -> None:
@@ -110,17 +121,17 @@ def add_descriptor(parser: argparse.ArgumentParser, models: bool = False) -> Non
         add_model(descriptor)
     add_trust(descriptor)
     add = partial(add_option, descriptor, action=_Given)
-    add("--nu", 2, ORDERS)
-    add("--n-max", 8, "number of radial functions")
-    add("--l-max", 6, "largest angular momentum, inclusive")
+    add("--nu", 2, ORDERS, metavar="NU")
+    add("--n-max", 8, "number of radial functions", metavar="N")
+    add("--l-max", 6, "largest angular momentum, inclusive", metavar="L")
     add_density(descriptor)
 
 
 def add_density(descriptor: Any) -> None:
     """Add the options of a descriptor but its order and size to a group of arguments."""
     add = partial(add_option, descriptor, action=_Given)
-    add("--r-cut", 4.0, "radius of the environments")
-    add("--sigma", 0.3, "width of the Gaussians on the atoms")
+    add("--r-cut", 4.0, "radius of the environments, in Å", metavar="Å")
+    add("--sigma", 0.3, "width of the Gaussians on the atoms, in Å", metavar="Å")
     add("--radial", "gto", "radial basis", choices=("gto", "gto-rascal", "laplacian"))
     descriptor.add_argument(
         "--species",

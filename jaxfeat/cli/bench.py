@@ -8,6 +8,11 @@ from jaxfeat.cli.arguments import PICTURE, add_results
 from jaxfeat.cli.output import check_targets, save_figure, say_written, write_json
 from jaxfeat.progress import show_progress
 
+EXAMPLES = (
+    ("bench --smoke", "a few seconds of each work, in a small basis"),
+    ("bench --works W1 W2 --json rates.json --plot rates.png", "two works, with numbers and a picture"),
+)
+
 
 def add_bench(commands: Any) -> None:
     parser = commands.add_parser(
@@ -16,6 +21,7 @@ def add_bench(commands: Any) -> None:
         description="Time features, Jacobians and singular values in jaxfeat and in those of DScribe, featomic and "
         "quippy that are installed (pip install 'jaxfeat[peers]'). Each package runs in a process of its own on one "
         "core, and they take turns. Each work takes minutes.",
+        examples=EXAMPLES,
     )
     parser.set_defaults(run=_bench, begins="timing the packages.")
     parser.add_argument("--works", nargs="+", metavar="W", help="W1, W1e, W2 ... W6, M (default: all)")

@@ -21,6 +21,14 @@ from jaxfeat.cli.arguments import (
 from jaxfeat.cli.inputs import list_species, make_featurizer, read_environments
 from jaxfeat.cli.output import check_targets, save_figure, say, say_written, write_json
 
+EXAMPLES = (
+    ("converge g2 --plot basis.png", "the basis that the g2 molecules need, with a picture"),
+    (
+        "converge molecules.xyz --n-max 2 4 6 --l-max 2 4 --sample 200",
+        "a grid of your own, on 200 environments drawn at random",
+    ),
+)
+
 
 def add_converge(commands: Any) -> None:
     parser = commands.add_parser(
@@ -28,6 +36,7 @@ def add_converge(commands: Any) -> None:
         help="which n_max, l_max and order some structures need",
         description="Compute singular spectra of the environments of INPUT in every basis of a grid. Find the smallest "
         "basis that truncates nothing, and the one above which sensitivity hardly grows. Lengths are in Å.",
+        examples=EXAMPLES,
     )
     parser.set_defaults(run=_converge, begins="reading {input}.")
     add_input(parser)

@@ -214,17 +214,18 @@ def describe_work(
         batch = batch[np.resize(np.arange(len(batch)), min(chunk, total))]
     n_in_numpy, n_programs = count_programs(f, batch, work)
     kept = jax.config.values["jax_enable_compilation_cache"] and jax.config.values["jax_compilation_cache_dir"]
-    way = f"programs for {_count(n_programs, 'size')} are compiled" + (f", or taken from {kept}" if kept else "")
+    way = f"programs for {count(n_programs, 'size')} are compiled" + (f", or taken from {kept}" if kept else "")
     if f.only_on_host:
         way = "the model computes them, and no program is compiled"
     elif not n_programs:
         way = "NumPy computes them, and no program is compiled"
     elif n_in_numpy:
         way += "; NumPy computes some of them"
-    return f"{_count(n_structures, 'structure')}, {_count(n, 'environment')} of {size} neighbors; {way}."
+    return f"{count(n_structures, 'structure')}, {count(n, 'environment')} of {size} neighbors; {way}."
 
 
-def _count(n: int, word: str) -> str:
+def count(n: int, word: str) -> str:
+    """Write a number of things."""
     return f"{n:,} {word}" + "s" * (n != 1)
 
 

@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 NOT_PROVED = 1  # exit status, if an environment is not proved or a certificate is wrong
 
 
+EXAMPLES = (
+    ("prove molecules.xyz --out certificates.json", "prove that the first atom of each structure is next to one"),
+    ("prove molecules.xyz --centers C --nu 3 --radius 1e-4 --json answers.json", "other centers, order and distance"),
+    ("prove certificates.json --check", "verify certificates from scratch"),
+)
+
+
 def add_prove(commands: Any) -> None:
     parser = commands.add_parser(
         "prove",
@@ -28,6 +35,7 @@ def add_prove(commands: Any) -> None:
         "order ν see, in any basis. Balls enclose the positions, and integers show that the displacement is null. With "
         "--check, verify certificates from scratch. The exit status is 0 if everything is proved, and 1 otherwise. "
         "Lengths are in Å. Needs jaxfeat[proof].",
+        examples=EXAMPLES,
     )
     parser.set_defaults(run=_prove, begins="reading {input}.")
     parser.add_argument(
@@ -38,8 +46,8 @@ def add_prove(commands: Any) -> None:
     proof = parser.add_argument_group("the proof")
     add_option(proof, "--nu", 2, "body order of the features that are blind", choices=(1, 2, 3, 4))
     proof.add_argument("--pseudoscalars", action="store_true", help="for features that tell mirror images apart")
-    add_option(proof, "--radius", 1e-5, "largest distance from an environment to the exact point", metavar="Å")
-    add_option(proof, "--r-cut", 4.0, "radius of the environments", metavar="Å")
+    add_option(proof, "--radius", 1e-5, "largest distance from an environment to the exact point, in Å", metavar="Å")
+    add_option(proof, "--r-cut", 4.0, "radius of the environments, in Å", metavar="Å")
     proof.add_argument(
         "--centers",
         nargs="+",

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from jaxfeat.report.store_summary import Example
     from jaxfeat.store.reader import StoreReader
 
+EXAMPLES = (
+    ("report scan.zarr", "a page for the browser, report.html"),
+    ("report scan.zarr --no-advice -o page.html", "without the advice on the basis, which takes time"),
+)
+
 
 def add_report(commands: Any) -> None:
     parser = commands.add_parser(
@@ -32,6 +37,7 @@ def add_report(commands: Any) -> None:
         description="Write one self-contained HTML page about STORE: the verdict, the most blind environments of every "
         "cause with their invisible displacements in three dimensions, the distribution of the sensitivity, and advice "
         "on the basis. The sweep need not be complete.",
+        examples=EXAMPLES,
     )
     parser.set_defaults(run=_report, begins="reading {store}.")
     parser.add_argument("store", type=Path, metavar="STORE", help="store that a sweep has written")

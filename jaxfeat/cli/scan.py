@@ -24,6 +24,19 @@ from jaxfeat.errors import ReadError
 
 SYMMETRIZED = 1e-3  # Å; coordinates in files are rounded to three decimals or more
 
+EXAMPLES = (
+    ("scan g2 --plot g2.png", "every environment of ASE's 148 g2 molecules, with a picture"),
+    (
+        "scan molecules.xyz --n-max 6 --l-max 4 --json scan.json",
+        "your own file in a smaller basis; all numbers go to scan.json",
+    ),
+    (
+        "scan trajectory.xyz --screened --out scan.zarr",
+        "any number of environments, into a store that the same command resumes",
+    ),
+    ("scan molecules.xyz --forces forces", "which part of the forces no model of the features can fit"),
+)
+
 
 def add_scan(commands: Any) -> None:
     parser = commands.add_parser(
@@ -31,6 +44,7 @@ def add_scan(commands: Any) -> None:
         help="singular spectra of every environment of a file",
         description="Compute features, exact Jacobians and singular spectra of every environment of INPUT, and find "
         "where the descriptor is blind. Lengths are in Å.",
+        examples=EXAMPLES,
     )
     parser.set_defaults(run=_scan, begins="reading {input}.")
     add_input(parser)
@@ -62,7 +76,7 @@ def add_scan(commands: Any) -> None:
         "--tolerance",
         type=_parse_length,
         metavar="Å",
-        help="distance up to which more symmetric or more singular positions are near (default: 0.1)",
+        help="distance in Å up to which more symmetric or more singular positions are near (default: 0.1)",
     )
     nearby.add_argument(
         "--symmetrize",
@@ -70,7 +84,7 @@ def add_scan(commands: Any) -> None:
         nargs="?",
         const=SYMMETRIZED,
         metavar="Å",
-        help="first move every structure to the nearest geometry of the largest symmetry within a distance "
+        help="first move every structure to the nearest geometry of the largest symmetry within a distance in Å "
         f"(default, if given without one: {SYMMETRIZED:g})",
     )
     add_whole_structures(parser)
@@ -187,7 +201,7 @@ def _scan(arguments: argparse.Namespace) -> None:
         save_figure(arguments.plot, plot_scan(records, make_title(f, Path(arguments.input).name)))
     blind = most_blind_environments(records)
     why = dict(zip(blind, explain_environments(f, batch, blind, **_tolerance(arguments)), strict=True))
-    print_scan(records, why, ordered=f.nu is not None)
+    print_scan(records, why, ordered=f.nu is not None, written=arguments.json)
     if skipped := count_unclassified(records, **_classify(arguments)):
         print(f"{skipped} more environments without null directions have σ_min/σ_max below {CLASSIFY_BELOW:g};")
         print("--classify all looks for more symmetric or more singular positions near these, too.")

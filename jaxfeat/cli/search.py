@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import jaxfeat
 from jaxfeat.cli.arguments import PICTURE, add_descriptor, add_option, add_results
 from jaxfeat.cli.inputs import list_species, make_featurizer, make_title
 from jaxfeat.cli.output import check_targets, open_replacement, save_figure, say_written
-from jaxfeat.errors import ReadError
+from jaxfeat.errors import GeometryError, ReadError, SizeError
 
 if TYPE_CHECKING:
     from jaxfeat.singular.singular_points import SingularKind
+
+EXAMPLES = (
+    ("search --starts 50 --plot kinds.png", "singular points near 50 random methanes, with a picture"),
+    (
+        "search --symbols H H O --neighbors 3 --exclude symmetric --out points.nc",
+        "other neighbors, and no symmetric points",
+    ),
+)
 
 
 def add_search(commands: Any) -> None:
@@ -21,6 +30,7 @@ def add_search(commands: Any) -> None:
         help="go from random environments to exact singular points",
         description="Go from random environments to exact singular points of the descriptor nearby. For each kind of "
         "points, find why it is singular and what would lift that. Lengths are in Å.",
+        examples=EXAMPLES,
     )
     parser.set_defaults(run=_search, begins="searching from {starts} environments of {neighbors} neighbors.")
     starts = parser.add_argument_group("starts")
@@ -36,10 +46,10 @@ def add_search(commands: Any) -> None:
         nargs=2,
         default=(0.8, 1.6),
         metavar=("MIN", "MAX"),
-        help="bounds of the distances from the center (default: 0.8 1.6)",
+        help="bounds of the distances from the center, in Å (default: 0.8 1.6)",
     )
-    add_option(starts, "--min-distance", 0.6, "smallest distance between neighbors")
-    add_option(starts, "--seed", 0, "seed of the random numbers")
+    add_option(starts, "--min-distance", 0.6, "smallest distance between neighbors, in Å", metavar="Å")
+    add_option(starts, "--seed", 0, "of the random numbers")
     search = parser.add_argument_group("the search")
     search.add_argument("--exclude", choices=("symmetric",), help="avoid symmetric points")
     add_option(search, "--restarts", 3, "largest number of restarts for each start")
@@ -118,6 +128,7 @@ def _describe(points: jaxfeat.SingularPoints, kind: SingularKind, symbols: list[
         "dimension": kind.dimension,
         "points": len(kind.members),
         "distinct": kind.distinct,
+        "families": _name_families(points, kind),
         "cure": list(map(describe_cure, points.cure(example).values())) if kind.counts else [],
         "example": {
             "positions": points.positions[example],
@@ -127,3 +138,20 @@ def _describe(points: jaxfeat.SingularPoints, kind: SingularKind, symbols: list[
             "sigma_ratio": float(points.sigma_ratio[example]),
         },
     }
+
+
+def _name_families(points: jaxfeat.SingularPoints, kind: SingularKind) -> dict[str, int]:
+    """Count the members of a kind by their family in `jaxfeat.strata`, the most frequent first."""
+    if not kind.counts.get("incompleteness"):
+        return {}
+    nu, pseudoscalars = points.f.environment_featurizer.nu, points.f.environment_featurizer.group == "SO3"
+    if nu not in (2, 3):
+        return {}
+    found: Counter[str] = Counter()
+    for i in kind.members.tolist():
+        try:
+            proposal = jaxfeat.propose_stratum(points.environments[i], nu, pseudoscalars)
+        except (GeometryError, SizeError):
+            continue  # Members of fewer than four neighbors, or at contradictory coincidences, have no known family.
+        found[proposal.stratum.name if proposal.stratum is not None and proposal.known else "new"] += 1
+    return dict(found.most_common())

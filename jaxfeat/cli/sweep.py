@@ -31,17 +31,27 @@ FROM_FILES = ("interpolation", "trajectory", "displacement")
 OF_ANY_SIZE = ("planar", "equal-radii")
 DISPLACEMENT_REACH = 1.0  # Å, the bound of q on both sides
 
+EXAMPLES = (
+    ("sweep prl-methane --grid F=0.7:1.0:20 --grid L=-0.1:0.1:20 --plot map.png", "a map of a family, and its zeros"),
+    ("sweep trajectory path.xyz --center 3", "the environment of atom 3 along the frames of a file"),
+    (
+        "sweep displacement mode.xyz --along mode --grid q=-0.5:0.5:41",
+        "along an array of a file, such as a normal mode",
+    ),
+)
+
 
 def add_sweep(commands: Any) -> None:
-    listed = "; ".join(f"{name}: {what}" for name, what in FAMILIES.items())
     parser = commands.add_parser(
         "sweep",
         help="singular spectra over the parameters of a family of environments",
         description="Sweep one or two parameters of FAMILY, map σ_min/σ_max, and find its zeros. Lengths are in Å, "
-        f"angles in units of π. Families and their parameters: {listed}.",
+        "angles in units of π.",
+        lists={"families and their parameters": FAMILIES},
+        examples=EXAMPLES,
     )
     parser.set_defaults(run=_sweep, begins="sweeping {family}.")
-    parser.add_argument("family", metavar="FAMILY", choices=FAMILIES, help=", ".join(FAMILIES))
+    parser.add_argument("family", metavar="FAMILY", choices=FAMILIES, help="one of the families below")
     parser.add_argument("files", nargs="*", metavar="FILE", help=f"structures, for {', '.join(FROM_FILES)}")
     family = parser.add_argument_group("the family")
     family.add_argument(

@@ -15,6 +15,14 @@ from jaxfeat.errors import ReadError
 
 STEPS = 18  # the default of `jaxfeat.tune`, which is not loaded for help
 
+EXAMPLES = (
+    (
+        "tune molecules.xyz --out best.json",
+        "all single changes; jaxfeat scan molecules.xyz --spec best.json uses the result",
+    ),
+    ("tune molecules.xyz --vary sigma=0.2,0.4 r_cut=3,4 --budget 60", "some changes only, for a minute"),
+)
+
 
 def add_tune(commands: Any) -> None:
     parser = commands.add_parser(
@@ -24,6 +32,7 @@ def add_tune(commands: Any) -> None:
         "environments of INPUT, and what it costs. Search the most sensitive descriptors by number of features, follow "
         "the gradient from the best one, and recommend one with no more features than the given descriptor. Lengths "
         "are in Å.",
+        examples=EXAMPLES,
     )
     parser.set_defaults(run=_tune, begins="reading {input}.")
     add_input(parser)

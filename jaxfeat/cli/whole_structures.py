@@ -62,5 +62,5 @@ def scan_whole_structures(arguments: argparse.Namespace, **how: Any) -> None:
     tolerance = {name: value for name, value in how.items() if name == "tolerance"}
     blind = most_blind_structures(records)
     why = {k: explain_null_space(f, structures[records[k]["structure"]], **tolerance) for k in blind}
-    print_structures(records, why, ordered=featurizer.nu is not None)
+    print_structures(records, why, ordered=featurizer.nu is not None, written=arguments.json)
     say_written(arguments.json)

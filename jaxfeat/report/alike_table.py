@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.console import Console
 
-from jaxfeat.report.tables import plain_table
+from jaxfeat.report.tables import open_console, plain_table
 
 HEADERS = ("ratio", "apart\nÅ", "farthest\nÅ", "|F-F'|\n/|F|", "larger\nbasis", "next\norder")
 
@@ -20,7 +20,7 @@ ALIKE_BELOW = 0.1  # ratio below which the verdict calls a pair alike
 
 def print_alike(found: Mapping[str, Any], console: Console | None = None) -> None:
     """Print the pairs of a result of `jaxfeat.alike`, given as plain values, and a verdict."""
-    console = console or Console(highlight=False)
+    console = console or open_console()
     pairs = found["pairs"]
     if pairs:
         title = f"The {len(pairs)} most alike of {found['n_pairs']:,} pairs of nearest features"

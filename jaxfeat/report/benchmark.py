@@ -11,7 +11,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from rich.console import Console
 
 from jaxfeat.report.figures import Maker, add_legend, open_axes, say_nothing_to_draw, style
-from jaxfeat.report.tables import plain_table
+from jaxfeat.report.tables import open_console, plain_table
 
 STAGES = {
     "features": "features",
@@ -117,7 +117,7 @@ def format_digits(x: float) -> str:
 
 def print_benchmark(results: Mapping[str, Any], console: Console | None = None) -> None:
     """Print a table for each work."""
-    console = console or Console(highlight=False)
+    console = console or open_console()
     for heading, work, rows, shown, notes in describe_works(results):
         if "skipped" in work:
             console.print(f"{heading}: {work['skipped']}\n", markup=False)

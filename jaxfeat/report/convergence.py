@@ -8,7 +8,7 @@ from rich.table import Table
 
 from jaxfeat.report.advice import explain_bases, plateau_basis, quantile, recommend_basis, untruncated_basis
 from jaxfeat.report.sensitivity import Record, group_by
-from jaxfeat.report.tables import highlight_count, plain_table
+from jaxfeat.report.tables import highlight_count, open_console, plain_table
 
 SMALLEST, SENSITIVE = "*", "+"  # marks of the smallest basis without truncation, and of the plateau
 
@@ -27,7 +27,7 @@ BASIS_HEADERS = (
 
 def print_convergence(records: Sequence[Record], whose: str, console: Console | None = None) -> None:
     """Print a table and sentences for each order, and the recommendation. `whose` names the environments."""
-    console = console or Console(highlight=False)
+    console = console or open_console()
     for nu, group in group_by(records, "nu").items():
         console.print(_convergence_table(group, f"ν = {nu}: σ_vis/σ_max by basis, {whose}"))
         console.print(BASIS_LEGEND, style="italic")

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from jaxfeat.report.tables import highlight_count, plain_table
+from jaxfeat.report.tables import highlight_count, open_console, plain_table
 
 Record = dict[str, Any]
 MOST_DEMANDING_STRUCTURES = 12
@@ -28,7 +28,7 @@ LEGEND = (
 
 def print_forces(records: Sequence[Record], map_name: str, console: Console | None = None) -> None:
     """Print distributions over structures, and the structures that ask most of a model. `map_name` names the map."""
-    console = console or Console(highlight=False)
+    console = console or open_console()
     seen = select_forced(records)
     if seen:
         console.print(_distribution_table(seen, f"Forces of {_count(len(seen))}, {map_name} features"))
@@ -117,7 +117,8 @@ def demanding_table(records: Sequence[Record]) -> Table:
     table = plain_table(f"The most demanding of {_count(len(records))}", "Structure", heads)
     for record in shown:
         table.add_row(
-            escape(record["name"]), str(record["n_atoms"]), highlight_count(record["n_null"]),
+            escape(record["name"]), str(record["n_atoms"]), 
+            highlight_count(record["n_null"], record["invisible_share"] > BLIND_SHARE),
             *map(format_number, (record["invisible_share"], record["scale_free"], steepest_slope(record))),
         )  # fmt: skip
     return table

@@ -10,7 +10,6 @@ from rich.table import Table
 from jaxfeat.report.sensitivity import (
     Record,
     Sensitivity,
-    blindness,
     count_null,
     group_by,
     median_and_least,
@@ -18,11 +17,10 @@ from jaxfeat.report.sensitivity import (
     sensitivity,
 )
 from jaxfeat.report.store_summary import Example, StoreSummary
-from jaxfeat.report.tables import highlight_count, plain_table
-from jaxfeat.report.verdict import group_equivalent, judge_records, judge_summary, name_record
+from jaxfeat.report.tables import WordedTable, highlight_count, open_console, plain_table
+from jaxfeat.report.verdict import CURABLE, group_equivalent, judge_records, judge_summary, name_record, rank
 
-MOST_STRUCTURES = 200  # structures that a table lists; of more, it lists the most blind
-MOST_BLIND_STRUCTURES = 30
+MOST_STRUCTURES = 10  # structures that a table lists; of more, it lists the most blind, so that all fits on a screen
 MOST_BLIND_ENVIRONMENTS = 12
 BY_SPECIES = "By species of the center"
 
@@ -37,17 +35,26 @@ the number of null directions by cause."""
 
 
 def print_scan(
-    records: Sequence[Record], causes: Mapping[int, str], console: Console | None = None, *, ordered: bool = True
+    records: Sequence[Record],
+    causes: Mapping[int, str],
+    console: Console | None = None,
+    *,
+    ordered: bool = True,
+    written: object = None,
 ) -> None:
     """Print a scan by structure, by species, and its `most_blind_environments`, with cause and cure where known, and
-    end with the verdict. If the features are not `ordered` they declare no order ν, so none can be incomplete."""
-    console = console or Console(highlight=False)
-    console.print(structure_table(records, ordered))
+    end with the verdict. If the features are not `ordered` they declare no order ν, so none can be incomplete. If the
+    records are `written` to a file, name it."""
+    console = console or open_console()
+    structures = structure_table(records, ordered, written)
+    console.print(structures)
+    if structures.caption:
+        console.print()
     console.print(species_table(records, ordered))
     console.print(blind_table(records, causes))
     doubtful = Counter(record["status"] for record in records if record["sigma"] and record["status"] != "ok")
     _print_statuses(doubtful, Counter(record["status"] for record in records if not record["sigma"]), console)
-    console.print(str(judge_records(records, ordered=ordered)), style="bold")
+    console.print(f"\n{judge_records(records, ordered=ordered)}", style="bold")
 
 
 def print_store(
@@ -60,7 +67,7 @@ def print_store(
     ordered: bool = True,
 ) -> None:
     """Print a sweep into a store by species, and its `most_blind_examples`; `structure` names one by its index."""
-    console = console or Console(highlight=False)
+    console = console or open_console()
     lines: list[Line] = []
     for number, total in summary.environments.most_common():
         ratios = [ratio for part in summary.distributions(number) for ratio in (part.median(), part.smallest())]
@@ -71,12 +78,12 @@ def print_store(
     table = _blind_table(title)
     for one, why in zip(most_blind_examples(summary), causes, strict=True):
         name = f"{symbols[one.species]}{one.center} of {structure(one.structure)}"
-        n_null = sum(n for cause, n in zip(summary.causes, one.null, strict=True) if cause != "rigid")
-        _add_blind(table, name, one.n_neighbors, one.equilibrated, one.raw, n_null, why)
+        null = dict(zip(summary.causes, one.null, strict=True))
+        _add_blind(table, name, one.n_neighbors, (one.equilibrated, one.raw), null, why)
     console.print(table)
     without = summary.statuses - summary.doubtful - Counter(ok=summary.statuses["ok"])
     _print_statuses(summary.doubtful, without, console)
-    console.print(str(judge_summary(summary, symbols, structure, ordered)), style="bold")
+    console.print(f"\n{judge_summary(summary, symbols, structure, ordered)}", style="bold")
 
 
 def _print_statuses(doubtful: Counter[str], left_out: Counter[str], console: Console) -> None:
@@ -92,15 +99,24 @@ def species_table(records: Sequence[Record], ordered: bool = True) -> Table:
     return _summary_table(BY_SPECIES, "Center", [_line(name, group) for name, group in groups], ordered)
 
 
-def structure_table(records: Sequence[Record], ordered: bool = True) -> Table:
-    """Make a table with one row for each structure; of more than `MOST_STRUCTURES`, for the most blind."""
+def describe_rest(written: object) -> str:
+    """Say below a table of the most blind where the others are: in the file that is `written`, if there is one."""
+    return f"{written or '--json FILE'} {'holds' if written else 'writes'} all."
+
+
+def structure_table(records: Sequence[Record], ordered: bool = True, written: object = None) -> Table:
+    """Make a table with one row for each structure; of more than `MOST_STRUCTURES`, for the most blind: those with
+    curable causes first, and those that only symmetry hides something of last."""
     groups = group_by(records, "structure")
     title, shown = "By structure", list(groups.values())
     if len(groups) > MOST_STRUCTURES:
-        worst = {key: min(map(blindness, seen)) for key, group in groups.items() if (seen := select_seen(group))}
-        title = f"The {MOST_BLIND_STRUCTURES} most blind of {len(groups)} structures"
-        shown = [groups[key] for key in sorted(worst, key=lambda key: worst[key])[:MOST_BLIND_STRUCTURES]]
-    return _summary_table(title, "Structure", [_line(group[0]["name"], group) for group in shown], ordered)
+        worst = {key: min(map(rank, seen)) for key, group in groups.items() if (seen := select_seen(group))}
+        shown = [groups[key] for key in sorted(worst, key=lambda key: worst[key])[:MOST_STRUCTURES]]
+        title = f"The {len(shown)} most blind of {len(groups)} structures"
+    table = _summary_table(title, "Structure", [_line(group[0]["name"], group) for group in shown], ordered)
+    if len(groups) > len(shown):
+        table.caption = " ".join(filter(None, [str(table.caption or ""), describe_rest(written)]))
+    return table
 
 
 def count_causes(
@@ -120,7 +136,9 @@ def count_causes(
         columns.append("oth-\ners")
         rows = [[*row, n] for row, n in zip(rows, others, strict=True)]
         caption.append("Others: beyond the cutoff, or of unknown cause.")
-    return columns, [list(map(highlight_count, row)) for row in rows], " ".join(caption) or None
+    # Symmetry is no fault of the descriptor.
+    curable = [cause != "symmetry" for cause in heads] + [True] * any(others)
+    return columns, [list(map(highlight_count, row, curable)) for row in rows], " ".join(caption) or None
 
 
 def most_blind_environments(records: Sequence[Record]) -> list[int]:
@@ -133,37 +151,33 @@ def most_blind_examples(summary: StoreSummary) -> list[Example]:
     return sorted(summary.examples())[:MOST_BLIND_ENVIRONMENTS]
 
 
-def blind_table(records: Sequence[Record], causes: Mapping[int, str]) -> Table:
+def blind_table(records: Sequence[Record], causes: Mapping[int, str]) -> WordedTable:
     """Make a table of the most blind environments with cause and cure: curable causes first, symmetry last. Equivalent
     atoms, and repeated structures, share a row."""
     groups = group_equivalent(records)[:MOST_BLIND_ENVIRONMENTS]
     table = _blind_table(f"The {len(groups)} most blind of {len(select_seen(records))} environments")
     for members in groups:
         record = records[members[0]]
-        equilibrated, raw = (sensitivity(record, equilibrated=equilibrated) for equilibrated in (True, False))
+        ratios = [sensitivity(record, equilibrated=equilibrated) for equilibrated in (True, False)]
         name = name_record(record) + (f" ×{len(members)}" if len(members) > 1 else "")
-        cause = causes.get(members[0], "")
-        _add_blind(table, name, record["n_neighbors"], equilibrated, raw, count_null(record), cause)
+        _add_blind(table, name, record["n_neighbors"], ratios, record["null"], causes.get(members[0], ""))
     return table
 
 
-def _blind_table(title: str) -> Table:
-    heads = ("neigh-\nbors", "equili-\nbrated", "raw", "null di-\nrections")
-    table = plain_table(f"{title}: σ_min/σ_max", "Environment", heads, ("cause and cure",))
-    for column in table.columns:
-        column.vertical = "top"  # a cause may take several lines; the environment is named beside the first
-    table.caption = (
+def _blind_table(title: str) -> WordedTable:
+    caption = (
         "Atoms count from 0, and ×2 stands for two equal environments. Null directions include those that symmetry "
         "hides, and no rigid motions."
     )
-    return table
+    heads = ("neigh-\nbors", "equili-\nbrated", "raw", "null di-\nrections")
+    return WordedTable(f"{title}: σ_min/σ_max", "Environment", heads, "cause and cure", caption)
 
 
 def _add_blind(
-    table: Table, name: str, n_neighbors: int, equilibrated: object, raw: object, n_null: int, cause: str
+    table: WordedTable, name: str, n_neighbors: int, ratios: Sequence[object], null: Mapping[str, int], cause: str
 ) -> None:
-    numbers = (str(n_neighbors), str(equilibrated), str(raw), highlight_count(n_null))
-    table.add_row(escape(name), *numbers, escape(cause))
+    count = highlight_count(count_null({"null": null}), any(null.get(kind) for kind in CURABLE))
+    table.add_row(escape(name), str(n_neighbors), *map(str, ratios), count, escape(cause))
 
 
 def _line(name: str, group: Sequence[Record]) -> Line:

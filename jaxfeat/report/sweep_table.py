@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from jaxfeat.report.tables import format_causes, plain_table, print_cures
+from jaxfeat.report.tables import format_causes, open_console, plain_table, print_cures
 
 
 def print_sweep(ds: Any, console: Console | None = None) -> None:
     """Print the statuses, the directions that are null at every point, and the list of zeros."""
-    console = console or Console(highlight=False)
+    console = console or open_console()
     names = [str(name) for name in ds["parameter"].values]
     statuses = Counter(ds["status"].values.ravel().tolist())
     console.print(f"{statuses.total()} environments over {' and '.join(label_parameter(ds, name) for name in names)}")

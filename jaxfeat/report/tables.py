@@ -1,11 +1,44 @@
 """Parts that the tables of the terminal share; counts, shares and causes in words, which pages and pictures show."""
 
+import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.markup import escape
 from rich.table import Table
+
+
+def open_console() -> Console:
+    """Open stdout for tables: in color and as wide as the terminal or notebook, or as plain lines into a pipe."""
+    console = Console(highlight=False)
+    stripped: Any = _Stripped()
+    return console if console.is_terminal or console.is_jupyter else _Pipe(file=stripped, highlight=False)
+
+
+class _Pipe(Console):
+    """A console that breaks no sentence into lines, so that `tail -1` takes the whole verdict."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        if all(isinstance(one, str) for one in objects):
+            options.setdefault("soft_wrap", True)
+        super().print(*objects, **options)
+
+    def on_broken_pipe(self) -> None:
+        # Rich would end the process. The command decides on its exit status.
+        raise BrokenPipeError
+
+
+class _Stripped:
+    """The present stdout without the blanks that fill the lines of tables."""
+
+    def write(self, text: str) -> int:
+        return sys.stdout.write(re.sub(r" +(?=\n)", "", text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stdout, name)
 
 
 def plain_table(title: str, names: str, numbers: Sequence[str], words: Sequence[str] = ()) -> Table:
@@ -20,9 +53,59 @@ def plain_table(title: str, names: str, numbers: Sequence[str], words: Sequence[
     return table
 
 
-def highlight_count(n: int) -> str:
-    """Write a number, in red if it is not 0."""
-    return f"[bold red]{n}[/]" if n else "0"
+def highlight_count(n: int, curable: bool = True) -> str:
+    """Write a number, in red if it is not 0 and counts what is `curable`."""
+    return f"[bold red]{n}[/]" if n and curable else str(n)
+
+
+class WordedTable:
+    """A table whose last column holds a sentence for each row. If that takes fewer lines, the rows are numbered, and
+    each sentence stands once below the table, with the numbers of its rows. Cells are rich markup."""
+
+    def __init__(self, title: str, names: str, numbers: Sequence[str], words: str, caption: str) -> None:
+        self.title, self.names, self.numbers, self.words, self.caption = title, names, numbers, words, caption
+        self.rows: list[tuple[str, ...]] = []
+
+    def add_row(self, *cells: str) -> None:
+        """Add a row: a name, numbers, and the sentence."""
+        self.rows.append(cells)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        def count_lines(*tables: Table) -> int:
+            return sum(len(console.render_lines(table, options)) for table in tables)
+
+        beside, below = self._with_words(), self._numbered()
+        yield from [beside] if count_lines(beside) <= count_lines(*below) else below
+
+    def _with_words(self) -> Table:
+        table = plain_table(self.title, self.names, self.numbers, (self.words,))
+        table.caption = self.caption
+        for cells in self.rows:
+            table.add_row(*cells)
+        return _top_aligned(table)
+
+    def _numbered(self) -> list[Table]:
+        numbered = plain_table(self.title, "", (), ())
+        notes = plain_table("", "row", (), (self.words,))
+        numbered.add_column(self.names, overflow="fold", vertical="bottom")
+        for head in self.numbers:
+            numbered.add_column(head, justify="right", no_wrap=True, vertical="bottom")
+        rows: dict[str, list[str]] = {}
+        for number, cells in enumerate(self.rows, 1):
+            numbered.add_row(str(number), *cells[:-1])
+            if cells[-1]:
+                rows.setdefault(cells[-1], []).append(str(number))
+        for sentence, found in rows.items():
+            notes.add_row(", ".join(found), sentence)
+        numbered.caption = self.caption
+        return [numbered, _top_aligned(notes)] if rows else [numbered]
+
+
+def _top_aligned(table: Table) -> Table:
+    """Name a row beside the first of the lines that its sentence takes."""
+    for column in table.columns:
+        column.vertical = "top"
+    return table
 
 
 def print_cures(cures: Sequence[Iterable[str]], console: Console) -> None:

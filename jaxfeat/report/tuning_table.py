@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxfeat.report.sensitivity import Record
-from jaxfeat.report.tables import plain_table
+from jaxfeat.report.tables import open_console, plain_table
 
 GAIN_HEADERS = ("fea-\ntures", "gain\nmedian", "10 %", "90 %", "own\nlowest", "ms\nfeat.", "ms\ngrad.")
 FRONT_HEADERS = ("fea-\ntures", "level", "against\nf", "ms\nfeat.", "ms\ngrad.")
@@ -22,7 +22,7 @@ GAIN_LEGEND = (
 
 def print_tuning(tuning: Mapping[str, Any], console: Console | None = None) -> None:
     """Print the tables and the recommendation of a result of `jaxfeat.tune`, given as plain values."""
-    console = console or Console(highlight=False)
+    console = console or open_console()
     sample, f = tuning["sample"], tuning["f"]
     share = f"the least sensitive {100 * sample['share']:g} %"
     title = f"Single changes of f ({f['n_features']:,} features, level {f['level']:.1e} in {share})"

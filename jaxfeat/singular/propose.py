@@ -34,7 +34,7 @@ class Proposal:
         order 2 one that is made from the coincidences. `None` if there is none.
     - `known`: Whether the stratum is one of `jaxfeat.strata`.
     - `strata`: All strata that are needed to explain the hidden displacements, `stratum` first.
-    - `conditions`: All coincidences and relations of the point, as an independent set of `Condition`s.
+    - `conditions`: All coincidences and relations of the point, as an independent set of `Condition` objects.
     - `codimension`: The number of these conditions. The stratum's own codimension is smaller if the point has
         coincidences that the stratum does not need.
     - `gap`: The gap of that rank, as in `Kernel`.

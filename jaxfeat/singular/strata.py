@@ -38,8 +38,8 @@ def strata(n_neighbors: int, nu: int = 2, pseudoscalars: bool = False) -> dict[s
     - `nu`: The body order ν, 2 or 3.
     - `pseudoscalars`: True for maps that tell mirror images apart.
 
-    **Returns:** A dictionary of `Stratum`s, those of the smallest codimension first. Without entries if no family is
-    known.
+    **Returns:** A dictionary of `Stratum` objects, those of the smallest codimension first. It is empty if no family
+    is known.
 
     **Raises:** `SizeError` for another number of neighbors; `BasisError` for another order.
 

@@ -47,7 +47,7 @@ class Stratum:
     - `n_neighbors`: The number of neighbors N.
     - `nu`: The body order ν of the maps that do not see the displacement.
     - `pseudoscalars`: Whether maps that tell mirror images apart do not see it either.
-    - `conditions`: Tuple of `Condition`s. At a random member their differentials are independent.
+    - `conditions`: Tuple of `Condition` objects. At a random member their differentials are independent.
     - `like`: Groups of neighbors that must be of one species. All other species are free.
     - `displacement`: The null direction as N rows; each row is a tuple of pairs of a polynomial in brackets and a
         vector. `None` if no closed form is known.

@@ -15,6 +15,7 @@ from jaxfeat.store.journal import replace_file
 from jaxfeat.store.schema import CAUSE_NAMES, ORIGINS, Variable
 
 GROWING = ("value", "neighbor")  # axes that grow beside `environment`
+CHUNK_BYTES = 4e6  # bytes of a chunk of `AppendedArrays`
 FIXED = {"cause": len(CAUSE_NAMES), "xyz": 3}  # lengths of the other axes
 
 
@@ -93,6 +94,37 @@ class ZarrArrays:
     def finish(self, attributes: Mapping[str, Any]) -> None:
         """Update the attributes of the group and consolidate the metadata."""
         _open_group(self.path).update_attributes(dict(attributes))
+        consolidate(self.path)
+
+
+class AppendedArrays:
+    """Arrays of a new group that grow along their first axis, in chunks of about `CHUNK_BYTES`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.group = path, zarr.open_group(path, mode="w")
+        self.arrays: dict[str, Any] = {}
+
+    def append(self, name: str, values: np.ndarray, axes: tuple[str, ...], **attributes: Any) -> None:
+        """Append rows to the array of this name, which the first rows create."""
+        if name in self.arrays:
+            self.arrays[name].append(values)
+            return
+        text = values.dtype.kind == "U"
+        row_bytes = max(values[:1].nbytes, 1)
+        self.arrays[name] = self.group.create_array(
+            name,
+            shape=values.shape,
+            chunks=(max(int(CHUNK_BYTES // row_bytes), 1), *(max(n, 1) for n in values.shape[1:])),
+            dtype=str if text else values.dtype,
+            compressors=ZstdCodec(level=1, checksum=True),
+            dimension_names=axes,
+            attributes=attributes,
+        )
+        self.arrays[name][:] = values.astype(object) if text else values
+
+    def finish(self, attributes: Mapping[str, Any]) -> None:
+        """Write the attributes of the group and consolidate the metadata."""
+        self.group.update_attributes(dict(attributes))
         consolidate(self.path)
 
 

@@ -148,6 +148,8 @@ def test_derivatives_in_squared_distance_are_right_to_third_order(kind, sigma):
         ("gto-rascal", (3.0, 2, 2, -0.1), "sigma is -0.1"),
         ("laplacian", (3.0, 2, 2, np.inf), "sigma is inf"),
         ("gto", (0.9, 2, 2, 0.5), "r_cut is 0.9 Å; .* from 1 Å to r_cut"),
+        ("gto", (3.0, 256, 2, 0.5), "256 radial functions are linearly dependent"),
+        ("laplacian", (3.0, 257, 2, 0.5), "n_max is 257; a basis has up to 256 radial functions"),
         ("gto", (1.5, 24, 0, 0.5), "24 radial functions are linearly dependent"),
     ],
 )

@@ -64,7 +64,8 @@ def test_a_scan_writes_json_and_a_picture_and_prints_tables(tmp_path, two, capsy
     begins, sizes, written = captured.err.splitlines()
     assert begins == f"jaxfeat: reading {two}."
     assert "2 structures, 9 environments of up to 4 neighbors; NumPy computes them" in sizes
-    assert written == f"jaxfeat: wrote {tmp_path / 's.json'}, {tmp_path / 's.png'}."
+    sizes = [f"{tmp_path / name} ({(tmp_path / name).stat().st_size / 1e3:.3g} kB)" for name in ("s.json", "s.png")]
+    assert written == f"jaxfeat: wrote {', '.join(sizes)}."
 
 
 def test_a_scan_into_a_store_resumes_and_prints_tables(tmp_path, capsys, monkeypatch, ctrl_c):

@@ -22,6 +22,7 @@ def test_kinds_of_points_are_printed():
         "dimension": 6,
         "points": 5,
         "distinct": 4,
+        "families": {"A_1": 3, "opposite heights": 2},
         "cure": ["incompleteness: ν = 3 lifts it"],
         "example": example,
     }
@@ -29,5 +30,5 @@ def test_kinds_of_points_are_printed():
     print_families([family] * 2, ["landed"] * 5 + ["stalled"], Console(file=file, width=100))
     text = file.getvalue()
     assert "6 starts: 5 landed, 1 stalled" in text
-    assert "incompleteness 2" in text
+    assert "incompleteness 2" in text and "A_1 3, opposite heights 2" in text
     assert "incompleteness: ν = 3 lifts it (all)" in text

@@ -10,12 +10,14 @@ from rich.console import Console
 
 from jaxfeat.report.scan_table import (
     blind_table,
+    count_causes,
     most_blind_examples,
     print_scan,
     print_store,
     species_table,
     structure_table,
 )
+from jaxfeat.report.tables import highlight_count
 
 NULL = (2.0, 1.0, 1e-16)
 
@@ -54,18 +56,46 @@ def test_two_structures_of_one_name_are_two():
     assert sum(line.strip().startswith("CH4") for line in text.splitlines()) == 2
 
 
-@pytest.mark.parametrize("n, shown, title", [(200, 200, "By structure"), (201, 30, "30 most blind of 201 structures")])
+@pytest.mark.parametrize("n, shown, title", [(10, 10, "By structure"), (11, 10, "10 most blind of 11 structures")])
 def test_long_lists_of_structures_are_cut_and_say_so(n, shown, title):
     table = structure_table(many(n))
     assert table.row_count == shown
     assert title in printed(table)
+    assert ("--json FILE writes all." in printed(table)) == (n > shown)
+    assert ("s.json holds all." in printed(structure_table(many(n), written="s.json"))) == (n > shown)
+
+
+def test_a_scan_of_many_structures_fits_on_a_screen_and_ends_with_the_verdict():
+    lines = printed(many(148, species=("H", "C")), width=100).splitlines()
+    assert len(lines) < 60 and lines[-1].endswith(".") and "740 environments: " in " ".join(lines[-3:])
+
+
+def test_long_causes_stand_below_a_narrow_table_once_and_beside_a_wide_one():
+    long = "cutoff: a neighbor is near r_cut, and hardly weighs anything, so that its displacement is hardly seen"
+    records = [record(k, 0, f"m{k}", sigma=(1.0, 0.1 + k / 100)) for k in range(8)]
+    causes = {k: long for k in range(8)} | {1: "its own"}
+    narrow = printed(blind_table(records, causes), width=80)
+    assert row(narrow, "1  C0 of m0") == ["2", "1.0e-01", "1.0e-01", "0"]
+    assert " ".join(narrow.split()).count("is hardly seen") == 1 and "1, 3, 4, 5, 6, 7, 8  cutoff" in narrow
+    assert all(len(line) <= 80 for line in narrow.splitlines())
+    wide = printed(blind_table(records, causes), width=200)
+    assert wide.count(long) == 7 and row(wide, "C0 of m1")[4:] == ["its", "own"]
 
 
 def test_cut_lists_keep_the_worst():
     records = [record(k, 0, f"m{k}", sigma=(1.0, 10 ** (-k / 100))) for k in range(250)]
+    records[7] |= {"null": {"rigid": 3, "truncation": 1}}
     text = printed(structure_table(records))
-    assert all(f"m{k} " in text for k in range(220, 250))
-    assert "m219 " not in text
+    assert all(f"m{k} " in text for k in (7, *range(241, 250)))
+    assert "m240 " not in text
+
+
+def test_red_is_for_what_can_be_cured():
+    def cells(**null):
+        return count_causes([{"rigid": 3, **null}])[1][0]
+
+    assert cells(symmetry=4) == ["4", "0", "0"]
+    assert cells(incompleteness=2)[1] == highlight_count(2) != "2"
 
 
 def test_names_are_not_markup():

@@ -10,7 +10,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from jaxfeat.geometry.files.options import ReadOptions
-from jaxfeat.geometry.files.parsing import ParseError, parse_elements
+from jaxfeat.geometry.files.parsing import ParseError, describe_exception, parse_elements
 from jaxfeat.geometry.species import SYMBOLS, Atoms
 
 _SYMBOL = re.compile(r"([A-Z][a-z]?)(?![A-Za-z]).*")
@@ -43,8 +43,8 @@ def split(file: IO[str]) -> Iterator[Block]:
     try:
         blocks = [tags for tags in parse_cif(io.BytesIO(text)) if any(name in tags for name in _COORDINATES)]
     except (AssertionError, IndexError, RuntimeError, ValueError) as error:
-        fault = f"the file is not a CIF ({error!r:.100})"
-        raise ParseError(f"{fault}; fix it, or name its format with --format.") from error
+        told = f" (ASE: {describe_exception(error)})" if str(error) else ""
+        raise ParseError(f"the file is not a CIF{told}; fix it, or name its format with --format.") from error
     if not blocks and re.search(rb"^_atom_site\.", text, re.MULTILINE):
         raise ParseError("the file is mmCIF, which ASE does not read; convert it to PDB or extended xyz.")
     n_listed: list[int | None] = [*_count_sites(text.decode("latin1"))]

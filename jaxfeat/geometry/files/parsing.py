@@ -15,6 +15,7 @@ _GHOST = re.compile(r"x\d*|xx|du|gh\d*|gh\(.*\)|bq.*|@.+|.+-bq|.+:", re.IGNORECA
 
 _ISOTOPES = {"D": "deuterium", "T": "tritium"}
 MASS_TOLERANCE = 0.05  # u; files round masses by less, and the masses of two elements up to bismuth differ by more
+MOST_TOLD = 200  # characters of a message of another package
 MOST_NAMED = 12  # unknown words that a message proposes an option for
 
 
@@ -31,6 +32,16 @@ class Lines(NamedTuple):
 
     first: int
     lines: list[str]
+
+
+def describe_exception(error: Exception) -> str:
+    """Describe an exception of another package in one line: by its message, or by its class if it has none."""
+    message = " ".join(str(error).split())[:MOST_TOLD].rstrip(".")
+    if isinstance(error, KeyError):
+        return f"there is no {message}"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return message or type(error).__name__
 
 
 def is_number(text: str) -> bool:
@@ -55,8 +66,7 @@ def read_with_ase(
         return reader(io.StringIO(text), **options)
     # The readers raise whatever their parsers stumble over.
     except Exception as error:
-        reason = " ".join(repr(error).split())
-        raise ParseError(f"ASE cannot read the structure ({reason:.100}); {cure}.", line) from error
+        raise ParseError(f"ASE cannot read the structure ({describe_exception(error)}); {cure}.", line) from error
 
 
 def parse_elements(words: Sequence[str], options: ReadOptions, lines: Sequence[int] | None = None) -> np.ndarray:

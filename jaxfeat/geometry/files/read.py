@@ -1,7 +1,7 @@
 """Structures of files and of built-in sets."""
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import product
+from itertools import islice, product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +15,9 @@ from jaxfeat.geometry.prl_methanes import BOND_LENGTH, place_hydrogens, publishe
 from jaxfeat.geometry.random import draw_methanes
 from jaxfeat.geometry.species import Atoms
 from jaxfeat.progress import Progress, show_progress
+from jaxfeat.spelling import find_similar
+
+MOST_LISTED = 2000  # files of a folder among which a similar name is looked for
 
 
 class StructureSet(NamedTuple):
@@ -102,13 +105,26 @@ def locate_source(source: str | Path, options: ReadOptions) -> tuple[Path | str,
             raise ReadError(f"{name} is a built-in set; leave out the options of files.")
         return name, options
     if not path.exists():
-        sets = ", ".join([*SETS, "random-methane:N[:SEED]"])
-        raise ReadError(f"{path}: there is no such file, and the built-in sets are {sets}.")
+        raise ReadError(_explain_missing(path))
     if path.is_dir():
         raise ReadError(f"{path} is a folder; give a file of structures.")
     if path.stat().st_size == 0:
         raise ReadError(f"{path} is empty; give a file that holds structures.")
     return path, options._replace(frames=resolve_frames(path, options))
+
+
+def _explain_missing(path: Path) -> str:
+    """Say that there is no such file, and propose a file of the same folder or a built-in set with a similar name."""
+    folder = path.parent
+    files = [file.name for file in islice(folder.iterdir(), MOST_LISTED)] if folder.is_dir() else []
+    if folder == Path() and (similar := find_similar(path.name, SETS)):
+        return f"{path}: there is no such file; did you mean the built-in set {similar}?"
+    if similar := find_similar(path.name, files):
+        return f"{path}: there is no such file; did you mean {folder / similar}?"
+    if not folder.is_dir():
+        return f"{path}: there is no such file, and no folder {folder}; give another path."
+    sets = ", ".join([*SETS, "random-methane:N[:SEED]"])
+    return f"{path}: there is no such file, and the built-in sets are {sets}."
 
 
 def label_frame(k: int, options: ReadOptions) -> str:

@@ -11,7 +11,13 @@ import numpy as np
 from jaxfeat.errors import ReadError
 from jaxfeat.geometry.files import cif, lammps, pdb, poscar, sdf, xyz
 from jaxfeat.geometry.files.options import ReadOptions
-from jaxfeat.geometry.files.parsing import ParseError, explain_ghost, parse_elements, whole_text
+from jaxfeat.geometry.files.parsing import (
+    ParseError,
+    describe_exception,
+    explain_ghost,
+    parse_elements,
+    whole_text,
+)
 from jaxfeat.geometry.species import Atoms
 
 PEEK = 50_000  # bytes at the beginning of a file that show its format; ASE looks at as many
@@ -99,13 +105,14 @@ def _iterate(path: Path, options: ReadOptions, wanted: range, parsed: bool = Tru
         raise _name_place(path, frame, error) from error
     # ASE's readers raise whatever their parsers stumble over, from OSError to KeyError and sqlite3.Error.
     except Exception as error:
-        reason = f"{path} cannot be read{f' at frame {frame}' if frame else ''}: {type(error).__name__}: "
-        reason += " ".join(str(error).split())[:200].rstrip(".")
+        place, told = f" at frame {frame}" if frame else "", describe_exception(error)
         if isinstance(error, OSError) and error.errno is not None:
-            raise ReadError(f"{reason}.") from error
-        origin = "as was asked for" if options.format else "which its name or beginning shows"
-        cure = f"fix the file, or name another format with {_option_for_format(path)}"
-        raise ReadError(f"{reason}; it was read in the format {format}, {origin}, so {cure}.") from error
+            raise ReadError(f"{path} cannot be read{place}: {told}.") from error
+        origin = "which was asked for" if options.format else "which its name or beginning shows"
+        cure = f"fix the file, or name {'another' if options.format else 'its'} format with {_option_for_format(path)}"
+        raise ReadError(
+            f"{path} cannot be read{place} in the format {format}, {origin} (ASE: {told}); {cure}."
+        ) from error
 
 
 def _name_place(path: Path, frame: int, error: ParseError) -> ReadError:

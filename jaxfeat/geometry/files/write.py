@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxfeat.errors import ReadError
 from jaxfeat.geometry.environment import Environment
-from jaxfeat.geometry.species import SYMBOLS
+from jaxfeat.geometry.species import SYMBOLS, Atoms
 
 
 def check_folder(path: Path) -> None:
@@ -38,3 +38,24 @@ def write_extxyz(
         for number, row in zip(numbers, columns.tolist(), strict=True):
             lines.append(f"{SYMBOLS[number]:<2} {' '.join(f'{value:24.17g}' for value in row)}")
         file.write("".join(f"{line}\n" for line in lines).encode())
+
+
+def write_features_of_atoms(
+    file: IO[bytes], atoms: Atoms, features: np.ndarray, centers: np.ndarray, info: dict[str, Any]
+) -> None:
+    """Append a structure to a file in extended xyz, with the features `(b, d)` of its `centers` as an array of the
+    atoms, in 17 digits, or 9 for float32. Other atoms have NaN. `info` goes into the comment line."""
+    from ase.io.extxyz import key_val_dict_to_str
+
+    digits = 17 if features.dtype == np.float64 else 9
+    columns = np.full((len(atoms), features.shape[1]), np.nan)
+    columns[centers] = features
+    cell = " ".join(f"{value:.17g}" for value in atoms.cell.array.ravel())
+    lattice = f'Lattice="{cell}" ' if atoms.cell.rank else ""
+    kinds = f"Properties=species:S:1:pos:R:3:features:R:{features.shape[1]}"
+    pbc = " ".join("FT"[int(periodic)] for periodic in atoms.pbc)
+    lines = [str(len(atoms)), f'{lattice}{kinds} {key_val_dict_to_str(info)} pbc="{pbc}"']
+    for symbol, position, row in zip(atoms.symbols, atoms.positions.tolist(), columns.tolist(), strict=True):
+        numbers = [f"{value:.17g}" for value in position] + [f"{value:.{digits}g}" for value in row]
+        lines.append(f"{symbol:<2} {' '.join(numbers)}")
+    file.write("".join(f"{line}\n" for line in lines).encode())

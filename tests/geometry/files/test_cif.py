@@ -28,7 +28,7 @@ C1 {x} {x} {x}
 """
 
 REFUSED = {
-    "another format": ("w.xyz", PLAIN, {"format": "cif"}, "the file is not a CIF .*, or name its format with --format"),
+    "another format": ("w.xyz", PLAIN, {"format": "cif"}, "the file is not a CIF.*, or name its format with --format"),
     "shared sites": ("s.cif", SHARED, {}, r"data_x the site Sr1 has the occupancy 0.5; .*--ignore occupancies"),
     "split sites": ("s.cif", SPLIT, {}, r"data_x the site Sr1 has the occupancy 0.5; .*--ignore occupancies"),
     "sites on each other": ("s.cif", SHARED.replace("0.5\n", "1\n"), {}, "data_x the site .* coincides with another"),

@@ -1,5 +1,8 @@
 """`read` finds files and built-in sets, and names their structures; the sets are the published ones."""
 
+import re
+from pathlib import Path
+
 import ase.io
 import numpy as np
 import pytest
@@ -134,3 +137,22 @@ def test_random_methane_wants_numbers(text):
 
 def test_the_repr_counts_structures_and_atoms():
     assert repr(read("prl-methane")) == "StructureSet(162 structures, 810 atoms, centers: C)"
+
+
+@pytest.mark.parametrize(
+    "source, message",
+    [
+        ("G2", "G2: there is no such file; did you mean the built-in set g2?"),
+        ("prl_methan", "did you mean the built-in set prl-methane?"),
+        ("molecule.xyz", "molecule.xyz: there is no such file; did you mean molecules.xyz?"),
+        ("inside/mine.xyz", "did you mean inside/mine.extxyz?"),
+        ("nowhere/mine.xyz", "there is no such file, and no folder nowhere"),
+    ],
+)
+def test_a_similar_name_is_proposed_for_a_file_that_is_not_there(tmp_path, monkeypatch, source, message):
+    monkeypatch.chdir(tmp_path)
+    Path("inside").mkdir()
+    for name in ("molecules.xyz", "inside/mine.extxyz"):
+        Path(name).touch()
+    with pytest.raises(ReadError, match=re.escape(message)):
+        read(source)

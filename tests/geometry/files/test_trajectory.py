@@ -122,7 +122,7 @@ def test_a_file_with_an_error_is_read_or_refused_in_a_sentence(tmp_path, name, t
         except ReadError as error:
             n_refused += 1
             assert "\n" not in str(error) and str(error).startswith(str(path)) and str(error).endswith(".")
-            assert "it was read in the format" not in str(error)
+            assert "which its name or beginning shows" not in str(error)
     assert n_refused > 10
 
 
@@ -191,6 +191,13 @@ def test_an_at_sign_in_a_file_name_is_a_letter(tmp_path):
         ("noise", bytes(range(255, 0, -1)), "noise cannot be read"),
         ("void.cif", b"data_void\n", "void.cif holds no structures"),
         ("other.json", b'{"a": 1}', "other.json cannot be read"),
+        (
+            "junk.gen",
+            b"hello\n",
+            r"junk.gen cannot be read in the format gen, which its name or beginning shows \(ASE: invalid literal for "
+            r"int.* 'hello'\); fix the file, or name its format with --format\.",
+        ),
+        ("none.json", b'{"1": {}}', r"in the format json.*\(ASE: [^()]+\); fix the file"),
     ],
 )
 def test_files_that_hold_no_structure(tmp_path, name, content, message):
@@ -209,7 +216,7 @@ def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "open", refuse)
-    with pytest.raises(ReadError, match=r"secret.xyz cannot be read: PermissionError: .*denied"):
+    with pytest.raises(ReadError, match=r"secret.xyz cannot be read: Permission denied"):
         read(path)
 
 
