@@ -9,6 +9,7 @@ are the relations, its cofactors are a, and the displacement follows from E by d
 
 from fractions import Fraction
 from itertools import combinations, combinations_with_replacement
+from math import factorial, prod
 
 import numpy as np
 
@@ -29,7 +30,7 @@ from jaxfeat.singular.stratum import Row, Stratum
 SUPPORT = 1e-5  # Entries of E are zero below this, relative to the largest.
 WIDE = 0.05  # Three neighbors with a determinant above this, in units of the cubed distance, are a good basis.
 LEAST_VOLUME = 1e-3  # Three neighbors with a determinant below this, in the same units, may lie in a plane.
-MAX_PATTERNS = 4  # Minors of five patterns have ten thousands of terms.
+MAX_EXPANDED = 100_000  # products of terms in one minor; seconds at most. Six patterns of six neighbors have a hundred.
 
 Pattern = dict[Pair, int]
 
@@ -37,8 +38,8 @@ Pattern = dict[Pair, int]
 def pattern_strata(positions: np.ndarray, classes: PairClasses, hidden: np.ndarray) -> list[Stratum]:
     """Make strata of which a point `(N, 3)` is a member, one for each null direction `(k, N, 3)` beyond symmetry.
 
-    Directions are combined first so that each of them changes few dot products. A direction whose stratum would have
-    too many patterns is left out.
+    Directions are combined first so that each of them changes few dot products. A direction whose relations would have
+    too many terms is left out.
     """
     if not len(hidden) or len(positions) < 4:
         return []
@@ -125,7 +126,7 @@ def _integer_kernel(rows: list[list[int]], width: int) -> list[list[int]]:
 def _stratum(positions: np.ndarray, classes: PairClasses, support: list[Pair]) -> Stratum | None:
     n, patterns = len(positions), list_patterns(classes, support)
     base = _base(positions, support)
-    if base is None or not 0 < len(patterns) <= MAX_PATTERNS:
+    if base is None or not patterns:
         return None
     # Polynomials may be divided by determinants that are far from zero.
     removable = _clear_determinants(positions)
@@ -133,7 +134,7 @@ def _stratum(positions: np.ndarray, classes: PairClasses, support: list[Pair]) -
     unit = positions / np.sqrt((positions**2).sum(1).mean())
     values = np.asarray([[polynomial_value(as_terms(entry), unit) for entry in row] for row in system])
     rows = _pivot_rows(values, len(patterns) - 1)
-    if rows is None:
+    if rows is None or factorial(len(rows)) * prod(max(map(len, system[r])) for r in rows) > MAX_EXPANDED:
         return None
     columns = range(len(patterns))
     minors_of = [determinant([[system[r][j] for j in columns if j != k] for r in rows]) for k in columns]

@@ -1,30 +1,20 @@
-"""Sums and products of integer polynomials in brackets, with equal terms collected."""
+"""Sums, products and determinants of integer polynomials in brackets, and their common factors."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import reduce
 from itertools import permutations
 from math import gcd
 from operator import and_
 
-from jaxfeat.singular.conditions import Bracket, Terms
-
-Polynomial = dict[tuple[Bracket, ...], int]
-"""Coefficients by products of brackets. Brackets have ascending indices, and so do products."""
+from jaxfeat.singular.bracket_algebra import Bracket, Polynomial, add_to, make_polynomial
+from jaxfeat.singular.bracket_algebra import multiply as multiply_two
+from jaxfeat.singular.conditions import Terms
 
 
 def bracket(*indices: int) -> Polynomial:
     """Make the polynomial of one bracket. A determinant of repeated neighbors is zero."""
-    if len(indices) == 2:
-        return {(tuple(sorted(indices)),): 1}
-    if len(set(indices)) < 3:
-        return {}
-    return {(tuple(sorted(indices)),): permutation_sign([sorted(indices).index(i) for i in indices])}
-
-
-def permutation_sign(order: Sequence[int]) -> int:
-    """Compute the sign of a permutation."""
-    return -1 if sum(a > b for k, a in enumerate(order) for b in order[k + 1 :]) % 2 else 1
+    return make_polynomial([(1, [indices])])
 
 
 def add(polynomials: Iterable[Polynomial], factors: Iterable[int] | None = None) -> Polynomial:
@@ -32,22 +22,19 @@ def add(polynomials: Iterable[Polynomial], factors: Iterable[int] | None = None)
     total: Polynomial = {}
     listed = list(polynomials)
     for polynomial, factor in zip(listed, [1] * len(listed) if factors is None else factors, strict=True):
-        for brackets, n in polynomial.items():
-            total[brackets] = total.get(brackets, 0) + factor * n
-    return {brackets: n for brackets, n in total.items() if n}
+        add_to(total, polynomial, factor)
+    return total
 
 
 def multiply(*polynomials: Polynomial) -> Polynomial:
-    """Multiply polynomials."""
-    product: Polynomial = {(): 1}
-    for polynomial in polynomials:
-        expanded: Polynomial = {}
-        for brackets, n in product.items():
-            for others, m in polynomial.items():
-                key = tuple(sorted(brackets + others, key=lambda b: (len(b), b)))
-                expanded[key] = expanded.get(key, 0) + n * m
-        product = {brackets: n for brackets, n in expanded.items() if n}
-    return product
+    """Multiply any number of polynomials."""
+    one: Polynomial = {(): 1}
+    return reduce(multiply_two, polynomials, one)
+
+
+def permutation_sign(order: Sequence[int]) -> int:
+    """Compute the sign of a permutation."""
+    return -1 if sum(a > b for k, a in enumerate(order) for b in order[k + 1 :]) % 2 else 1
 
 
 def determinant(matrix: Sequence[Sequence[Polynomial]]) -> Polynomial:
@@ -67,11 +54,11 @@ def without_common_factors(polynomials: Sequence[Polynomial], removable: Collect
 
     def divided(brackets: tuple[Bracket, ...]) -> tuple[Bracket, ...]:
         rest = Counter(brackets) - common
-        return tuple(sorted(rest.elements(), key=lambda b: (len(b), b)))
+        return tuple(sorted(rest.elements()))
 
     return [{divided(brackets): n // divisor for brackets, n in p.items()} for p in polynomials]
 
 
-def as_terms(polynomial: Mapping[tuple[Bracket, ...], int]) -> Terms:
+def as_terms(polynomial: Polynomial) -> Terms:
     """Write a polynomial as the terms of a condition."""
     return tuple((n, brackets) for brackets, n in polynomial.items())

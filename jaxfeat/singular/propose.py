@@ -32,14 +32,15 @@ class Proposal:
 
     - `stratum`: The `Stratum`, in the order of the point's neighbors: the known one of smallest codimension, or for
         order 2 one that is made from the coincidences. `None` if there is none.
-    - `known`: Whether the stratum is one of `jaxfeat.strata`.
-    - `strata`: All strata that are needed to explain the hidden displacements, `stratum` first.
+    - `known`: Whether `stratum` is one of `jaxfeat.strata`.
+    - `strata`: All strata that are needed to explain the hidden displacements, one for each: first the known ones, with
+        `stratum` in front, then those that are made from the coincidences.
     - `conditions`: All coincidences and relations of the point, as an independent set of `Condition` objects.
     - `codimension`: The number of these conditions. The stratum's own codimension is smaller if the point has
         coincidences that the stratum does not need.
     - `gap`: The gap of that rank, as in `Kernel`.
     - `hidden`: The number of null directions beyond rigid motions and symmetry.
-    - `explained`: The number of those that the displacements of `strata` span.
+    - `explained`: The number of those that known strata explain.
     - `coincidences`: The name of the coincidences: sizes of groups of equal radii, and of equal angles. *2v* are two
         equal angles with a neighbor in common, *2d* two without.
     - `positions`: `(N, 3)`, Å: the nearest point on which the conditions hold to rounding.
@@ -63,9 +64,10 @@ class Proposal:
     def __str__(self) -> str:
         if not self.hidden:
             return "nothing hidden beyond symmetry"
-        names = [f"{s.name}, codimension {s.codimension}" for s in self.strata if self.known]
-        told = "; ".join(names) or f"new, codimension {self.codimension}: {self.coincidences}"
-        return told + (f" ({self.explained} of {self.hidden} explained)" if self.explained < self.hidden else "")
+        names = [f"{s.name}, codimension {s.codimension}" for s in self.strata[: self.explained]]
+        if self.explained < self.hidden:
+            names.append(f"new, codimension {self.codimension}: {self.coincidences}")
+        return "; ".join(names)
 
     def __repr__(self) -> str:
         return f"Proposal({self}; {'; '.join(map(str, self.conditions)) or 'no conditions'})"
@@ -105,16 +107,15 @@ def propose_stratum(env: Environment, nu: int, pseudoscalars: bool = False, tole
     positions = land_on(every, given, "the coincidences")
     space = _NullSpace.of(positions, species, nu, pseudoscalars, tolerance)
     chosen = space.explain(candidates)
-    explained, found_known = len(space.explained), bool(chosen)
-    if not chosen and nu == 2:
-        chosen = space.explain(_patterns(positions, classes, space))
-        explained = 0
+    explained = len(chosen)
+    if nu == 2:
+        chosen += space.explain(_patterns(positions, classes, space))
     every = [condition for stratum in chosen for condition in stratum.conditions] + coincidences
     conditions = independent(list(dict.fromkeys(every)), positions)
     rank = codimension(conditions, positions)
     return Proposal(
         stratum=chosen[0] if chosen else None,
-        known=found_known,
+        known=explained > 0,
         strata=tuple(chosen),
         conditions=conditions,
         codimension=rank.rank,
@@ -145,7 +146,9 @@ def _matches(known: dict[str, Stratum], positions: np.ndarray, species: np.ndarr
 
 
 def _patterns(positions: np.ndarray, classes: PairClasses, space: "_NullSpace") -> list[Stratum]:
-    """Make strata from the coincidences, one for each hidden direction if possible."""
+    """Make strata from the coincidences, one for each hidden direction that is left, if possible."""
+    if len(space.explained) == len(space.hidden):
+        return []
     return pattern_strata(positions, classes, space.hidden.reshape(-1, *positions.shape))
 
 

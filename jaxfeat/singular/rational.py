@@ -1,5 +1,6 @@
 """Random fractions: points on circles, rotations, and environments whose neighbors are at reasonable distances."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -44,6 +45,10 @@ class Draws:
         """Draw three fractions."""
         return [self.number() for _ in range(3)]
 
+    def turned(self, vector: Sequence[Rational], axis: Sequence[Rational]) -> list[Rational]:
+        """Turn a vector about an axis, by a random angle whose half has a rational tangent in units of the axis."""
+        return _turned(self.sign() * self.size(), vector, axis)
+
     def rotation(self) -> list[list[Fraction]]:
         """Draw a rotation matrix with rational entries, from a quaternion of small integers."""
         while True:
@@ -57,6 +62,17 @@ class Draws:
             [2 * (b * c + a * d) / n, (a * a - b * b + c * c - d * d) / n, 2 * (c * d - a * b) / n],
             [2 * (b * d - a * c) / n, 2 * (c * d + a * b) / n, (a * a - b * b - c * c + d * d) / n],
         ]
+
+
+def _turned(a: Rational, vector: Sequence[Rational], axis: Sequence[Rational]) -> list[Rational]:
+    """Turn a vector by the quaternion (a, axis): v + 2 (a w + axis x w) / n with w = axis x v, n = a² + axis²."""
+
+    def cross(p: Sequence[Rational], q: Sequence[Rational]) -> list[Rational]:
+        return [p[1] * q[2] - p[2] * q[1], p[2] * q[0] - p[0] * q[2], p[0] * q[1] - p[1] * q[0]]
+
+    once = cross(axis, vector)
+    twice, n = cross(axis, once), a * a + sum(v * v for v in axis)
+    return [v + 2 * (a * p + q) / n for v, p, q in zip(vector, once, twice, strict=True)]
 
 
 def reasonable(positions: np.ndarray) -> bool:

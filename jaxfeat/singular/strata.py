@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from jaxfeat.errors import BasisError, SizeError
 from jaxfeat.singular.strata_closed import breathing, cones, planar, rings, two_planes
+from jaxfeat.singular.strata_coincident import chain, detour, four_equal_angles
 from jaxfeat.singular.strata_exchanged import flat_mirror, mirror_pairs, pole, twofold_pairs
 from jaxfeat.singular.strata_poles import achiral_triples, heptagon, rods
 from jaxfeat.singular.stratum import Stratum
@@ -25,6 +26,7 @@ def strata(n_neighbors: int, nu: int = 2, pseudoscalars: bool = False) -> dict[s
     - "flat mirror p": all neighbors but one lie in a plane, where a line exchanges p pairs and holds the others.
     - "pole m": a twofold axis exchanges m pairs, and the other neighbors are on a line perpendicular to it.
     - "D" and "D crossed": two equal angles without a neighbor in common.
+    - "chain", "detour" and "four equal angles": enough angles of four or five neighbors are equal.
     - "equal angles" and "equal triangles": congruent groups at one radius that breathe in and out.
     - "rings": two isosceles rings of three and a pole, with and without pseudoscalars.
     - "heptagon": four corners of a regular heptagon, and poles on its axis, without pseudoscalars.
@@ -61,6 +63,11 @@ def _of_order_2(n: int) -> Iterator[Stratum]:
     yield from (twofold_pairs(n, m) for k, m in sizes if k == 0)
     # With four neighbors these are "opposite heights".
     yield from (flat_mirror(n, p) for p in range(1, (n + 1) // 2) if n > 4)
+    if n == 4:
+        yield chain()
+    if n == 5:
+        yield detour()
+        yield four_equal_angles()
     yield from (pole(n, m) for m in range(2, (n + 1) // 2))
     yield two_planes(n)
     if n > 4:

@@ -13,11 +13,11 @@ PARSAEIFARD_GOEDECKER = [
     [-0.696015, 0.835322, 0.069546],
 ]
 NEW = [
-    [0.1806613156213, 0.8333983037522, -0.755449752034],
-    [-0.161825295261, -0.4124043370806, -1.051584112201],
-    [-0.9644550451707, -0.6062239443003, -0.0146480957429],
-    [1.0514439074397, -1.1893005288827, 0.2000748897511],
-    [0.0755977030538, 0.9678882712078, 0.596131573781],
+    [-0.9178985519868, -0.0557021266073, -1.282180783958],
+    [0.618393471771, 1.2176794737324, -0.2342395389281],
+    [-0.3403227460957, 0.1917033924666, 1.5287440201701],
+    [1.5674366772794, -0.1479335749381, -0.1043358113235],
+    [0.3879574578862, -1.3394946871251, 0.7317899507998],
 ]
 
 
@@ -70,12 +70,13 @@ def test_the_loci_of_the_pair_family_are_known():
 
 
 def test_a_point_of_no_known_stratum_gets_one_from_its_coincidences():
-    """Neighbors 0, 2 and 4 have one radius. Neighbors 2 and 3 are at equal angles with 0 and 4, and 1 with 0 and 2."""
+    """Neighbors 0, 2 and 3 have one radius, 1 is at equal angles with 0 and 2, and 4 with 2 and 3. There are two more
+    relations."""
     x = np.asarray(NEW)
     found = propose_stratum(Environment.from_neighbors(x, ["H"] * 5), 2)
-    assert not found.known and found.hidden == 1 and found.explained == 0 and found.codimension == 5
-    assert str(found) == "new, codimension 5: radii 3, angles 2v + 2v + 2v (0 of 1 explained)"
-    assert found.stratum.codimension == 5 and found.stratum.nu == 2
+    assert not found.known and found.hidden == 1 and found.explained == 0 and found.codimension == 6
+    assert str(found) == "new, codimension 6: radii 3, angles 2v + 2v"
+    assert found.stratum.codimension == 6 and found.stratum.nu == 2
     moved = found.stratum.follow(found.positions, np.random.default_rng(0).normal(size=(5, 3)), 0.2, step=0.1)[-1]
     env = Environment.from_neighbors(moved, ["H"] * 5)
     kernel = complete_kernel(env, 2)
