@@ -23,6 +23,13 @@ FOUND = {
         "N = 4, ν = 1, one species: 8 of 8 land, symmetric 0, incomplete 8, generic nulls 5,",
         "N = 4, ν = 2, one species   incompleteness 1             2             2v             3 ",
     ],
+    "codimension": [
+        "the statements of the proof hold at 35 of 35 points\n",
+        "N = 3: nullities modulo 2^31 - 1 are those of complete_kernel: 8 of 8\n",
+        "N = 4: nullities modulo 2^31 - 1 are those of complete_kernel: 9 of 9\n",
+        "N = 4, two equal radii: 115 of 115 incomplete points lie in A_k or opposite heights\n",
+        "N = 3: incomplete points 0\n",
+    ],
     "search_methane": ["without symmetric n_max 2, l_max 5: symmetry 0, incompleteness "],
     "symmetry": [
         "planar, ν = 3: symmetry 2 (Cs), in-plane part",
