@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxfeat.report.view_direction import choose_view
+
 RADII = {"H": 0.31, "C": 0.76, "N": 0.71, "O": 0.66, "F": 0.57, "Si": 1.11, "P": 1.07, "S": 1.05, "Cl": 1.02}
 """Covalent radii in Å. All other elements have `OTHER_RADIUS`."""
 
@@ -21,8 +23,6 @@ MOST_THREADS = 13  # atoms up to which lines lead from the center to unbound nei
 LONGEST = 0.33  # length of the longest arrow, over the extent of the atoms
 SHORTEST_LONGEST = 0.7  # Å, the least length of the longest arrow
 MARGIN = 0.35  # Å around the middles of atoms
-N_VIEWS = 150  # directions from which a scene is looked at, to choose one
-CLEAR = 0.7  # Å between atoms in a picture, above which none hides another one
 
 
 class Scene(NamedTuple):
@@ -74,7 +74,7 @@ def make_scene(
     longest = np.linalg.norm(arrows, axis=1).max(initial=0.0)
     extent = 2 * np.linalg.norm(places, axis=1).max(initial=0.0)
     arrows = arrows * max(LONGEST * extent, SHORTEST_LONGEST) / longest if longest else arrows
-    turn = choose_view(places, arrows)
+    turn = choose_view(places, arrows, np.asarray([draw_radius(name) for name in names]))
     bonds = find_bonds(places, names)
     bound = {i for bond in bonds for i in bond}
     threads: list[tuple[int, int]] = []
@@ -88,44 +88,13 @@ def make_scene(
 
 
 def find_bonds(places: np.ndarray, symbols: Sequence[str]) -> list[tuple[int, int]]:
-    """List the pairs of atoms that are as near as bonded ones. Hydrogens have no bond with each other."""
+    """List the pairs of atoms that are as near as bonded ones. Hydrogens have no bond with each other, and
+    a center without an atom has none."""
     radii = np.asarray([RADII.get(symbol, OTHER_RADIUS) for symbol in symbols])
     near = np.linalg.norm(places[:, None] - places, axis=-1) < BOND_STRETCH * (radii[:, None] + radii)
-    hydrogen = np.asarray([symbol in ("H", "") for symbol in symbols], bool)
-    near &= ~(hydrogen[:, None] & hydrogen)
+    empty, hydrogen = (np.asarray([symbol == one for symbol in symbols], bool) for one in ("", "H"))
+    near &= ~(hydrogen[:, None] & hydrogen) & ~empty & ~empty[:, None]
     return [(int(i), int(j)) for i, j in zip(*np.nonzero(np.triu(near, 1)), strict=True)]
-
-
-def choose_view(places: np.ndarray, arrows: np.ndarray) -> np.ndarray:
-    """Choose a rotation `(3, 3)` after which atoms hide each other least, and arrows are long in the picture."""
-    if len(places) < 2:
-        return np.eye(3)
-    # Directions of a Fibonacci lattice on half a sphere.
-    heights = (np.arange(N_VIEWS) + 0.5) / N_VIEWS
-    angles = np.pi * (1 + 5**0.5) * np.arange(N_VIEWS)
-    radii = np.sqrt(1 - heights**2)
-    views = np.stack([radii * np.cos(angles), radii * np.sin(angles), heights], -1)
-
-    def seen(vectors: np.ndarray) -> np.ndarray:
-        """Lengths in the picture, `(views, vectors)`."""
-        along = views @ vectors.T
-        return np.sqrt(np.maximum((vectors**2).sum(-1) - along**2, 0))
-
-    i, j = np.triu_indices(len(places), 1)
-    gaps = np.sort(seen(places[i] - places[j]), axis=1)
-    clear = np.minimum(gaps[:, :4] / CLEAR, 1).mean(1)
-    spread = (seen(places) ** 2).sum(1) / max(float((places**2).sum()), 1e-30)
-    moved = (seen(arrows) ** 2).sum(1) / max(float((arrows**2).sum()), 1e-30)
-    # Arrows that are a little shorter in the picture are as good as long ones.
-    z = views[np.argmax(2 * clear + 0.5 * spread + np.minimum(moved, 0.7))]
-    # The longest extent in the picture lies along x.
-    flat = np.concatenate([places, places + arrows])
-    flat = flat - flat.mean(0)
-    flat = flat - np.outer(flat @ z, z)
-    x = np.linalg.svd(flat, full_matrices=True)[2][0]
-    x = x - (x @ z) * z
-    x = x / np.linalg.norm(x) if np.linalg.norm(x) > 1e-6 else np.linalg.svd(z[None])[2][1]
-    return np.stack([x, np.cross(z, x), z])
 
 
 def draw_radius(symbol: str) -> float:

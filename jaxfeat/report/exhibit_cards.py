@@ -29,6 +29,11 @@ class Exhibit(NamedTuple):
         return near[0] if near else ""
 
     @property
+    def behind_symmetry(self) -> bool:
+        """True if the words say that second-order responses, which symmetry does not hide, are not seen either."""
+        return "second-order" in self.cause
+
+    @property
     def section(self) -> str:
         """The group of the section that shows the environment: its worst cause, here or at the rounded geometry."""
         group = self.example.group

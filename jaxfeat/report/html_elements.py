@@ -7,6 +7,8 @@ from html import escape
 from importlib.resources import files
 from string import Template
 
+FIT_COLUMNS = 5  # columns that a phone shows
+
 
 def read_resource(name: str) -> str:
     """Read a file that lies beside this module."""
@@ -43,7 +45,8 @@ def make_table(
         lines.append(f"<tr{_class(marked=place in standing_out)}>{''.join(cells)}</tr>")
     table = "\n".join([f'<table aria-labelledby="{name}">', *lines, "</tbody></table>"])
     scrolled = f'<div class="wide" role="region" tabindex="0" aria-labelledby="{name}">{table}</div>' if wide else table
-    return f'<p class="caption" id="{name}">{caption}</p>\n{scrolled}'
+    hint = ' <span class="sideways">Scroll sideways for all columns.</span>' if len(heads) > FIT_COLUMNS else ""
+    return f'<p class="caption" id="{name}">{caption}{hint}</p>\n{scrolled}'
 
 
 def _class(**names: bool) -> str:

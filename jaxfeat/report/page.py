@@ -22,7 +22,8 @@ from jaxfeat.report.verdict import CURABLE, ROUNDED, judge_summary
 from jaxfeat.report.viewer import embed_scenes
 
 MEANINGS = {  # meanings of the kinds of null directions, without rigid motions
-    "symmetry": "A symmetry of the environment hides these directions from every smooth invariant. This is physics.",
+    "symmetry": "A symmetry of the environment hides these directions, to first order, from every smooth invariant. "
+    "This is physics.",
     "incompleteness": "Correlations of this body order see these directions in no basis; a higher order does.",
     "truncation": "A larger n_max or l_max sees these directions.",
     "locality": "These directions move neighbors beyond the cutoff; a larger r_cut sees them.",
@@ -47,9 +48,9 @@ VARIABLES = "--ink: #1a1a1a; --soft: #555555; --line: #d8d8d8; --tint: #f4f6f8; 
 """Colors of the page beside those of causes."""
 
 KEYS = (
-    "Arrows show a displacement that the features do not see, or see least, in the color of its cause. The ring marks "
-    "the center, which does not move. Drag a picture to turn it; or choose it with the Tab key, then turn it with the "
-    "arrow keys, zoom with + and -, and go back with 0."
+    '<p class="note arrows">Arrows show a displacement that the features do not see, or see least, in the color of its '
+    'cause. The ring marks the center, which does not move. <span class="keys" id="view-keys">Drag a picture to turn '
+    "it; or choose it with the Tab key, turn it with the arrow keys, zoom with + and -, and go back with 0.</span></p>"
 )
 SENSITIVITY = (
     "<p>σ<sub>min</sub>/σ<sub>max</sub> of the Jacobian compares the displacement that the features see least with the "
@@ -146,7 +147,7 @@ class _Cards:
         found = self.groups.get(group, [])
         if not found:
             return ""
-        keys = "" if self.scenes else f'<p class="note keys" id="view-keys">{KEYS}</p>'
+        keys = "" if self.scenes else KEYS
         text = write_cards(found, self.causes, self.symbols, level, len(self.scenes))
         shown = [one.scene for one in found if one.scene is not None]
         self.scenes += shown
@@ -177,6 +178,9 @@ def _write_verdict(summary: StoreSummary, exhibits: Sequence[Exhibit], symbols: 
         kind, text = "clear", "No environment has a direction that is not rigid."
     sentence = write_formulas(str(judge_summary(summary, symbols, ordered=ordered)))
     sentence = f"As the coordinates are written: {sentence}" if rounded else sentence
+    if behind := sum(one.behind_symmetry for one in exhibits):
+        text = text.replace("Nothing to cure.", "Nothing to cure to first order.")
+        sentence += f" Behind symmetry, at least {behind} {_have(behind)} second-order responses that these features do not see."
     return f'<div class="verdict {kind}"><p class="headline">{text}</p><p>{sentence}</p></div>{write_causes(summary)}'
 
 

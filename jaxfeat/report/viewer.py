@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxfeat.report.displacement import ELEMENT_COLORS, OTHER_COLOR, draw_radius, find_bonds
 from jaxfeat.report.html_elements import read_resource
 from jaxfeat.report.palette import color_cause
 from jaxfeat.report.view_direction import choose_view
@@ -15,18 +16,6 @@ from jaxfeat.report.view_direction import choose_view
 ARROW_LENGTH, ARROW_SHARE = 1.0, 0.17  # length of the longest arrow: in Å, or over the extent of the atoms if longer
 LISTED_SHARE = 0.25  # length of an arrow over the longest from which words mention its atom
 LISTED = 5  # atoms that words mention
-
-RADII = {"H": 0.31, "C": 0.76, "N": 0.71, "O": 0.66, "F": 0.57, "Si": 1.11, "P": 1.07, "S": 1.05, "Cl": 1.02}
-"""Covalent radii in Å. All other elements have `OTHER_RADIUS`."""
-
-OTHER_RADIUS = 1.3
-BOND_STRETCH = 1.25  # bonds are up to this much longer than the sum of the radii
-
-ELEMENT_COLORS = {
-    "": "#FFFFFF", "H": "#F2F2F2", "C": "#9C9C9C", "N": "#B9CBE3", "O": "#EBC1B4", "S": "#EBE3A3", "F": "#C9E2C0",
-}  # fmt: skip
-OTHER_COLOR = "#D9C7E3"
-"""Pale colors of elements, because strong colors are those of causes."""
 
 
 class Move(NamedTuple):
@@ -71,20 +60,6 @@ def make_scene(
     }
 
 
-def find_bonds(places: np.ndarray, symbols: Sequence[str]) -> list[tuple[int, int]]:
-    """List the pairs of atoms that are as near as bonded ones. Hydrogens have no bond with each other."""
-    radii = np.asarray([RADII.get(symbol, OTHER_RADIUS) for symbol in symbols])
-    near = np.linalg.norm(places[:, None] - places, axis=-1) < BOND_STRETCH * (radii[:, None] + radii)
-    empty, hydrogen = (np.asarray([symbol == one for symbol in symbols], bool) for one in ("", "H"))
-    near &= ~(hydrogen[:, None] & hydrogen) & ~empty & ~empty[:, None]
-    return [(int(i), int(j)) for i, j in zip(*np.nonzero(np.triu(near, 1)), strict=True)]
-
-
-def draw_radius(symbol: str) -> float:
-    """Return the radius (Å) of an atom in a picture."""
-    return 0.08 if not symbol else 0.2 if symbol == "H" else 0.28
-
-
 def _describe_moved(places: np.ndarray, symbols: Sequence[str], arrows: np.ndarray) -> str:
     """Tell which neighbors an arrow moves most, by their elements and distances from the center."""
     lengths = np.linalg.norm(arrows, axis=1)
@@ -115,7 +90,7 @@ def place_scene(number: int, scene: dict[str, Any]) -> str:
     if moves:
         controls = (
             f'<div class="controls"><select class="move" aria-label="Displacement">{options}</select>'
-            '<label>Along it <input class="along" type="range" min="-1" max="1" step="0.05" value="0"></label>'
+            '<label>Along <input class="along" type="range" min="-1" max="1" step="0.05" value="0"></label>'
             '<button type="button" class="play" aria-pressed="false">Animate</button>'
             '<button type="button" class="reset">Reset</button></div>'
         )

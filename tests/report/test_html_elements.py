@@ -5,6 +5,7 @@ import re
 import pytest
 
 from jaxfeat.report.html_elements import (
+    FIT_COLUMNS,
     fill_template,
     format_number,
     make_table,
@@ -28,6 +29,11 @@ def test_a_caption_names_its_table(wide):
     (name,) = re.findall(r'<p class="caption" id="(\w+)">c</p>', text)
     assert f'<table aria-labelledby="{name}">' in text
     assert (f'class="wide" role="region" tabindex="0" aria-labelledby="{name}"' in text) == wide
+
+
+def test_many_columns_come_with_a_hint_for_a_phone():
+    few, many = (make_table(["a"] * n, [["1"] * n], caption="c", wide=True) for n in (FIT_COLUMNS, FIT_COLUMNS + 1))
+    assert "sideways" not in few and 'class="sideways"' in many
 
 
 def test_indices_stand_below_the_line():

@@ -109,6 +109,17 @@ def test_the_verdict_is_red_for_blind_spots_that_are_no_symmetry(records, near, 
     assert ('<b class="fault">' in text) == (kind == "fault" and not near)
 
 
+def test_the_verdict_tells_what_is_behind_symmetry():
+    records = [blind_record("symmetry"), record(1)]
+    words = "symmetry (O_h): 5 of 19 second-order responses are invisible to ν = 2; ν = 3 sees all"
+    found = [Exhibit(one, cause=words if one.group == "symmetry" else "") for one in summarize(records, 30).examples()]
+    text = render(records, exhibits=found)
+    assert headline(text) == (
+        "physics", "Nothing to cure to first order. Symmetry alone hides directions, in 1 of 2 environments."
+    )  # fmt: skip
+    assert "Behind symmetry, at least 1 has second-order responses" in text and "symmetry (O<sub>h</sub>): 5 of" in text
+
+
 def test_sections_follow_from_what_can_be_cured_to_floors_and_provenance():
     text = render(
         [blind_record("symmetry"), blind_record("truncation", 1), blind_record("incompleteness", 2), record(3)]

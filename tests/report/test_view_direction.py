@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from jaxfeat.report.view_direction import choose_view
 
 RADIUS = 0.28
+TURNS = Rotation.random(4, random_state=0).as_matrix()
 
 
 def covered(places, arrows, radii, view):
@@ -35,15 +37,17 @@ def test_an_arrow_is_seen_at_its_length_with_nothing_before_it(seed):
     assert covered(places, arrows, radii, view).mean() < 0.2
 
 
-def test_a_plane_is_seen_from_above_unless_an_arrow_leaves_it():
+@pytest.mark.parametrize("turn", TURNS, ids=range(4))
+def test_a_plane_is_seen_from_above_unless_arrows_leave_it(turn):
     angles = np.arange(6) * np.pi / 3
     ring = 1.4 * np.stack([np.cos(angles), np.sin(angles), 0 * angles], -1)
     radii = np.full(6, RADIUS)
-    still = choose_view(ring, np.zeros((6, 3)), radii)
-    assert abs(still[2, 2]) > 0.95
-    out = np.zeros((6, 3))
-    out[0, 2] = 1.0
-    assert abs(choose_view(ring, out, radii)[2, 2]) < 0.5
+    still = choose_view(ring @ turn.T, np.zeros((6, 3)), radii)
+    assert abs((still @ turn)[2, 2]) > 0.95
+    for moving in ([0], range(6)):
+        out = np.zeros((6, 3))
+        out[moving, 2] = 1.0
+        assert abs((choose_view(ring @ turn.T, out @ turn.T, radii) @ turn)[2, 2]) < 0.5
 
 
 def test_the_longest_extent_lies_along_x():

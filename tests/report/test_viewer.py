@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jaxfeat.report.palette import CAUSE_COLORS, LEAST
-from jaxfeat.report.viewer import ARROW_LENGTH, Move, embed_scenes, find_bonds, make_scene, place_scene
+from jaxfeat.report.viewer import ARROW_LENGTH, Move, embed_scenes, make_scene, place_scene
 
 POSITIONS = np.asarray([[1.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.5, -1.0, 0.0]])
 ARROWS = np.asarray([[0.0, 0.0, 0.4], [0.0, 0.12, 0.0], [0.001, 0.0, 0.0]])
@@ -35,12 +35,6 @@ def test_arrows_grow_with_the_environment_and_many_atoms_are_counted():
     (move,) = make_scene("t", ring, ["H"] * 5 + ["O"] * 3, "C", [Move("m", "least", np.eye(8, 3) * 0 + 1)])["moves"]
     assert np.linalg.norm(move["arrows"][1]) > 1.5 * ARROW_LENGTH
     assert move["moved"] == "Moves 5 H, 3 O." and move["color"] == LEAST
-
-
-def test_bonds_join_atoms_that_are_near():
-    water = np.asarray([[0.0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0], [0, 0, 3.0]])
-    assert find_bonds(water, ["O", "H", "H", ""]) == [(0, 1), (0, 2)]
-    assert not find_bonds(water[1:3] * 0.1, ["H", "H"])
 
 
 def test_scripts_and_scenes_cannot_end_their_elements():
