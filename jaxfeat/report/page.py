@@ -180,7 +180,8 @@ def _write_verdict(summary: StoreSummary, exhibits: Sequence[Exhibit], symbols: 
     sentence = f"As the coordinates are written: {sentence}" if rounded else sentence
     if behind := sum(one.behind_symmetry for one in exhibits):
         text = text.replace("Nothing to cure.", "Nothing to cure to first order.")
-        sentence += f" Behind symmetry, at least {behind} {_have(behind)} second-order responses that these features do not see."
+        have = _have(behind)
+        sentence += f" Behind symmetry, at least {behind} {have} second-order responses that these features do not see."
     return f'<div class="verdict {kind}"><p class="headline">{text}</p><p>{sentence}</p></div>{write_causes(summary)}'
 
 
