@@ -22,16 +22,16 @@ def _insert(app: Any, name: str, source: list[str]) -> None:
 def insert_commands(page: str) -> str:
     """Put the commands and the exit statuses in the places of the comments that stand for them."""
     page = page.replace(COMMANDS_HERE, "\n".join(write_commands(make_parser())))
-    return page.replace(STATUSES_HERE, "\n".join(_define(f"`{status}`", what) for status, what in STATUSES.items()))
+    rows = "".join(f"| {status} | {what} |\n" for status, what in STATUSES.items())
+    return page.replace(STATUSES_HERE, f"| status | meaning |\n|---|---|\n{rows}")
 
 
 def write_commands(parser: Parser) -> Iterator[str]:
     """Write a section for each command in Markdown."""
     for name, command in parser.commands().items():
-        yield f"## {name}\n\n{command.description}\n"
+        yield f"## jaxfeat {name}\n\n{command.description}\n"
         yield f"```text\n{command.format_usage().removeprefix('usage: ')}```\n"
-        for words, what in command.examples:
-            yield f"```sh\njaxfeat {words}  # {what}\n```\n"
+        yield "```sh\n{}```\n".format("\n".join(f"# {what}\njaxfeat {words}\n" for words, what in command.examples))
         for title, actions in command.groups():
             # "options" is argparse's name for those that belong to no group.
             yield f"**{title[0].upper()}{title[1:]}**\n"
@@ -56,5 +56,5 @@ def _name(action: argparse.Action) -> str:
     )
     if isinstance(value, tuple):
         value = " ".join(value)
-    value = {"+": f"{value} ...", "?": f"[{value}]", 0: ""}.get(action.nargs or "", value)
+    value = {"+": f"{value} ...", "?": f"[{value}]", "0": ""}.get(str(action.nargs), value)
     return f"`{', '.join(action.option_strings)}{' ' if value else ''}{value}`"

@@ -76,10 +76,11 @@ def test_the_command_line_page_has_every_option(monkeypatch):
     made = insert_commands(page)
     assert "<!--" not in made and len(made) > 10 * len(page)
     for name, parser in make_parser().commands().items():
-        section = made.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+        section = made.partition(f"\n## jaxfeat {name}\n")[2].partition("\n## ")[0]
         for _, actions in parser.groups():
             for action in actions:
                 assert all(option in section for option in action.option_strings)
+                assert action.nargs != 0 or f"`{', '.join(action.option_strings)}`\n: " in section
                 assert action.option_strings or action.default is None or str(action.default) in section
         assert ("Default" not in section and "(default: 4.0)" in section) or name in ("report", "bench")
         assert all(f"jaxfeat {words}" in section for words, _ in parser.examples)

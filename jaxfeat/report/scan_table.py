@@ -17,7 +17,7 @@ from jaxfeat.report.sensitivity import (
     sensitivity,
 )
 from jaxfeat.report.store_summary import Example, StoreSummary
-from jaxfeat.report.tables import WordedTable, highlight_count, open_console, plain_table
+from jaxfeat.report.tables import WordedTable, drop_common_formula, highlight_count, open_console, plain_table
 from jaxfeat.report.verdict import CURABLE, group_equivalent, judge_records, judge_summary, name_record, rank
 
 MOST_STRUCTURES = 10  # structures that a table lists; of more, it lists the most blind, so that all fits on a screen
@@ -113,7 +113,10 @@ def structure_table(records: Sequence[Record], ordered: bool = True, written: ob
         worst = {key: min(map(rank, seen)) for key, group in groups.items() if (seen := select_seen(group))}
         shown = [groups[key] for key in sorted(worst, key=lambda key: worst[key])[:MOST_STRUCTURES]]
         title = f"The {len(shown)} most blind of {len(groups)} structures"
-    table = _summary_table(title, "Structure", [_line(group[0]["name"], group) for group in shown], ordered)
+    names = drop_common_formula([group[0]["name"] for group in shown])
+    table = _summary_table(
+        title, "Structure", [_line(name, group) for name, group in zip(names, shown, strict=True)], ordered
+    )
     if len(groups) > len(shown):
         table.caption = " ".join(filter(None, [str(table.caption or ""), describe_rest(written)]))
     return table

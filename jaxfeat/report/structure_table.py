@@ -9,7 +9,7 @@ from rich.table import Table
 
 from jaxfeat.report.scan_table import MOST_STRUCTURES, count_causes, describe_rest
 from jaxfeat.report.sensitivity import Record, Sensitivity, count_null, sensitivity
-from jaxfeat.report.tables import WordedTable, highlight_count, open_console, plain_table
+from jaxfeat.report.tables import WordedTable, drop_common_formula, highlight_count, open_console, plain_table
 from jaxfeat.report.verdict import CURABLE, find_causes, judge_records
 
 MOST_BLIND_WHOLES = 12
@@ -54,8 +54,9 @@ def wholes_table(records: Sequence[Record], ordered: bool = True, written: objec
     columns, counts, caption = count_causes([record["null"] for record in shown], ordered)
     table = plain_table(f"{title}: σ_min/σ_max, null directions by cause", "Structure", (*NUMBERS, *columns))
     table.caption = " ".join(filter(None, [caption, describe_rest(written) if len(shown) < len(records) else None]))
-    for record, cells in zip(shown, counts, strict=True):
-        table.add_row(escape(record["name"]), *_numbers(record), *cells)
+    names = drop_common_formula([record["name"] for record in shown])
+    for name, record, cells in zip(names, shown, counts, strict=True):
+        table.add_row(escape(name), *_numbers(record), *cells)
     return table
 
 

@@ -60,7 +60,8 @@ def highlight_count(n: int, curable: bool = True) -> str:
 
 class WordedTable:
     """A table whose last column holds a sentence for each row. If that takes fewer lines, the rows are numbered, and
-    each sentence stands once below the table, with the numbers of its rows. Cells are rich markup."""
+    one sentence of each kind stands below the table, with the numbers of its rows. The words before the colons of a
+    sentence are its kind. Cells are rich markup."""
 
     def __init__(self, title: str, names: str, numbers: Sequence[str], words: str, caption: str) -> None:
         self.title, self.names, self.numbers, self.words, self.caption = title, names, numbers, words, caption
@@ -90,15 +91,27 @@ class WordedTable:
         numbered.add_column(self.names, overflow="fold", vertical="bottom")
         for head in self.numbers:
             numbered.add_column(head, justify="right", no_wrap=True, vertical="bottom")
-        rows: dict[str, list[str]] = {}
+        kinds: dict[str, list[int]] = {}
         for number, cells in enumerate(self.rows, 1):
             numbered.add_row(str(number), *cells[:-1])
             if cells[-1]:
-                rows.setdefault(cells[-1], []).append(str(number))
-        for sentence, found in rows.items():
-            notes.add_row(", ".join(found), sentence)
+                kinds.setdefault(_kind_of(cells[-1]), []).append(number)
+        for rows in kinds.values():
+            sentences = [self.rows[number - 1][-1] for number in rows]
+            whose = f" (in numbers, row {rows[0]})" if len(set(sentences)) > 1 else ""
+            notes.add_row(", ".join(map(str, rows)), sentences[0] + whose)
         numbered.caption = self.caption
-        return [numbered, _top_aligned(notes)] if rows else [numbered]
+        return [numbered, _top_aligned(notes)] if kinds else [numbered]
+
+
+def _kind_of(sentence: str) -> str:
+    return "; ".join(part.partition(":")[0] for part in sentence.split("; ") if ":" in part)
+
+
+def drop_common_formula(names: Sequence[str]) -> list[str]:
+    """Leave the formula out of names such as "frame 3, C6H6" if it is the same in all of several."""
+    first = {name.partition(", ")[2] for name in names}
+    return [name.partition(", ")[0] for name in names] if len(first) == 1 and len(names) > 1 else list(names)
 
 
 def _top_aligned(table: Table) -> Table:

@@ -73,10 +73,11 @@ def test_a_scan_of_many_structures_fits_on_a_screen_and_ends_with_the_verdict():
 def test_long_causes_stand_below_a_narrow_table_once_and_beside_a_wide_one():
     long = "cutoff: a neighbor is near r_cut, and hardly weighs anything, so that its displacement is hardly seen"
     records = [record(k, 0, f"m{k}", sigma=(1.0, 0.1 + k / 100)) for k in range(8)]
-    causes = {k: long for k in range(8)} | {1: "its own"}
+    causes = {k: f"{long} in {k}" for k in range(8)} | {1: "its own"}
     narrow = printed(blind_table(records, causes), width=80)
     assert row(narrow, "1  C0 of m0") == ["2", "1.0e-01", "1.0e-01", "0"]
-    assert " ".join(narrow.split()).count("is hardly seen") == 1 and "1, 3, 4, 5, 6, 7, 8  cutoff" in narrow
+    assert "1, 3, 4, 5, 6, 7, 8  cutoff" in narrow
+    assert " ".join(narrow.split()).count("is hardly seen in 0 (in numbers, row 1)") == 1
     assert all(len(line) <= 80 for line in narrow.splitlines())
     wide = printed(blind_table(records, causes), width=200)
     assert wide.count(long) == 7 and row(wide, "C0 of m1")[4:] == ["its", "own"]
@@ -88,6 +89,13 @@ def test_cut_lists_keep_the_worst():
     text = printed(structure_table(records))
     assert all(f"m{k} " in text for k in (7, *range(241, 250)))
     assert "m240 " not in text
+
+
+def test_a_formula_that_all_frames_have_is_left_out():
+    frames = [record(k, 0, f"frame {k}, C6H6") for k in range(3)]
+    text = printed(structure_table(frames))
+    assert "frame 2 " in text and "C6H6" not in text
+    assert "C6H6" in printed(structure_table(frames[:1])) and "CH4" in printed(structure_table([*frames, record(3, 0)]))
 
 
 def test_red_is_for_what_can_be_cured():
