@@ -185,6 +185,9 @@ class _NullSpace:
             inside = rest @ self.hidden.T @ self.hidden
             if size < LEAST_SINE or np.linalg.norm(rest - inside) > KERNEL_SINE * size:
                 continue
+            # Where the conditions are dependent, the point is a singular one of the stratum, and better explained.
+            if stratum.codimension_at(self.positions).rank < stratum.codimension:
+                continue
             new = project_out(inside / size, self.explained)
             if np.linalg.norm(new) > LEAST_SINE:
                 self.explained = np.concatenate([self.explained, new / np.linalg.norm(new)])
