@@ -15,7 +15,7 @@ project = "jaxfeat"
 copyright = "the authors of jaxfeat"
 release = importlib.metadata.version("jaxfeat")
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "command_reference"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "command_reference"]
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "jaxfeat"
@@ -28,6 +28,9 @@ smartquotes = False
 
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 120
 
 # Docstrings set names and shapes in single backticks.
 default_role = "code"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jaxfeat.geometry.species import SYMBOLS
+from jaxfeat.geometry.unpadded import unpadded_atoms
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -90,7 +90,7 @@ def displacement(at: Any, direction: Any = None, ax: Any = None, title: str | No
 
     **Returns:** The axes.
 
-    **Raises:** `ValueError` if `at` is a batch, or if `ax` holds more than one axes.
+    **Raises:** `GeometryError` if `at` is a batch, and `ValueError` if `ax` holds more than one axes.
     """
     from jaxfeat.report.displacement_plot import plot_displacements
 
@@ -134,11 +134,13 @@ def null_space(null: Any, at: Any = None, ax: Any = None, title: str | None = No
 
     **Returns:** A list of axes, one for each direction, or one with a sentence if there is no direction.
 
-    **Raises:** `ValueError` if the atoms are not known, because the null space has a status without a spectrum.
+    **Raises:** `GeometryError` if the atoms are not known, because the null space has a status without a spectrum.
     """
-    from jaxfeat.report.displacement_plot import plot_displacements
+    from jaxfeat.nulls.scenes import list_scenes
+    from jaxfeat.report.displacement_plot import PANELS, plot_displacements
 
-    return plot_displacements(_null_scenes(null, at), title, ax, _pyplot())
+    most = PANELS if ax is None else len(np.ravel(np.asarray(ax, object)))
+    return plot_displacements(list_scenes(null, at, most), title, ax, _pyplot())
 
 
 def scan(records: Sequence[Mapping[str, Any]], ax: Any = None, title: str | None = None) -> list[Axes]:
@@ -179,13 +181,13 @@ def singular_points(points: Any, ax: Any = None, title: str | None = None) -> li
     families = []
     for kind in points.kinds():
         i = int(kind.members[0])
-        positions, symbols, center, direction = _atoms(points.environments[i], points.directions[i])
+        example = unpadded_atoms(points.environments[i], points.directions[i])
         families.append(
             {
                 "cause": kind.counts or {"other": 1},
                 "symmetry": kind.symbol,
                 "points": len(kind.members),
-                "example": {"positions": positions, "symbols": symbols, "center": center, "direction": direction},
+                "example": example._asdict(),
             }
         )
     return plot_families(families, title, ax, _pyplot())
@@ -264,34 +266,7 @@ def _pyplot() -> Callable[..., Any]:
     return make
 
 
-def _atoms(at: Any, direction: Any = None) -> tuple[np.ndarray, list[str], str | None, np.ndarray | None]:
-    """Return positions, symbols, the center's symbol (`None` for a structure), and displacements, without padding."""
-    mask = np.asarray(at.mask)
-    if mask.ndim != 1:
-        raise ValueError(f"at is a batch of shape {mask.shape[:-1]}; draw one item, as in at[0].")
-    symbols = [SYMBOLS[z] for z in np.asarray(at.species)[mask].tolist()]
-    number = getattr(at, "center_species", None)
-    center = None if number is None else SYMBOLS[int(number)] if int(number) else ""
-    moved = None if direction is None else np.asarray(direction)[mask]
-    return np.asarray(at.positions)[mask], symbols, center, moved
-
-
 def _make_scene(at: Any, direction: Any = None) -> Scene:
     from jaxfeat.report.displacement import make_scene
 
-    return make_scene(*_atoms(at, direction))
-
-
-def _null_scenes(null: Any, at: Any) -> list[tuple[str, str, Scene]]:
-    """Make the scenes of a null space, each with a name and a cause, curable ones first."""
-    from jaxfeat.report.palette import CAUSE_COLORS
-
-    at = at if at is not None else getattr(null.nearby, "at", None)
-    if at is None:
-        raise ValueError(f"the atoms of this null space are not known (status {null.status}); pass them as `at`.")
-    causes = [cause for cause in CAUSE_COLORS if cause != "rigid" and len(null.directions.get(cause, ()))]
-    return [
-        (f"{cause} {k}" if len(null.directions[cause]) > 1 else cause, cause, _make_scene(at, direction))
-        for cause in causes
-        for k, direction in enumerate(null.directions[cause], 1)
-    ]
+    return make_scene(*unpadded_atoms(at, direction))

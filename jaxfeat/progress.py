@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, a line that changes in a notebook, and elsewhere a line now and then."""
+"""Progress of long work: a bar on a terminal or in a notebook, and elsewhere a line now and then."""
 
 import signal
 import sys
@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 Progress = Callable[[int, Any], None]  # called with the numbers of finished and all items, perhaps `None`
 LINE_SECONDS = 30.0  # seconds between two lines without a terminal or notebook, as in the log of a job
-NOTEBOOK_SECONDS = 1.0  # seconds between two changes of the line in a notebook
+NOTEBOOK_SECONDS = 1.0  # seconds between two changes of the bar in a notebook, and before it appears
 BAR_SECONDS = 0.5  # seconds between two changes of a bar, and before it appears: most work is over by then
 
 
@@ -93,27 +93,53 @@ def _describe_time(seconds: float) -> str:
 
 
 class _Lines:
-    """A new line for each change, or one line that is written again. If the work is soon over, there is none."""
+    """A new line for each change. If the work is soon over, there is none."""
 
-    def __init__(self, count: Count, stream: TextIO, rewritten: bool) -> None:
-        self.count, self.stream, self.rewritten = count, stream, rewritten
-        self.seconds = NOTEBOOK_SECONDS if rewritten else LINE_SECONDS
-        self.width = 0
+    def __init__(self, count: Count, stream: TextIO) -> None:
+        self.count, self.stream, self.seconds = count, stream, LINE_SECONDS
+        self.any = False
 
     def show(self) -> None:
-        text = f"jaxfeat: {self.count}"
-        # A shorter text has to cover all of the text before.
-        padded, self.width = text.ljust(self.width if self.rewritten else 0), len(text)
+        self.any = True
         # The reader of a pipe may have gone.
         with suppress(OSError, ValueError):
-            self.stream.write(f"\r{padded}" if self.rewritten else f"{text}\n")
+            self.stream.write(f"jaxfeat: {self.count}\n")
             self.stream.flush()
 
     def close(self) -> None:
-        if self.width:
+        if self.any:
             self.show()
-            if self.rewritten:
-                self.stream.write("\n")
+
+
+class _Output:
+    """A bar in the output of a notebook's cell, which changes in place. When the work is over, only words stay."""
+
+    def __init__(self, count: Count) -> None:
+        self.count, self.seconds, self.over = count, NOTEBOOK_SECONDS, False
+        self.handle: Any = None
+
+    def show(self) -> None:
+        from IPython.display import display
+
+        # Front ends without HTML show the words.
+        if self.handle is None:
+            self.handle = display(self, display_id=True)
+        else:
+            self.handle.update(self)
+
+    def close(self) -> None:
+        self.over = True
+        if self.handle is not None:
+            self.show()
+
+    def __repr__(self) -> str:
+        return f"jaxfeat: {self.count}"
+
+    def _repr_html_(self) -> str:
+        done, total = self.count.done, self.count.total
+        place = "" if total is None else f' value="{done}" max="{max(total, 1)}"'
+        bar = "" if self.over else f'<progress style="width:16em;vertical-align:middle"{place}></progress> '
+        return f'<div style="font-size:13px">{bar}{self!r}</div>'
 
 
 class _Bar:
@@ -154,8 +180,9 @@ def _make_bar(count: Count, stream: TextIO) -> Any:
 @contextmanager
 def _shown(count: Count, stream: TextIO) -> Iterator[None]:
     """Bring a view of a count up to date every few seconds in a thread, because the work may make no call for long."""
-    notebook = type(stream).__module__.startswith("ipykernel")
-    view = _Bar(count, stream) if stream.isatty() else _Lines(count, stream, notebook)
+    view: _Bar | _Lines | _Output = _Bar(count, stream) if stream.isatty() else _Lines(count, stream)
+    if type(stream).__module__.startswith("ipykernel"):
+        view = _Output(count)
     over = Event()
 
     def keep_showing() -> None:

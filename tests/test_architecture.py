@@ -29,6 +29,9 @@ BELOW = {
     "features.host_methods",
     "features.host_work",
 }
+SHOWN = {"report.displacement", "report.notebook", "report.palette"}
+"""Modules of plain values that write results as HTML for notebooks. They import neither JAX nor Matplotlib."""
+
 MAY_SEE = {
     "errors": set(),
     "memory": {"errors"},
@@ -37,7 +40,7 @@ MAY_SEE = {
     "version": set(),
     "so3": {"errors"},
     "linalg": {"errors"},
-    "geometry": {"errors", "linalg", "progress", "spelling"},
+    "geometry": {"errors", "linalg", "progress", "spelling"} | SHOWN,
     "basis": {"errors", "linalg", "so3"},
     "cutoffs": {"errors", "linalg"},
     "features": {"errors", "memory", "geometry", "linalg", "so3", "basis", "cutoffs"},
@@ -54,15 +57,15 @@ MAY_SEE = {
         "features.joint",
         "features.structure_map",
     },
-    "spectrum": BELOW | {"memory"},
-    "nulls": BELOW | {"spectrum"},
-    "singular": BELOW | {"spectrum", "nulls", "manifolds"},
+    "spectrum": BELOW | SHOWN | {"memory"},
+    "nulls": BELOW | SHOWN | {"spectrum"},
+    "singular": BELOW | SHOWN | {"spectrum", "nulls", "manifolds"},
     "inverse": BELOW | {"features.higher_order", "features.spec", "spectrum", "nulls", "singular"},
     "choose": BELOW | {"memory", "basis", "cutoffs", "features", "spectrum", "nulls"},
     "store": BELOW | {"memory", "features.spec", "spectrum", "nulls", "singular", "manifolds"},
     "bench": {"errors", "geometry", "basis", "cutoffs", "features", "spectrum", "manifolds", "progress"},
     "report": set(),
-    "plot": {"geometry.species", "report"},
+    "plot": {"geometry.unpadded", "nulls.scenes", "report"},
 }
 """Parts of the package that each room may import beside itself. The command line and the package's own `__init__` are
 free."""

@@ -132,7 +132,7 @@ def _describe(points: jaxfeat.SingularPoints, kind: SingularKind, symbols: list[
         "cure": list(map(describe_cure, points.cure(example).values())) if kind.counts else [],
         "example": {
             "positions": points.positions[example],
-            "direction": points.directions[example],
+            "displacement": points.directions[example],
             "symbols": symbols,
             "center": center,
             "sigma_ratio": float(points.sigma_ratio[example]),

@@ -89,6 +89,13 @@ class Batched:
         symbols = sorted({SYMBOLS[z] for numbers in species for z in np.unique(numbers) if 0 < z < len(SYMBOLS)})
         return f"{type(self).__name__}({counted}, {parts}, r_cut = {cut} Å, species {' '.join(symbols) or 'none'})"
 
+    def _repr_html_(self) -> str | None:
+        if any(concrete_values(leaf) is None for leaf in jax.tree.leaves(self)):
+            return None
+        from jaxfeat.geometry.unpadded import show_atoms_in_notebook
+
+        return show_atoms_in_notebook(self)
+
 
 class Environment(Batched, eqx.Module):
     """A center and its neighbors; with leading axes, a batch of environments padded to one number of neighbors.

@@ -21,6 +21,31 @@ def _count(cause: str, meaning: str) -> property:
     return property(lambda null: len(null.directions[cause]), doc=f"The number of {meaning}")
 
 
+class NearGroups(tuple["NearGroup", ...]):
+    """A tuple of `NearGroup`s, which a notebook shows as a table."""
+
+    def rows(self) -> list[list[str | int]]:
+        """List cause, number of directions, symbol, distance, and range of singular values of each group."""
+        return [
+            [
+                one.cause,
+                len(one.directions),
+                one.symbol,
+                f"{one.distance:.1e} Å",
+                f"{one.sigma[-1]:.1e} to {one.sigma[0]:.1e}",
+            ]
+            for one in self
+        ]
+
+    def _repr_html_(self) -> str:
+        from jaxfeat.report.notebook import show_near, wrap
+
+        return wrap(
+            f"{len(self)} group{'s' * (len(self) != 1)} of nearly null directions",
+            show_near(self.rows()) if self else "",
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class NullSpace:
     """Null directions of the Jacobian J = dF/dr at one environment or structure, each under one cause.
@@ -64,20 +89,20 @@ class NullSpace:
     reason: str
     atoms: np.ndarray | None = None
     nearby: "NearPoints | None" = field(default=None, repr=False)
-    _found: "dict[tuple[LandingRule, ...], tuple[NearGroup, ...]]" = field(default_factory=dict, repr=False)
+    _found: "dict[tuple[LandingRule, ...], NearGroups]" = field(default_factory=dict, repr=False)
 
     @cached_property
-    def near(self) -> "tuple[NearGroup, ...]":
+    def near(self) -> "NearGroups":
         """Groups of directions that are nearly null, because an exact symmetric or singular point is near."""
         return self.find_near()
 
-    def find_near(self, *rule: "LandingRule") -> "tuple[NearGroup, ...]":
+    def find_near(self, *rule: "LandingRule") -> "NearGroups":
         """Find the groups of `near`, by a quicker rule if one is given. What was found is kept."""
         if self.nearby is None:
-            return ()
+            return NearGroups()
         if rule not in self._found:
             null = np.concatenate([rows for cause, rows in self.directions.items() if cause != "rigid"])
-            self._found[rule] = self.nearby.groups(null.reshape(len(null), 3 * null.shape[1]), *rule)
+            self._found[rule] = NearGroups(self.nearby.groups(null.reshape(len(null), 3 * null.shape[1]), *rule))
         return self._found[rule]
 
     @property
@@ -104,3 +129,13 @@ class NullSpace:
         symbols = {"symmetry": f" ({self.symbol})"} if self.symbol else {}
         counts = [f"{cause}={count}{symbols.get(cause, '')}" for cause, count in self.counts.items() if count]
         return f"NullSpace({', '.join(counts) or 'nullity=0'}; {self.status})"
+
+    def _repr_html_(self) -> str:
+        from jaxfeat.nulls.scenes import list_scenes
+        from jaxfeat.report.notebook import MOST_SCENES, show_null_space
+
+        # Groups that nobody has asked for would take seconds to find.
+        near = next(iter(self._found.values())).rows() if self._found else []
+        title = f"Null space: {repr(self).removeprefix('NullSpace(').removesuffix(')')}"
+        scenes = list_scenes(self, most=MOST_SCENES) if self.nearby is not None else []
+        return show_null_space(title, self.counts, self.symbol, self.reason, near, scenes)

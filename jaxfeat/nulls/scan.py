@@ -20,6 +20,7 @@ from jaxfeat.nulls.jacobian_nulls import ITEMS_TOGETHER, decompose_jacobians
 from jaxfeat.nulls.near import NEAR_DISTANCE, QUICK, examine_together
 from jaxfeat.nulls.scan_records import (
     CLASSIFIED,
+    ScanRecords,
     choose_classified,
     classify_for_record,
     record_counts,
@@ -60,7 +61,8 @@ def scan(
         environment is drawn at random from each. A trajectory is so covered evenly. `None` for all environments.
     - `seed`: The seed of the draw.
 
-    **Returns:** a list with one dictionary of plain numbers for each environment or structure, in the given order:
+    **Returns:** a list with one dictionary of plain numbers for each environment or structure, in the given order. A
+    notebook shows it as a table.
 
     - `structure`, `center`: The structure and the atom that the environment belongs to.
     - `species`: The symbol of the center. `n_neighbors`: the number of its neighbors. Structures have `n_atoms` in the
@@ -99,7 +101,7 @@ def scan(
             raise GeometryError("this is one structure; give a batch, or a list of structures.")
         indices = np.arange(len(batch)) if sample is None else draw_evenly(len(batch), sample, seed)
         with show_progress(progress, "structures", len(indices)) as report:
-            return scan_structures(f, batch, indices.tolist(), report, classify, tolerance)
+            return ScanRecords(scan_structures(f, batch, indices.tolist(), report, classify, tolerance))
     environments: Any = batch
     if sample is not None:
         environments = environments[draw_evenly(len(environments), sample, seed)]
@@ -129,7 +131,7 @@ def scan(
                 "status": status,
             }
         )
-    return records
+    return ScanRecords(records)
 
 
 class ScanArrays(NamedTuple):

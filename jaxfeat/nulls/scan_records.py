@@ -26,6 +26,15 @@ CLASSIFIED = 64
 LEAST_SENSITIVE = 12  # items that are classified in any case, because tables list so many
 
 
+class ScanRecords(list[dict[str, Any]]):
+    """The list of records of a scan, which a notebook shows as a table."""
+
+    def _repr_html_(self) -> str:
+        from jaxfeat.report.notebook import show_scan
+
+        return show_scan(self)
+
+
 def choose_classified(n_null: np.ndarray, ratios: np.ndarray, classify: int | None) -> np.ndarray:
     """Choose the indices of the items that are classified, ascending."""
     least = np.argsort(np.where(n_null > 0, np.inf, ratios), kind="stable")

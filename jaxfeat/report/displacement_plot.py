@@ -29,7 +29,7 @@ def plot_families(
     """Draw one example of each of the most frequent kinds of singular points, with its null displacement as arrows, in
     the color of the cause. Axes that are given decide how many kinds are drawn."""
     examples = [family["example"] for family in families]
-    scenes = [make_scene(one["positions"], one["symbols"], one["center"], one["direction"]) for one in examples]
+    scenes = [make_scene(one["positions"], one["symbols"], one["center"], one["displacement"]) for one in examples]
     panels = _open_panels(scenes, title, ax, make)
     if not families:
         say_nothing_to_draw(panels, "no start landed on a singular point")

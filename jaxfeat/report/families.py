@@ -11,7 +11,7 @@ from jaxfeat.report.tables import format_causes, open_console, plain_table, prin
 Family = dict[str, Any]
 """Singular points of one kind: `cause` (counts by cause), `symmetry` (point group), `dimension`, `cure`, `points` (a
 count), `distinct` (a count up to congruence), `families` (their counts by the name of the stratum, empty if they are
-not incomplete), `example` (`positions`, `direction`, `symbols`, `center`, `sigma_ratio`)."""
+not incomplete), `example` (`positions`, `displacement`, `symbols`, `center`, `sigma_ratio`)."""
 
 
 def print_families(families: Sequence[Family], status: Sequence[str], console: Console | None = None) -> None:

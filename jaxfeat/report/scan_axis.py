@@ -9,9 +9,9 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from jaxfeat.report.figures import FLOOR_LINE, RATIO
 from jaxfeat.report.palette import CAUSE_COLORS
+from jaxfeat.report.scan_groups import find_group, is_known
 from jaxfeat.report.sensitivity import Record, sensitivity
-from jaxfeat.report.store_summary import AMBIGUOUS, GROUPS
-from jaxfeat.report.verdict import find_causes
+from jaxfeat.report.store_summary import GROUPS
 
 LANE = 0.075  # height of a lane, over that of the axis
 GAP = 1.1  # room above the lanes, over the height of a lane
@@ -43,20 +43,6 @@ class ScanAxis(NamedTuple):
         top = np.log10(self.low) - self.height * (GAP + self.lanes.index(cause))
         low, middle, high = 10.0 ** (top - self.height * np.asarray([0.9, 0.5, 0.1]))
         return float(low), float(middle), float(high)
-
-
-def find_group(record: Record) -> str:
-    """Find the worst cause of a record, which colors it: a name in `GROUPS`."""
-    if record["status"] == AMBIGUOUS:
-        return AMBIGUOUS
-    causes = find_causes(record)
-    return next((group for group in GROUPS if group in causes), "none" if is_known(record) else "other")
-
-
-def is_known(record: Record) -> bool:
-    """Tell whether all equilibrated singular values are above their floor."""
-    found = sensitivity(record, equilibrated=True)
-    return found is not None and found.known
 
 
 def known_ratios(records: Sequence[Record], equilibrated: bool) -> np.ndarray:

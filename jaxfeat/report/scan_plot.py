@@ -20,7 +20,8 @@ from jaxfeat.report.figures import (
     style,
 )
 from jaxfeat.report.palette import CAUSE_COLORS
-from jaxfeat.report.scan_axis import ScanAxis, find_group, is_known, known_ratios, make_axis, set_up_axis
+from jaxfeat.report.scan_axis import ScanAxis, known_ratios, make_axis, set_up_axis
+from jaxfeat.report.scan_groups import find_group, is_known
 from jaxfeat.report.sensitivity import Record, group_by, select_seen, sensitivity
 from jaxfeat.report.store_summary import GROUPS
 from jaxfeat.report.tables import format_short

@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxfeat.errors import GeometryError
 from jaxfeat.geometry.symmetry import Stabilizer
+from jaxfeat.geometry.unpadded import unpadded_atoms
 from jaxfeat.nulls.causes import NullSpace
 from jaxfeat.nulls.cure import Cure, cure
 from jaxfeat.singular.search_space import SearchResult
@@ -142,3 +143,23 @@ class SingularPoints(SearchResult):
         landed = ", ".join([f"{self.landed.sum()} landed of {len(self)} starts", *others])
         listed = "".join(f"; {count} by {kind}" for kind, count in kinds.most_common())
         return f"SingularPoints({landed}; {len(self.distinct)} distinct{listed})"
+
+    def _repr_html_(self) -> str:
+        from jaxfeat.report.displacement import make_scene
+        from jaxfeat.report.notebook import MOST_SCENES, show_kinds
+        from jaxfeat.report.palette import CAUSE_COLORS
+
+        rows: list[list[str | int]] = []
+        scenes = []
+        for number, kind in enumerate(self.kinds(), 1):
+            causes = ", ".join(f"{cause} {n}" for cause, n in kind.counts.items() if n and cause != "rigid")
+            rows.append(
+                [str(number), causes or kind.status, kind.symbol, kind.dimension, len(kind.members), kind.distinct]
+            )
+            worst = next((cause for cause in CAUSE_COLORS if kind.counts.get(cause)), "other")
+            i = int(kind.members[0])
+            if number <= MOST_SCENES:
+                atoms = unpadded_atoms(self.environments[i], self.directions[i])
+                scenes.append((f"{number}: {causes or kind.status}", worst, make_scene(*atoms)))
+        title = repr(self).partition(";")[0].replace("(", ": ")
+        return show_kinds(title, rows, scenes)

@@ -180,6 +180,18 @@ class Spectrum(eqx.Module):
     def __repr__(self) -> str:
         return _described(jax.tree.map(np.asarray, self)) if _are_known(self) else super().__repr__()
 
+    def _repr_html_(self) -> str | None:
+        if not _are_known(self):
+            return None
+        from jaxfeat.report.notebook import show_spectra
+
+        host = jax.tree.map(np.asarray, self)
+        floors, names = host.floor.reshape(-1), host.status.names.reshape(-1)
+        shape, kind = host.n_values.shape, "" if (host.scale == 1).all() else ", equilibrated"
+        size = f"batch {shape}, up to " if shape else ""
+        title = f"Spectrum: {size}{int(host.n_values.max(initial=0))} values{kind}; status: {host.status.summary}"
+        return show_spectra(title, host.values.reshape(len(floors), host.values.shape[-1]), floors, names.tolist())
+
 
 def _on_host_if_known(function: Callable[..., Any], *arrays: Any) -> Any:
     """Evaluate a function of arrays in NumPy, where no shape needs a program of its own; inside jit, in JAX."""

@@ -10,7 +10,7 @@ from jaxfeat.report.displacement_plot import plot_families
 from jaxfeat.report.palette import CAUSE_COLORS
 
 EXAMPLE = {
-    "positions": np.random.default_rng(0).normal(size=(4, 3)), "direction": np.ones((4, 3)),
+    "positions": np.random.default_rng(0).normal(size=(4, 3)), "displacement": np.ones((4, 3)),
     "symbols": ["H", "H", "O", "Xe"], "center": "C",
 }  # fmt: skip
 COUNTS = {"rigid": 3, "symmetry": 2, "incompleteness": 1, "truncation": 0}

@@ -11,7 +11,7 @@ from jaxfeat.report.families import print_families
 def test_kinds_of_points_are_printed():
     example = {
         "positions": np.random.default_rng(0).normal(size=(4, 3)),
-        "direction": np.ones((4, 3)),
+        "displacement": np.ones((4, 3)),
         "symbols": ["H", "H", "O", "Xe"],
         "sigma_ratio": 1e-16,
     }
