@@ -45,7 +45,7 @@ def make_table(
         lines.append(f"<tr{_class(marked=place in standing_out)}>{''.join(cells)}</tr>")
     table = "\n".join([f'<table aria-labelledby="{name}">', *lines, "</tbody></table>"])
     scrolled = f'<div class="wide" role="region" tabindex="0" aria-labelledby="{name}">{table}</div>' if wide else table
-    hint = ' <span class="sideways">Scroll sideways for all columns.</span>' if len(heads) > FIT_COLUMNS else ""
+    hint = ' <span class="sideways">(scroll sideways for all columns)</span>' if len(heads) > FIT_COLUMNS else ""
     return f'<p class="caption" id="{name}">{caption}{hint}</p>\n{scrolled}'
 
 

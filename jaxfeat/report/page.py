@@ -176,12 +176,11 @@ def _write_verdict(summary: StoreSummary, exhibits: Sequence[Exhibit], symbols: 
         kind, text = "clear", f"Nothing to cure. The features see every displacement in all {all_of_them[3:]}."
     if not sum(part.total for part in summary.equilibrated.values()) and not blind:
         kind, text = "clear", "No environment has a direction that is not rigid."
-    sentence = write_formulas(str(judge_summary(summary, symbols, ordered=ordered)))
+    behind = sum(one.behind_symmetry for one in exhibits)
+    verdict = judge_summary(summary, symbols, ordered=ordered)._replace(behind=behind)
+    sentence = write_formulas(str(verdict))
     sentence = f"As the coordinates are written: {sentence}" if rounded else sentence
-    if behind := sum(one.behind_symmetry for one in exhibits):
-        text = text.replace("Nothing to cure.", "Nothing to cure to first order.")
-        have = _have(behind)
-        sentence += f" Behind symmetry, at least {behind} {have} second-order responses that these features do not see."
+    text = text.replace("Nothing to cure.", "Nothing to cure to first order.") if behind else text
     return f'<div class="verdict {kind}"><p class="headline">{text}</p><p>{sentence}</p></div>{write_causes(summary)}'
 
 

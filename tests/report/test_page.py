@@ -117,7 +117,10 @@ def test_the_verdict_tells_what_is_behind_symmetry():
     assert headline(text) == (
         "physics", "Nothing to cure to first order. Symmetry alone hides directions, in 1 of 2 environments."
     )  # fmt: skip
-    assert "Behind symmetry, at least 1 has second-order responses" in text and "symmetry (O<sub>h</sub>): 5 of" in text
+    assert (
+        "at least 1 has second-order responses that a higher order would see" in text
+        and "symmetry (O<sub>h</sub>): 5 of" in text
+    )
 
 
 def test_sections_follow_from_what_can_be_cured_to_floors_and_provenance():
