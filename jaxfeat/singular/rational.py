@@ -1,7 +1,7 @@
 """Random fractions: points on circles, rotations, and environments whose neighbors are at reasonable distances."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -16,16 +16,19 @@ GRAIN = 48  # The denominator of random coordinates. Small ones keep exact algeb
 
 @dataclass(frozen=True)
 class Draws:
-    """Random fractions from one generator."""
+    """Random fractions for one member, from a generator. No magnitude is drawn twice, because neighbors would be images
+    of each other by chance."""
 
     rng: np.random.Generator
+    drawn: set[Fraction] = field(default_factory=set)
 
     def number(self, low: float = -1.5, high: float = 1.5) -> Fraction:
         """Draw a fraction from an interval, but not zero, which makes symmetric environments."""
-        drawn = 0
-        while not drawn:
-            drawn = int(self.rng.integers(round(low * GRAIN), round(high * GRAIN), endpoint=True))
-        return Fraction(drawn, GRAIN)
+        value = Fraction(0)
+        while not value or abs(value) in self.drawn:
+            value = Fraction(int(self.rng.integers(round(low * GRAIN), round(high * GRAIN), endpoint=True)), GRAIN)
+        self.drawn.add(abs(value))
+        return value
 
     def size(self, low: float = 0.6, high: float = 1.6) -> Fraction:
         """Draw a positive fraction."""

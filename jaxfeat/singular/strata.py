@@ -61,8 +61,8 @@ def _of_order_2(n: int) -> Iterator[Stratum]:
     yield from (mirror_pairs(n, k, m) for k, m in sizes)
     yield from (cones(sizes) for sizes in _partitions(n - 1, n - 1) if sizes[0] > 1)
     yield from (twofold_pairs(n, m) for k, m in sizes if k == 0)
-    # With four neighbors these are "opposite heights".
-    yield from (flat_mirror(n, p) for p in range(1, (n + 1) // 2) if n > 4)
+    # Flat mirrors of one pair are where several families of "opposite heights" meet.
+    yield from (flat_mirror(n, p) for p in range(2, (n + 1) // 2))
     if n == 4:
         yield chain()
     if n == 5:

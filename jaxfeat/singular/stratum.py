@@ -83,9 +83,9 @@ class Stratum:
         """
         if self.draw is None:
             raise GeometryError(f"{self.name} has no rational parametrization; land on it from a point nearby.")
-        draws = Draws(np.random.default_rng(seed))
+        rng = np.random.default_rng(seed)
         for _ in range(MAX_DRAWS):
-            rows = [[Fraction(v) for v in row] for row in self.draw(draws)]
+            rows = [[Fraction(v) for v in row] for row in self.draw(Draws(rng))]
             if self._is_regular(np.asarray(rows, np.float64)):
                 return rows
         raise GeometryError(f"{self.name}: no member with reasonable distances was found from seed {seed}.")
