@@ -94,7 +94,9 @@ def test_spectra_are_drawn_above_their_floor(n, planar):
     axes = plot.spectrum(found, ax=numbers_of_axes(1))
     assert axes.get_ylabel().endswith(", equilibrated")
     floor = float(np.median(np.asarray(found.floor) / np.asarray(found.values)[..., 0]))
-    assert min(line.get_ydata()[-1] for line in axes.lines if len(line.get_ydata())) == pytest.approx(floor)
+    assert min(line.get_ydata()[-1] for line in axes.lines if len(line.get_ydata())) == pytest.approx(
+        floor, rel=1e-9, abs=0
+    )
     names = [text.get_text() for text in axes.get_legend().get_texts()]
     assert ("median of 9" in names) == (n == 9)
 

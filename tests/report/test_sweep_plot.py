@@ -1,5 +1,6 @@
 """The picture of a sweep has its parameters on the axes, in their units."""
 
+import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 from records import sweep_data_set
@@ -17,9 +18,13 @@ def test_sweeps_are_drawn(names, n_zeros):
 
 
 def test_zeros_have_the_colors_of_their_causes():
-    (axes,) = plot_sweep(sweep_data_set(("F",), 3))
+    ds = sweep_data_set(("F",), 3)
+    ds["sigma"].values[1, 1] = 1e-17
+    (axes,) = plot_sweep(ds)
     shown = {handle.get_label(): handle for handle in axes.collections if handle.get_label() in CAUSE_COLORS}
     assert list(shown) == ["incompleteness", "truncation", "symmetry"]
     assert all(to_hex(mark.get_facecolor()[0]) == CAUSE_COLORS[cause].lower() for cause, mark in shown.items())
     # Rounding errors below the floor are not drawn.
-    assert min(line.get_ydata().min() for line in axes.lines if len(line.get_ydata()) > 2) >= 1e-13
+    raw, equilibrated, floor = (np.asarray(line.get_ydata()) for line in axes.lines if len(line.get_ydata()) > 2)
+    assert raw.min() == equilibrated.min() == floor.min() == 1e-13
+    assert raw.max() == equilibrated.max() > 0.1
