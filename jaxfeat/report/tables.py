@@ -98,7 +98,7 @@ class WordedTable:
                 kinds.setdefault(_kind_of(cells[-1]), []).append(number)
         for rows in kinds.values():
             sentences = [self.rows[number - 1][-1] for number in rows]
-            whose = f" (in numbers, row {rows[0]})" if len(set(sentences)) > 1 else ""
+            whose = f" (the numbers are those of row {rows[0]})" if len(set(sentences)) > 1 else ""
             notes.add_row(", ".join(map(str, rows)), sentences[0] + whose)
         numbered.caption = self.caption
         return [numbered, _top_aligned(notes)] if kinds else [numbered]

@@ -12,6 +12,7 @@ from ase.build import bulk, molecule
 import jaxfeat
 from jaxfeat import memory
 from jaxfeat.cli import main
+from jaxfeat.features.host_work import HOST_SECONDS
 from jaxfeat.spectrum import feature_rows
 from jaxfeat.store import feature_file
 
@@ -125,6 +126,18 @@ def test_the_jacobian_agrees_with_differences_of_files(tmp_path, monkeypatch, ki
     expected = np.transpose(slopes, (2, 3, 0, 1))
     assert np.abs(expected).max() > 0.01
     np.testing.assert_allclose(dense_of(found, 2), expected, atol=2e-6)
+
+
+def test_a_compiled_program_writes_the_same(here, monkeypatch):
+    words = ["two.xyz", "--nu", "1", "--centers", "H", "--jacobian", "--out"]
+    assert features(*words, "n.npz") == 0
+    for work in HOST_SECONDS:
+        monkeypatch.setitem(HOST_SECONDS, work, 0.0)
+    assert features(*words, "c.npz") == 0
+    in_numpy, compiled = load("n.npz"), load("c.npz")
+    assert len(compiled["features"]) == 6
+    for name in set(compiled) - {"about", "labels", "names"}:
+        np.testing.assert_allclose(compiled[name], in_numpy[name], rtol=1e-10, atol=1e-13)
 
 
 def test_sums_are_those_of_summed_and_name_their_species(here):

@@ -77,7 +77,7 @@ def test_long_causes_stand_below_a_narrow_table_once_and_beside_a_wide_one():
     narrow = printed(blind_table(records, causes), width=80)
     assert row(narrow, "1  C0 of m0") == ["2", "1.0e-01", "1.0e-01", "0"]
     assert "1, 3, 4, 5, 6, 7, 8  cutoff" in narrow
-    assert " ".join(narrow.split()).count("is hardly seen in 0 (in numbers, row 1)") == 1
+    assert " ".join(narrow.split()).count("is hardly seen in 0 (the numbers are those of row 1)") == 1
     assert all(len(line) <= 80 for line in narrow.splitlines())
     wide = printed(blind_table(records, causes), width=200)
     assert wide.count(long) == 7 and row(wide, "C0 of m1")[4:] == ["its", "own"]
