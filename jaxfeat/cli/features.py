@@ -225,7 +225,8 @@ def _check_size(arguments: argparse.Namespace, f: Any, item: Any, n_rows: int, n
         # Each entry has room for the centers of every species.
         n_features *= len(_species(f))
     itemsize = 4 if arguments.dtype == "float32" else 8
-    check_size(arguments.out, n_rows, n_features, n_entries if arguments.jacobian else 0, itemsize)
+    rearranged = arguments.summed or arguments.dense
+    check_size(arguments.out, n_rows, n_features, n_entries if arguments.jacobian else 0, itemsize, rearranged)
 
 
 def _species(f: Any) -> Any:

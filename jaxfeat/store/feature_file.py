@@ -15,6 +15,7 @@ from jaxfeat.spectrum.feature_rows import FeatureRows
 from jaxfeat.store.schema import provenance
 
 SUFFIXES = (".npz", ".zarr", ".extxyz")
+COPIES = 1.25  # copies of the numbers in memory; the blocks that are computed together take a part
 TEXT_BYTES = 25  # bytes of one number as text
 ENTRY_BYTES = 40  # bytes of the indices of one entry of a Jacobian
 SMALLER = "lower n_max or l_max, choose fewer --centers or frames (--index), or add --dtype float32"
@@ -58,13 +59,17 @@ def describe_arrays(summed: bool, dense: bool) -> dict[str, Array]:
 
 def collect_arrays(rows: FeatureRows, dtype: str, dense: np.ndarray | None = None) -> dict[str, np.ndarray]:
     """Collect the arrays of some rows by their names in a file."""
-    found = {"features": rows.features.astype(dtype), "structure": rows.structure}
+    found = {"features": rows.features.astype(dtype, copy=False), "structure": rows.structure}
     if rows.center is not None:
         found |= {"center": rows.center, "species": rows.species}
     if dense is not None:
-        return found | {"jacobian": dense.astype(dtype)}
+        return found | {"jacobian": dense.astype(dtype, copy=False)}
     if rows.jacobian is not None:
-        found |= {"jacobian": rows.jacobian.astype(dtype), "jacobian_row": rows.row, "jacobian_atom": rows.atom}
+        found |= {
+            "jacobian": rows.jacobian.astype(dtype, copy=False),
+            "jacobian_row": rows.row,
+            "jacobian_atom": rows.atom,
+        }
         found["jacobian_shift"] = rows.shift
     integers = {name for name, array in found.items() if array.dtype.kind == "i"}
     # Rows are counted over all environments of a file.
@@ -93,14 +98,17 @@ def describe_origin(f: AbstractFeaturizer, **words: str) -> dict[str, str]:
     return {**provenance(f), **words, "units": "positions in Å, Jacobians in features per Å"}
 
 
-def check_size(path: Path, n_rows: int, n_features: int, n_entries: int, itemsize: int) -> None:
+def check_size(
+    path: Path, n_rows: int, n_features: int, n_entries: int, itemsize: int, rearranged: bool = False
+) -> None:
     """Raise `SizeError` if the features of `n_rows` environments, and `n_entries` of their Jacobians, do not fit into
-    memory or on the disk. A zarr store needs little memory."""
+    memory or on the disk. If they are `rearranged`, there is a copy in memory. A zarr store needs little memory."""
     n_numbers = n_features * (n_rows + 3 * n_entries)
     n_bytes = n_numbers * (TEXT_BYTES if path.suffix == ".extxyz" else itemsize) + n_entries * ENTRY_BYTES
     what = f"{n_features:,} features of {n_rows:,} environments" + (" and their Jacobians" if n_entries else "")
     if path.suffix != ".zarr":
-        check_memory(n_numbers * (8 + itemsize * (itemsize < 8)), what, f"write a .zarr, or {SMALLER}")
+        copies = COPIES + rearranged + 0.5 * (itemsize < 8)
+        check_memory(8 * copies * n_numbers, what, f"write a .zarr, or {SMALLER}")
     free = shutil.disk_usage(path.parent).free
     if n_bytes > free:
         sizes = f"take up to {n_bytes / 1e9:.3g} GB on the disk of {path}, where {free / 1e9:.3g} GB are free"
