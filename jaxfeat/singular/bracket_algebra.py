@@ -85,6 +85,13 @@ def minor_identity(rows: Bracket, columns: Bracket) -> Polynomial:
     return total
 
 
+def is_rule(polynomial: Polynomial) -> bool:
+    """Tell whether a polynomial is a multiple of one bracket, or of the sum or difference of two of one kind."""
+    lengths = {tuple(map(len, monomial)) for monomial in polynomial}
+    numbers = {abs(number) for number in polynomial.values()}
+    return lengths in ({(2,)}, {(3,)}) and len(polynomial) in (1, 2) and len(numbers) == 1
+
+
 class Relations:
     """Polynomials that vanish at x*: rules that replace a bracket by one bracket, its negative or zero, and others."""
 
@@ -96,14 +103,12 @@ class Relations:
 
     def add(self, polynomial: Polynomial) -> None:
         """Add a polynomial that vanishes at x*."""
-        polynomial = self.reduce(polynomial)
-        lengths = {tuple(map(len, monomial)) for monomial in polynomial}
-        numbers = [abs(number) for number in polynomial.values()]
-        if lengths in ({(2,)}, {(3,)}) and len(numbers) in (1, 2) and len(set(numbers)) == 1:
-            last, *others = sorted(polynomial, reverse=True)
-            opposite = -1 if others and polynomial[last] == polynomial[others[0]] else 1
+        reduced = self.reduce(polynomial)
+        if is_rule(reduced):
+            last, *others = sorted(reduced, reverse=True)
+            opposite = -1 if others and reduced[last] == reduced[others[0]] else 1
             self.rules[last[0]] = {others[0]: opposite} if others else {}
-        elif polynomial:
+        elif reduced:
             self.rest.append(polynomial)
 
     def reduce(self, polynomial: Polynomial) -> Polynomial:
@@ -131,7 +136,9 @@ class Relations:
     def vanishes(self, polynomial: Polynomial) -> bool:
         """Tell whether a polynomial is zero at x* by the rules, or a multiple of a polynomial that is."""
         reduced = self.reduce(polynomial)
-        return not reduced or any(_proportional(reduced, self.reduce(known)) for known in self.rest)
+        return not reduced or any(
+            divides(known, polynomial) or divides(self.reduce(known), reduced) for known in self.rest
+        )
 
 
 def follows(relations: Relations, zero: Polynomial, multiplier: Polynomial, minors: Iterable) -> bool:
@@ -143,11 +150,28 @@ def follows(relations: Relations, zero: Polynomial, multiplier: Polynomial, mino
     return relations.vanishes(total)
 
 
-def _proportional(first: Polynomial, second: Polynomial) -> bool:
-    if not second or first.keys() != second.keys():
+def divides(divisor: Polynomial, polynomial: Polynomial) -> bool:
+    """Tell whether a polynomial is a multiple of another one, up to a number, by division from the leading term on."""
+    if not divisor:
         return False
-    some = next(iter(first))
-    return all(first[m] * second[some] == first[some] * second[m] for m in first)
+    lead = max(divisor, key=_rank)
+    while polynomial:
+        last = max(polynomial, key=_rank)
+        rest = list(last)
+        for bracket in lead:
+            if bracket not in rest:
+                return False
+            rest.remove(bracket)
+        scaled: Polynomial = {}
+        add_to(scaled, polynomial, divisor[lead])
+        add_to(scaled, multiply({tuple(rest): 1}, divisor), -polynomial[last])
+        polynomial = scaled
+    return True
+
+
+def _rank(monomial: Monomial) -> tuple[int, Monomial]:
+    """Order monomials by degree, then by the exponents of their brackets. Products keep this order."""
+    return len(monomial), monomial
 
 
 def differentiate(bracket: Bracket, displacement: Sequence) -> Polynomial:
@@ -194,12 +218,21 @@ def make_classes(
     return list(classes.values())
 
 
+def sum_derivatives(members: list, slots: tuple[int, ...], displacement: Sequence) -> Polynomial:
+    """Add the derivatives along the displacement of one invariant of several tuples."""
+    total: Polynomial = {}
+    for t in members:
+        add_to(total, differentiate(tuple(t[slot] for slot in slots), displacement))
+    return total
+
+
 def find_changing_class(
     species: Sequence[str], order: int, pseudoscalars: bool, relations: Relations, displacement: Sequence
 ) -> tuple[list[tuple[int, ...]], tuple[int, ...]] | None:
     """Return a class of tuples, and the slots of an invariant whose derivatives over the class do not add up to zero by
     the rules. Return None if there is none, that is, if no feature of this order changes at x*."""
     derivatives: dict[Bracket, Polynomial] = {}
+    known: set[frozenset] = set()
     for members in make_classes(species, order, pseudoscalars, relations):
         for slots in list_slots(order, pseudoscalars):
             total: Polynomial = {}
@@ -208,6 +241,8 @@ def find_changing_class(
                 if bracket not in derivatives:
                     derivatives[bracket] = relations.reduce(differentiate(bracket, displacement))
                 add_to(total, derivatives[bracket])
-            if not relations.vanishes(total):
-                return members, slots
+            if total and frozenset(total.items()) not in known:
+                if not relations.vanishes(sum_derivatives(members, slots, displacement)):
+                    return members, slots
+                known.add(frozenset(total.items()))
     return None

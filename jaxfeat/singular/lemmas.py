@@ -99,7 +99,7 @@ def _zero_determinants(
             total = multiply(multiplier, {(bracket,): 1})
             for number, rows, columns in minors:
                 add_to(total, minor_identity(rows, columns), -number)
-            if not relations.reduce(total) and _is_clear(multiplier, positions):
+            if not relations.reduce(total) and is_clear(multiplier, positions):
                 yield _lemma({(bracket,): 1}, multiplier, *minors)
                 break
 
@@ -153,7 +153,7 @@ def _lemmas_of_factors(
         if _sum(rest, multiply(y, slope)):
             continue
         factor = _sum(multiply(square, {(first,): 1}), slope)
-        if _is_clear(factor, positions):
+        if is_clear(factor, positions):
             yield _lemma(_sum({(first,): 1}, y, -1), factor, (1, rows, columns))
 
 
@@ -171,7 +171,7 @@ def _lemmas_of_roots(
         if quadratic is not None and any(quadratic[:2]) and quadratic in partners:
             partner = list(minors)[partners.index(quadratic)]
             factor = _sum(multiply(quadratic[0], {(first,): 1, (second,): sign}), quadratic[1])
-            if not _is_clear(factor, positions):
+            if not is_clear(factor, positions):
                 continue
             yield _lemma({(first,): 1, (second,): -sign}, factor, (1, *members), (-1, *partner))
 
@@ -195,7 +195,7 @@ def _sum(first: Polynomial, second: Polynomial, factor: int = 1) -> Polynomial:
     return total
 
 
-def _is_clear(polynomial: Polynomial, positions: np.ndarray) -> bool:
+def is_clear(polynomial: Polynomial, positions: np.ndarray) -> bool:
     """Tell whether a polynomial is not zero at the positions, relative to the distances in its monomials."""
     radii = np.linalg.norm(positions, axis=1)
     sizes = [abs(n) * np.prod([radii[list(bracket)].prod() for bracket in m]) for m, n in polynomial.items()]

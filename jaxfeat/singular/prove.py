@@ -26,6 +26,7 @@ from jaxfeat.singular.bracket_algebra import (
     find_changing_class,
     follows,
     make_polynomial,
+    sum_derivatives,
 )
 from jaxfeat.singular.certificate import (
     FORMAT,
@@ -38,6 +39,7 @@ from jaxfeat.singular.certificate import (
     witness_signs,
     working_precision,
 )
+from jaxfeat.singular.factor_lemmas import find_lemmas_of_sum
 from jaxfeat.singular.lemmas import find_lemmas
 from jaxfeat.singular.proof import Certificate, NotProved, displace
 from jaxfeat.singular.propose import propose_stratum
@@ -198,9 +200,13 @@ def _needed_lemmas(
     # Determinants enter through the derivatives of dot products, and by themselves if they are among the invariants.
     used = {bracket for d in derivatives for monomial in d for bracket in monomial if len(bracket) == 3}
     wanted = combinations(size, 3) if pseudoscalars else sorted(used)
-    needed = list(find_lemmas(Relations(conditions), landed, wanted))
-    if not suffice(needed, trusted=True):
-        return None
+    relations = Relations(conditions)
+    needed = list(find_lemmas(relations, landed, wanted))
+    while changing := find_changing_class(species, nu, pseudoscalars, relations, displacement):
+        more = list(find_lemmas_of_sum(relations, landed, sum_derivatives(*changing, displacement)))
+        if not more:
+            return None
+        needed += more
     for lemma in reversed(needed):
         fewer = [other for other in needed if other is not lemma]
         # Most lemmas are dispensable, or are needed by themselves and not for others: look at the classes first.

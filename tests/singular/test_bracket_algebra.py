@@ -9,11 +9,14 @@ import pytest
 
 from jaxfeat.singular.bracket_algebra import (
     Relations,
+    add_to,
     differentiate,
+    divides,
     find_changing_class,
     make_classes,
     make_polynomial,
     minor_identity,
+    multiply,
 )
 from jaxfeat.singular.certificate import bracket_value, evaluate
 from jaxfeat.singular.strata import strata
@@ -52,9 +55,21 @@ def test_what_does_not_follow_does_not_vanish():
     assert not relations.vanishes(make_polynomial([(1, [(0, 1, 2)]), (-1, [(1, 0, 2)])]))
 
 
+def test_multiples_are_told_from_other_polynomials():
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        first, second = random_polynomial(rng, 4, 3), random_polynomial(rng, 4, 3)
+        product = multiply(first, second)
+        assert divides(first, product) and divides(second, product)
+        add_to(product, {((0, 0),): 1})
+        assert not divides(first, product)
+    assert not divides({}, product)
+
+
 def test_minors_are_zero_in_three_dimensions():
     rows = [[Fraction(int(x)) for x in row] for row in np.random.default_rng(0).integers(-9, 10, (6, 3))]
-    for members in [*product(combinations(range(6), 3), repeat=2), *product(combinations(range(6), 4), repeat=2)][::7]:
+    sizes = ((3, 3), (4, 4), (4, 1))
+    for members in [m for r, c in sizes for m in product(combinations(range(6), r), combinations(range(6), c))][::7]:
         assert evaluate(minor_identity(*members), rows) == 0
 
 
