@@ -14,7 +14,7 @@ import jaxfeat
 from jaxfeat.cli.arguments import add_sample, add_trust
 from jaxfeat.cli.inputs import make_from_spec
 from jaxfeat.cli.model import add_model, load_model
-from jaxfeat.cli.output import check_targets, open_replacement, say
+from jaxfeat.cli.output import check_targets, open_replacement, say, say_written
 from jaxfeat.errors import BasisError, GeometryError, ReadError
 from jaxfeat.progress import show_progress
 
@@ -95,6 +95,7 @@ def _report(arguments: argparse.Namespace) -> None:
     print(f"{arguments.output}: {summary.done} of {summary.total} environments, {len(exhibits)} of them shown.")
     if lacking:
         print(lacking)
+    say_written(arguments.output)
 
 
 def _make_featurizer(
