@@ -43,7 +43,6 @@ class LandingRule(NamedTuple):
     - `below`: The equilibrated σ/σ_max of the directions that may vanish at such a point.
     - `gap`: The least ratio of the next larger singular value to theirs.
     - `most`: The number of sets of directions that are tried.
-    - `cutoffs`: The number of cutoffs of the equations that are tried for each.
     - `always`: False if landings are tried only for few neighbors where nothing is null, and the farthest neighbor
         next to the cutoff counts only where no symmetric point is near either.
     """
@@ -51,12 +50,11 @@ class LandingRule(NamedTuple):
     below: float
     gap: float
     most: int
-    cutoffs: int
     always: bool
 
 
-THOROUGH = LandingRule(below=1e-2, gap=2.0, most=5, cutoffs=len(CUTOFFS), always=True)
-QUICK = LandingRule(below=1e-3, gap=30.0, most=2, cutoffs=1, always=False)
+THOROUGH = LandingRule(below=1e-2, gap=2.0, most=5, always=True)
+QUICK = LandingRule(below=1e-3, gap=30.0, most=2, always=False)
 """For the many environments of a scan."""
 
 QUICK_NEIGHBORS = 8
@@ -152,13 +150,13 @@ class NearPoints:
             for i, at, decomposed in zip(near, moved, decompose_jacobians(self.f, batch), strict=True)
         ]
 
-    def land(self, directions: np.ndarray, cutoffs: Sequence[float] = CUTOFFS) -> ExactPoint | None:
+    def land(self, directions: np.ndarray) -> ExactPoint | None:
         """Find the exact point next to the item where J vanishes near some scaled directions, `(k, 3 n)`."""
         scale, found = np.asarray(self.decomposed.spectrum.scale), None
-        for cutoff in cutoffs:
+        for cutoff in CUTOFFS:
             landed = land(self.f, self.at, directions, scale, self.largest, cutoff)
             if landed is None or not is_smooth(self.f.environment_featurizer, landed):
-                break
+                continue
             distance = float(np.linalg.norm(landed.positions - self.at.positions, axis=1).max(initial=0.0))
             point = _with_symbol(_examine(self.f, landed, decompose_jacobian(self.f, landed), distance))
             found = found or point
@@ -185,7 +183,7 @@ class NearPoints:
             # A landing takes hundreds of Jacobians, too many for models from outside of JAX.
             lands, landings = (rule.always or few) and not self.f.environment_featurizer.only_on_host, []
             for directions in candidates[: rule.most] if lands else ():
-                landed = self.land(directions, CUTOFFS[: rule.cutoffs])
+                landed = self.land(directions)
                 if landed is not None:
                     landings.append(landed)
                     if landed.distance < CLEARLY_NEAR:

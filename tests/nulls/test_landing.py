@@ -79,5 +79,7 @@ def test_a_small_cutoff_leads_on_where_a_large_one_ends_too_early():
     printed += [(0.784215, 0.602362, 0.456900), (-0.696015, 0.835322, 0.069546)]
     at = jax.tree.map(np.asarray, Environment.from_neighbors(printed, ["H"] * 4, "C"))
     f = PowerSpectrum(("C", "H"), n_max=2, l_max=5)
-    large, small = (decompose_jacobian(f, land(f, at, *least_seen(f, at, 1), 0.1, cutoff)) for cutoff in CUTOFFS)
+    large, small = (
+        decompose_jacobian(f, land(f, at, *least_seen(f, at, 1), 0.1, cutoff)) for cutoff in (CUTOFFS[0], CUTOFFS[-1])
+    )
     assert not large.null.any() and small.null.sum() == 1

@@ -272,3 +272,14 @@ def test_padding_has_no_part_in_anything():
     small, large = (check_near(null_space(POWER, env), POWER, env) for env in (at, at.padded(7)))
     np.testing.assert_allclose(large.near[0].distance, small.near[0].distance, rtol=1e-6)
     assert large.near[0].directions.shape == (1, 7, 3)
+
+
+def test_a_scan_names_the_cause_of_a_rounded_methane_of_equal_distances():
+    """Two singular sets meet at the end of the published sheet of methanes."""
+    exact = np.asarray(jaxfeat.manifolds.prl_methane(1)(np.pi, 0.0).positions)
+    rng = np.random.default_rng(0)
+    for _ in range(4):
+        rounded = (exact @ np.linalg.qr(rng.normal(size=(3, 3)))[0]).round(4)
+        at = Environment.from_neighbors(rounded, ["H"] * 4, "C")
+        [group] = jaxfeat.scan(PowerSpectrum(("C", "H")), Environment.stack([at]))[0]["near"]
+        assert group["cause"] == "incompleteness" and group["distance"] < 2e-4, (rounded, group)
