@@ -158,7 +158,8 @@ def blind_table(records: Sequence[Record], causes: Mapping[int, str]) -> WordedT
     """Make a table of the most blind environments with cause and cure: curable causes first, symmetry last. Equivalent
     atoms, and repeated structures, share a row."""
     groups = group_equivalent(records)[:MOST_BLIND_ENVIRONMENTS]
-    table = _blind_table(f"The {len(groups)} most blind of {len(select_seen(records))} environments")
+    total = len(select_seen(records))
+    table = _blind_table(f"The {len(groups)} most blind of {total} environments" if total != 1 else "The environment")
     for members in groups:
         record = records[members[0]]
         ratios = [sensitivity(record, equilibrated=equilibrated) for equilibrated in (True, False)]
