@@ -42,12 +42,24 @@ autodoc_typehints = "none"
 
 def setup(app: Any) -> None:
     app.connect("builder-inited", lambda app: experiment_pages.write())
-    app.connect("autodoc-process-docstring", _bars)
+    app.connect("autodoc-process-docstring", _adapted)
 
 
-def _bars(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Docstrings write norms as |x|, which reStructuredText would take for names to put something in for."""
-    lines[:] = ["".join(_escaped(part) for part in re.split("(`+[^`]*`+)", line)) for line in lines]
+def _adapted(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Adapt a docstring to reStructuredText: norms |x| would be names to put something in for, and a line that goes on
+    an item of a list would be a definition if it stood four columns in."""
+    item = None
+    for number, line in enumerate(lines):
+        line = "".join(_escaped(part) for part in re.split("(`+[^`]*`+)", line))
+        indent = len(line) - len(line.lstrip())
+        if line.lstrip().startswith("- "):
+            item = indent
+        elif line and item is not None:
+            if indent == item + 4:
+                line = line[2:]
+            elif indent <= item:
+                item = None
+        lines[number] = line
 
 
 def _escaped(part: str) -> str:
