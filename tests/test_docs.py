@@ -3,6 +3,7 @@
 import doctest
 import re
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -39,6 +40,7 @@ def run_command(block, capsys):
 def test_a_page_shows_what_comes_out(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
+    shutil.copytree(DOCS.parent / "examples", tmp_path / "examples")
     session, known = {}, set(sys.modules)
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
     # Pages are to work with JAX as it comes.
