@@ -82,8 +82,9 @@ def scan(
     - `second_order`: The quadratic responses on the directions that symmetry hides: `symbol` of the symmetry and
         `distance` (Å) from it, 0 or below 1e-3; the `order` ν of the features; and the numbers of responses: `allowed`,
         `seen_by_order`, and `seen_by_next_order` (`None` if not needed or not known). Given only for environments with
-        symmetry of up to 50 neighbors, and only for 12 kinds of them (those with most hidden directions) whose cubed
-        numbers of neighbors add up to 200,000 at most; `jaxfeat.second_order` has no such limit.
+        symmetry, of up to 50 neighbors and 400 invariant quadratic forms of all displacements, and only for 12 kinds of
+        them (those with most hidden directions) whose cubed numbers of neighbors add up to 200,000 at most.
+        `jaxfeat.second_order` has wider limits.
     - `status`: The status of the spectrum; "ambiguous" as in `jaxfeat.null_space`; "unclassified" if there are too many
         neighbors for it.
 
