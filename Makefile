@@ -50,4 +50,4 @@ docs: .venv/installed-docs
 	touch $@
 
 clean:
-	rm -rf .venv .venv-models out docs/experiments
+	rm -rf .venv .venv-models out docs/experiments docs/families

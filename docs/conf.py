@@ -10,6 +10,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 import experiment_pages  # noqa: E402  # a module beside this file
+import family_pages  # noqa: E402
 
 project = "jaxfeat"
 copyright = "the authors of jaxfeat"
@@ -42,6 +43,7 @@ autodoc_typehints = "none"
 
 def setup(app: Any) -> None:
     app.connect("builder-inited", lambda app: experiment_pages.write())
+    app.connect("builder-inited", lambda app: family_pages.write())
     app.connect("autodoc-process-docstring", _adapted)
 
 

@@ -71,6 +71,26 @@ def test_the_reference_has_every_public_name():
     assert public - {"__version__", "cutoffs"} <= listed
 
 
+def test_every_family_has_a_page(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(DOCS)
+    import family_pages
+
+    monkeypatch.setattr(family_pages, "PAGES", tmp_path / "families")
+    family_pages.write()
+    index = (tmp_path / "families/index.md").read_text()
+    listed = re.findall(r"\]\(([\w-]+\.md)\)", index)
+    pages = {path.name for path in (tmp_path / "families").glob("*.md")} - {"index.md"}
+    assert set(listed) == pages and len(listed) == len(pages)
+    for n, nu, pseudoscalars in ((4, 2, False), (8, 2, False), (7, 3, True), (6, 3, False)):
+        for name in set(jaxfeat.strata(n, nu, pseudoscalars)) - {"planar"}:
+            page = (tmp_path / "families" / f"{family_pages.file_name(family_pages.family_of(name))}.md").read_text()
+            assert re.search(rf"^\| {re.escape(name)} \| .* \| {n} \|", page, re.MULTILINE), name
+    page = (tmp_path / "families/heptagon.md").read_text()
+    assert "neighbor 3 by 3 r<sub>0</sub>, neighbor 4 by -r<sub>0</sub>." in page
+    assert "- r<sub>0</sub>·r<sub>1</sub> = 0\n" in page and '"symbols":["C","0","1","2","3","4"]' in page
+    assert "| heptagon | ν = 3 | 5 | 10 of 12 | " in page and page.count('<figure class="scene"') == 1
+
+
 def test_the_command_line_page_has_every_option(monkeypatch):
     monkeypatch.syspath_prepend(DOCS)
     from command_reference import insert_commands
