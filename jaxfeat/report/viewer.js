@@ -82,7 +82,10 @@ document.addEventListener("DOMContentLoaded", () => {
     const white = (z) => (front - back > 0.1 ? (FADING * (front - z)) / (front - back) : 0);
     const parts = []; // pairs of a depth and elements
     for (const [i, j] of scene.bonds) {
-      const [a, b] = [places[i], places[j]];
+      // Bonds go from rim to rim, so that they do not cross letters.
+      const between = places[i].map((value, k) => places[j][k] - value);
+      const length = Math.max(Math.hypot(...between), 1e-9);
+      const [a, b] = [scene.radii[i], length - scene.radii[j]].map((part) => places[i].map((value, k) => value + (part / length) * between[k]));
       const middle = a.map((value, k) => (value + b[k]) / 2);
       for (const [end, other] of [[a, middle], [middle, b]]) {
         const z = (end[2] + other[2]) / 2;
