@@ -51,6 +51,8 @@ RADIUS = 1e-5
 """Å; coordinates of six digits are at most a few 1e-6 Å away from what was rounded."""
 SEEN = 1e-6
 """The part of a normalized displacement outside of a complete kernel from which on it counts as seen."""
+ROUNDING = 1e-8
+"""Å; conditions hold within this, and with room to spare, at points that are exact up to rounding."""
 EXACT = 1e-9
 """Å; values of invariants closer than this at a landed point are equal."""
 
@@ -82,8 +84,9 @@ def prove(
     **Source:** docs/proofs.
     """
     positions, species = _check_input(point, nu, radius)
-    # A neighbor that moves by some distance changes the conditions, in Å, by a few times as much.
-    for tolerance in sorted({RADIUS, max(RADIUS, 5 * radius)}):
+    # An exact point comes first, because another stratum may be near it. Then, a neighbor that moves by some distance
+    # changes the conditions, in Å, by a few times as much.
+    for tolerance in sorted({ROUNDING, RADIUS, max(RADIUS, 5 * radius)}):
         try:
             proposal = propose_stratum(point, nu, pseudoscalars, tolerance)
         except (BasisError, GeometryError, SizeError) as fault:

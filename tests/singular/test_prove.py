@@ -81,6 +81,12 @@ def test_points_off_the_stratum_are_not_proved_within_less(n, nu, name):
     assert 0.99e-6 < prove(off, nu).radius < 1.02e-6
 
 
+def test_an_exact_member_comes_before_strata_nearby():
+    """This member is 5e-5 Å away from the family "cones 3 + 2 + 2", which explains the same displacement."""
+    answer = prove(strata(8)["cones 5 + 2"].member(7), 2)
+    assert answer.stratum == "cones 5 + 2" and answer.radius < 1e-14
+
+
 def test_symmetry_is_no_incompleteness():
     for positions in (TETRAHEDRON, pair_positions(*on_locus(2, 0.3)) * [1, 1, 0]):
         answer = prove(hydrogens(positions), 2)
