@@ -69,15 +69,16 @@ FOUND = {
         "ν = 3, cy = 0.0001: other member recovered False\n",
         "ν = 2, 0.05 Å: 4 of 4 have the features, 4 are congruent (",
     ],
-    "second_order": [
-        "fcc, 12, features of ν = 2: 14 of 14, zeros ",
-        "features see what the complete basis of their order does: 1 of 1\n",
-        "MoS2, 2.5 Å: ν = 1, 2, 3 have 4, 20, 22 of 23 force constants\n",
     "proofs": [
         ", neither 0\n",
         "certificates wrong: 0; moved and proved: 0\n",
         "proved radius over distance: 1.00 to 1.0",
         "parsaeifard-goedecker                        A_1   4     2         3      5.43e-7",
+    ],
+    "second_order": [
+        "fcc, 12, features of ν = 2: 14 of 14, zeros ",
+        "features see what the complete basis of their order does: 1 of 1\n",
+        "MoS2, 2.5 Å: ν = 1, 2, 3 have 4, 20, 22 of 23 force constants\n",
     ],
     "selection": ["g2, 30%: the lowest tenth of σ_min is largest for select\n"],
     "realistic": [

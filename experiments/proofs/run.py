@@ -82,7 +82,8 @@ def prove_members(strata, n_members):
     counts by family, and the CPU seconds of each proof."""
     counts, seconds, rng = {}, [], np.random.default_rng(0)
     for nu, chiral, stratum in strata:
-        family = {"A": "A_k", "equal": "breathing"}.get(first := re.split("[ _]", stratum.name)[0], first)
+        family = re.sub(r" [\d+, ]*$", "", re.sub("^A_.*", "A_k", stratum.name))
+        family = {"D crossed": "D", "equal triangles": "equal angles"}.get(family, family)
         found = counts.setdefault(f"{family}, ν = {nu}{' *' if chiral else ''}", Counter())
         for seed in range(n_members):
             env = scaled_member(stratum, seed)
@@ -129,7 +130,7 @@ def zeros_of_the_sheet():
     sheet = jaxfeat.manifolds.prl_methane(1)
     f = jaxfeat.PowerSpectrum(("C", "H"), n_max=3, l_max=6)
     grid = {"F": np.pi * np.linspace(0.7, 1.0, 60), "L": np.pi * np.linspace(-0.1, 0.1, 60)}
-    ds = jaxfeat.sweep(f, sheet, **grid)
+    ds = jaxfeat.sweep(f, sheet, grid=grid)
     for zero, dimension in enumerate(ds["zero_dimension"].values):
         on_zero = ds["zero_point"].values[ds["zero_of_point"].values == zero]
         azimuth, elevation = on_zero[len(on_zero) // 2] if dimension else ds["zero_at"].values[zero]
@@ -167,9 +168,9 @@ def draw(radii, distances, counts, folder):
     members, proved = ([counts[name][key] for name in names] for key in ("members", "proved"))
     right.barh(names, members, color=GREY, label="members")
     right.barh(names, proved, color=BLUE, height=0.5, label="proved and verified")
-    right.set_xscale("log")
     right.set_xlabel("random members", fontsize=9)
-    right.legend(fontsize=8, loc="lower right")
+    right.legend(fontsize=8, loc="center right")
+    right.invert_yaxis()
     for axes in (left, share, right):
         axes.tick_params(labelsize=8)
     save(figure, folder)
