@@ -91,8 +91,11 @@ class Stratum:
         raise GeometryError(f"{self.name}: no member with reasonable distances was found from seed {seed}.")
 
     def _is_regular(self, positions: np.ndarray) -> bool:
-        """Tell whether a member is a typical one: distances are reasonable, and the conditions independent."""
+        """Tell whether a member is a typical one: distances are reasonable, the conditions are independent, and the
+        displacement does not vanish."""
         if not reasonable(positions):
+            return False
+        if self.displacement is not None and np.abs(displacement_rows(self.displacement, positions)).max() < REGULAR:
             return False
         found = self.codimension_at(positions)
         return found.rank == len(self.conditions) and found.gap[1] > REGULAR

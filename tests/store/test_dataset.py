@@ -18,7 +18,7 @@ def spectra(b):
     known = counts > 0
     floor = np.where(known, 1e-14, np.nan)
     status = np.where(known, "ok", "empty").astype(object)
-    return ScanArrays(values, values, floor, floor, counts, counts, known, np.ones((b, 7), int), status, [[]] * b)
+    return ScanArrays(values, values, floor, floor, counts, counts, known, np.ones((b, 7), int), status, [[]] * b, {})
 
 
 RAD = {"units": "rad"}

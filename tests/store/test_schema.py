@@ -40,7 +40,7 @@ def test_atoms_have_values_and_padding_is_missing():
 @pytest.mark.parametrize("counts, width", [([3, 2], 3), ([0, 0], 0)])
 def test_spectra_are_as_wide_as_the_longest(counts, width):
     numbers, values = np.asarray(counts), np.ones((2, 9))
-    arrays = spectrum_arrays(ScanArrays(values, values, *[numbers] * 7, [[], []]))
+    arrays = spectrum_arrays(ScanArrays(values, values, *[numbers] * 7, [[], []], {}))
     assert arrays["sigma"].shape == arrays["sigma_equilibrated"].shape == (2, width)
 
 
