@@ -128,7 +128,8 @@ class ClusterExecutor:
 
     def _count_threads(self) -> int:
         """Count the threads of all workers. **Raises:** `ClusterError` if there have been none for too long."""
-        with _naming_a_lost_scheduler():
+        # A client that cannot connect in time raises an OSError.
+        with _naming_a_lost_scheduler(OSError):
             # While a client is not connected, its calls fail with an AttributeError.
             if self.client.scheduler is None:
                 raise distributed.comm.CommClosedError("not connected")
@@ -172,11 +173,11 @@ def _result(future: Any, k: int) -> Entry:
 
 
 @contextmanager
-def _naming_a_lost_scheduler() -> Iterator[None]:
-    """Turn the errors of a client whose scheduler has gone into one `ClusterError`."""
+def _naming_a_lost_scheduler(*others: type[Exception]) -> Iterator[None]:
+    """Turn the errors of a client whose scheduler has gone, and `others`, into one `ClusterError`."""
     try:
         yield
     except (ClusterError, distributed.TimeoutError):
         raise
-    except (distributed.CancelledError, distributed.comm.CommClosedError) as error:
+    except (distributed.CancelledError, distributed.comm.CommClosedError, *others) as error:
         raise ClusterError("the dask scheduler is gone") from error
