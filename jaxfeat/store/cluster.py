@@ -175,9 +175,10 @@ def _result(future: Any, k: int) -> Entry:
 @contextmanager
 def _naming_a_lost_scheduler(*others: type[Exception]) -> Iterator[None]:
     """Turn the errors of a client whose scheduler has gone, and `others`, into one `ClusterError`."""
+    gone: tuple[type[Exception], ...] = (distributed.CancelledError, distributed.comm.CommClosedError, *others)
     try:
         yield
     except (ClusterError, distributed.TimeoutError):
         raise
-    except (distributed.CancelledError, distributed.comm.CommClosedError, *others) as error:
+    except gone as error:
         raise ClusterError("the dask scheduler is gone") from error
