@@ -101,9 +101,9 @@ def _page(
             "",
             f"**Hidden displacement:** {_displacement(first)}.",
             "",
-            "**How often.** Codimension of 3N - 3 degrees of freedom, and points of this family among all points that "
-            "hide more than symmetry does, in the [searches from random starts](../experiments/atlas.md). The "
-            "[certificate](../proofs.md) of a member says which order sees the displacement.",
+            "**How often.** Codimension of 3N - 3 degrees of freedom, and points of this family among the points that "
+            "hide more than symmetry does, at most 400 of each [search](../experiments/atlas.md) from random starts. "
+            "The [certificate](../proofs.md) of a member says which order sees the displacement.",
             "",
             "| family | order | N | codimension | found | a random member is proved |",
             "|---|---|---|---|---|---|",

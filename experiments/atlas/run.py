@@ -1,6 +1,6 @@
 """Find singular environments by number of neighbors, order of the features and species, and sort them into families.
 
-python experiments/atlas/run.py [--starts 2000] [--points FOLDER] [--smoke] [--out FOLDER]
+python experiments/atlas/run.py [--starts 600] [--points FOLDER] [--smoke] [--out FOLDER]
 """
 
 import json
@@ -30,8 +30,8 @@ KEPT_RADII, KEPT_DISTANCE = (0.5, 2.0), 0.3
 SPECIES = {"one": ("H",), "two": ("H", "O")}
 ORDERS = {"ν = 2": (2, False), "ν = 3": (3, False), "ν = 3 with pseudoscalars": (3, True)}
 SIZES = {"ν = 2": range(2, 9), "ν = 3": range(2, 9), "ν = 3 with pseudoscalars": range(2, 6)}
-SHARES = {2: (0.1, 0.1, 1, 1, 0.5, 0.4, 0.3), 3: (0.1, 0.1, 0.5, 0.5, 0.3, 0.15, 0.1)}
-"""The numbers of starts for 2, 3, ... neighbors as shares of `--starts`. Large environments and triples cost more."""
+SHARES = {2: (0.1, 0.1, 16, 16, 8, 4, 2), 3: (0.1, 0.1, 0.5, 0.5, 0.3, 0.15, 0.1)}
+"""The numbers of starts for 2, 3, ... neighbors in terms of `--starts`. Large environments and triples cost more."""
 MAX_CLASSIFIED = 400  # incomplete points of one search that are sorted into families
 PATTERNS = (3, 3, 0), (4, 4, 0), (5, 5, 100), (6, 3, 16)
 """Numbers of neighbors, the most like neighbors at one radius, and starts for each pattern that could hide more."""
@@ -281,7 +281,7 @@ def draw(searches):
 
 def main(argv=None):
     options = parser(__doc__)
-    options.add_argument("--starts", type=int, default=2000, help="of the largest searches (default: %(default)s)")
+    options.add_argument("--starts", type=int, default=600, help="the unit of numbers of starts (default: %(default)s)")
     options.add_argument("--points", type=Path, metavar="FOLDER", help="keeps the searches that are done")
     options.add_argument(
         "--patterns", type=int, default=5, help="most neighbors in exact algebra (default: %(default)s)"
@@ -289,7 +289,7 @@ def main(argv=None):
     arguments = options.parse_args(argv)
     folder = begin(arguments, __file__)
     if arguments.smoke:
-        arguments.starts = 64
+        arguments.starts = 4
     if arguments.points:
         arguments.points.mkdir(parents=True, exist_ok=True)
     searches, points = search_all(arguments)
