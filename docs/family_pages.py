@@ -102,8 +102,8 @@ def _page(
             f"**Hidden displacement:** {_displacement(first)}.",
             "",
             "**How often.** Codimension of 3N - 3 degrees of freedom, and points of this family among the points that "
-            "hide more than symmetry does, at most 400 of each [search](../experiments/atlas.md) from random starts. "
-            "The [certificate](../proofs.md) of a member says which order sees the displacement.",
+            "hide more than symmetry does, in [searches](../experiments/atlas.md) from random starts. The "
+            "[certificate](../proofs.md) of a member says which order sees the displacement.",
             "",
             "| family | order | N | codimension | found | a random member is proved |",
             "|---|---|---|---|---|---|",

@@ -32,7 +32,6 @@ ORDERS = {"ν = 2": (2, False), "ν = 3": (3, False), "ν = 3 with pseudoscalars
 SIZES = {"ν = 2": range(2, 9), "ν = 3": range(2, 9), "ν = 3 with pseudoscalars": range(2, 6)}
 SHARES = {2: (0.1, 0.1, 16, 16, 8, 4, 2), 3: (0.1, 0.1, 0.5, 0.5, 0.3, 0.15, 0.1)}
 """The numbers of starts for 2, 3, ... neighbors in terms of `--starts`. Large environments and triples cost more."""
-MAX_CLASSIFIED = 400  # incomplete points of one search that are sorted into families
 PATTERNS = (3, 3, 0), (4, 4, 0), (5, 5, 100), (6, 3, 16)
 """Numbers of neighbors, the most like neighbors at one radius, and starts for each pattern that could hide more."""
 NUMBERS = 1, 8, 6, 7, 9, 17
@@ -151,7 +150,7 @@ def classify(points):
     for key, positions in points.items():
         order, n, name, start = key.split("|")
         nu, pseudoscalars = ORDERS[order]
-        for x in positions[:MAX_CLASSIFIED]:
+        for x in positions:
             env = jaxfeat.Environment.from_neighbors(x, symbols(int(n), name))
             if int(n) < 4:
                 rows[order, int(n), name, start, "fewer than 4 neighbors", False].append((0, 0, x))
