@@ -28,6 +28,7 @@ from jaxfeat.singular.bracket_algebra import (
     sort_bracket,
 )
 from jaxfeat.singular.lemmas import is_clear, to_terms
+from jaxfeat.singular.polynomials import add
 
 ONE: Polynomial = {(): 1}
 Minor = tuple[Polynomial, Bracket, Bracket]
@@ -89,7 +90,7 @@ class _Factors:
             yield gram, [(ONE, one, one)]
         for (one, gram), (other, second) in combinations(grams.items(), 2):
             if len(gram) == len(second):
-                yield _sum(gram, second, -1), [(ONE, one, one), ({(): -1}, other, other)]
+                yield add([gram, second], [1, -1]), [(ONE, one, one), ({(): -1}, other, other)]
         triples: list[Bracket] = list(combinations(size, 3))
         groups: dict[tuple, list] = {}
         for triple in triples:
@@ -106,7 +107,8 @@ class _Factors:
                         used.append(({(): number}, first, columns))
                     yield total, used
                 if number:
-                    total = _sum(reduce(gram_determinant(triple, triple)), reduce(gram_determinant(first, first)), -1)
+                    squared = [reduce(gram_determinant(each, each)) for each in (triple, first)]
+                    total = add(squared, [1, -1])
                     yield total, [(ONE, triple, triple), ({(): -1}, first, first)]
 
     def explain(self, zero: Polynomial) -> list[Lemma]:
@@ -171,9 +173,3 @@ def _factorize(polynomial: Polynomial) -> tuple[int, list[Polynomial]]:
         }
         factors += [terms] * int(power)
     return int(number), factors
-
-
-def _sum(first: Polynomial, second: Polynomial, factor: int = 1) -> Polynomial:
-    total = dict(first)
-    add_to(total, second, factor)
-    return total

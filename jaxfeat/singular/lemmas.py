@@ -28,6 +28,7 @@ from jaxfeat.singular.bracket_algebra import (
     multiply,
 )
 from jaxfeat.singular.certificate import bracket_value, evaluate
+from jaxfeat.singular.polynomials import add
 
 EQUAL = 1e-9
 """Relative to the size of the brackets. Points are landed to rounding, and brackets that differ do so by more."""
@@ -149,12 +150,12 @@ def _lemmas_of_factors(
         if parts is None or not any(parts[:2]):
             continue
         square, linear, rest = parts
-        slope = _sum(linear, multiply(y, square))
-        if _sum(rest, multiply(y, slope)):
+        slope = add([linear, multiply(y, square)])
+        if add([rest, multiply(y, slope)]):
             continue
-        factor = _sum(multiply(square, {(first,): 1}), slope)
+        factor = add([multiply(square, {(first,): 1}), slope])
         if is_clear(factor, positions):
-            yield _lemma(_sum({(first,): 1}, y, -1), factor, (1, rows, columns))
+            yield _lemma(add([{(first,): 1}, y], [1, -1]), factor, (1, rows, columns))
 
 
 def _lemmas_of_roots(
@@ -170,7 +171,7 @@ def _lemmas_of_roots(
     for members, quadratic in zip(minors, quadratics, strict=True):
         if quadratic is not None and any(quadratic[:2]) and quadratic in partners:
             partner = list(minors)[partners.index(quadratic)]
-            factor = _sum(multiply(quadratic[0], {(first,): 1, (second,): sign}), quadratic[1])
+            factor = add([multiply(quadratic[0], {(first,): 1, (second,): sign}), quadratic[1]])
             if not is_clear(factor, positions):
                 continue
             yield _lemma({(first,): 1, (second,): -sign}, factor, (1, *members), (-1, *partner))
@@ -187,12 +188,6 @@ def _as_quadratic(
             return None
         parts[2 - degree][tuple(b for b in monomial if b != root)] = number * sign**degree
     return parts
-
-
-def _sum(first: Polynomial, second: Polynomial, factor: int = 1) -> Polynomial:
-    total = dict(first)
-    add_to(total, second, factor)
-    return total
 
 
 def is_clear(polynomial: Polynomial, positions: np.ndarray) -> bool:
