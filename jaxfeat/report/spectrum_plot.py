@@ -35,7 +35,7 @@ def plot_spectra(
         rows = np.full((len(drawn), max(len(values) for values, _ in drawn)), np.nan)
         for row, (values, floor) in zip(rows, drawn, strict=True):
             row[: len(values)] = np.maximum(values, floor)
-        # Where fewer than half of the spectra go on, their median would mislead.
+        # The median of fewer than half of the spectra would mislead.
         rows = rows[:, : np.count_nonzero(np.isfinite(rows).sum(0) >= len(rows) / 2)]
         low, middle, high = np.nanquantile(rows, (0.05, 0.5, 0.95), axis=0, method="nearest")
         x = np.arange(1, len(middle) + 1)

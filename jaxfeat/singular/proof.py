@@ -84,7 +84,7 @@ class NotProved:
 
     **Attributes:**
 
-    - `reason`: What is missing, in one sentence.
+    - `reason`: A sentence that names the step that fails.
     - `proved`: False.
     """
 

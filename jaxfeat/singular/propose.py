@@ -32,7 +32,7 @@ class Proposal:
 
     - `stratum`: The `Stratum`, in the order of the point's neighbors: the known one of smallest codimension, or for
         order 2 one that is made from the coincidences. `None` if there is none.
-    - `known`: Whether `stratum` is one of `jaxfeat.strata`.
+    - `known`: True if `stratum` is one of `jaxfeat.strata`.
     - `strata`: All strata that are needed to explain the hidden displacements, one for each: first the known ones, with
         `stratum` in front, then those that are made from the coincidences.
     - `conditions`: All coincidences and relations of the point, as an independent set of `Condition` objects.
